@@ -1,0 +1,36 @@
+//! Rights as types: a function that needs one takes it as a parameter, and only the guard can make it.
+
+use crate::accounts::types::Email;
+use crate::ids::{AccountId, UserId};
+
+/// A signed-in user acting for an account they belong to. Made by `accounts::store` from a live row, never from a request.
+#[derive(Clone, Debug)]
+pub struct Member {
+    user_id: UserId,
+    account_id: AccountId,
+    email: Email,
+    operator: bool,
+}
+
+impl Member {
+    pub(super) fn new(user_id: UserId, account_id: AccountId, email: Email, operator: bool) -> Member {
+        Member { user_id, account_id, email, operator }
+    }
+
+    pub fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    pub fn account_id(&self) -> AccountId {
+        self.account_id
+    }
+
+    pub fn email(&self) -> &Email {
+        &self.email
+    }
+
+    /// Whether this user also runs the business.
+    pub fn is_operator(&self) -> bool {
+        self.operator
+    }
+}

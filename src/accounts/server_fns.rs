@@ -1,0 +1,1 @@
+//! Server functions of `accounts`: who, parse, store, reply.

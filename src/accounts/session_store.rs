@@ -1,0 +1,98 @@
+//! The sessions of tower-sessions in our own Postgres. The id is hashed at rest, and `save` only ever updates: a request that is
+//! still in flight when its user signs out cannot bring the session back.
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+use sqlx::types::Json;
+use std::collections::HashMap;
+use tower_sessions::SessionStore;
+use tower_sessions::cookie::time::OffsetDateTime;
+use tower_sessions::session::{Id, Record};
+use tower_sessions::session_store::{Error, Result};
+use uuid::Uuid;
+
+#[derive(Clone, Debug)]
+pub struct PgSessionStore {
+    db: PgPool,
+}
+
+impl PgSessionStore {
+    pub fn new(db: PgPool) -> PgSessionStore {
+        PgSessionStore { db }
+    }
+}
+
+/// Deletes what is past its time. Returns how many.
+pub async fn delete_expired_sessions(db: &PgPool) -> sqlx::Result<u64> {
+    Ok(sqlx::query!("DELETE FROM sessions WHERE expires_at < now()").execute(db).await?.rows_affected())
+}
+
+fn digest(id: &Id) -> Vec<u8> {
+    Sha256::digest(id.0.to_be_bytes()).to_vec()
+}
+
+fn user_of(record: &Record) -> Option<Uuid> {
+    record.data.get("user_id").and_then(|id| id.as_str()).and_then(|id| Uuid::try_parse(id).ok())
+}
+
+fn expiry(record: &Record) -> Result<chrono::DateTime<chrono::Utc>> {
+    chrono::DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0).ok_or_else(|| Error::Encode("expiry out of range".into()))
+}
+
+fn backend(error: sqlx::Error) -> Error {
+    Error::Backend(error.to_string())
+}
+
+#[async_trait]
+impl SessionStore for PgSessionStore {
+    async fn create(&self, record: &mut Record) -> Result<()> {
+        // A collision of two random 128-bit ids fails on the primary key, and the request with it.
+        sqlx::query!(
+            "INSERT INTO sessions (session_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)",
+            digest(&record.id),
+            user_of(record),
+            Json(&record.data) as _,
+            expiry(record)?
+        )
+        .execute(&self.db)
+        .await
+        .map_err(backend)?;
+        Ok(())
+    }
+
+    async fn save(&self, record: &Record) -> Result<()> {
+        sqlx::query!(
+            "UPDATE sessions SET user_id = $2, data = $3, expires_at = $4, last_seen_at = now() WHERE session_hash = $1",
+            digest(&record.id),
+            user_of(record),
+            Json(&record.data) as _,
+            expiry(record)?
+        )
+        .execute(&self.db)
+        .await
+        .map_err(backend)?;
+        Ok(())
+    }
+
+    async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        let row = sqlx::query!(
+            r#"SELECT data AS "data: Json<HashMap<String, serde_json::Value>>", expires_at FROM sessions
+                WHERE session_hash = $1 AND expires_at > now()"#,
+            digest(id)
+        )
+        .fetch_optional(&self.db)
+        .await
+        .map_err(backend)?;
+        row.map(|row| {
+            let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
+            Ok(Record { id: *id, data: row.data.0, expiry_date })
+        })
+        .transpose()
+    }
+
+    async fn delete(&self, id: &Id) -> Result<()> {
+        sqlx::query!("DELETE FROM sessions WHERE session_hash = $1", digest(id)).execute(&self.db).await.map_err(backend)?;
+        Ok(())
+    }
+}

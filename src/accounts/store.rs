@@ -1,0 +1,128 @@
+//! All SQL about users, accounts and members.
+
+use crate::accounts::password;
+use crate::accounts::rights::Member;
+use crate::accounts::types::{Email, Password};
+use crate::ids::{AccountId, UserId};
+use sqlx::{PgConnection, PgPool};
+
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    #[error("a user with this e-mail exists")]
+    EmailTaken,
+    #[error("no such account")]
+    NotFound,
+    #[error("wrong e-mail or password")]
+    WrongCredentials,
+    #[error("password hashing failed")]
+    Hashing,
+    #[error("database failed")]
+    Db(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for AccountError {
+    fn from(error: sqlx::Error) -> AccountError {
+        match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("users_email_key") => AccountError::EmailTaken,
+            _ => AccountError::Db(error),
+        }
+    }
+}
+
+impl From<password::HashingError> for AccountError {
+    fn from(_: password::HashingError) -> AccountError {
+        AccountError::Hashing
+    }
+}
+
+/// A new user and the account that comes with them.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAccount {
+    pub user_id: UserId,
+    pub account_id: AccountId,
+}
+
+/// Inserts a user, an account of their own, and their ownership of it.
+pub async fn insert_account(db: &PgPool, email: &Email, password: Password, operator: bool) -> Result<NewAccount, AccountError> {
+    let password_hash = password::hash(password).await?;
+    let new = NewAccount { user_id: UserId::generate(), account_id: AccountId::generate() };
+    let mut tx = db.begin().await?;
+    sqlx::query!(
+        "INSERT INTO users (user_id, email, password_hash, operator) VALUES ($1, $2, $3, $4)",
+        new.user_id.0,
+        email.as_str(),
+        password_hash,
+        operator
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("INSERT INTO accounts (account_id, name) VALUES ($1, $2)", new.account_id.0, email.as_str()).execute(&mut *tx).await?;
+    sqlx::query!("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", new.account_id.0, new.user_id.0)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(new)
+}
+
+/// The user whose e-mail and password these are. Unknown user, wrong password and suspended user look and take the same.
+pub async fn user_by_credentials(db: &PgPool, email: &Email, password: Password) -> Result<UserId, AccountError> {
+    let row =
+        sqlx::query!("SELECT user_id, password_hash, suspended_at FROM users WHERE email = $1", email.as_str()).fetch_optional(db).await?;
+    let (user, stored) = match row {
+        Some(row) => (row.suspended_at.is_none().then_some(UserId(row.user_id)), Some(row.password_hash)),
+        None => (None, None),
+    };
+    let matches = password::verify(password, stored).await?;
+    user.filter(|_| matches).ok_or(AccountError::WrongCredentials)
+}
+
+/// The member a session stands for; none when the user is gone or suspended.
+pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Member>, AccountError> {
+    let row = sqlx::query!(
+        "SELECT u.email, u.operator, m.account_id FROM users u JOIN members m USING (user_id)
+          WHERE u.user_id = $1 AND u.suspended_at IS NULL
+          ORDER BY m.created_at, m.account_id LIMIT 1",
+        user_id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let email = Email::parse(&row.email).map_err(|_| AccountError::NotFound)?;
+        Ok(Member::new(user_id, AccountId(row.account_id), email, row.operator))
+    })
+    .transpose()
+}
+
+/// The account that the user with this e-mail owns, and the user. For the command line.
+pub async fn account_by_email(db: &PgPool, email: &Email) -> Result<NewAccount, AccountError> {
+    let row = sqlx::query!(
+        "SELECT u.user_id, m.account_id FROM users u JOIN members m USING (user_id)
+          WHERE u.email = $1 AND m.role = 'owner' ORDER BY m.created_at, m.account_id LIMIT 1",
+        email.as_str()
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| NewAccount { user_id: UserId(row.user_id), account_id: AccountId(row.account_id) }).ok_or(AccountError::NotFound)
+}
+
+/// Suspends or resumes an account: its keys stop or work again with the next call. Suspension also ends the sessions of its
+/// owners. False when it already was so.
+pub async fn set_account_suspended_in(tx: &mut PgConnection, account_id: AccountId, suspended: bool) -> Result<bool, AccountError> {
+    let changed = sqlx::query!(
+        "UPDATE accounts SET suspended_at = CASE WHEN $2 THEN now() END WHERE account_id = $1 AND (suspended_at IS NOT NULL) <> $2",
+        account_id.0,
+        suspended
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    if suspended {
+        sqlx::query!(
+            "DELETE FROM sessions WHERE user_id IN (SELECT user_id FROM members WHERE account_id = $1 AND role = 'owner')",
+            account_id.0
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(changed > 0)
+}

@@ -1,0 +1,65 @@
+//! The document around every page, and the route table.
+
+use crate::accounts::page::{SignInPage, SignUpPage};
+use crate::catalog::page::ProductsPage;
+use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, SandboxPaymentPage};
+use crate::home::page::{DashboardPage, HomePage};
+use crate::keys::page::{KeyPage, KeysPage};
+use crate::suppliers::page::ModelsPage;
+use crate::ui::layout::{Frame, NotFoundPage};
+use crate::usage::page::UsagePage;
+use crate::wallet::page::WalletPage;
+use leptos::prelude::*;
+use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_router::components::{ParentRoute, Route, Router, Routes};
+use leptos_router::{SsrMode, path};
+
+/// The HTML document. `translate="no"`: a translating browser rewrites text nodes, and hydration then finds a stranger's page.
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    view! {
+        <!DOCTYPE html>
+        <html lang="en" translate="no">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
+                <HydrationScripts options=options.clone() />
+                <HashedStylesheet id="leptos" options=options />
+                <MetaTags />
+            </head>
+            <body>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// Every page of the console. All of them render complete on the server (`SsrMode::Async`), so none needs JavaScript.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Title formatter=|title: String| if title.is_empty() { "TOKI Token Plan".to_string() } else { format!("{title} · TOKI") } />
+        <Router>
+            <Routes fallback=NotFoundPage>
+                <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
+                    <Route path=path!("/") view=HomePage />
+                    <Route path=path!("/sign-in") view=SignInPage />
+                    <Route path=path!("/sign-up") view=SignUpPage />
+                    <Route path=path!("/dashboard") view=DashboardPage />
+                    <Route path=path!("/products") view=ProductsPage />
+                    <Route path=path!("/products/:id/confirm") view=ConfirmPage />
+                    <Route path=path!("/orders") view=OrdersPage />
+                    <Route path=path!("/orders/:id") view=OrderPage />
+                    <Route path=path!("/sandbox/payments/:id") view=SandboxPaymentPage />
+                    <Route path=path!("/wallet") view=WalletPage />
+                    <Route path=path!("/keys") view=KeysPage />
+                    <Route path=path!("/keys/:id") view=KeyPage />
+                    <Route path=path!("/usage") view=UsagePage />
+                    <Route path=path!("/models") view=ModelsPage />
+                </ParentRoute>
+            </Routes>
+        </Router>
+    }
+}

@@ -1,0 +1,8 @@
+//! Product Center: the packages on sale.
+
+pub mod page;
+pub mod server_fns;
+pub mod types;
+
+#[cfg(feature = "ssr")]
+pub mod store;

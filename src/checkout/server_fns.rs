@@ -1,0 +1,1 @@
+//! Server functions of `checkout`: who, parse, store, reply.

@@ -1,0 +1,1 @@
+//! The `toki` command line.

@@ -1,0 +1,120 @@
+//! `ConsoleError`: the closed set of failures a page can show. Codes only: an error travels through URLs that anybody can write,
+//! so the sentence is chosen where it is shown (`ui::error_text`), never carried.
+
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+use serde::{Deserialize, Serialize};
+
+/// What a console page can say went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum ConsoleError {
+    #[error("sign-in required")]
+    SignInRequired,
+    #[error("operator required")]
+    OperatorRequired,
+    #[error("not found")]
+    NotFound,
+    #[error("invalid {field:?}: {problem:?}")]
+    Invalid { field: Field, problem: Problem },
+    #[error("wrong e-mail or password")]
+    WrongCredentials,
+    #[error("e-mail not available for sign-up")]
+    EmailUnavailable,
+    #[error("too many attempts, wait {wait_s} s")]
+    TooManyAttempts { wait_s: u32 },
+    #[error("package not on sale")]
+    PackageUnavailable,
+    #[error("the package changed since the page was shown")]
+    PackageChanged,
+    #[error("purchase limit reached")]
+    PurchaseLimitReached,
+    #[error("payments not configured")]
+    PaymentsUnavailable,
+    #[error("payment provider failed")]
+    PaymentProviderFailed,
+    #[error("quota below what the key has spent or holds")]
+    QuotaBelowUse,
+    #[error("supplier not available")]
+    SupplierUnavailable,
+    #[error("malformed request")]
+    BadRequest,
+    #[error("server unreachable")]
+    Unreachable,
+    #[error("database unavailable")]
+    Unavailable,
+    #[error("internal error")]
+    Internal,
+}
+
+/// The form field an error belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Field {
+    Email,
+    Password,
+    Name,
+    Quota,
+    Expiration,
+    Supplier,
+    Status,
+    Package,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    Empty,
+    TooShort,
+    TooLong,
+    Malformed,
+    TooLarge,
+    InThePast,
+    Unknown,
+}
+
+impl ConsoleError {
+    pub fn invalid(field: Field, problem: Problem) -> ConsoleError {
+        ConsoleError::Invalid { field, problem }
+    }
+
+    /// The field that this error belongs beside, where it belongs beside one.
+    pub fn field(self) -> Option<Field> {
+        match self {
+            ConsoleError::Invalid { field, .. } => Some(field),
+            ConsoleError::QuotaBelowUse => Some(Field::Quota),
+            ConsoleError::SupplierUnavailable => Some(Field::Supplier),
+            ConsoleError::EmailUnavailable => Some(Field::Email),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status for callers that are not a browser's form post (`server::request_ctx`).
+    pub fn http_status(self) -> u16 {
+        match self {
+            ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,
+            ConsoleError::OperatorRequired => 403,
+            ConsoleError::NotFound => 404,
+            ConsoleError::BadRequest => 400,
+            ConsoleError::TooManyAttempts { .. } => 429,
+            ConsoleError::PackageUnavailable | ConsoleError::PackageChanged | ConsoleError::PurchaseLimitReached => 409,
+            ConsoleError::Invalid { .. }
+            | ConsoleError::EmailUnavailable
+            | ConsoleError::QuotaBelowUse
+            | ConsoleError::SupplierUnavailable => 422,
+            ConsoleError::PaymentProviderFailed => 502,
+            ConsoleError::PaymentsUnavailable | ConsoleError::Unreachable | ConsoleError::Unavailable => 503,
+            ConsoleError::Internal => 500,
+        }
+    }
+}
+
+impl FromServerFnError for ConsoleError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> ConsoleError {
+        match error {
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => ConsoleError::BadRequest,
+            ServerFnErrorErr::Request(_) => ConsoleError::Unreachable,
+            _ => ConsoleError::Internal,
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The first page of visitors and the dashboard of customers. Puts together what other domains' pages show in full.
+
+pub mod page;
+pub mod server_fns;
+pub mod types;
+
+#[cfg(feature = "ssr")]
+pub mod store;

@@ -1,0 +1,1 @@
+//! Server functions of `home`: who, parse, store, reply.

@@ -1,0 +1,1 @@
+//! Server functions of `keys`: who, parse, store, reply.

@@ -1,0 +1,3 @@
+//! The `toki` program. Everything it does is in the library.
+
+fn main() {}

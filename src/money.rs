@@ -1,0 +1,129 @@
+//! `Money`: an integer of minor units and its ISO 4217 currency. No floats, no exchange rates.
+
+use crate::tokens::{Tokens, group_digits};
+use serde::{Deserialize, Serialize};
+
+/// A lower-case ISO 4217 code, as Stripe writes it: `usd`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency(String);
+
+/// Why a currency code was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an ISO 4217 currency code of three letters")]
+pub struct CurrencyError;
+
+impl Currency {
+    pub fn parse(code: &str) -> Result<Currency, CurrencyError> {
+        let code = code.trim().to_ascii_lowercase();
+        if code.len() == 3 && code.bytes().all(|b| b.is_ascii_lowercase()) { Ok(Currency(code)) } else { Err(CurrencyError) }
+    }
+
+    pub fn code(&self) -> &str {
+        &self.0
+    }
+
+    /// Digits behind the point (ISO 4217, with Stripe's list of zero-decimal and three-decimal currencies).
+    pub fn decimals(&self) -> u32 {
+        match self.0.as_str() {
+            "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "vnd" | "vuv" | "xaf" | "xof" | "xpf" => 0,
+            "bhd" | "jod" | "kwd" | "omr" | "tnd" => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = CurrencyError;
+
+    fn try_from(code: String) -> Result<Currency, CurrencyError> {
+        Currency::parse(&code)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> String {
+        currency.0
+    }
+}
+
+/// A price or a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    pub minor: i64,
+    pub currency: Currency,
+}
+
+impl Money {
+    pub fn new(minor: i64, currency: Currency) -> Money {
+        Money { minor, currency }
+    }
+
+    /// `$20.00`, `¥2,000`, `KWD 1.500`.
+    pub fn exact(&self) -> String {
+        let decimals = self.currency.decimals();
+        let scale = 10_i64.pow(decimals);
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let magnitude = self.minor.saturating_abs();
+        let whole = group_digits(magnitude / scale);
+        let symbol = match self.currency.code() {
+            "usd" => "$".to_string(),
+            "eur" => "€".to_string(),
+            "gbp" => "£".to_string(),
+            "jpy" | "cny" => "¥".to_string(),
+            code => format!("{} ", code.to_ascii_uppercase()),
+        };
+        match decimals {
+            0 => format!("{sign}{symbol}{whole}"),
+            _ => format!("{sign}{symbol}{whole}.{:0width$}", magnitude % scale, width = decimals as usize),
+        }
+    }
+
+    /// What a million Tokens cost at this price, rounded up to a minor unit: a comparison must never flatter.
+    pub fn per_million(&self, tokens: Tokens) -> Option<Money> {
+        let tokens = i128::from(tokens.0);
+        if tokens <= 0 {
+            return None;
+        }
+        let minor = (i128::from(self.minor) * 1_000_000 + tokens - 1) / tokens;
+        Some(Money::new(i64::try_from(minor).ok()?, self.currency.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn money(minor: i64, code: &str) -> Money {
+        Money::new(minor, Currency::parse(code).expect("a currency code"))
+    }
+
+    #[test]
+    fn exact_follows_the_decimals_of_the_currency() {
+        for (minor, code, exact) in [
+            (2_000, "usd", "$20.00"),
+            (5, "usd", "$0.05"),
+            (123_456_789, "eur", "€1,234,567.89"),
+            (2_000, "jpy", "¥2,000"),
+            (1_500, "kwd", "KWD 1.500"),
+            (-150, "usd", "-$1.50"),
+        ] {
+            assert_eq!(money(minor, code).exact(), exact);
+        }
+    }
+
+    #[test]
+    fn per_million_rounds_up() {
+        assert_eq!(money(2_000, "usd").per_million(Tokens(10_000_000)), Some(money(200, "usd")));
+        assert_eq!(money(1_000, "usd").per_million(Tokens(3_000_000)), Some(money(334, "usd")));
+        assert_eq!(money(1_000, "usd").per_million(Tokens(0)), None);
+    }
+
+    #[test]
+    fn currency_refuses_what_is_no_code() {
+        for code in ["", "us", "usdd", "u$d", "été"] {
+            assert_eq!(Currency::parse(code), Err(CurrencyError), "{code:?}");
+        }
+        assert_eq!(Currency::parse(" USD ").map(|c| c.code().to_string()), Ok("usd".to_string()));
+    }
+}

@@ -1,0 +1,35 @@
+//! The audit log: who did what to what, before, after, why. Append-only.
+
+use crate::ids::ActionId;
+use crate::operators::rights::Operator;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+/// One deed of an operator.
+#[derive(Debug, Default)]
+pub struct Action<'a> {
+    /// `noun.verb`: `package.add`, `account.suspend`.
+    pub action: &'a str,
+    pub subject_id: String,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+    pub reason: Option<&'a str>,
+}
+
+/// Writes the deed down, in the transaction that does it.
+pub async fn insert_action_in(tx: &mut PgConnection, operator: Operator, action: Action<'_>) -> sqlx::Result<ActionId> {
+    let action_id = ActionId::generate();
+    sqlx::query!(
+        "INSERT INTO operator_actions (action_id, actor_user_id, action, subject_id, before, after, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        action_id.0,
+        operator.actor().map(|user| user.0),
+        action.action,
+        action.subject_id,
+        action.before,
+        action.after,
+        action.reason
+    )
+    .execute(tx)
+    .await?;
+    Ok(action_id)
+}

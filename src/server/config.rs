@@ -1,0 +1,290 @@
+//! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
+
+use crate::checkout::payments::StripeConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// How the program was configured. Built by [`Config::from_env`]; tests build their own.
+pub struct Config {
+    pub database_url: SecretString,
+    pub addr: SocketAddr,
+    pub public_url: Url,
+    pub secret_key: SecretBox<[u8; 32]>,
+    pub environment: Environment,
+    pub supplier_networks: Vec<IpNet>,
+    /// Payments through Stripe; `None` = no checkout is offered, unless the sandbox offers its own.
+    pub stripe: Option<StripeConfig>,
+    /// Sandbox supplier and sandbox payments, for development and rehearsal.
+    pub sandbox: bool,
+    /// Where `make build` put the site.
+    pub site_root: PathBuf,
+    pub upstream: UpstreamLimits,
+}
+
+/// Whether real customers are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Development,
+    Production,
+}
+
+/// How long a supplier may take.
+#[derive(Clone, Copy, Debug)]
+pub struct UpstreamLimits {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    /// Between two reads of an answer.
+    pub idle: Duration,
+    pub total: Duration,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> UpstreamLimits {
+        UpstreamLimits {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            total: Duration::from_secs(900),
+        }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0} is not set")]
+    Missing(&'static str),
+    #[error("{name}: {problem}")]
+    Invalid { name: &'static str, problem: String },
+    #[error("{0} is not a variable of toki; see README for the list")]
+    Unknown(String),
+    #[error("in production, {0}")]
+    Unsafe(&'static str),
+}
+
+const KNOWN: [&str; 8] = [
+    "TOKI_ADDR",
+    "TOKI_ENV",
+    "TOKI_LOG",
+    "TOKI_MAIL_FROM",
+    "TOKI_METRICS_ADDR",
+    "TOKI_PUBLIC_URL",
+    "TOKI_SECRET_KEY",
+    "TOKI_SUPPLIER_NETWORKS",
+];
+
+/// Where a development secret key is kept when none is set.
+const SECRET_KEY_FILE: &str = ".data/secret-key";
+
+impl Config {
+    /// Reads the process environment. `sandbox` comes from the command line.
+    pub fn from_env(sandbox: bool) -> Result<Config, ConfigError> {
+        let env: BTreeMap<String, String> =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        Config::from_map(&env, sandbox)
+    }
+
+    fn from_map(env: &BTreeMap<String, String>, sandbox: bool) -> Result<Config, ConfigError> {
+        if let Some(name) = env.keys().find(|name| name.starts_with("TOKI_") && !KNOWN.contains(&name.as_str())) {
+            return Err(ConfigError::Unknown(name.clone()));
+        }
+        let get = |name: &str| env.get(name).map(|value| value.trim());
+        let environment = match get("TOKI_ENV") {
+            None | Some("development") => Environment::Development,
+            Some("production") => Environment::Production,
+            Some(_) => return Err(invalid("TOKI_ENV", "must be development or production")),
+        };
+        let addr: SocketAddr = match get("TOKI_ADDR") {
+            None => SocketAddr::from(([127, 0, 0, 1], 3000)),
+            Some(text) => text.parse().map_err(|_| invalid("TOKI_ADDR", "must be an address and port, like 127.0.0.1:3000"))?,
+        };
+        let public_url = match get("TOKI_PUBLIC_URL") {
+            None => format!("http://{addr}"),
+            Some(text) => text.to_string(),
+        };
+        let public_url = parse_public_url(&public_url)?;
+        let mut supplier_networks = match get("TOKI_SUPPLIER_NETWORKS") {
+            None | Some("") => Vec::new(),
+            Some(text) => text
+                .split(',')
+                .map(|network| network.trim().parse::<IpNet>())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| invalid("TOKI_SUPPLIER_NETWORKS", "must be networks like 10.0.0.0/8, separated by commas"))?,
+        };
+        if sandbox {
+            supplier_networks.extend(loopback_networks());
+        }
+        let config = Config {
+            database_url: get("DATABASE_URL").filter(|url| !url.is_empty()).ok_or(ConfigError::Missing("DATABASE_URL"))?.into(),
+            addr,
+            public_url,
+            secret_key: secret_key(get("TOKI_SECRET_KEY"), environment)?,
+            environment,
+            supplier_networks,
+            stripe: stripe(get("STRIPE_SECRET_KEY"), get("STRIPE_WEBHOOK_SECRET"), get("STRIPE_API_BASE"))?,
+            sandbox,
+            site_root: site_root(),
+            upstream: UpstreamLimits::default(),
+        };
+        config.refuse_unsafe_production()?;
+        Ok(config)
+    }
+
+    fn refuse_unsafe_production(&self) -> Result<(), ConfigError> {
+        if self.environment != Environment::Production {
+            return Ok(());
+        }
+        if self.sandbox {
+            return Err(ConfigError::Unsafe("--sandbox is refused: it hands out Tokens for play money"));
+        }
+        if self.public_url.scheme() != "https" {
+            return Err(ConfigError::Unsafe("TOKI_PUBLIC_URL must be https: passwords and keys travel over it"));
+        }
+        Ok(())
+    }
+
+    /// Whether cookies may be marked Secure (and carry the `__Host-` prefix).
+    pub fn secure_cookies(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+}
+
+/// 127.0.0.0/8 and ::1, where the sandbox supplier lives.
+pub fn loopback_networks() -> [IpNet; 2] {
+    [IpNet::new_assert(std::net::Ipv4Addr::LOCALHOST.into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)]
+}
+
+fn invalid(name: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { name, problem: problem.into() }
+}
+
+fn parse_public_url(text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).map_err(|_| invalid("TOKI_PUBLIC_URL", "must be a URL like https://toki.example"))?;
+    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if matches!(url.scheme(), "http" | "https") && url.host().is_some() && bare {
+        Ok(url)
+    } else {
+        Err(invalid("TOKI_PUBLIC_URL", "must be http(s)://host[:port] and nothing more"))
+    }
+}
+
+fn stripe(key: Option<&str>, webhook_secret: Option<&str>, api_base: Option<&str>) -> Result<Option<StripeConfig>, ConfigError> {
+    let (key, webhook_secret) = match (key, webhook_secret) {
+        (None, None) => return Ok(None),
+        (Some(key), Some(secret)) => (key, secret),
+        (Some(_), None) => return Err(invalid("STRIPE_WEBHOOK_SECRET", "must be set where STRIPE_SECRET_KEY is")),
+        (None, Some(_)) => return Err(invalid("STRIPE_SECRET_KEY", "must be set where STRIPE_WEBHOOK_SECRET is")),
+    };
+    if key.is_empty() {
+        return Err(invalid("STRIPE_SECRET_KEY", "is empty; unset it to run without Stripe"));
+    }
+    // An empty secret would let anybody sign events; a pasted API key in its place would never match and lose every payment.
+    if webhook_secret.len() < 16 || webhook_secret.starts_with("sk_") || webhook_secret.starts_with("rk_") {
+        return Err(invalid("STRIPE_WEBHOOK_SECRET", "must be the endpoint's signing secret (whsec_…), 16 characters or more"));
+    }
+    if let Some(base) = api_base {
+        Url::parse(base).map_err(|_| invalid("STRIPE_API_BASE", "must be a URL"))?;
+    }
+    Ok(Some(StripeConfig { secret_key: key.into(), webhook_secret: webhook_secret.into(), api_base: api_base.map(str::to_string) }))
+}
+
+fn secret_key(text: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
+    let text = match (text, environment) {
+        (Some(text), _) => SecretString::from(text),
+        (None, Environment::Production) => return Err(ConfigError::Missing("TOKI_SECRET_KEY")),
+        (None, Environment::Development) => development_secret_key()?,
+    };
+    let bytes = STANDARD.decode(text.expose_secret()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.ok_or_else(|| invalid("TOKI_SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)"))?;
+    Ok(SecretBox::new(Box::new(bytes)))
+}
+
+/// Reads the development key, or makes it. Two first starts at once agree on one: the file is created exclusively.
+fn development_secret_key() -> Result<SecretString, ConfigError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let problem = |error: std::io::Error| invalid("TOKI_SECRET_KEY", format!("is not set, and {SECRET_KEY_FILE}: {error}"));
+    std::fs::create_dir_all(".data").map_err(problem)?;
+    let made = STANDARD.encode(rand::random::<[u8; 32]>());
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(SECRET_KEY_FILE) {
+        Ok(mut file) => file.write_all(made.as_bytes()).map_err(problem)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(problem(error)),
+    }
+    std::fs::read_to_string(SECRET_KEY_FILE).map(|text| text.trim().into()).map_err(problem)
+}
+
+/// The site beside the binary's target folder when run from elsewhere, else `target/site` under the working directory.
+fn site_root() -> PathBuf {
+    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("site")));
+    match beside {
+        Some(site) if site.is_dir() => site,
+        _ => PathBuf::from("target/site"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)], sandbox: bool) -> Result<Config, ConfigError> {
+        let mut env: BTreeMap<String, String> =
+            [("DATABASE_URL".to_string(), "postgres://x".to_string()), ("TOKI_SECRET_KEY".to_string(), STANDARD.encode([7; 32]))].into();
+        env.extend(vars.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        Config::from_map(&env, sandbox)
+    }
+
+    fn refusal(vars: &[(&str, &str)], sandbox: bool) -> String {
+        read(vars, sandbox).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn defaults_are_for_development() {
+        let config = read(&[], false).expect("defaults");
+        assert_eq!(config.addr.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000/");
+        assert!(config.stripe.is_none() && config.supplier_networks.is_empty() && !config.secure_cookies());
+    }
+
+    #[test]
+    fn wrong_values_name_their_variable() {
+        for (name, value) in [
+            ("TOKI_ENV", "prod"),
+            ("TOKI_ADDR", "3000"),
+            ("TOKI_PUBLIC_URL", "toki.example"),
+            ("TOKI_PUBLIC_URL", "https://toki.example/path"),
+            ("TOKI_SECRET_KEY", "c2hvcnQ="),
+            ("TOKI_SUPPLIER_NETWORKS", "10.0.0.0/40"),
+            ("TOKI_TYPO", "1"),
+            ("STRIPE_SECRET_KEY", "sk_test_1"),
+        ] {
+            let refusal = refusal(&[(name, value)], false);
+            assert!(refusal.contains(name) || refusal.contains("STRIPE_WEBHOOK_SECRET"), "{name}={value}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn stripe_needs_both_secrets_and_a_real_webhook_secret() {
+        for (key, secret) in
+            [("", "whsec_0123456789abcdef"), ("sk_test_1", ""), ("sk_test_1", "short"), ("sk_test_1", "sk_test_0123456789abcdef")]
+        {
+            assert!(read(&[("STRIPE_SECRET_KEY", key), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_err(), "{key} {secret}");
+        }
+        assert!(read(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_0123456789abcdef")], false).is_ok());
+    }
+
+    #[test]
+    fn production_refuses_the_sandbox_and_plain_http() {
+        let production = ("TOKI_ENV", "production");
+        assert!(refusal(&[production], false).contains("https"));
+        assert!(refusal(&[production, ("TOKI_PUBLIC_URL", "https://toki.example")], true).contains("--sandbox"));
+        assert!(read(&[production, ("TOKI_PUBLIC_URL", "https://toki.example")], false).is_ok());
+    }
+}

@@ -1,0 +1,48 @@
+//! What runs beside requests on every replica, each safe to run on all of them at once.
+
+use crate::accounts::session_store::delete_expired_sessions;
+use crate::server::state::AppState;
+use crate::wallet::ledger;
+use std::future::Future;
+use std::time::Duration;
+
+/// Starts the reaper, the expiry sweep and the session clean-up; they end with `shutdown`.
+pub fn spawn(app: &AppState) {
+    let db = app.db.clone();
+    every(app, "reap holds", Duration::from_secs(5), move || {
+        let db = db.clone();
+        async move { ledger::reap_holds(&db, 500).await.map(|n| i64::from(n)).map_err(|error| error.to_string()) }
+    });
+    let db = app.db.clone();
+    every(app, "sweep expired grants", Duration::from_secs(10), move || {
+        let db = db.clone();
+        async move { ledger::sweep_expired_grants(&db, 500).await.map(|n| i64::from(n)).map_err(|error| error.to_string()) }
+    });
+    let db = app.db.clone();
+    every(app, "delete expired sessions", Duration::from_secs(600), move || {
+        let db = db.clone();
+        async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+    });
+}
+
+fn every<F>(app: &AppState, name: &'static str, period: Duration, job: impl Fn() -> F + Send + 'static)
+where
+    F: Future<Output = Result<i64, String>> + Send,
+{
+    let shutdown = app.shutdown.clone();
+    app.tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match job().await {
+                Ok(0) => {}
+                Ok(done) => tracing::info!(job = name, done),
+                Err(error) => tracing::error!(job = name, error, "job failed"),
+            }
+        }
+    });
+}

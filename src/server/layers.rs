@@ -1,0 +1,68 @@
+//! The layers around the console. `/v1` and the webhook have none of them: no session, no CSRF check, no CSP.
+
+use crate::accounts::session_store::PgSessionStore;
+use crate::server::state::AppState;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use leptos::nonce::use_nonce;
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+use tower_http::csrf::CsrfLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::cookie::time::Duration;
+use tower_sessions::{Expiry, SessionManagerLayer};
+
+/// How long a session lasts without a visit.
+const SESSION_IDLE: Duration = Duration::days(14);
+
+/// Sessions in Postgres. Over https the cookie is `__Host-`, so that no sibling domain can plant it.
+pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
+    let secure = app.config.secure_cookies();
+    SessionManagerLayer::new(PgSessionStore::new(app.db.clone()))
+        .with_name(if secure { "__Host-toki" } else { "toki" })
+        .with_secure(secure)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnInactivity(SESSION_IDLE))
+}
+
+/// Refuses every cross-site request that could change something (server functions have no protection of their own).
+pub fn csrf() -> CsrfLayer {
+    CsrfLayer::new()
+}
+
+/// Headers of every console answer. A page's own CSP, with its nonce, was set by [`content_security_policy`]; what is not a page
+/// gets one that allows nothing.
+pub async fn security_headers(request: Request, next: Next) -> Response {
+    let is_asset = request.uri().path().starts_with("/pkg/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    );
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Cookie"));
+    // File names under /pkg carry a hash of the content; everything else may show secrets or balances.
+    headers
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(if is_asset { "public, max-age=31536000, immutable" } else { "no-store" }));
+    response
+}
+
+/// Sets the page's CSP with the nonce that its inline scripts carry. Called while the page is rendered.
+pub fn content_security_policy() {
+    let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
+    let policy = format!(
+        "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
+         connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'self' https://checkout.stripe.com"
+    );
+    if let Ok(value) = HeaderValue::from_str(&policy) {
+        options.insert_header(header::CONTENT_SECURITY_POLICY, value);
+    }
+}

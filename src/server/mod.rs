@@ -1,0 +1,10 @@
+//! The composition root: configuration, state, layers, listeners, jobs. Imports everything; nobody imports it, but for server
+//! functions, which use `request_ctx`.
+
+pub mod config;
+pub mod jobs;
+pub mod layers;
+pub mod request_ctx;
+pub mod run;
+pub mod state;
+pub mod telemetry;

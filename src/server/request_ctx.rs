@@ -1,0 +1,161 @@
+//! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
+
+use crate::accounts::rights::Member;
+use crate::accounts::store::{self, AccountError};
+use crate::error::ConsoleError;
+use crate::ids::UserId;
+use crate::server::state::AppState;
+use axum::http::{StatusCode, header};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+use tower_sessions::Session;
+
+const USER_ID: &str = "user_id";
+
+/// The shared state. Missing only while routes are listed at start-up.
+pub fn app() -> Result<AppState, ConsoleError> {
+    use_context::<AppState>().ok_or(ConsoleError::Internal)
+}
+
+async fn session() -> Result<Session, ConsoleError> {
+    leptos_axum::extract::<Session>().await.map_err(|error| {
+        tracing::error!(%error, "no session in the request");
+        ConsoleError::Internal
+    })
+}
+
+fn session_failed(error: tower_sessions::session::Error) -> ConsoleError {
+    tracing::error!(%error, "session store failed");
+    ConsoleError::Unavailable
+}
+
+/// Who is signed in, if anybody. Read from the database each time: a suspended user is out on the next request.
+pub async fn viewer() -> Result<Option<Member>, ConsoleError> {
+    let app = app()?;
+    let Some(user_id) = session().await?.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
+        return Ok(None);
+    };
+    store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))
+}
+
+/// The guard of everything that belongs to an account. A visitor is sent to sign in, and back to the page afterwards.
+pub async fn member() -> Result<Member, ConsoleError> {
+    match viewer().await? {
+        Some(member) => Ok(member),
+        None => {
+            leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
+            Err(ConsoleError::SignInRequired)
+        }
+    }
+}
+
+/// The page this request is for, or was sent from, percent-encoded: a path of ours, never an address.
+async fn encoded_page() -> String {
+    let Some(parts) = use_context::<axum::http::request::Parts>() else { return "%2F".into() };
+    let path = if parts.uri.path().starts_with("/api/") {
+        let referer = parts.headers.get(header::REFERER).and_then(|value| value.to_str().ok());
+        referer.and_then(|text| url::Url::parse(text).ok()).map(|url| url[url::Position::BeforePath..url::Position::AfterQuery].to_string())
+    } else {
+        parts.uri.path_and_query().map(|path| path.to_string())
+    };
+    url::form_urlencoded::byte_serialize(local_path(path.as_deref()).as_bytes()).collect()
+}
+
+/// A redirect target, if it is a path of ours; else the dashboard. `//host` and `/\host` are addresses to a browser.
+pub fn local_path(path: Option<&str>) -> &str {
+    match path {
+        Some(path)
+            if path.starts_with('/')
+                && !path.starts_with("//")
+                && !path.contains(['\\', '\r', '\n', '\t'])
+                && !path.starts_with("/api/")
+                && !path.starts_with("/sign-in") =>
+        {
+            path
+        }
+        _ => "/dashboard",
+    }
+}
+
+/// Signs the user in: a new session id, so that one planted before sign-in is worth nothing.
+pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
+    let session = session().await?;
+    session.cycle_id().await.map_err(session_failed)?;
+    session.insert(USER_ID, user_id).await.map_err(session_failed)
+}
+
+/// Ends the session, here and in the database.
+pub async fn sign_out() -> Result<(), ConsoleError> {
+    session().await?.flush().await.map_err(session_failed)
+}
+
+/// Leaves a value for the next page to read once. It lives in the session, never in an address.
+pub async fn put_flash<T: serde::Serialize>(name: &'static str, value: &T) -> Result<(), ConsoleError> {
+    session().await?.insert(name, value).await.map_err(session_failed)
+}
+
+/// Reads the value left under `name`, and forgets it.
+pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
+    session().await?.remove(name).await.map_err(session_failed)
+}
+
+/// Sends the browser on, with or without JavaScript. `path` is one of ours.
+pub fn go(path: &str) {
+    leptos_axum::redirect(path);
+}
+
+/// Gives an error its HTTP status, for programs. A browser's form post keeps the redirect that shows the error on the page.
+pub fn fail(error: ConsoleError) -> ConsoleError {
+    let browser = use_context::<axum::http::request::Parts>().is_some_and(|parts| {
+        parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+    });
+    if !browser
+        && let Some(options) = use_context::<ResponseOptions>()
+        && let Ok(status) = StatusCode::from_u16(error.http_status())
+    {
+        options.set_status(status);
+    }
+    error
+}
+
+/// A database failure: logged here, once; the page learns only that we are unavailable.
+pub fn db_failed(error: &sqlx::Error) -> ConsoleError {
+    tracing::error!(%error, "database failed");
+    ConsoleError::Unavailable
+}
+
+impl From<AccountError> for ConsoleError {
+    fn from(error: AccountError) -> ConsoleError {
+        match error {
+            AccountError::EmailTaken => ConsoleError::EmailUnavailable,
+            AccountError::NotFound => ConsoleError::NotFound,
+            AccountError::WrongCredentials => ConsoleError::WrongCredentials,
+            AccountError::Hashing => ConsoleError::Internal,
+            AccountError::Db(error) => db_failed(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[test]
+    fn only_our_own_paths_are_redirect_targets() {
+        assert_eq!(local_path(Some("/keys?page=2")), "/keys?page=2");
+        for path in [
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/api/keys/create",
+            "/sign-in",
+            "",
+            "keys",
+            "/a\r\nb",
+        ] {
+            assert_eq!(local_path(Some(path)), "/dashboard", "{path:?}");
+        }
+        assert_eq!(local_path(None), "/dashboard");
+    }
+}

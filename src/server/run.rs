@@ -1,0 +1,117 @@
+//! Puts the program together: pool, state, routers, listener, jobs, and the orderly end.
+
+use crate::app::{App, shell};
+use crate::checkout::payments::Payments;
+use crate::gateway;
+use crate::keys::secret::Pepper;
+use crate::server::config::Config;
+use crate::server::state::AppState;
+use crate::server::{jobs, layers};
+use crate::suppliers::sealed::SealingKey;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use leptos::config::LeptosOptions;
+use leptos::prelude::provide_context;
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The migrations of `migrations/`, in the binary.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Connects to the database. Statement and lock timeouts keep one stuck session from holding the others.
+pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
+    let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
+    let options = options.application_name("toki").options([
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]);
+    PgPoolOptions::new().max_connections(32).acquire_timeout(Duration::from_secs(5)).connect_with(options).await
+}
+
+/// The state of one replica.
+pub fn app_state(config: Config, db: PgPool) -> AppState {
+    let leptos = LeptosOptions::builder()
+        .output_name("toki")
+        .site_root(config.site_root.to_string_lossy().as_ref())
+        .site_addr(config.addr)
+        .hash_files(config.site_root.join("hash.txt").exists())
+        .hash_file(Arc::<str>::from(config.site_root.join("hash.txt").to_string_lossy()))
+        .build();
+    AppState {
+        pepper: Pepper::derive(config.secret_key.expose_secret()),
+        sealing_key: SealingKey::derive(config.secret_key.expose_secret()),
+        payments: Payments,
+        config: Arc::new(config),
+        db,
+        leptos,
+        tasks: TaskTracker::new(),
+        shutdown: CancellationToken::new(),
+    }
+}
+
+/// Every route. Console and `/v1` are siblings: the console's layers never see a call.
+pub fn router(app: &AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready).with_state(app.db.clone()))
+        .merge(gateway::router())
+        .merge(console(app))
+}
+
+async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
+    match sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&db).await {
+        Ok(_) => (StatusCode::OK, "ready"),
+        Err(error) => {
+            tracing::error!(%error, "not ready: database");
+            (StatusCode::SERVICE_UNAVAILABLE, "database unavailable")
+        }
+    }
+}
+
+fn console(app: &AppState) -> Router {
+    let context = {
+        let app = app.clone();
+        move || {
+            provide_context(app.clone());
+            layers::content_security_policy();
+        }
+    };
+    let options = app.leptos.clone();
+    let shell_options = options.clone();
+    // Outermost first: headers on everything, then the CSRF check, then the session.
+    Router::new()
+        .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
+        .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell))
+        .layer(layers::sessions(app))
+        .layer(layers::csrf())
+        .layer(axum::middleware::from_fn(layers::security_headers))
+        .with_state(app.clone())
+}
+
+/// Serves until `shutdown` is cancelled, then lets running requests and tasks finish.
+pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
+    jobs::spawn(&app);
+    let shutdown = app.shutdown.clone();
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::warn!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    axum::serve(listener, router(&app)).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
+    app.shutdown.cancel();
+    app.tasks.close();
+    app.tasks.wait().await;
+    app.db.close().await;
+    Ok(())
+}

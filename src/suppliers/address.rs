@@ -1,0 +1,1 @@
+//! Which addresses a channel may have.

@@ -1,0 +1,1 @@
+//! Server functions of `suppliers`: who, parse, store, reply.

@@ -1,0 +1,134 @@
+//! `Tokens`: an amount of Tokens, with the only arithmetic, parsing and formatting there is for it. No floats.
+
+use serde::{Deserialize, Serialize};
+
+/// An amount of Tokens. Never negative on a page; negative only as a ledger difference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tokens(pub i64);
+
+/// Why a typed amount was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokensError {
+    #[error("not a whole number of Tokens")]
+    NotANumber,
+    #[error("more Tokens than can be counted here")]
+    TooLarge,
+}
+
+impl Tokens {
+    /// The most that one package, quota or credit may hold: 10^15.
+    pub const MOST: Tokens = Tokens(1_000_000_000_000_000);
+
+    /// Parses what a person types: digits, with `,`, `_` or spaces between them. Never negative, at most [`Tokens::MOST`].
+    pub fn parse(text: &str) -> Result<Tokens, TokensError> {
+        let digits: String = text.trim().chars().filter(|c| !matches!(c, ',' | '_' | ' ')).collect();
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(TokensError::NotANumber);
+        }
+        let tokens = digits.parse().map(Tokens).map_err(|_| TokensError::TooLarge)?;
+        if tokens > Tokens::MOST { Err(TokensError::TooLarge) } else { Ok(tokens) }
+    }
+
+    /// Every digit, grouped: `1,234,567`.
+    pub fn exact(self) -> String {
+        group_digits(self.0)
+    }
+
+    /// At most three significant digits, rounded down so that it never claims more than is there: `1.23 M`, `999`, `12.3 K`.
+    pub fn short(self) -> String {
+        let magnitude = self.0.unsigned_abs();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (unit, name) = match magnitude {
+            0..1_000 => return format!("{sign}{magnitude}"),
+            1_000..1_000_000 => (1_000, "K"),
+            1_000_000..1_000_000_000 => (1_000_000, "M"),
+            1_000_000_000..1_000_000_000_000 => (1_000_000_000, "B"),
+            _ => (1_000_000_000_000, "T"),
+        };
+        let whole = magnitude / unit;
+        let decimals = match whole {
+            0..10 => 2,
+            10..100 => 1,
+            _ => 0,
+        };
+        let scale = 10_u64.pow(decimals);
+        let fraction = magnitude % unit * scale / unit;
+        match decimals {
+            0 => format!("{sign}{whole} {name}"),
+            _ if fraction == 0 => format!("{sign}{whole} {name}"),
+            _ => {
+                let digits = format!("{fraction:0width$}", width = decimals as usize);
+                format!("{sign}{whole}.{} {name}", digits.trim_end_matches('0'))
+            }
+        }
+    }
+
+    pub fn checked_add(self, other: Tokens) -> Option<Tokens> {
+        self.0.checked_add(other.0).map(Tokens)
+    }
+
+    pub fn checked_sub(self, other: Tokens) -> Option<Tokens> {
+        self.0.checked_sub(other.0).map(Tokens)
+    }
+}
+
+/// `-1234567` as `-1,234,567`.
+pub(crate) fn group_digits(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3 + 1);
+    if number < 0 {
+        grouped.push('-');
+    }
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parse_accepts_grouped_digits_only() {
+        assert_eq!(Tokens::parse(" 1,000_000 "), Ok(Tokens(1_000_000)));
+        assert_eq!(Tokens::parse("0"), Ok(Tokens(0)));
+        for text in ["", " ", "-1", "+1", "1.5", "1e6", "十", "0x10"] {
+            assert_eq!(Tokens::parse(text), Err(TokensError::NotANumber), "{text:?}");
+        }
+        for text in ["1000000000000001", "99999999999999999999"] {
+            assert_eq!(Tokens::parse(text), Err(TokensError::TooLarge), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn short_never_rounds_up() {
+        for (tokens, short) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1 K"),
+            (1_999, "1.99 K"),
+            (12_399, "12.3 K"),
+            (999_999, "999 K"),
+            (1_000_000, "1 M"),
+            (1_050_000, "1.05 M"),
+            (2_500_000_000, "2.5 B"),
+            (-1_234, "-1.23 K"),
+        ] {
+            assert_eq!(Tokens(tokens).short(), short);
+        }
+    }
+
+    #[test]
+    fn exact_groups_thousands() {
+        for (tokens, exact) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567"), (i64::MIN, "-9,223,372,036,854,775,808")]
+        {
+            assert_eq!(Tokens(tokens).exact(), exact);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The sentence for each `ConsoleError`: what happened, what was not lost, what to do.
+
+use crate::error::{ConsoleError, Field, Problem};
+
+pub fn sentence(error: ConsoleError) -> String {
+    match error {
+        ConsoleError::SignInRequired => "Sign in to continue.".into(),
+        ConsoleError::OperatorRequired => "Only operators can do this.".into(),
+        ConsoleError::NotFound => "This does not exist, or it belongs to another account.".into(),
+        ConsoleError::Invalid { field, problem } => field_sentence(field, problem).into(),
+        ConsoleError::WrongCredentials => "E-mail or password is wrong.".into(),
+        ConsoleError::EmailUnavailable => "This address cannot be used to sign up. If it is yours, sign in instead.".into(),
+        ConsoleError::TooManyAttempts { wait_s } => format!("Too many attempts. Try again in {wait_s} seconds."),
+        ConsoleError::PackageUnavailable => "This package is not on sale any more. Nothing was charged.".into(),
+        ConsoleError::PackageChanged => {
+            "The package has changed since you opened this page. Nothing was charged; check the new terms below.".into()
+        }
+        ConsoleError::PurchaseLimitReached => "You have bought this package as often as it allows. Nothing was charged.".into(),
+        ConsoleError::PaymentsUnavailable => "Payments are not set up on this server. Nothing was charged.".into(),
+        ConsoleError::PaymentProviderFailed => "The payment provider did not answer. Nothing was charged; try again in a moment.".into(),
+        ConsoleError::QuotaBelowUse => {
+            "The quota is below what this key has spent or is holding for running calls. The key is unchanged.".into()
+        }
+        ConsoleError::SupplierUnavailable => "This supplier is not available. Choose another.".into(),
+        ConsoleError::BadRequest => "The form could not be read. Nothing was changed; reload the page and try again.".into(),
+        ConsoleError::Unreachable => "The server could not be reached. Nothing was changed as far as we know; check and try again.".into(),
+        ConsoleError::Unavailable => "The service is unavailable for the moment. Nothing was changed; try again shortly.".into(),
+        ConsoleError::Internal => "Something went wrong on our side. Nothing was changed; try again, and tell support if it stays.".into(),
+    }
+}
+
+fn field_sentence(field: Field, problem: Problem) -> &'static str {
+    match (field, problem) {
+        (Field::Email, Problem::Empty) => "Enter your e-mail address.",
+        (Field::Email, Problem::TooLong) => "An e-mail address has at most 254 characters.",
+        (Field::Email, _) => "Enter an e-mail address like name@example.com.",
+        (Field::Password, Problem::Empty) => "Enter a password.",
+        (Field::Password, Problem::TooShort) => "A password has at least 8 characters.",
+        (Field::Password, _) => "A password has at most 1,024 bytes.",
+        (Field::Name, Problem::Empty) => "Give it a name.",
+        (Field::Name, _) => "A name has at most 100 characters.",
+        (Field::Quota, Problem::TooLarge) => "A quota is at most 1,000,000,000,000,000 Tokens.",
+        (Field::Quota, _) => "Enter a whole number of Tokens, or leave it empty for no limit of its own.",
+        (Field::Expiration, Problem::InThePast) => "The expiration must be in the future.",
+        (Field::Expiration, _) => "Enter a date and time in UTC, or leave it empty for a key that never expires.",
+        (Field::Supplier, _) => "Choose a supplier from the list.",
+        (Field::Status, _) => "Choose enabled or disabled.",
+        (Field::Package, _) => "Choose a package from the Product Center.",
+    }
+}

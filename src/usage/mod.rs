@@ -1,0 +1,8 @@
+//! What was spent, on what, and why: totals and the calls behind them. Reads only; records are written by settlements.
+
+pub mod page;
+pub mod server_fns;
+pub mod types;
+
+#[cfg(feature = "ssr")]
+pub mod store;
