@@ -3,6 +3,7 @@
 use crate::accounts::password;
 use crate::accounts::rights::Member;
 use crate::accounts::types::{Email, Password};
+use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, UserId};
 use sqlx::{PgConnection, PgPool};
 
@@ -32,6 +33,18 @@ impl From<sqlx::Error> for AccountError {
 impl From<password::HashingError> for AccountError {
     fn from(_: password::HashingError) -> AccountError {
         AccountError::Hashing
+    }
+}
+
+impl From<AccountError> for ConsoleError {
+    fn from(error: AccountError) -> ConsoleError {
+        match error {
+            AccountError::EmailTaken => ConsoleError::EmailUnavailable,
+            AccountError::NotFound => ConsoleError::NotFound,
+            AccountError::WrongCredentials => ConsoleError::WrongCredentials,
+            AccountError::Hashing => ConsoleError::Internal,
+            AccountError::Db(error) => unavailable(&error),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
 use crate::accounts::rights::Member;
-use crate::accounts::store::{self, AccountError};
+use crate::accounts::store;
 use crate::error::ConsoleError;
 use crate::ids::UserId;
 use crate::server::state::AppState;
@@ -116,24 +116,6 @@ pub fn fail(error: ConsoleError) -> ConsoleError {
         options.set_status(status);
     }
     error
-}
-
-/// A database failure: logged here, once; the page learns only that we are unavailable.
-pub fn db_failed(error: &sqlx::Error) -> ConsoleError {
-    tracing::error!(%error, "database failed");
-    ConsoleError::Unavailable
-}
-
-impl From<AccountError> for ConsoleError {
-    fn from(error: AccountError) -> ConsoleError {
-        match error {
-            AccountError::EmailTaken => ConsoleError::EmailUnavailable,
-            AccountError::NotFound => ConsoleError::NotFound,
-            AccountError::WrongCredentials => ConsoleError::WrongCredentials,
-            AccountError::Hashing => ConsoleError::Internal,
-            AccountError::Db(error) => db_failed(&error),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -341,9 +341,13 @@ pub async fn settle_calls(db: &PgPool, settlements: &[Settlement]) -> Result<Vec
 
 /// Moves the deadline of this replica's holds, and names the calls that must end now.
 pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) -> Result<Vec<RequestId>, LedgerError> {
-    sqlx::query!("UPDATE holds SET deadline = now() + $2::interval WHERE owner = $1 AND deadline < now() + $2::interval * 0.5", owner.0, interval(hold_for))
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "UPDATE holds SET deadline = now() + $2::interval WHERE owner = $1 AND deadline < now() + $2::interval * 0.5",
+        owner.0,
+        interval(hold_for)
+    )
+    .execute(db)
+    .await?;
     let ended = sqlx::query!(
         "SELECT h.request_id FROM holds h
            JOIN api_keys k ON k.key_id = h.key_id
