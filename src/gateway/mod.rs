@@ -1,7 +1,104 @@
-//! `/v1`: OpenAI-compatible, metered, exact. Has never heard of Leptos, sessions or pages.
+//! `/v1`: OpenAI-compatible, metered, exact. Has never heard of Leptos, sessions or pages; its state is passed in.
 
+mod admission;
+mod auth;
+mod batch;
+mod call;
+mod count;
+mod error;
+mod handler;
+mod live;
+mod meter;
+mod models;
+mod relay;
+mod settlement;
+mod sse;
+mod upstream;
+mod wire;
+
+pub use upstream::Timeouts;
+
+use crate::gateway::admission::Admissions;
+use crate::gateway::error::GatewayError;
+use crate::gateway::live::LiveCalls;
+use crate::gateway::settlement::Settlements;
+use crate::gateway::upstream::Upstream;
+use crate::ids::ReplicaId;
+use crate::keys::secret::Pepper;
+use crate::suppliers::sealed::SealingKey;
 use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use ipnet::IpNet;
+use sqlx::PgPool;
+use std::sync::Arc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
-pub fn router() -> Router {
+/// What `/v1` is given to work with.
+pub struct Setup {
+    pub db: PgPool,
+    pub pepper: Pepper,
+    pub sealing_key: SealingKey,
+    /// Without a slash at the end; for messages that say where to buy.
+    pub public_url: String,
+    pub supplier_networks: Vec<IpNet>,
+    pub timeouts: Timeouts,
+    pub tasks: TaskTracker,
+}
+
+/// One replica's gateway.
+pub struct Gateway {
+    db: PgPool,
+    pepper: Pepper,
+    public_url: String,
+    tasks: TaskTracker,
+    upstream: Upstream,
+    admissions: Admissions,
+    settlements: Settlements,
+    live: LiveCalls,
+    /// Ends the heartbeat with the last call.
+    _heartbeat: DropGuard,
+}
+
+impl Gateway {
+    pub fn start(setup: Setup) -> reqwest::Result<Arc<Gateway>> {
+        let owner = ReplicaId::generate();
+        let live = LiveCalls::default();
+        let stop = CancellationToken::new();
+        live.spawn_heartbeat(&setup.tasks, setup.db.clone(), owner, stop.clone());
+        Ok(Arc::new(Gateway {
+            upstream: Upstream::new(setup.sealing_key, setup.supplier_networks, setup.timeouts)?,
+            admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner),
+            settlements: Settlements::spawn(&setup.tasks, setup.db.clone()),
+            db: setup.db,
+            pepper: setup.pepper,
+            public_url: setup.public_url,
+            tasks: setup.tasks,
+            live,
+            _heartbeat: stop.drop_guard(),
+        }))
+    }
+}
+
+/// Every route of `/v1`. An unknown path or method is answered in OpenAI's form too, never with HTML.
+pub fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
+        .route("/v1/chat/completions", post(handler::chat_completions).fallback(wrong_method))
+        .route("/v1/models", get(models::list).fallback(wrong_method))
+        .route("/v1/models/{*id}", get(models::retrieve).fallback(wrong_method))
+        .route("/v1", axum::routing::any(unknown_path))
+        .route("/v1/", axum::routing::any(unknown_path))
+        .route("/v1/{*path}", axum::routing::any(unknown_path))
+        .layer(axum::middleware::from_fn(handler::with_request_id))
+        .with_state(gateway)
+}
+
+async fn unknown_path(request: Request) -> Response {
+    GatewayError::NotFound { path: request.uri().path().to_string() }.into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    GatewayError::MethodNotAllowed { method: request.method().to_string() }.into_response()
 }

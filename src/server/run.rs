@@ -2,11 +2,12 @@
 
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
-use crate::gateway;
+use crate::gateway::{self, Gateway};
 use crate::keys::secret::Pepper;
 use crate::server::config::Config;
 use crate::server::state::AppState;
 use crate::server::{jobs, layers};
+use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
 use axum::extract::State;
@@ -61,12 +62,27 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
 }
 
 /// Every route. Console and `/v1` are siblings: the console's layers never see a call.
-pub fn router(app: &AppState) -> Router {
-    Router::new()
+pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
+    let router = if app.config.sandbox { sandbox::router() } else { Router::new() };
+    router
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready).with_state(app.db.clone()))
-        .merge(gateway::router())
+        .merge(gateway::router(gateway))
         .merge(console(app))
+}
+
+/// The gateway gets what it needs and no more: it never sees the console's state.
+fn gateway_setup(app: &AppState) -> gateway::Setup {
+    let limits = app.config.upstream;
+    gateway::Setup {
+        db: app.db.clone(),
+        pepper: app.pepper.clone(),
+        sealing_key: app.sealing_key.clone(),
+        public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
+        supplier_networks: app.config.supplier_networks.clone(),
+        timeouts: gateway::Timeouts { connect: limits.connect, first_byte: limits.first_byte, idle: limits.idle, total: limits.total },
+        tasks: app.tasks.clone(),
+    }
 }
 
 async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
@@ -108,7 +124,8 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
             tracing::warn!(%error, "TCP_NODELAY was refused");
         }
     });
-    axum::serve(listener, router(&app)).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
+    let gateway = Gateway::start(gateway_setup(&app)).map_err(std::io::Error::other)?;
+    axum::serve(listener, router(&app, gateway)).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
     app.shutdown.cancel();
     app.tasks.close();
     app.tasks.wait().await;

@@ -1,1 +1,165 @@
-//! Which addresses a channel may have.
+//! Which addresses a channel may have: public ones, and the networks that the operator allowed. Checked when a channel is saved
+//! and again when it is connected to, since a name may point elsewhere by then.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use url::{Host, Url};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("the address must begin with http:// or https://")]
+    Scheme,
+    #[error("the address must not hold a user name, a query or a fragment")]
+    Extras,
+    #[error("the address has no host")]
+    NoHost,
+    #[error("{0} is not a public address; allow its network with TOKI_SUPPLIER_NETWORKS if it is meant")]
+    NotPublic(IpAddr),
+}
+
+/// Checks a base URL as far as it can be checked without asking the name service.
+pub fn check(url: &Url, allowed: &[IpNet]) -> Result<(), AddressError> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(AddressError::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(AddressError::Extras);
+    }
+    // The URL parser has turned decimal, octal and hexadecimal forms into plain addresses.
+    let ip = match url.host() {
+        None => return Err(AddressError::NoHost),
+        Some(Host::Domain(_)) => return Ok(()),
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip),
+    };
+    if is_permitted(ip, allowed) { Ok(()) } else { Err(AddressError::NotPublic(ip)) }
+}
+
+/// Whether a channel may connect to this address.
+pub fn is_permitted(ip: IpAddr, allowed: &[IpNet]) -> bool {
+    let inner = embedded_v4(ip).map(IpAddr::V4).unwrap_or(ip);
+    let listed = allowed.iter().any(|network| network.contains(&ip) || network.contains(&inner));
+    listed
+        || match inner {
+            IpAddr::V4(ip) => is_public_v4(ip),
+            IpAddr::V6(ip) => is_public_v6(ip),
+        }
+}
+
+/// The IPv4 address inside a v4-mapped (::ffff:0:0/96), v4-compatible, NAT64 (64:ff9b::/96) or 6to4 (2002::/16) address.
+fn embedded_v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    let IpAddr::V6(ip) = ip else { return None };
+    let low = |octets: [u8; 16]| Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15]);
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => Some(low(ip.octets())),
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => Some(low(ip.octets())),
+        [0x2002, a, b, ..] => Some(Ipv4Addr::from(u32::from(a) << 16 | u32::from(b))),
+        _ => None,
+    }
+}
+
+/// Globally reachable according to IANA's special-purpose registry (RFC 6890).
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    !(ip.is_unspecified()
+        || ip.is_loopback()
+        || ip.is_private()
+        || ip.is_link_local()
+        || ip.is_multicast()
+        || ip.is_broadcast()
+        || ip.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b)))
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    // Only 2000::/3 is handed out; of it, documentation, benchmarking, ORCHID and Teredo addresses are no hosts.
+    let segments = ip.segments();
+    let special = matches!(segments, [0x2001, 0xdb8, ..] | [0x2001, 0..0x200, ..] | [0x3fff, 0..0x1000, ..]);
+    (segments[0] & 0xe000) == 0x2000 && !special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_text(text: &str, allowed: &[&str]) -> Result<(), AddressError> {
+        let allowed: Vec<IpNet> = allowed.iter().map(|network| network.parse().expect("network")).collect();
+        check(&Url::parse(text).expect("URL"), &allowed)
+    }
+
+    #[test]
+    fn public_addresses_and_names_pass() {
+        for url in
+            ["https://api.openai.com/v1", "http://8.8.8.8/v1", "https://[2606:4700::1111]/v1", "http://172.32.0.1/", "http://100.128.0.1/"]
+        {
+            assert_eq!(check_text(url, &[]), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_not_public_are_refused_in_every_spelling() {
+        for url in [
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0177.0.0.1/",
+            "http://0/",
+            "http://10.0.0.1/",
+            "http://172.16.0.1/",
+            "http://172.31.255.255/",
+            "http://192.168.1.1/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://100.64.0.1/",
+            "http://192.0.0.1/",
+            "http://192.0.2.1/",
+            "http://198.18.0.1/",
+            "http://198.51.100.1/",
+            "http://203.0.113.1/",
+            "http://224.0.0.1/",
+            "http://240.0.0.1/",
+            "http://255.255.255.255/",
+            "http://0.0.0.0/",
+            "http://0.1.2.3/",
+            "http://[::1]/",
+            "http://[::]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:10.0.0.1]/",
+            "http://[::127.0.0.1]/",
+            "http://[64:ff9b::a00:1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[2002:a00:1::]/",
+            "http://[fe80::1]/",
+            "http://[fc00::1]/",
+            "http://[fd12:3456::1]/",
+            "http://[ff02::1]/",
+            "http://[2001:db8::1]/",
+            "http://[2001::1]/",
+            "http://[100::1]/",
+            "http://[fec0::1]/",
+        ] {
+            assert!(matches!(check_text(url, &[]), Err(AddressError::NotPublic(_))), "{url}: {:?}", check_text(url, &[]));
+        }
+    }
+
+    #[test]
+    fn allowed_networks_are_allowed_and_no_more() {
+        assert_eq!(check_text("http://10.1.2.3:8000/v1", &["10.1.0.0/16"]), Ok(()));
+        assert_eq!(check_text("http://[::ffff:10.1.2.3]/v1", &["10.1.0.0/16"]), Ok(()));
+        assert!(check_text("http://10.2.2.3/v1", &["10.1.0.0/16"]).is_err());
+    }
+
+    #[test]
+    fn odd_schemes_and_extras_are_refused() {
+        assert_eq!(check_text("ftp://example.com/", &[]), Err(AddressError::Scheme));
+        assert_eq!(check_text("file:///etc/passwd", &[]), Err(AddressError::Scheme));
+        for url in ["http://user@example.com/", "http://:pw@example.com/", "http://example.com/?x=1", "http://example.com/#x"] {
+            assert_eq!(check_text(url, &[]), Err(AddressError::Extras), "{url}");
+        }
+    }
+}

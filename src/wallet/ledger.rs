@@ -30,6 +30,22 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
+impl LedgerError {
+    /// Whether the same statement may succeed when it is sent again: a deadlock, a serialization failure, a lock that was not to
+    /// be had in time, or a database that is away. All statements of this module may be repeated.
+    pub fn is_transient(&self) -> bool {
+        let LedgerError::Db(error) = self else { return false };
+        match error.as_database_error().and_then(|error| error.code()) {
+            // serialization_failure, deadlock_detected, lock_not_available, query_canceled, and the classes 08 (connection),
+            // 53 (resources) and 57P (operator intervention).
+            Some(code) => {
+                matches!(&*code, "40001" | "40P01" | "55P03" | "57014") || ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+            }
+            None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)),
+        }
+    }
+}
+
 /// Why Tokens were granted.
 #[derive(Clone, Copy, Debug)]
 pub enum GrantCause {

@@ -1,0 +1,110 @@
+//! One admitted call, from its hold to its settlement. Whoever has a `Call` owes it a settlement.
+
+use crate::gateway::Gateway;
+use crate::gateway::count::{count_prompt, count_text};
+use crate::gateway::meter::Usage;
+use crate::gateway::wire::chat::{ChatRequest, PromptText};
+use crate::ids::ChannelId;
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{Admission, Basis, Outcome, Settled, Settlement};
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long an answer waits for its settlement to be durable. Past it the answer leaves, and the settlement goes on being tried.
+const SETTLE_WAIT: Duration = Duration::from_secs(10);
+
+pub struct Call {
+    gateway: Arc<Gateway>,
+    pub admission: Admission,
+    pub channel_id: Option<ChannelId>,
+    streamed: bool,
+    started_at: DateTime<Utc>,
+    started: Instant,
+    first_byte_ms: Option<i64>,
+}
+
+/// What was delivered, as far as it is known.
+#[derive(Default)]
+pub struct Delivered {
+    /// The supplier's report, if it was sane.
+    pub usage: Option<Usage>,
+    /// The report word for word, sane or not.
+    pub raw_usage: Option<Box<RawValue>>,
+    pub text: String,
+}
+
+impl Delivered {
+    /// Nothing came back that anybody could use.
+    fn is_nothing(&self) -> bool {
+        self.text.is_empty() && self.usage.is_none_or(|usage| usage.output == 0)
+    }
+}
+
+impl Call {
+    pub fn new(gateway: Arc<Gateway>, admission: Admission, streamed: bool, started: Instant) -> Call {
+        let started_at = Utc::now() - started.elapsed();
+        Call { gateway, admission, channel_id: None, streamed, started_at, started, first_byte_ms: None }
+    }
+
+    pub fn mark_first_byte(&mut self) {
+        self.first_byte_ms.get_or_insert(self.started.elapsed().as_millis() as i64);
+    }
+
+    /// Releases the hold in full: nothing was delivered.
+    pub async fn waive(self, outcome: Outcome, http_status: u16) -> Option<Settled> {
+        let settlement = self.settlement(outcome, Basis::Waived, http_status, Usage::default(), None);
+        self.settle(settlement).await
+    }
+
+    /// Charges what was delivered: as the supplier measured it, else as we count it.
+    pub async fn charge(self, request: &ChatRequest<'_>, delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
+        let (basis, usage) = match delivered.usage {
+            _ if delivered.is_nothing() => (Basis::Waived, Usage::default()),
+            Some(usage) => (Basis::Measured, usage),
+            None => (Basis::Counted, counted(request.prompt_text(), delivered.text).await),
+        };
+        let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
+        self.settle(settlement).await
+    }
+
+    fn settlement(&self, outcome: Outcome, basis: Basis, http_status: u16, usage: Usage, raw: Option<Box<RawValue>>) -> Settlement {
+        let admission = &self.admission;
+        Settlement {
+            request_id: admission.request_id,
+            account_id: admission.account_id,
+            key_id: admission.key_id,
+            model_id: admission.model_id.clone(),
+            supplier_id: admission.supplier_id,
+            channel_id: self.channel_id,
+            price_version: admission.price_version,
+            endpoint: "chat/completions",
+            streamed: self.streamed,
+            outcome,
+            basis,
+            http_status: i32::from(http_status),
+            input_tokens: usage.input,
+            cached_tokens: usage.cached,
+            output_tokens: usage.output,
+            charge: if basis == Basis::Waived { Tokens(0) } else { usage.charge(admission.price) },
+            upstream_usage: raw,
+            started_at: self.started_at,
+            first_byte_ms: self.first_byte_ms,
+            latency_ms: self.started.elapsed().as_millis() as i64,
+        }
+    }
+
+    async fn settle(self, settlement: Settlement) -> Option<Settled> {
+        let request_id = settlement.request_id;
+        let settled = tokio::time::timeout(SETTLE_WAIT, self.gateway.settlements.settle(settlement)).await;
+        if settled.is_err() {
+            tracing::error!(%request_id, "settlement takes too long; the answer leaves before it");
+        }
+        settled.ok().flatten()
+    }
+}
+
+async fn counted(prompt: PromptText, text: String) -> Usage {
+    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await }
+}

@@ -1,0 +1,58 @@
+//! Counting Tokens ourselves: an upper bound for a prompt, and what was delivered when a supplier reports nothing. Tokenizing is
+//! slow work, so it runs on the blocking pool, a few at a time.
+
+use crate::gateway::wire::chat::PromptText;
+use tokio::sync::Semaphore;
+
+/// What one attached image or file counts at most.
+const PER_ATTACHMENT: i64 = 4_096;
+/// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count.
+const LONGEST_TEXT: usize = 1 << 20;
+
+static SLOTS: Semaphore = Semaphore::const_new(2);
+
+/// Tokens of a text in o200k, the tokenizer of the larger share of models; those of others differ by some per cent.
+pub async fn count_text(text: String) -> i64 {
+    if text.is_empty() {
+        return 0;
+    }
+    let estimate = text.len() as i64 / 4 + 1;
+    if text.len() > LONGEST_TEXT {
+        return estimate;
+    }
+    let Ok(_slot) = SLOTS.acquire().await else { return estimate };
+    let count = tokio::task::spawn_blocking(move || tiktoken_rs::o200k_base_singleton().count_ordinary(&text) as i64).await;
+    // A panic in the tokenizer must cost nobody the call.
+    count.unwrap_or(estimate)
+}
+
+/// The count of a prompt, for a call whose supplier reported none.
+pub async fn count_prompt(prompt: PromptText) -> i64 {
+    prompt.attachments * PER_ATTACHMENT + count_text(prompt.text).await
+}
+
+/// A bound of a prompt that holds for other tokenizers too: our count and half of it again, but never more than `bytes_bound`.
+/// `template` is what the chat template may add.
+pub async fn bound_prompt(prompt: PromptText, template: i64, bytes_bound: i64) -> i64 {
+    if prompt.text.len() > LONGEST_TEXT {
+        return bytes_bound;
+    }
+    let count = count_prompt(prompt).await;
+    (count + count / 2 + template).min(bytes_bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn count_is_the_tokenizers() {
+        assert_eq!(count_text(String::new()).await, 0);
+        assert_eq!(count_text("hello world".into()).await, 2);
+        let prompt = |text: &str| PromptText { text: text.into(), attachments: 1 };
+        assert_eq!(count_prompt(prompt("hello world")).await, 4_098);
+        assert_eq!(bound_prompt(prompt("hello world"), 80, 10_000).await, 4_098 + 2_049 + 80);
+        assert_eq!(bound_prompt(prompt("hello world"), 80, 100).await, 100);
+        assert_eq!(count_text("x".repeat(LONGEST_TEXT + 1)).await, (LONGEST_TEXT as i64 + 1) / 4 + 1);
+    }
+}

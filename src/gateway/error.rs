@@ -1,0 +1,276 @@
+//! Every failure a caller of `/v1` can meet, and its form on the wire: OpenAI's `{"error":{message,type,param,code}}`.
+//!
+//! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// Where a refusal for lack of Tokens sends people.
+const BUY_PATH: &str = "/products";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatewayError {
+    /// No, malformed or unknown key. Says nothing about which.
+    InvalidKey,
+    /// Told apart from an unknown key only after the secret matched.
+    KeyDisabled,
+    KeyExpired,
+    AccountSuspended,
+    ModelNotFound {
+        model: String,
+    },
+    /// The supplier speaks no protocol of this endpoint, or has no channel switched on.
+    NoChannel {
+        model: String,
+    },
+    BalanceExhausted {
+        public_url: String,
+    },
+    QuotaExhausted,
+    InvalidJson,
+    InvalidField {
+        param: &'static str,
+        message: String,
+    },
+    TooLarge {
+        limit_bytes: usize,
+    },
+    NotFound {
+        path: String,
+    },
+    MethodNotAllowed {
+        method: String,
+    },
+    /// Nothing was sent to any channel.
+    UpstreamUnreachable,
+    /// The supplier answered with a failure of its own.
+    UpstreamFailed,
+    UpstreamTimeout,
+    UpstreamRateLimited {
+        retry_after: Option<String>,
+    },
+    /// The supplier refused the request as such; its words, where it gave any.
+    UpstreamRefused {
+        status: u16,
+        message: Option<String>,
+        param: Option<String>,
+    },
+    /// The answer broke off after its first byte.
+    UpstreamBroken,
+    /// Fail closed: without the database there is no hold, and without a hold no call.
+    Unavailable,
+    Internal,
+}
+
+impl GatewayError {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => StatusCode::UNAUTHORIZED,
+            GatewayError::AccountSuspended => StatusCode::FORBIDDEN,
+            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
+            GatewayError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamRateLimited { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            GatewayError::InvalidJson | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
+            GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed | GatewayError::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            GatewayError::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            GatewayError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            GatewayError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            GatewayError::AccountSuspended => "permission_error",
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
+            GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
+            GatewayError::UpstreamUnreachable
+            | GatewayError::UpstreamFailed
+            | GatewayError::UpstreamTimeout
+            | GatewayError::UpstreamBroken
+            | GatewayError::Unavailable
+            | GatewayError::Internal => "server_error",
+            _ => "invalid_request_error",
+        }
+    }
+
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => "invalid_api_key",
+            GatewayError::AccountSuspended => "account_suspended",
+            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => "model_not_found",
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
+            GatewayError::InvalidJson => "invalid_json",
+            GatewayError::TooLarge { .. } => "request_too_large",
+            GatewayError::NotFound { .. } => "unknown_url",
+            GatewayError::MethodNotAllowed { .. } => "method_not_allowed",
+            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed => "upstream_unavailable",
+            GatewayError::UpstreamTimeout => "upstream_timeout",
+            GatewayError::UpstreamRateLimited { .. } => "upstream_rate_limited",
+            GatewayError::UpstreamBroken => "upstream_error",
+            GatewayError::Unavailable => "service_unavailable",
+            GatewayError::Internal => "internal_error",
+            GatewayError::InvalidField { .. } | GatewayError::UpstreamRefused { .. } => return None,
+        })
+    }
+
+    fn param(&self) -> Option<&str> {
+        match self {
+            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => Some("model"),
+            GatewayError::InvalidField { param, .. } => Some(param),
+            GatewayError::UpstreamRefused { param, .. } => param.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            GatewayError::InvalidKey => {
+                "No valid API key. Send one as 'Authorization: Bearer sk-toki-…'; keys are made in the console.".into()
+            }
+            GatewayError::KeyDisabled => "This API key is disabled. Enable it in the console, or use another.".into(),
+            GatewayError::KeyExpired => "This API key has expired. Extend it in the console, or use another.".into(),
+            GatewayError::AccountSuspended => "This account is suspended. Contact support.".into(),
+            GatewayError::ModelNotFound { model } => {
+                format!("The model '{model}' does not exist, or this API key may not use it. GET /v1/models lists what it may use.")
+            }
+            GatewayError::NoChannel { model } => {
+                format!("The supplier of '{model}' cannot be reached through this endpoint at the moment.")
+            }
+            GatewayError::BalanceExhausted { public_url } => {
+                format!("The wallet has too few Tokens left for this call. Buy a package at {public_url}{BUY_PATH}.")
+            }
+            GatewayError::QuotaExhausted => {
+                "This API key has too little of its quota left for this call. Raise the quota in the console, or use another key.".into()
+            }
+            GatewayError::InvalidJson => "The body is not a JSON object.".into(),
+            GatewayError::InvalidField { message, .. } => message.clone(),
+            GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
+            GatewayError::NotFound { path } => format!("There is no {path} here. See GET /v1/models and POST /v1/chat/completions."),
+            GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
+            GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
+            GatewayError::UpstreamFailed => "The model's supplier failed. Nothing was charged.".into(),
+            GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
+            GatewayError::UpstreamRateLimited { .. } => {
+                "The model's supplier is limiting requests at the moment. Nothing was charged.".into()
+            }
+            GatewayError::UpstreamRefused { message, .. } => {
+                message.clone().unwrap_or_else(|| "The model's supplier refused the request. Nothing was charged.".into())
+            }
+            GatewayError::UpstreamBroken => "The model's supplier broke off. What was delivered is charged, nothing else.".into(),
+            GatewayError::Unavailable => "The service is unavailable at the moment. Nothing was sent or charged.".into(),
+            GatewayError::Internal => "Something went wrong on our side.".into(),
+        }
+    }
+
+    fn body(&self) -> serde_json::Value {
+        json!({"error": {"message": self.message(), "type": self.kind(), "param": self.param(), "code": self.code()}})
+    }
+
+    /// The event that ends a stream which had begun with 200. No `[DONE]` follows: clients take a clean end for success.
+    pub fn event(&self) -> String {
+        format!("data: {}\n\n", self.body())
+    }
+
+    fn extra_header(&self) -> Option<(HeaderName, HeaderValue)> {
+        match self {
+            GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
+                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamTimeout => {
+                Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")))
+            }
+            GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
+                Some((header::RETRY_AFTER, HeaderValue::from_str(after).ok()?))
+            }
+            GatewayError::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for GatewayError {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body().to_string()));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((name, value)) = self.extra_header() {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_row() {
+        let model = || "a/b".to_string();
+        let rows: Vec<String> = [
+            GatewayError::InvalidKey,
+            GatewayError::KeyDisabled,
+            GatewayError::KeyExpired,
+            GatewayError::AccountSuspended,
+            GatewayError::ModelNotFound { model: model() },
+            GatewayError::NoChannel { model: model() },
+            GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
+            GatewayError::QuotaExhausted,
+            GatewayError::InvalidJson,
+            GatewayError::InvalidField { param: "n", message: "n".into() },
+            GatewayError::TooLarge { limit_bytes: 1 },
+            GatewayError::NotFound { path: "/v1/x".into() },
+            GatewayError::MethodNotAllowed { method: "PUT".into() },
+            GatewayError::UpstreamUnreachable,
+            GatewayError::UpstreamFailed,
+            GatewayError::UpstreamTimeout,
+            GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
+            GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()) },
+            GatewayError::UpstreamBroken,
+            GatewayError::Unavailable,
+            GatewayError::Internal,
+        ]
+        .iter()
+        .map(|error| {
+            let header = error.extra_header().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?")));
+            let (param, code) = (error.param().unwrap_or("null"), error.code().unwrap_or("null"));
+            format!("{} {} {param} {code} {}", error.status().as_u16(), error.kind(), header.unwrap_or_default()).trim_end().to_string()
+        })
+        .collect();
+        insta::assert_snapshot!(rows.join("\n"), @r"
+        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
+        403 permission_error null account_suspended
+        404 invalid_request_error model model_not_found
+        404 invalid_request_error model model_not_found
+        429 insufficient_quota null insufficient_quota x-should-retry: false
+        429 insufficient_quota null insufficient_quota x-should-retry: false
+        400 invalid_request_error null invalid_json
+        400 invalid_request_error n null
+        413 invalid_request_error null request_too_large
+        404 invalid_request_error null unknown_url
+        405 invalid_request_error null method_not_allowed
+        502 server_error null upstream_unavailable
+        502 server_error null upstream_unavailable
+        504 server_error null upstream_timeout x-should-retry: false
+        429 rate_limit_error null upstream_rate_limited retry-after: 7
+        422 invalid_request_error tools null
+        502 server_error null upstream_error
+        503 server_error null service_unavailable retry-after: 1
+        500 server_error null internal_error
+        ");
+    }
+
+    #[test]
+    fn an_event_is_one_error_and_no_done() {
+        let event = GatewayError::UpstreamBroken.event();
+        assert!(event.starts_with("data: {\"error\":{") && event.ends_with("}}\n\n") && !event.contains("[DONE]"));
+    }
+}

@@ -1,0 +1,113 @@
+//! From what a supplier reports to what is charged. Pure, integers only.
+
+use crate::tokens::Tokens;
+use crate::wallet::ledger::Price;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// No honest call has more; larger reports are taken for damage.
+const MOST_TOKENS: i64 = 1_000_000_000;
+
+/// Model Tokens of one call, by kind. `cached` is a part of `input`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub input: i64,
+    pub cached: i64,
+    pub output: i64,
+}
+
+impl Usage {
+    /// Reads a `usage` object in OpenAI's form. None when it is null, incomplete or absurd: then the call is counted instead.
+    pub fn read(raw: &RawValue) -> Option<Usage> {
+        #[derive(Deserialize)]
+        struct Report {
+            prompt_tokens: i64,
+            completion_tokens: i64,
+            #[serde(default)]
+            prompt_tokens_details: Option<Details>,
+        }
+        #[derive(Deserialize)]
+        struct Details {
+            #[serde(default)]
+            cached_tokens: Option<i64>,
+        }
+        let report: Report = serde_json::from_str(raw.get()).ok()?;
+        let cached = report.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
+        let usage = Usage { input: report.prompt_tokens, cached, output: report.completion_tokens };
+        let sane = (0..=MOST_TOKENS).contains(&usage.input)
+            && (0..=MOST_TOKENS).contains(&usage.output)
+            && (0..=usage.input).contains(&usage.cached);
+        sane.then_some(usage)
+    }
+
+    /// The charge: the weighted sum in parts per million, rounded up once.
+    pub fn charge(self, price: Price) -> Tokens {
+        let micro = i128::from(self.input - self.cached) * i128::from(price.input_ppm)
+            + i128::from(self.cached) * i128::from(price.cached_ppm)
+            + i128::from(self.output) * i128::from(price.output_ppm);
+        Tokens(i64::try_from((micro + 999_999) / 1_000_000).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(json: &str) -> Option<Usage> {
+        Usage::read(&RawValue::from_string(json.into()).expect("JSON"))
+    }
+
+    #[test]
+    fn read_takes_sane_reports_only() {
+        let usage = |input, cached, output| Some(Usage { input, cached, output });
+        for (json, expected) in [
+            (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}"#, usage(9, 0, 12)),
+            (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0}}"#, usage(9, 4, 12)),
+            (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":null}"#, usage(9, 0, 12)),
+            (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":1}"#, usage(9, 0, 12)),
+            (r#"{"prompt_tokens":0,"completion_tokens":0}"#, usage(0, 0, 0)),
+            ("null", None),
+            ("{}", None),
+            ("[]", None),
+            (r#"{"prompt_tokens":9}"#, None),
+            (r#"{"prompt_tokens":-1,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":1.5,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":"9","completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":9223372036854775808,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":1,"completion_tokens":1000000001}"#, None),
+            (r#"{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}"#, None),
+        ] {
+            assert_eq!(read(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn charge_rounds_up_once() {
+        let price = |input_ppm, cached_ppm, output_ppm| Price { input_ppm, cached_ppm, output_ppm };
+        for (usage, price, charge) in [
+            ((10, 0, 20), price(1_000_000, 1_000_000, 1_000_000), 30),
+            ((10, 4, 20), price(1_000_000, 500_000, 2_000_000), 48),
+            ((1, 0, 1), price(1, 1, 1), 1),
+            ((0, 0, 0), price(1_000_000, 1_000_000, 1_000_000), 0),
+            ((3, 0, 0), price(500_000, 0, 0), 2),
+        ] {
+            let usage = Usage { input: usage.0, cached: usage.1, output: usage.2 };
+            assert_eq!(usage.charge(price), Tokens(charge), "{usage:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn charge_grows_with_every_kind(input in 0..=MOST_TOKENS, output in 0..=MOST_TOKENS, cached in 0..=MOST_TOKENS, input_ppm in 0..=1_000_000_000_i64, output_ppm in 0..=1_000_000_000_i64) {
+            let cached = cached.min(input);
+            let price = Price { input_ppm, cached_ppm: input_ppm / 2, output_ppm };
+            let usage = Usage { input, cached, output };
+            let charge = usage.charge(price);
+            prop_assert!(charge >= Tokens(0));
+            prop_assert!(Usage { output: output + 1, ..usage }.charge(price) >= charge);
+            // Cached input never costs more than fresh input, so a hold on fresh input covers it.
+            prop_assert!(Usage { cached: 0, ..usage }.charge(price) >= charge);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `GET /v1/models` and `GET /v1/models/{id}`: the models that the key may use.
+
+use crate::gateway::Gateway;
+use crate::gateway::auth;
+use crate::gateway::error::GatewayError;
+use crate::suppliers::callable::{self, CallableModel, KeyAnswer};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
+    match models_of(&gateway, &headers).await {
+        Ok(models) => Json(json!({"object": "list", "data": models.iter().map(form).collect::<Vec<_>>()})).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+pub async fn retrieve(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    match models_of(&gateway, &headers).await {
+        Ok(models) => match models.iter().find(|model| model.model_id == id) {
+            Some(model) => Json(form(model)).into_response(),
+            None => GatewayError::ModelNotFound { model: id }.into_response(),
+        },
+        Err(error) => error.into_response(),
+    }
+}
+
+/// OpenAI's model object.
+fn form(model: &CallableModel) -> Value {
+    json!({"id": model.model_id, "object": "model", "created": model.created_at.timestamp(), "owned_by": model.supplier_slug})
+}
+
+async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {
+    let secret_hash = auth::secret_hash(headers, &gateway.pepper)?;
+    match callable::models_of_key(&gateway.db, secret_hash).await {
+        Ok(KeyAnswer::Models(models)) => Ok(models),
+        Ok(answer) => Err(problem(&answer).unwrap_or(GatewayError::Internal)),
+        Err(error) => {
+            tracing::error!(%error, "database failed");
+            Err(GatewayError::Unavailable)
+        }
+    }
+}
+
+/// What is wrong with the key, if anything. For requests that are refused before they are admitted.
+pub async fn key_problem(gateway: &Gateway, secret_hash: [u8; 32]) -> Option<GatewayError> {
+    match callable::models_of_key(&gateway.db, secret_hash).await {
+        Ok(answer) => problem(&answer),
+        Err(error) => {
+            tracing::error!(%error, "database failed");
+            Some(GatewayError::Unavailable)
+        }
+    }
+}
+
+fn problem(answer: &KeyAnswer) -> Option<GatewayError> {
+    match answer {
+        KeyAnswer::Models(_) => None,
+        KeyAnswer::Unknown => Some(GatewayError::InvalidKey),
+        KeyAnswer::Disabled => Some(GatewayError::KeyDisabled),
+        KeyAnswer::Expired => Some(GatewayError::KeyExpired),
+        KeyAnswer::Suspended => Some(GatewayError::AccountSuspended),
+    }
+}

@@ -1,0 +1,208 @@
+//! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
+
+use crate::gateway::call::{Call, Delivered};
+use crate::gateway::error::GatewayError;
+use crate::gateway::handler::{refuse, send};
+use crate::gateway::sse::{Event, Splitter};
+use crate::gateway::upstream::Timeouts;
+use crate::gateway::wire::chat::{Answer, ChatRequest};
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{Outcome, Settled};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use std::convert::Infallible;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+/// Longer whole answers are taken for damage.
+const MOST_ANSWER_BYTES: usize = 64 << 20;
+const MOST_EVENT_BYTES: usize = 4 << 20;
+/// Text kept for counting; beyond it the rest is not counted.
+const MOST_TEXT_BYTES: usize = 8 << 20;
+/// Reads that may wait for a slow caller before the supplier is made to wait too.
+const QUEUED_READS: usize = 4;
+
+/// Passes on an answer that comes in one piece.
+pub async fn whole(
+    mut call: Call,
+    request: &ChatRequest<'_>,
+    response: reqwest::Response,
+    timeouts: Timeouts,
+    reply: oneshot::Sender<Response>,
+) {
+    let body = match read_whole(response, timeouts).await {
+        Ok(body) => body,
+        Err(error) => return refuse(call, error, reply).await,
+    };
+    call.mark_first_byte();
+    let Some(answer) = Answer::parse(&body).filter(|answer| !answer.is_error()) else {
+        return refuse(call, GatewayError::UpstreamFailed, reply).await;
+    };
+    let mut delivered = Delivered { usage: answer.usage(), raw_usage: answer.raw_usage().map(ToOwned::to_owned), text: String::new() };
+    answer.append_text(&mut delivered.text);
+    let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
+    let settled = call.charge(request, delivered, outcome, 200).await;
+    let mut response = Response::new(Body::from(body.clone()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(settled) = settled {
+        charge_headers(response.headers_mut(), settled);
+    }
+    send(reply, response);
+}
+
+async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts) -> Result<Bytes, GatewayError> {
+    let reading = async {
+        let mut body = BytesMut::new();
+        loop {
+            match tokio::time::timeout(timeouts.idle, response.chunk()).await {
+                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => body.extend_from_slice(&chunk),
+                Ok(Ok(None)) => return Ok(body.freeze()),
+                Ok(Ok(Some(_)) | Err(_)) => return Err(GatewayError::UpstreamBroken),
+                Err(_) => return Err(GatewayError::UpstreamTimeout),
+            }
+        }
+    };
+    tokio::time::timeout(timeouts.total, reading).await.unwrap_or(Err(GatewayError::UpstreamTimeout))
+}
+
+fn charge_headers(headers: &mut HeaderMap, settled: Settled) {
+    let left = settled.quota_left.map_or(settled.balance_left, |quota| quota.min(settled.balance_left));
+    for (name, Tokens(tokens)) in [("x-toki-charged-tokens", settled.charge), ("x-toki-remaining-tokens", left)] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(tokens));
+    }
+}
+
+/// How a stream came to its end.
+enum End {
+    /// `[DONE]`, as it came; kept back until the call is settled.
+    Done(Bytes),
+    ClientLeft,
+    KeyEnded,
+    /// Closed without `[DONE]`, cut, unreadable, or an error event of the supplier's own.
+    Broken,
+    TimedOut,
+}
+
+/// Passes on an answer that comes as server-sent events.
+pub async fn stream(
+    mut call: Call,
+    request: &ChatRequest<'_>,
+    response: reqwest::Response,
+    timeouts: Timeouts,
+    ended: &CancellationToken,
+    reply: oneshot::Sender<Response>,
+) {
+    let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
+    let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    send(reply, answer);
+
+    let mut tee = Tee { wants_usage: request.wants_usage, delivered: Delivered::default() };
+    let end = tokio::select! {
+        biased;
+        () = ended.cancelled() => End::KeyEnded,
+        () = events.closed() => End::ClientLeft,
+        end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, response, timeouts, &events)) => end.unwrap_or(End::TimedOut),
+    };
+    let (outcome, last) = match end {
+        End::Done(done) => (Outcome::Ok, Some(done)),
+        End::ClientLeft => (Outcome::ClientLeft, None),
+        End::KeyEnded => (Outcome::KeyEnded, Some(GatewayError::KeyDisabled.event().into())),
+        End::Broken => (Outcome::UpstreamCut, Some(GatewayError::UpstreamBroken.event().into())),
+        End::TimedOut => (Outcome::UpstreamTimeout, Some(GatewayError::UpstreamBroken.event().into())),
+    };
+    call.charge(request, tee.delivered, outcome, 200).await;
+    if let Some(last) = last {
+        // The caller may have left by now; the call is settled either way.
+        let _ = events.send(last).await;
+    }
+}
+
+/// Reads events and passes them on until something ends it. Waits for the caller, and so makes the supplier wait.
+async fn pump(call: &mut Call, tee: &mut Tee, mut response: reqwest::Response, timeouts: Timeouts, events: &mpsc::Sender<Bytes>) -> End {
+    let mut splitter = Splitter::new(MOST_EVENT_BYTES);
+    loop {
+        match tokio::time::timeout(timeouts.idle, response.chunk()).await {
+            Ok(Ok(Some(chunk))) => splitter.push(&chunk),
+            Ok(Ok(None)) => return end_of_body(splitter),
+            Ok(Err(_)) => return End::Broken,
+            Err(_) => return End::TimedOut,
+        }
+        call.mark_first_byte();
+        let (passed, end) = tee.read(&mut splitter);
+        if !passed.is_empty() && events.send(passed).await.is_err() {
+            return End::ClientLeft;
+        }
+        if let Some(end) = end {
+            return end;
+        }
+    }
+}
+
+/// A body that ends with `[DONE]` but without the blank line behind it is whole all the same.
+fn end_of_body(splitter: Splitter) -> End {
+    match (Event { raw: splitter.rest() }).data() {
+        Some(data) if data == b"[DONE]" => End::Done(Bytes::from_static(b"data: [DONE]\n\n")),
+        _ => End::Broken,
+    }
+}
+
+/// Looks at every event on its way.
+struct Tee {
+    wants_usage: bool,
+    delivered: Delivered,
+}
+
+impl Tee {
+    /// All whole events that have arrived: the bytes to pass on now, and whether they end the stream.
+    fn read(&mut self, splitter: &mut Splitter) -> (Bytes, Option<End>) {
+        let mut passed = BytesMut::new();
+        loop {
+            let event = match splitter.next_event() {
+                Ok(Some(event)) => event,
+                Ok(None) => return (passed.freeze(), None),
+                Err(error) => {
+                    tracing::warn!(%error, "stream cannot be read");
+                    return (passed.freeze(), Some(End::Broken));
+                }
+            };
+            match self.look_at(&event) {
+                Look::Pass => passed.extend_from_slice(&event.raw),
+                Look::Strip => {}
+                Look::Done => return (passed.freeze(), Some(End::Done(event.raw))),
+                Look::Failed => return (passed.freeze(), Some(End::Broken)),
+            }
+        }
+    }
+
+    fn look_at(&mut self, event: &Event) -> Look {
+        let Some(data) = event.data() else { return Look::Pass };
+        if data == b"[DONE]" {
+            return Look::Done;
+        }
+        let Some(answer) = Answer::parse(&data) else { return Look::Failed };
+        if answer.is_error() {
+            return Look::Failed;
+        }
+        if let Some(raw) = answer.raw_usage() {
+            self.delivered.usage = answer.usage();
+            self.delivered.raw_usage = Some(raw.to_owned());
+        }
+        if self.delivered.text.len() < MOST_TEXT_BYTES {
+            answer.append_text(&mut self.delivered.text);
+        }
+        if answer.is_usage_chunk() && !self.wants_usage { Look::Strip } else { Look::Pass }
+    }
+}
+
+enum Look {
+    Pass,
+    Strip,
+    Done,
+    Failed,
+}

@@ -1,0 +1,203 @@
+//! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
+//! nothing has been sent.
+
+use crate::gateway::error::GatewayError;
+use crate::ids::ChannelId;
+use crate::suppliers::address;
+use crate::suppliers::sealed::SealingKey;
+use crate::wallet::ledger::Channel;
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// How long a supplier may take; the defaults are `server::config`'s.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    /// Between two reads of an answer.
+    pub idle: Duration,
+    pub total: Duration,
+}
+
+#[derive(Clone)]
+pub struct Upstream {
+    client: reqwest::Client,
+    sealing_key: SealingKey,
+    allowed: Arc<[IpNet]>,
+    pub timeouts: Timeouts,
+}
+
+/// An answer that has begun.
+pub struct Answering {
+    pub channel_id: ChannelId,
+    pub response: reqwest::Response,
+}
+
+/// A call that got no answer.
+pub struct Failure {
+    /// The channel that it failed on; none when nothing was sent anywhere.
+    pub channel_id: Option<ChannelId>,
+    pub error: GatewayError,
+}
+
+impl Upstream {
+    /// Nothing in a request or in the environment leads elsewhere: no redirects, no proxies, names resolved under the rules.
+    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts) -> reqwest::Result<Upstream> {
+        let allowed: Arc<[IpNet]> = allowed.into();
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .dns_resolver(Arc::new(PermittedAddresses(allowed.clone())))
+            .connect_timeout(timeouts.connect)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Upstream { client, sealing_key, allowed, timeouts })
+    }
+
+    /// Sends the request to one of the channels, by weight; to the next while nothing could be sent.
+    pub async fn send(&self, channels: &[Channel], path: &str, body: Vec<u8>, accept: &'static str) -> Result<Answering, Failure> {
+        let body = bytes::Bytes::from(body);
+        for channel in by_weight(channels) {
+            let Some(request) = self.request(channel, path, body.clone(), accept) else { continue };
+            match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
+                Ok(Ok(response)) => return Ok(Answering { channel_id: channel.channel_id, response }),
+                Ok(Err(error)) if error.is_connect() => {
+                    tracing::warn!(channel_id = %channel.channel_id, error = ?error.without_url(), "channel cannot be reached");
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(channel_id = %channel.channel_id, error = ?error.without_url(), "channel failed before answering");
+                    return Err(Failure { channel_id: Some(channel.channel_id), error: GatewayError::UpstreamFailed });
+                }
+                Err(_) => {
+                    tracing::warn!(channel_id = %channel.channel_id, "channel did not answer in time");
+                    return Err(Failure { channel_id: Some(channel.channel_id), error: GatewayError::UpstreamTimeout });
+                }
+            }
+        }
+        Err(Failure { channel_id: None, error: GatewayError::UpstreamUnreachable })
+    }
+
+    /// None when the channel may not be used as it is stored.
+    fn request(&self, channel: &Channel, path: &str, body: bytes::Bytes, accept: &'static str) -> Option<reqwest::RequestBuilder> {
+        let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
+        let url = Url::parse(&format!("{}/{path}", channel.base_url)).inspect_err(|error| unusable(error)).ok()?;
+        address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
+        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").header(ACCEPT, accept).body(body);
+        if let Some(sealed) = &channel.secret_sealed {
+            let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret())).inspect_err(|error| unusable(error)).ok()?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        Some(request)
+    }
+}
+
+/// The channels in random order, the heavier ones likelier to be first.
+fn by_weight(channels: &[Channel]) -> Vec<&Channel> {
+    let mut left: Vec<&Channel> = channels.iter().collect();
+    let mut order = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let total: u64 = left.iter().map(|channel| u64::from(channel.weight.unsigned_abs())).sum();
+        let mut draw = if total == 0 { 0 } else { rand::random::<u64>() % total };
+        let at = left.iter().position(|channel| {
+            let weight = u64::from(channel.weight.unsigned_abs());
+            let here = draw < weight;
+            draw = draw.saturating_sub(weight);
+            here
+        });
+        order.push(left.swap_remove(at.unwrap_or(0)));
+    }
+    order
+}
+
+/// What the caller is told when the supplier answers with a failure. The operator's secret is the operator's business: 401, 402
+/// and 403 are never passed on.
+pub async fn failure_of(response: reqwest::Response) -> GatewayError {
+    let status = response.status().as_u16();
+    match status {
+        429 => {
+            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_string);
+            GatewayError::UpstreamRateLimited { retry_after }
+        }
+        400 | 413 | 415 | 422 => {
+            let (message, param) = read_refusal(response).await;
+            GatewayError::UpstreamRefused { status, message, param }
+        }
+        408 | 504 => GatewayError::UpstreamTimeout,
+        _ => {
+            tracing::warn!(status, "supplier answered with a failure");
+            GatewayError::UpstreamFailed
+        }
+    }
+}
+
+/// The supplier's own words, from OpenAI's error shape, cut to a size nobody minds.
+async fn read_refusal(mut response: reqwest::Response) -> (Option<String>, Option<String>) {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Refusal,
+    }
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: Option<String>,
+        param: Option<String>,
+    }
+    let mut bytes = Vec::new();
+    while bytes.len() < 64 << 10 {
+        match tokio::time::timeout(Duration::from_secs(5), response.chunk()).await {
+            Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
+            _ => break,
+        }
+    }
+    match serde_json::from_slice::<Body>(&bytes) {
+        Ok(body) => (body.error.message.map(|message| message.chars().take(2_000).collect()), body.error.param),
+        Err(_) => (None, None),
+    }
+}
+
+/// Resolves names to addresses that a channel may connect to, at the moment of connecting.
+struct PermittedAddresses(Arc<[IpNet]>);
+
+impl Resolve for PermittedAddresses {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.0.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let permitted: Vec<_> = found.filter(|address| address::is_permitted(address.ip(), &allowed)).collect();
+            if permitted.is_empty() {
+                return Err("the name leads to no address that a channel may have".into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_weight_orders_every_channel_once_and_heavy_ones_first() {
+        let channel = |weight| Channel { channel_id: ChannelId::generate(), base_url: String::new(), secret_sealed: None, weight };
+        let channels = [channel(1), channel(9), channel(90)];
+        let mut first = [0; 3];
+        for _ in 0..2_000 {
+            let order = by_weight(&channels);
+            assert_eq!(order.len(), 3);
+            let at = channels.iter().position(|channel| channel.channel_id == order[0].channel_id).expect("one of them");
+            first[at] += 1;
+        }
+        assert!(first[2] > first[1] && first[1] > first[0], "{first:?}");
+    }
+}
