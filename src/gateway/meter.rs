@@ -105,9 +105,10 @@ mod tests {
             let usage = Usage { input, cached, output };
             let charge = usage.charge(price);
             prop_assert!(charge >= Tokens(0));
-            prop_assert!(Usage { output: output + 1, ..usage }.charge(price) >= charge);
+            let (longer, fresh) = (Usage { output: output + 1, ..usage }, Usage { cached: 0, ..usage });
+            prop_assert!(longer.charge(price) >= charge);
             // Cached input never costs more than fresh input, so a hold on fresh input covers it.
-            prop_assert!(Usage { cached: 0, ..usage }.charge(price) >= charge);
+            prop_assert!(fresh.charge(price) >= charge);
         }
     }
 }

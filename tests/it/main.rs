@@ -1,1 +1,7 @@
 //! One binary for every test over HTTP: a real port, a real Postgres, no mocks of our own code.
+
+mod gateway_errors;
+mod gateway_exactness;
+mod gateway_matrix;
+mod immediacy;
+mod support;

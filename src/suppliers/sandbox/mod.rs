@@ -92,9 +92,20 @@ async fn whole(prepared: Prepared) -> Response {
 
 /// Half of a body, then a connection that dies.
 fn broken_body(body: String) -> Response {
-    let half = body.as_bytes().get(..body.len() / 2).unwrap_or_default().to_vec();
-    let stream = futures::stream::iter([Ok(half), Err(std::io::Error::other("cut on purpose"))]);
-    Response::new(Body::from_stream(stream))
+    Response::new(Body::from_stream(async_stream::stream! {
+        for step in die_halfway(&body) {
+            tokio::time::sleep(BREATH).await;
+            yield step;
+        }
+    }))
+}
+
+/// Long enough for what was written before to reach the other side.
+const BREATH: Duration = Duration::from_millis(50);
+
+fn die_halfway(text: &str) -> [std::io::Result<Vec<u8>>; 2] {
+    let half = text.as_bytes().get(..text.len() / 2).unwrap_or_default().to_vec();
+    [Ok(half), Err(std::io::Error::other("cut on purpose"))]
 }
 
 fn streamed(prepared: Prepared) -> Response {
@@ -106,9 +117,10 @@ fn streamed(prepared: Prepared) -> Response {
         for (n, event) in events.into_iter().enumerate() {
             tokio::time::sleep(pace).await;
             if cut && n == last {
-                let half = event.len() / 2;
-                yield Ok(event.as_bytes().get(..half).unwrap_or_default().to_vec());
-                yield Err(std::io::Error::other("cut on purpose"));
+                for step in die_halfway(&event) {
+                    yield step;
+                    tokio::time::sleep(BREATH).await;
+                }
                 return;
             }
             yield Ok(event.into_bytes());

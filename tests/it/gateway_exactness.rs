@@ -1,0 +1,207 @@
+//! Exact under concurrency, clamped at the end, once whatever happens: the promises about Tokens, over HTTP.
+
+use crate::support::app::TestApp;
+use crate::support::client::chat;
+use chrono::TimeDelta;
+use futures::StreamExt;
+use futures::future::join_all;
+use serde_json::json;
+use sqlx::PgPool;
+use std::time::{Duration, Instant};
+use toki::wallet::ledger::{self, Scope};
+
+#[sqlx::test]
+async fn two_hundred_calls_at_once_spend_no_more_than_the_quota(db: PgPool) {
+    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let customer = one.customer("crowd@example.com", 1_000_000).await;
+    let key = one.key(&customer, Some(50)).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["max_tokens"] = json!(1);
+    let calls = (0..200).map(|n| if n % 2 == 0 { one.chat(&key.secret, &body) } else { two.chat(&key.secret, &body) });
+    let answers = join_all(calls).await;
+    let served = answers.iter().filter(|answer| answer.status == 200).count() as i64;
+    assert!(answers.iter().all(|answer| answer.status == 200 || (answer.status == 429 && answer.error("code") == "insufficient_quota")));
+    one.assert_exact().await;
+    // "hi" costs 4 + 1.
+    assert_eq!(one.number("SELECT spent FROM api_keys").await, served * 5);
+    // The quota is never exceeded, and is not left unused either once the crowd is gone.
+    while one.chat(&key.secret, &body).await.status == 200 {}
+    assert!(one.number("SELECT spent FROM api_keys").await <= 50);
+    one.assert_exact().await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn a_thousand_calls_share_a_grant_and_a_key_on_two_replicas(db: PgPool) {
+    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let customer = one.customer("thousand@example.com", 10_000).await;
+    let (small, large) = (one.key(&customer, Some(3_000)).await, one.key(&customer, None).await);
+    let mut body = chat("sandbox/echo", "hello there");
+    body["max_tokens"] = json!(2);
+    let calls = (0..1_000).map(|n| {
+        let (app, key) = (if n % 2 == 0 { &one } else { &two }, if n % 4 < 2 { &small } else { &large });
+        app.chat(&key.secret, &body)
+    });
+    let answers = futures::stream::iter(calls).buffer_unordered(256).collect::<Vec<_>>().await;
+    assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 429)));
+    one.assert_exact().await;
+    assert!(one.number("SELECT max(spent) FROM api_keys WHERE quota IS NOT NULL").await <= 3_000);
+    assert!(one.number("SELECT sum(spent)::bigint FROM grants").await <= 10_000);
+    assert_eq!(one.number("SELECT sum(held)::bigint FROM grants").await, 0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn the_last_call_is_clamped_to_what_is_left(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("clamp@example.com", 200).await;
+    let key = app.key(&customer, None).await;
+    let mut body = chat("sandbox/echo", "go");
+    body["sandbox"] = json!({"words": 5_000});
+    let answer = app.chat(&key.secret, &body).await.json();
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    let spent = app.number("SELECT spent FROM grants").await;
+    assert!(spent > 100 && spent <= 200, "{spent}");
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn grants_burn_scoped_first_then_soonest_expiry_and_a_call_may_span_them(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("burn@example.com", 0).await;
+    let supplier = app.sandbox_supplier().await;
+    let scoped = Scope { supplier_ids: vec![supplier.0], model_ids: Vec::new() };
+    let elsewhere = Scope { supplier_ids: Vec::new(), model_ids: vec!["other/model".into()] };
+    let late = app.credit(&customer, 1_000, TimeDelta::days(30), Scope::default()).await;
+    let soon = app.credit(&customer, 6, TimeDelta::days(1), Scope::default()).await;
+    let scoped = app.credit(&customer, 4, TimeDelta::days(60), scoped).await;
+    let foreign = app.credit(&customer, 500, TimeDelta::days(1), elsewhere).await;
+    let key = app.key(&customer, None).await;
+    // 3 + 3 + 6 words = 12 Tokens: 4 of the scoped grant, 6 of the one that ends first, 2 of the other.
+    let mut body = chat("sandbox/echo", "one two three");
+    body["max_tokens"] = json!(6);
+    body["sandbox"] = json!({"words": 6});
+    assert_eq!(app.chat(&key.secret, &body).await.header("x-toki-charged-tokens"), "12");
+    for (grant, spent) in [(scoped, 4), (soon, 6), (late, 2), (foreign, 0)] {
+        let found: i64 =
+            sqlx::query_scalar("SELECT spent FROM grants WHERE grant_id = $1").bind(grant.0).fetch_one(&app.state.db).await.expect("grant");
+        assert_eq!(found, spent);
+    }
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_grant_pays_until_its_expiry_and_never_after(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("expiry@example.com", 0).await;
+    app.credit(&customer, 1_000, TimeDelta::milliseconds(1_500), Scope::default()).await;
+    let key = app.key(&customer, None).await;
+    assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 200);
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+    assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 429);
+    ledger::sweep_expired_grants(&app.state.db, 10).await.expect("sweep");
+    assert_eq!(app.number("SELECT expired FROM grants").await, 996 - 1);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_caller_who_leaves_pays_for_what_was_delivered(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("leaver@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["stream"] = json!(true);
+    body["sandbox"] = json!({"words": 2_000, "pace_ms": 20});
+    let (_, mut stream) = app.begin_stream(&key.secret, &body).await;
+    for _ in 0..5 {
+        stream.next().await.expect("a chunk").expect("readable");
+    }
+    drop(stream);
+    app.assert_exact().await;
+    let (outcome, basis, charge): (String, String, i64) =
+        sqlx::query_as("SELECT outcome, basis, charge FROM usage_records").fetch_one(&app.state.db).await.expect("one record");
+    assert_eq!((outcome.as_str(), basis.as_str()), ("client_left", "counted"));
+    assert!((5..200).contains(&charge), "{charge}");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_disabled_key_ends_its_stream_within_a_second_on_another_replica(db: PgPool) {
+    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let customer = one.customer("kill@example.com", 100_000).await;
+    let key = one.key(&customer, None).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["stream"] = json!(true);
+    body["sandbox"] = json!({"words": 2_000, "pace_ms": 20});
+    let (first, stream) = one.begin_stream(&key.secret, &body).await;
+    two.execute("UPDATE api_keys SET status = 'disabled'").await;
+    let disabled = Instant::now();
+    let rest: Vec<u8> = stream.map(|chunk| chunk.expect("readable").to_vec()).collect::<Vec<_>>().await.concat();
+    assert!(disabled.elapsed() < Duration::from_secs(1), "{:?}", disabled.elapsed());
+    let text = first + &String::from_utf8(rest).expect("UTF-8");
+    assert!(text.contains("invalid_api_key") && !text.contains("[DONE]"), "{text}");
+    one.assert_exact().await;
+    assert_eq!(one.number("SELECT count(*) FROM usage_records WHERE outcome = 'key_ended' AND basis = 'counted' AND charge > 0").await, 1);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn a_silent_owner_is_reaped_and_its_late_settlement_changes_nothing(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("reaped@example.com", 1_000).await;
+    let key = app.key(&customer, None).await;
+    let mut body = chat("sandbox/slow", "hi");
+    body["max_tokens"] = json!(1);
+    let call = app.chat(&key.secret, &body);
+    let reap = async {
+        while app.number("SELECT count(*) FROM holds").await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        app.execute("UPDATE holds SET deadline = now() - interval '1 second', owner = gen_random_uuid()").await;
+        while app.number("SELECT count(*) FROM holds").await > 0 {
+            ledger::reap_holds(&app.state.db, 10).await.expect("reap");
+        }
+    };
+    let (answer, ()) = tokio::join!(call, reap);
+    assert_eq!((answer.status, answer.header("x-toki-charged-tokens")), (200, "0"));
+    assert_eq!(app.number("SELECT count(*) FROM usage_records WHERE outcome = 'interrupted' AND charge = 0").await, 1);
+    assert_eq!(app.number("SELECT left_ FROM grants").await, 1_000);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_channel_that_cannot_be_reached_is_passed_over(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("failover@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    // Nothing listens on port 1; being so much heavier, this channel is nearly always tried first.
+    app.execute("INSERT INTO channels (channel_id, supplier_id, base_url, weight) SELECT gen_random_uuid(), supplier_id, 'http://127.0.0.1:1/v1', 1000 FROM suppliers").await;
+    for _ in 0..10 {
+        assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 200);
+    }
+    app.execute("DELETE FROM channels WHERE weight = 1").await;
+    let answer = app.chat(&key.secret, &chat("sandbox/echo", "hi")).await;
+    assert_eq!((answer.status, answer.error("code").as_str()), (502, "upstream_unavailable"));
+    app.execute("UPDATE channels SET status = 'disabled'").await;
+    assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 404);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_channel_outside_the_allowed_networks_is_never_connected_to(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.supplier_networks.clear()).await;
+    let customer = app.customer("ssrf@example.com", 1_000).await;
+    let key = app.key(&customer, None).await;
+    app.execute("INSERT INTO channels (channel_id, supplier_id, base_url) SELECT gen_random_uuid(), supplier_id, 'http://localhost:1/v1' FROM suppliers").await;
+    assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 502);
+    app.assert_exact().await;
+    app.stop().await;
+}

@@ -1,0 +1,161 @@
+//! A running replica on a port of its own, over the database of its test.
+
+use chrono::TimeDelta;
+use secrecy::SecretBox;
+use sqlx::PgPool;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use toki::accounts::store::{self, NewAccount};
+use toki::accounts::types::{Email, Password};
+use toki::ids::{GrantId, KeyId, SupplierId};
+use toki::keys::secret::{KeySecret, Pepper};
+use toki::operators::audit::{Action, insert_action_in};
+use toki::operators::rights::Operator;
+use toki::server::config::{Config, Environment, UpstreamLimits, loopback_networks};
+use toki::server::run;
+use toki::server::state::AppState;
+use toki::suppliers::sandbox;
+use toki::tokens::Tokens;
+use toki::wallet::audit::audit;
+use toki::wallet::ledger::{self, GrantCause, NewGrant, Scope};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub const SECRET_KEY: [u8; 32] = [7; 32];
+
+pub struct TestApp {
+    pub state: AppState,
+    pub addr: SocketAddr,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// A key as tests use it.
+pub struct TestKey {
+    pub secret: String,
+}
+
+impl TestApp {
+    /// Starts a replica with the sandbox supplier and short upstream timeouts.
+    pub async fn start(db: PgPool) -> TestApp {
+        TestApp::start_with(db, |_| {}).await
+    }
+
+    pub async fn start_with(db: PgPool, adjust: impl FnOnce(&mut Config)) -> TestApp {
+        // A second call finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let mut config = Config {
+            database_url: "postgres://unused".into(),
+            addr,
+            public_url: format!("http://{addr}").parse().expect("URL"),
+            secret_key: SecretBox::new(Box::new(SECRET_KEY)),
+            environment: Environment::Development,
+            supplier_networks: loopback_networks().to_vec(),
+            stripe: None,
+            sandbox: true,
+            site_root: PathBuf::from("target/site"),
+            upstream: UpstreamLimits {
+                connect: Duration::from_secs(2),
+                first_byte: Duration::from_secs(6),
+                idle: Duration::from_secs(5),
+                total: Duration::from_secs(30),
+            },
+        };
+        adjust(&mut config);
+        let state = run::app_state(config, db);
+        sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
+        let server = tokio::spawn(run::serve(state.clone(), listener));
+        TestApp { state, addr, server }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// A customer with one grant of these Tokens; none for 0.
+    pub async fn customer(&self, email: &str, tokens: i64) -> NewAccount {
+        let email = Email::parse(email).expect("e-mail");
+        let password = Password::parse("correct horse battery".into()).expect("password");
+        let account = store::insert_account(&self.state.db, &email, password, false).await.expect("account");
+        if tokens > 0 {
+            self.credit(&account, tokens, TimeDelta::days(30), Scope::default()).await;
+        }
+        account
+    }
+
+    pub async fn credit(&self, account: &NewAccount, tokens: i64, valid_for: TimeDelta, scope: Scope) -> GrantId {
+        let mut tx = self.state.db.begin().await.expect("begin");
+        let action = Action { action: "account.credit", subject_id: account.account_id.to_string(), ..Action::default() };
+        let action_id = insert_action_in(&mut tx, Operator::command_line(), action).await.expect("action");
+        let new = NewGrant {
+            account_id: account.account_id,
+            cause: GrantCause::Credit(action_id),
+            tokens: Tokens(tokens),
+            scope,
+            valid_for,
+            note: None,
+        };
+        let grant_id = ledger::issue_grant_in(&mut tx, &new).await.expect("grant");
+        tx.commit().await.expect("commit");
+        grant_id
+    }
+
+    pub async fn key(&self, account: &NewAccount, quota: Option<i64>) -> TestKey {
+        let (key_id, secret) = (KeyId::generate(), KeySecret::generate());
+        sqlx::query("INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, quota) VALUES ($1, $2, $3, 'test', $4, $5, $6)")
+            .bind(key_id.0)
+            .bind(account.account_id.0)
+            .bind(account.user_id.0)
+            .bind(&secret.hash(&Pepper::derive(&SECRET_KEY))[..])
+            .bind(secret.hint())
+            .bind(quota)
+            .execute(&self.state.db)
+            .await
+            .expect("key");
+        TestKey { secret: secret.expose().to_string() }
+    }
+
+    pub async fn sandbox_supplier(&self) -> SupplierId {
+        SupplierId(
+            sqlx::query_scalar("SELECT supplier_id FROM suppliers WHERE slug = 'sandbox'")
+                .fetch_one(&self.state.db)
+                .await
+                .expect("supplier"),
+        )
+    }
+
+    /// Runs a statement that stands for an edit made elsewhere.
+    pub async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql).execute(&self.state.db).await.expect(sql);
+    }
+
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
+    }
+
+    /// Waits until no call is held; a stream's caller may have the answer's end before the record is visible to others.
+    pub async fn until_settled(&self) {
+        for _ in 0..200 {
+            if self.number("SELECT count(*) FROM holds").await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("calls are still held after 5 s");
+    }
+
+    /// The books must balance, whatever the test did.
+    pub async fn assert_exact(&self) {
+        self.until_settled().await;
+        let report = audit(&self.state.db, None).await.expect("audit");
+        assert!(report.differences.is_empty(), "{:?}", report.differences);
+    }
+
+    /// Ends the replica the orderly way.
+    pub async fn stop(self) {
+        self.state.shutdown.cancel();
+        self.server.await.expect("no panic").expect("served");
+    }
+}

@@ -1,0 +1,69 @@
+//! A caller of `/v1`, and what it got.
+
+use crate::support::app::TestApp;
+use futures::StreamExt;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn error(&self, field: &str) -> String {
+        self.json()["error"][field].as_str().unwrap_or("null").to_string()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+/// A chat request with one user message.
+pub fn chat(model: &str, content: &str) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": content}]})
+}
+
+impl TestApp {
+    pub async fn post(&self, path: &str, secret: &str, body: &Value) -> Answer {
+        self.post_text(path, Some(secret), body.to_string()).await
+    }
+
+    pub async fn post_text(&self, path: &str, secret: Option<&str>, body: String) -> Answer {
+        let mut request = reqwest::Client::new().post(self.url(path)).header("content-type", "application/json").body(body);
+        if let Some(secret) = secret {
+            request = request.bearer_auth(secret);
+        }
+        answer(request).await
+    }
+
+    pub async fn chat(&self, secret: &str, body: &Value) -> Answer {
+        self.post("/v1/chat/completions", secret, body).await
+    }
+
+    pub async fn get(&self, path: &str, secret: &str) -> Answer {
+        answer(reqwest::Client::new().get(self.url(path)).bearer_auth(secret)).await
+    }
+
+    /// Starts a stream and gives it back with its first bytes read.
+    pub async fn begin_stream(&self, secret: &str, body: &Value) -> (String, impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin) {
+        let request = reqwest::Client::new().post(self.url("/v1/chat/completions")).bearer_auth(secret).json(body);
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        let mut stream = Box::pin(response.bytes_stream());
+        let first = stream.next().await.expect("a first chunk").expect("readable");
+        (String::from_utf8(first.to_vec()).expect("UTF-8"), stream)
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.expect("an answer");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.expect("a whole body") }
+}

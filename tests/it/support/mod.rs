@@ -1,0 +1,4 @@
+//! What tests over HTTP share: a running replica, customers with Tokens, keys, and clients that speak to it.
+
+pub mod app;
+pub mod client;
