@@ -12,3 +12,6 @@ pub mod rights;
 pub mod session_store;
 #[cfg(feature = "ssr")]
 pub mod store;
+
+#[cfg(all(test, feature = "ssr"))]
+mod store_tests;

@@ -1,13 +1,135 @@
-//! Sign-in and sign-up pages.
+//! Sign-in and sign-up pages. Both are plain forms that know where to go afterwards.
 
+use crate::accounts::server_fns::{SignIn, SignUp, skip_sign_in};
+use crate::accounts::types::Password;
+use crate::error::{ConsoleError, Field};
+use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+use leptos_router::location::Url;
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
-    view! { <h1>"SignInPage"</h1> }
+    let action = ServerAction::<SignIn>::new();
+    let error = error_of(action.value());
+    let next = next_of_address();
+    view! {
+        <Title text="Sign in" />
+        <SkipIfSignedIn next />
+        <section class="card stack auth">
+            <h1>"Sign in"</h1>
+            <FormError error />
+            <ActionForm action>
+                <input type="hidden" name="next" value=next />
+                <EmailField error />
+                <PasswordField error autocomplete="current-password" />
+                <Submit pending=action.pending()>"Sign in"</Submit>
+            </ActionForm>
+            <p class="muted">"New here? " <a href=move || with_next("/sign-up", &next.get())>"Create an account"</a></p>
+        </section>
+    }
+    .into_any()
 }
 
 #[component]
 pub fn SignUpPage() -> impl IntoView {
-    view! { <h1>"SignUpPage"</h1> }
+    let action = ServerAction::<SignUp>::new();
+    let error = error_of(action.value());
+    let next = next_of_address();
+    view! {
+        <Title text="Create an account" />
+        <SkipIfSignedIn next />
+        <section class="card stack auth">
+            <h1>"Create an account"</h1>
+            <FormError error />
+            <ActionForm action>
+                <input type="hidden" name="next" value=next />
+                <EmailField error />
+                <PasswordField error autocomplete="new-password" hint="8 characters or more. Long and memorable beats short and clever." />
+                <Submit pending=action.pending()>"Create account"</Submit>
+            </ActionForm>
+            <p class="muted">"Have an account? " <a href=move || with_next("/sign-in", &next.get())>"Sign in"</a></p>
+        </section>
+    }
+    .into_any()
+}
+
+/// Where the visitor was going. Only carried here; the server decides whether it is a path of ours.
+fn next_of_address() -> Memo<String> {
+    let query = use_query_map();
+    Memo::new(move |_| query.read().get("next").unwrap_or_default())
+}
+
+fn with_next(path: &str, next: &str) -> String {
+    if next.is_empty() { path.to_string() } else { format!("{path}?next={}", Url::escape(next)) }
+}
+
+/// Shows nothing: the answer to whoever is signed in is a redirect.
+#[component]
+fn SkipIfSignedIn(next: Memo<String>) -> impl IntoView {
+    let skip = Resource::new(move || next.get(), skip_sign_in);
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                // When this fails there is still a form to show.
+                let _ = skip.await;
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn EmailField(error: Signal<Option<ConsoleError>>) -> impl IntoView {
+    view! {
+        <Labelled id="email" label="E-mail" field=Field::Email error>
+            <input
+                id="email"
+                name="email"
+                type="email"
+                autocomplete="username"
+                autocapitalize="none"
+                spellcheck="false"
+                maxlength="254"
+                required
+                aria-describedby="email-error"
+            />
+        </Labelled>
+    }
+}
+
+/// A password, and a button that shows it to whoever has JavaScript.
+#[component]
+fn PasswordField(error: Signal<Option<ConsoleError>>, autocomplete: &'static str, #[prop(optional)] hint: &'static str) -> impl IntoView {
+    let (hydrated, set_hydrated) = signal(false);
+    let (shown, set_shown) = signal(false);
+    Effect::new(move |_| set_hydrated.set(true));
+    let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
+    view! {
+        <Labelled id="password" label="Password" field=Field::Password error hint>
+            <div class="with-button">
+                <input
+                    id="password"
+                    name="password"
+                    type=move || if shown.get() { "text" } else { "password" }
+                    autocomplete=autocomplete
+                    autocapitalize="none"
+                    spellcheck="false"
+                    minlength=shortest
+                    required
+                    aria-describedby="password-hint password-error"
+                />
+                <button
+                    class="button button-quiet needs-js"
+                    type="button"
+                    hidden=move || !hydrated.get()
+                    aria-label=move || if shown.get() { "Hide password" } else { "Show password" }
+                    on:click=move |_| set_shown.update(|shown| *shown = !*shown)
+                >
+                    {move || if shown.get() { "Hide" } else { "Show" }}
+                </button>
+            </div>
+        </Labelled>
+    }
 }

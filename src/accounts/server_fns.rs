@@ -1,1 +1,74 @@
 //! Server functions of `accounts`: who, parse, store, reply.
+
+use crate::accounts::types::Viewer;
+use crate::error::ConsoleError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+
+/// Makes a user and an account of their own, signs them in, and goes on to `next`.
+#[server(endpoint = "accounts/sign_up")]
+pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
+    use crate::accounts::store;
+    use crate::accounts::types::{Email, Password};
+    use crate::server::request_ctx;
+    // public: this is how a visitor becomes a member.
+    let app = request_ctx::app()?;
+    let email = Email::parse(&email).map_err(request_ctx::fail)?;
+    let password = Password::parse(password).map_err(request_ctx::fail)?;
+    let new = store::insert_account(&app.db, &email, password, false).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::sign_in(new.user_id).await?;
+    request_ctx::go(request_ctx::local_path(Some(&next)));
+    Ok(())
+}
+
+/// Starts a session, and goes on to `next`.
+#[server(endpoint = "accounts/sign_in")]
+pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
+    use crate::accounts::store;
+    use crate::accounts::types::{Email, Password};
+    use crate::server::request_ctx;
+    // public: whoever knows the password is the user.
+    let app = request_ctx::app()?;
+    let email = Email::parse(&email).map_err(request_ctx::fail)?;
+    // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
+    let wrong = |_| request_ctx::fail(ConsoleError::WrongCredentials);
+    let password = Password::parse(password).map_err(wrong)?;
+    let user_id = store::user_by_credentials(&app.db, &email, password).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::sign_in(user_id).await?;
+    request_ctx::go(request_ctx::local_path(Some(&next)));
+    Ok(())
+}
+
+/// Ends the session.
+#[server(endpoint = "accounts/sign_out")]
+pub async fn sign_out() -> Result<(), ConsoleError> {
+    use crate::server::request_ctx;
+    // public: ends the asking browser's own session, if it has one.
+    request_ctx::sign_out().await?;
+    request_ctx::go("/");
+    Ok(())
+}
+
+/// Who looks at the page, and what the frame shows them.
+#[server(endpoint = "accounts/viewer", input = GetUrl)]
+pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
+    use crate::server::request_ctx;
+    use crate::wallet::store::balance_of;
+    // public: a visitor is answered with nobody.
+    let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
+    let app = request_ctx::app()?;
+    let balance = balance_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let sandbox = app.config.sandbox;
+    Ok(Some(Viewer { email: member.email().clone(), operator: member.is_operator(), balance, sandbox }))
+}
+
+/// Sends whoever is signed in already on to `next`: they need no sign-in page.
+#[server(endpoint = "accounts/skip_sign_in", input = GetUrl)]
+pub async fn skip_sign_in(#[server(default)] next: String) -> Result<(), ConsoleError> {
+    use crate::server::request_ctx;
+    // public: answers visitors with nothing.
+    if request_ctx::viewer().await?.is_some() {
+        request_ctx::go(request_ctx::local_path(Some(&next)));
+    }
+    Ok(())
+}

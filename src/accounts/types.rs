@@ -77,6 +77,8 @@ pub struct Viewer {
     pub email: Email,
     pub operator: bool,
     pub balance: Tokens,
+    /// Whether this server plays: sandbox payments, sandbox supplier.
+    pub sandbox: bool,
 }
 
 #[cfg(test)]

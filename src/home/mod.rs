@@ -1,6 +1,7 @@
 //! The first page of visitors and the dashboard of customers. Puts together what other domains' pages show in full.
 
 pub mod page;
+mod page_dashboard;
 pub mod server_fns;
 pub mod types;
 

@@ -1,13 +1,127 @@
-//! Landing page and dashboard.
+//! The landing page: what this is, what it costs, how to call it. The dashboard is in `page_dashboard`.
 
+pub use crate::home::page_dashboard::DashboardPage;
+
+use crate::error::ConsoleError;
+use crate::home::server_fns::read_front;
+use crate::home::types::{Front, Teaser};
+use crate::ui::amount::{Price, TokenAmount};
+use crate::ui::copy::CopyButton;
+use crate::ui::error_text::sentence;
+use crate::utc::validity;
 use leptos::prelude::*;
+use leptos_meta::{Meta, Title};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
-    view! { <h1>"HomePage"</h1> }
+    let front = Resource::new(|| (), |()| read_front());
+    view! {
+        <Title text="" />
+        <Meta
+            name="description"
+            content="Buy packages of Tokens, hand them out through API keys, and call every model through one OpenAI-compatible endpoint."
+        />
+        <section class="hero">
+            <h1>"One wallet of Tokens for every model"</h1>
+            <p class="lead">
+                "Buy a package, create a key, and point any OpenAI client here. Every Token that comes in or goes out is on the record, to the last one."
+            </p>
+            <div class="row">
+                <a class="button button-primary" href="/sign-up">
+                    "Create an account"
+                </a>
+                <a class="button" href="/products">
+                    "See the packages"
+                </a>
+            </div>
+        </section>
+        <Suspense>{move || Suspend::new(async move { front_view(front.await) })}</Suspense>
+    }
+    .into_any()
+}
+
+fn front_view(front: Result<Front, ConsoleError>) -> AnyView {
+    match front {
+        Ok(front) => view! {
+            <PackageTeasers packages=front.packages />
+            <HowToCall base_url=front.base_url model_id=front.model_id />
+        }
+        .into_any(),
+        Err(error) => view! { <p class="notice notice-error">{sentence(error)}</p> }.into_any(),
+    }
 }
 
 #[component]
-pub fn DashboardPage() -> impl IntoView {
-    view! { <h1>"DashboardPage"</h1> }
+fn PackageTeasers(packages: Vec<Teaser>) -> impl IntoView {
+    if packages.is_empty() {
+        return view! { <p class="notice">"No package is on sale at the moment. You can create an account already."</p> }.into_any();
+    }
+    let cards = packages.into_iter().map(|package| {
+        view! {
+            <li class="card teaser">
+                <h3>{package.name}</h3>
+                <div class="stat">
+                    <span>"Tokens"</span>
+                    <span>
+                        <TokenAmount tokens=package.tokens />
+                    </span>
+                    <span>{format!("valid for {}", validity(package.valid_for_s))}</span>
+                </div>
+                <p>
+                    <strong>
+                        <Price money=package.price.clone() />
+                    </strong>
+                    {package
+                        .price
+                        .per_million(package.tokens)
+                        .map(|price| view! { <span class="muted">{format!(" · {} a million", price.exact())}</span> })}
+                </p>
+            </li>
+        }
+    });
+    view! {
+        <section class="stack">
+            <div class="page-head">
+                <h2>"Packages on sale"</h2>
+                <a href="/products">"Open the Product Center"</a>
+            </div>
+            <ul class="cards">{cards.collect_view()}</ul>
+        </section>
+    }
+    .into_any()
+}
+
+/// The two things a client must be told, and a call to try.
+#[component]
+fn HowToCall(base_url: String, model_id: Option<String>) -> impl IntoView {
+    let model_id = model_id.unwrap_or_else(|| "vendor/model".to_string());
+    let settings = format!("export OPENAI_BASE_URL={base_url}\nexport OPENAI_API_KEY=sk-toki-…");
+    let call = format!(
+        "curl {base_url}/chat/completions \\\n  -H \"Authorization: Bearer $OPENAI_API_KEY\" \\\n  \
+         -H \"Content-Type: application/json\" \\\n  \
+         -d '{{\"model\": \"{model_id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello\"}}]}}'"
+    );
+    view! {
+        <section class="stack">
+            <h2>"Call it with what you have"</h2>
+            <Snippet title="Any OpenAI client reads these two" text=settings />
+            <Snippet title="Or by hand" text=call />
+        </section>
+    }
+}
+
+#[component]
+fn Snippet(title: &'static str, text: String) -> impl IntoView {
+    view! {
+        <div class="snippet">
+            <div class="row">
+                <h3>{title}</h3>
+                <CopyButton text=text.clone() />
+            </div>
+            // A region that scrolls must be reachable by keyboard.
+            <pre class="code-block" tabindex="0" role="region" aria-label=title>
+                <code>{text}</code>
+            </pre>
+        </div>
+    }
 }

@@ -1,1 +1,38 @@
 //! Server functions of `home`: who, parse, store, reply.
+
+use crate::error::ConsoleError;
+use crate::home::types::{Dashboard, Front};
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+
+/// The landing page, for visitors; members go to their dashboard.
+#[server(endpoint = "home/front", input = GetUrl)]
+pub async fn read_front() -> Result<Front, ConsoleError> {
+    use crate::home::store;
+    use crate::server::request_ctx;
+    // public: what the shop window shows.
+    if request_ctx::viewer().await?.is_some() {
+        request_ctx::go("/dashboard");
+    }
+    let app = request_ctx::app()?;
+    let packages = store::packages_on_sale(&app.db, 3).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let model_id = store::callable_model(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
+    Ok(Front { base_url: format!("{}v1", app.config.public_url), model_id, packages })
+}
+
+/// Everything the dashboard shows.
+#[server(endpoint = "home/dashboard", input = GetUrl)]
+pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
+    use crate::home::store;
+    use crate::server::request_ctx;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let read = async {
+        let (balance, expiries) = store::balance_and_expiries(&app.db, &member, 3).await?;
+        let steps = store::first_steps(&app.db, &member).await?;
+        let days = store::usage_by_day(&app.db, &member, 14).await?;
+        let calls = store::recent_calls(&app.db, &member, 5).await?;
+        Ok(Dashboard { balance, expiries, steps, days, calls })
+    };
+    read.await.map_err(|error: store::HomeError| request_ctx::fail(error.into()))
+}

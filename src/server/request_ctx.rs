@@ -61,13 +61,14 @@ async fn encoded_page() -> String {
     url::form_urlencoded::byte_serialize(local_path(path.as_deref()).as_bytes()).collect()
 }
 
-/// A redirect target, if it is a path of ours; else the dashboard. `//host` and `/\host` are addresses to a browser.
+/// A redirect target, if it is a path of ours; else the dashboard. `//host` and `/\host` are addresses to a browser, and what is
+/// not printable ASCII has no place in a `Location` header.
 pub fn local_path(path: Option<&str>) -> &str {
     match path {
         Some(path)
             if path.starts_with('/')
                 && !path.starts_with("//")
-                && !path.contains(['\\', '\r', '\n', '\t'])
+                && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
                 && !path.starts_with("/api/")
                 && !path.starts_with("/sign-in") =>
         {
@@ -135,6 +136,9 @@ mod tests {
             "",
             "keys",
             "/a\r\nb",
+            "/a\u{1}b",
+            "/a b",
+            "/钱包",
         ] {
             assert_eq!(local_path(Some(path)), "/dashboard", "{path:?}");
         }

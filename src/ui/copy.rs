@@ -1,17 +1,40 @@
-//! A button that copies text. Without JavaScript the text beside it can still be selected.
+//! A button that copies text. It shows only where it can work: without JavaScript, or over plain http on another machine, the text
+//! beside it can still be selected.
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
+use std::time::Duration;
+
+/// How the last click went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    NotYet,
+    Yes,
+    Refused,
+}
 
 #[component]
 pub fn CopyButton(#[prop(into)] text: String, #[prop(default = "Copy")] label: &'static str) -> impl IntoView {
-    let copied = RwSignal::new(false);
+    let copied = RwSignal::new(Copied::NotYet);
+    let available = RwSignal::new(false);
+    Effect::new(move |_| available.set(window().is_secure_context()));
     let on_click = move |_| {
-        let _ = window().navigator().clipboard().write_text(&text);
-        copied.set(true);
+        let written = window().navigator().clipboard().write_text(&text);
+        spawn_local(async move {
+            // A browser may refuse, and a secret that is shown once must not be believed copied.
+            copied.set(if written.await.is_ok() { Copied::Yes } else { Copied::Refused });
+            set_timeout(move || copied.set(Copied::NotYet), Duration::from_secs(2));
+        });
     };
     view! {
-        <button class="button button-quiet" type="button" on:click=on_click>
-            <span aria-live="polite">{move || if copied.get() { "Copied" } else { label }}</span>
+        <button class="button button-quiet needs-js" type="button" hidden=move || !available.get() on:click=on_click>
+            <span aria-live="polite">
+                {move || match copied.get() {
+                    Copied::NotYet => label,
+                    Copied::Yes => "Copied",
+                    Copied::Refused => "Not copied",
+                }}
+            </span>
         </button>
     }
 }

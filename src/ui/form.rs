@@ -2,13 +2,31 @@
 
 use crate::error::{ConsoleError, Field};
 use crate::ui::error_text::sentence;
+use leptos::html;
 use leptos::prelude::*;
 
 /// The failure of a form, above it; takes the focus when it appears after hydration.
 #[component]
 pub fn FormError(#[prop(into)] error: Signal<Option<ConsoleError>>) -> impl IntoView {
+    let summary = NodeRef::<html::P>::new();
+    Effect::new(move |_| {
+        // Read both: the paragraph appears after the error does.
+        if let (Some(_), Some(summary)) = (error.get(), summary.get()) {
+            let _ = summary.focus();
+        }
+    });
     view! {
-        {move || error.get().map(|error| view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> })}
+        {move || {
+            error
+                .get()
+                .map(|error| {
+                    view! {
+                        <p class="notice notice-error" role="alert" tabindex="-1" node_ref=summary>
+                            {sentence(error)}
+                        </p>
+                    }
+                })
+        }}
     }
 }
 
@@ -28,7 +46,7 @@ pub fn Labelled(
         <div class="field" class:field-invalid=move || problem().is_some()>
             <label for=id>{label}</label>
             {children()}
-            {(!hint.is_empty()).then(|| view! { <p class="field-hint">{hint}</p> })}
+            {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             <p class="field-error" id=format!("{id}-error") hidden=move || problem().is_none()>
                 {move || problem().unwrap_or_default()}
             </p>
@@ -40,13 +58,15 @@ pub fn Labelled(
 #[component]
 pub fn Submit(#[prop(into)] pending: Signal<bool>, children: Children) -> impl IntoView {
     view! {
-        <button class="button button-primary" type="submit" disabled=pending>
+        <button class="button button-primary" type="submit" disabled=pending aria-busy=move || pending.get().then_some("true")>
             {children()}
         </button>
     }
 }
 
 /// The error of an action, from JavaScript or from the address after a plain form post.
-pub fn error_of<T: Send + Sync + Clone + 'static>(value: RwSignal<Option<Result<T, ConsoleError>>>) -> Signal<Option<ConsoleError>> {
+pub fn error_of<T: 'static>(
+    value: impl Get<Value = Option<Result<T, ConsoleError>>> + Send + Sync + 'static,
+) -> Signal<Option<ConsoleError>> {
     Signal::derive(move || value.get().and_then(Result::err))
 }

@@ -1,23 +1,197 @@
-//! The frame around every page: navigation, the wallet's balance, sign-out.
+//! The frame around every page: navigation, the wallet's balance, sign-out. Works without JavaScript, the phone's sheet too.
 
+use crate::accounts::server_fns::{SignOut, read_viewer};
+use crate::accounts::types::Viewer;
+use crate::ui::amount::TokenAmount;
+use crate::ui::error_text::sentence;
+use crate::ui::icon::{Icon, IconView, Wordmark};
+use leptos::form::ActionForm;
+use leptos::html;
 use leptos::prelude::*;
-use leptos_router::components::Outlet;
+use leptos_meta::Title;
+use leptos_router::components::{A, Outlet};
+use leptos_router::hooks::use_location;
 
+/// In the order of the job.
+const NAV: [(&str, &str, Icon); 7] = [
+    ("/dashboard", "Dashboard", Icon::Dashboard),
+    ("/products", "Product Center", Icon::Products),
+    ("/wallet", "Wallet", Icon::Wallet),
+    ("/keys", "API keys", Icon::Keys),
+    ("/usage", "Usage", Icon::Usage),
+    ("/models", "Models", Icon::Models),
+    ("/orders", "Orders", Icon::Orders),
+];
+
+/// The page in its frame. The viewer is asked for again with every page, so that the balance is as fresh as what it stands beside.
 #[component]
 pub fn Frame() -> impl IntoView {
+    let path = use_location().pathname;
+    let viewer = Resource::new(move || path.get(), |_| read_viewer());
+    let sign_out = ServerAction::<SignOut>::new();
     view! {
-        <main id="main">
+        // `external`: the router would scroll, and leave the focus where it was.
+        <a class="button skip-link" href="#main" rel="external">
+            "Skip to content"
+        </a>
+        <Transition>
+            {move || Suspend::new(async move {
+                match viewer.await {
+                    Ok(Some(viewer)) => view! { <MemberFrame viewer sign_out /> }.into_any(),
+                    Ok(None) => view! { <VisitorFrame /> }.into_any(),
+                    Err(error) => {
+                        view! {
+                            <VisitorFrame />
+                            <p class="notice notice-error" role="alert">
+                                {sentence(error)}
+                            </p>
+                        }
+                            .into_any()
+                    }
+                }
+            })}
+        </Transition>
+        <main class="content" id="main" tabindex="-1">
             <Outlet />
         </main>
+    }
+    .into_any()
+}
+
+#[component]
+fn VisitorFrame() -> impl IntoView {
+    view! {
+        <header class="topbar">
+            <Wordmark />
+            <nav aria-label="Main">
+                <A href="/products" attr:class="nav-link">
+                    "Product Center"
+                </A>
+                <A href="/models" attr:class="nav-link topbar-extra">
+                    "Models"
+                </A>
+                <A href="/sign-in" attr:class="nav-link">
+                    "Sign in"
+                </A>
+                <a class="button button-primary" href="/sign-up">
+                    "Sign up"
+                </a>
+            </nav>
+        </header>
     }
 }
 
 #[component]
+fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView {
+    let sandbox = viewer.sandbox;
+    view! {
+        <header class="sidebar">
+            <Wordmark />
+            <NavLinks />
+            <FrameFoot viewer=viewer.clone() sign_out />
+        </header>
+        <header class="topbar topbar-member">
+            <Wordmark />
+            <Sheet>
+                <NavLinks />
+                <FrameFoot viewer sign_out />
+            </Sheet>
+        </header>
+        {sandbox
+            .then(|| {
+                view! {
+                    <p class="banner-sandbox">
+                        <strong>"Sandbox."</strong>
+                        " Payments are pretended and answers are made up. No money moves, and nothing here reaches a supplier."
+                    </p>
+                }
+            })}
+    }
+}
+
+/// A disclosure that the browser opens by itself. JavaScript closes it after a choice, and with Escape.
+#[component]
+fn Sheet(children: Children) -> impl IntoView {
+    let details = NodeRef::<html::Details>::new();
+    let path = use_location().pathname;
+    let close = move || {
+        if let Some(details) = details.get_untracked() {
+            details.set_open(false);
+        }
+    };
+    Effect::new(move |previous: Option<String>| {
+        let path = path.get();
+        if previous.is_some_and(|previous| previous != path) {
+            close();
+        }
+        path
+    });
+    view! {
+        <details
+            class="sheet"
+            node_ref=details
+            on:keydown=move |event| {
+                if event.key() == "Escape" {
+                    close();
+                }
+            }
+        >
+            <summary class="button">"Menu"</summary>
+            <div class="sheet-panel">{children()}</div>
+        </details>
+    }
+}
+
+#[component]
+fn NavLinks() -> impl IntoView {
+    let links = NAV.map(|(href, label, icon)| {
+        view! {
+            <A href=href attr:class="nav-link">
+                <IconView icon />
+                {label}
+            </A>
+        }
+    });
+    view! { <nav aria-label="Main">{links.into_iter().collect_view()}</nav> }
+}
+
+#[component]
+fn FrameFoot(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView {
+    let email = viewer.email.to_string();
+    view! {
+        <div class="frame-foot">
+            <a class="frame-balance" href="/wallet">
+                "Balance in Tokens "
+                <TokenAmount tokens=viewer.balance />
+            </a>
+            <div class="frame-user">
+                <span title=email.clone()>{email.clone()}</span>
+                <ActionForm action=sign_out>
+                    <button class="button button-quiet" type="submit">
+                        "Sign out"
+                    </button>
+                </ActionForm>
+            </div>
+        </div>
+    }
+}
+
+/// Shown where no route is. The server's fallback handler answers it with 404; nothing here needs to.
+#[component]
 pub fn NotFoundPage() -> impl IntoView {
     view! {
-        <main id="main">
-            <h1>"Page not found"</h1>
-            <p>"The address may be mistyped, or the page was moved. " <a href="/">"Go to the start page"</a></p>
+        <Title text="Page not found" />
+        <header class="topbar">
+            <Wordmark />
+        </header>
+        <main class="content" id="main">
+            <section class="empty">
+                <h1>"Page not found"</h1>
+                <p>"The address may be mistyped, or the page has moved."</p>
+                <a class="button" href="/">
+                    "Go to the start page"
+                </a>
+            </section>
         </main>
     }
 }

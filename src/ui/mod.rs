@@ -1,8 +1,16 @@
 //! Components that belong to no domain. They show what they are given and fetch nothing, but for the frame's viewer.
 
 pub mod amount;
+pub mod badge;
+pub mod bars;
 pub mod copy;
+pub mod empty_state;
 pub mod error_text;
 pub mod form;
+pub mod icon;
 pub mod layout;
+pub mod stat;
 pub mod utc_time;
+
+#[cfg(test)]
+mod style_tests;

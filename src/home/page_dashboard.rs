@@ -1,0 +1,236 @@
+//! The dashboard: what is left, until when, where it goes, and what to do next.
+
+use crate::error::ConsoleError;
+use crate::home::server_fns::read_dashboard;
+use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
+use crate::tokens::Tokens;
+use crate::ui::amount::TokenAmount;
+use crate::ui::badge::{Badge, BadgeKind};
+use crate::ui::bars::{Bar, Bars};
+use crate::ui::empty_state::EmptyState;
+use crate::ui::error_text::sentence;
+use crate::ui::stat::Stat;
+use crate::ui::utc_time::UtcTime;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+#[component]
+pub fn DashboardPage() -> impl IntoView {
+    let dashboard = Resource::new(|| (), |()| read_dashboard());
+    view! {
+        <Title text="Dashboard" />
+        <div class="page-head">
+            <h1>"Dashboard"</h1>
+            <a class="button button-primary" href="/products">
+                "Buy Tokens"
+            </a>
+        </div>
+        <Transition>{move || Suspend::new(async move { dashboard_view(dashboard.await) })}</Transition>
+    }
+    .into_any()
+}
+
+fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
+    let dashboard = match dashboard {
+        Ok(dashboard) => dashboard,
+        Err(error) => return view! { <p class="notice notice-error">{sentence(error)}</p> }.into_any(),
+    };
+    let steps = dashboard.steps;
+    let spent_up = steps.has_tokens && dashboard.balance == Tokens(0);
+    view! {
+        {spent_up
+            .then(|| {
+                view! {
+                    <p class="notice notice-warn">
+                        "Your wallet is empty, so calls are refused. " <a href="/products">"Buy a package"</a>
+                        " and the next call goes through."
+                    </p>
+                }
+            })}
+        {(!steps.done()).then(|| view! { <Checklist steps /> })}
+        <BalanceCard dashboard=dashboard.clone() />
+        <UsageCards dashboard=dashboard.clone() />
+        <RecentCalls calls=dashboard.calls />
+    }
+    .into_any()
+}
+
+#[component]
+fn Checklist(steps: FirstSteps) -> impl IntoView {
+    let items = [
+        (steps.has_tokens, "Buy a package of Tokens", "/products", "Product Center"),
+        (steps.has_key, "Create an API key", "/keys", "API keys"),
+        (steps.has_called, "Make the first call", "/models", "Choose a model"),
+    ];
+    // Only the first open step is offered: one thing to do next.
+    let next = items.iter().position(|(done, ..)| !done);
+    let items = items.into_iter().enumerate().map(|(n, (done, text, href, label))| {
+        view! {
+            <li class:done=done>
+                <span>{text} {done.then(|| view! { <span class="visually-hidden">" (done)"</span> })}</span>
+                {(next == Some(n))
+                    .then(|| {
+                        view! {
+                            <a class="button" href=href>
+                                {label}
+                            </a>
+                        }
+                    })}
+            </li>
+        }
+    });
+    view! {
+        <section class="card stack">
+            <h2>"Three steps to your first answer"</h2>
+            <ol class="checklist">{items.collect_view()}</ol>
+        </section>
+    }
+}
+
+#[component]
+fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
+    let forecast = match dashboard.days_left() {
+        Some(0) => "Lasts less than a day at the pace of the last 7 days".to_string(),
+        Some(1) => "Lasts about a day at the pace of the last 7 days".to_string(),
+        Some(days @ 2..=365) => format!("Lasts about {days} days at the pace of the last 7 days"),
+        Some(_) => "Lasts more than a year at the pace of the last 7 days".to_string(),
+        None => String::new(),
+    };
+    let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
+    let later = Tokens(dashboard.balance.0 - ending);
+    view! {
+        <section class="card balance">
+            <Stat label="Balance in Tokens" note=forecast>
+                <TokenAmount tokens=dashboard.balance />
+            </Stat>
+            <Expiries expiries=dashboard.expiries later />
+        </section>
+    }
+}
+
+/// The balance, split by when it ends.
+#[component]
+fn Expiries(expiries: Vec<Expiry>, later: Tokens) -> impl IntoView {
+    if expiries.is_empty() {
+        return view! { <p class="muted">"Tokens that you buy appear here, with the day they end."</p> }.into_any();
+    }
+    let rows = expiries.into_iter().map(|expiry| {
+        view! {
+            <dt>"Ends " <UtcTime time=expiry.at /></dt>
+            <dd class="number">
+                <TokenAmount tokens=expiry.tokens />
+            </dd>
+        }
+    });
+    view! {
+        <dl class="facts">
+            {rows.collect_view()}
+            {(later > Tokens(0))
+                .then(|| {
+                    view! {
+                        <dt>
+                            <a href="/wallet">"Later"</a>
+                        </dt>
+                        <dd class="number">
+                            <TokenAmount tokens=later />
+                        </dd>
+                    }
+                })}
+        </dl>
+    }
+    .into_any()
+}
+
+#[component]
+fn UsageCards(dashboard: Dashboard) -> impl IntoView {
+    let today = dashboard.today().cloned();
+    let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
+    let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
+    let failed = if failed == 0 { "none failed".to_string() } else { format!("{} failed", Tokens(failed).exact()) };
+    let total = Tokens(dashboard.days.iter().map(|day| day.charge.0).fold(0, i64::saturating_add));
+    let label = format!("{} Tokens charged in the last {} days", total.exact(), dashboard.days.len());
+    view! {
+        <div class="cards">
+            <section class="card">
+                <Stat label="Calls today, UTC" note=failed>
+                    {Tokens(calls).exact()}
+                </Stat>
+            </section>
+            <section class="card">
+                <Stat label="Tokens charged today, UTC" note=format!("{} yesterday", yesterday.short())>
+                    <TokenAmount tokens=charge />
+                </Stat>
+            </section>
+            <section class="card stack">
+                <p class="muted">"Last 14 days · " <a href="/usage">"Usage"</a></p>
+                <Bars bars=dashboard.days.iter().map(bar).collect() label />
+            </section>
+        </div>
+    }
+}
+
+fn bar(day: &DayUsage) -> Bar {
+    Bar { value: day.charge.0, text: format!("{}: {} Tokens", day.day.day(), day.charge.exact()) }
+}
+
+#[component]
+fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
+    if calls.is_empty() {
+        return view! {
+            <EmptyState
+                title="No calls yet"
+                text="Create a key, give it to your OpenAI client, and its calls appear here."
+                action_href="/keys"
+                action_label="Go to API keys"
+            />
+        }
+        .into_any();
+    }
+    let rows = calls.into_iter().map(|call| {
+        let (kind, text) = match call.outcome {
+            CallOutcome::Completed => (BadgeKind::Ok, "Completed"),
+            CallOutcome::Stopped => (BadgeKind::Quiet, "Stopped"),
+            CallOutcome::Failed => (BadgeKind::Bad, "Failed"),
+        };
+        view! {
+            <tr>
+                <td data-label="Time">
+                    <UtcTime time=call.started_at />
+                </td>
+                <td data-label="Key">{call.key_name}</td>
+                <td data-label="Model" class="mono">
+                    {call.model_id}
+                </td>
+                <td data-label="Outcome">
+                    <Badge kind text />
+                </td>
+                <td data-label="Tokens charged" class="number">
+                    <TokenAmount tokens=call.charge />
+                </td>
+            </tr>
+        }
+    });
+    view! {
+        <section class="stack">
+            <div class="page-head">
+                <h2>"Last calls"</h2>
+                <a href="/usage">"All usage"</a>
+            </div>
+            <div class="table-wrap">
+                <table>
+                    <thead>
+                        <tr>
+                            <th>"Time"</th>
+                            <th>"Key"</th>
+                            <th>"Model"</th>
+                            <th>"Outcome"</th>
+                            <th class="number">"Tokens charged"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}

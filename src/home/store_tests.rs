@@ -1,0 +1,166 @@
+//! The dashboard's numbers against a real Postgres, beside those of an account that must not show in them.
+
+use super::*;
+use crate::accounts::store::{insert_account, member_by_user};
+use crate::accounts::types::{Email, Password};
+use crate::ids::KeyId;
+use crate::wallet::store::balance_of;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+async fn member(db: &PgPool, address: &str) -> Member {
+    let password = Password::parse("correct horse".into()).expect("a password");
+    let new = insert_account(db, &Email::parse(address).expect("an e-mail"), password, false).await.expect("a new account");
+    member_by_user(db, new.user_id).await.expect("member").expect("is a member")
+}
+
+/// A grant that began an hour ago and ends `ends_in_s` from now.
+async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
+    sqlx::query(
+        "INSERT INTO grants (grant_id, account_id, source, tokens, left_, starts_at, expires_at)
+         VALUES ($1, $2, 'code', $3, $3, now() - interval '1 hour', date_trunc('minute', now()) + make_interval(secs => $4))",
+    )
+    .bind(Uuid::now_v7())
+    .bind(member.account_id().0)
+    .bind(tokens)
+    .bind(f64::from(ends_in_s))
+    .execute(db)
+    .await
+    .expect("grant");
+}
+
+async fn key(db: &PgPool, member: &Member, name: &str) -> KeyId {
+    let key_id = KeyId::generate();
+    sqlx::query(
+        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
+         VALUES ($1, $2, $3, $4, sha256($1::text::bytea), 'sk-toki-…0000')",
+    )
+    .bind(key_id.0)
+    .bind(member.account_id().0)
+    .bind(member.user_id().0)
+    .bind(name)
+    .execute(db)
+    .await
+    .expect("key");
+    key_id
+}
+
+/// A call that started `ago`, an interval in SQL's words.
+async fn call(db: &PgPool, member: &Member, key_id: KeyId, charge: i64, outcome: &str, ago: &str) {
+    sqlx::query(
+        "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, outcome,
+                                    basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
+                                    started_at, latency_ms)
+         VALUES ($1, $2, $3, 'acme/small', $1, 1, 'chat', false, $4, 'measured', 200, 1, 0, 1, $5, $5, 0, now() - $6::interval, 10)",
+    )
+    .bind(Uuid::now_v7())
+    .bind(member.account_id().0)
+    .bind(key_id.0)
+    .bind(outcome)
+    .bind(charge)
+    .bind(ago)
+    .execute(db)
+    .await
+    .expect("call");
+}
+
+async fn package(db: &PgPool, name: &str, price_minor: i64, status: &str) {
+    sqlx::query(
+        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s, status)
+         VALUES ($1, $2, 1000000, $3, 'usd', 86400, $4)",
+    )
+    .bind(Uuid::now_v7())
+    .bind(name)
+    .bind(price_minor)
+    .bind(status)
+    .execute(db)
+    .await
+    .expect("package");
+}
+
+#[sqlx::test]
+async fn balance_and_expiries_counts_what_can_be_spent_now(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    for (tokens, ends_in_s) in [(100, 7_200), (50, 7_200), (30, 3_600), (7, 90_000), (9, 99_000), (1_000, -120)] {
+        grant(&db, &ada, tokens, ends_in_s).await;
+    }
+    grant(&db, &eve, 5_000, 3_600).await;
+    let (balance, expiries) = balance_and_expiries(&db, &ada, 3).await.expect("balance");
+    assert_eq!(balance, Tokens(196));
+    assert_eq!(expiries.iter().map(|expiry| expiry.tokens.0).collect::<Vec<_>>(), [30, 150, 7]);
+    assert_eq!(balance_of(&db, ada.account_id()).await.expect("balance"), balance, "the frame and the dashboard agree");
+}
+
+#[sqlx::test]
+async fn balance_and_expiries_of_an_empty_wallet_is_zero(db: PgPool) {
+    let ada = member(&db, "ada@example.com").await;
+    assert_eq!(balance_and_expiries(&db, &ada, 3).await.expect("balance"), (Tokens(0), Vec::new()));
+    assert_eq!(balance_of(&db, ada.account_id()).await.expect("balance"), Tokens(0));
+}
+
+#[sqlx::test]
+async fn first_steps_tick_one_by_one_and_only_for_their_account(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    let steps = async |who: &Member| {
+        let steps = first_steps(&db, who).await.expect("steps");
+        (steps.has_tokens, steps.has_key, steps.has_called)
+    };
+    assert_eq!(steps(&ada).await, (false, false, false));
+    grant(&db, &ada, 100, 3_600).await;
+    assert_eq!(steps(&ada).await, (true, false, false));
+    let key_id = key(&db, &ada, "laptop").await;
+    assert_eq!(steps(&ada).await, (true, true, false));
+    call(&db, &ada, key_id, 5, "ok", "1 second").await;
+    assert_eq!(steps(&ada).await, (true, true, true));
+    assert_eq!(steps(&eve).await, (false, false, false));
+}
+
+#[sqlx::test]
+async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    let (of_ada, of_eve) = (key(&db, &ada, "laptop").await, key(&db, &eve, "laptop").await);
+    call(&db, &ada, of_ada, 5, "ok", "0 seconds").await;
+    call(&db, &ada, of_ada, 7, "upstream_cut", "0 seconds").await;
+    call(&db, &ada, of_ada, 11, "client_left", "24 hours").await;
+    call(&db, &ada, of_ada, 13, "ok", "480 hours").await;
+    call(&db, &eve, of_eve, 1_000, "ok", "0 seconds").await;
+    let days = usage_by_day(&db, &ada, 14).await.expect("days");
+    assert_eq!(days.len(), 14);
+    assert!(days.windows(2).all(|pair| pair[0].day < pair[1].day), "oldest first");
+    assert!(days.iter().all(|day| day.day.rfc3339().ends_with("T00:00:00Z")), "days begin at midnight UTC");
+    let last: Vec<_> = days.iter().rev().take(3).map(|day| (day.calls, day.failed, day.charge.0)).collect();
+    assert_eq!(last, [(2, 1, 12), (1, 0, 11), (0, 0, 0)]);
+}
+
+#[sqlx::test]
+async fn usage_by_day_is_utc_whatever_zone_the_session_is_in(db: PgPool) {
+    let ada = member(&db, "ada@example.com").await;
+    let here = usage_by_day(&db, &ada, 14).await.expect("days");
+    let options = db.connect_options().as_ref().clone().options([("timezone", "Pacific/Kiritimati")]);
+    let elsewhere = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.expect("pool");
+    assert_eq!(usage_by_day(&elsewhere, &ada, 14).await.expect("days"), here);
+}
+
+#[sqlx::test]
+async fn recent_calls_are_the_latest_of_the_account(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    let (of_ada, of_eve) = (key(&db, &ada, "laptop").await, key(&db, &eve, "server").await);
+    for (charge, outcome, ago) in [(1, "ok", "3 hours"), (2, "key_ended", "2 hours"), (3, "interrupted", "1 hour")] {
+        call(&db, &ada, of_ada, charge, outcome, ago).await;
+    }
+    call(&db, &eve, of_eve, 9, "ok", "1 minute").await;
+    let calls = recent_calls(&db, &ada, 2).await.expect("calls");
+    let seen: Vec<_> = calls.iter().map(|call| (call.charge.0, call.outcome, call.key_name.as_str())).collect();
+    assert_eq!(seen, [(3, CallOutcome::Failed, "laptop"), (2, CallOutcome::Stopped, "laptop")]);
+}
+
+#[sqlx::test]
+async fn packages_on_sale_shows_no_disabled_one(db: PgPool) {
+    for (name, price_minor, status) in [("Large", 5_000, "on_sale"), ("Small", 500, "on_sale"), ("Secret", 1, "disabled")] {
+        package(&db, name, price_minor, status).await;
+    }
+    let packages = packages_on_sale(&db, 3).await.expect("packages");
+    let names: Vec<_> = packages.iter().map(|package| (package.name.as_str(), package.price.exact())).collect();
+    assert_eq!(names, [("Small", "$5.00".to_string()), ("Large", "$50.00".to_string())]);
+    assert_eq!(packages_on_sale(&db, 1).await.expect("packages").len(), 1);
+}
