@@ -47,6 +47,6 @@ pub fn Submit(#[prop(into)] pending: Signal<bool>, children: Children) -> impl I
 }
 
 /// The error of an action, from JavaScript or from the address after a plain form post.
-pub fn error_of<T: Send + Sync + Clone + 'static>(value: RwSignal<Option<Result<T, ConsoleError>>>) -> Signal<Option<ConsoleError>> {
+pub fn error_of<T: Send + Sync + Clone + 'static>(value: MappedSignal<Option<Result<T, ConsoleError>>>) -> Signal<Option<ConsoleError>> {
     Signal::derive(move || value.get().and_then(Result::err))
 }
