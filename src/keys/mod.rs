@@ -1,9 +1,16 @@
 //! API keys: their secrets, settings and page. The decision whether a key may call is made in `wallet::ledger`, in the database.
 
 pub mod page;
+mod page_forms;
+mod page_key;
+mod page_snippets;
 pub mod server_fns;
 pub mod types;
 
+#[cfg(feature = "ssr")]
+pub mod expiration;
+#[cfg(feature = "ssr")]
+pub mod handover;
 #[cfg(feature = "ssr")]
 pub mod secret;
 #[cfg(feature = "ssr")]

@@ -1,1 +1,159 @@
-//! Server functions of `keys`: who, parse, store, reply.
+//! Server functions of API keys: who, parse, store, reply. Forms that stay on their page need no redirect of their own: a plain post
+//! goes back to the page it came from.
+
+use crate::error::ConsoleError;
+use crate::keys::types::{KeyDetails, KeyList};
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+
+/// The account's keys, and what the create form needs.
+#[server(endpoint = "keys/list", input = GetUrl)]
+pub async fn list_keys() -> Result<KeyList, ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::store;
+    use crate::server::request_ctx;
+    use crate::suppliers::directory;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let keys = store::keys_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
+    Ok(KeyList { keys: keys.into_iter().map(Into::into).collect(), suppliers, form_key: KeyId::generate() })
+}
+
+/// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
+#[server(endpoint = "keys/create")]
+pub async fn create_key(
+    form_key: String,
+    #[server(default)] name: String,
+    #[server(default)] supplier: String,
+    #[server(default)] quota: String,
+    #[server(default)] expires_at: String,
+    #[server(default)] status: String,
+) -> Result<(), ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::expiration::parse_expiration;
+    use crate::keys::handover::{FLASH, Handover};
+    use crate::keys::store::{self, KeyOwner, NewKey};
+    use crate::keys::types::{KeyName, parse_enabled, parse_quota, parse_supplier};
+    use crate::server::request_ctx;
+    use secrecy::ExposeSecret;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let parse = || {
+        let new = NewKey {
+            name: KeyName::parse(&name)?,
+            supplier_id: parse_supplier(&supplier)?,
+            quota: parse_quota(&quota)?,
+            expires_at: parse_expiration(&expires_at)?,
+            enabled: parse_enabled(&status)?,
+        };
+        Ok::<_, ConsoleError>((form_key.parse::<KeyId>().map_err(|_| ConsoleError::BadRequest)?, new))
+    };
+    let (key_id, new) = parse().map_err(request_ctx::fail)?;
+    let failed = |error: store::KeyError| request_ctx::fail(error.into());
+    match store::insert_key_once(&app.db, key_id, member.account_id(), member.user_id(), &app.pepper, new).await.map_err(failed)? {
+        Some(secret) => {
+            let secret_key = app.config.secret_key.expose_secret();
+            let handover = Handover::seal(secret_key, key_id, &secret).map_err(|_| request_ctx::fail(ConsoleError::Internal))?;
+            request_ctx::put_flash(FLASH, &handover).await?;
+        }
+        // Posted before, if it is ours; an id taken by somebody else's key is not found.
+        None => drop(store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(failed)?),
+    }
+    request_ctx::go(&format!("/keys/{key_id}"));
+    Ok(())
+}
+
+/// One key, its totals and last calls. The first look at a new key also gets its secret, and no other look does.
+#[server(endpoint = "keys/show", input = GetUrl)]
+pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::handover::{FLASH, Handover};
+    use crate::keys::store::{self, KeyOwner};
+    use crate::keys::types::{KeyView, ShownSecret};
+    use crate::server::request_ctx;
+    use crate::suppliers::directory;
+    use crate::usage::{store as usage, types::CallFilter};
+    use secrecy::ExposeSecret;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    let key = store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let filter = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
+    let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let totals = usage::totals_of(&app.db, &member, &filter).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let page = usage::calls_of(&app.db, &member, &filter, 20).await.map_err(|error| request_ctx::fail(error.into()))?;
+    // Last, so that no failure above can cost the only look at it.
+    let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
+    let new_secret = handover.and_then(|handover| handover.open(app.config.secret_key.expose_secret(), key_id));
+    Ok(KeyDetails {
+        key: KeyView::from(key),
+        suppliers,
+        totals,
+        calls: page.calls,
+        new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
+        base_url: format!("{}v1", app.config.public_url),
+        model_id,
+    })
+}
+
+/// Changes name, supplier, quota and expiration of a key.
+#[server(endpoint = "keys/update")]
+pub async fn update_key(
+    key_id: String,
+    #[server(default)] name: String,
+    #[server(default)] supplier: String,
+    #[server(default)] quota: String,
+    #[server(default)] expires_at: String,
+) -> Result<(), ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::expiration::parse_expiration_edit;
+    use crate::keys::store::{self, KeyEdit, KeyOwner};
+    use crate::keys::types::{KeyName, parse_quota, parse_supplier};
+    use crate::server::request_ctx;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let owner = KeyOwner::Member(&member);
+    let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    let now = store::key_by_id(&app.db, owner, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let parse = || {
+        Ok::<_, ConsoleError>(KeyEdit {
+            name: Some(KeyName::parse(&name)?),
+            supplier_id: Some(parse_supplier(&supplier)?),
+            quota: Some(parse_quota(&quota)?),
+            expires_at: parse_expiration_edit(&expires_at, now.expires_at)?,
+            enabled: None,
+        })
+    };
+    let edit = parse().map_err(request_ctx::fail)?;
+    store::update_key(&app.db, owner, key_id, edit).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Enables or disables a key.
+#[server(endpoint = "keys/set-status")]
+pub async fn set_key_status(key_id: String, status: String) -> Result<(), ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::store::{self, KeyEdit, KeyOwner};
+    use crate::keys::types::parse_enabled;
+    use crate::server::request_ctx;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    let edit = KeyEdit { enabled: Some(parse_enabled(&status).map_err(request_ctx::fail)?), ..KeyEdit::default() };
+    store::update_key(&app.db, KeyOwner::Member(&member), key_id, edit).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Deletes a key for good, and goes to the list of those that are left.
+#[server(endpoint = "keys/delete")]
+pub async fn delete_key(key_id: String) -> Result<(), ConsoleError> {
+    use crate::ids::KeyId;
+    use crate::keys::store::{self, KeyOwner};
+    use crate::server::request_ctx;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    store::delete_key(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go("/keys");
+    Ok(())
+}

@@ -1,1 +1,368 @@
-//! All SQL of `keys`.
+//! All SQL about API keys' settings. What they spend and hold is written by `wallet::ledger`.
+
+use crate::accounts::rights::Member;
+use crate::error::{ConsoleError, unavailable};
+use crate::ids::{AccountId, KeyId, SupplierId, UserId};
+use crate::keys::secret::{KeySecret, Pepper};
+use crate::keys::types::{KeyName, KeyStatus, KeyView};
+use crate::operators::audit::{self, Action};
+use crate::operators::rights::Operator;
+use crate::suppliers::types::SupplierChoice;
+use crate::tokens::Tokens;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    #[error("no such key")]
+    NotFound,
+    #[error("the supplier does not exist or is disabled")]
+    UnknownSupplier,
+    #[error("the quota is below what the key has spent or holds")]
+    QuotaBelowUse,
+    #[error("a name or quota out of range")]
+    OutOfRange,
+    #[error("database failed")]
+    Db(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for KeyError {
+    fn from(error: sqlx::Error) -> KeyError {
+        match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("api_keys_within_quota_check") => KeyError::QuotaBelowUse,
+            Some("api_keys_supplier_id_fkey") => KeyError::UnknownSupplier,
+            Some("api_keys_name_check" | "api_keys_quota_check") => KeyError::OutOfRange,
+            Some("api_keys_account_id_fkey" | "api_keys_created_by_fkey") => KeyError::NotFound,
+            _ => KeyError::Db(error),
+        }
+    }
+}
+
+impl From<KeyError> for ConsoleError {
+    fn from(error: KeyError) -> ConsoleError {
+        match error {
+            KeyError::NotFound => ConsoleError::NotFound,
+            KeyError::UnknownSupplier => ConsoleError::SupplierUnavailable,
+            KeyError::QuotaBelowUse => ConsoleError::QuotaBelowUse,
+            KeyError::OutOfRange => ConsoleError::BadRequest,
+            KeyError::Db(error) => unavailable(&error),
+        }
+    }
+}
+
+/// Who acts on a key: a member, on keys of their account, or an operator, on any, leaving an audit row.
+#[derive(Clone, Copy, Debug)]
+pub enum KeyOwner<'a> {
+    Member(&'a Member),
+    Operator(Operator),
+}
+
+impl KeyOwner<'_> {
+    /// The account that the key must be of; none = any.
+    fn account_id(self) -> Option<AccountId> {
+        match self {
+            KeyOwner::Member(member) => Some(member.account_id()),
+            KeyOwner::Operator(_) => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    pub name: KeyName,
+    /// None = every supplier, chosen on purpose.
+    pub supplier_id: Option<SupplierId>,
+    /// None = no limit of its own.
+    pub quota: Option<Tokens>,
+    /// None = never.
+    pub expires_at: Option<DateTime<Utc>>,
+    pub enabled: bool,
+}
+
+/// Inserts a key. The secret is returned this once and stored only as a hash.
+pub async fn insert_key(
+    db: &PgPool,
+    account_id: AccountId,
+    created_by: UserId,
+    pepper: &Pepper,
+    new: NewKey,
+) -> Result<(KeyId, KeySecret), KeyError> {
+    let key_id = KeyId::generate();
+    let secret = insert_key_once(db, key_id, account_id, created_by, pepper, new).await?;
+    // A fresh id that is taken already is not a key we made.
+    secret.map(|secret| (key_id, secret)).ok_or(KeyError::NotFound)
+}
+
+/// Inserts a key under an id made with the form; none when that key exists already, because the form was posted before.
+pub async fn insert_key_once(
+    db: &PgPool,
+    key_id: KeyId,
+    account_id: AccountId,
+    created_by: UserId,
+    pepper: &Pepper,
+    new: NewKey,
+) -> Result<Option<KeySecret>, KeyError> {
+    let secret = KeySecret::generate();
+    let mut tx = db.begin().await?;
+    if let Some(supplier_id) = new.supplier_id {
+        require_enabled_supplier_in(&mut tx, supplier_id).await?;
+    }
+    let inserted = sqlx::query!(
+        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, supplier_id, quota, expires_at, status)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+         ON CONFLICT ON CONSTRAINT api_keys_pkey DO NOTHING",
+        key_id.0,
+        account_id.0,
+        created_by.0,
+        new.name.as_str(),
+        &secret.hash(pepper),
+        secret.hint(),
+        new.supplier_id.map(|id| id.0),
+        new.quota.map(|quota| quota.0),
+        new.expires_at,
+        status_text(new.enabled)
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    tx.commit().await?;
+    Ok((inserted == 1).then_some(secret))
+}
+
+fn status_text(enabled: bool) -> &'static str {
+    if enabled { "enabled" } else { "disabled" }
+}
+
+async fn require_enabled_supplier_in(tx: &mut PgConnection, supplier_id: SupplierId) -> Result<(), KeyError> {
+    let enabled = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM suppliers WHERE supplier_id = $1 AND status = 'enabled') AS "enabled!""#,
+        supplier_id.0
+    )
+    .fetch_one(tx)
+    .await?;
+    if enabled { Ok(()) } else { Err(KeyError::UnknownSupplier) }
+}
+
+/// What to change about a key; none = leave as it is.
+#[derive(Clone, Debug, Default)]
+pub struct KeyEdit {
+    pub name: Option<KeyName>,
+    /// `Some(None)` takes the quota away.
+    pub quota: Option<Option<Tokens>>,
+    /// `Some(None)` = never.
+    pub expires_at: Option<Option<DateTime<Utc>>>,
+    /// `Some(None)` = every supplier.
+    pub supplier_id: Option<Option<SupplierId>>,
+    pub enabled: Option<bool>,
+}
+
+/// What of a key can be edited. Also what the audit log keeps of before and after.
+#[derive(Clone, Debug, Serialize)]
+struct Settings {
+    #[serde(skip)]
+    account_id: AccountId,
+    name: String,
+    quota: Option<Tokens>,
+    expires_at: Option<DateTime<Utc>>,
+    supplier_id: Option<SupplierId>,
+    enabled: bool,
+}
+
+impl Settings {
+    fn edited(&self, edit: KeyEdit) -> Settings {
+        Settings {
+            account_id: self.account_id,
+            name: edit.name.map_or_else(|| self.name.clone(), |name| name.as_str().to_string()),
+            quota: edit.quota.unwrap_or(self.quota),
+            expires_at: edit.expires_at.unwrap_or(self.expires_at),
+            supplier_id: edit.supplier_id.unwrap_or(self.supplier_id),
+            enabled: edit.enabled.unwrap_or(self.enabled),
+        }
+    }
+}
+
+/// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of somebody else, is not found.
+async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) -> Result<Settings, KeyError> {
+    let row = sqlx::query!(
+        "SELECT account_id, name, quota, expires_at, supplier_id, status FROM api_keys
+          WHERE key_id = $1 AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
+            FOR NO KEY UPDATE",
+        key_id.0,
+        owner.account_id().map(|id| id.0)
+    )
+    .fetch_optional(tx)
+    .await?
+    .ok_or(KeyError::NotFound)?;
+    Ok(Settings {
+        account_id: AccountId(row.account_id),
+        name: row.name,
+        quota: row.quota.map(Tokens),
+        expires_at: row.expires_at,
+        supplier_id: row.supplier_id.map(SupplierId),
+        enabled: row.status == "enabled",
+    })
+}
+
+/// Changes a key's settings; the next call with it sees them.
+pub async fn update_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: KeyEdit) -> Result<(), KeyError> {
+    let mut tx = db.begin().await?;
+    let before = lock_key_in(&mut tx, owner, key_id).await?;
+    let after = before.edited(edit);
+    // A key may keep a supplier that was disabled since, but not be given one.
+    if let Some(supplier_id) = after.supplier_id.filter(|_| after.supplier_id != before.supplier_id) {
+        require_enabled_supplier_in(&mut tx, supplier_id).await?;
+    }
+    sqlx::query!(
+        "UPDATE api_keys SET name = $3, quota = $4, expires_at = $5, supplier_id = $6, status = $7
+          WHERE key_id = $1 AND account_id = $2",
+        key_id.0,
+        before.account_id.0,
+        after.name,
+        after.quota.map(|quota| quota.0),
+        after.expires_at,
+        after.supplier_id.map(|id| id.0),
+        status_text(after.enabled)
+    )
+    .execute(&mut *tx)
+    .await?;
+    write_down_in(&mut tx, owner, "key.edit", key_id, &before, Some(&after)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends a key for good. Its row stays: what it spent is history.
+pub async fn delete_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
+    let mut tx = db.begin().await?;
+    let before = lock_key_in(&mut tx, owner, key_id).await?;
+    sqlx::query!(
+        "UPDATE api_keys SET status = 'deleted', deleted_at = now() WHERE key_id = $1 AND account_id = $2",
+        key_id.0,
+        before.account_id.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    write_down_in(&mut tx, owner, "key.delete", key_id, &before, None).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The audit row of an operator's deed. A member's keys are their own business.
+async fn write_down_in(
+    tx: &mut PgConnection,
+    owner: KeyOwner<'_>,
+    action: &str,
+    key_id: KeyId,
+    before: &Settings,
+    after: Option<&Settings>,
+) -> Result<(), KeyError> {
+    let KeyOwner::Operator(operator) = owner else { return Ok(()) };
+    let json = |settings: &Settings| serde_json::to_value(settings).map_err(|error| KeyError::Db(sqlx::Error::Encode(error.into())));
+    let action = Action {
+        action,
+        subject_id: key_id.to_string(),
+        before: Some(json(before)?),
+        after: after.map(json).transpose()?,
+        ..Action::default()
+    };
+    audit::insert_action_in(tx, operator, action).await?;
+    Ok(())
+}
+
+/// A key and its standing, at one moment.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    pub key_id: KeyId,
+    pub name: String,
+    pub hint: String,
+    /// The supplier's id, slug and name are there together, or none is: then the key is for all.
+    pub supplier_id: Option<SupplierId>,
+    pub supplier_slug: Option<String>,
+    pub supplier_name: Option<String>,
+    pub quota: Option<Tokens>,
+    pub spent: Tokens,
+    pub held: Tokens,
+    pub status: KeyStatus,
+    /// Whether its time is over, whatever its status.
+    pub expired: bool,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub created_by_email: String,
+}
+
+impl From<KeyRow> for KeyView {
+    fn from(row: KeyRow) -> KeyView {
+        let supplier = row.supplier_id.zip(row.supplier_name).map(|(supplier_id, name)| SupplierChoice { supplier_id, name });
+        KeyView {
+            key_id: row.key_id,
+            name: row.name,
+            hint: row.hint,
+            supplier,
+            quota: row.quota,
+            spent: row.spent,
+            held: row.held,
+            status: row.status,
+            expired: row.expired,
+            expires_at: row.expires_at.map(Into::into),
+            last_used_at: row.last_used_at.map(Into::into),
+            created_at: row.created_at.into(),
+            created_by: row.created_by_email,
+        }
+    }
+}
+
+/// One key.
+pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_rows(db, owner.account_id(), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
+}
+
+/// The keys of the member's account, newest first.
+pub async fn keys_of(db: &PgPool, member: &Member) -> Result<Vec<KeyRow>, KeyError> {
+    key_rows(db, Some(member.account_id()), None).await
+}
+
+async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<KeyId>) -> Result<Vec<KeyRow>, KeyError> {
+    let rows = sqlx::query!(
+        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
+                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
+                  k.expires_at, k.last_used_at, k.created_at, u.email
+             FROM api_keys k
+             JOIN users u ON u.user_id = k.created_by
+             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
+            WHERE ($1::uuid IS NULL OR k.account_id = $1) AND ($2::uuid IS NULL OR k.key_id = $2) AND k.status <> 'deleted'
+            ORDER BY k.created_at DESC, k.key_id DESC"#,
+        account_id.map(|id| id.0),
+        key_id.map(|id| id.0)
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| KeyRow {
+            key_id: KeyId(row.key_id),
+            name: row.name,
+            hint: row.secret_hint,
+            supplier_id: row.supplier_id.map(SupplierId),
+            supplier_slug: row.supplier_slug,
+            supplier_name: row.supplier_name,
+            quota: row.quota.map(Tokens),
+            spent: Tokens(row.spent),
+            held: Tokens(row.held),
+            status: match (row.status.as_str(), row.expired) {
+                ("enabled", false) => KeyStatus::Enabled,
+                ("enabled", true) => KeyStatus::Expired,
+                _ => KeyStatus::Disabled,
+            },
+            expired: row.expired,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            created_at: row.created_at,
+            created_by_email: row.email,
+        })
+        .collect())
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

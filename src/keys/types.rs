@@ -1,1 +1,245 @@
-//! What crosses the wire of `keys`.
+//! What crosses the wire about API keys, and the parsers of what a person types about them. Times are parsed in `expiration`.
+
+use crate::error::{ConsoleError, Field, Problem};
+use crate::ids::{KeyId, SupplierId};
+use crate::suppliers::types::SupplierChoice;
+use crate::tokens::{Tokens, TokensError};
+use crate::usage::types::{CallView, UsageTotals};
+use crate::utc::UtcTime;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What an owner calls a key: 1 to 100 characters, trimmed, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyName(String);
+
+impl KeyName {
+    pub const LONGEST: usize = 100;
+
+    pub fn parse(text: &str) -> Result<KeyName, ConsoleError> {
+        let text = text.trim();
+        let problem = match text.chars().count() {
+            0 => Some(Problem::Empty),
+            n if n > KeyName::LONGEST => Some(Problem::TooLong),
+            _ if text.chars().any(char::is_control) => Some(Problem::Malformed),
+            _ => None,
+        };
+        match problem {
+            Some(problem) => Err(ConsoleError::invalid(Field::Name, problem)),
+            None => Ok(KeyName(text.to_string())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The most Tokens a key may ever spend. Empty = no limit of its own.
+pub fn parse_quota(text: &str) -> Result<Option<Tokens>, ConsoleError> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    Tokens::parse(text).map(Some).map_err(|error| {
+        let problem = match error {
+            TokensError::NotANumber => Problem::Malformed,
+            TokensError::TooLarge => Problem::TooLarge,
+        };
+        ConsoleError::invalid(Field::Quota, problem)
+    })
+}
+
+/// What the supplier list of a form posts for "every supplier". An empty choice is not one.
+pub const ALL_SUPPLIERS: &str = "all";
+
+pub fn parse_supplier(text: &str) -> Result<Option<SupplierId>, ConsoleError> {
+    match text {
+        ALL_SUPPLIERS => Ok(None),
+        "" => Err(ConsoleError::invalid(Field::Supplier, Problem::Empty)),
+        id => id.parse().map(Some).map_err(|_| ConsoleError::invalid(Field::Supplier, Problem::Unknown)),
+    }
+}
+
+/// `enabled` or `disabled`, as a form posts it.
+pub fn parse_enabled(text: &str) -> Result<bool, ConsoleError> {
+    match text {
+        "enabled" => Ok(true),
+        "disabled" => Ok(false),
+        _ => Err(ConsoleError::invalid(Field::Status, Problem::Unknown)),
+    }
+}
+
+/// Whether a key works. A key that is both disabled and past its time is called disabled, as the gateway calls it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    Enabled,
+    Disabled,
+    Expired,
+}
+
+impl KeyStatus {
+    pub fn word(self) -> &'static str {
+        match self {
+            KeyStatus::Enabled => "Enabled",
+            KeyStatus::Disabled => "Disabled",
+            KeyStatus::Expired => "Expired",
+        }
+    }
+}
+
+/// One key, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    pub key_id: KeyId,
+    pub name: String,
+    /// First and last characters of the secret.
+    pub hint: String,
+    /// None = every supplier.
+    pub supplier: Option<SupplierChoice>,
+    pub quota: Option<Tokens>,
+    pub spent: Tokens,
+    /// Set aside for calls in flight; counts against the quota until they end.
+    pub held: Tokens,
+    pub status: KeyStatus,
+    /// Whether its time is over, whatever its status.
+    pub expired: bool,
+    pub expires_at: Option<UtcTime>,
+    pub last_used_at: Option<UtcTime>,
+    pub created_at: UtcTime,
+    pub created_by: String,
+}
+
+impl KeyView {
+    pub fn supplier_name(&self) -> String {
+        self.supplier.as_ref().map_or_else(|| "All suppliers".to_string(), |supplier| supplier.name.clone())
+    }
+}
+
+/// How far a quota is used up, for whoever cannot or does not look at the bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaLeft {
+    Ample,
+    /// 30 % or less.
+    Low,
+    /// 10 % or less.
+    VeryLow,
+    Nothing,
+}
+
+impl QuotaLeft {
+    pub fn of(quota: Tokens, used: Tokens) -> QuotaLeft {
+        let left = i128::from(quota.0) - i128::from(used.0);
+        let tenths = |n: i128| left * 10 <= i128::from(quota.0) * n;
+        match () {
+            () if left <= 0 => QuotaLeft::Nothing,
+            () if tenths(1) => QuotaLeft::VeryLow,
+            () if tenths(3) => QuotaLeft::Low,
+            () => QuotaLeft::Ample,
+        }
+    }
+
+    pub fn words(self) -> Option<&'static str> {
+        match self {
+            QuotaLeft::Ample => None,
+            QuotaLeft::Low => Some("30 % or less left"),
+            QuotaLeft::VeryLow => Some("10 % or less left"),
+            QuotaLeft::Nothing => Some("Nothing left"),
+        }
+    }
+}
+
+/// The page of all keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyList {
+    pub keys: Vec<KeyView>,
+    pub suppliers: Vec<SupplierChoice>,
+    /// The id that a key made with this rendering of the form gets: the form posted twice is one key.
+    pub form_key: KeyId,
+}
+
+/// The page of one key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyDetails {
+    pub key: KeyView,
+    pub suppliers: Vec<SupplierChoice>,
+    pub totals: UsageTotals,
+    pub calls: Vec<CallView>,
+    /// Only on the first look at a new key.
+    pub new_secret: Option<ShownSecret>,
+    /// Where an OpenAI client is pointed.
+    pub base_url: String,
+    /// A model this key may call, for the snippets.
+    pub model_id: Option<String>,
+}
+
+/// A plain secret on its way to the one page that shows it. Never in a log.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShownSecret(pub String);
+
+impl fmt::Debug for ShownSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShownSecret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_is_trimmed_and_checked() {
+        assert_eq!(KeyName::parse("  chat bot ").map(|name| name.0), Ok("chat bot".to_string()));
+        assert!(KeyName::parse(&"é".repeat(100)).is_ok());
+        for (text, problem) in
+            [("", Problem::Empty), (" \t", Problem::Empty), (&"x".repeat(101), Problem::TooLong), ("a\u{7}b", Problem::Malformed)]
+        {
+            assert_eq!(KeyName::parse(text).err(), Some(ConsoleError::invalid(Field::Name, problem)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quota_is_tokens_or_none() {
+        assert_eq!(parse_quota(" "), Ok(None));
+        assert_eq!(parse_quota("0"), Ok(Some(Tokens(0))));
+        assert_eq!(parse_quota("50,000"), Ok(Some(Tokens(50_000))));
+        assert_eq!(parse_quota("-1"), Err(ConsoleError::invalid(Field::Quota, Problem::Malformed)));
+        assert_eq!(parse_quota("1000000000000001"), Err(ConsoleError::invalid(Field::Quota, Problem::TooLarge)));
+    }
+
+    #[test]
+    fn every_supplier_is_a_choice_and_none_is_not() {
+        assert_eq!(parse_supplier("all"), Ok(None));
+        assert_eq!(parse_supplier("").err(), Some(ConsoleError::invalid(Field::Supplier, Problem::Empty)));
+        assert_eq!(parse_supplier("openai").err(), Some(ConsoleError::invalid(Field::Supplier, Problem::Unknown)));
+    }
+
+    #[test]
+    fn status_is_one_of_two_words() {
+        assert_eq!((parse_enabled("enabled"), parse_enabled("disabled")), (Ok(true), Ok(false)));
+        assert!(parse_enabled("deleted").is_err());
+    }
+
+    #[test]
+    fn quota_left_turns_exactly_at_30_and_10_percent() {
+        for (quota, used, left) in [
+            (100, 0, QuotaLeft::Ample),
+            (100, 69, QuotaLeft::Ample),
+            (100, 70, QuotaLeft::Low),
+            (100, 89, QuotaLeft::Low),
+            (100, 90, QuotaLeft::VeryLow),
+            (100, 100, QuotaLeft::Nothing),
+            (0, 0, QuotaLeft::Nothing),
+            (i64::MAX, 1, QuotaLeft::Ample),
+        ] {
+            assert_eq!(QuotaLeft::of(Tokens(quota), Tokens(used)), left, "{used} of {quota}");
+        }
+    }
+
+    #[test]
+    fn a_shown_secret_hides_from_debug() {
+        assert_eq!(format!("{:?}", ShownSecret("sk-toki-x".into())), "ShownSecret(…)");
+    }
+}

@@ -105,12 +105,14 @@ pub fn go(path: &str) {
     leptos_axum::redirect(path);
 }
 
-/// Gives an error its HTTP status, for programs. A browser's form post keeps the redirect that shows the error on the page.
+/// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that
+/// shows the error on the page.
 pub fn fail(error: ConsoleError) -> ConsoleError {
-    let browser = use_context::<axum::http::request::Parts>().is_some_and(|parts| {
-        parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).is_some_and(|accept| accept.contains("text/html"))
+    let form_post = use_context::<axum::http::request::Parts>().is_some_and(|parts| {
+        let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        parts.uri.path().starts_with("/api/") && accept.is_some_and(|accept| accept.contains("text/html"))
     });
-    if !browser
+    if !form_post
         && let Some(options) = use_context::<ResponseOptions>()
         && let Ok(status) = StatusCode::from_u16(error.http_status())
     {

@@ -9,6 +9,8 @@ pub mod address;
 #[cfg(feature = "ssr")]
 pub mod callable;
 #[cfg(feature = "ssr")]
+pub mod directory;
+#[cfg(feature = "ssr")]
 pub mod sandbox;
 #[cfg(feature = "ssr")]
 pub mod sealed;

@@ -1,1 +1,69 @@
-//! What crosses the wire of `suppliers`.
+//! What crosses the wire about suppliers and models, and how multipliers are written.
+
+use crate::ids::SupplierId;
+use crate::tokens::{Tokens, group_digits};
+use serde::{Deserialize, Serialize};
+
+/// A supplier, to choose from or to name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupplierChoice {
+    pub supplier_id: SupplierId,
+    pub name: String,
+}
+
+/// A model in the directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelView {
+    pub model_id: String,
+    pub supplier_name: String,
+    pub context: Tokens,
+    pub max_output: Tokens,
+    pub input_kinds: Vec<String>,
+    pub output_kinds: Vec<String>,
+    pub price: Multipliers,
+}
+
+/// Tokens charged for a Token of the model, in parts per million.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multipliers {
+    pub input_ppm: i64,
+    pub cached_ppm: i64,
+    pub output_ppm: i64,
+}
+
+/// `1 ×`, `2.5 ×`, `0.000001 ×`: exact, whatever the parts per million.
+pub fn multiplier(ppm: i64) -> String {
+    format!("{} ×", millionths(i128::from(ppm)))
+}
+
+/// A count of millionths as a decimal number, exact and without trailing zeros: 2,500,000 is `2.5`.
+pub fn millionths(count: i128) -> String {
+    let whole = group_digits(i64::try_from(count / 1_000_000).unwrap_or(i64::MAX));
+    match count % 1_000_000 {
+        0 => whole,
+        fraction => {
+            let digits = format!("{fraction:06}");
+            format!("{whole}.{}", digits.trim_end_matches('0'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipliers_are_written_exactly() {
+        for (ppm, text) in [
+            (0, "0 ×"),
+            (1, "0.000001 ×"),
+            (100_000, "0.1 ×"),
+            (1_000_000, "1 ×"),
+            (2_500_000, "2.5 ×"),
+            (12_340_000, "12.34 ×"),
+            (1_000_000_000, "1,000 ×"),
+        ] {
+            assert_eq!(multiplier(ppm), text);
+        }
+    }
+}

@@ -1,8 +1,137 @@
-//! Totals and the last calls.
+//! The usage page: totals, the filter, and the calls behind them. What it shows is in its address.
 
+use crate::error::ConsoleError;
+use crate::ui::error_text::sentence;
+use crate::usage::calls::{CallsTable, TotalsCards};
+use crate::usage::server_fns::show_usage;
+use crate::usage::types::{KeyChoice, UsageView};
 use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::components::Form;
+use leptos_router::hooks::use_query_map;
+
+/// The parameters of the address, as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    key: String,
+    model: String,
+    call: String,
+    before: String,
+}
+
+impl Asked {
+    /// The address of the page of calls older than `before`, under the same filter.
+    fn older(&self, before: &str) -> String {
+        let mut query = leptos_router::params::ParamsMap::new();
+        for (name, value) in [("key", &self.key), ("model", &self.model)] {
+            if !value.is_empty() {
+                query.insert(name, value.clone());
+            }
+        }
+        query.insert("before", before.to_string());
+        format!("/usage{}", query.to_query_string())
+    }
+}
 
 #[component]
 pub fn UsagePage() -> impl IntoView {
-    view! { <h1>"UsagePage"</h1> }
+    let query = use_query_map();
+    let asked = Memo::new(move |_| {
+        query.with(|query| {
+            let get = |name| query.get(name).unwrap_or_default();
+            Asked { key: get("key"), model: get("model"), call: get("call"), before: get("before") }
+        })
+    });
+    let usage = Resource::new(move || asked.get(), |asked| show_usage(asked.key, asked.model, asked.call, asked.before));
+    view! {
+        <Title text="Usage" />
+        <div class="page-head">
+            <h1>"Usage"</h1>
+        </div>
+        <Transition fallback=|| view! { <p class="muted">"Loading your calls…"</p> }>
+            {move || {
+                let asked = asked.get();
+                Suspend::new(async move { body(usage.await, asked) })
+            }}
+        </Transition>
+    }
+    .into_any()
+}
+
+fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
+    let usage = match usage {
+        Ok(usage) => usage,
+        Err(error) => return view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+    };
+    let filtered = asked != Asked::default();
+    let calls = match (usage.page.calls.is_empty(), filtered) {
+        (true, true) => view! {
+            <div class="empty">
+                <p>"No call here."</p>
+                <a class="button" href="/usage">"Show all calls"</a>
+            </div>
+        }
+        .into_any(),
+        (true, false) => view! {
+            <div class="empty">
+                <p>"No call yet. Create a key, put it into your client, and every call appears here with what it cost and why."</p>
+                <a class="button button-primary" href="/keys">"Create a key"</a>
+            </div>
+        }
+        .into_any(),
+        (false, _) => view! { <CallsTable calls=usage.page.calls /> }.into_any(),
+    };
+    let older = usage.page.older.map(|before| view! { <a class="button" href=asked.older(&before.to_string())>"Older calls"</a> });
+    let newest = (!asked.before.is_empty()).then(|| view! { <a class="button" href="/usage">"Newest calls"</a> });
+    view! {
+        <TotalsCards totals=usage.totals />
+        <h2>"Calls"</h2>
+        <FilterForm keys=usage.keys models=usage.models asked />
+        {calls}
+        <div class="row">{newest} {older}</div>
+    }
+    .into_any()
+}
+
+#[component]
+fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+    let (key, model) = (asked.key.clone(), asked.model.clone());
+    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">"Show all"</a> });
+    view! {
+        <Form method="GET" action="/usage">
+            <div class="row">
+                <div class="field">
+                    <label for="filter-key">"Key"</label>
+                    <select id="filter-key" name="key">
+                        <option value="" selected=key.is_empty()>"All keys"</option>
+                        {keys
+                            .into_iter()
+                            .map(|choice| {
+                                let id = choice.key_id.to_string();
+                                let selected = id == key;
+                                let name = if choice.deleted { format!("{} (deleted)", choice.name) } else { choice.name };
+                                view! { <option value=id selected=selected>{name}</option> }
+                            })
+                            .collect_view()}
+                    </select>
+                </div>
+                <div class="field">
+                    <label for="filter-model">"Model"</label>
+                    <select id="filter-model" name="model">
+                        <option value="" selected=model.is_empty()>"All models"</option>
+                        {models
+                            .into_iter()
+                            .map(|id| {
+                                let selected = id == model;
+                                let name = id.clone();
+                                view! { <option value=id selected=selected>{name}</option> }
+                            })
+                            .collect_view()}
+                    </select>
+                </div>
+                <button class="button" type="submit">"Show"</button>
+                {clear}
+            </div>
+        </Form>
+    }
 }

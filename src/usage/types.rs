@@ -1,1 +1,259 @@
-//! What crosses the wire of `usage`.
+//! What crosses the wire about calls and their totals, and the arithmetic of a charge.
+
+use crate::error::ConsoleError;
+use crate::ids::{GrantId, KeyId, OrderId, RequestId};
+use crate::suppliers::types::Multipliers;
+use crate::tokens::Tokens;
+use crate::utc::UtcTime;
+use crate::wallet::types::GrantSource;
+use serde::{Deserialize, Serialize};
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallOutcome {
+    Ok,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamCut,
+    ClientLeft,
+    KeyEnded,
+    Interrupted,
+}
+
+impl CallOutcome {
+    pub fn words(self) -> &'static str {
+        match self {
+            CallOutcome::Ok => "Complete",
+            CallOutcome::UpstreamError => "Supplier failed",
+            CallOutcome::UpstreamTimeout => "Supplier too slow",
+            CallOutcome::UpstreamCut => "Answer broke off",
+            CallOutcome::ClientLeft => "Client left",
+            CallOutcome::KeyEnded => "Key or account switched off",
+            CallOutcome::Interrupted => "Interrupted on our side",
+        }
+    }
+}
+
+/// What a charge rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChargeBasis {
+    Measured,
+    Counted,
+    Waived,
+}
+
+impl ChargeBasis {
+    pub fn words(self) -> &'static str {
+        match self {
+            ChargeBasis::Measured => "Measured: the supplier's own report",
+            ChargeBasis::Counted => "Counted: our tokenizer, over what was sent and what came back",
+            ChargeBasis::Waived => "Waived: nothing was delivered, so nothing is charged",
+        }
+    }
+}
+
+/// Tokens of one grant that a call was paid with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draw {
+    pub grant_id: GrantId,
+    pub tokens: Tokens,
+    pub source: GrantSource,
+    pub order_id: Option<OrderId>,
+    pub expires_at: UtcTime,
+}
+
+/// One finished call, with everything that explains its charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallView {
+    pub request_id: RequestId,
+    pub started_at: UtcTime,
+    pub key_id: KeyId,
+    pub key_name: String,
+    pub model_id: String,
+    pub endpoint: String,
+    pub streamed: bool,
+    pub outcome: CallOutcome,
+    pub basis: ChargeBasis,
+    pub input: Tokens,
+    /// Part of `input`.
+    pub cached: Tokens,
+    pub output: Tokens,
+    pub price: Multipliers,
+    pub price_version: i32,
+    pub held: Tokens,
+    pub charge: Tokens,
+    pub written_off: Tokens,
+    pub first_byte_ms: Option<i64>,
+    pub latency_ms: i64,
+    pub drawn: Vec<Draw>,
+}
+
+/// One kind of Token of a call, at its multiplier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CostLine {
+    pub kind: &'static str,
+    pub tokens: Tokens,
+    pub ppm: i64,
+    /// In millionths of a Token.
+    pub cost: i128,
+}
+
+impl CallView {
+    /// Input that was not cached, cached input, output: what each costs before rounding.
+    pub fn cost_lines(&self) -> [CostLine; 3] {
+        let line = |kind, tokens: i64, ppm: i64| CostLine { kind, tokens: Tokens(tokens), ppm, cost: i128::from(tokens) * i128::from(ppm) };
+        [
+            line("Input", self.input.0.saturating_sub(self.cached.0), self.price.input_ppm),
+            line("Cached input", self.cached.0, self.price.cached_ppm),
+            line("Output", self.output.0, self.price.output_ppm),
+        ]
+    }
+
+    /// The sum of the lines, in millionths of a Token.
+    pub fn cost_sum(&self) -> i128 {
+        self.cost_lines().iter().map(|line| line.cost).sum()
+    }
+
+    /// What the call cost, rounded up, once. It is charged up to what was held; the rest is written off.
+    pub fn cost(&self) -> Tokens {
+        Tokens(i64::try_from((self.cost_sum() + 999_999) / 1_000_000).unwrap_or(i64::MAX))
+    }
+}
+
+/// Calls of a period, added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodTotals {
+    pub calls: i64,
+    pub input: Tokens,
+    pub output: Tokens,
+    pub charged: Tokens,
+}
+
+/// The periods that every usage view shows. "Today" is the day in UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageTotals {
+    pub today: PeriodTotals,
+    pub last_7_days: PeriodTotals,
+    pub last_30_days: PeriodTotals,
+}
+
+/// Which calls to show. Parsed from an address, so an id that is none is simply not found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    pub key_id: Option<KeyId>,
+    pub model_id: Option<String>,
+    /// Only this call.
+    pub call: Option<RequestId>,
+    /// Only calls older than this one.
+    pub before: Option<RequestId>,
+}
+
+impl CallFilter {
+    pub fn parse(key: &str, model: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
+        Ok(CallFilter {
+            key_id: id(key)?,
+            model_id: Some(model.trim()).filter(|model| !model.is_empty()).map(str::to_string),
+            call: id(call)?,
+            before: id(before)?,
+        })
+    }
+}
+
+fn id<T: std::str::FromStr>(text: &str) -> Result<Option<T>, ConsoleError> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| ConsoleError::NotFound) }
+}
+
+/// A page of calls, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallPage {
+    pub calls: Vec<CallView>,
+    /// The last call of this page, if there are older ones.
+    pub older: Option<RequestId>,
+}
+
+/// The usage page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UsageView {
+    pub totals: UsageTotals,
+    pub page: CallPage,
+    /// To filter by: the account's keys, deleted ones too, and every model.
+    pub keys: Vec<KeyChoice>,
+    pub models: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChoice {
+    pub key_id: KeyId,
+    pub name: String,
+    pub deleted: bool,
+}
+
+/// `350 ms`, `1.2 s`: rounded down.
+pub fn duration(ms: i64) -> String {
+    match ms {
+        ms if ms < 1_000 => format!("{ms} ms"),
+        ms => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    pub(crate) fn call(input: i64, cached: i64, output: i64, price: Multipliers) -> CallView {
+        let id = Uuid::nil();
+        CallView {
+            request_id: RequestId(id),
+            started_at: serde_json::from_str("\"2026-12-24T15:00:00Z\"").expect("a time"),
+            key_id: KeyId(id),
+            key_name: "bot".into(),
+            model_id: "alpha/one".into(),
+            endpoint: "chat".into(),
+            streamed: false,
+            outcome: CallOutcome::Ok,
+            basis: ChargeBasis::Measured,
+            input: Tokens(input),
+            cached: Tokens(cached),
+            output: Tokens(output),
+            price,
+            price_version: 1,
+            held: Tokens(0),
+            charge: Tokens(0),
+            written_off: Tokens(0),
+            first_byte_ms: None,
+            latency_ms: 0,
+            drawn: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn cost_is_rounded_up_once() {
+        let price = Multipliers { input_ppm: 1_000_000, cached_ppm: 100_000, output_ppm: 2_500_000 };
+        // 800 + 20 + 752.5
+        assert_eq!(call(1_000, 200, 301, price).cost(), Tokens(1_573));
+        let tiny = Multipliers { input_ppm: 1, cached_ppm: 1, output_ppm: 1 };
+        assert_eq!(call(1, 0, 1, tiny).cost(), Tokens(1));
+        assert_eq!(call(0, 0, 0, tiny).cost(), Tokens(0));
+        let most = Multipliers { input_ppm: 1_000_000_000, cached_ppm: 0, output_ppm: 1_000_000_000 };
+        assert_eq!(call(i64::MAX, 0, i64::MAX, most).cost(), Tokens(i64::MAX));
+    }
+
+    #[test]
+    fn filter_takes_ids_and_refuses_what_is_none() {
+        assert_eq!(CallFilter::parse("", " ", "", ""), Ok(CallFilter::default()));
+        assert_eq!(CallFilter::parse("1", "", "", ""), Err(ConsoleError::NotFound));
+        let key_id = Uuid::nil().to_string();
+        let filter = CallFilter::parse(&key_id, "alpha/one", "", "").expect("a filter");
+        assert_eq!((filter.key_id, filter.model_id.as_deref()), (Some(KeyId(Uuid::nil())), Some("alpha/one")));
+    }
+
+    #[test]
+    fn durations_are_short() {
+        for (ms, text) in [(0, "0 ms"), (999, "999 ms"), (1_000, "1.0 s"), (1_299, "1.2 s"), (61_000, "61.0 s")] {
+            assert_eq!(duration(ms), text);
+        }
+    }
+}

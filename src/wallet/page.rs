@@ -1,8 +1,165 @@
-//! Balance, grants, ledger.
+//! The wallet page: balance, grants in the order they pay, statement.
 
+use crate::error::ConsoleError;
+use crate::tokens::Tokens;
+use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::error_text::sentence;
+use crate::ui::utc_time::UtcTime;
+use crate::wallet::page_statement::StatementTable;
+use crate::wallet::server_fns::show_wallet;
+use crate::wallet::types::{AccountTotals, GrantTurn, GrantView, WalletView};
 use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn WalletPage() -> impl IntoView {
-    view! { <h1>"WalletPage"</h1> }
+    let query = use_query_map();
+    let before = Memo::new(move |_| query.with(|query| query.get("before").unwrap_or_default()));
+    let wallet = Resource::new(move || before.get(), show_wallet);
+    view! {
+        <Title text="Wallet" />
+        <div class="page-head">
+            <h1>"Wallet"</h1>
+            <a class="button button-primary" href="/products">"Buy Tokens"</a>
+        </div>
+        <Transition fallback=|| view! { <p class="muted">"Loading your wallet…"</p> }>
+            {move || Suspend::new(async move { body(wallet.await, before.get_untracked()) })}
+        </Transition>
+    }
+    .into_any()
+}
+
+fn body(wallet: Result<WalletView, ConsoleError>, before: String) -> AnyView {
+    let wallet = match wallet {
+        Ok(wallet) => wallet,
+        Err(error) => return view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+    };
+    let ended = (!wallet.ended.is_empty()).then(|| {
+        view! {
+            <details>
+                <summary>"Used up and expired grants"</summary>
+                <GrantTable grants=wallet.ended />
+            </details>
+        }
+    });
+    let grants = if wallet.grants.is_empty() {
+        view! {
+            <div class="empty">
+                <p>"No Tokens here at the moment. A package brings some, and they can be spent at once."</p>
+                <a class="button" href="/products">"See the packages"</a>
+            </div>
+        }
+        .into_any()
+    } else {
+        view! { <GrantTable grants=wallet.grants /> }.into_any()
+    };
+    view! {
+        <Standing balance=wallet.balance totals=wallet.totals />
+        <h2>"Grants"</h2>
+        <p class="muted">"In the order they pay: limited to a supplier or model first, then what expires soonest."</p>
+        {grants}
+        {ended}
+        <h2 id="statement">"Ledger"</h2>
+        <StatementTable statement=wallet.statement older_page=!before.is_empty() />
+    }
+    .into_any()
+}
+
+/// The balance, and where every Token ever granted is now.
+#[component]
+fn Standing(balance: Tokens, totals: AccountTotals) -> impl IntoView {
+    let held = match totals.held {
+        Tokens(0) => view! { <span>"No call is running"</span> }.into_any(),
+        held => view! { <span>"Another " <TokenAmount tokens=held /> " held for running calls"</span> }.into_any(),
+    };
+    view! {
+        <div class="cards">
+            <div class="card stat">
+                <span>"Balance"</span>
+                <span><TokenAmount tokens=balance /></span>
+                {held}
+            </div>
+            <div class="card">
+                <dl class="facts">
+                    <Fact label="Granted" tokens=totals.granted />
+                    <Fact label="Spent" tokens=totals.spent />
+                    <Fact label="Held for running calls" tokens=totals.held />
+                    <Fact label="Left" tokens=totals.left />
+                    <Fact label="Expired" tokens=totals.expired />
+                    <Fact label="Refunded" tokens=totals.refunded />
+                </dl>
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Fact(label: &'static str, tokens: Tokens) -> impl IntoView {
+    view! {
+        <div>
+            <dt>{label}</dt>
+            <dd><ExactTokens tokens /></dd>
+        </div>
+    }
+}
+
+#[component]
+fn GrantTable(grants: Vec<GrantView>) -> impl IntoView {
+    view! {
+        <div class="table-wrap">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"Grant"</th>
+                        <th scope="col">"Pays for"</th>
+                        <th scope="col" class="number">"Left"</th>
+                        <th scope="col" class="number">"Held"</th>
+                        <th scope="col">"Expires"</th>
+                        <th scope="col">"Turn"</th>
+                    </tr>
+                </thead>
+                <tbody>{grants.into_iter().map(grant_row).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn grant_row(grant: GrantView) -> impl IntoView {
+    let (class, turn) = turn_badge(grant.turn);
+    let source = grant.source.word();
+    let scope = if grant.scope.is_empty() { "Every supplier and model".to_string() } else { grant.scope.join(", ") };
+    let starts = (grant.turn == GrantTurn::NotStarted).then(|| view! { <p class="muted">"from " <UtcTime time=grant.starts_at /></p> });
+    view! {
+        <tr>
+            <td data-label="Grant">
+                {match grant.order_id {
+                    Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{source}</a> }.into_any(),
+                    None => view! { <span>{source}</span> }.into_any(),
+                }}
+                {grant.note.map(|note| view! { <p class="muted">{note}</p> })}
+            </td>
+            <td data-label="Pays for">{scope}</td>
+            <td data-label="Left" class="number">
+                <TokenAmount tokens=grant.left />
+                " of "
+                <TokenAmount tokens=grant.tokens />
+                <progress max=grant.tokens.0.to_string() value=grant.left.0.to_string() aria-label="Left of this grant" />
+            </td>
+            <td data-label="Held" class="number"><TokenAmount tokens=grant.held /></td>
+            <td data-label="Expires"><UtcTime time=grant.expires_at /> {starts}</td>
+            <td data-label="Turn"><span class=class>{turn}</span></td>
+        </tr>
+    }
+}
+
+fn turn_badge(turn: GrantTurn) -> (&'static str, &'static str) {
+    match turn {
+        GrantTurn::PaysNext => ("badge badge-ok", "Pays next"),
+        GrantTurn::PaysNextInScope => ("badge badge-ok", "Pays next, for these only"),
+        GrantTurn::Waiting => ("badge badge-quiet", "Waits its turn"),
+        GrantTurn::NotStarted => ("badge badge-quiet", "Not begun"),
+        GrantTurn::UsedUp => ("badge badge-quiet", "Used up"),
+        GrantTurn::Expired => ("badge badge-bad", "Expired"),
+    }
 }

@@ -1,1 +1,27 @@
-//! Server functions of `wallet`: who, parse, store, reply.
+//! Server functions of the wallet: who, parse, store, reply.
+
+use crate::error::ConsoleError;
+use crate::wallet::types::WalletView;
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+
+/// The wallet, and the page of its statement that begins before entry `before`.
+#[server(endpoint = "wallet/show", input = GetUrl)]
+pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+    use crate::server::request_ctx;
+    use crate::wallet::{statement, store, types::GrantTurn};
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let account_id = member.account_id();
+    let failed = |error: store::WalletError| request_ctx::fail(error.into());
+    let grants = store::with_turns(store::grants_of(&app.db, account_id).await.map_err(failed)?);
+    let (ended, grants): (Vec<_>, Vec<_>) =
+        grants.into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
+    Ok(WalletView {
+        balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
+        totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
+        grants,
+        ended: ended.into_iter().take(20).collect(),
+        statement: statement::statement_of(&app.db, &member, before.parse().ok()).await.map_err(failed)?,
+    })
+}

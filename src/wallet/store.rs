@@ -1,14 +1,24 @@
-//! All SQL of `wallet`.
+//! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `statement`.
 
 use crate::error::{ConsoleError, unavailable};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, GrantId, OrderId};
 use crate::tokens::Tokens;
+pub use crate::wallet::types::AccountTotals;
+use crate::wallet::types::{GrantSource, GrantTurn, GrantView};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgPool;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
     #[error("database failed")]
-    Db(#[from] sqlx::Error),
+    Db(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for WalletError {
+    fn from(error: sqlx::Error) -> WalletError {
+        WalletError::Db(error)
+    }
 }
 
 impl From<WalletError> for ConsoleError {
@@ -19,7 +29,7 @@ impl From<WalletError> for ConsoleError {
     }
 }
 
-/// What the account can spend now: left in grants that have begun and not expired. What calls hold is not in it.
+/// What the account can spend now: left in the grants that have begun and are not over. What calls hold is not in it.
 pub async fn balance_of(db: &PgPool, account_id: AccountId) -> Result<Tokens, WalletError> {
     let balance = sqlx::query_scalar!(
         r#"SELECT coalesce(sum(left_), 0)::bigint AS "balance!" FROM grants
@@ -30,3 +40,142 @@ pub async fn balance_of(db: &PgPool, account_id: AccountId) -> Result<Tokens, Wa
     .await?;
     Ok(Tokens(balance))
 }
+
+/// Where every Token granted is now, in one statement, so that the six add up. What is left in a grant whose time is over counts as
+/// expired, whether or not the sweep has written it yet.
+pub async fn totals_of(db: &PgPool, account_id: AccountId) -> Result<AccountTotals, WalletError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(sum(tokens), 0)::bigint AS "granted!",
+                  coalesce(sum(spent), 0)::bigint AS "spent!",
+                  coalesce(sum(held), 0)::bigint AS "held!",
+                  coalesce(sum(left_) FILTER (WHERE expires_at > now()), 0)::bigint AS "left!",
+                  (coalesce(sum(expired), 0) + coalesce(sum(left_) FILTER (WHERE expires_at <= now()), 0))::bigint AS "expired!",
+                  coalesce(sum(refunded), 0)::bigint AS "refunded!"
+             FROM grants WHERE account_id = $1"#,
+        account_id.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(AccountTotals {
+        granted: Tokens(row.granted),
+        spent: Tokens(row.spent),
+        held: Tokens(row.held),
+        left: Tokens(row.left),
+        expired: Tokens(row.expired),
+        refunded: Tokens(row.refunded),
+    })
+}
+
+/// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`].
+#[derive(Clone, Debug, Serialize)]
+pub struct GrantRow {
+    pub grant_id: GrantId,
+    pub source: GrantSource,
+    pub order_id: Option<OrderId>,
+    pub note: Option<String>,
+    pub tokens: Tokens,
+    pub left: Tokens,
+    pub held: Tokens,
+    pub spent: Tokens,
+    pub expired: Tokens,
+    pub refunded: Tokens,
+    pub starts_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Slugs of the suppliers it may be spent on; empty = all.
+    pub scope_suppliers: Vec<String>,
+    /// Models it may be spent on; empty = all.
+    pub scope_models: Vec<String>,
+    /// Whether it has begun and its time is not over.
+    pub current: bool,
+    /// Whether anything of it may still be spent, now or later.
+    pub live: bool,
+}
+
+/// The account's grants: those that may still pay first, in burn order; then the others, the last to end first.
+pub async fn grants_of(db: &PgPool, account_id: AccountId) -> Result<Vec<GrantRow>, WalletError> {
+    let rows = sqlx::query!(
+        r#"SELECT g.grant_id, g.source, g.order_id, g.note, g.tokens, g.held, g.spent, g.refunded, g.starts_at, g.expires_at,
+                  g.scope_model_ids,
+                  ARRAY (SELECT s.slug FROM suppliers s WHERE s.supplier_id = ANY (g.scope_supplier_ids) ORDER BY s.slug)
+                      AS "scope_suppliers!",
+                  CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
+                  CASE WHEN g.expires_at > now() THEN g.expired ELSE g.expired + g.left_ END AS "expired!",
+                  g.starts_at <= now() AND g.expires_at > now() AS "current!",
+                  v.live AS "live!"
+             FROM grants g, LATERAL (SELECT g.expires_at > now() AND g.left_ + g.held > 0 AS live) v
+            WHERE g.account_id = $1
+            ORDER BY v.live DESC, CASE WHEN NOT v.live THEN g.expires_at END DESC,
+                     g.scoped DESC, g.expires_at, g.created_at, g.grant_id"#,
+        account_id.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| GrantRow {
+            grant_id: GrantId(row.grant_id),
+            source: GrantSource::from_column(&row.source),
+            order_id: row.order_id.map(OrderId),
+            note: row.note,
+            tokens: Tokens(row.tokens),
+            left: Tokens(row.left),
+            held: Tokens(row.held),
+            spent: Tokens(row.spent),
+            expired: Tokens(row.expired),
+            refunded: Tokens(row.refunded),
+            starts_at: row.starts_at,
+            expires_at: row.expires_at,
+            scope_suppliers: row.scope_suppliers,
+            scope_models: row.scope_model_ids,
+            current: row.current,
+            live: row.live,
+        })
+        .collect())
+}
+
+/// Grants in the order of [`grants_of`], each with the part it plays: the first that can pay, and when its scope is narrow also the
+/// first that pays for everything else.
+pub fn with_turns(rows: Vec<GrantRow>) -> Vec<GrantView> {
+    let mut scoped_turn_taken = false;
+    let mut turn_taken = false;
+    rows.into_iter()
+        .map(|row| {
+            let scoped = !row.scope_suppliers.is_empty() || !row.scope_models.is_empty();
+            let can_pay = row.current && row.left.0 > 0;
+            let turn = match () {
+                () if !row.live && row.expired.0 + row.held.0 > 0 => GrantTurn::Expired,
+                () if !row.live => GrantTurn::UsedUp,
+                () if !row.current => GrantTurn::NotStarted,
+                () if can_pay && scoped && !scoped_turn_taken => GrantTurn::PaysNextInScope,
+                () if can_pay && !scoped && !turn_taken => GrantTurn::PaysNext,
+                () => GrantTurn::Waiting,
+            };
+            scoped_turn_taken |= turn == GrantTurn::PaysNextInScope;
+            turn_taken |= turn == GrantTurn::PaysNext;
+            view_of(row, turn)
+        })
+        .collect()
+}
+
+fn view_of(row: GrantRow, turn: GrantTurn) -> GrantView {
+    GrantView {
+        grant_id: row.grant_id,
+        source: row.source,
+        order_id: row.order_id,
+        note: row.note,
+        tokens: row.tokens,
+        left: row.left,
+        held: row.held,
+        spent: row.spent,
+        expired: row.expired,
+        refunded: row.refunded,
+        starts_at: row.starts_at.into(),
+        expires_at: row.expires_at.into(),
+        scope: row.scope_suppliers.into_iter().chain(row.scope_models).collect(),
+        turn,
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

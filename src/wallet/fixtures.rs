@@ -1,0 +1,160 @@
+//! What the tests of several domains start from: accounts, suppliers, models, grants, and calls through the real ledger.
+
+use crate::accounts::rights::Member;
+use crate::accounts::store as accounts;
+use crate::accounts::types::{Email, Password};
+use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use crate::keys::secret::{KeySecret, Pepper};
+use crate::keys::store::{NewKey, insert_key};
+use crate::keys::types::KeyName;
+use crate::operators::audit::{Action, insert_action_in};
+use crate::operators::rights::Operator;
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Scope, Settlement, Verdict};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+
+pub fn pepper() -> Pepper {
+    Pepper::derive(&[7; 32])
+}
+
+/// A user of this name, acting for the account of their own.
+pub async fn member(db: &PgPool, name: &str) -> Member {
+    let email = Email::parse(&format!("{name}@example.com")).expect("an address");
+    let password = Password::parse("correct horse".into()).expect("a password");
+    let new = accounts::insert_account(db, &email, password, false).await.expect("an account");
+    accounts::member_by_user(db, new.user_id).await.expect("database").expect("a member")
+}
+
+pub async fn supplier(db: &PgPool, slug: &str) -> SupplierId {
+    let supplier_id = SupplierId::generate();
+    sqlx::query!("INSERT INTO suppliers (supplier_id, slug, name) VALUES ($1, $2, $2)", supplier_id.0, slug)
+        .execute(db)
+        .await
+        .expect("a supplier");
+    sqlx::query!(
+        "INSERT INTO channels (channel_id, supplier_id, base_url) VALUES ($1, $2, 'http://127.0.0.1:9')",
+        SupplierId::generate().0,
+        supplier_id.0
+    )
+    .execute(db)
+    .await
+    .expect("a channel");
+    supplier_id
+}
+
+pub async fn disable_supplier(db: &PgPool, supplier_id: SupplierId) {
+    sqlx::query!("UPDATE suppliers SET status = 'disabled' WHERE supplier_id = $1", supplier_id.0).execute(db).await.expect("disabled");
+}
+
+/// A model that charges 1 × for input, 0.5 × for cached input and 2 × for output, and gives at most 100 Tokens.
+pub async fn model(db: &PgPool, model_id: &str, supplier_id: SupplierId) {
+    let mut tx = db.begin().await.expect("begin");
+    sqlx::query!(
+        "INSERT INTO models (model_id, supplier_id, upstream_id, context_tokens, max_output_tokens) VALUES ($1, $2, 'm', 1000, 100)",
+        model_id,
+        supplier_id.0
+    )
+    .execute(&mut *tx)
+    .await
+    .expect("a model");
+    sqlx::query!(
+        "INSERT INTO model_prices (model_id, version, input_ppm, cached_ppm, output_ppm) VALUES ($1, 1, 1000000, 500000, 2000000)",
+        model_id
+    )
+    .execute(&mut *tx)
+    .await
+    .expect("a price");
+    tx.commit().await.expect("commit");
+}
+
+/// Credits Tokens that may be spent anywhere.
+pub async fn credit(db: &PgPool, account_id: AccountId, tokens: i64, valid_for: TimeDelta) -> GrantId {
+    credit_scoped(db, account_id, tokens, valid_for, Scope::default()).await
+}
+
+pub async fn credit_scoped(db: &PgPool, account_id: AccountId, tokens: i64, valid_for: TimeDelta, scope: Scope) -> GrantId {
+    let mut tx = db.begin().await.expect("begin");
+    let action = Action { action: "account.credit", subject_id: account_id.to_string(), ..Action::default() };
+    let action_id = insert_action_in(&mut tx, Operator::command_line(), action).await.expect("an action");
+    let new = NewGrant { account_id, cause: GrantCause::Credit(action_id), tokens: Tokens(tokens), scope, valid_for, note: None };
+    let grant_id = ledger::issue_grant_in(&mut tx, &new).await.expect("a grant");
+    tx.commit().await.expect("commit");
+    grant_id
+}
+
+/// A key for every supplier, without a quota, expiration or doubt.
+pub fn plain_key(name: &str) -> NewKey {
+    NewKey { name: KeyName::parse(name).expect("a name"), supplier_id: None, quota: None, expires_at: None, enabled: true }
+}
+
+pub async fn key(db: &PgPool, member: &Member, new: NewKey) -> (KeyId, KeySecret) {
+    insert_key(db, member.account_id(), member.user_id(), &pepper(), new).await.expect("a key")
+}
+
+pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
+    let request = AdmissionRequest {
+        request_id: RequestId::generate(),
+        secret_hash: secret.hash(&pepper()),
+        model_id: model_id.to_string(),
+        protocol: "openai",
+        input_tokens,
+        output_limit: Some(output_limit),
+        choices: 1,
+        exact: true,
+        endpoint: "chat",
+        streamed: false,
+    };
+    let verdicts = ledger::admit_calls(db, &[request], ReplicaId::generate(), TimeDelta::seconds(60)).await.expect("admission");
+    verdicts.into_iter().next().expect("a verdict")
+}
+
+/// Admits a call: its hold stays until it is settled.
+pub async fn admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Admission {
+    match try_admit(db, secret, model_id, input_tokens, output_limit).await {
+        Verdict::Admitted(admission) => admission,
+        verdict => panic!("not admitted: {verdict:?}"),
+    }
+}
+
+/// What the call used, and what that comes to at the multipliers of [`model`].
+#[derive(Clone, Copy)]
+pub struct Used {
+    pub input: i64,
+    pub cached: i64,
+    pub output: i64,
+}
+
+impl Used {
+    pub fn charge(self) -> i64 {
+        let halves = 2 * (self.input - self.cached) + self.cached + 4 * self.output;
+        (halves + 1) / 2
+    }
+}
+
+/// Settles an admitted call as complete.
+pub async fn settle(db: &PgPool, call: &Admission, used: Used, started_at: DateTime<Utc>) {
+    let settlement = Settlement {
+        request_id: call.request_id,
+        account_id: call.account_id,
+        key_id: call.key_id,
+        model_id: call.model_id.clone(),
+        supplier_id: call.supplier_id,
+        channel_id: None,
+        price_version: call.price_version,
+        endpoint: "chat",
+        streamed: false,
+        outcome: Outcome::Ok,
+        basis: Basis::Measured,
+        http_status: 200,
+        input_tokens: used.input,
+        cached_tokens: used.cached,
+        output_tokens: used.output,
+        charge: Tokens(used.charge()),
+        upstream_usage: None,
+        started_at,
+        first_byte_ms: Some(20),
+        latency_ms: 100,
+    };
+    ledger::settle_calls(db, &[settlement]).await.expect("settled");
+}

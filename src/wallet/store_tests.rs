@@ -1,0 +1,121 @@
+//! Tests of the wallet's reads: totals that add up at awkward moments, grants in burn order, the statement's running sum.
+
+use super::*;
+use crate::ids::RequestId;
+use crate::wallet::fixtures::{self, Used, plain_key};
+use crate::wallet::ledger::{self, Scope};
+use crate::wallet::statement::{PAGE, statement_of};
+use crate::wallet::types::{Cause, Movement};
+use chrono::TimeDelta;
+use std::time::Duration;
+
+fn sum(totals: AccountTotals) -> Tokens {
+    Tokens(totals.spent.0 + totals.held.0 + totals.left.0 + totals.expired.0 + totals.refunded.0)
+}
+
+#[sqlx::test]
+async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let account_id = ada.account_id();
+    assert_eq!(totals_of(&db, account_id).await.expect("totals"), AccountTotals::default());
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+
+    fixtures::credit(&db, account_id, 100, TimeDelta::milliseconds(1_500)).await;
+    fixtures::credit(&db, account_id, 1_000, TimeDelta::days(1)).await;
+    let done = fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
+    fixtures::settle(&db, &done, Used { input: 10, cached: 0, output: 5 }, Utc::now()).await;
+    let held = fixtures::admit(&db, &secret, "alpha/one", 20, 10).await;
+    tokio::time::sleep(Duration::from_millis(1_600)).await;
+
+    // The first grant paid 20, holds 40 and is over: its other 40 are expired before anybody wrote it.
+    let totals = totals_of(&db, account_id).await.expect("totals");
+    let expected = AccountTotals {
+        granted: Tokens(1_100),
+        spent: Tokens(20),
+        held: Tokens(40),
+        left: Tokens(1_000),
+        expired: Tokens(40),
+        refunded: Tokens(0),
+    };
+    assert_eq!(totals, expected);
+    assert_eq!(sum(totals), totals.granted);
+    assert_eq!(balance_of(&db, account_id).await.expect("balance"), Tokens(1_000));
+    let grants = grants_of(&db, account_id).await.expect("grants");
+    let over = grants.last().expect("the first grant");
+    assert_eq!((over.left, over.held, over.expired, over.live), (Tokens(0), Tokens(40), Tokens(40), false));
+    assert_eq!(with_turns(grants).last().map(|grant| grant.turn), Some(GrantTurn::Expired));
+
+    // The sweep changes nothing that was said.
+    ledger::sweep_expired_grants(&db, 10).await.expect("swept");
+    assert_eq!(totals_of(&db, account_id).await.expect("totals"), expected);
+
+    // What a call gives back to a grant whose time is over expires with it.
+    fixtures::settle(&db, &held, Used { input: 20, cached: 0, output: 0 }, Utc::now()).await;
+    let totals = totals_of(&db, account_id).await.expect("totals");
+    assert_eq!((totals.spent, totals.held, totals.expired), (Tokens(40), Tokens(0), Tokens(60)));
+    assert_eq!(sum(totals), totals.granted);
+}
+
+#[sqlx::test]
+async fn wallets_of_others_are_not_counted(db: PgPool) {
+    let (ada, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "eve").await);
+    fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
+    assert_eq!(balance_of(&db, eve.account_id()).await.expect("balance"), Tokens(0));
+    assert_eq!(totals_of(&db, eve.account_id()).await.expect("totals"), AccountTotals::default());
+    assert!(grants_of(&db, eve.account_id()).await.expect("grants").is_empty());
+    assert!(statement_of(&db, &eve, None).await.expect("statement").entries.is_empty());
+}
+
+#[sqlx::test]
+async fn grants_come_in_burn_order_and_the_first_that_can_pay_is_next(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let account_id = ada.account_id();
+    let alpha = fixtures::supplier(&db, "alpha").await;
+    let scope = Scope { supplier_ids: vec![alpha.0], model_ids: vec!["alpha/one".into()] };
+    let late = fixtures::credit(&db, account_id, 10, TimeDelta::days(9)).await;
+    let soon = fixtures::credit(&db, account_id, 10, TimeDelta::days(1)).await;
+    let scoped = fixtures::credit_scoped(&db, account_id, 10, TimeDelta::days(20), scope).await;
+    let over = fixtures::credit(&db, account_id, 10, TimeDelta::milliseconds(1)).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+
+    let rows = grants_of(&db, account_id).await.expect("grants");
+    assert_eq!(rows.iter().map(|row| row.grant_id).collect::<Vec<_>>(), [scoped, soon, late, over]);
+    assert_eq!((rows[0].scope_suppliers.clone(), rows[0].scope_models.clone()), (vec!["alpha".to_string()], vec!["alpha/one".to_string()]));
+    let turns: Vec<_> = with_turns(rows).into_iter().map(|grant| grant.turn).collect();
+    assert_eq!(turns, [GrantTurn::PaysNextInScope, GrantTurn::PaysNext, GrantTurn::Waiting, GrantTurn::Expired]);
+}
+
+#[sqlx::test]
+async fn statement_pages_are_whole_and_their_sums_run_through(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    fixtures::credit(&db, ada.account_id(), 10_000, TimeDelta::days(1)).await;
+    let mut last = RequestId::generate();
+    for _ in 0..PAGE {
+        let call = fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
+        fixtures::settle(&db, &call, Used { input: 10, cached: 4, output: 1 }, Utc::now()).await;
+        last = call.request_id;
+    }
+    // Held Tokens are still in the wallet.
+    fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
+
+    let newest = statement_of(&db, &ada, None).await.expect("a page");
+    assert_eq!(newest.entries.len() as i64, PAGE);
+    let first = newest.entries.first().expect("an entry");
+    assert_eq!((first.movement, first.tokens, first.after), (Movement::Spent, Tokens(-10), Tokens(10_000 - 10 * PAGE)));
+    assert_eq!(first.cause, Cause::Call { request_id: last, model_id: "alpha/one".into(), key_name: "bot".into() });
+
+    let oldest = statement_of(&db, &ada, newest.older).await.expect("a page");
+    assert_eq!(oldest.older, None);
+    let entry = oldest.entries.first().expect("the credit");
+    assert_eq!((entry.movement, entry.tokens, entry.after), (Movement::Credited, Tokens(10_000), Tokens(10_000)));
+    let entries: Vec<_> = newest.entries.iter().chain(&oldest.entries).collect();
+    assert_eq!(entries.len() as i64, PAGE + 1);
+    for pair in entries.windows(2) {
+        assert_eq!(pair[0].after, Tokens(pair[1].after.0 + pair[0].tokens.0));
+    }
+}
