@@ -28,6 +28,8 @@ pub enum ConsoleError {
     PackageChanged,
     #[error("purchase limit reached")]
     PurchaseLimitReached,
+    #[error("account suspended")]
+    AccountSuspended,
     #[error("payments not configured")]
     PaymentsUnavailable,
     #[error("payment provider failed")]
@@ -91,7 +93,7 @@ impl ConsoleError {
     pub fn http_status(self) -> u16 {
         match self {
             ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,
-            ConsoleError::OperatorRequired => 403,
+            ConsoleError::OperatorRequired | ConsoleError::AccountSuspended => 403,
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
             ConsoleError::TooManyAttempts { .. } => 429,

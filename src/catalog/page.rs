@@ -1,8 +1,137 @@
 //! The Product Center's page.
 
+use crate::catalog::server_fns::list_products;
+use crate::catalog::types::PackageCard;
+use crate::error::ConsoleError;
+use crate::ui::amount::{Price, TokenAmount};
+use crate::ui::error_text::sentence;
+use crate::utc::validity;
 use leptos::prelude::*;
+use leptos_meta::Title;
 
 #[component]
 pub fn ProductsPage() -> impl IntoView {
-    view! { <h1>"ProductsPage"</h1> }
+    let products = Resource::new(|| (), |()| list_products());
+    view! {
+        <Title text="Product Center" />
+        <div class="page-head">
+            <h1>"Product Center"</h1>
+        </div>
+        <p class="muted">"Pay once, use the Tokens until they expire. Nothing renews by itself."</p>
+        <Transition fallback=|| ()>{move || Suspend::new(async move { products_view(products.await) })}</Transition>
+    }
+    .into_any()
+}
+
+fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
+    match products {
+        Err(error) => view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Ok(cards) if cards.is_empty() => view! {
+            <div class="empty">
+                <p>"Nothing is on sale at the moment."</p>
+                <p>"Tokens that you already have keep working: " <a href="/wallet">"open your wallet"</a> "."</p>
+            </div>
+        }
+        .into_any(),
+        Ok(cards) => {
+            let only = cards.len() == 1;
+            view! {
+                <ul class="cards">
+                    {cards.into_iter().map(|card| view! { <Package primary=card.best_value || only card /> }).collect_view()}
+                </ul>
+            }
+            .into_any()
+        }
+    }
+}
+
+/// One package: what it costs, what it gives, where and until when.
+#[component]
+fn Package(card: PackageCard, primary: bool) -> impl IntoView {
+    let heading = format!("package-{}", card.package_id);
+    let (labelled_by, described_by) = (heading.clone(), heading.clone());
+    view! {
+        <li>
+            <article class="card stack" aria-labelledby=labelled_by>
+                <div class="row">
+                    <h2 id=heading>{card.name.clone()}</h2>
+                    {card.best_value.then(|| view! { <span class="badge badge-ok">"Lowest price per Token"</span> })}
+                </div>
+                <p class="stat">
+                    <span class="stat-label">"Tokens"</span>
+                    <strong class="stat-value">
+                        <TokenAmount tokens=card.tokens />
+                    </strong>
+                </p>
+                <dl class="facts">
+                    <div>
+                        <dt>"Price"</dt>
+                        <dd>
+                            <Price money=card.price.clone() />
+                        </dd>
+                    </div>
+                    <PackageFacts card=card.clone() />
+                </dl>
+                <a
+                    class=if primary { "button button-primary" } else { "button" }
+                    href=format!("/products/{}/confirm", card.package_id)
+                    aria-describedby=described_by
+                >
+                    "Choose"
+                </a>
+            </article>
+        </li>
+    }
+}
+
+/// The rows that a card and the confirm page share: price per million, validity, scope, limit, what happens at expiry.
+#[component]
+pub fn PackageFacts(card: PackageCard) -> impl IntoView {
+    let per_million = card.price.per_million(card.tokens);
+    view! {
+        {per_million
+            .map(|money| {
+                view! {
+                    <div>
+                        <dt>"Price per million Tokens"</dt>
+                        <dd>
+                            <Price money />
+                        </dd>
+                    </div>
+                }
+            })}
+        <div>
+            <dt>"Valid for"</dt>
+            <dd>{format!("{} from payment", validity(card.valid_for_s))}</dd>
+        </div>
+        <div>
+            <dt>"Suppliers"</dt>
+            <dd>{scope_text(&card.supplier_names, "All suppliers")}</dd>
+        </div>
+        <div>
+            <dt>"Models"</dt>
+            <dd>{scope_text(&card.model_ids, "All models")}</dd>
+        </div>
+        <div>
+            <dt>"Purchase limit"</dt>
+            <dd>{limit_text(card.purchase_limit)}</dd>
+        </div>
+        <div>
+            <dt>"At expiry"</dt>
+            <dd>"What is left expires."</dd>
+        </div>
+    }
+}
+
+/// A scope in words; an empty one means everything.
+pub fn scope_text(names: &[String], everything: &'static str) -> String {
+    if names.is_empty() { everything.to_string() } else { names.join(", ") }
+}
+
+fn limit_text(purchase_limit: Option<i32>) -> String {
+    match purchase_limit {
+        None => "As often as you like".to_string(),
+        Some(1) => "Once per account".to_string(),
+        Some(times) => format!("{times} times per account"),
+    }
 }

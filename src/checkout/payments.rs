@@ -1,16 +1,122 @@
-//! The narrow interface to payment providers: open a checkout session for an order. Business code names no provider.
+//! The narrow interface to payment providers: open a checkout session for an order. Business code names no provider; what a
+//! provider reports back arrives at `webhook`, the same way for all of them.
 
+use crate::checkout::sandbox::SandboxPayments;
+use crate::checkout::stripe::StripePayments;
+use crate::checkout::types::PaymentOffer;
+use crate::ids::{OrderId, PackageId};
+use crate::money::Money;
+use crate::server::config::Config;
+use crate::tokens::Tokens;
 use secrecy::SecretString;
 
 /// Stripe's secrets, checked when the configuration was read.
 #[derive(Clone)]
 pub struct StripeConfig {
     pub secret_key: SecretString,
+    /// One, or two separated by a comma while they are rotated.
     pub webhook_secret: SecretString,
     /// Another address for Stripe's API, for tests.
     pub api_base: Option<String>,
 }
 
-/// The provider in use, if any.
+/// Who moves the money. The name is what `orders.provider` and `payment_events.provider` hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    Stripe,
+    Sandbox,
+}
+
+impl Provider {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Provider::Stripe => "stripe",
+            Provider::Sandbox => "sandbox",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Provider> {
+        [Provider::Stripe, Provider::Sandbox].into_iter().find(|provider| provider.as_str() == text)
+    }
+}
+
+/// What is to be paid: an order's own copy, the same at every attempt.
+#[derive(Clone, Debug)]
+pub struct Purchase {
+    pub order_id: OrderId,
+    pub package_id: PackageId,
+    pub package_name: String,
+    pub tokens: Tokens,
+    pub price: Money,
+    pub email: String,
+}
+
+/// Where a customer pays for one order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckoutSession {
+    pub id: String,
+    pub url: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentsError {
+    #[error("no payment provider is configured")]
+    NotConfigured,
+    /// The provider understood and said no; asking again will not help.
+    #[error("the payment provider refused: {0}")]
+    Refused(String),
+    /// Nobody knows whether it worked. Asking again with the same order is safe.
+    #[error("the payment provider could not be reached or failed: {0}")]
+    Unreachable(String),
+}
+
+/// The providers in use. New orders go to Stripe where it is configured, else to the sandbox where that is on.
 #[derive(Clone)]
-pub struct Payments;
+pub enum Payments {
+    Stripe(StripePayments),
+    Sandbox(SandboxPayments),
+    None,
+}
+
+impl Payments {
+    pub fn from_config(config: &Config) -> Payments {
+        match (&config.stripe, SandboxPayments::from_config(config)) {
+            (Some(stripe), _) => match StripePayments::new(stripe, &config.public_url) {
+                Ok(stripe) => Payments::Stripe(stripe),
+                Err(error) => {
+                    tracing::error!(%error, "Stripe is configured, but unusable: no checkout is offered");
+                    Payments::None
+                }
+            },
+            (None, Some(sandbox)) => Payments::Sandbox(sandbox),
+            (None, None) => Payments::None,
+        }
+    }
+
+    /// The provider of new orders.
+    pub fn provider(&self) -> Option<Provider> {
+        match self {
+            Payments::Stripe(_) => Some(Provider::Stripe),
+            Payments::Sandbox(_) => Some(Provider::Sandbox),
+            Payments::None => None,
+        }
+    }
+
+    pub fn offer(&self) -> PaymentOffer {
+        match self {
+            Payments::Stripe(_) => PaymentOffer::Stripe,
+            Payments::Sandbox(_) => PaymentOffer::Sandbox,
+            Payments::None => PaymentOffer::Unavailable,
+        }
+    }
+
+    /// Opens the checkout session of an order, or finds the one that was opened before: the order is the idempotency key.
+    pub async fn open(&self, provider: Provider, purchase: &Purchase) -> Result<CheckoutSession, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.open(purchase).await,
+            (Payments::Sandbox(sandbox), Provider::Sandbox) => Ok(sandbox.open(purchase)),
+            // The order was placed before the configuration changed.
+            (Payments::Stripe(_) | Payments::Sandbox(_) | Payments::None, _) => Err(PaymentsError::NotConfigured),
+        }
+    }
+}

@@ -1,1 +1,129 @@
 //! Server functions of `checkout`: who, parse, store, reply.
+
+use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment};
+use crate::error::ConsoleError;
+use leptos::prelude::*;
+use leptos::server_fn::codec::GetUrl;
+
+/// What the confirm page offers: the package as it is now, and the key of the form that confirms it.
+#[server(endpoint = "checkout/offer", input = GetUrl)]
+pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
+    use crate::catalog::store::{CatalogError, package_on_sale};
+    use crate::checkout::payments::Provider;
+    use crate::checkout::store;
+    use crate::error::unavailable;
+    use crate::server::request_ctx;
+    use uuid::Uuid;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
+    let package = package_on_sale(&app.db, package_id).await.map_err(|error| match error {
+        CatalogError::Db(error) => request_ctx::fail(unavailable(&error)),
+        _ => request_ctx::fail(ConsoleError::PackageUnavailable),
+    })?;
+    let provider = app.payments.provider().unwrap_or(Provider::Stripe);
+    let facts = store::offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let (open_order, form_key) = facts.open_order.unzip();
+    Ok(Offer {
+        package,
+        form_key: form_key.unwrap_or_else(Uuid::new_v4),
+        open_order,
+        bought: facts.bought,
+        expires_at_if_paid_now: facts.expires_at_if_paid_now,
+        payment: app.payments.offer(),
+    })
+}
+
+/// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` is the same order.
+#[server(endpoint = "checkout/place_order")]
+pub async fn place_order(
+    package_id: String,
+    form_key: String,
+    tokens: i64,
+    price_minor: i64,
+    currency: String,
+    valid_for_s: i64,
+) -> Result<(), ConsoleError> {
+    use crate::checkout::placing;
+    use crate::checkout::types::OrderRequest;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let request = OrderRequest::parse(&package_id, &form_key, tokens, price_minor, &currency, valid_for_s).map_err(request_ctx::fail)?;
+    let app = request_ctx::app()?;
+    // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
+    let placing = app.tasks.spawn({
+        let app = app.clone();
+        async move { placing::place(&app.db, &app.payments, &member, &request).await }
+    });
+    let url = placing.await.map_err(|error| {
+        tracing::error!(%error, "placing an order ended early");
+        request_ctx::fail(ConsoleError::Internal)
+    })?;
+    request_ctx::go(&url.map_err(|error| request_ctx::fail(error.into()))?);
+    Ok(())
+}
+
+/// The account's orders.
+#[server(endpoint = "orders/list", input = GetUrl)]
+pub async fn list_orders() -> Result<OrderList, ConsoleError> {
+    use crate::checkout::store;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    store::orders(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// One order of the account.
+#[server(endpoint = "orders/show", input = GetUrl)]
+pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
+    use crate::checkout::store;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// What a sandbox session is to pay. There are none unless the sandbox is on.
+#[server(endpoint = "sandbox/show_payment", input = GetUrl)]
+pub async fn show_sandbox_payment(session_id: String) -> Result<SandboxPayment, ConsoleError> {
+    use crate::checkout::store;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    if !app.config.sandbox {
+        return Err(request_ctx::fail(ConsoleError::NotFound));
+    }
+    store::sandbox_payment(&app.db, &member, &session_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Pays a sandbox session with play money.
+#[server(endpoint = "sandbox/pay")]
+pub async fn pay_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
+    use crate::checkout::sandbox::{Verdict, settle};
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let order_id =
+        settle(&request_ctx::app()?, &member, &session_id, Verdict::Pay).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/orders/{order_id}"));
+    Ok(())
+}
+
+/// Declines the payment of a sandbox session.
+#[server(endpoint = "sandbox/decline")]
+pub async fn decline_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
+    use crate::checkout::sandbox::{Verdict, settle};
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let order_id =
+        settle(&request_ctx::app()?, &member, &session_id, Verdict::Decline).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/orders/{order_id}"));
+    Ok(())
+}

@@ -1,1 +1,227 @@
-//! What crosses the wire of `checkout`.
+//! What crosses the wire of `checkout`: the offer to confirm, orders and their states.
+
+use crate::catalog::types::PackageCard;
+use crate::error::{ConsoleError, Field, Problem};
+use crate::ids::{GrantId, OrderId, PackageId};
+use crate::money::{Currency, Money};
+use crate::tokens::Tokens;
+use crate::utc::UtcTime;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Where an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Written down; its checkout is not open yet.
+    Created,
+    AwaitingPayment,
+    /// Paid, and the Tokens are in the wallet.
+    Fulfilled,
+    Declined,
+    Expired,
+    Cancelled,
+}
+
+impl OrderStatus {
+    pub const ALL: [OrderStatus; 6] = [
+        OrderStatus::Created,
+        OrderStatus::AwaitingPayment,
+        OrderStatus::Fulfilled,
+        OrderStatus::Declined,
+        OrderStatus::Expired,
+        OrderStatus::Cancelled,
+    ];
+
+    /// As the database writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OrderStatus::Created => "created",
+            OrderStatus::AwaitingPayment => "awaiting_payment",
+            OrderStatus::Fulfilled => "fulfilled",
+            OrderStatus::Declined => "declined",
+            OrderStatus::Expired => "expired",
+            OrderStatus::Cancelled => "cancelled",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<OrderStatus> {
+        OrderStatus::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// In a word, as a badge says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            OrderStatus::Created => "Not paid",
+            OrderStatus::AwaitingPayment => "Processing",
+            OrderStatus::Fulfilled => "Paid",
+            OrderStatus::Declined => "Declined",
+            OrderStatus::Expired => "Expired",
+            OrderStatus::Cancelled => "Cancelled",
+        }
+    }
+
+    /// In a sentence.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            OrderStatus::Created => "The checkout for this order was not opened. Nothing was charged.",
+            OrderStatus::AwaitingPayment => "Waiting for the payment to be confirmed. This page shows it as soon as it is.",
+            OrderStatus::Fulfilled => "Paid. The Tokens are in your wallet.",
+            OrderStatus::Declined => "The payment was declined. Nothing was charged.",
+            OrderStatus::Expired => "The checkout ended before it was paid. Nothing was charged.",
+            OrderStatus::Cancelled => "The payment provider did not open a checkout for this order. Nothing was charged.",
+        }
+    }
+}
+
+/// The terms that somebody agrees to: shown on the confirm page, sent back by its form, compared with the package as it is then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub tokens: Tokens,
+    pub price: Money,
+    pub valid_for_s: i64,
+}
+
+/// A confirmed form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderRequest {
+    pub package_id: PackageId,
+    pub form_key: Uuid,
+    pub terms: Terms,
+}
+
+impl OrderRequest {
+    /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form.
+    pub fn parse(
+        package_id: &str,
+        form_key: &str,
+        tokens: i64,
+        price_minor: i64,
+        currency: &str,
+        valid_for_s: i64,
+    ) -> Result<OrderRequest, ConsoleError> {
+        Ok(OrderRequest {
+            package_id: package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?,
+            form_key: Uuid::try_parse(form_key).map_err(|_| ConsoleError::BadRequest)?,
+            terms: Terms {
+                tokens: Tokens(tokens),
+                price: Money::new(price_minor, Currency::parse(currency).map_err(|_| ConsoleError::BadRequest)?),
+                valid_for_s,
+            },
+        })
+    }
+}
+
+/// How an order can be paid here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PaymentOffer {
+    Stripe,
+    /// Play money.
+    Sandbox,
+    Unavailable,
+}
+
+/// What the confirm page shows and its form sends back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub package: PackageCard,
+    /// Names this form: posted twice, it is one order. An order that already waits for payment on the same terms lends its own.
+    pub form_key: Uuid,
+    /// That order, if there is one.
+    pub open_order: Option<OrderId>,
+    /// Orders of this account that count against the purchase limit.
+    pub bought: i64,
+    pub expires_at_if_paid_now: UtcTime,
+    pub payment: PaymentOffer,
+}
+
+impl Offer {
+    pub fn limit_reached(&self) -> bool {
+        self.open_order.is_none() && self.package.purchase_limit.is_some_and(|limit| self.bought >= i64::from(limit))
+    }
+}
+
+/// An order as its page shows it. What was bought is the order's own copy, whatever became of the package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderView {
+    pub order_id: OrderId,
+    pub package_id: PackageId,
+    pub package_name: String,
+    pub tokens: Tokens,
+    pub price: Money,
+    pub valid_for_s: i64,
+    /// Empty = every supplier.
+    pub supplier_names: Vec<String>,
+    /// Empty = every model.
+    pub model_ids: Vec<String>,
+    pub status: OrderStatus,
+    pub sandbox: bool,
+    /// Where it can be paid, while it can.
+    pub checkout_url: Option<String>,
+    pub created_at: UtcTime,
+    pub fulfilled_at: Option<UtcTime>,
+    pub closed_at: Option<UtcTime>,
+    pub grant: Option<OrderGrant>,
+}
+
+/// The Tokens that an order brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderGrant {
+    pub grant_id: GrantId,
+    pub expires_at: UtcTime,
+}
+
+/// A line of the list of orders.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderLine {
+    pub order_id: OrderId,
+    pub package_name: String,
+    pub tokens: Tokens,
+    pub price: Money,
+    pub status: OrderStatus,
+    pub created_at: UtcTime,
+}
+
+/// The last orders, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderList {
+    pub orders: Vec<OrderLine>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+/// What the sandbox's payment page asks play money for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxPayment {
+    pub session_id: String,
+    pub order_id: OrderId,
+    pub package_id: PackageId,
+    pub package_name: String,
+    pub tokens: Tokens,
+    pub price: Money,
+    pub status: OrderStatus,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_survives_the_database() {
+        for status in OrderStatus::ALL {
+            assert_eq!(OrderStatus::parse(status.as_str()), Some(status));
+        }
+        assert_eq!(OrderStatus::parse("paid"), None);
+    }
+
+    #[test]
+    fn order_request_refuses_a_form_of_somebody_elses_making() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert!(OrderRequest::parse(id, id, 1, 1, "usd", 60).is_ok());
+        let wrong_package = OrderRequest::parse("1", id, 1, 1, "usd", 60);
+        assert_eq!(wrong_package, Err(ConsoleError::invalid(Field::Package, Problem::Malformed)));
+        for (form_key, currency) in [("", "usd"), ("key", "usd"), (id, ""), (id, "dollars")] {
+            assert_eq!(OrderRequest::parse(id, form_key, 1, 1, currency, 60), Err(ConsoleError::BadRequest));
+        }
+    }
+}

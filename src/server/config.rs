@@ -185,12 +185,19 @@ fn stripe(key: Option<&str>, webhook_secret: Option<&str>, api_base: Option<&str
     if key.is_empty() {
         return Err(invalid("STRIPE_SECRET_KEY", "is empty; unset it to run without Stripe"));
     }
-    // An empty secret would let anybody sign events; a pasted API key in its place would never match and lose every payment.
-    if webhook_secret.len() < 16 || webhook_secret.starts_with("sk_") || webhook_secret.starts_with("rk_") {
-        return Err(invalid("STRIPE_WEBHOOK_SECRET", "must be the endpoint's signing secret (whsec_…), 16 characters or more"));
+    if !key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(invalid("STRIPE_SECRET_KEY", "holds characters that no key has"));
     }
-    if let Some(base) = api_base {
-        Url::parse(base).map_err(|_| invalid("STRIPE_API_BASE", "must be a URL"))?;
+    // An empty secret would let anybody sign events; a pasted API key in its place would never match and lose every payment.
+    let unsafe_secret = |secret: &str| secret.trim().len() < 16 || secret.trim().starts_with("sk_") || secret.trim().starts_with("rk_");
+    if webhook_secret.split(',').count() > 2 || webhook_secret.split(',').any(unsafe_secret) {
+        let problem = "must be the endpoint's signing secret (whsec_…), 16 characters or more, or two of them separated by a comma";
+        return Err(invalid("STRIPE_WEBHOOK_SECRET", problem));
+    }
+    if let Some(base) = api_base
+        && !Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    {
+        return Err(invalid("STRIPE_API_BASE", "must be a URL like https://api.stripe.com"));
     }
     Ok(Some(StripeConfig { secret_key: key.into(), webhook_secret: webhook_secret.into(), api_base: api_base.map(str::to_string) }))
 }
@@ -272,12 +279,20 @@ mod tests {
 
     #[test]
     fn stripe_needs_both_secrets_and_a_real_webhook_secret() {
-        for (key, secret) in
-            [("", "whsec_0123456789abcdef"), ("sk_test_1", ""), ("sk_test_1", "short"), ("sk_test_1", "sk_test_0123456789abcdef")]
-        {
+        for (key, secret) in [
+            ("", "whsec_0123456789abcdef"),
+            ("sk_test_1", ""),
+            ("sk_test_1", "short"),
+            ("sk_test_1", "sk_test_0123456789abcdef"),
+            ("sk_test_1", "whsec_0123456789abcdef,"),
+            ("sk_test_1", "whsec_0123456789abcdef,sk_test_0123456789abcdef"),
+            ("sk_test_1", "whsec_0123456789abcdef,whsec_1123456789abcdef,whsec_2123456789abcdef"),
+        ] {
             assert!(read(&[("STRIPE_SECRET_KEY", key), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_err(), "{key} {secret}");
         }
-        assert!(read(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", "whsec_0123456789abcdef")], false).is_ok());
+        for secret in ["whsec_0123456789abcdef", "whsec_0123456789abcdef, whsec_1123456789abcdef"] {
+            assert!(read(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_ok(), "{secret}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What runs beside requests on every replica, each safe to run on all of them at once.
 
 use crate::accounts::session_store::delete_expired_sessions;
+use crate::checkout::reconcile::settle_left_events;
 use crate::server::state::AppState;
 use crate::wallet::ledger;
 use std::future::Future;
 use std::time::Duration;
 
-/// Starts the reaper, the expiry sweep and the session clean-up; they end with `shutdown`.
+/// Starts the reaper, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
     every(app, "reap holds", Duration::from_secs(5), move || {
@@ -17,6 +18,11 @@ pub fn spawn(app: &AppState) {
     every(app, "sweep expired grants", Duration::from_secs(10), move || {
         let db = db.clone();
         async move { ledger::sweep_expired_grants(&db, 500).await.map(|n| i64::from(n)).map_err(|error| error.to_string()) }
+    });
+    let db = app.db.clone();
+    every(app, "settle left payment events", Duration::from_secs(60), move || {
+        let db = db.clone();
+        async move { settle_left_events(&db, 100).await.map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
     every(app, "delete expired sessions", Duration::from_secs(600), move || {

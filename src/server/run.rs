@@ -2,6 +2,7 @@
 
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
+use crate::checkout::webhook;
 use crate::gateway::{self, Gateway};
 use crate::keys::secret::Pepper;
 use crate::server::config::Config;
@@ -52,7 +53,7 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
     AppState {
         pepper: Pepper::derive(config.secret_key.expose_secret()),
         sealing_key: SealingKey::derive(config.secret_key.expose_secret()),
-        payments: Payments,
+        payments: Payments::from_config(&config),
         config: Arc::new(config),
         db,
         leptos,
@@ -68,6 +69,7 @@ pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready).with_state(app.db.clone()))
         .merge(gateway::router(gateway))
+        .merge(webhook::router(app.clone()))
         .merge(console(app))
 }
 

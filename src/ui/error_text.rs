@@ -16,6 +16,7 @@ pub fn sentence(error: ConsoleError) -> String {
             "The package has changed since you opened this page. Nothing was charged; check the new terms below.".into()
         }
         ConsoleError::PurchaseLimitReached => "You have bought this package as often as it allows. Nothing was charged.".into(),
+        ConsoleError::AccountSuspended => "This account is suspended. Nothing was charged; contact support.".into(),
         ConsoleError::PaymentsUnavailable => "Payments are not set up on this server. Nothing was charged.".into(),
         ConsoleError::PaymentProviderFailed => "The payment provider did not answer. Nothing was charged; try again in a moment.".into(),
         ConsoleError::QuotaBelowUse => {

@@ -1,0 +1,124 @@
+//! The confirm page: exactly what is bought, before anything is.
+
+use crate::catalog::page::PackageFacts;
+use crate::checkout::page::failed_view;
+use crate::checkout::server_fns::{PlaceOrder, show_offer};
+use crate::checkout::types::{Offer, PaymentOffer};
+use crate::error::ConsoleError;
+use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::utc_time::UtcTime;
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+
+#[component]
+pub fn ConfirmPage() -> impl IntoView {
+    let params = use_params_map();
+    let place = ServerAction::<PlaceOrder>::new();
+    let offer = Resource::new(
+        move || (params.read().get("id").unwrap_or_default(), place.version().get()),
+        |(package_id, _)| show_offer(package_id),
+    );
+    view! {
+        <Title text="Confirm your order" />
+        <div class="page-head">
+            <h1>"Confirm your order"</h1>
+        </div>
+        <FormError error=error_of(place.value()) />
+        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, place) })}</Transition>
+    }
+    .into_any()
+}
+
+fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>) -> AnyView {
+    let offer = match offer {
+        Ok(offer) => offer,
+        Err(error) => return failed_view(error, "/products", "Back to the Product Center"),
+    };
+    let action = if offer.payment == PaymentOffer::Unavailable {
+        view! { <p class="notice notice-warn">"Payments are not set up on this server, so nothing can be bought here."</p> }.into_any()
+    } else if offer.limit_reached() {
+        view! {
+            <p class="notice notice-warn">
+                "Your account has bought this package as often as it allows. " <a href="/orders">"Look at your orders"</a>
+            </p>
+        }
+        .into_any()
+    } else {
+        view! { <ConfirmForm offer=offer.clone() place /> }.into_any()
+    };
+    view! {
+        {(offer.payment == PaymentOffer::Sandbox)
+            .then(|| view! { <p class="banner-sandbox">"Sandbox: payments here are made with play money."</p> })}
+        <section class="card stack">
+            <h2>{offer.package.name.clone()}</h2>
+            <dl class="facts">
+                <div>
+                    <dt>"Tokens"</dt>
+                    <dd>
+                        <ExactTokens tokens=offer.package.tokens />
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Price"</dt>
+                    <dd>
+                        <Price money=offer.package.price.clone() />
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Expires, if you pay now"</dt>
+                    <dd>
+                        <UtcTime time=offer.expires_at_if_paid_now.clone() />
+                    </dd>
+                </div>
+                <PackageFacts card=offer.package.clone() />
+            </dl>
+            <h3>"Rules"</h3>
+            <ul>
+                <li>"You pay once. Nothing renews by itself."</li>
+                <li>"The validity period starts when the payment is confirmed, beside any Tokens you already have. Tokens that expire first are used first."</li>
+                <li>"Tokens left at expiry are gone; they do not roll over and cannot be moved to another account."</li>
+                <li>"Ask support about refunds before the Tokens are used."</li>
+            </ul>
+            {action}
+            <p>
+                <a href="/products">"Choose another package"</a>
+            </p>
+        </section>
+    }
+    .into_any()
+}
+
+/// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
+/// server refuses instead of charging something else.
+#[component]
+fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
+    let Offer { package, form_key, open_order, payment, .. } = offer;
+    let button = match (payment, open_order) {
+        (_, Some(_)) => format!("Continue to payment of {}", package.price.exact()),
+        (PaymentOffer::Sandbox, None) => format!("Pay {} of play money", package.price.exact()),
+        (_, None) => format!("Pay {}", package.price.exact()),
+    };
+    view! {
+        {open_order
+            .map(|order_id| {
+                view! {
+                    <p class="notice notice-info">
+                        "You have an order of this package that is not paid yet. Going on continues with it. "
+                        <a href=format!("/orders/{order_id}")>"See the order"</a>
+                    </p>
+                }
+            })}
+        <ActionForm action=place>
+            <input type="hidden" name="package_id" value=package.package_id.to_string() />
+            <input type="hidden" name="form_key" value=form_key.to_string() />
+            <input type="hidden" name="tokens" value=package.tokens.0.to_string() />
+            <input type="hidden" name="price_minor" value=package.price.minor.to_string() />
+            <input type="hidden" name="currency" value=package.price.currency.code().to_string() />
+            <input type="hidden" name="valid_for_s" value=package.valid_for_s.to_string() />
+            <Submit pending=place.pending()>{button}</Submit>
+        </ActionForm>
+    }
+}

@@ -1,0 +1,153 @@
+//! One order: what was bought, where it stands, what it brought. While a payment is on its way the page keeps asking, so that
+//! "processing" turns into "paid" before the customer's eyes.
+
+use crate::catalog::page::scope_text;
+use crate::checkout::page::{StatusBadge, failed_view};
+use crate::checkout::server_fns::show_order;
+use crate::checkout::types::{OrderStatus, OrderView};
+use crate::error::ConsoleError;
+use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::utc_time::UtcTime;
+use crate::utc::validity;
+use leptos::leptos_dom::helpers::set_timeout_with_handle;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+use std::time::Duration;
+
+/// How often the page asks at first, and how often after it has asked [`PATIENCE`] times.
+const ASK_EACH: Duration = Duration::from_secs(1);
+const ASK_EACH_LATER: Duration = Duration::from_secs(15);
+const PATIENCE: u32 = 120;
+
+#[component]
+pub fn OrderPage() -> impl IntoView {
+    let params = use_params_map();
+    let asked = RwSignal::new(0_u32);
+    let order = Resource::new(move || (params.read().get("id").unwrap_or_default(), asked.get()), |(order_id, _)| show_order(order_id));
+    view! {
+        <Title text="Order" />
+        <div class="page-head">
+            <h1>"Order"</h1>
+        </div>
+        <Transition fallback=|| ()>{move || Suspend::new(async move { order_view(order.await, asked) })}</Transition>
+        <p>
+            <a href="/orders">"All orders"</a>
+        </p>
+    }
+    .into_any()
+}
+
+fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> AnyView {
+    let order = match order {
+        Ok(order) => order,
+        // Not the end of the matter: the next answer may come.
+        Err(error @ (ConsoleError::Unreachable | ConsoleError::Unavailable)) => {
+            return view! {
+                {failed_view(error, "/orders", "Back to your orders")}
+                <AskAgain asked />
+            }
+            .into_any();
+        }
+        Err(error) => return failed_view(error, "/orders", "Back to your orders"),
+    };
+    view! {
+        {order.sandbox.then(|| view! { <p class="banner-sandbox">"Sandbox: this order is paid with play money."</p> })}
+        <OrderState order=order.clone() />
+        {(order.status == OrderStatus::AwaitingPayment).then(|| view! { <AskAgain asked /> })}
+        <OrderFacts order />
+    }
+    .into_any()
+}
+
+/// Has the page ask again, for as long as this stands on it: with JavaScript by a timer, without it by reloading. The reload
+/// lives in `<noscript>` as text, because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
+#[component]
+fn AskAgain(asked: RwSignal<u32>) -> impl IntoView {
+    Effect::new(move |_| {
+        let wait = if asked.get_untracked() < PATIENCE { ASK_EACH } else { ASK_EACH_LATER };
+        if let Ok(timer) = set_timeout_with_handle(move || asked.update(|times| *times = times.wrapping_add(1)), wait) {
+            on_cleanup(move || timer.clear());
+        }
+    });
+    view! { <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript> }
+}
+
+/// Where the order stands, and what to do next.
+#[component]
+fn OrderState(order: OrderView) -> impl IntoView {
+    let (class, next) = match order.status {
+        OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), "Open your wallet"))),
+        OrderStatus::AwaitingPayment => {
+            ("notice notice-info", order.checkout_url.map(|url| (url, "Not paid yet? Go back to the checkout")))
+        }
+        OrderStatus::Created => ("notice notice-info", Some((confirm_page(&order.package_id.to_string()), "Continue to payment"))),
+        OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled => {
+            ("notice notice-warn", Some((confirm_page(&order.package_id.to_string()), "Order again")))
+        }
+    };
+    view! {
+        <div class=class role="status">
+            <p>
+                <StatusBadge status=order.status />
+                " "
+                {order.status.sentence()}
+            </p>
+            {next.map(|(href, text)| view! { <p><a href=href>{text}</a></p> })}
+        </div>
+    }
+}
+
+fn confirm_page(package_id: &str) -> String {
+    format!("/products/{package_id}/confirm")
+}
+
+/// What was bought: the order's own copy.
+#[component]
+fn OrderFacts(order: OrderView) -> impl IntoView {
+    let moment = |label, time| view! { <div><dt>{label}</dt><dd><UtcTime time /></dd></div> };
+    let closed = match order.status {
+        OrderStatus::Declined => "Declined",
+        OrderStatus::Expired => "Expired",
+        _ => "Cancelled",
+    };
+    view! {
+        <section class="card stack">
+            <h2>{order.package_name}</h2>
+            <dl class="facts">
+                <div>
+                    <dt>"Tokens"</dt>
+                    <dd>
+                        <ExactTokens tokens=order.tokens />
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Price"</dt>
+                    <dd>
+                        <Price money=order.price />
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Valid for"</dt>
+                    <dd>{format!("{} from payment", validity(order.valid_for_s))}</dd>
+                </div>
+                {order.grant.map(|grant| moment("Tokens expire", grant.expires_at))}
+                <div>
+                    <dt>"Suppliers"</dt>
+                    <dd>{scope_text(&order.supplier_names, "All suppliers")}</dd>
+                </div>
+                <div>
+                    <dt>"Models"</dt>
+                    <dd>{scope_text(&order.model_ids, "All models")}</dd>
+                </div>
+                {moment("Ordered", order.created_at)}
+                {order.fulfilled_at.map(|time| moment("Paid", time))}
+                {order.closed_at.map(|time| moment(closed, time))}
+                <div>
+                    <dt>"Order number"</dt>
+                    <dd class="mono">{order.order_id.to_string()}</dd>
+                </div>
+            </dl>
+        </section>
+    }
+}

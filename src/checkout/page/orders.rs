@@ -1,0 +1,88 @@
+//! The list of an account's orders.
+
+use crate::checkout::page::{StatusBadge, failed_view};
+use crate::checkout::server_fns::list_orders;
+use crate::checkout::types::{OrderLine, OrderList};
+use crate::error::ConsoleError;
+use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::utc_time::UtcTime;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+#[component]
+pub fn OrdersPage() -> impl IntoView {
+    let orders = Resource::new(|| (), |()| list_orders());
+    view! {
+        <Title text="Orders" />
+        <div class="page-head">
+            <h1>"Orders"</h1>
+            <a class="button button-primary" href="/products">
+                "Buy Tokens"
+            </a>
+        </div>
+        <Transition fallback=|| ()>{move || Suspend::new(async move { orders_view(orders.await) })}</Transition>
+    }
+    .into_any()
+}
+
+fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
+    match list {
+        Err(error) => failed_view(error, "/dashboard", "Back to the dashboard"),
+        Ok(list) if list.orders.is_empty() => view! {
+            <div class="empty">
+                <p>"You have not ordered anything yet."</p>
+                <p>
+                    <a href="/products">"Choose a package in the Product Center"</a>
+                </p>
+            </div>
+        }
+        .into_any(),
+        Ok(list) => {
+            let count = list.orders.len();
+            view! {
+                <div class="table-wrap">
+                    <table>
+                        <thead>
+                            <tr>
+                                <th scope="col">"Package"</th>
+                                <th scope="col">"State"</th>
+                                <th scope="col" class="number">
+                                    "Tokens"
+                                </th>
+                                <th scope="col" class="number">
+                                    "Price"
+                                </th>
+                                <th scope="col">"Ordered"</th>
+                            </tr>
+                        </thead>
+                        <tbody>{list.orders.into_iter().map(order_row).collect_view()}</tbody>
+                    </table>
+                </div>
+                {list.more.then(|| view! { <p class="muted">{format!("The last {count} orders are shown.")}</p> })}
+            }
+            .into_any()
+        }
+    }
+}
+
+fn order_row(order: OrderLine) -> impl IntoView {
+    view! {
+        <tr>
+            <td data-label="Package">
+                <a href=format!("/orders/{}", order.order_id)>{order.package_name}</a>
+            </td>
+            <td data-label="State">
+                <StatusBadge status=order.status />
+            </td>
+            <td class="number" data-label="Tokens">
+                <ExactTokens tokens=order.tokens />
+            </td>
+            <td class="number" data-label="Price">
+                <Price money=order.price />
+            </td>
+            <td data-label="Ordered">
+                <UtcTime time=order.created_at />
+            </td>
+        </tr>
+    }
+}

@@ -1,0 +1,95 @@
+//! `POST /webhooks/stripe`: what payment providers tell us. Verified, stored, settled, in this order; answered 200 only after all
+//! of it is in the database. No session here, and none of the console's layers.
+
+use crate::checkout::event::PaymentEvent;
+use crate::checkout::payments::Provider;
+use crate::checkout::sandbox;
+use crate::checkout::signature::verify;
+use crate::checkout::store::CheckoutError;
+use crate::checkout::store::events::{Decision, EventOutcome, insert_event, settle_event};
+use crate::server::config::Config;
+use crate::server::state::AppState;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use std::sync::Arc;
+
+/// Stripe's events are a few kilobytes.
+const BODY_MOST: usize = 256 * 1024;
+
+/// What the webhook needs.
+#[derive(Clone)]
+struct Webhook {
+    db: PgPool,
+    /// The secret that verifies says who sent it.
+    secrets: Arc<Vec<(Vec<u8>, Provider)>>,
+}
+
+pub fn router(app: AppState) -> Router {
+    let webhook = Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)) };
+    Router::new().route("/webhooks/stripe", post(receive)).layer(DefaultBodyLimit::max(BODY_MOST)).with_state(webhook)
+}
+
+/// Stripe's, where it is configured; the sandbox's, only while the sandbox is on.
+fn secrets(config: &Config) -> Vec<(Vec<u8>, Provider)> {
+    let stripe = config.stripe.iter().flat_map(|stripe| stripe.webhook_secret.expose_secret().split(','));
+    let mut secrets: Vec<_> = stripe.map(|secret| (secret.trim().as_bytes().to_vec(), Provider::Stripe)).collect();
+    if config.sandbox {
+        secrets.push((sandbox::webhook_secret(config).expose_secret().as_bytes().to_vec(), Provider::Sandbox));
+    }
+    secrets
+}
+
+async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let provider = match verify(&webhook.secrets, signature, &body, chrono::Utc::now().timestamp()) {
+        Ok(provider) => *provider,
+        Err(error) => {
+            tracing::warn!(%error, "webhook refused");
+            return StatusCode::BAD_REQUEST;
+        }
+    };
+    let event = match PaymentEvent::parse(&body) {
+        Ok(event) => event,
+        Err(error) => {
+            tracing::error!(provider = provider.as_str(), %error, "a signed webhook could not be read");
+            return StatusCode::BAD_REQUEST;
+        }
+    };
+    match take(&webhook.db, provider, &event).await {
+        Ok(()) => StatusCode::OK,
+        // Not 200: the provider keeps the event and tries again.
+        Err(error) => {
+            tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "event not settled");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+/// Stores the event, then settles it. A crash between the two leaves it to its redelivery, or to `reconcile`.
+async fn take(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<(), CheckoutError> {
+    insert_event(db, provider, event).await?;
+    let decision = settle_event(db, provider, event).await?;
+    report(provider, event, &decision);
+    Ok(())
+}
+
+/// One log line an event; a quarantined one is an error, because money may have moved that bought nothing.
+pub fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
+    let (provider, outcome) = (provider.as_str(), decision.outcome.as_str());
+    let (order_id, reason) = (decision.order_id.map(|id| id.to_string()), decision.reason.as_deref());
+    match decision.outcome {
+        EventOutcome::Quarantined => {
+            tracing::error!(provider, event_id = event.id, kind = event.kind, outcome, order_id, reason, "payment event quarantined");
+        }
+        _ => tracing::info!(provider, event_id = event.id, kind = event.kind, outcome, order_id, reason, "payment event settled"),
+    }
+}
+
+#[cfg(test)]
+#[path = "webhook_tests.rs"]
+mod tests;
