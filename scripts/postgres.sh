@@ -14,10 +14,6 @@ verb=${1:-}; given=${2:-}
 [ -n "$verb" ] && [ -n "$given" ] || die "usage: $0 start|stop|drop DIR [settings]"
 shift 2
 
-bin=$(find /usr/lib/postgresql/*/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
-[ -n "$bin" ] || bin=$(dirname "$(command -v pg_ctl 2>/dev/null || echo /nonexistent/pg_ctl)")
-[ -x "$bin/pg_ctl" ] || die "Postgres is not installed. On Debian: apt-get install postgresql"
-
 owner=$(id -un)
 as_owner() { "$@"; }
 if [ "$(id -u)" = 0 ]; then
@@ -39,6 +35,13 @@ fi
 sockets=$dir/socket
 # A Unix socket's path holds 107 bytes at most.
 [ ${#sockets} -le 85 ] || sockets=/tmp/toki-pg-$(echo -n "$dir" | sha256sum | cut -c1-12)
+
+# Data is bound to the major version that made it; new data gets the newest that is installed.
+made_by=$(as_owner cat "$dir/data/PG_VERSION" 2>/dev/null || true)
+bin=/usr/lib/postgresql/$made_by/bin
+[ -n "$made_by" ] && [ -x "$bin/pg_ctl" ] || bin=$(find /usr/lib/postgresql/*/bin -maxdepth 0 2>/dev/null | sort -V | tail -n 1)
+[ -n "$bin" ] || bin=$(dirname "$(command -v pg_ctl 2>/dev/null || echo /nonexistent/pg_ctl)")
+[ -x "$bin/pg_ctl" ] || die "Postgres is not installed. On Debian: apt-get install postgresql"
 
 running() { [ -f "$dir/data/postmaster.pid" ] && as_owner "$bin/pg_ctl" -D "$dir/data" status >/dev/null 2>&1; }
 

@@ -85,6 +85,7 @@ const SECRET_KEY_FILE: &str = ".data/secret-key";
 
 impl Config {
     /// Reads the process environment. `sandbox` comes from the command line.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn from_env(sandbox: bool) -> Result<Config, ConfigError> {
         let env: BTreeMap<String, String> =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
@@ -228,13 +229,14 @@ fn development_secret_key() -> Result<SecretString, ConfigError> {
     std::fs::read_to_string(SECRET_KEY_FILE).map(|text| text.trim().into()).map_err(problem)
 }
 
-/// The site beside the binary's target folder when run from elsewhere, else `target/site` under the working directory.
+/// The site in the build folder that this binary came from, wherever it is run from; else `target/site` here. Absolute, since Leptos
+/// looks for relative paths beside the binary.
 fn site_root() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.join("site")));
-    match beside {
-        Some(site) if site.is_dir() => site,
-        _ => PathBuf::from("target/site"),
-    }
+    let built = std::env::current_exe().ok().and_then(|exe| {
+        let folders = exe.ancestors().skip(1).take(3);
+        folders.map(|folder| folder.join("site")).find(|site| site.join("hash.txt").is_file())
+    });
+    built.or_else(|| std::path::absolute("target/site").ok()).unwrap_or_else(|| PathBuf::from("target/site"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,24 @@
+# The commands of this project. Each is a script in scripts/; this file only names them.
+.PHONY: help run test build dev bench check
+.DEFAULT_GOAL := help
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+
+run: ## Set up, build and start everything on http://127.0.0.1:3000, in the foreground
+	@scripts/run.sh
+
+test: ## Set up and run every check and test, browser tests included
+	@scripts/test.sh
+
+check: ## The fast part of the tests: formatting, tidy, clippy
+	@scripts/check.sh
+
+build: ## The release binary target/release/toki and the site it serves, nothing started
+	@scripts/build.sh
+
+dev: ## Start everything in debug, rebuild and restart on every change
+	@scripts/dev.sh
+
+bench: ## Benchmarks, each as a ratio against its baseline in the same run
+	@scripts/bench.sh

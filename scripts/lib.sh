@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# What every script here starts with: strict mode, the clone's top as working directory, where things are. Sourced, never run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# Absolute, so that cargo, these scripts and `toki` agree on it wherever they run.
+target=${CARGO_TARGET_DIR:-target}
+case $target in /*) ;; *) target=$PWD/$target ;; esac
+export CARGO_TARGET_DIR=$target
+
+# Tools that cargo installs for this project. `toki` refuses TOKI_ names that it does not know, so the name ends here.
+export TOOLS_DIR=${TOOLS_DIR:-${TOKI_TOOLS:-$HOME/.cache/toki/tools}}
+unset TOKI_TOOLS
+export PATH=$TOOLS_DIR/bin:$PWD/end2end/node_modules/.bin:$PATH
+
+# Queries are checked against .sqlx, whatever database a developer's .env names; scripts/sqlx.sh says otherwise for itself.
+export SQLX_OFFLINE=${SQLX_OFFLINE:-true}
+
+say() { printf '%s\n' "$*"; }
+die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
+
+# step TEXT…: a header with the seconds since the script began, so that a step that hangs is seen.
+step() { printf '\n==> [%4d s] %s\n' "$SECONDS" "$*"; }
+
+# throwaway_cluster: sets DATABASE_URL to an empty database in a Postgres of this script's own, which ends with the script whatever
+# happens. A script that was started by one which has such a Postgres shares it.
+throwaway_cluster() {
+  if [ -z "${THROWAWAY_URL:-}" ]; then
+    scripts/setup.sh postgres
+    throwaway_dir=$(mktemp -d "${TMPDIR:-/tmp}/toki-test.XXXXXX")
+    trap 'scripts/postgres.sh drop "$throwaway_dir"; rm -rf "$throwaway_dir"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # A crash may lose this data, so it need not wait for the disk.
+    THROWAWAY_URL=$(scripts/postgres.sh start "$throwaway_dir" -c fsync=off -c synchronous_commit=on -c full_page_writes=off)
+    export THROWAWAY_URL
+  fi
+  export DATABASE_URL=$THROWAWAY_URL
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Every check and every test, the cheap ones first. Sets up what is missing; leaves nothing running.
+#
+# Compile passes on two slow cores are what this costs, so there are five, each used for all that it can prove: clippy for the server
+# is also the build without a database, and the build of the tests is also the check of every query against the schema.
+. "$(dirname "$0")/lib.sh"
+
+step "Setting up"
+scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node
+# Cargo does not know that the macros read .sqlx; see scripts/sqlx.sh.
+touch src/server/mod.rs
+scripts/check.sh
+step "Postgres, thrown away at the end"
+throwaway_cluster
+step "Building the tests, every query against the schema of migrations/"
+scripts/sqlx.sh check
+step "Tests"
+cargo nextest run --features ssr
+step "Site (release) and its size"
+scripts/site.sh release
+scripts/size.sh
+step "Browser tests"
+scripts/e2e.sh
+step "Everything passed"

@@ -1,0 +1,96 @@
+//! Everything that the outside can reach, as one reviewed list: pages, server functions with the right each demands, other routes.
+//! A new entry fails this test until somebody has looked at it and accepted it: `INSTA_UPDATE=always cargo test --features ssr
+//! --test surface`, then read the difference of `tests/snapshots/` and commit it.
+
+#[path = "tidy/server_fns.rs"]
+#[expect(dead_code, reason = "the checks in it run in tests/tidy")]
+mod server_fns;
+#[path = "tidy/source.rs"]
+#[expect(dead_code, reason = "shared with tests/tidy, which needs more of it")]
+mod source;
+
+use leptos::server_fn::axum::server_fn_paths;
+use leptos_axum::generate_route_list;
+use std::collections::BTreeMap;
+use toki::app::App;
+
+/// Pages: method, path.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = generate_route_list(App)
+        .into_iter()
+        .map(|route| {
+            let methods: Vec<String> = route.methods().map(|method| format!("{method:?}").to_uppercase()).collect();
+            format!("{:<5} {}", methods.join(","), route.path())
+        })
+        .collect();
+    pages.sort();
+    pages
+}
+
+/// Server functions that the program registers: method, path, and the right that its source demands.
+fn registered_server_fns() -> Vec<String> {
+    let rights: BTreeMap<String, String> = server_fns::server_fns()
+        .into_iter()
+        .filter_map(|function| {
+            let right = function.right.map_or_else(|| "NO GUARD".to_string(), |right| right.to_string());
+            Some((format!("/api/{}", function.endpoint?.trim_start_matches('/')), right))
+        })
+        .collect();
+    let mut found: Vec<String> = server_fn_paths()
+        .map(|(path, method)| {
+            format!("{:<5} {path:<36} {}", method.as_str(), rights.get(path).map_or("NOT FOUND IN SOURCE", String::as_str))
+        })
+        .collect();
+    found.sort_by(|a, b| a[6..].cmp(&b[6..]));
+    found
+}
+
+/// Routes that are no pages, as the source writes them: `.route("/path", get(…))`.
+fn other_routes() -> Vec<String> {
+    let mut routes = Vec::new();
+    for source in source::sources() {
+        let shipped = source.text.split("#[cfg(test)]").next().unwrap_or_default();
+        for (at, call) in shipped.match_indices(".route(") {
+            let mut parts = shipped[at + call.len()..].trim_start().splitn(3, '"');
+            let (Some(""), Some(path), Some(handlers)) = (parts.next(), parts.next(), parts.next()) else {
+                routes.push(format!("A ROUTE WITHOUT A LITERAL PATH in {}", source.path));
+                continue;
+            };
+            routes.push(format!("{:<5} {path:<36} {}", methods(handlers), source.path));
+        }
+    }
+    routes.sort_by(|a, b| a[6..].cmp(&b[6..]));
+    routes
+}
+
+/// The methods in the rest of a `.route(…)` call: `GET,POST` for `get(list).post(create))`.
+fn methods(handlers: &str) -> String {
+    let mut depth = 0;
+    let call = handlers.split_inclusive(['(', ')']).take_while(|piece| {
+        depth += if piece.ends_with('(') { 1 } else { -1 };
+        depth >= 0
+    });
+    let names = call.filter_map(|piece| piece.strip_suffix('(')?.rsplit([',', ' ', '.', ':', '\n']).next());
+    let known = names.filter(|name| matches!(*name, "get" | "post" | "put" | "patch" | "delete" | "head" | "options" | "any"));
+    known.map(str::to_uppercase).collect::<Vec<_>>().join(",")
+}
+
+#[tokio::test]
+async fn surface_is_reviewed() {
+    let surface =
+        [("Pages", pages()), ("Server functions", registered_server_fns()), ("Other routes", other_routes())].map(|(title, lines)| {
+            format!("{title}\n{}\n", lines.iter().map(|line| format!("  {}", line.trim_end())).collect::<Vec<_>>().join("\n"))
+        });
+    insta::assert_snapshot!("surface", surface.join("\n"));
+}
+
+#[test]
+fn every_server_fn_of_the_source_is_registered() {
+    let registered: Vec<&str> = server_fn_paths().map(|(path, _)| path).collect();
+    let missing: Vec<String> = server_fns::server_fns()
+        .into_iter()
+        .filter_map(|function| function.endpoint.map(|endpoint| format!("/api/{}", endpoint.trim_start_matches('/'))))
+        .filter(|path| !registered.contains(&path.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "in the source, but not in the program: {missing:?}");
+}
