@@ -12,12 +12,12 @@ pub fn spawn(app: &AppState) {
     let db = app.db.clone();
     every(app, "reap holds", Duration::from_secs(5), move || {
         let db = db.clone();
-        async move { ledger::reap_holds(&db, 500).await.map(|n| i64::from(n)).map_err(|error| error.to_string()) }
+        async move { ledger::reap_holds(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
     every(app, "sweep expired grants", Duration::from_secs(10), move || {
         let db = db.clone();
-        async move { ledger::sweep_expired_grants(&db, 500).await.map(|n| i64::from(n)).map_err(|error| error.to_string()) }
+        async move { ledger::sweep_expired_grants(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
     every(app, "settle left payment events", Duration::from_secs(60), move || {

@@ -13,7 +13,7 @@ fn migrations() -> Vec<Source> {
 }
 
 pub fn unnamed() -> Vec<String> {
-    migrations().iter().flat_map(|source| unnamed_in(source)).collect()
+    migrations().iter().flat_map(unnamed_in).collect()
 }
 
 fn unnamed_in(source: &Source) -> Vec<String> {
