@@ -37,8 +37,9 @@ start_database() {
   export DATABASE_URL
 }
 
+# In a session of its own: Ctrl-C is this script's to hear, which then asks the server once. Two signals would cut running calls.
 start_server() {
-  "$1" serve --sandbox 9>&- &
+  setsid "$1" serve --sandbox 9>&- &
   server=$!
   local waited=0
   until answers /readyz; do
@@ -48,15 +49,17 @@ start_server() {
   done
 }
 
-# Asks the server to end, and ends it when a call that runs on would hold us for ever.
+# Asks the server to end; a second signal tells it not to wait for running calls, and the third is none that it can refuse.
 stop_server() {
   [ -n "$server" ] || return 0
-  kill -TERM "$server" 2>/dev/null || true
-  for _ in $(seq 100); do
-    kill -0 "$server" 2>/dev/null || break
-    sleep 0.1
+  local signal
+  for signal in TERM TERM KILL; do
+    kill -"$signal" "$server" 2>/dev/null || break
+    for _ in $(seq 50); do
+      kill -0 "$server" 2>/dev/null || break 2
+      sleep 0.1
+    done
   done
-  kill -KILL "$server" 2>/dev/null || true
   wait "$server" 2>/dev/null || true
   server=
 }

@@ -1,0 +1,70 @@
+// What a customer does, in the words on the pages. A relabelled button is changed here and nowhere else.
+import { randomUUID } from "node:crypto";
+import type { Page } from "@playwright/test";
+import { expect } from "./fixtures.ts";
+import { PACKAGE, toki } from "./server.ts";
+
+export type Customer = { email: string; password: string };
+
+export function newCustomer(): Customer {
+  return { email: `${randomUUID()}@example.com`, password: "correct horse battery" };
+}
+
+/** A customer made by the command line, for specs that begin after sign-up. */
+export function existingCustomer(): Customer {
+  const customer = newCustomer();
+  toki(["account", "create", "--email", customer.email, "--password-stdin"], customer.password);
+  return customer;
+}
+
+export async function signUp(page: Page, customer: Customer) {
+  await page.goto("/sign-up");
+  await fillCredentials(page, customer);
+  await page.getByRole("main").getByRole("button", { name: "Create account" }).click();
+  await expect(page.getByRole("heading", { name: "Dashboard", level: 1 })).toBeVisible();
+}
+
+export async function signIn(page: Page, customer: Customer) {
+  await page.goto("/sign-in");
+  await fillCredentials(page, customer);
+  await page.getByRole("main").getByRole("button", { name: "Sign in" }).click();
+}
+
+async function fillCredentials(page: Page, { email, password }: Customer) {
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password", { exact: true }).fill(password);
+}
+
+/** From the Product Center to the provider's page. */
+export async function orderPackage(page: Page) {
+  await page.goto("/products");
+  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await expect(page.getByRole("heading", { name: "Confirm your order" })).toBeVisible();
+  await page.getByRole("button", { name: /^Pay/ }).click();
+  await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();
+}
+
+/** Pays or declines on the sandbox's payment page, and waits until the order page says so. */
+export async function answerPayment(page: Page, button: "Pay" | "Decline", state: "Paid" | "Declined") {
+  await page.getByRole("button", { name: button, exact: true }).click();
+  await expect(page.getByRole("heading", { name: "Order", level: 1 })).toBeVisible();
+  // By itself: a script asks again, or, without one, the page reloads.
+  await expect(page.getByRole("status").getByText(state, { exact: true })).toBeVisible({ timeout: 20_000 });
+}
+
+/** Creates a key on its page; its secret, which is shown this once. */
+export async function createKey(page: Page, name: string): Promise<string> {
+  await page.goto("/keys");
+  await page.getByLabel("Name", { exact: true }).fill(name);
+  await page.getByLabel("Supplier", { exact: true }).selectOption({ label: "Sandbox" });
+  await page.getByRole("button", { name: "Create the key" }).click();
+  await expect(page.getByRole("heading", { name, level: 1 })).toBeVisible();
+  const secret = await page.getByRole("status").locator("code").innerText();
+  expect(secret).toMatch(/^sk-toki-\S+$/);
+  return secret;
+}
+
+/** 1234567 as a page writes it out in full. */
+export function exact(tokens: number): string {
+  return tokens.toLocaleString("en-US");
+}

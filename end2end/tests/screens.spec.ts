@@ -1,0 +1,55 @@
+// Every page, narrow and wide, light and dark, as pictures to look at; at 360 px none may scroll sideways.
+import type { Page } from "@playwright/test";
+import { expect, test } from "../support/fixtures.ts";
+import { MODEL, openai } from "../support/server.ts";
+import { answerPayment, createKey, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
+
+const WIDTHS = [360, 1440];
+const SCHEMES = ["light", "dark"] as const;
+
+async function take(page: Page, name: string, path: string) {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const colorScheme of SCHEMES) {
+      await page.emulateMedia({ colorScheme });
+      await page.goto(path, { waitUntil: "networkidle" });
+      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+      await page.screenshot({ path: `screenshots-out/${name}-${width}-${colorScheme}.png`, fullPage: true });
+      const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      expect.soft(sideways, `${path} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+    }
+  }
+}
+
+test("pages for visitors", async ({ page }) => {
+  test.setTimeout(180_000);
+  for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["products-visitor", "/products"], ["models", "/models"]]) {
+    await take(page, name, path);
+  }
+});
+
+test("pages of a customer who has nothing yet", async ({ page }) => {
+  test.setTimeout(180_000);
+  await signIn(page, existingCustomer());
+  await expect(page.getByRole("heading", { name: "Dashboard", level: 1 })).toBeVisible();
+  for (const page_ of ["dashboard", "orders", "wallet", "keys", "usage"]) await take(page, `${page_}-empty`, `/${page_}`);
+});
+
+test("pages of a customer who uses it", async ({ page }) => {
+  test.setTimeout(300_000);
+  await signIn(page, existingCustomer());
+  await expect(page.getByRole("heading", { name: "Dashboard", level: 1 })).toBeVisible();
+  await orderPackage(page);
+  await take(page, "sandbox-payment", new URL(page.url()).pathname);
+  await answerPayment(page, "Pay", "Paid");
+  const order = new URL(page.url()).pathname;
+  await page.goto("/products");
+  const confirm = await page.getByRole("link", { name: "Choose" }).first().getAttribute("href");
+  const secret = await createKey(page, "Support bot with a name that is rather long");
+  const key = new URL(page.url()).pathname;
+  for (const content of ["Good morning", "A longer question, for a bar that is taller than the others. ".repeat(20)]) {
+    await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content }] });
+  }
+  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, orders: "/orders", order, wallet: "/wallet", keys: "/keys", key, usage: "/usage" };
+  for (const [name, path] of Object.entries(pages)) await take(page, name, path);
+});
