@@ -46,7 +46,7 @@ pub fn folders_not_in_architecture() -> Vec<String> {
     folders.sort();
     folders
         .into_iter()
-        .filter(|name| !map.contains(&format!("{name}/")))
+        .filter(|name| !map.contains(&format!("`src/{name}`")))
         .map(|name| format!("ARCHITECTURE.md says nothing of src/{name}/"))
         .collect()
 }

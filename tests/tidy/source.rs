@@ -59,7 +59,7 @@ impl Source {
 
     fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        name == "tests.rs" || name.ends_with("_tests.rs")
+        matches!(name, "tests.rs" | "fixtures.rs") || name.ends_with("_tests.rs")
     }
 
     /// `src/keys/store.rs` and `src/keys/store/edit.rs` belong to `keys`; `src/app.rs` to no domain.
