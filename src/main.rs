@@ -1,3 +1,22 @@
-//! The `toki` program. Everything it does is in the library.
+//! The `toki` program: parses the command line, runs it, turns its result into an exit code. Everything it does is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+use toki::cli;
+
+fn main() -> ExitCode {
+    // Before the first TLS client is built; a provider that is installed already is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let result = runtime.block_on(cli::run(cli));
+            // What still runs was told to end, twice: do not wait for it.
+            runtime.shutdown_background();
+            cli::exit_code(result)
+        }
+        Err(error) => cli::exit_code(Err(cli::CliError::Runtime(error))),
+    }
+}

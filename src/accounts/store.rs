@@ -58,8 +58,20 @@ pub struct NewAccount {
 /// Inserts a user, an account of their own, and their ownership of it.
 pub async fn insert_account(db: &PgPool, email: &Email, password: Password, operator: bool) -> Result<NewAccount, AccountError> {
     let password_hash = password::hash(password).await?;
-    let new = NewAccount { user_id: UserId::generate(), account_id: AccountId::generate() };
     let mut tx = db.begin().await?;
+    let new = insert_account_in(&mut tx, email, &password_hash, operator).await?;
+    tx.commit().await?;
+    Ok(new)
+}
+
+/// As [`insert_account`], in the caller's transaction.
+pub async fn insert_account_in(
+    tx: &mut PgConnection,
+    email: &Email,
+    password_hash: &str,
+    operator: bool,
+) -> Result<NewAccount, AccountError> {
+    let new = NewAccount { user_id: UserId::generate(), account_id: AccountId::generate() };
     sqlx::query!(
         "INSERT INTO users (user_id, email, password_hash, operator) VALUES ($1, $2, $3, $4)",
         new.user_id.0,
@@ -73,8 +85,17 @@ pub async fn insert_account(db: &PgPool, email: &Email, password: Password, oper
     sqlx::query!("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", new.account_id.0, new.user_id.0)
         .execute(&mut *tx)
         .await?;
-    tx.commit().await?;
     Ok(new)
+}
+
+/// Replaces a user's password and ends their sessions.
+pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_hash: &str) -> Result<(), AccountError> {
+    let changed = sqlx::query!("UPDATE users SET password_hash = $2 WHERE user_id = $1", user_id.0, password_hash).execute(&mut *tx).await?;
+    if changed.rows_affected() == 0 {
+        return Err(AccountError::NotFound);
+    }
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
+    Ok(())
 }
 
 /// The user whose e-mail and password these are. Unknown user, wrong password and suspended user look and take the same.

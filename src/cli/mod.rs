@@ -1,1 +1,227 @@
-//! The `toki` command line.
+//! The `toki` command line: its shape, its errors and its exit codes. One file a noun; what a command does is in the domains.
+
+mod account;
+mod audit;
+mod channel;
+mod demo;
+mod doctor;
+mod durations;
+mod key;
+mod migrate;
+mod model;
+mod output;
+mod package;
+mod serve;
+mod supplier;
+mod usage;
+mod values;
+
+use crate::accounts::store::{AccountError, NewAccount, account_by_email};
+use crate::accounts::types::Email;
+use crate::catalog::store::CatalogError;
+use crate::keys::secret::Pepper;
+use crate::keys::store::KeyError;
+use crate::operators::credit::OperatorError;
+use crate::operators::rights::Operator;
+use crate::server::config::{Config, ConfigError};
+use crate::server::run::connect;
+use crate::suppliers::sandbox::RegisterError;
+use crate::suppliers::sealed::SealingKey;
+use crate::suppliers::store::SupplierError;
+use crate::usage::store::UsageError;
+use crate::wallet::store::WalletError;
+use clap::{Parser, Subcommand};
+use output::Output;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use sqlx::migrate::MigrateError;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "toki", version, about = "TOKI Token Plan: console and gateway that sell, hold and meter Tokens")]
+pub struct Cli {
+    /// Answer with one JSON document on standard output, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the console and /v1
+    Serve {
+        /// Add the sandbox supplier and sandbox payments; refused in production
+        #[arg(long)]
+        sandbox: bool,
+    },
+    /// Bring the database up to date with this program
+    Migrate,
+    /// Recompute every balance from the ledger; exit 1 and a line for each difference
+    Audit {
+        /// Only the account that the user with this e-mail owns
+        #[arg(long, value_name = "EMAIL", value_parser = values::email)]
+        account: Option<Email>,
+    },
+    /// Say what works, what does not, and what to do
+    Doctor,
+    /// Accounts: create, show, credit, suspend, resume
+    #[command(subcommand, alias = "accounts")]
+    Account(account::Command),
+    /// API keys: create, show, edit, enable, disable, delete
+    #[command(subcommand, alias = "keys")]
+    Key(key::Command),
+    /// Suppliers: add, list, edit, disable, enable
+    #[command(subcommand, alias = "suppliers")]
+    Supplier(supplier::Command),
+    /// Channels to suppliers: add, list, edit, disable, enable
+    #[command(subcommand, alias = "channels")]
+    Channel(channel::Command),
+    /// Models and their prices: add, list, edit, disable, enable
+    #[command(subcommand, alias = "models")]
+    Model(model::Command),
+    /// Packages of the Product Center: add, list, edit, disable, enable
+    #[command(subcommand, alias = "packages")]
+    Package(package::Command),
+    /// The calls of an account
+    Usage(usage::Args),
+    /// Make what a first look needs, and say how to look
+    #[command(hide = true)]
+    Demo,
+}
+
+/// Why a command failed. Its text, with the causes behind it, is the one line on standard error.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the database cannot be reached")]
+    Connect(#[source] sqlx::Error),
+    #[error("{0} of the database's migrations are pending; run `toki migrate`")]
+    Pending(usize),
+    #[error("the database was migrated by another version of toki (migration {0}); run that version")]
+    ForeignMigration(i64),
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    #[error("no account of {0}")]
+    UnknownEmail(Email),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Supplier(#[from] SupplierError),
+    #[error("the sandbox supplier could not be registered")]
+    Sandbox(#[from] RegisterError),
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    #[error("database failed")]
+    Db(#[from] sqlx::Error),
+    #[error("no package {0}")]
+    UnknownPackage(crate::ids::PackageId),
+    #[error("standard input: {0}")]
+    Stdin(String),
+    #[error("cannot write to standard output")]
+    Stdout(#[source] std::io::Error),
+    #[error("cannot write JSON")]
+    Json(#[from] serde_json::Error),
+    #[error("cannot write CSV")]
+    Csv(#[from] csv::Error),
+    #[error("{path}")]
+    File { path: &'static str, source: std::io::Error },
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    #[error("serving failed")]
+    Serve(#[source] std::io::Error),
+    #[error("cannot start")]
+    Runtime(#[source] std::io::Error),
+    #[error("ended before running calls had")]
+    Interrupted,
+    #[error("the demo is refused in production: it writes passwords to a file")]
+    DemoInProduction,
+    /// The command did its work and reports that something is wrong.
+    #[error("{0}")]
+    Found(String),
+}
+
+/// Parses the command line. The error is the exit code, after help or the complaint was written.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        // Nobody is left to tell when the terminal is gone.
+        drop(error.print());
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}
+
+/// Runs a command.
+pub async fn run(cli: Cli) -> Result<(), CliError> {
+    let out = Output::new(cli.json);
+    match cli.command {
+        Command::Serve { sandbox } => serve::run(sandbox, &out).await,
+        Command::Migrate => migrate::run(&out).await,
+        Command::Audit { account } => audit::run(&Context::open(out).await?, account).await,
+        Command::Doctor => doctor::run(&out).await,
+        Command::Account(command) => account::run(&Context::open(out).await?, command).await,
+        Command::Key(command) => key::run(&Context::open(out).await?, command).await,
+        Command::Supplier(command) => supplier::run(&Context::open(out).await?, command).await,
+        Command::Channel(command) => channel::run(&Context::open(out).await?, command).await,
+        Command::Model(command) => model::run(&Context::open(out).await?, command).await,
+        Command::Package(command) => package::run(&Context::open(out).await?, command).await,
+        Command::Usage(args) => usage::run(&Context::open(out).await?, args).await,
+        Command::Demo => demo::run(&Context::open(out).await?).await,
+    }
+}
+
+/// 0, or 1 with one line on standard error.
+pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command works with: the configuration, a database that is up to date, and the place to answer.
+struct Context {
+    config: Config,
+    db: PgPool,
+    out: Output,
+}
+
+impl Context {
+    async fn open(out: Output) -> Result<Context, CliError> {
+        let config = Config::from_env(false)?;
+        let db = connect(&config).await.map_err(CliError::Connect)?;
+        migrate::require_current(&db).await?;
+        Ok(Context { config, db, out })
+    }
+
+    /// Whoever may run this program with this database is an operator.
+    fn operator(&self) -> Operator {
+        Operator::command_line()
+    }
+
+    fn pepper(&self) -> Pepper {
+        Pepper::derive(self.config.secret_key.expose_secret())
+    }
+
+    fn sealing_key(&self) -> SealingKey {
+        SealingKey::derive(self.config.secret_key.expose_secret())
+    }
+
+    async fn account(&self, email: &Email) -> Result<NewAccount, CliError> {
+        account_by_email(&self.db, email).await.map_err(|error| match error {
+            AccountError::NotFound => CliError::UnknownEmail(email.clone()),
+            error => error.into(),
+        })
+    }
+}

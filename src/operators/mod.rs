@@ -1,4 +1,6 @@
-//! Operator rights and the audit log. Every operator write leaves a row in the same transaction.
+//! Operator rights, deeds and the audit log. Every operator write leaves a row in the same transaction.
 
+pub mod accounts;
 pub mod audit;
+pub mod credit;
 pub mod rights;

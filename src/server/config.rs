@@ -67,6 +67,8 @@ pub enum ConfigError {
     Unknown(String),
     #[error("in production, {0}")]
     Unsafe(&'static str),
+    #[error("{0} is not set, or empty")]
+    NoSecret(String),
 }
 
 const KNOWN: [&str; 8] = [
@@ -151,10 +153,32 @@ impl Config {
         Ok(())
     }
 
+    /// Takes the address that was really bound: `TOKI_ADDR` may leave the port to the system, and the public URL follows it.
+    pub fn set_bound_addr(&mut self, addr: SocketAddr) {
+        self.addr = addr;
+        if self.public_url.port() == Some(0) && self.public_url.set_port(Some(addr.port())).is_err() {
+            tracing::warn!("the public URL keeps its port");
+        }
+    }
+
     /// Whether cookies may be marked Secure (and carry the `__Host-` prefix).
     pub fn secure_cookies(&self) -> bool {
         self.public_url.scheme() == "https"
     }
+}
+
+/// The filter of the logs, for [`telemetry::init`](crate::server::telemetry::init).
+pub fn log_filter() -> Option<String> {
+    variable("TOKI_LOG")
+}
+
+/// A secret in a variable that the operator named on the command line.
+pub fn secret_from_env(name: &str) -> Result<SecretString, ConfigError> {
+    variable(name).map(SecretString::from).ok_or_else(|| ConfigError::NoSecret(name.to_string()))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
 }
 
 /// 127.0.0.0/8 and ::1, where the sandbox supplier lives.

@@ -1,0 +1,145 @@
+//! `toki account`: create, show, credit, suspend, resume.
+
+use crate::accounts::types::{Email, Password};
+use crate::cli::output::{facts, table};
+use crate::cli::values::{self, shown};
+use crate::cli::{CliError, Context, durations};
+use crate::operators::accounts::{create_account, set_account_suspended};
+use crate::operators::credit::credit_account;
+use crate::tokens::Tokens;
+use crate::ui::error_text::sentence;
+use crate::wallet::store::{AccountTotals, GrantRow, grants_of, totals_of};
+use chrono::TimeDelta;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+use std::io::Read;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a user and an account of their own
+    Create(Create),
+    /// Balance and grants
+    Show(Of),
+    /// Credit Tokens, spendable by the next call
+    Credit(Credit),
+    /// Stop the account's keys and end its owners' sessions
+    Suspend(Of),
+    /// Let the account's keys work again
+    Resume(Of),
+}
+
+#[derive(Args)]
+pub struct Of {
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+}
+
+#[derive(Args)]
+pub struct Create {
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+    /// Read the password from standard input
+    #[arg(long, required = true)]
+    password_stdin: bool,
+    /// The user runs the business
+    #[arg(long)]
+    operator: bool,
+}
+
+#[derive(Args)]
+pub struct Credit {
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Tokens,
+    /// 30d, 12h or 90m
+    #[arg(long, default_value = "365d", value_parser = durations::parse)]
+    valid_for: TimeDelta,
+    /// Slugs of the suppliers it may be spent on; without: all
+    #[arg(long, value_delimiter = ',')]
+    suppliers: Vec<String>,
+    #[arg(long)]
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    totals: &'a AccountTotals,
+    grants: &'a [GrantRow],
+}
+
+pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Create(create) => run_create(ctx, create).await,
+        Command::Show(of) => run_show(ctx, &of.email).await,
+        Command::Credit(credit) => run_credit(ctx, credit).await,
+        Command::Suspend(of) => suspend(ctx, &of.email, true).await,
+        Command::Resume(of) => suspend(ctx, &of.email, false).await,
+    }
+}
+
+async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
+    let password = password_from_stdin()?;
+    let new = create_account(&ctx.db, ctx.operator(), &create.email, password, create.operator).await?;
+    let document = json!({ "account_id": new.account_id, "user_id": new.user_id });
+    ctx.out.reply(&document, || facts(&[("account", new.account_id.to_string()), ("user", new.user_id.to_string())]))
+}
+
+/// The first and only line of standard input. Reads no more than a password may have.
+fn password_from_stdin() -> Result<Password, CliError> {
+    let mut text = String::new();
+    let most = Password::LONGEST as u64 + 3;
+    std::io::stdin().take(most).read_to_string(&mut text).map_err(|error| CliError::Stdin(error.to_string()))?;
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text);
+    if line.contains('\n') {
+        return Err(CliError::Stdin("one line with the password is expected".into()));
+    }
+    Password::parse(line.to_string()).map_err(|error| CliError::Stdin(sentence(error)))
+}
+
+async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {
+    let account_id = ctx.account(email).await?.account_id;
+    let totals = totals_of(&ctx.db, account_id).await?;
+    let grants = grants_of(&ctx.db, account_id).await?;
+    ctx.out.reply(&Shown { totals: &totals, grants: &grants }, || {
+        let totals = facts(&[
+            ("left", totals.left.exact()),
+            ("held", totals.held.exact()),
+            ("spent", totals.spent.exact()),
+            ("expired", totals.expired.exact()),
+            ("refunded", totals.refunded.exact()),
+            ("granted", totals.granted.exact()),
+        ]);
+        let rows: Vec<_> = grants
+            .iter()
+            .map(|grant| {
+                [
+                    grant.grant_id.to_string(),
+                    grant.source.to_string(),
+                    grant.tokens.exact(),
+                    grant.left.exact(),
+                    grant.held.exact(),
+                    shown(grant.expires_at),
+                ]
+            })
+            .collect();
+        format!("{totals}\n\n{}", table(["GRANT", "SOURCE", "TOKENS", "LEFT", "HELD", "EXPIRES"], &rows))
+    })
+}
+
+async fn run_credit(ctx: &Context, credit: Credit) -> Result<(), CliError> {
+    let account_id = ctx.account(&credit.email).await?.account_id;
+    let note = credit.note.as_deref();
+    let grant_id =
+        credit_account(&ctx.db, ctx.operator(), account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
+    ctx.out.reply(&json!({ "grant_id": grant_id }), || format!("credited {} Tokens as grant {grant_id}", credit.tokens.exact()))
+}
+
+async fn suspend(ctx: &Context, email: &Email, suspended: bool) -> Result<(), CliError> {
+    let account_id = ctx.account(email).await?.account_id;
+    set_account_suspended(&ctx.db, ctx.operator(), account_id, suspended).await?;
+    let status = if suspended { "suspended" } else { "active" };
+    ctx.out.reply(&json!({ "account_id": account_id, "status": status }), || format!("{email} is {status}"))
+}

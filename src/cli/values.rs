@@ -1,0 +1,88 @@
+//! Arguments that are more than text: parsed here, so that a wrong one is wrong usage (exit 2) and names itself.
+
+use crate::accounts::types::Email;
+use crate::error::ConsoleError;
+use crate::keys::types::KeyName;
+use crate::suppliers::store::Protocol;
+use crate::tokens::Tokens;
+use crate::ui::error_text::sentence;
+use crate::utc::UtcTime;
+use chrono::{DateTime, Utc};
+
+/// A value, or `none` to take it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrNone<T>(pub Option<T>);
+
+pub fn email(text: &str) -> Result<Email, String> {
+    Email::parse(text).map_err(said)
+}
+
+pub fn key_name(text: &str) -> Result<KeyName, String> {
+    KeyName::parse(text).map_err(said)
+}
+
+fn said(error: ConsoleError) -> String {
+    sentence(error)
+}
+
+pub fn tokens(text: &str) -> Result<Tokens, String> {
+    Tokens::parse(text).map_err(|error| error.to_string())
+}
+
+pub fn tokens_or_none(text: &str) -> Result<OrNone<Tokens>, String> {
+    or_none(text, tokens)
+}
+
+/// RFC 3339 with its offset: `2026-12-31T00:00:00Z`.
+pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(time) => Ok(time.to_utc()),
+        Err(_) => Err("not a time like 2026-12-31T00:00:00Z".into()),
+    }
+}
+
+pub fn time_or_none(text: &str) -> Result<OrNone<DateTime<Utc>>, String> {
+    or_none(text, time)
+}
+
+fn or_none<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<OrNone<T>, String> {
+    if text == "none" { Ok(OrNone(None)) } else { parse(text).map(|value| OrNone(Some(value))) }
+}
+
+pub fn protocol(text: &str) -> Result<Protocol, String> {
+    match text {
+        "openai" => Ok(Protocol::Openai),
+        "anthropic" => Ok(Protocol::Anthropic),
+        _ => Err("must be openai or anthropic".into()),
+    }
+}
+
+/// A time for people.
+pub fn shown(time: DateTime<Utc>) -> String {
+    UtcTime::from(time).rfc3339().to_string()
+}
+
+/// A value for people; `-` where there is none.
+pub fn or_dash<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map(show).unwrap_or_else(|| "-".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_takes_away_and_nothing_else_does() {
+        assert_eq!(tokens_or_none("none"), Ok(OrNone(None)));
+        assert_eq!(tokens_or_none("1,000"), Ok(OrNone(Some(Tokens(1000)))));
+        assert!(tokens_or_none("None").is_err() && tokens_or_none("").is_err());
+    }
+
+    #[test]
+    fn time_needs_its_offset() {
+        assert_eq!(time("2026-12-31T01:00:00+01:00").map(shown), Ok("2026-12-31T00:00:00Z".into()));
+        for text in ["2026-12-31", "2026-12-31T00:00:00", "tomorrow", ""] {
+            assert!(time(text).is_err(), "{text:?}");
+        }
+    }
+}

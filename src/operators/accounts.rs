@@ -1,0 +1,95 @@
+//! What operators do to accounts and users: create, suspend, resume, set a password. Each with its row in the audit log.
+
+use crate::accounts::password;
+use crate::accounts::store::{self, AccountError, NewAccount};
+use crate::accounts::types::{Email, Password};
+use crate::ids::{AccountId, UserId};
+use crate::operators::audit::{Action, insert_action_in};
+use crate::operators::credit::OperatorError;
+use crate::operators::rights::Operator;
+use serde_json::json;
+use sqlx::PgPool;
+
+/// Makes a user and an account of their own; `is_operator` = the user runs the business.
+pub async fn create_account(
+    db: &PgPool,
+    operator: Operator,
+    email: &Email,
+    password: Password,
+    is_operator: bool,
+) -> Result<NewAccount, OperatorError> {
+    let password_hash = password::hash(password).await.map_err(AccountError::from)?;
+    let mut tx = db.begin().await?;
+    let new = store::insert_account_in(&mut tx, email, &password_hash, is_operator).await?;
+    let action = Action {
+        action: "account.create",
+        subject_id: new.account_id.to_string(),
+        after: Some(json!({ "user_id": new.user_id, "email": email, "operator": is_operator })),
+        ..Action::default()
+    };
+    insert_action_in(&mut tx, operator, action).await?;
+    tx.commit().await?;
+    Ok(new)
+}
+
+/// Suspends or resumes an account. Doing it twice is no error, and no second row in the audit log.
+pub async fn set_account_suspended(
+    db: &PgPool,
+    operator: Operator,
+    account_id: AccountId,
+    suspended: bool,
+) -> Result<(), OperatorError> {
+    let mut tx = db.begin().await?;
+    if store::set_account_suspended_in(&mut tx, account_id, suspended).await? {
+        let action = Action {
+            action: if suspended { "account.suspend" } else { "account.resume" },
+            subject_id: account_id.to_string(),
+            before: Some(json!({ "suspended": !suspended })),
+            after: Some(json!({ "suspended": suspended })),
+            ..Action::default()
+        };
+        insert_action_in(&mut tx, operator, action).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets a user's password and ends all their sessions.
+pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, password: Password) -> Result<(), OperatorError> {
+    let password_hash = password::hash(password).await.map_err(AccountError::from)?;
+    let mut tx = db.begin().await?;
+    store::set_password_in(&mut tx, user_id, &password_hash).await?;
+    let action = Action { action: "user.set_password", subject_id: user_id.to_string(), ..Action::default() };
+    insert_action_in(&mut tx, operator, action).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn password(text: &str) -> Password {
+        Password::parse(text.into()).expect("long enough")
+    }
+
+    async fn deeds(db: &PgPool) -> Vec<String> {
+        sqlx::query_scalar!("SELECT action FROM operator_actions ORDER BY at, action_id").fetch_all(db).await.expect("deeds")
+    }
+
+    #[sqlx::test]
+    async fn every_deed_is_written_down_once(db: PgPool) {
+        let (operator, email) = (Operator::command_line(), Email::parse("ada@example.com").expect("email"));
+        let new = create_account(&db, operator, &email, password("correct horse"), true).await.expect("create");
+        let again = create_account(&db, operator, &email, password("correct horse"), true).await;
+        assert!(matches!(again, Err(OperatorError::Account(AccountError::EmailTaken))));
+        for suspended in [true, true, false, false] {
+            set_account_suspended(&db, operator, new.account_id, suspended).await.expect("suspend");
+        }
+        set_password(&db, operator, new.user_id, password("battery staple")).await.expect("set");
+        assert!(store::user_by_credentials(&db, &email, password("correct horse")).await.is_err());
+        assert_eq!(store::user_by_credentials(&db, &email, password("battery staple")).await.expect("sign in"), new.user_id);
+        assert!(set_password(&db, operator, UserId::generate(), password("battery staple")).await.is_err());
+        assert_eq!(deeds(&db).await, ["account.create", "account.suspend", "account.resume", "user.set_password"]);
+    }
+}

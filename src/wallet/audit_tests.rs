@@ -1,0 +1,351 @@
+//! A clean history audits clean; each check catches the corruption it is there for.
+
+use super::*;
+use crate::accounts::types::{Email, Password};
+use crate::ids::{KeyId, OrderId, PackageId, ReplicaId, RequestId};
+use crate::keys::secret::{KeySecret, Pepper};
+use crate::operators::accounts::create_account;
+use crate::operators::credit::credit_account;
+use crate::operators::rights::Operator;
+use crate::suppliers::store::{NewChannel, NewModel, Protocol, insert_channel, insert_model, insert_supplier};
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Price, Scope, Settlement, Verdict};
+use chrono::{TimeDelta, Utc};
+
+/// One account with an order, an expired credit, a settled call and a call in flight.
+struct History {
+    db: PgPool,
+    account_id: AccountId,
+    running: RequestId,
+}
+
+async fn account(db: &PgPool, email: &str) -> crate::accounts::store::NewAccount {
+    let password = Password::parse("correct horse".into()).expect("password");
+    create_account(db, Operator::command_line(), &Email::parse(email).expect("email"), password, false).await.expect("account")
+}
+
+async fn history(db: PgPool) -> History {
+    let operator = Operator::command_line();
+    let new = account(&db, "ada@example.com").await;
+    let supplier_id = insert_supplier(&db, operator, "acme", "Acme").await.expect("supplier");
+    let channel =
+        NewChannel { supplier_id, base_url: "https://api.example.com/v1", protocol: Protocol::Openai, weight: 1, secret: None };
+    let sealing_key = crate::suppliers::sealed::SealingKey::derive(&[1; 32]);
+    insert_channel(&db, operator, &sealing_key, &[], channel).await.expect("channel");
+    let model = NewModel {
+        model_id: "acme/m".into(),
+        supplier_slug: "acme".into(),
+        upstream_id: "m".into(),
+        context_tokens: 1000,
+        max_output_tokens: 100,
+        input_kinds: vec!["text".into()],
+        output_kinds: vec!["text".into()],
+        price: Price { input_ppm: 1_000_000, cached_ppm: 1_000_000, output_ppm: 1_000_000 },
+    };
+    insert_model(&db, operator, model).await.expect("model");
+    let secret = key(&db, new.account_id, new.user_id).await;
+    buy(&db, new.account_id, new.user_id, 1000).await;
+    expired_credit(&db, new.account_id).await;
+
+    let settled = admit(&db, &secret).await;
+    settle(&db, &settled, 70).await;
+    let running = admit(&db, &secret).await;
+    History { db, account_id: new.account_id, running: running.request_id }
+}
+
+async fn key(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId) -> KeySecret {
+    let secret = KeySecret::generate();
+    sqlx::query!(
+        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, quota) VALUES ($1, $2, $3, 'k', $4, $5, 500)",
+        KeyId::generate().0,
+        account_id.0,
+        user_id.0,
+        secret.hash(&Pepper::derive(&[1; 32])).to_vec(),
+        secret.hint()
+    )
+    .execute(db)
+    .await
+    .expect("key");
+    secret
+}
+
+/// A fulfilled order with its grant, and an order that was never paid.
+async fn buy(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId, tokens: i64) {
+    let package_id = PackageId::generate();
+    sqlx::query!(
+        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s) VALUES ($1, 'P', $2, 500, 'usd', 86400)",
+        package_id.0,
+        tokens
+    )
+    .execute(db)
+    .await
+    .expect("package");
+    for (status, fulfilled) in [("fulfilled", true), ("created", false)] {
+        let order_id = OrderId::generate();
+        let mut tx = db.begin().await.expect("begin");
+        sqlx::query!(
+            "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
+                                 scope_supplier_ids, scope_model_ids, status, form_key, provider, fulfilled_at)
+             VALUES ($1, $2, $3, $4, 'P', $5, 500, 'usd', 86400, '{}', '{}', $6, $1, 'sandbox', CASE WHEN $7 THEN now() END)",
+            order_id.0,
+            account_id.0,
+            user_id.0,
+            package_id.0,
+            tokens,
+            status,
+            fulfilled
+        )
+        .execute(&mut *tx)
+        .await
+        .expect("order");
+        if fulfilled {
+            let new = NewGrant {
+                account_id,
+                cause: GrantCause::Order(order_id),
+                tokens: Tokens(tokens),
+                scope: Scope::default(),
+                valid_for: TimeDelta::days(1),
+                note: None,
+            };
+            ledger::issue_grant_in(&mut tx, &new).await.expect("grant");
+        }
+        tx.commit().await.expect("commit");
+    }
+}
+
+async fn expired_credit(db: &PgPool, account_id: AccountId) {
+    let grant_id = credit_account(db, Operator::command_line(), account_id, Tokens(40), TimeDelta::days(1), &[], None).await.expect("credit");
+    sqlx::query!("UPDATE grants SET starts_at = now() - interval '2 days', expires_at = now() - interval '1 day' WHERE grant_id = $1", grant_id.0)
+        .execute(db)
+        .await
+        .expect("age");
+    assert_eq!(ledger::sweep_expired_grants(db, 10).await.expect("sweep"), 1);
+}
+
+async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
+    let request = AdmissionRequest {
+        request_id: RequestId::generate(),
+        secret_hash: secret.hash(&Pepper::derive(&[1; 32])),
+        model_id: "acme/m".into(),
+        protocol: "openai",
+        input_tokens: 50,
+        output_limit: Some(100),
+        choices: 1,
+        exact: true,
+        endpoint: "/v1/chat/completions",
+        streamed: false,
+    };
+    let verdicts = ledger::admit_calls(db, &[request], ReplicaId::generate(), TimeDelta::minutes(1)).await.expect("admit");
+    match verdicts.into_iter().next() {
+        Some(Verdict::Admitted(admission)) => admission,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn settle(db: &PgPool, call: &Admission, charge: i64) {
+    let settlement = Settlement {
+        request_id: call.request_id,
+        account_id: call.account_id,
+        key_id: call.key_id,
+        model_id: call.model_id.clone(),
+        supplier_id: call.supplier_id,
+        channel_id: None,
+        price_version: call.price_version,
+        endpoint: "/v1/chat/completions",
+        streamed: false,
+        outcome: Outcome::Ok,
+        basis: Basis::Measured,
+        http_status: 200,
+        input_tokens: charge,
+        cached_tokens: 0,
+        output_tokens: 0,
+        charge: Tokens(charge),
+        upstream_usage: None,
+        started_at: Utc::now(),
+        first_byte_ms: None,
+        latency_ms: 5,
+    };
+    ledger::settle_calls(db, &[settlement]).await.expect("settle");
+}
+
+impl History {
+    /// Takes the guards of the schema away and runs `sql`, as a bug or a hand in the database would.
+    async fn corrupt(&self, sql: &'static str) {
+        for guard in [
+            "ALTER TABLE grants DROP CONSTRAINT grants_adds_up_check, DROP CONSTRAINT grants_order_id_key",
+            "ALTER TABLE grants DROP CONSTRAINT grants_held_check, DROP CONSTRAINT grants_spent_check, DROP CONSTRAINT grants_left_check",
+            "ALTER TABLE api_keys DROP CONSTRAINT api_keys_within_quota_check",
+            "ALTER TABLE orders DROP CONSTRAINT orders_fulfilled_check",
+            "ALTER TABLE ledger DISABLE TRIGGER USER",
+            "ALTER TABLE usage_records DISABLE TRIGGER USER",
+            "ALTER TABLE orders DISABLE TRIGGER USER",
+        ] {
+            sqlx::raw_sql(guard).execute(&self.db).await.expect("guard");
+        }
+        let changed = sqlx::raw_sql(sql).execute(&self.db).await.expect("corruption").rows_affected();
+        assert!(changed > 0, "nothing was corrupted by {sql}");
+    }
+
+    /// What is found, and that it is found for the account alone as well.
+    async fn found(&self) -> Vec<(String, i64, i64)> {
+        let whole = audit(&self.db, None).await.expect("audit").differences;
+        let own = audit(&self.db, Some(self.account_id)).await.expect("audit").differences;
+        assert_eq!(whole, own);
+        whole.into_iter().map(|d| (format!("{} {}", d.subject.split(' ').next().unwrap_or_default(), d.what), d.expected, d.found)).collect()
+    }
+}
+
+fn difference(what: &str, expected: i64, found: i64) -> (String, i64, i64) {
+    (what.to_string(), expected, found)
+}
+
+#[sqlx::test]
+async fn a_clean_history_has_no_differences(db: PgPool) {
+    let history = history(db).await;
+    account(&history.db, "bob@example.com").await;
+    let report = audit(&history.db, None).await.expect("audit");
+    let expected = AuditReport { accounts: 2, grants: 2, ledger_entries: 4, usage_records: 1, differences: vec![] };
+    assert_eq!(report, expected);
+    let report = audit(&history.db, Some(history.account_id)).await.expect("audit");
+    assert_eq!(report, AuditReport { accounts: 1, ..expected });
+}
+
+#[sqlx::test]
+async fn another_accounts_corruption_is_not_ours(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET spent = spent + 1, left_ = left_ - 1 WHERE source = 'order'").await;
+    let bob = account(&history.db, "bob@example.com").await;
+    assert_eq!(audit(&history.db, Some(bob.account_id)).await.expect("audit").differences, vec![]);
+    assert_eq!(audit(&history.db, None).await.expect("audit").differences.len(), 2);
+}
+
+#[sqlx::test]
+async fn a_grant_that_says_more_was_spent_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET spent = spent + 1, left_ = left_ - 1 WHERE source = 'order'").await;
+    assert_eq!(history.found().await, [difference("grant spent", 70, 71), difference("grant left", 780, 779)]);
+}
+
+#[sqlx::test]
+async fn a_grant_that_says_more_was_issued_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET tokens = tokens + 5 WHERE source = 'credit'").await;
+    assert_eq!(history.found().await, [difference("grant issued", 40, 45)]);
+}
+
+#[sqlx::test]
+async fn a_grant_that_says_other_expiry_or_refund_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET expired = 30, refunded = 10 WHERE source = 'credit'").await;
+    assert_eq!(history.found().await, [difference("grant expired", 40, 30), difference("grant refunded", 0, 10)]);
+}
+
+#[sqlx::test]
+async fn tokens_out_of_nothing_are_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET left_ = left_ + 1000 WHERE source = 'order'").await;
+    assert_eq!(history.found().await, [difference("grant left", 780, 1780)]);
+}
+
+#[sqlx::test]
+async fn a_deleted_entry_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("DELETE FROM ledger WHERE to_book = 'expired'").await;
+    assert_eq!(history.found().await, [difference("grant expired", 0, 40), difference("grant left", 40, 0)]);
+}
+
+#[sqlx::test]
+async fn an_entry_of_another_account_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE ledger SET account_id = gen_random_uuid() WHERE to_book = 'expired'").await;
+    assert_eq!(history.found().await, [difference("grant entries of another account", 0, 1)]);
+}
+
+#[sqlx::test]
+async fn a_hold_of_a_grant_that_no_call_has_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE grants SET held = held + 7, left_ = left_ - 7 WHERE source = 'order'").await;
+    assert_eq!(history.found().await, [difference("grant held", 150, 157)]);
+}
+
+#[sqlx::test]
+async fn a_vanished_hold_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("DELETE FROM holds").await;
+    assert_eq!(history.found().await, [difference("grant held", 0, 150), difference("key held", 0, 150)]);
+}
+
+#[sqlx::test]
+async fn a_hold_that_is_not_its_lines_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE holds SET tokens = tokens + 1").await;
+    assert_eq!(history.found().await, [difference("hold held", 150, 151), difference("key held", 151, 150)]);
+}
+
+#[sqlx::test]
+async fn a_key_that_says_other_spending_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE api_keys SET spent = 60").await;
+    assert_eq!(history.found().await, [difference("key spent", 70, 60)]);
+}
+
+#[sqlx::test]
+async fn a_key_beyond_its_quota_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE api_keys SET quota = 200").await;
+    assert_eq!(history.found().await, [difference("key spent and held beyond the quota of 200", 0, 20)]);
+}
+
+#[sqlx::test]
+async fn a_charge_that_is_not_its_entries_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE usage_records SET charge = 71; UPDATE api_keys SET spent = 71").await;
+    assert_eq!(history.found().await, [difference("call charge", 70, 71)]);
+}
+
+#[sqlx::test]
+async fn spending_without_a_usage_record_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("DELETE FROM usage_records; UPDATE api_keys SET spent = 0").await;
+    assert_eq!(history.found().await, [difference("call spent without a usage record", 0, 70)]);
+}
+
+#[sqlx::test]
+async fn a_paid_order_without_its_grant_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE orders SET status = 'fulfilled' WHERE status = 'created'").await;
+    assert_eq!(history.found().await, [difference("order grants", 1, 0), difference("order granted", 1000, 0)]);
+}
+
+#[sqlx::test]
+async fn an_order_granted_twice_is_found(db: PgPool) {
+    let history = history(db).await;
+    history
+        .corrupt(
+            "INSERT INTO grants (grant_id, account_id, source, order_id, tokens, left_, expires_at)
+             SELECT gen_random_uuid(), account_id, 'order', order_id, 1000, 1000, expires_at FROM grants WHERE source = 'order';
+             INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, order_id)
+             SELECT account_id, grant_id, 'issued', 'grant', tokens, order_id FROM grants WHERE left_ = 1000",
+        )
+        .await;
+    assert_eq!(history.found().await, [difference("order grants", 1, 2), difference("order granted", 1000, 2000)]);
+}
+
+#[sqlx::test]
+async fn an_unpaid_order_with_a_grant_is_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE orders SET status = 'created' WHERE status = 'fulfilled'").await;
+    assert_eq!(history.found().await, [difference("order grants", 0, 1), difference("order granted", 0, 1000)]);
+}
+
+#[sqlx::test]
+async fn a_settled_call_that_still_holds_is_found(db: PgPool) {
+    let history = history(db).await;
+    let insert = sqlx::query!(
+        "INSERT INTO usage_records SELECT $1, account_id, key_id, model_id, supplier_id, channel_id, price_version, endpoint, streamed,
+                outcome, basis, http_status, input_tokens, 0, 0, held, 0, 0, NULL, now(), NULL, 1, now() FROM usage_records",
+        history.running.0
+    );
+    insert.execute(&history.db).await.expect("corruption");
+    assert_eq!(history.found().await, [difference("call settled, and still holding", 0, 150)]);
+}
