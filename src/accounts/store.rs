@@ -90,7 +90,8 @@ pub async fn insert_account_in(
 
 /// Replaces a user's password and ends their sessions.
 pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_hash: &str) -> Result<(), AccountError> {
-    let changed = sqlx::query!("UPDATE users SET password_hash = $2 WHERE user_id = $1", user_id.0, password_hash).execute(&mut *tx).await?;
+    let changed =
+        sqlx::query!("UPDATE users SET password_hash = $2 WHERE user_id = $1", user_id.0, password_hash).execute(&mut *tx).await?;
     if changed.rows_affected() == 0 {
         return Err(AccountError::NotFound);
     }

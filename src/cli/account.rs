@@ -2,7 +2,7 @@
 
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
-use crate::cli::values::{self, shown};
+use crate::cli::values::{self, shown, word};
 use crate::cli::{CliError, Context, durations};
 use crate::operators::accounts::{create_account, set_account_suspended};
 use crate::operators::credit::credit_account;
@@ -117,7 +117,7 @@ async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {
             .map(|grant| {
                 [
                     grant.grant_id.to_string(),
-                    grant.source.to_string(),
+                    word(&grant.source),
                     grant.tokens.exact(),
                     grant.left.exact(),
                     grant.held.exact(),
@@ -132,8 +132,7 @@ async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {
 async fn run_credit(ctx: &Context, credit: Credit) -> Result<(), CliError> {
     let account_id = ctx.account(&credit.email).await?.account_id;
     let note = credit.note.as_deref();
-    let grant_id =
-        credit_account(&ctx.db, ctx.operator(), account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
+    let grant_id = credit_account(&ctx.db, ctx.operator(), account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
     ctx.out.reply(&json!({ "grant_id": grant_id }), || format!("credited {} Tokens as grant {grant_id}", credit.tokens.exact()))
 }
 

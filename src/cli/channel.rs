@@ -4,9 +4,7 @@ use crate::cli::output::table;
 use crate::cli::{CliError, Context, values};
 use crate::ids::ChannelId;
 use crate::server::config::secret_from_env;
-use crate::suppliers::store::{
-    ChannelEdit, NewChannel, Protocol, Status, all_channels, insert_channel, supplier_by_slug, update_channel,
-};
+use crate::suppliers::store::{ChannelEdit, NewChannel, Protocol, Status, all_channels, insert_channel, supplier_by_slug, update_channel};
 use clap::{Args, Subcommand};
 use serde_json::json;
 

@@ -5,6 +5,7 @@ mod audit;
 mod channel;
 mod demo;
 mod doctor;
+mod doctor_channel;
 mod durations;
 mod key;
 mod migrate;
@@ -124,8 +125,8 @@ pub enum CliError {
     Wallet(#[from] WalletError),
     #[error("database failed")]
     Db(#[from] sqlx::Error),
-    #[error("no package {0}")]
-    UnknownPackage(crate::ids::PackageId),
+    #[error("no such package")]
+    UnknownPackage,
     #[error("standard input: {0}")]
     Stdin(String),
     #[error("cannot write to standard output")]
@@ -167,7 +168,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve { sandbox } => serve::run(sandbox, &out).await,
         Command::Migrate => migrate::run(&out).await,
         Command::Audit { account } => audit::run(&Context::open(out).await?, account).await,
-        Command::Doctor => doctor::run(&out).await,
+        Command::Doctor => doctor::run(out).await,
         Command::Account(command) => account::run(&Context::open(out).await?, command).await,
         Command::Key(command) => key::run(&Context::open(out).await?, command).await,
         Command::Supplier(command) => supplier::run(&Context::open(out).await?, command).await,

@@ -37,12 +37,13 @@ impl Output {
 
 /// One line on standard error: the error and what is behind it.
 pub fn complain(error: &CliError) {
-    let line = format!("toki: {}\n", one_line(error));
+    let line = format!("toki: {}\n", cause_chain(error));
     // Nobody is left to tell when standard error is gone.
     drop(std::io::stderr().lock().write_all(line.as_bytes()));
 }
 
-fn one_line(error: &dyn Error) -> String {
+/// An error and what is behind it, in one line.
+pub fn cause_chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn a_complaint_is_one_line_with_its_causes() {
         let error = CliError::Connect(sqlx::Error::Protocol("first\nsecond".into()));
-        let line = one_line(&error);
+        let line = cause_chain(&error);
         assert!(line.starts_with("the database cannot be reached: ") && !line.contains('\n'), "{line}");
     }
 }

@@ -3,11 +3,13 @@
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::keys::types::KeyName;
+use crate::money::Currency;
 use crate::suppliers::store::Protocol;
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
 use crate::utc::UtcTime;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 
 /// A value, or `none` to take it away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,10 @@ fn or_none<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Resu
     if text == "none" { Ok(OrNone(None)) } else { parse(text).map(|value| OrNone(Some(value))) }
 }
 
+pub fn currency(text: &str) -> Result<Currency, String> {
+    Currency::parse(text).map_err(|error| error.to_string())
+}
+
 pub fn protocol(text: &str) -> Result<Protocol, String> {
     match text {
         "openai" => Ok(Protocol::Openai),
@@ -60,6 +66,11 @@ pub fn protocol(text: &str) -> Result<Protocol, String> {
 /// A time for people.
 pub fn shown(time: DateTime<Utc>) -> String {
     UtcTime::from(time).rfc3339().to_string()
+}
+
+/// One of a closed set of words, as JSON writes it.
+pub fn word(value: &impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default()
 }
 
 /// A value for people; `-` where there is none.

@@ -33,12 +33,7 @@ pub async fn create_account(
 }
 
 /// Suspends or resumes an account. Doing it twice is no error, and no second row in the audit log.
-pub async fn set_account_suspended(
-    db: &PgPool,
-    operator: Operator,
-    account_id: AccountId,
-    suspended: bool,
-) -> Result<(), OperatorError> {
+pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: AccountId, suspended: bool) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_account_suspended_in(&mut tx, account_id, suspended).await? {
         let action = Action {

@@ -121,8 +121,9 @@ mod tests {
         let password = crate::accounts::types::Password::parse("correct horse".into()).expect("password");
         let account_id = create_account(&db, operator, &email, password, false).await.expect("account").account_id;
         insert_supplier(&db, operator, "acme", "Acme").await.expect("supplier");
-        let credit =
-            async |tokens, days, slugs: &[String]| credit_account(&db, operator, account_id, Tokens(tokens), TimeDelta::days(days), slugs, Some("why")).await;
+        let credit = async |tokens, days, slugs: &[String]| {
+            credit_account(&db, operator, account_id, Tokens(tokens), TimeDelta::days(days), slugs, Some("why")).await
+        };
 
         let grant_id = credit(500, 30, &["acme".into()]).await.expect("credit");
         let row = sqlx::query!(

@@ -28,8 +28,7 @@ async fn history(db: PgPool) -> History {
     let operator = Operator::command_line();
     let new = account(&db, "ada@example.com").await;
     let supplier_id = insert_supplier(&db, operator, "acme", "Acme").await.expect("supplier");
-    let channel =
-        NewChannel { supplier_id, base_url: "https://api.example.com/v1", protocol: Protocol::Openai, weight: 1, secret: None };
+    let channel = NewChannel { supplier_id, base_url: "https://api.example.com/v1", protocol: Protocol::Openai, weight: 1, secret: None };
     let sealing_key = crate::suppliers::sealed::SealingKey::derive(&[1; 32]);
     insert_channel(&db, operator, &sealing_key, &[], channel).await.expect("channel");
     let model = NewModel {
@@ -114,11 +113,15 @@ async fn buy(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId, to
 }
 
 async fn expired_credit(db: &PgPool, account_id: AccountId) {
-    let grant_id = credit_account(db, Operator::command_line(), account_id, Tokens(40), TimeDelta::days(1), &[], None).await.expect("credit");
-    sqlx::query!("UPDATE grants SET starts_at = now() - interval '2 days', expires_at = now() - interval '1 day' WHERE grant_id = $1", grant_id.0)
-        .execute(db)
-        .await
-        .expect("age");
+    let grant_id =
+        credit_account(db, Operator::command_line(), account_id, Tokens(40), TimeDelta::days(1), &[], None).await.expect("credit");
+    sqlx::query!(
+        "UPDATE grants SET starts_at = now() - interval '2 days', expires_at = now() - interval '1 day' WHERE grant_id = $1",
+        grant_id.0
+    )
+    .execute(db)
+    .await
+    .expect("age");
     assert_eq!(ledger::sweep_expired_grants(db, 10).await.expect("sweep"), 1);
 }
 
@@ -191,7 +194,10 @@ impl History {
         let whole = audit(&self.db, None).await.expect("audit").differences;
         let own = audit(&self.db, Some(self.account_id)).await.expect("audit").differences;
         assert_eq!(whole, own);
-        whole.into_iter().map(|d| (format!("{} {}", d.subject.split(' ').next().unwrap_or_default(), d.what), d.expected, d.found)).collect()
+        whole
+            .into_iter()
+            .map(|d| (format!("{} {}", d.subject.split(' ').next().unwrap_or_default(), d.what), d.expected, d.found))
+            .collect()
     }
 }
 

@@ -7,7 +7,7 @@
 mod answer;
 mod register;
 
-pub use register::register;
+pub use register::{RegisterError, register};
 
 use crate::suppliers::sandbox::answer::{Prepared, Quirk};
 use axum::Router;

@@ -99,8 +99,7 @@ pub async fn insert_channel(
     .execute(&mut *tx)
     .await?;
     let after = row_in(&mut tx, channel_id).await?;
-    let action =
-        Action { action: "channel.add", subject_id: channel_id.to_string(), after: json(&after), ..Action::default() };
+    let action = Action { action: "channel.add", subject_id: channel_id.to_string(), after: json(&after), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     tx.commit().await?;
     Ok(channel_id)

@@ -69,8 +69,7 @@ pub async fn insert_model(db: &PgPool, operator: Operator, new: NewModel) -> Res
     .await?;
     insert_price_in(&mut tx, &new.model_id, 1, new.price).await?;
     let after = row_in(&mut tx, &new.model_id).await?;
-    let action =
-        Action { action: "model.add", subject_id: new.model_id.clone(), after: json(&after), ..Action::default() };
+    let action = Action { action: "model.add", subject_id: new.model_id.clone(), after: json(&after), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     tx.commit().await?;
     Ok(())

@@ -1,0 +1,165 @@
+//! `toki doctor`: configuration, database, suppliers, payments, mail; what works, what does not, what to do. Changes nothing.
+
+use crate::cli::doctor_channel::check_channels;
+use crate::cli::migrate::{Schema, schema};
+use crate::cli::output::{Output, cause_chain};
+use crate::cli::{CliError, Context};
+use crate::server::config::{Config, Environment};
+use crate::server::run::connect;
+use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: String,
+    pub status: Health,
+    pub detail: String,
+    /// What to do; none = nothing.
+    pub remedy: Option<String>,
+}
+
+impl Check {
+    pub fn ok(name: impl Into<String>, detail: impl Into<String>) -> Check {
+        Check { name: name.into(), status: Health::Ok, detail: detail.into(), remedy: None }
+    }
+
+    pub fn warn(name: impl Into<String>, detail: impl Into<String>, remedy: impl Into<String>) -> Check {
+        Check { name: name.into(), status: Health::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub fn fail(name: impl Into<String>, detail: impl Into<String>, remedy: impl Into<String>) -> Check {
+        Check { name: name.into(), status: Health::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn line(&self) -> String {
+        let status = match self.status {
+            Health::Ok => "ok  ",
+            Health::Warn => "warn",
+            Health::Fail => "FAIL",
+        };
+        let remedy = self.remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        format!("{status}  {}: {}{remedy}", self.name, self.detail)
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    ok: bool,
+    checks: &'a [Check],
+}
+
+pub async fn run(out: Output) -> Result<(), CliError> {
+    let mut checks = Vec::new();
+    let out = examine(out, &mut checks).await;
+    let failed = checks.iter().filter(|check| check.status == Health::Fail).count();
+    out.reply(&Document { ok: failed == 0, checks: &checks }, || checks.iter().map(Check::line).collect::<Vec<_>>().join("\n"))?;
+    match failed {
+        0 => Ok(()),
+        1 => Err(CliError::Found("the doctor found 1 failure".into())),
+        n => Err(CliError::Found(format!("the doctor found {n} failures"))),
+    }
+}
+
+/// Goes as far as there is something to stand on: without a configuration no database, without a database no suppliers.
+async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
+    let config = match Config::from_env(false) {
+        Ok(config) => config,
+        Err(error) => {
+            checks.push(Check::fail("configuration", error.to_string(), "correct the environment; README lists every variable"));
+            return out;
+        }
+    };
+    let environment = match config.environment {
+        Environment::Development => "development",
+        Environment::Production => "production",
+    };
+    checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
+    let payments = payments(&config);
+    match connect(&config).await {
+        Err(error) => checks.push(Check::fail("database", cause_chain(&error), "start Postgres, or correct DATABASE_URL")),
+        Ok(db) => {
+            checks.push(Check::ok("database", "reachable"));
+            let ctx = Context { config, db, out };
+            let migrations = migrations(&ctx).await;
+            let current = migrations.status == Health::Ok;
+            checks.push(migrations);
+            if current {
+                checks.extend(suppliers(&ctx).await);
+            }
+            checks.push(payments);
+            checks.push(mail());
+            return ctx.out;
+        }
+    }
+    checks.push(payments);
+    checks.push(mail());
+    out
+}
+
+async fn migrations(ctx: &Context) -> Check {
+    match schema(&ctx.db).await {
+        Ok(Schema::Current) => Check::ok("migrations", "all applied"),
+        Ok(Schema::Pending(pending)) => Check::fail("migrations", format!("{pending} pending"), "run `toki migrate`"),
+        Ok(Schema::Foreign(version)) => {
+            Check::fail("migrations", format!("{version} is unknown to this program, or not the same"), "run the toki that applied it")
+        }
+        Err(error) => Check::fail("migrations", cause_chain(&error), "check the rights of the database's user"),
+    }
+}
+
+async fn suppliers(ctx: &Context) -> Vec<Check> {
+    let read = async { Ok::<_, CliError>((all_suppliers(&ctx.db).await?, all_channels(&ctx.db).await?, all_models(&ctx.db).await?)) };
+    let (suppliers, channels, models) = match read.await {
+        Ok(read) => read,
+        Err(error) => return vec![Check::fail("suppliers", cause_chain(&error), "see the database's log")],
+    };
+    let mut checks = Vec::new();
+    let enabled: Vec<_> = suppliers.iter().filter(|supplier| supplier.status == Status::Enabled).collect();
+    if enabled.is_empty() {
+        checks.push(Check::warn("suppliers", "none is enabled, so no model can be called", "run `toki supplier add`"));
+    }
+    for supplier in enabled {
+        let name = format!("supplier {}", supplier.slug);
+        let ways = channels.iter().filter(|c| c.supplier == supplier.slug && c.status == Status::Enabled).collect::<Vec<_>>();
+        let served = models.iter().filter(|m| m.supplier == supplier.slug && m.status == Status::Enabled).count();
+        checks.push(match (ways.len(), served) {
+            (0, _) => Check::fail(name, "has no enabled channel", "run `toki channel add`, or disable it"),
+            (_, 0) => Check::warn(name, "has no enabled model", "run `toki model add`"),
+            (ways, served) => Check::ok(name, format!("{ways} enabled channel(s), {served} enabled model(s)")),
+        });
+        checks.extend(check_channels(ctx, &ways).await);
+    }
+    checks
+}
+
+fn payments(config: &Config) -> Check {
+    let Some(stripe) = &config.stripe else {
+        return Check::warn(
+            "payments",
+            "Stripe is not configured, so nothing can be bought",
+            "set STRIPE_SECRET_KEY and STRIPE_WEBHOOK_SECRET, or use `toki serve --sandbox` to rehearse",
+        );
+    };
+    let live = !stripe.secret_key.expose_secret().contains("_test_");
+    match (live, config.environment) {
+        (true, _) => Check::ok("payments", "Stripe is configured, in live mode"),
+        (false, Environment::Development) => Check::ok("payments", "Stripe is configured, in test mode"),
+        (false, Environment::Production) => {
+            Check::warn("payments", "Stripe is configured in test mode: Tokens are sold for no money", "set the live secrets")
+        }
+    }
+}
+
+fn mail() -> Check {
+    Check::ok("mail", "not part of this version: nothing is sent")
+}

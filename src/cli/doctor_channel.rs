@@ -1,0 +1,91 @@
+//! The doctor's look at channels: is the address allowed, does the secret open, does the supplier answer.
+
+use crate::cli::Context;
+use crate::cli::doctor::Check;
+use crate::cli::output::cause_chain;
+use crate::server::config::{Environment, loopback_networks};
+use crate::suppliers::address::{check, is_permitted};
+use crate::suppliers::store::{ChannelRow, Protocol};
+use ipnet::IpNet;
+use reqwest::{Client, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use std::time::Duration;
+use url::{Host, Url};
+
+/// The sandbox's own supplier, which lives on our loopback and answers only while `toki serve --sandbox` runs.
+const SANDBOX: &str = "sandbox";
+
+/// Looks at all of them at once: a supplier that does not answer takes its whole timeout.
+pub async fn check_channels(ctx: &Context, channels: &[&ChannelRow]) -> Vec<Check> {
+    let client = match client() {
+        Ok(client) => client,
+        Err(error) => return vec![Check::fail("channels", cause_chain(&error), "see that certificates are installed")],
+    };
+    futures::future::join_all(channels.iter().map(|channel| check_channel(ctx, &client, channel))).await
+}
+
+/// As the gateway's client: no redirects, no proxies.
+fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(10))
+        .build()
+}
+
+async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> Check {
+    let name = format!("channel {} ({})", channel.base_url, channel.supplier);
+    let mut networks = ctx.config.supplier_networks.clone();
+    if channel.supplier == SANDBOX && ctx.config.environment == Environment::Development {
+        networks.extend(loopback_networks());
+    }
+    if let Err(problem) = address_problem(&channel.base_url, &networks).await {
+        return Check::fail(name, problem, "allow its network in TOKI_SUPPLIER_NETWORKS, or edit the channel");
+    }
+    let secret = channel.secret_sealed.as_ref().map(|sealed| ctx.sealing_key().open(channel.channel_id, sealed)).transpose();
+    let secret = match secret {
+        Ok(secret) => secret,
+        Err(error) => {
+            return Check::fail(name, error.to_string(), "set the right TOKI_SECRET_KEY, or the secret anew with `toki channel edit`");
+        }
+    };
+    match ask(client, channel, secret.as_ref()).await {
+        Ok(status) if status.is_success() => Check::ok(name, "answers"),
+        Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+            Check::fail(name, format!("refuses our secret ({status})"), "set it with `toki channel edit CHANNEL_ID --secret-env VAR`")
+        }
+        Ok(StatusCode::NOT_FOUND) => Check::warn(name, "answers, but has no /models", "see that the base URL is right"),
+        Ok(status) => Check::warn(name, format!("answers {status} to /models"), "ask the supplier"),
+        Err(error) if channel.supplier == SANDBOX => {
+            Check::warn(name, format!("does not answer: {}", cause_chain(&error)), "it answers while `toki serve --sandbox` runs")
+        }
+        Err(error) => {
+            Check::fail(name, format!("does not answer: {}", cause_chain(&error)), "see that the base URL is right and reachable from here")
+        }
+    }
+}
+
+/// Why the gateway would refuse to connect. A name is looked up, since what counts is where it leads.
+async fn address_problem(base_url: &str, networks: &[IpNet]) -> Result<(), String> {
+    let url = Url::parse(base_url).map_err(|error| error.to_string())?;
+    check(&url, networks).map_err(|error| error.to_string())?;
+    let (Some(Host::Domain(host)), Some(port)) = (url.host(), url.port_or_known_default()) else { return Ok(()) };
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| format!("{host} is not found: {error}"))?;
+    let refused: Vec<String> = found.map(|addr| addr.ip()).filter(|ip| !is_permitted(*ip, networks)).map(|ip| ip.to_string()).collect();
+    if refused.is_empty() { Ok(()) } else { Err(format!("{host} leads to {}, which is not public", refused.join(", "))) }
+}
+
+async fn ask(client: &Client, channel: &ChannelRow, secret: Option<&SecretString>) -> reqwest::Result<StatusCode> {
+    let mut request = client.get(format!("{}/models", channel.base_url));
+    if channel.protocol == Protocol::Anthropic {
+        request = request.header("anthropic-version", "2023-06-01");
+    }
+    if let Some(secret) = secret {
+        request = match channel.protocol {
+            Protocol::Openai => request.bearer_auth(secret.expose_secret()),
+            Protocol::Anthropic => request.header("x-api-key", secret.expose_secret()),
+        };
+    }
+    Ok(request.send().await?.status())
+}

@@ -1,0 +1,179 @@
+//! `toki key`: create, show, edit, enable, disable, delete. The secret is printed once, by `create`.
+
+use crate::accounts::types::Email;
+use crate::cli::output::facts;
+use crate::cli::values::{self, OrNone, or_dash, shown};
+use crate::cli::{CliError, Context};
+use crate::ids::{KeyId, SupplierId};
+use crate::keys::store::{KeyEdit, KeyOwner, KeyRow, NewKey, delete_key, insert_key, key_by_id, update_key};
+use crate::keys::types::{KeyName, KeyStatus};
+use crate::suppliers::store::supplier_by_slug;
+use crate::tokens::Tokens;
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::json;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make a key; its secret is printed this once
+    Create(Create),
+    /// Status, quota and use of a key
+    Show(Id),
+    /// Change a key; the next call sees it
+    Edit(Edit),
+    /// Let a key call again
+    Enable(Id),
+    /// Stop a key, its running streams within a second
+    Disable(Id),
+    /// End a key for good
+    Delete(Id),
+}
+
+#[derive(Args)]
+pub struct Id {
+    #[arg(value_name = "KEY_ID")]
+    key_id: KeyId,
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// E-mail of the account's owner
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+    #[arg(long, value_parser = values::key_name)]
+    name: KeyName,
+    /// Slug of the one supplier it may call; without: all
+    #[arg(long)]
+    supplier: Option<String>,
+    /// Most Tokens it may ever spend; without: no limit of its own
+    #[arg(long, value_parser = values::tokens)]
+    quota: Option<Tokens>,
+    /// RFC 3339; without: never
+    #[arg(long, value_parser = values::time)]
+    expires: Option<DateTime<Utc>>,
+}
+
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    key: Id,
+    #[arg(long, value_parser = values::key_name)]
+    name: Option<KeyName>,
+    /// Slug, or `all`
+    #[arg(long)]
+    supplier: Option<String>,
+    /// Tokens, or `none`
+    #[arg(long, value_parser = values::tokens_or_none)]
+    quota: Option<OrNone<Tokens>>,
+    /// RFC 3339, or `none`
+    #[arg(long, value_parser = values::time_or_none)]
+    expires: Option<OrNone<DateTime<Utc>>>,
+}
+
+/// A key as `show` answers it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    key_id: KeyId,
+    name: &'a str,
+    hint: &'a str,
+    status: KeyStatus,
+    /// None = every supplier.
+    supplier: Option<&'a str>,
+    quota: Option<Tokens>,
+    spent: Tokens,
+    held: Tokens,
+    expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    created_by: &'a str,
+}
+
+pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Create(create) => run_create(ctx, create).await,
+        Command::Show(id) => show(ctx, id.key_id).await,
+        Command::Edit(edit) => run_edit(ctx, edit).await,
+        Command::Enable(id) => apply(ctx, id.key_id, KeyEdit { enabled: Some(true), ..KeyEdit::default() }, "enabled").await,
+        Command::Disable(id) => apply(ctx, id.key_id, KeyEdit { enabled: Some(false), ..KeyEdit::default() }, "disabled").await,
+        Command::Delete(id) => {
+            delete_key(&ctx.db, KeyOwner::Operator(ctx.operator()), id.key_id).await?;
+            done(ctx, id.key_id, "deleted")
+        }
+    }
+}
+
+async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
+    let account = ctx.account(&create.email).await?;
+    let supplier_id = match &create.supplier {
+        Some(slug) => Some(supplier_by_slug(&ctx.db, slug).await?),
+        None => None,
+    };
+    let new = NewKey { name: create.name, supplier_id, quota: create.quota, expires_at: create.expires, enabled: true };
+    let (key_id, secret) = insert_key(&ctx.db, account.account_id, account.user_id, &ctx.pepper(), new).await?;
+    let secret = secret.expose();
+    ctx.out.reply(&json!({ "key_id": key_id, "secret": secret }), || {
+        format!("{}\nThe secret is not shown again.", facts(&[("key", key_id.to_string()), ("secret", secret.to_string())]))
+    })
+}
+
+async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
+    let row = key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id).await?;
+    ctx.out.reply(&document(&row), || {
+        facts(&[
+            ("key", row.key_id.to_string()),
+            ("name", row.name.clone()),
+            ("secret", row.hint.clone()),
+            ("status", row.status.word().to_lowercase()),
+            ("supplier", row.supplier_slug.clone().unwrap_or_else(|| "all".into())),
+            ("quota", row.quota.map_or_else(|| "none".into(), Tokens::exact)),
+            ("spent", row.spent.exact()),
+            ("held", row.held.exact()),
+            ("expires", row.expires_at.map_or_else(|| "never".into(), shown)),
+            ("last used", or_dash(row.last_used_at, shown)),
+            ("created", format!("{} by {}", shown(row.created_at), row.created_by_email)),
+        ])
+    })
+}
+
+fn document(row: &KeyRow) -> Shown<'_> {
+    Shown {
+        key_id: row.key_id,
+        name: &row.name,
+        hint: &row.hint,
+        status: row.status,
+        supplier: row.supplier_slug.as_deref(),
+        quota: row.quota,
+        spent: row.spent,
+        held: row.held,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+        created_at: row.created_at,
+        created_by: &row.created_by_email,
+    }
+}
+
+async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
+    let supplier_id: Option<Option<SupplierId>> = match edit.supplier.as_deref() {
+        None => None,
+        Some("all") => Some(None),
+        Some(slug) => Some(Some(supplier_by_slug(&ctx.db, slug).await?)),
+    };
+    let change = KeyEdit {
+        name: edit.name,
+        quota: edit.quota.map(|quota| quota.0),
+        expires_at: edit.expires.map(|expires| expires.0),
+        supplier_id,
+        enabled: None,
+    };
+    apply(ctx, edit.key.key_id, change, "edited").await
+}
+
+async fn apply(ctx: &Context, key_id: KeyId, change: KeyEdit, deed: &str) -> Result<(), CliError> {
+    update_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, change).await?;
+    done(ctx, key_id, deed)
+}
+
+fn done(ctx: &Context, key_id: KeyId, deed: &str) -> Result<(), CliError> {
+    ctx.out.reply(&json!({ "key_id": key_id }), || format!("{deed} key {key_id}"))
+}

@@ -1,0 +1,159 @@
+//! `toki package`: add, list, edit, disable, enable. Prices are minor units of their currency: 500 of usd is $5.00.
+
+use crate::catalog::store::{NewPackage, PackageEdit, PackageRow, all_packages, insert_package, update_package};
+use crate::cli::output::table;
+use crate::cli::values::{self, currency};
+use crate::cli::{CliError, Context, durations};
+use crate::ids::PackageId;
+use crate::money::{Currency, Money};
+use crate::tokens::Tokens;
+use crate::utc::validity;
+use chrono::TimeDelta;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Put a package on sale
+    Add(Add),
+    /// All packages, on sale or not
+    List,
+    /// Change a package, for whoever confirms it from now on
+    Edit(Edit),
+    /// Take a package off sale; orders keep what they bought
+    Disable(Id),
+    /// Put a package on sale again
+    Enable(Id),
+}
+
+#[derive(Args)]
+pub struct Add {
+    #[arg(long)]
+    name: String,
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Tokens,
+    /// Price in minor units
+    #[arg(long, value_name = "MINOR", value_parser = clap::value_parser!(i64).range(0..))]
+    price: i64,
+    /// ISO 4217 code
+    #[arg(long, value_parser = currency)]
+    currency: Currency,
+    /// 30d, 12h or 90m
+    #[arg(long, value_parser = durations::parse)]
+    valid_for: TimeDelta,
+    /// Slugs of the suppliers it may be spent on; without: all
+    #[arg(long, value_delimiter = ',')]
+    suppliers: Vec<String>,
+    /// Most orders of one account; without: no limit
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    purchase_limit: Option<i32>,
+}
+
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    package: Id,
+    #[arg(long)]
+    name: Option<String>,
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Option<Tokens>,
+    /// Price in minor units
+    #[arg(long, value_name = "MINOR", value_parser = clap::value_parser!(i64).range(0..))]
+    price: Option<i64>,
+    #[arg(long, requires = "price", value_parser = currency)]
+    currency: Option<Currency>,
+    #[arg(long, value_parser = durations::parse)]
+    valid_for: Option<TimeDelta>,
+}
+
+/// `PACKAGE_ID`, or `--id PACKAGE_ID`.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Id {
+    #[arg(value_name = "PACKAGE_ID")]
+    id: Option<PackageId>,
+    #[arg(long = "id", value_name = "PACKAGE_ID")]
+    id_option: Option<PackageId>,
+}
+
+pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Add(add) => run_add(ctx, add).await,
+        Command::List => list(ctx).await,
+        Command::Edit(edit) => run_edit(ctx, edit).await,
+        Command::Disable(id) => apply(ctx, id.get()?, PackageEdit { on_sale: Some(false), ..PackageEdit::default() }, "disabled").await,
+        Command::Enable(id) => apply(ctx, id.get()?, PackageEdit { on_sale: Some(true), ..PackageEdit::default() }, "enabled").await,
+    }
+}
+
+impl Id {
+    fn get(&self) -> Result<PackageId, CliError> {
+        // The group of arguments demands one of them.
+        self.id.or(self.id_option).ok_or(CliError::UnknownPackage)
+    }
+}
+
+async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
+    let new = NewPackage {
+        name: add.name.clone(),
+        tokens: add.tokens,
+        price: Money::new(add.price, add.currency),
+        valid_for_s: add.valid_for.num_seconds(),
+        supplier_slugs: add.suppliers,
+        purchase_limit: add.purchase_limit,
+    };
+    let package_id = insert_package(&ctx.db, ctx.operator(), new).await?;
+    ctx.out.reply(&json!({ "package_id": package_id }), || format!("added package {} as {package_id}", add.name))
+}
+
+async fn list(ctx: &Context) -> Result<(), CliError> {
+    let packages = all_packages(&ctx.db).await?;
+    ctx.out.reply(&json!({ "packages": packages }), || {
+        let rows: Vec<_> = packages
+            .iter()
+            .map(|row| {
+                [
+                    row.package_id.to_string(),
+                    row.name.clone(),
+                    row.tokens.exact(),
+                    price(row).map_or_else(|| "-".into(), |price| price.exact()),
+                    validity(row.valid_for_s),
+                    if row.suppliers.is_empty() { "all".into() } else { row.suppliers.join(",") },
+                    row.status.clone(),
+                ]
+            })
+            .collect();
+        table(["PACKAGE", "NAME", "TOKENS", "PRICE", "VALID FOR", "SUPPLIERS", "STATUS"], &rows)
+    })
+}
+
+fn price(row: &PackageRow) -> Option<Money> {
+    Some(Money::new(row.price_minor, Currency::parse(&row.currency).ok()?))
+}
+
+async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
+    let package_id = edit.package.get()?;
+    let price = match (edit.price, edit.currency) {
+        (None, _) => None,
+        (Some(minor), Some(currency)) => Some(Money::new(minor, currency)),
+        (Some(minor), None) => Some(Money { minor, ..current_price(ctx, package_id).await? }),
+    };
+    let change = PackageEdit {
+        name: edit.name,
+        tokens: edit.tokens,
+        price,
+        valid_for_s: edit.valid_for.map(|span| span.num_seconds()),
+        on_sale: None,
+    };
+    apply(ctx, package_id, change, "edited").await
+}
+
+async fn current_price(ctx: &Context, package_id: PackageId) -> Result<Money, CliError> {
+    let packages = all_packages(&ctx.db).await?;
+    packages.iter().find(|row| row.package_id == package_id).and_then(price).ok_or(CliError::UnknownPackage)
+}
+
+async fn apply(ctx: &Context, package_id: PackageId, change: PackageEdit, done: &str) -> Result<(), CliError> {
+    update_package(&ctx.db, ctx.operator(), package_id, change).await?;
+    ctx.out.reply(&json!({ "package_id": package_id }), || format!("{done} package {package_id}"))
+}
