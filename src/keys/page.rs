@@ -1,7 +1,7 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
 use crate::error::ConsoleError;
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField, successes};
 pub use crate::keys::page_key::KeyPage;
 use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
 use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
@@ -25,8 +25,8 @@ struct Actions {
 #[component]
 pub fn KeysPage() -> impl IntoView {
     let actions = Actions { create: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
-    let versions = move || (actions.set_status.version().get(), actions.delete.version().get());
-    let keys = Resource::new(versions, |_| list_keys());
+    let (switched, deleted) = (successes(actions.set_status), successes(actions.delete));
+    let keys = Resource::new(move || (switched.get(), deleted.get()), |_| list_keys());
     view! {
         <Title text="API keys" />
         <div class="page-head">

@@ -2,7 +2,7 @@
 
 use crate::error::ConsoleError;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used};
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField, successes};
 use crate::keys::page_snippets::{NewSecret, Snippets};
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{KeyDetails, KeyView};
@@ -28,7 +28,8 @@ pub fn KeyPage() -> impl IntoView {
     let params = use_params_map();
     let key_id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
     let actions = Actions { update: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
-    let wanted = move || (key_id.get(), actions.update.version().get(), actions.set_status.version().get());
+    let (saved, switched) = (successes(actions.update), successes(actions.set_status));
+    let wanted = move || (key_id.get(), saved.get(), switched.get());
     let details = Resource::new(wanted, |(key_id, ..)| show_key(key_id));
     view! {
         <Transition fallback=|| view! { <h1>"API key"</h1> <p class="muted">"Loading the key…"</p> }>

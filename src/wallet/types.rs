@@ -27,7 +27,6 @@ pub enum GrantSource {
 
 impl GrantSource {
     /// As the database spells it; `grants_source_check` allows no other words.
-    #[cfg(feature = "ssr")]
     pub fn from_column(text: &str) -> GrantSource {
         match text {
             "order" => GrantSource::Order,

@@ -1,0 +1,154 @@
+//! Keys, wallet, usage and models as a browser without JavaScript meets them.
+
+use crate::support::app::TestApp;
+use crate::support::browser::Browser;
+use crate::support::client::chat;
+use sqlx::PgPool;
+
+/// Fills in and posts the create form; the path of the new key's page.
+async fn create(browser: &Browser, name: &str, quota: &str) -> String {
+    let form_key = browser.get("/keys").await.hidden("form_key");
+    let fields =
+        [("form_key", form_key.as_str()), ("name", name), ("supplier", "all"), ("quota", quota), ("expires_at", ""), ("status", "enabled")];
+    let answer = browser.post("/keys", "/api/keys/create", &fields).await;
+    assert_eq!(answer.status, 302, "{}", answer.html);
+    browser.path_of(&answer).to_string()
+}
+
+/// The secret that a page shows, if it does.
+fn secret_in(html: &str) -> Option<String> {
+    let at = html.find("id=\"new-secret\"")?;
+    let start = html[at..].find("sk-toki-")? + at;
+    Some(html[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())
+}
+
+#[sqlx::test]
+async fn a_new_key_is_shown_once_and_works(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser(&ada).await;
+    let path = create(&browser, "support bot", "50,000").await;
+    assert!(path.starts_with("/keys/"), "{path}");
+    let stored = app.number("SELECT count(*) FROM sessions WHERE data::text LIKE '%sk-toki-%'").await;
+    assert_eq!(stored, 0, "the secret waits sealed");
+
+    let first = browser.get(&path).await;
+    assert_eq!(first.status, 200);
+    let secret = secret_in(&first.html).expect("the secret, this once");
+    assert!(first.text().contains(&format!("{}/v1/chat/completions", app.url(""))));
+    assert!(first.text().contains(&format!("Bearer {secret}")));
+    let second = browser.get(&path).await;
+    assert!(!second.html.contains(&secret));
+    assert!(second.text().contains("$TOKI_API_KEY"));
+
+    assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    app.until_settled().await;
+    let usage = browser.get("/usage").await.text();
+    assert!(usage.contains("support bot") && usage.contains("sandbox/echo") && usage.contains("Why"), "{usage}");
+    let wallet = browser.get("/wallet").await.text();
+    assert!(wallet.contains("Call to sandbox/echo") && wallet.contains("Credited") && wallet.contains("Pays next"), "{wallet}");
+    assert!(browser.get(&path).await.text().contains("Why"));
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_create_form_posted_twice_is_one_key(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser(&app.customer("ada@example.com", 0).await).await;
+    let form_key = browser.get("/keys").await.hidden("form_key");
+    let fields = [("form_key", form_key.as_str()), ("name", "bot"), ("supplier", "all"), ("status", "enabled")];
+    let (one, two) = futures::join!(browser.post("/keys", "/api/keys/create", &fields), browser.post("/keys", "/api/keys/create", &fields));
+    assert_eq!((one.status, two.status), (302, 302));
+    assert_eq!(browser.path_of(&one), browser.path_of(&two));
+    assert_eq!(app.number("SELECT count(*) FROM api_keys").await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_form_that_is_refused_says_why_on_its_page(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser(&app.customer("ada@example.com", 0).await).await;
+    let form_key = browser.get("/keys").await.hidden("form_key");
+    for (name, supplier, quota, says) in [
+        (" ", "all", "", "Give it a name."),
+        ("bot", "", "", "Choose a supplier from the list."),
+        ("bot", "all", "many", "Enter a whole number of Tokens"),
+        ("bot", "019b0000-0000-7000-8000-000000000000", "", "This supplier is not available."),
+    ] {
+        let fields = [("form_key", form_key.as_str()), ("name", name), ("supplier", supplier), ("quota", quota), ("status", "enabled")];
+        let answer = browser.post("/keys", "/api/keys/create", &fields).await;
+        assert_eq!(answer.status, 302);
+        let page = browser.get(browser.path_of(&answer)).await;
+        assert!(page.text().contains(says), "{says}: {}", page.text());
+    }
+    assert_eq!(app.number("SELECT count(*) FROM api_keys").await, 0);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser(&app.customer("ada@example.com", 100_000).await).await;
+    let path = create(&browser, "bot", "").await;
+    let key_id = path.trim_start_matches("/keys/");
+    let secret = secret_in(&browser.get(&path).await.html).expect("the secret");
+
+    let fields = [("key_id", key_id), ("name", "robot"), ("supplier", "all"), ("quota", "777"), ("expires_at", "2999-01-01T10:30")];
+    let answer = browser.post(&path, "/api/keys/update", &fields).await;
+    assert_eq!((answer.status, browser.path_of(&answer)), (302, path.as_str()));
+    let page = browser.get(&path).await;
+    assert!(page.text().contains("robot") && page.text().contains("1 Jan 2999, 10:30 UTC"), "{}", page.text());
+    assert!(page.html.contains("value=\"2999-01-01T10:30\"") && page.html.contains("value=\"777\""));
+
+    let answer = browser.post("/keys", "/api/keys/set-status", &[("key_id", key_id), ("status", "disabled")]).await;
+    assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
+    assert!(browser.get("/keys").await.text().contains("Disabled"));
+    assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 401);
+
+    let answer = browser.post(&path, "/api/keys/delete", &[("key_id", key_id)]).await;
+    assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
+    assert_eq!(browser.get(&path).await.status, 404);
+    assert!(browser.get("/keys").await.text().contains("No key yet"));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
+    let (of_ada, of_eve) = (app.browser(&ada).await, app.browser(&eve).await);
+    let path = create(&of_ada, "secret plan", "").await;
+    let key_id = path.trim_start_matches("/keys/");
+
+    let page = of_eve.get(&path).await;
+    assert_eq!(page.status, 404);
+    assert!(!page.html.contains("secret plan") && page.text().contains("belongs to another account"));
+    for (action, fields) in [
+        ("/api/keys/update", vec![("key_id", key_id), ("name", "mine"), ("supplier", "all")]),
+        ("/api/keys/set-status", vec![("key_id", key_id), ("status", "disabled")]),
+        ("/api/keys/delete", vec![("key_id", key_id)]),
+        ("/api/keys/create", vec![("form_key", key_id), ("name", "mine"), ("supplier", "all"), ("status", "enabled")]),
+    ] {
+        let answer = of_eve.post("/keys", action, &fields).await;
+        assert!(answer.location.contains("__err="), "{action}: {}", answer.location);
+    }
+    assert!(secret_in(&of_ada.get(&path).await.html).is_some(), "and the secret still waits for its owner");
+    assert_eq!(app.number("SELECT count(*) FROM api_keys WHERE name = 'secret plan' AND status = 'enabled'").await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn pages_of_an_account_send_visitors_to_sign_in_and_the_directory_is_open(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let visitor = Browser::visitor(&app);
+    for path in ["/keys", "/keys/019b0000-0000-7000-8000-000000000000", "/wallet", "/usage"] {
+        let page = visitor.get(path).await;
+        assert_eq!(page.status, 302, "{path}");
+        assert!(page.location.starts_with("/sign-in?next="), "{path}: {}", page.location);
+    }
+    let models = visitor.get("/models").await;
+    assert_eq!(models.status, 200);
+    assert!(models.text().contains("sandbox/echo") && models.text().contains("1 ×"), "{}", models.text());
+    app.stop().await;
+}
