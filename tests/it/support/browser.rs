@@ -1,0 +1,128 @@
+//! A browser without JavaScript: keeps its cookie, posts forms as they stand on a page, follows a redirect only when told to.
+
+use crate::support::app::TestApp;
+use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
+use std::sync::Mutex;
+
+pub struct Browser {
+    base: String,
+    cookie: Mutex<Option<String>>,
+    client: reqwest::Client,
+}
+
+pub struct Page {
+    pub status: u16,
+    /// Where the answer sends the browser; empty = nowhere.
+    pub location: String,
+    pub html: String,
+}
+
+/// A form of a page: where it posts to, and its hidden fields.
+#[derive(Clone, Debug)]
+pub struct Form {
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
+impl TestApp {
+    pub fn browser(&self) -> Browser {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
+        Browser { base: format!("http://{}", self.addr), cookie: Mutex::new(None), client }
+    }
+
+    /// A browser whose user has just signed up.
+    pub async fn signed_up(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        let fields = [("email", email), ("password", "correct horse battery"), ("next", "")];
+        let answer = browser.post("/api/accounts/sign_up", "/sign-up", &fields).await;
+        assert_eq!(answer.status, 302, "{}", answer.html);
+        browser
+    }
+}
+
+impl Browser {
+    pub async fn get(&self, path: &str) -> Page {
+        self.send(self.client.get(self.url(path)).header(ACCEPT, "text/html")).await
+    }
+
+    pub async fn post(&self, path: &str, from: &str, fields: &[(&str, &str)]) -> Page {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self
+            .client
+            .post(self.url(path))
+            .header(ACCEPT, "text/html")
+            .header(REFERER, self.url(from))
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body);
+        self.send(request).await
+    }
+
+    pub async fn submit(&self, form: &Form, from: &str) -> Page {
+        let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(&form.action, from, &fields).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_string() } else { format!("{}{path}", self.base) }
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Page {
+        if let Some(cookie) = self.cookie.lock().expect("cookie").clone() {
+            request = request.header(COOKIE, cookie);
+        }
+        let response = request.send().await.expect("an answer");
+        if let Some(cookie) = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()) {
+            *self.cookie.lock().expect("cookie") = cookie.split(';').next().map(str::to_string);
+        }
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
+        Page { status: response.status().as_u16(), location, html: response.text().await.expect("a whole body") }
+    }
+}
+
+impl Page {
+    /// The form that posts to this path.
+    #[track_caller]
+    pub fn form(&self, action: &str) -> Form {
+        self.find_form(action).unwrap_or_else(|| panic!("no form for {action} in {}", self.html))
+    }
+
+    pub fn find_form(&self, action: &str) -> Option<Form> {
+        let form = self.html.split("<form").skip(1).find(|form| form.contains(&format!("action=\"{action}\"")))?;
+        let form = form.split("</form>").next()?;
+        let attribute = |tag: &str, name: &str| Some(tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?.to_string());
+        let inputs = form.split("<input").skip(1).filter_map(|tag| tag.split('>').next());
+        let fields = inputs.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))).collect();
+        Some(Form { action: action.to_string(), fields })
+    }
+
+    /// What a person reads: the text of the page, tags and markers removed, white space as one space.
+    pub fn text(&self) -> String {
+        let body = self.html.split("<main").nth(1).unwrap_or(&self.html);
+        let mut text = String::new();
+        let mut inside = true;
+        for c in body.chars() {
+            match c {
+                '<' => inside = true,
+                '>' if inside => {
+                    inside = false;
+                    text.push(' ');
+                }
+                c if !inside => text.push(c),
+                _ => {}
+            }
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Form {
+    /// The form with one field changed, as somebody might who edits a page.
+    pub fn with(&self, name: &str, value: &str) -> Form {
+        let mut form = self.clone();
+        for field in form.fields.iter_mut().filter(|field| field.0 == name) {
+            field.1 = value.to_string();
+        }
+        form
+    }
+}
