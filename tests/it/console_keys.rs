@@ -10,7 +10,7 @@ async fn create(browser: &Browser, name: &str, quota: &str) -> String {
     let form_key = browser.get("/keys").await.hidden("form_key");
     let fields =
         [("form_key", form_key.as_str()), ("name", name), ("supplier", "all"), ("quota", quota), ("expires_at", ""), ("status", "enabled")];
-    let answer = browser.post("/keys", "/api/keys/create", &fields).await;
+    let answer = browser.post("/api/keys/create", "/keys", &fields).await;
     assert_eq!(answer.status, 302, "{}", answer.html);
     browser.path_of(&answer).to_string()
 }
@@ -26,7 +26,7 @@ fn secret_in(html: &str) -> Option<String> {
 async fn a_new_key_is_shown_once_and_works(db: PgPool) {
     let app = TestApp::start(db).await;
     let ada = app.customer("ada@example.com", 100_000).await;
-    let browser = app.browser(&ada).await;
+    let browser = app.browser_of(&ada).await;
     let path = create(&browser, "support bot", "50,000").await;
     assert!(path.starts_with("/keys/"), "{path}");
     let stored = app.number("SELECT count(*) FROM sessions WHERE data::text LIKE '%sk-toki-%'").await;
@@ -55,10 +55,10 @@ async fn a_new_key_is_shown_once_and_works(db: PgPool) {
 #[sqlx::test]
 async fn a_create_form_posted_twice_is_one_key(db: PgPool) {
     let app = TestApp::start(db).await;
-    let browser = app.browser(&app.customer("ada@example.com", 0).await).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     let form_key = browser.get("/keys").await.hidden("form_key");
     let fields = [("form_key", form_key.as_str()), ("name", "bot"), ("supplier", "all"), ("status", "enabled")];
-    let (one, two) = futures::join!(browser.post("/keys", "/api/keys/create", &fields), browser.post("/keys", "/api/keys/create", &fields));
+    let (one, two) = futures::join!(browser.post("/api/keys/create", "/keys", &fields), browser.post("/api/keys/create", "/keys", &fields));
     assert_eq!((one.status, two.status), (302, 302));
     assert_eq!(browser.path_of(&one), browser.path_of(&two));
     assert_eq!(app.number("SELECT count(*) FROM api_keys").await, 1);
@@ -68,7 +68,7 @@ async fn a_create_form_posted_twice_is_one_key(db: PgPool) {
 #[sqlx::test]
 async fn a_form_that_is_refused_says_why_on_its_page(db: PgPool) {
     let app = TestApp::start(db).await;
-    let browser = app.browser(&app.customer("ada@example.com", 0).await).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     let form_key = browser.get("/keys").await.hidden("form_key");
     for (name, supplier, quota, says) in [
         (" ", "all", "", "Give it a name."),
@@ -77,7 +77,7 @@ async fn a_form_that_is_refused_says_why_on_its_page(db: PgPool) {
         ("bot", "019b0000-0000-7000-8000-000000000000", "", "This supplier is not available."),
     ] {
         let fields = [("form_key", form_key.as_str()), ("name", name), ("supplier", supplier), ("quota", quota), ("status", "enabled")];
-        let answer = browser.post("/keys", "/api/keys/create", &fields).await;
+        let answer = browser.post("/api/keys/create", "/keys", &fields).await;
         assert_eq!(answer.status, 302);
         let page = browser.get(browser.path_of(&answer)).await;
         assert!(page.text().contains(says), "{says}: {}", page.text());
@@ -89,24 +89,24 @@ async fn a_form_that_is_refused_says_why_on_its_page(db: PgPool) {
 #[sqlx::test]
 async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
     let app = TestApp::start(db).await;
-    let browser = app.browser(&app.customer("ada@example.com", 100_000).await).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
     let path = create(&browser, "bot", "").await;
     let key_id = path.trim_start_matches("/keys/");
     let secret = secret_in(&browser.get(&path).await.html).expect("the secret");
 
     let fields = [("key_id", key_id), ("name", "robot"), ("supplier", "all"), ("quota", "777"), ("expires_at", "2999-01-01T10:30")];
-    let answer = browser.post(&path, "/api/keys/update", &fields).await;
+    let answer = browser.post("/api/keys/update", &path, &fields).await;
     assert_eq!((answer.status, browser.path_of(&answer)), (302, path.as_str()));
     let page = browser.get(&path).await;
     assert!(page.text().contains("robot") && page.text().contains("1 Jan 2999, 10:30 UTC"), "{}", page.text());
     assert!(page.html.contains("value=\"2999-01-01T10:30\"") && page.html.contains("value=\"777\""));
 
-    let answer = browser.post("/keys", "/api/keys/set-status", &[("key_id", key_id), ("status", "disabled")]).await;
+    let answer = browser.post("/api/keys/set-status", "/keys", &[("key_id", key_id), ("status", "disabled")]).await;
     assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
     assert!(browser.get("/keys").await.text().contains("Disabled"));
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 401);
 
-    let answer = browser.post(&path, "/api/keys/delete", &[("key_id", key_id)]).await;
+    let answer = browser.post("/api/keys/delete", &path, &[("key_id", key_id)]).await;
     assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
     assert_eq!(browser.get(&path).await.status, 404);
     assert!(browser.get("/keys").await.text().contains("No key yet"));
@@ -117,7 +117,7 @@ async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
 async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
     let app = TestApp::start(db).await;
     let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
-    let (of_ada, of_eve) = (app.browser(&ada).await, app.browser(&eve).await);
+    let (of_ada, of_eve) = (app.browser_of(&ada).await, app.browser_of(&eve).await);
     let path = create(&of_ada, "secret plan", "").await;
     let key_id = path.trim_start_matches("/keys/");
 
@@ -130,7 +130,7 @@ async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
         ("/api/keys/delete", vec![("key_id", key_id)]),
         ("/api/keys/create", vec![("form_key", key_id), ("name", "mine"), ("supplier", "all"), ("status", "enabled")]),
     ] {
-        let answer = of_eve.post("/keys", action, &fields).await;
+        let answer = of_eve.post(action, "/keys", &fields).await;
         assert!(answer.location.contains("__err="), "{action}: {}", answer.location);
     }
     assert!(secret_in(&of_ada.get(&path).await.html).is_some(), "and the secret still waits for its owner");
@@ -141,7 +141,7 @@ async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
 #[sqlx::test]
 async fn pages_of_an_account_send_visitors_to_sign_in_and_the_directory_is_open(db: PgPool) {
     let app = TestApp::start(db).await;
-    let visitor = Browser::visitor(&app);
+    let visitor = app.browser();
     for path in ["/keys", "/keys/019b0000-0000-7000-8000-000000000000", "/wallet", "/usage"] {
         let page = visitor.get(path).await;
         assert_eq!(page.status, 302, "{path}");

@@ -22,6 +22,9 @@ use toki::wallet::ledger::{self, GrantCause, NewGrant, Scope};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+/// Of every customer of a test.
+pub const PASSWORD: &str = "correct horse battery";
+
 pub const SECRET_KEY: [u8; 32] = [7; 32];
 
 pub struct TestApp {
@@ -77,7 +80,7 @@ impl TestApp {
     /// A customer with one grant of these Tokens; none for 0.
     pub async fn customer(&self, email: &str, tokens: i64) -> NewAccount {
         let email = Email::parse(email).expect("e-mail");
-        let password = Password::parse("correct horse battery".into()).expect("password");
+        let password = Password::parse(PASSWORD.into()).expect("password");
         let account = store::insert_account(&self.state.db, &email, password, false).await.expect("account");
         if tokens > 0 {
             self.credit(&account, tokens, TimeDelta::days(30), Scope::default()).await;
@@ -132,6 +135,10 @@ impl TestApp {
     }
 
     pub async fn number(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
+    }
+
+    pub async fn text(&self, sql: &'static str) -> String {
         sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
     }
 

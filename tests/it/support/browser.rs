@@ -1,99 +1,156 @@
-//! A signed-in browser without JavaScript: it follows no script, keeps its session, posts forms from the page it is on.
+//! A browser without JavaScript: keeps its cookie, posts forms as they stand on a page, follows a redirect only when told to.
 
-use crate::support::app::TestApp;
-use reqwest::header;
-use std::collections::HashMap;
-use toki::accounts::session_store::PgSessionStore;
+use crate::support::app::{PASSWORD, TestApp};
+use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
+use std::sync::Mutex;
 use toki::accounts::store::NewAccount;
-use tower_sessions::SessionStore;
-use tower_sessions::cookie::time::{Duration, OffsetDateTime};
-use tower_sessions::session::{Id, Record};
 
 pub struct Browser {
     base: String,
-    cookie: String,
+    cookie: Mutex<Option<String>>,
+    client: reqwest::Client,
 }
 
-/// What a browser got, before it follows a redirect.
 pub struct Page {
     pub status: u16,
+    /// Where the answer sends the browser; empty = nowhere.
     pub location: String,
     pub html: String,
 }
 
+/// A form of a page: where it posts to, and its hidden fields.
+#[derive(Clone, Debug)]
+pub struct Form {
+    pub action: String,
+    pub fields: Vec<(String, String)>,
+}
+
 impl TestApp {
-    /// The browser of this user, signed in by a session of its own.
-    pub async fn browser(&self, account: &NewAccount) -> Browser {
-        let data = HashMap::from([("user_id".to_string(), serde_json::json!(account.user_id))]);
-        let mut record = Record { id: Id::default(), data, expiry_date: OffsetDateTime::now_utc() + Duration::hours(1) };
-        PgSessionStore::new(self.state.db.clone()).create(&mut record).await.expect("a session");
-        Browser { base: self.url(""), cookie: format!("toki={}", record.id) }
+    pub fn browser(&self) -> Browser {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
+        Browser { base: format!("http://{}", self.addr), cookie: Mutex::new(None), client }
+    }
+
+    /// A browser of a customer whom the test made.
+    pub async fn browser_of(&self, account: &NewAccount) -> Browser {
+        let email: String = sqlx::query_scalar("SELECT email FROM users WHERE user_id = $1")
+            .bind(account.user_id.0)
+            .fetch_one(&self.state.db)
+            .await
+            .expect("the customer");
+        let browser = self.browser();
+        let fields = [("email", email.as_str()), ("password", PASSWORD), ("next", "")];
+        let answer = browser.post("/api/accounts/sign_in", "/sign-in", &fields).await;
+        assert_eq!(answer.status, 302, "{}", answer.html);
+        browser
+    }
+
+    /// A browser whose user has just signed up.
+    pub async fn signed_up(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        let fields = [("email", email), ("password", PASSWORD), ("next", "")];
+        let answer = browser.post("/api/accounts/sign_up", "/sign-up", &fields).await;
+        assert_eq!(answer.status, 302, "{}", answer.html);
+        browser
     }
 }
 
 impl Browser {
-    /// Somebody who is not signed in.
-    pub fn visitor(app: &TestApp) -> Browser {
-        Browser { base: app.url(""), cookie: String::new() }
-    }
-
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        client
-            .request(method, format!("{}{path}", self.base))
-            .header(header::ACCEPT, "text/html,application/xhtml+xml")
-            .header(header::COOKIE, &self.cookie)
-            .header("sec-fetch-site", "same-origin")
-    }
-
     pub async fn get(&self, path: &str) -> Page {
-        page(self.request(reqwest::Method::GET, path)).await
+        self.send(self.client.get(self.url(path)).header(ACCEPT, "text/html")).await
     }
 
-    /// Posts a form of the page `on`.
-    pub async fn post(&self, on: &str, action: &str, fields: &[(&str, &str)]) -> Page {
+    pub async fn post(&self, path: &str, from: &str, fields: &[(&str, &str)]) -> Page {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self
-            .request(reqwest::Method::POST, action)
-            .header(header::REFERER, format!("{}{on}", self.base))
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .client
+            .post(self.url(path))
+            .header(ACCEPT, "text/html")
+            .header(REFERER, self.url(from))
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
-        page(request).await
+        self.send(request).await
+    }
+
+    pub async fn submit(&self, form: &Form, from: &str) -> Page {
+        let fields: Vec<_> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(&form.action, from, &fields).await
     }
 
     /// Where a redirect leads, as a path of ours. (Leptos leaves a bare `?` on the page a form goes back to.)
     pub fn path_of<'a>(&self, page: &'a Page) -> &'a str {
         page.location.strip_prefix(&self.base).unwrap_or(&page.location).trim_end_matches('?')
     }
-}
 
-async fn page(request: reqwest::RequestBuilder) -> Page {
-    let response = request.send().await.expect("an answer");
-    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
-    Page { status: response.status().as_u16(), location, html: response.text().await.expect("a body") }
+    fn url(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_string() } else { format!("{}{path}", self.base) }
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Page {
+        if let Some(cookie) = self.cookie.lock().expect("cookie").clone() {
+            request = request.header(COOKIE, cookie);
+        }
+        let response = request.send().await.expect("an answer");
+        if let Some(cookie) = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()) {
+            *self.cookie.lock().expect("cookie") = cookie.split(';').next().map(str::to_string);
+        }
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
+        Page { status: response.status().as_u16(), location, html: response.text().await.expect("a whole body") }
+    }
 }
 
 impl Page {
-    /// The text of the page without its tags and scripts.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        let mut rest = self.html.as_str();
-        while let Some((before, tag)) = rest.split_once('<') {
-            text.push_str(before);
-            rest = if tag.starts_with("script") { tag.split_once("</script>").map_or("", |(_, rest)| rest) } else { after_tag(tag) };
-        }
-        text.push_str(rest);
-        text
+    /// The form that posts to this path.
+    #[track_caller]
+    pub fn form(&self, action: &str) -> Form {
+        self.find_form(action).unwrap_or_else(|| panic!("no form for {action} in {}", self.html))
     }
 
     /// The value of the first hidden field of this name.
+    #[track_caller]
     pub fn hidden(&self, name: &str) -> String {
-        let tag = self.html.split('<').find(|tag| tag.starts_with("input") && tag.contains(&format!("name=\"{name}\""))).expect(name);
-        let value = tag.split("value=\"").nth(1).expect("a value");
+        let tag = self.html.split("<input").find(|tag| tag.split('>').next().is_some_and(|tag| tag.contains(&format!("name=\"{name}\""))));
+        let value = tag.and_then(|tag| tag.split("value=\"").nth(1)).unwrap_or_else(|| panic!("no {name} in {}", self.html));
         value.split('"').next().unwrap_or_default().to_string()
+    }
+
+    pub fn find_form(&self, action: &str) -> Option<Form> {
+        let form = self.html.split("<form").skip(1).find(|form| form.contains(&format!("action=\"{action}\"")))?;
+        let form = form.split("</form>").next()?;
+        let attribute = |tag: &str, name: &str| Some(tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?.to_string());
+        let inputs = form.split("<input").skip(1).filter_map(|tag| tag.split('>').next());
+        let fields = inputs.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))).collect();
+        Some(Form { action: action.to_string(), fields })
+    }
+
+    /// What a person reads: the text of the page, tags and markers removed, white space as one space.
+    pub fn text(&self) -> String {
+        let body = self.html.split("<main").nth(1).unwrap_or(&self.html);
+        let mut text = String::new();
+        let mut inside = true;
+        for c in body.chars() {
+            match c {
+                '<' => inside = true,
+                '>' if inside => {
+                    inside = false;
+                    text.push(' ');
+                }
+                c if !inside => text.push(c),
+                _ => {}
+            }
+        }
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
-fn after_tag(tag: &str) -> &str {
-    tag.split_once('>').map_or("", |(_, rest)| rest)
+impl Form {
+    /// The form with one field changed, as somebody might who edits a page.
+    pub fn with(&self, name: &str, value: &str) -> Form {
+        let mut form = self.clone();
+        for field in form.fields.iter_mut().filter(|field| field.0 == name) {
+            field.1 = value.to_string();
+        }
+        form
+    }
 }
