@@ -59,6 +59,7 @@ pub struct Credit {
     /// Slugs of the suppliers it may be spent on; without: all
     #[arg(long, value_delimiter = ',')]
     suppliers: Vec<String>,
+    /// Why; the customer sees it in the wallet
     #[arg(long)]
     note: Option<String>,
 }

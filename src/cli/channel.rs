@@ -27,6 +27,7 @@ pub struct Add {
     /// Slug of the supplier
     #[arg(long)]
     supplier: String,
+    /// Where its API begins, https://api.example.com/v1
     #[arg(long)]
     base_url: String,
     /// The environment variable that holds the supplier's API key
@@ -46,6 +47,7 @@ pub struct Edit {
     channel: Id,
     #[arg(long)]
     base_url: Option<String>,
+    /// The environment variable that holds the supplier's API key
     #[arg(long, value_name = "VAR")]
     secret_env: Option<String>,
     /// Call the supplier without an API key

@@ -40,8 +40,8 @@ async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> 
     if channel.supplier == SANDBOX && ctx.config.environment == Environment::Development {
         networks.extend(loopback_networks());
     }
-    if let Err(problem) = address_problem(&channel.base_url, &networks).await {
-        return Check::fail(name, problem, "allow its network in TOKI_SUPPLIER_NETWORKS, or edit the channel");
+    if let Err((problem, remedy)) = check_address(&channel.base_url, &networks).await {
+        return Check::fail(name, problem, remedy);
     }
     let secret = channel.secret_sealed.as_ref().map(|sealed| ctx.sealing_key().open(channel.channel_id, sealed)).transpose();
     let secret = match secret {
@@ -66,14 +66,16 @@ async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> 
     }
 }
 
-/// Why the gateway would refuse to connect. A name is looked up, since what counts is where it leads.
-async fn address_problem(base_url: &str, networks: &[IpNet]) -> Result<(), String> {
-    let url = Url::parse(base_url).map_err(|error| error.to_string())?;
-    check(&url, networks).map_err(|error| error.to_string())?;
+/// Whether the gateway would connect; else why not, and what to do. A name is looked up, since what counts is where it leads.
+async fn check_address(base_url: &str, networks: &[IpNet]) -> Result<(), (String, &'static str)> {
+    const ALLOW: &str = "allow its network in TOKI_SUPPLIER_NETWORKS, or edit the channel";
+    const CORRECT: &str = "see that the base URL is right, and that names are resolved here";
+    let url = Url::parse(base_url).map_err(|error| (error.to_string(), CORRECT))?;
+    check(&url, networks).map_err(|error| (error.to_string(), ALLOW))?;
     let (Some(Host::Domain(host)), Some(port)) = (url.host(), url.port_or_known_default()) else { return Ok(()) };
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| format!("{host} is not found: {error}"))?;
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| (format!("{host} is not found: {error}"), CORRECT))?;
     let refused: Vec<String> = found.map(|addr| addr.ip()).filter(|ip| !is_permitted(*ip, networks)).map(|ip| ip.to_string()).collect();
-    if refused.is_empty() { Ok(()) } else { Err(format!("{host} leads to {}, which is not public", refused.join(", "))) }
+    if refused.is_empty() { Ok(()) } else { Err((format!("{host} leads to {}, which is not public", refused.join(", ")), ALLOW)) }
 }
 
 async fn ask(client: &Client, channel: &ChannelRow, secret: Option<&SecretString>) -> reqwest::Result<StatusCode> {

@@ -41,6 +41,7 @@ pub struct Create {
     /// E-mail of the account's owner
     #[arg(long, value_parser = values::email)]
     email: Email,
+    /// What its owner calls it
     #[arg(long, value_parser = values::key_name)]
     name: KeyName,
     /// Slug of the one supplier it may call; without: all

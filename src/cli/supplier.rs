@@ -10,8 +10,10 @@ use serde_json::json;
 pub enum Command {
     /// Add a supplier
     Add {
+        /// Short name in commands and scopes: a-z, 0-9 and -
         #[arg(long)]
         slug: String,
+        /// Name on pages
         #[arg(long)]
         name: String,
     },

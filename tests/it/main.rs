@@ -1,7 +1,9 @@
 //! One binary for every test over HTTP: a real port, a real Postgres, no mocks of our own code.
+#![expect(clippy::expect_used, clippy::panic, reason = "clippy knows test functions, and not what they share")]
 
 mod checkout;
 mod checkout_stripe;
+mod cli;
 mod console_keys;
 mod gateway_errors;
 mod gateway_exactness;

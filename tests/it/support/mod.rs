@@ -4,3 +4,4 @@ pub mod app;
 pub mod browser;
 pub mod client;
 pub mod fake_stripe;
+pub mod toki;

@@ -1,0 +1,142 @@
+//! The `toki` program itself, run against the database of a test, in a folder and with an environment of its own.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use sqlx::{ConnectOptions, PgPool};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use tempfile::TempDir;
+
+use crate::support::app::SECRET_KEY;
+
+pub struct Toki {
+    database_url: String,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Toki {
+    pub fn new(db: &PgPool) -> Toki {
+        let database_url = db.connect_options().to_url_lossy().to_string();
+        let folder = TempDir::new().expect("a folder");
+        Toki { database_url, folder, variables: vec![("TOKI_SECRET_KEY".into(), STANDARD.encode(SECRET_KEY))] }
+    }
+
+    /// With one more environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Toki {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toki"));
+        command.args(args).env_clear().env("DATABASE_URL", &self.database_url).envs(self.variables.iter().cloned());
+        command.current_dir(self.folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_with_input(args, "")
+    }
+
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
+        let mut child = self.command(args).spawn().expect("toki starts");
+        // A command that reads nothing may be gone before we have written.
+        drop(child.stdin.take().expect("stdin").write_all(input.as_bytes()));
+        let output = child.wait_with_output().expect("toki ends");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// Runs with `--json`: success, one document on standard output, silence on standard error.
+    pub fn json(&self, args: &[&str]) -> Value {
+        self.json_with_input(args, "")
+    }
+
+    pub fn json_with_input(&self, args: &[&str], input: &str) -> Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let ran = self.run_with_input(&args, input);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{args:?}: {ran:?}");
+        assert_eq!(ran.stdout.lines().count(), 1, "{args:?}: {ran:?}");
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {ran:?}"))
+    }
+
+    /// Success without `--json`: the text for people.
+    pub fn text(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{args:?}: {ran:?}");
+        ran.stdout
+    }
+
+    /// Failure: exit 1, nothing on standard output, one line on standard error, which is returned.
+    pub fn refusal(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{args:?}: {ran:?}");
+        assert!(ran.stderr.starts_with("toki: ") && ran.stderr.lines().count() == 1, "{args:?}: {ran:?}");
+        ran.stderr
+    }
+
+    /// Wrong usage: exit 2, nothing on standard output, and what is wrong on standard error.
+    pub fn wrong_usage(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""), "{args:?}: {ran:?}");
+        ran.stderr
+    }
+
+    /// Starts `toki serve --json` on a free port and waits until it listens.
+    pub fn serve(&self, flags: &[&str]) -> Served {
+        let mut command = self.command(&["serve", "--json"]);
+        let mut child = command.args(flags).env("TOKI_ADDR", "127.0.0.1:0").stderr(Stdio::null()).spawn().expect("toki starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let document: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        Served { url: document["url"].as_str().expect("url").to_string(), child, _stdout: stdout }
+    }
+
+    /// Runs with a reader that has left before the answer comes.
+    pub fn run_into_closed_pipe(&self, args: &[&str]) -> Ran {
+        let mut child = self.command(args).spawn().expect("toki starts");
+        drop((child.stdin.take(), child.stdout.take()));
+        let output = child.wait_with_output().expect("toki ends");
+        Ran { code: output.status.code(), stdout: String::new(), stderr: String::from_utf8(output.stderr).expect("UTF-8") }
+    }
+}
+
+/// A running `toki serve`; killed when a test fails before it ends it.
+pub struct Served {
+    pub url: String,
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Served {
+    /// SIGTERM, and its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().expect("kill");
+        assert!(sent.success());
+        self.child.wait().expect("toki ends").code()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Has ended already, or has to.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
