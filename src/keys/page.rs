@@ -59,7 +59,7 @@ fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
     };
     view! {
         {table}
-        <section class="card" id="create">
+        <section class="card stack key-form" id="create">
             <h2>"Create a key"</h2>
             <FormError error=error_of(actions.create.value()) />
             <ActionForm action=actions.create>
@@ -113,7 +113,7 @@ fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
             <td data-label="Supplier">{key.supplier_name()}</td>
             <td data-label="Key" class="mono">{key.hint.clone()}</td>
             <td data-label="Status"><StatusBadge status=key.status /></td>
-            <td data-label="Quota"><Quota quota=key.quota spent=key.spent held=key.held /></td>
+            <td data-label="Quota" class="key-quota"><Quota quota=key.quota spent=key.spent held=key.held /></td>
             <td data-label="Expires"><Expiration key=key.clone() /></td>
             <td data-label="Last used">{last_used(&key)}</td>
             <td data-label="Created"><UtcTime time=key.created_at.clone() /></td>

@@ -128,7 +128,7 @@ fn SettingsForm(key: KeyView, suppliers: Vec<SupplierChoice>, action: ServerActi
     let expires_at = key.expires_at.as_ref().and_then(|time| time.rfc3339().get(..16)).unwrap_or_default().to_string();
     let quota = key.quota.map(|quota| quota.exact()).unwrap_or_default();
     view! {
-        <section class="card" id="settings">
+        <section class="card stack key-form" id="settings">
             <h2>"Settings"</h2>
             <FormError error />
             <p class="notice notice-ok" role="status" hidden=move || !saved()>"Saved. The next call sees it."</p>

@@ -91,7 +91,7 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
         view! { <p class="muted">"The examples read the key from the environment variable " <code class="mono">"$TOKI_API_KEY"</code> "."</p> }
     });
     view! {
-        <section class="card" id="snippets">
+        <section class="card stack snippets" id="snippets">
             <h2>"Call with it"</h2>
             <p class="row">
                 "Base URL: "

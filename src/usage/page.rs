@@ -99,7 +99,7 @@ fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl I
     let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">"Show all"</a> });
     view! {
         <Form method="GET" action="/usage">
-            <div class="row">
+            <div class="row filters">
                 <div class="field">
                     <label for="filter-key">"Key"</label>
                     <select id="filter-key" name="key">

@@ -7,7 +7,8 @@ pub mod types;
 
 #[cfg(feature = "ssr")]
 pub mod audit;
-#[cfg(all(test, feature = "ssr"))]
+#[cfg(test)]
+#[cfg(feature = "ssr")]
 pub mod fixtures;
 #[cfg(feature = "ssr")]
 pub mod ledger;

@@ -140,7 +140,7 @@ fn grant_row(grant: GrantView) -> impl IntoView {
                 {grant.note.map(|note| view! { <p class="muted">{note}</p> })}
             </td>
             <td data-label="Pays for">{scope}</td>
-            <td data-label="Left" class="number">
+            <td data-label="Left" class="number grant-left">
                 <TokenAmount tokens=grant.left />
                 " of "
                 <TokenAmount tokens=grant.tokens />
