@@ -73,7 +73,7 @@ fn VisitorFrame() -> impl IntoView {
                 <A href="/sign-in" attr:class="nav-link">
                     "Sign in"
                 </A>
-                <a class="button button-primary" href="/sign-up">
+                <a class="button" href="/sign-up">
                     "Sign up"
                 </a>
             </nav>
@@ -100,10 +100,10 @@ fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView
         {sandbox
             .then(|| {
                 view! {
-                    <p class="banner-sandbox">
+                    <aside class="banner-sandbox" aria-label="Sandbox">
                         <strong>"Sandbox."</strong>
-                        " Payments are pretended and answers are made up. No money moves, and nothing here reaches a supplier."
-                    </p>
+                        " Payments are play money, and the sandbox supplier makes its answers up."
+                    </aside>
                 }
             })}
     }
