@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 pub mod events;
 #[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod tests;
 
 /// How many orders a list shows.

@@ -95,7 +95,3 @@ fn payments_error(error: StripeError) -> PaymentsError {
         StripeError::Timeout => PaymentsError::Unreachable("timed out".into()),
     }
 }
-
-#[cfg(test)]
-#[path = "stripe_tests.rs"]
-mod tests;

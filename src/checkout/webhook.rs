@@ -30,7 +30,10 @@ struct Webhook {
 }
 
 pub fn router(app: AppState) -> Router {
-    let webhook = Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)) };
+    routes(Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)) })
+}
+
+fn routes(webhook: Webhook) -> Router {
     Router::new().route("/webhooks/stripe", post(receive)).layer(DefaultBodyLimit::max(BODY_MOST)).with_state(webhook)
 }
 

@@ -285,3 +285,7 @@ pub async fn unsettled_events(db: &PgPool, older_than: TimeDelta, most: i64) -> 
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

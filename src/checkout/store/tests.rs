@@ -1,1 +1,155 @@
+//! Tests of placing, opening and reading orders, each against a database of its own.
 
+use super::fixture::{member, open_order, package, request};
+use super::*;
+use crate::catalog::store::{PackageEdit, package_on_sale, update_package};
+use crate::operators::rights::Operator;
+use futures::future::join_all;
+
+async fn count(db: &PgPool) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(db).await.expect("count")
+}
+
+#[sqlx::test]
+async fn place_order_copies_the_package_and_no_edit_reaches_the_copy(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let (order_id, _) = open_order(&db, &ada, package_id).await;
+    let edit = PackageEdit {
+        name: Some("Dearer".into()),
+        tokens: Some(Tokens(1)),
+        price: Some(Money::new(9_900, Currency::parse("eur").expect("a code"))),
+        valid_for_s: Some(60),
+        on_sale: Some(false),
+    };
+    update_package(&db, Operator::command_line(), package_id, edit).await.expect("edit");
+    let order = order(&db, &ada, order_id).await.expect("order");
+    assert_eq!((order.package_name.as_str(), order.tokens, order.price.exact()), ("Starter", Tokens(1_000_000), "$5.00".into()));
+    assert_eq!((order.valid_for_s, order.status), (2_592_000, OrderStatus::AwaitingPayment));
+    let refused = sqlx::query("UPDATE orders SET tokens = 1").execute(&db).await.expect_err("a copy that cannot change");
+    assert!(refused.to_string().contains("cannot change"), "{refused}");
+}
+
+#[sqlx::test]
+async fn place_order_of_one_form_at_once_is_one_order(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", Some(1)).await);
+    let request = request(&db, package_id).await;
+    let placed = join_all((0..8).map(|_| place_order(&db, &ada, Provider::Stripe, &request))).await;
+    let ids: Vec<_> = placed.into_iter().map(|order| order.expect("placed").purchase.order_id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(count(&db).await, 1);
+}
+
+#[sqlx::test]
+async fn place_order_never_exceeds_the_purchase_limit(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Trial", Some(3)).await);
+    let requests = join_all((0..8).map(|_| request(&db, package_id))).await;
+    let placed = join_all(requests.iter().map(|request| place_order(&db, &ada, Provider::Stripe, request))).await;
+    let refused = placed.iter().filter(|order| matches!(order, Err(CheckoutError::PurchaseLimitReached))).count();
+    assert_eq!((placed.iter().filter(|order| order.is_ok()).count(), refused, count(&db).await), (3, 5, 3));
+
+    // Another account has a limit of its own, and an order that came to nothing does not count.
+    let bob = member(&db, "bob@example.com").await;
+    place_order(&db, &bob, Provider::Stripe, &requests[0]).await.expect("bob's first");
+    let ids: Vec<_> = placed.into_iter().flatten().map(|order| order.purchase.order_id).collect();
+    cancel_unopened_order(&db, ids[0]).await.expect("cancel");
+    let again = request(&db, package_id).await;
+    place_order(&db, &ada, Provider::Stripe, &again).await.expect("a place is free");
+}
+
+#[sqlx::test]
+async fn place_order_refuses_what_was_not_confirmed(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let good = request(&db, package_id).await;
+    let terms = &good.terms;
+    for changed in [
+        Terms { tokens: Tokens(2_000_000), ..terms.clone() },
+        Terms { price: Money::new(1, terms.price.currency.clone()), ..terms.clone() },
+        Terms { price: Money::new(500, Currency::parse("jpy").expect("a code")), ..terms.clone() },
+        Terms { valid_for_s: 99_999_999, ..terms.clone() },
+    ] {
+        let request = OrderRequest { terms: changed, ..good.clone() };
+        let refused = place_order(&db, &ada, Provider::Stripe, &request).await;
+        assert!(matches!(refused, Err(CheckoutError::PackageChanged)), "{request:?}");
+    }
+    let unknown = OrderRequest { package_id: PackageId::generate(), ..good.clone() };
+    assert!(matches!(place_order(&db, &ada, Provider::Stripe, &unknown).await, Err(CheckoutError::PackageUnavailable)));
+    let off = PackageEdit { on_sale: Some(false), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, off).await.expect("off");
+    assert!(matches!(place_order(&db, &ada, Provider::Stripe, &good).await, Err(CheckoutError::PackageUnavailable)));
+    sqlx::query("UPDATE accounts SET suspended_at = now()").execute(&db).await.expect("suspend");
+    assert!(matches!(place_order(&db, &ada, Provider::Stripe, &good).await, Err(CheckoutError::AccountSuspended)));
+    assert_eq!(count(&db).await, 0, "a refusal makes nothing");
+}
+
+#[sqlx::test]
+async fn place_order_takes_a_form_for_its_own_package_and_account_only(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let (first, second) = (package(&db, "First", None).await, package(&db, "Second", None).await);
+    let form = request(&db, first).await;
+    let adas = place_order(&db, &ada, Provider::Stripe, &form).await.expect("placed").purchase.order_id;
+    let other = OrderRequest { package_id: second, ..form.clone() };
+    assert!(matches!(place_order(&db, &ada, Provider::Stripe, &other).await, Err(CheckoutError::FormReused)));
+    let bobs = place_order(&db, &bob, Provider::Stripe, &form).await.expect("placed").purchase.order_id;
+    assert_ne!(adas, bobs, "a stolen form key leads to no order of its owner");
+}
+
+#[sqlx::test]
+async fn set_checkout_session_keeps_the_first(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let (order_id, session_id) = open_order(&db, &ada, package_id).await;
+    let late = CheckoutSession { id: "cs_late".into(), url: "https://late.example".into() };
+    let url = set_checkout_session(&db, order_id, &late).await.expect("set");
+    assert_eq!(url.as_deref(), Some("https://checkout.stripe.com/c/pay"));
+    let stored: String = sqlx::query_scalar("SELECT provider_session_id FROM orders").fetch_one(&db).await.expect("one");
+    assert_eq!(stored, session_id);
+    cancel_unopened_order(&db, order_id).await.expect("no effect");
+    assert_eq!(order(&db, &ada, order_id).await.expect("order").status, OrderStatus::AwaitingPayment);
+}
+
+#[sqlx::test]
+async fn orders_of_another_account_do_not_exist(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let package_id = package(&db, "Starter", None).await;
+    let request = request(&db, package_id).await;
+    let order_id = place_order(&db, &ada, Provider::Sandbox, &request).await.expect("placed").purchase.order_id;
+    let session = CheckoutSession { id: "cs_sandbox_1".into(), url: "/sandbox/payments/cs_sandbox_1".into() };
+    set_checkout_session(&db, order_id, &session).await.expect("opened");
+
+    assert_eq!(sandbox_payment(&db, &ada, "cs_sandbox_1").await.expect("hers").order_id, order_id);
+    assert!(matches!(sandbox_payment(&db, &bob, "cs_sandbox_1").await, Err(CheckoutError::NotFound)));
+    assert!(matches!(order(&db, &bob, order_id).await, Err(CheckoutError::NotFound)));
+    assert!(orders(&db, &bob).await.expect("his").orders.is_empty());
+    assert_eq!(orders(&db, &ada).await.expect("hers").orders.len(), 1);
+}
+
+#[sqlx::test]
+async fn sandbox_payment_never_finds_a_session_of_stripe(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let (_, session_id) = open_order(&db, &ada, package_id).await;
+    assert!(matches!(sandbox_payment(&db, &ada, &session_id).await, Err(CheckoutError::NotFound)));
+}
+
+#[sqlx::test]
+async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let package_id = package(&db, "Starter", None).await;
+    let card = package_on_sale(&db, package_id).await.expect("on sale");
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts");
+    assert_eq!((facts.open_order, facts.bought), (None, 0));
+
+    let (order_id, _) = open_order(&db, &ada, package_id).await;
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts");
+    assert_eq!((facts.open_order.map(|open| open.0), facts.bought), (Some(order_id), 1));
+    let form_key = facts.open_order.expect("open").1;
+    let terms = Terms { tokens: card.tokens, price: card.price.clone(), valid_for_s: card.valid_for_s };
+    let again = OrderRequest { package_id, form_key, terms };
+    let order = place_order(&db, &ada, Provider::Stripe, &again).await.expect("the same");
+    assert_eq!((order.purchase.order_id, order.status), (order_id, OrderStatus::AwaitingPayment));
+
+    assert_eq!(offer_facts(&db, &bob, Provider::Stripe, &card).await.expect("facts").open_order, None);
+    assert_eq!(offer_facts(&db, &ada, Provider::Sandbox, &card).await.expect("facts").open_order, None);
+    let dearer = PackageEdit { price: Some(Money::new(900, card.price.currency.clone())), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, dearer).await.expect("edit");
+    let card = package_on_sale(&db, package_id).await.expect("on sale");
+    assert_eq!(offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts").open_order, None, "other terms, another order");
+}

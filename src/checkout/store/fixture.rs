@@ -1,0 +1,45 @@
+//! What the tests of this store start from: a customer, a package, an order whose checkout is open.
+
+use super::*;
+use crate::accounts;
+use crate::accounts::types::{Email, Password};
+use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
+use crate::operators::rights::Operator;
+
+pub async fn member(db: &PgPool, email: &str) -> Member {
+    let email = Email::parse(email).expect("an address");
+    let password = Password::parse("correct horse".into()).expect("a password");
+    let account = accounts::store::insert_account(db, &email, password, false).await.expect("account");
+    accounts::store::member_by_user(db, account.user_id).await.expect("read").expect("a member")
+}
+
+/// 1,000,000 Tokens for $5.00, valid for 30 days.
+pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> PackageId {
+    let price = Money::new(500, Currency::parse("usd").expect("a code"));
+    let new = NewPackage {
+        name: name.into(),
+        tokens: Tokens(1_000_000),
+        price,
+        valid_for_s: 2_592_000,
+        supplier_slugs: Vec::new(),
+        purchase_limit,
+    };
+    insert_package(db, Operator::command_line(), new).await.expect("package")
+}
+
+/// What a form of the package's confirm page posts; another form at every call.
+pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
+    let card = package_on_sale(db, package_id).await.expect("on sale");
+    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s };
+    OrderRequest { package_id, form_key: Uuid::new_v4(), terms }
+}
+
+/// A new order of the package, waiting for the payment of session `cs_<order id>`.
+pub async fn open_order(db: &PgPool, member: &Member, package_id: PackageId) -> (OrderId, String) {
+    let request = request(db, package_id).await;
+    let order = place_order(db, member, Provider::Stripe, &request).await.expect("placed");
+    let order_id = order.purchase.order_id;
+    let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into() };
+    set_checkout_session(db, order_id, &session).await.expect("opened").expect("waiting");
+    (order_id, session.id)
+}
