@@ -135,6 +135,10 @@ impl TestApp {
         sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
     }
 
+    pub async fn text(&self, sql: &'static str) -> String {
+        sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
+    }
+
     /// Waits until no call is held; a stream's caller may have the answer's end before the record is visible to others.
     pub async fn until_settled(&self) {
         for _ in 0..200 {

@@ -3,3 +3,5 @@
 pub mod app;
 pub mod browser;
 pub mod client;
+pub mod fake_stripe;
+pub mod form;

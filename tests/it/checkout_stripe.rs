@@ -1,0 +1,161 @@
+//! Buying through Stripe: what we ask of it, what its failures do, and what its events do.
+
+use crate::checkout::{confirm, package};
+use crate::support::app::TestApp;
+use crate::support::fake_stripe::FakeStripe;
+use futures::future::join_all;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use std::time::Duration;
+
+async fn start(db: PgPool) -> (TestApp, FakeStripe) {
+    let stripe = FakeStripe::start().await;
+    let config = stripe.config();
+    (TestApp::start_with(db, |ours| ours.stripe = Some(config)).await, stripe)
+}
+
+async fn deliver(app: &TestApp, body: &str) -> u16 {
+    let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).header("stripe-signature", FakeStripe::signature(body));
+    request.body(body.to_string()).send().await.expect("an answer").status().as_u16()
+}
+
+#[sqlx::test]
+async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    let package_id = package(&app, "Starter & more", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let placed = confirm(&browser, package_id).await;
+    assert_eq!(placed.location, "https://checkout.stripe.com/c/pay/cs_test_1");
+
+    let order_id = app.text("SELECT order_id::text FROM orders").await;
+    let requests = stripe.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!((requests[0].idempotency_key.as_str(), requests[0].authorization.as_str()), (order_id.as_str(), "Bearer sk_test_fake"));
+    let expected = [
+        ("mode", "payment".to_string()),
+        ("line_items[0][quantity]", "1".into()),
+        ("line_items[0][price_data][currency]", "usd".into()),
+        ("line_items[0][price_data][unit_amount]", "500".into()),
+        ("line_items[0][price_data][product_data][name]", "Starter & more".into()),
+        ("line_items[0][price_data][product_data][description]", "1,000,000 Tokens".into()),
+        ("client_reference_id", order_id.clone()),
+        ("metadata[order_id]", order_id.clone()),
+        ("customer_email", "ada@example.com".into()),
+        ("success_url", app.url(&format!("/orders/{order_id}"))),
+        ("cancel_url", app.url(&format!("/products/{package_id}/confirm"))),
+    ];
+    let form: Vec<_> = requests[0].form.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let mut expected: Vec<_> = expected.into_iter().collect();
+    expected.sort();
+    assert_eq!(form, expected);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn the_order_page_turns_to_paid_when_stripe_says_so(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    confirm(&browser, package_id).await;
+    let order_path = format!("/orders/{}", app.text("SELECT order_id::text FROM orders").await);
+    assert!(browser.get(&order_path).await.html.contains("https://checkout.stripe.com/c/pay/cs_test_1"));
+
+    let session = stripe.sessions().remove(0);
+    let event = FakeStripe::event("evt_1", "checkout.session.completed", &session, json!({"customer_details": {"name": null}}));
+    let statuses = join_all((0..20).map(|_| deliver(&app, &event))).await;
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    assert!(browser.get(&order_path).await.words().contains("Paid"));
+    assert_eq!(app.number("SELECT count(*) FROM grants").await, 1);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn events_that_do_not_fit_credit_nothing(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    confirm(&browser, package_id).await;
+    let session = stripe.sessions().remove(0);
+    let changes: [Value; 4] =
+        [json!({"amount_total": 1}), json!({"currency": "eur"}), json!({"id": "cs_test_2"}), json!({"mode": "setup"})];
+    for (n, change) in changes.into_iter().enumerate() {
+        let event = FakeStripe::event(&format!("evt_{n}"), "checkout.session.completed", &session, change);
+        assert_eq!(deliver(&app, &event).await, 200, "it is kept, so Stripe need not come again");
+    }
+    let unsigned = FakeStripe::event("evt_9", "checkout.session.completed", &session, json!({}));
+    let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).body(unsigned);
+    assert_eq!(request.send().await.expect("an answer").status(), 400);
+    assert_eq!(app.number("SELECT count(*) FROM payment_event_outcomes WHERE outcome = 'quarantined'").await, 4);
+    assert_eq!(app.number("SELECT count(*) FROM grants").await, 0);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn two_posts_at_once_share_one_session(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.work_for(Duration::from_millis(300));
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let path = format!("/products/{package_id}/confirm");
+    let form = browser.get(&path).await.form("/api/checkout/place_order");
+    let answers = join_all((0..3).map(|_| browser.submit(&path, &form))).await;
+    assert!(answers.iter().all(|answer| answer.location == "https://checkout.stripe.com/c/pay/cs_test_1"));
+    assert_eq!(stripe.sessions().len(), 1);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_stripe_that_fails_for_a_moment_is_asked_again(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.fail_next(&[500, 429]);
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    assert_eq!(confirm(&browser, package_id).await.location, "https://checkout.stripe.com/c/pay/cs_test_1");
+    let keys: Vec<_> = stripe.requests().into_iter().map(|request| request.idempotency_key).collect();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_stripe_that_is_down_leaves_an_order_to_go_on_with(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.fail_next(&[503; 4]);
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let failed = confirm(&browser, package_id).await;
+    let page = browser.follow(&failed).await;
+    assert!(page.words().contains("The payment provider did not answer. Nothing was charged"), "{}", page.words());
+    assert_eq!(app.text("SELECT status FROM orders").await, "created");
+    assert_eq!(confirm(&browser, package_id).await.location, "https://checkout.stripe.com/c/pay/cs_test_1");
+    assert_eq!(app.number("SELECT count(*) FROM orders").await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_stripe_refuses_does_not_count(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.fail_next(&[400]);
+    let package_id = package(&app, "Trial", Some(1)).await;
+    let browser = app.signed_up("ada@example.com").await;
+    confirm(&browser, package_id).await;
+    assert_eq!(app.text("SELECT status FROM orders").await, "cancelled");
+    assert_eq!(stripe.requests().len(), 1, "a refusal is final");
+    assert!(confirm(&browser, package_id).await.location.starts_with("https://checkout.stripe.com/"));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_customer_who_leaves_while_stripe_works_leaves_a_whole_order(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.work_for(Duration::from_millis(500));
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let path = format!("/products/{package_id}/confirm");
+    let form = browser.get(&path).await.form("/api/checkout/place_order");
+    let left = tokio::time::timeout(Duration::from_millis(150), browser.submit(&path, &form)).await;
+    assert!(left.is_err(), "the client is gone before Stripe answers");
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(app.text("SELECT status || ' ' || provider_session_id FROM orders").await, "awaiting_payment cs_test_1");
+    app.stop().await;
+}
