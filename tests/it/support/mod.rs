@@ -5,3 +5,4 @@ pub mod browser;
 pub mod client;
 pub mod fake_stripe;
 pub mod toki;
+pub mod form;
