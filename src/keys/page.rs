@@ -117,7 +117,7 @@ fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
             <td data-label="Expires"><Expiration key=key.clone() /></td>
             <td data-label="Last used">{last_used(&key)}</td>
             <td data-label="Created"><UtcTime time=key.created_at.clone() /></td>
-            <td data-label="Change">
+            <td data-label="Change" class="key-actions">
                 <div class="row">
                     <a class="button button-quiet" href=href>
                         "Edit"

@@ -59,12 +59,13 @@ pub async fn enabled_suppliers(db: &PgPool) -> Result<Vec<SupplierChoice>, Direc
     Ok(rows.into_iter().map(|row| SupplierChoice { supplier_id: SupplierId(row.supplier_id), name: row.name }).collect())
 }
 
-/// A model to show in an example: one that gives text, of this supplier if one is named.
+/// A model to show in an example: one that gives text, of this supplier if one is named. In the sandbox it is the one that answers;
+/// the others rehearse failures.
 pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-          ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id LIMIT 1",
+          ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
         supplier_id.map(|id| id.0)
     )
     .fetch_optional(db)
