@@ -4,7 +4,10 @@ use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
 use crate::ui::amount::{Price, TokenAmount};
+use crate::ui::badge::{Badge, BadgeKind};
+use crate::ui::empty_state::EmptyState;
 use crate::ui::error_text::sentence;
+use crate::ui::stat::Stat;
 use crate::utc::validity;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -27,10 +30,12 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
     match products {
         Err(error) => view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
         Ok(cards) if cards.is_empty() => view! {
-            <div class="empty">
-                <p>"Nothing is on sale at the moment."</p>
-                <p>"Tokens that you already have keep working: " <a href="/wallet">"open your wallet"</a> "."</p>
-            </div>
+            <EmptyState
+                title="Nothing is on sale"
+                text="Come back later. Tokens that you already have keep working."
+                action_href="/wallet"
+                action_label="Open your wallet"
+            />
         }
         .into_any(),
         Ok(cards) => {
@@ -55,14 +60,11 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
             <article class="card stack" aria-labelledby=labelled_by>
                 <div class="row">
                     <h2 id=heading>{card.name.clone()}</h2>
-                    {card.best_value.then(|| view! { <span class="badge badge-ok">"Lowest price per Token"</span> })}
+                    {card.best_value.then(|| view! { <Badge kind=BadgeKind::Ok text="Lowest price per Token" /> })}
                 </div>
-                <p class="stat">
-                    <span class="stat-label">"Tokens"</span>
-                    <strong class="stat-value">
-                        <TokenAmount tokens=card.tokens />
-                    </strong>
-                </p>
+                <Stat label="Tokens">
+                    <TokenAmount tokens=card.tokens />
+                </Stat>
                 <dl class="facts">
                     <div>
                         <dt>"Price"</dt>
@@ -75,6 +77,8 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
                 <a
                     class=if primary { "button button-primary" } else { "button" }
                     href=format!("/products/{}/confirm", card.package_id)
+                    // Loaded whole, so that the server sends a visitor to sign in and back to this very page.
+                    rel="external"
                     aria-describedby=described_by
                 >
                     "Choose"

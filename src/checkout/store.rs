@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub mod events;
 #[cfg(test)]
-mod fixture;
+mod fixtures;
 #[cfg(test)]
 mod tests;
 

@@ -44,7 +44,7 @@ pub async fn member() -> Result<Member, ConsoleError> {
         Some(member) => Ok(member),
         None => {
             leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
-            Err(ConsoleError::SignInRequired)
+            Err(fail(ConsoleError::SignInRequired))
         }
     }
 }

@@ -57,8 +57,8 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
 
     let browser = app.signed_up("ada@example.com").await;
     let page = browser.get(&confirm_path(package_id)).await;
-    let text = page.words();
-    for shown in ["Starter", "1,000,000", "$5.00", "30 days", "Expires, if you pay now", "UTC", "Sandbox", "Nothing renews by itself"] {
+    let text = page.text();
+    for shown in ["Starter", "1,000,000", "$5.00", "30 days", "Expires, if you pay now", "UTC", "play money", "Nothing renews by itself"] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
     let placed = browser.submit(&confirm_path(package_id), &page.form(PLACE)).await;

@@ -153,7 +153,7 @@ async fn a_customer_who_leaves_while_stripe_works_leaves_a_whole_order(db: PgPoo
     let browser = app.signed_up("ada@example.com").await;
     let path = format!("/products/{package_id}/confirm");
     let form = browser.get(&path).await.form("/api/checkout/place_order");
-    let leaving = tokio::spawn(async move { browser.submit(&path, &form).await });
+    let leaving = tokio::spawn(async move { browser.submit(&form, &path).await });
     until(async || !stripe.requests().is_empty()).await;
     leaving.abort();
     assert!(leaving.await.is_err_and(|error| error.is_cancelled()), "gone before Stripe answered");

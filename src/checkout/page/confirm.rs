@@ -50,8 +50,6 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
         view! { <ConfirmForm offer=offer.clone() place /> }.into_any()
     };
     view! {
-        {(offer.payment == PaymentOffer::Sandbox)
-            .then(|| view! { <p class="banner-sandbox">"Sandbox: payments here are made with play money."</p> })}
         <section class="card stack">
             <h2>{offer.package.name.clone()}</h2>
             <dl class="facts">

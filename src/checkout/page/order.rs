@@ -52,7 +52,6 @@ fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> A
         Err(error) => return failed_view(error, "/orders", "Back to your orders"),
     };
     view! {
-        {order.sandbox.then(|| view! { <p class="banner-sandbox">"Sandbox: this order is paid with play money."</p> })}
         <OrderState order=order.clone() />
         {(order.status == OrderStatus::AwaitingPayment).then(|| view! { <AskAgain asked /> })}
         <OrderFacts order />
@@ -126,6 +125,10 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                     <dd>
                         <Price money=order.price />
                     </dd>
+                </div>
+                <div>
+                    <dt>"Payment"</dt>
+                    <dd>{if order.sandbox { "Play money, in the sandbox" } else { "Stripe" }}</dd>
                 </div>
                 <div>
                     <dt>"Valid for"</dt>

@@ -5,6 +5,7 @@ use crate::checkout::server_fns::list_orders;
 use crate::checkout::types::{OrderLine, OrderList};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::empty_state::EmptyState;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -29,12 +30,12 @@ fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
     match list {
         Err(error) => failed_view(error, "/dashboard", "Back to the dashboard"),
         Ok(list) if list.orders.is_empty() => view! {
-            <div class="empty">
-                <p>"You have not ordered anything yet."</p>
-                <p>
-                    <a href="/products">"Choose a package in the Product Center"</a>
-                </p>
-            </div>
+            <EmptyState
+                title="No orders yet"
+                text="What you buy is listed here, with its state and its receipt."
+                action_href="/products"
+                action_label="Choose a package"
+            />
         }
         .into_any(),
         Ok(list) => {

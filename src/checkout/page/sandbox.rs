@@ -22,10 +22,10 @@ pub fn SandboxPaymentPage() -> impl IntoView {
     );
     view! {
         <Title text="Sandbox payment" />
-        <p class="banner-sandbox">"Sandbox: this page stands for a payment provider. No money moves."</p>
         <div class="page-head">
             <h1>"Sandbox payment"</h1>
         </div>
+        <p class="notice notice-warn">"This page stands for a payment provider. No money moves, whatever you choose."</p>
         <FormError error=error_of(pay.value()) />
         <FormError error=error_of(decline.value()) />
         <Transition fallback=|| ()>{move || Suspend::new(async move { payment_view(payment.await, pay, decline) })}</Transition>

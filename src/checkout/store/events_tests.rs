@@ -3,7 +3,7 @@
 use super::*;
 use crate::accounts::rights::Member;
 use crate::checkout::reconcile::settle_left_events;
-use crate::checkout::store::fixture::{member, open_order, package};
+use crate::checkout::store::fixtures::{member, open_order, package};
 use crate::checkout::store::order;
 use futures::future::join_all;
 use serde_json::{Value, json};

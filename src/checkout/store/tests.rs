@@ -1,6 +1,6 @@
 //! Tests of placing, opening and reading orders, each against a database of its own.
 
-use super::fixture::{member, open_order, package, request};
+use super::fixtures::{member, open_order, package, request};
 use super::*;
 use crate::catalog::store::{PackageEdit, package_on_sale, update_package};
 use crate::operators::rights::Operator;
