@@ -39,20 +39,20 @@ fn confirm_path(package_id: PackageId) -> String {
 pub async fn confirm(browser: &Browser, package_id: PackageId) -> Page {
     let path = confirm_path(package_id);
     let page = browser.get(&path).await;
-    browser.submit(&path, &page.form(PLACE)).await
+    browser.submit(&page.form(PLACE), &path).await
 }
 
 #[sqlx::test]
 async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
     let app = TestApp::start(db).await;
     let package_id = package(&app, "Starter", None).await;
-    let page = Browser::visitor(&app).get("/products").await;
-    let text = page.words();
+    let page = app.browser().get("/products").await;
+    let text = page.text();
     for shown in ["Starter", "$5.00", "Price per million Tokens", "30 days from payment", "All models", "What is left expires."] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
     assert!(page.html.contains(&confirm_path(package_id)));
-    let stranger = Browser::visitor(&app).get(&confirm_path(package_id)).await;
+    let stranger = app.browser().get(&confirm_path(package_id)).await;
     assert_eq!((stranger.status, stranger.location), (302, format!("/sign-in?next=%2Fproducts%2F{package_id}%2Fconfirm")));
 
     let browser = app.signed_up("ada@example.com").await;
@@ -61,24 +61,24 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
     for shown in ["Starter", "1,000,000", "$5.00", "30 days", "Expires, if you pay now", "UTC", "play money", "Nothing renews by itself"] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
-    let placed = browser.submit(&confirm_path(package_id), &page.form(PLACE)).await;
+    let placed = browser.submit(&page.form(PLACE), &confirm_path(package_id)).await;
     assert_eq!(placed.status, 302);
     assert!(placed.location.starts_with("/sandbox/payments/cs_sandbox_"), "{}", placed.location);
 
     let page = browser.get(&placed.location).await;
-    assert!(page.html.contains("banner-sandbox") && page.words().contains("$5.00"), "{}", page.html);
-    let paid = browser.submit(&placed.location, &page.form(PAY)).await;
+    assert!(page.html.contains("banner-sandbox") && page.text().contains("$5.00"), "{}", page.html);
+    let paid = browser.submit(&page.form(PAY), &placed.location).await;
     assert!(paid.status == 302 && paid.location.starts_with("/orders/"), "{} {}", paid.status, paid.location);
     let order = browser.get(&paid.location).await;
     for shown in ["Paid", "Open your wallet", "Tokens expire", "1,000,000", "$5.00"] {
-        assert!(order.words().contains(shown), "{shown}: {}", order.words());
+        assert!(order.text().contains(shown), "{shown}: {}", order.text());
     }
     assert!(!order.html.contains("http-equiv=\"refresh\""), "a paid order has nothing to wait for");
-    assert!(browser.get("/orders").await.words().contains("Starter Paid"));
+    assert!(browser.get("/orders").await.text().contains("Starter Paid"));
     assert_eq!(app.number("SELECT sum(left_)::bigint FROM grants").await, 1_000_000);
 
     // Posted again, by reload or by the back button, it is the same payment of the same order.
-    browser.submit(&placed.location, &page.form(PAY)).await;
+    browser.submit(&page.form(PAY), &placed.location).await;
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 1);
     app.assert_exact().await;
     app.stop().await;
@@ -94,14 +94,14 @@ async fn an_order_turns_from_processing_to_declined_and_says_so(db: PgPool) {
     let order_path = format!("/orders/{}", app.text("SELECT order_id::text FROM orders").await);
 
     let waiting = browser.get(&order_path).await;
-    assert!(waiting.words().contains("Processing"), "{}", waiting.words());
+    assert!(waiting.text().contains("Processing"), "{}", waiting.text());
     assert!(waiting.html.contains(&placed.location), "a way back to the checkout");
     assert!(waiting.html.contains(r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#), "{}", waiting.html);
 
-    let declined = browser.submit(&placed.location, &payment.form(DECLINE)).await;
+    let declined = browser.submit(&payment.form(DECLINE), &placed.location).await;
     assert_eq!(declined.location, order_path);
     let order = browser.get(&order_path).await;
-    assert!(order.words().contains("Declined The payment was declined."), "{}", order.words());
+    assert!(order.text().contains("Declined The payment was declined."), "{}", order.text());
     assert!(!order.html.contains("http-equiv=\"refresh\"") && order.html.contains(&confirm_path(package_id)));
     assert!(browser.get(&placed.location).await.find_form(PAY).is_none(), "what is declined is not offered again");
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 0);
@@ -115,16 +115,16 @@ async fn one_form_is_one_order_however_often_it_is_posted(db: PgPool) {
     let browser = app.signed_up("ada@example.com").await;
     let path = confirm_path(package_id);
     let form = browser.get(&path).await.form(PLACE);
-    let answers = join_all((0..6).map(|_| browser.submit(&path, &form))).await;
+    let answers = join_all((0..6).map(|_| browser.submit(&form, &path))).await;
     assert!(answers.iter().all(|answer| answer.location == answers[0].location && answer.status == 302));
     // The back button, or a second tab opened later: the page goes on with the order that waits.
     let page = browser.get(&path).await;
-    assert!(page.words().contains("not paid yet"), "{}", page.words());
-    assert_eq!(browser.submit(&path, &page.form(PLACE)).await.location, answers[0].location);
+    assert!(page.text().contains("not paid yet"), "{}", page.text());
+    assert_eq!(browser.submit(&page.form(PLACE), &path).await.location, answers[0].location);
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 1);
     // Once it is paid, the next one is another.
     let payment = browser.get(&answers[0].location).await;
-    browser.submit(&answers[0].location, &payment.form(PAY)).await;
+    browser.submit(&payment.form(PAY), &answers[0].location).await;
     assert_ne!(confirm(&browser, package_id).await.location, answers[0].location);
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 2);
     app.stop().await;
@@ -140,17 +140,17 @@ async fn a_package_that_changed_meanwhile_is_not_sold_at_the_old_terms(db: PgPoo
     let dearer = PackageEdit { price: Some(usd(700)), ..PackageEdit::default() };
     update_package(&app.state.db, Operator::command_line(), package_id, dearer).await.expect("edit");
     for form in [form.clone(), form.with("price_minor", "1"), form.with("tokens", "999999999")] {
-        let refused = browser.submit(&path, &form).await;
+        let refused = browser.submit(&form, &path).await;
         assert_eq!(refused.status, 302);
         let page = browser.follow(&refused).await;
-        assert!(page.words().contains("The package has changed since you opened this page"), "{}", page.words());
-        assert!(page.words().contains("$7.00"), "{}", page.words());
+        assert!(page.text().contains("The package has changed since you opened this page"), "{}", page.text());
+        assert!(page.text().contains("$7.00"), "{}", page.text());
     }
-    let broken = browser.submit(&path, &form.with("form_key", "x")).await;
-    assert!(browser.follow(&broken).await.words().contains("could not be read"));
+    let broken = browser.submit(&form.with("form_key", "x"), &path).await;
+    assert!(browser.follow(&broken).await.text().contains("could not be read"));
     let off = PackageEdit { on_sale: Some(false), ..PackageEdit::default() };
     update_package(&app.state.db, Operator::command_line(), package_id, off).await.expect("edit");
-    assert!(browser.get(&path).await.words().contains("not on sale any more"));
+    assert!(browser.get(&path).await.text().contains("not on sale any more"));
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 0);
     app.stop().await;
 }
@@ -162,14 +162,14 @@ async fn a_purchase_limit_is_said_and_kept(db: PgPool) {
     let browser = app.signed_up("ada@example.com").await;
     let path = confirm_path(package_id);
     let form = browser.get(&path).await.form(PLACE);
-    let placed = browser.submit(&path, &form).await;
+    let placed = browser.submit(&form, &path).await;
     let payment = browser.get(&placed.location).await;
-    browser.submit(&placed.location, &payment.form(PAY)).await;
+    browser.submit(&payment.form(PAY), &placed.location).await;
     let page = browser.get(&path).await;
-    assert!(page.words().contains("as often as it allows") && page.find_form(PLACE).is_none(), "{}", page.words());
+    assert!(page.text().contains("as often as it allows") && page.find_form(PLACE).is_none(), "{}", page.text());
     let second = form.with("form_key", "01890a5d-ac96-774b-bcce-b302099a8057");
-    let refused = browser.submit(&path, &second).await;
-    assert!(browser.follow(&refused).await.words().contains("Nothing was charged"));
+    let refused = browser.submit(&second, &path).await;
+    assert!(browser.follow(&refused).await.text().contains("Nothing was charged"));
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 1);
     app.stop().await;
 }
@@ -183,14 +183,14 @@ async fn nobody_sees_or_pays_what_is_not_theirs(db: PgPool) {
     let order_path = format!("/orders/{}", app.text("SELECT order_id::text FROM orders").await);
     for path in [&order_path, &placed.location] {
         let page = bob.get(path).await;
-        assert!(page.words().contains("belongs to another account") && !page.words().contains("$5.00"), "{}", page.words());
-        let visitor = Browser::visitor(&app).get(path).await;
+        assert!(page.text().contains("belongs to another account") && !page.text().contains("$5.00"), "{}", page.text());
+        let visitor = app.browser().get(path).await;
         assert!(visitor.status == 302 && visitor.location.starts_with("/sign-in"), "{}", visitor.location);
     }
     let session_id = placed.location.rsplit('/').next().expect("an id");
     bob.post(&placed.location, PAY, &[("session_id", session_id)]).await;
-    Browser::visitor(&app).post(&placed.location, PAY, &[("session_id", session_id)]).await;
-    assert!(!bob.get("/orders").await.words().contains("Starter"));
+    app.browser().post(&placed.location, PAY, &[("session_id", session_id)]).await;
+    assert!(!bob.get("/orders").await.text().contains("Starter"));
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 0);
     app.stop().await;
 }
@@ -201,7 +201,7 @@ async fn without_sandbox_and_stripe_nothing_is_offered(db: PgPool) {
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     let page = browser.get(&confirm_path(package_id)).await;
-    assert!(page.words().contains("Payments are not set up") && page.find_form(PLACE).is_none(), "{}", page.words());
+    assert!(page.text().contains("Payments are not set up") && page.find_form(PLACE).is_none(), "{}", page.text());
     // Play money signed with the sandbox's secret is worth nothing here.
     let body = r#"{"id":"evt_1","type":"payout.paid"}"#;
     let secret = toki::checkout::sandbox::webhook_secret(&app.state.config);

@@ -64,7 +64,7 @@ async fn the_order_page_turns_to_paid_when_stripe_says_so(db: PgPool) {
     let event = FakeStripe::event("evt_1", "checkout.session.completed", &session, json!({"customer_details": {"name": null}}));
     let statuses = join_all((0..20).map(|_| deliver(&app, &event))).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-    assert!(browser.get(&order_path).await.words().contains("Paid"));
+    assert!(browser.get(&order_path).await.text().contains("Paid"));
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 1);
     app.assert_exact().await;
     app.stop().await;
@@ -99,7 +99,7 @@ async fn two_posts_at_once_share_one_session(db: PgPool) {
     let browser = app.signed_up("ada@example.com").await;
     let path = format!("/products/{package_id}/confirm");
     let form = browser.get(&path).await.form("/api/checkout/place_order");
-    let answers = join_all((0..3).map(|_| browser.submit(&path, &form))).await;
+    let answers = join_all((0..3).map(|_| browser.submit(&form, &path))).await;
     assert!(answers.iter().all(|answer| answer.location == "https://checkout.stripe.com/c/pay/cs_test_1"));
     assert_eq!(stripe.sessions().len(), 1);
     app.stop().await;
@@ -125,7 +125,7 @@ async fn a_stripe_that_is_down_leaves_an_order_to_go_on_with(db: PgPool) {
     let browser = app.signed_up("ada@example.com").await;
     let failed = confirm(&browser, package_id).await;
     let page = browser.follow(&failed).await;
-    assert!(page.words().contains("The payment provider did not answer. Nothing was charged"), "{}", page.words());
+    assert!(page.text().contains("The payment provider did not answer. Nothing was charged"), "{}", page.text());
     assert_eq!(app.text("SELECT status FROM orders").await, "created");
     assert_eq!(confirm(&browser, package_id).await.location, "https://checkout.stripe.com/c/pay/cs_test_1");
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 1);

@@ -78,6 +78,11 @@ impl Browser {
         self.post(&form.action, from, &fields).await
     }
 
+    /// Goes where an answer leads.
+    pub async fn follow(&self, page: &Page) -> Page {
+        self.get(self.path_of(page)).await
+    }
+
     /// Where a redirect leads, as a path of ours. (Leptos leaves a bare `?` on the page a form goes back to.)
     pub fn path_of<'a>(&self, page: &'a Page) -> &'a str {
         page.location.strip_prefix(&self.base).unwrap_or(&page.location).trim_end_matches('?')

@@ -5,4 +5,3 @@ pub mod browser;
 pub mod client;
 pub mod fake_stripe;
 pub mod toki;
-pub mod form;
