@@ -108,11 +108,13 @@ pub fn go(path: &str) {
 /// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that
 /// shows the error on the page.
 pub fn fail(error: ConsoleError) -> ConsoleError {
-    let form_post = use_context::<axum::http::request::Parts>().is_some_and(|parts| {
+    let (api, html) = use_context::<axum::http::request::Parts>().map_or((false, false), |parts| {
         let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        parts.uri.path().starts_with("/api/") && accept.is_some_and(|accept| accept.contains("text/html"))
+        (parts.uri.path().starts_with("/api/"), accept.is_some_and(|accept| accept.contains("text/html")))
     });
-    if !form_post
+    // A form post and a page that asks for sign-in are both redirects already, and must stay so.
+    let redirected = if api { html } else { error == ConsoleError::SignInRequired };
+    if !redirected
         && let Some(options) = use_context::<ResponseOptions>()
         && let Ok(status) = StatusCode::from_u16(error.http_status())
     {

@@ -43,12 +43,14 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
 
 /// The state of one replica.
 pub fn app_state(config: Config, db: PgPool) -> AppState {
+    // Leptos looks for a relative hash file beside the executable.
+    let hash_file = std::path::absolute(config.site_root.join("hash.txt")).unwrap_or_default();
     let leptos = LeptosOptions::builder()
         .output_name("toki")
         .site_root(config.site_root.to_string_lossy().as_ref())
         .site_addr(config.addr)
-        .hash_files(config.site_root.join("hash.txt").exists())
-        .hash_file(Arc::<str>::from(config.site_root.join("hash.txt").to_string_lossy()))
+        .hash_files(hash_file.exists())
+        .hash_file(Arc::<str>::from(hash_file.to_string_lossy()))
         .build();
     AppState {
         pepper: Pepper::derive(config.secret_key.expose_secret()),

@@ -58,7 +58,8 @@ impl TestApp {
             supplier_networks: loopback_networks().to_vec(),
             stripe: None,
             sandbox: true,
-            site_root: PathBuf::from("target/site"),
+            // Pages are tested without the files that a browser would load.
+            site_root: PathBuf::from("/nonexistent"),
             upstream: UpstreamLimits {
                 connect: Duration::from_secs(2),
                 first_byte: Duration::from_secs(6),
