@@ -22,7 +22,12 @@ impl UtcTime {
 
     /// `24 Dec 2026, 15:00 UTC`
     pub fn minute(&self) -> String {
-        format!("{}, {} UTC", self.day(), self.0.get(11..16).unwrap_or_default())
+        format!("{}, {}", self.day(), self.clock())
+    }
+
+    /// `15:00 UTC`
+    pub fn clock(&self) -> String {
+        format!("{} UTC", self.0.get(11..16).unwrap_or_default())
     }
 
     /// `24 Dec 2026, 15:00:07 UTC`

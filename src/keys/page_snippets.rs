@@ -105,7 +105,7 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
                     view! {
                         <details name="snippet" open=language == "curl">
                             <summary>{language}</summary>
-                            <pre class="code-block"><code>{code.clone()}</code></pre>
+                            <pre class="code-block" tabindex="0" role="region" aria-label="Example"><code>{code.clone()}</code></pre>
                             <CopyButton text=code />
                         </details>
                     }

@@ -3,11 +3,14 @@
 use crate::utc;
 use leptos::prelude::*;
 
+/// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
     view! {
         <time datetime=time.rfc3339().to_string() title=time.second()>
-            {time.minute()}
+            <span>{format!("{},", time.day())}</span>
+            " "
+            <span>{time.clock()}</span>
         </time>
     }
 }
