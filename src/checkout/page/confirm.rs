@@ -76,7 +76,8 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
             <h3>"Rules"</h3>
             <ul>
                 <li>"You pay once. Nothing renews by itself."</li>
-                <li>"The validity period starts when the payment is confirmed, beside any Tokens you already have. Tokens that expire first are used first."</li>
+                <li>"The validity period starts when the payment is confirmed, beside any Tokens you already have."</li>
+                <li>"Tokens tied to suppliers or models are used before others; among those, what expires first."</li>
                 <li>"Tokens left at expiry are gone; they do not roll over and cannot be moved to another account."</li>
                 <li>"Ask support about refunds before the Tokens are used."</li>
             </ul>
@@ -94,17 +95,14 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
 #[component]
 fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
     let Offer { package, form_key, open_order, payment, .. } = offer;
-    let button = match (payment, open_order) {
-        (_, Some(_)) => format!("Continue to payment of {}", package.price.exact()),
-        (PaymentOffer::Sandbox, None) => format!("Pay {} of play money", package.price.exact()),
-        (_, None) => format!("Pay {}", package.price.exact()),
-    };
+    let price = package.price.exact();
+    let button = if payment == PaymentOffer::Sandbox { format!("Pay {price} of play money") } else { format!("Pay {price}") };
     view! {
         {open_order
             .map(|order_id| {
                 view! {
                     <p class="notice notice-info">
-                        "You have an order of this package that is not paid yet. Going on continues with it. "
+                        "You have an order of this package that is not paid yet. Paying here pays that one. "
                         <a href=format!("/orders/{order_id}")>"See the order"</a>
                     </p>
                 }
