@@ -73,7 +73,7 @@ pub enum PaymentsError {
 /// The providers in use. New orders go to Stripe where it is configured, else to the sandbox where that is on.
 #[derive(Clone)]
 pub enum Payments {
-    Stripe(StripePayments),
+    Stripe(Box<StripePayments>),
     Sandbox(SandboxPayments),
     None,
 }
@@ -82,7 +82,7 @@ impl Payments {
     pub fn from_config(config: &Config) -> Payments {
         match (&config.stripe, SandboxPayments::from_config(config)) {
             (Some(stripe), _) => match StripePayments::new(stripe, &config.public_url) {
-                Ok(stripe) => Payments::Stripe(stripe),
+                Ok(stripe) => Payments::Stripe(Box::new(stripe)),
                 Err(error) => {
                     tracing::error!(%error, "Stripe is configured, but unusable: no checkout is offered");
                     Payments::None

@@ -31,7 +31,7 @@ mod tests {
             secret_hash(&headers, &pepper)
         };
         let good = format!("Bearer {}", secret.expose());
-        assert_eq!(hash(&[good.clone()]), Ok(secret.hash(&pepper)));
+        assert_eq!(hash(std::slice::from_ref(&good)), Ok(secret.hash(&pepper)));
         assert_eq!(hash(&[format!("bearer  {} ", secret.expose())]), Ok(secret.hash(&pepper)));
         for values in
             [vec![], vec![secret.expose().into()], vec!["Basic abc".into()], vec!["Bearer sk-toki-abc".into()], vec![good.clone(), good]]

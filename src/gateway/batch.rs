@@ -77,13 +77,9 @@ mod tests {
                 numbers.into_iter().map(|n| n * 2).collect()
             }
         });
-        let asked = (0..500_u32).map(|n| {
-            let batcher = batcher.clone();
-            tokio::spawn(async move { (n, batcher.ask(n).await) })
-        });
-        for answer in futures::future::join_all(asked.collect::<Vec<_>>()).await {
-            let (n, doubled) = answer.expect("no panic");
-            assert_eq!(doubled, Ok(n * 2));
+        let asked = (0..500_u32).map(|n| batcher.ask(n));
+        for (n, doubled) in futures::future::join_all(asked).await.into_iter().enumerate() {
+            assert_eq!(doubled, Ok(n as u32 * 2));
         }
         assert!(batches.load(Ordering::Relaxed) < 100);
         drop(batcher);

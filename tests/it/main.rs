@@ -1,5 +1,5 @@
 //! One binary for every test over HTTP: a real port, a real Postgres, no mocks of our own code.
-#![expect(clippy::expect_used, clippy::panic, reason = "clippy knows test functions, and not what they share")]
+#![expect(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "clippy knows test functions, and not what they share")]
 
 mod checkout;
 mod checkout_stripe;
