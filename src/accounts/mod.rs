@@ -13,5 +13,6 @@ pub mod session_store;
 #[cfg(feature = "ssr")]
 pub mod store;
 
-#[cfg(all(test, feature = "ssr"))]
+#[cfg(test)]
+#[cfg(feature = "ssr")]
 mod store_tests;
