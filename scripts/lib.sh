@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Where traps find the scripts, wherever their script has gone meanwhile.
+root=$PWD
+
 # Absolute, so that cargo, these scripts and `toki` agree on it wherever they run.
 target=${CARGO_TARGET_DIR:-target}
 case $target in /*) ;; *) target=$PWD/$target ;; esac
@@ -28,7 +31,7 @@ throwaway_cluster() {
   if [ -z "${THROWAWAY_URL:-}" ]; then
     scripts/setup.sh postgres
     throwaway_dir=$(mktemp -d "${TMPDIR:-/tmp}/toki-test.XXXXXX")
-    trap 'scripts/postgres.sh drop "$throwaway_dir"; rm -rf "$throwaway_dir"' EXIT
+    trap '"$root/scripts/postgres.sh" drop "$throwaway_dir"; rm -rf "$throwaway_dir"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     # A crash may lose this data, so it need not wait for the disk.
