@@ -3,12 +3,12 @@
 use crate::accounts::session_store::PgSessionStore;
 use crate::server::state::AppState;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use leptos::nonce::use_nonce;
-use leptos::prelude::use_context;
-use leptos_axum::ResponseOptions;
+use leptos::nonce::Nonce;
+use leptos::prelude::{provide_context, use_context};
 use tower_http::csrf::CsrfLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
@@ -34,13 +34,19 @@ pub fn csrf() -> CsrfLayer {
     CsrfLayer::new()
 }
 
-/// Headers of every console answer. A page's own CSP, with its nonce, was set by [`content_security_policy`]; what is not a page
-/// gets one that allows nothing.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+/// Headers of every console answer. A page gets the policy with the nonce of its inline scripts, made here and handed to the page
+/// by [`provide_nonce`]; what is not a page gets one that allows nothing.
+pub async fn security_headers(mut request: Request, next: Next) -> Response {
     let is_asset = request.uri().path().starts_with("/pkg/");
+    let nonce = Nonce::new();
+    request.extensions_mut().insert(nonce.clone());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        is_page.then(|| page_policy(&nonce)).flatten().unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    );
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(
@@ -54,15 +60,18 @@ pub async fn security_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// Sets the page's CSP with the nonce that its inline scripts carry. Called while the page is rendered.
-pub fn content_security_policy() {
-    let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>()) else { return };
+fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
     let policy = format!(
         "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
          connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; \
          form-action 'self' https://checkout.stripe.com"
     );
-    if let Ok(value) = HeaderValue::from_str(&policy) {
-        options.insert_header(header::CONTENT_SECURITY_POLICY, value);
+    HeaderValue::from_str(&policy).ok()
+}
+
+/// Gives a page that is about to be rendered the nonce that its header will carry.
+pub fn provide_nonce() {
+    if let Some(nonce) = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
+        provide_context(nonce);
     }
 }

@@ -104,7 +104,7 @@ fn console(app: &AppState) -> Router {
         let app = app.clone();
         move || {
             provide_context(app.clone());
-            layers::content_security_policy();
+            layers::provide_nonce();
         }
     };
     let options = app.leptos.clone();
