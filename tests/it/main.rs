@@ -4,6 +4,7 @@
 mod checkout;
 mod checkout_stripe;
 mod cli;
+mod console_headers;
 mod console_keys;
 mod gateway_errors;
 mod gateway_exactness;
