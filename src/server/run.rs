@@ -12,6 +12,7 @@ use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::serve::ListenerExt;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::services::ServeDir;
 
 /// The migrations of `migrations/`, in the binary.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
@@ -112,11 +114,20 @@ fn console(app: &AppState) -> Router {
     // Outermost first: headers on everything, then the CSRF check, then the session.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
-        .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell))
+        .fallback_service(
+            static_files(app)
+                .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
+        )
         .layer(layers::sessions(app))
         .layer(layers::csrf())
         .layer(axum::middleware::from_fn(layers::security_headers))
         .with_state(app.clone())
+}
+
+/// The files of the site. Leptos's own handler would serve them as well, but in a context under whichever page the thread is busy
+/// with, and with that page's headers: its redirect would go out with a style sheet. It only gets what is no file.
+fn static_files(app: &AppState) -> ServeDir {
+    ServeDir::new(app.leptos.site_root.as_ref()).precompressed_gzip().precompressed_br().call_fallback_on_method_not_allowed(true)
 }
 
 /// Serves until `shutdown` is cancelled, then lets running requests and tasks finish.

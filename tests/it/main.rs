@@ -10,4 +10,5 @@ mod gateway_errors;
 mod gateway_exactness;
 mod gateway_matrix;
 mod immediacy;
+mod static_files;
 mod support;
