@@ -3,6 +3,11 @@
 //! `ssr` builds the `toki` binary, `hydrate` the browser's WebAssembly; they are never on together.
 #![recursion_limit = "512"]
 
+#[cfg(not(erase_components))]
+compile_error!(
+    "server and browser must agree on `--cfg erase_components`: unset RUSTFLAGS, which hides .cargo/config.toml, or add it there"
+);
+
 pub mod accounts;
 pub mod app;
 pub mod catalog;

@@ -4,6 +4,7 @@ use crate::accounts::server_fns::{SignIn, SignUp, skip_sign_in};
 use crate::accounts::types::Password;
 use crate::error::{ConsoleError, Field};
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::page_data::page_data;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -69,7 +70,7 @@ fn with_next(path: &str, next: &str) -> String {
 /// Shows nothing: the answer to whoever is signed in is a redirect.
 #[component]
 fn SkipIfSignedIn(next: Memo<String>) -> impl IntoView {
-    let skip = Resource::new(move || next.get(), skip_sign_in);
+    let skip = page_data(move || next.get(), skip_sign_in);
     view! {
         <Suspense>
             {move || Suspend::new(async move {

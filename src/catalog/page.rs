@@ -6,7 +6,8 @@ use crate::error::ConsoleError;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use crate::ui::stat::Stat;
 use crate::utc::validity;
 use leptos::prelude::*;
@@ -14,7 +15,7 @@ use leptos_meta::Title;
 
 #[component]
 pub fn ProductsPage() -> impl IntoView {
-    let products = Resource::new(|| (), |()| list_products());
+    let products = page_data(|| (), |()| list_products());
     view! {
         <Title text="Product Center" />
         <div class="page-head">
@@ -28,7 +29,7 @@ pub fn ProductsPage() -> impl IntoView {
 
 fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
     match products {
-        Err(error) => view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Err(error) => view! { <Failure error /> }.into_any(),
         Ok(cards) if cards.is_empty() => view! {
             <EmptyState
                 title="Nothing is on sale"

@@ -13,9 +13,8 @@ pub use sandbox::SandboxPaymentPage;
 use crate::checkout::types::OrderStatus;
 use crate::error::ConsoleError;
 use crate::ui::badge::{Badge, BadgeKind};
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
 
 /// An order's state, in colour and in a word.
 #[component]
@@ -31,15 +30,8 @@ fn StatusBadge(status: OrderStatus) -> impl IntoView {
 
 /// What stands in the place of a page's content that could not be read.
 fn failed_view(error: ConsoleError, back: &'static str, back_text: &'static str) -> AnyView {
-    // The server sends whoever opens a page to sign in; a session that ended while the page was open is noticed here.
-    let (back, back_text) = match error {
-        ConsoleError::SignInRequired => (format!("/sign-in?next={}", use_location().pathname.get_untracked()), "Sign in"),
-        _ => (back.to_string(), back_text),
-    };
     view! {
-        <p class="notice notice-error" role="alert">
-            {sentence(error)}
-        </p>
+        <Failure error />
         <p>
             <a href=back>{back_text}</a>
         </p>

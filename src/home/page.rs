@@ -7,14 +7,15 @@ use crate::home::server_fns::read_front;
 use crate::home::types::{Front, Teaser};
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::copy::CopyButton;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use crate::utc::validity;
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let front = Resource::new(|| (), |()| read_front());
+    let front = page_data(|| (), |()| read_front());
     view! {
         <Title text="" />
         <Meta
@@ -47,7 +48,7 @@ fn front_view(front: Result<Front, ConsoleError>) -> AnyView {
             <HowToCall base_url=front.base_url model_id=front.model_id />
         }
         .into_any(),
-        Err(error) => view! { <p class="notice notice-error">{sentence(error)}</p> }.into_any(),
+        Err(error) => view! { <Failure error /> }.into_any(),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::bars::{Bar, Bars};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use crate::ui::stat::Stat;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
@@ -16,7 +17,7 @@ use leptos_meta::Title;
 
 #[component]
 pub fn DashboardPage() -> impl IntoView {
-    let dashboard = Resource::new(|| (), |()| read_dashboard());
+    let dashboard = page_data(|| (), |()| read_dashboard());
     view! {
         <Title text="Dashboard" />
         <div class="page-head">
@@ -33,7 +34,7 @@ pub fn DashboardPage() -> impl IntoView {
 fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
     let dashboard = match dashboard {
         Ok(dashboard) => dashboard,
-        Err(error) => return view! { <p class="notice notice-error">{sentence(error)}</p> }.into_any(),
+        Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let steps = dashboard.steps;
     let spent_up = steps.has_tokens && dashboard.balance == Tokens(0);

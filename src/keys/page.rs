@@ -7,8 +7,9 @@ use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
 use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -26,7 +27,7 @@ struct Actions {
 pub fn KeysPage() -> impl IntoView {
     let actions = Actions { create: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
     let (switched, deleted) = (successes(actions.set_status), successes(actions.delete));
-    let keys = Resource::new(move || (switched.get(), deleted.get()), |_| list_keys());
+    let keys = page_data(move || (switched.get(), deleted.get()), |_| list_keys());
     view! {
         <Title text="API keys" />
         <div class="page-head">
@@ -45,7 +46,7 @@ pub fn KeysPage() -> impl IntoView {
 fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
     let list = match list {
         Ok(list) => list,
-        Err(error) => return view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let table = if list.keys.is_empty() {
         view! {

@@ -7,8 +7,9 @@ use crate::keys::page_snippets::{NewSecret, Snippets};
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{KeyDetails, KeyView};
 use crate::suppliers::types::SupplierChoice;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::usage::calls::{CallsTable, TotalsCards};
 use leptos::form::ActionForm;
@@ -30,7 +31,7 @@ pub fn KeyPage() -> impl IntoView {
     let actions = Actions { update: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
     let (saved, switched) = (successes(actions.update), successes(actions.set_status));
     let wanted = move || (key_id.get(), saved.get(), switched.get());
-    let details = Resource::new(wanted, |(key_id, ..)| show_key(key_id));
+    let details = page_data(wanted, |(key_id, ..)| show_key(key_id));
     view! {
         <Transition fallback=|| view! { <h1>"API key"</h1> <p class="muted">"Loading the key…"</p> }>
             {move || Suspend::new(async move { body(details.await, actions) })}
@@ -46,7 +47,7 @@ fn body(details: Result<KeyDetails, ConsoleError>, actions: Actions) -> AnyView 
             return view! {
                 <Title text="API key" />
                 <h1>"API key"</h1>
-                <p class="notice notice-error" role="alert">{sentence(error)}</p>
+                <Failure error />
                 <a class="button" href="/keys">"All keys"</a>
             }
             .into_any();

@@ -5,13 +5,14 @@ use crate::suppliers::server_fns::list_models;
 use crate::suppliers::types::{ModelView, multiplier};
 use crate::ui::amount::TokenAmount;
 use crate::ui::copy::CopyButton;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
-    let models = Resource::new(|| (), |()| list_models());
+    let models = page_data(|| (), |()| list_models());
     view! {
         <Title text="Models" />
         <div class="page-head">
@@ -29,7 +30,7 @@ pub fn ModelsPage() -> impl IntoView {
 
 fn directory(models: Result<Vec<ModelView>, ConsoleError>) -> AnyView {
     match models {
-        Err(error) => view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Err(error) => view! { <Failure error /> }.into_any(),
         Ok(models) if models.is_empty() => view! {
             <div class="empty">
                 <p>"No model can be called yet. They appear here as soon as one is set up."</p>

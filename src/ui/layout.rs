@@ -3,8 +3,9 @@
 use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::types::Viewer;
 use crate::ui::amount::TokenAmount;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
+use crate::ui::page_data::page_data;
 use leptos::form::ActionForm;
 use leptos::html;
 use leptos::prelude::*;
@@ -23,11 +24,24 @@ const NAV: [(&str, &str, Icon); 7] = [
     ("/orders", "Orders", Icon::Orders),
 ];
 
+/// How often a page has said that the balance changed under it.
+#[derive(Clone, Copy)]
+struct BalanceChanges(RwSignal<u32>);
+
+/// Has the frame show the balance anew: for a page that sees it change while it is open.
+pub fn refresh_balance() {
+    if let Some(BalanceChanges(changes)) = use_context() {
+        changes.update(|times| *times = times.wrapping_add(1));
+    }
+}
+
 /// The page in its frame. The viewer is asked for again with every page, so that the balance is as fresh as what it stands beside.
 #[component]
 pub fn Frame() -> impl IntoView {
     let path = use_location().pathname;
-    let viewer = Resource::new(move || path.get(), |_| read_viewer());
+    let changes = RwSignal::new(0_u32);
+    provide_context(BalanceChanges(changes));
+    let viewer = page_data(move || (path.get(), changes.get()), |_| read_viewer());
     let sign_out = ServerAction::<SignOut>::new();
     view! {
         // `external`: the router would scroll, and leave the focus where it was.
@@ -42,9 +56,7 @@ pub fn Frame() -> impl IntoView {
                     Err(error) => {
                         view! {
                             <VisitorFrame />
-                            <p class="notice notice-error" role="alert">
-                                {sentence(error)}
-                            </p>
+                            <Failure error />
                         }
                             .into_any()
                     }

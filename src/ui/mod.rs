@@ -6,9 +6,11 @@ pub mod bars;
 pub mod copy;
 pub mod empty_state;
 pub mod error_text;
+pub mod failure;
 pub mod form;
 pub mod icon;
 pub mod layout;
+pub mod page_data;
 pub mod stat;
 pub mod utc_time;
 

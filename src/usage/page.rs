@@ -1,7 +1,8 @@
 //! The usage page: totals, the filter, and the calls behind them. What it shows is in its address.
 
 use crate::error::ConsoleError;
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use crate::usage::calls::{CallsTable, TotalsCards};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{KeyChoice, UsageView};
@@ -42,7 +43,7 @@ pub fn UsagePage() -> impl IntoView {
             Asked { key: get("key"), model: get("model"), call: get("call"), before: get("before") }
         })
     });
-    let usage = Resource::new(move || asked.get(), |asked| show_usage(asked.key, asked.model, asked.call, asked.before));
+    let usage = page_data(move || asked.get(), |asked| show_usage(asked.key, asked.model, asked.call, asked.before));
     view! {
         <Title text="Usage" />
         <div class="page-head">
@@ -61,7 +62,7 @@ pub fn UsagePage() -> impl IntoView {
 fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let usage = match usage {
         Ok(usage) => usage,
-        Err(error) => return view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let filtered = asked != Asked::default();
     let calls = match (usage.page.calls.is_empty(), filtered) {

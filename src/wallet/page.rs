@@ -3,7 +3,8 @@
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
-use crate::ui::error_text::sentence;
+use crate::ui::failure::Failure;
+use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
@@ -16,7 +17,7 @@ use leptos_router::hooks::use_query_map;
 pub fn WalletPage() -> impl IntoView {
     let query = use_query_map();
     let before = Memo::new(move |_| query.with(|query| query.get("before").unwrap_or_default()));
-    let wallet = Resource::new(move || before.get(), show_wallet);
+    let wallet = page_data(move || before.get(), show_wallet);
     view! {
         <Title text="Wallet" />
         <div class="page-head">
@@ -33,7 +34,7 @@ pub fn WalletPage() -> impl IntoView {
 fn body(wallet: Result<WalletView, ConsoleError>, before: String) -> AnyView {
     let wallet = match wallet {
         Ok(wallet) => wallet,
-        Err(error) => return view! { <p class="notice notice-error" role="alert">{sentence(error)}</p> }.into_any(),
+        Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let ended = (!wallet.ended.is_empty()).then(|| {
         view! {

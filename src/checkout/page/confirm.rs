@@ -7,6 +7,7 @@ use crate::checkout::types::{Offer, PaymentOffer};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -17,10 +18,8 @@ use leptos_router::hooks::use_params_map;
 pub fn ConfirmPage() -> impl IntoView {
     let params = use_params_map();
     let place = ServerAction::<PlaceOrder>::new();
-    let offer = Resource::new(
-        move || (params.read().get("id").unwrap_or_default(), place.version().get()),
-        |(package_id, _)| show_offer(package_id),
-    );
+    let offer =
+        page_data(move || (params.read().get("id").unwrap_or_default(), place.version().get()), |(package_id, _)| show_offer(package_id));
     view! {
         <Title text="Confirm your order" />
         <div class="page-head">

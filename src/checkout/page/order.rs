@@ -7,6 +7,8 @@ use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderStatus, OrderView};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::layout::refresh_balance;
+use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::utc::validity;
 use leptos::leptos_dom::helpers::set_timeout_with_handle;
@@ -24,7 +26,7 @@ const PATIENCE: u32 = 120;
 pub fn OrderPage() -> impl IntoView {
     let params = use_params_map();
     let asked = RwSignal::new(0_u32);
-    let order = Resource::new(move || (params.read().get("id").unwrap_or_default(), asked.get()), |(order_id, _)| show_order(order_id));
+    let order = page_data(move || (params.read().get("id").unwrap_or_default(), asked.get()), |(order_id, _)| show_order(order_id));
     view! {
         <Title text="Order" />
         <div class="page-head">
@@ -51,6 +53,9 @@ fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> A
         }
         Err(error) => return failed_view(error, "/orders", "Back to your orders"),
     };
+    if order.status == OrderStatus::Fulfilled && asked.get_untracked() > 0 {
+        Effect::new(|_| refresh_balance());
+    }
     view! {
         <OrderState order=order.clone() />
         {(order.status == OrderStatus::AwaitingPayment).then(|| view! { <AskAgain asked /> })}

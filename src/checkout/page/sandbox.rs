@@ -6,6 +6,7 @@ use crate::checkout::types::{OrderStatus, SandboxPayment};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::page_data::page_data;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -16,7 +17,7 @@ pub fn SandboxPaymentPage() -> impl IntoView {
     let params = use_params_map();
     let pay = ServerAction::<PayInSandbox>::new();
     let decline = ServerAction::<DeclineInSandbox>::new();
-    let payment = Resource::new(
+    let payment = page_data(
         move || (params.read().get("id").unwrap_or_default(), pay.version().get(), decline.version().get()),
         |(session_id, _, _)| show_sandbox_payment(session_id),
     );

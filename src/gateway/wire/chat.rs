@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// What the chat template of a model may add around each message, and around all of them, in Tokens.
-const PER_MESSAGE: i64 = 16;
-const PER_CALL: i64 = 64;
+const PER_MESSAGE: i64 = 8;
+const PER_CALL: i64 = 16;
 const MOST_MESSAGES: usize = 10_000;
 const MOST_CHOICES: i64 = 128;
 const LONGEST_MODEL: usize = 200;
