@@ -31,7 +31,7 @@ async fn whole_answers(db: PgPool) {
     no-usage: 200 completion | ok counted 6+3=9 off 0
     null-usage: 200 completion | ok counted 6+3=9 off 0
     absurd-usage: 200 completion | ok counted 6+3=9 off 0
-    excess-usage: 200 completion | ok measured 6+900000000=4263 off 899995743
+    excess-usage: 200 completion | ok measured 6+900000000=4207 off 899995799
     hang: 504 upstream_timeout | upstream_timeout waived 0+0=0 off 0
     garbage: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
     error-event: 200 completion | ok measured 6+3=9 off 0
