@@ -10,13 +10,14 @@ use leptos::server_fn::codec::GetUrl;
 pub async fn read_front() -> Result<Front, ConsoleError> {
     use crate::home::store;
     use crate::server::request_ctx;
+    use crate::suppliers::directory;
     // public: what the shop window shows.
     if request_ctx::viewer().await?.is_some() {
         request_ctx::go("/dashboard");
     }
     let app = request_ctx::app()?;
     let packages = store::packages_on_sale(&app.db, 3).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let model_id = store::callable_model(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let model_id = directory::example_model(&app.db, None).await.map_err(|error| request_ctx::fail(error.into()))?;
     Ok(Front { base_url: format!("{}v1", app.config.public_url), model_id, packages })
 }
 

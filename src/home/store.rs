@@ -42,18 +42,6 @@ pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, Hom
         .collect()
 }
 
-/// The first model that a call could name.
-pub async fn callable_model(db: &PgPool) -> Result<Option<String>, HomeError> {
-    Ok(sqlx::query_scalar!(
-        "SELECT m.model_id FROM models m JOIN suppliers s USING (supplier_id)
-          WHERE m.status = 'enabled' AND s.status = 'enabled'
-            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
-          ORDER BY m.model_id LIMIT 1"
-    )
-    .fetch_optional(db)
-    .await?)
-}
-
 /// The balance, and the parts of it that end first. Balance and parts come from one statement, so they agree.
 pub async fn balance_and_expiries(db: &PgPool, member: &Member, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
     let rows = sqlx::query!(

@@ -110,7 +110,7 @@ fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
     let href = format!("/keys/{}", key.key_id);
     view! {
         <tr>
-            <td data-label="Name"><a href=href.clone()>{key.name.clone()}</a></td>
+            <td data-label="Name" class="key-name"><a href=href.clone()>{key.name.clone()}</a></td>
             <td data-label="Supplier">{key.supplier_name()}</td>
             <td data-label="Key" class="mono">{key.hint.clone()}</td>
             <td data-label="Status"><StatusBadge status=key.status /></td>

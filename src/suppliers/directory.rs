@@ -65,6 +65,7 @@ pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Resu
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
+            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
           ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
         supplier_id.map(|id| id.0)
     )

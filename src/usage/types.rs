@@ -24,7 +24,7 @@ pub enum CallOutcome {
 impl CallOutcome {
     pub fn words(self) -> &'static str {
         match self {
-            CallOutcome::Ok => "Complete",
+            CallOutcome::Ok => "Completed",
             CallOutcome::UpstreamError => "Supplier failed",
             CallOutcome::UpstreamTimeout => "Supplier too slow",
             CallOutcome::UpstreamCut => "Answer broke off",

@@ -72,7 +72,7 @@ async fn streams(db: PgPool) {
     no-usage: 200 3 words, done | ok counted 6+3=9 off 0
     null-usage: 200 3 words, done | ok counted 6+3=9 off 0
     absurd-usage: 200 3 words, done | ok counted 6+3=9 off 0
-    excess-usage: 200 3 words, done | ok measured 6+900000000=4277 off 899995729
+    excess-usage: 200 3 words, done | ok measured 6+900000000=4221 off 899995785
     hang: 504 upstream_timeout | upstream_timeout waived 0+0=0 off 0
     garbage: 200 3 words, error event, no done | upstream_cut counted 6+3=9 off 0
     error-event: 200 3 words, error event, no done | upstream_cut counted 6+3=9 off 0
