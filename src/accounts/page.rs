@@ -1,7 +1,7 @@
 //! Sign-in and sign-up pages. Both are plain forms that know where to go afterwards.
 
-use crate::accounts::server_fns::{SignIn, SignUp, skip_sign_in};
-use crate::accounts::types::Password;
+use crate::accounts::server_fns::{SignIn, SignUp, start_form};
+use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field};
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::page_data::page_data;
@@ -16,18 +16,25 @@ pub fn SignInPage() -> impl IntoView {
     let action = ServerAction::<SignIn>::new();
     let error = error_of(action.value());
     let next = next_of_address();
+    let typed = page_data(move || next.get(), start_form);
     view! {
         <Title text="Sign in" />
-        <SkipIfSignedIn next />
         <section class="card stack auth">
             <h1>"Sign in"</h1>
             <FormError error />
-            <ActionForm action>
-                <input type="hidden" name="next" value=next />
-                <EmailField error />
-                <PasswordField error autocomplete="current-password" />
-                <Submit pending=action.pending()>"Sign in"</Submit>
-            </ActionForm>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    let typed = typed.await;
+                    view! {
+                        <ActionForm action>
+                            <input type="hidden" name="next" value=next />
+                            <EmailField error typed />
+                            <PasswordField error autocomplete="current-password" />
+                            <Submit pending=action.pending()>"Sign in"</Submit>
+                        </ActionForm>
+                    }
+                })}
+            </Suspense>
             <p class="muted">"New here? " <a href=move || with_next("/sign-up", &next.get())>"Create an account"</a></p>
         </section>
     }
@@ -39,18 +46,29 @@ pub fn SignUpPage() -> impl IntoView {
     let action = ServerAction::<SignUp>::new();
     let error = error_of(action.value());
     let next = next_of_address();
+    let typed = page_data(move || next.get(), start_form);
     view! {
         <Title text="Create an account" />
-        <SkipIfSignedIn next />
         <section class="card stack auth">
             <h1>"Create an account"</h1>
             <FormError error />
-            <ActionForm action>
-                <input type="hidden" name="next" value=next />
-                <EmailField error />
-                <PasswordField error autocomplete="new-password" hint="8 characters or more. Long and memorable beats short and clever." />
-                <Submit pending=action.pending()>"Create account"</Submit>
-            </ActionForm>
+            <Suspense>
+                {move || Suspend::new(async move {
+                    let typed = typed.await;
+                    view! {
+                        <ActionForm action>
+                            <input type="hidden" name="next" value=next />
+                            <EmailField error typed />
+                            <PasswordField
+                                error
+                                autocomplete="new-password"
+                                hint="8 characters or more. Long and memorable beats short and clever."
+                            />
+                            <Submit pending=action.pending()>"Create account"</Submit>
+                        </ActionForm>
+                    }
+                })}
+            </Suspense>
             <p class="muted">"Have an account? " <a href=move || with_next("/sign-in", &next.get())>"Sign in"</a></p>
         </section>
     }
@@ -67,22 +85,10 @@ fn with_next(path: &str, next: &str) -> String {
     if next.is_empty() { path.to_string() } else { format!("{path}?next={}", Url::escape(next)) }
 }
 
-/// Shows nothing: the answer to whoever is signed in is a redirect.
+/// `typed` is what the form failed with before; when that cannot be read there is still a form to show.
 #[component]
-fn SkipIfSignedIn(next: Memo<String>) -> impl IntoView {
-    let skip = page_data(move || next.get(), skip_sign_in);
-    view! {
-        <Suspense>
-            {move || Suspend::new(async move {
-                // When this fails there is still a form to show.
-                let _ = skip.await;
-            })}
-        </Suspense>
-    }
-}
-
-#[component]
-fn EmailField(error: Signal<Option<ConsoleError>>) -> impl IntoView {
+fn EmailField(error: Signal<Option<ConsoleError>>, typed: Result<Option<Email>, ConsoleError>) -> impl IntoView {
+    let typed = typed.ok().flatten().map(|email| email.to_string());
     view! {
         <Labelled id="email" label="E-mail" field=Field::Email error>
             <input
@@ -94,6 +100,7 @@ fn EmailField(error: Signal<Option<ConsoleError>>) -> impl IntoView {
                 spellcheck="false"
                 maxlength="254"
                 required
+                value=typed
                 aria-describedby="email-error"
             />
         </Labelled>

@@ -1,6 +1,6 @@
 //! Server functions of `accounts`: who, parse, store, reply.
 
-use crate::accounts::types::Viewer;
+use crate::accounts::types::{Email, Viewer};
 use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
@@ -9,13 +9,19 @@ use leptos::server_fn::codec::GetUrl;
 #[server(endpoint = "accounts/sign_up")]
 pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::store;
-    use crate::accounts::types::{Email, Password};
+    use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: this is how a visitor becomes a member.
     let app = request_ctx::app()?;
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
-    let password = Password::parse(password).map_err(request_ctx::fail)?;
-    let new = store::insert_account(&app.db, &email, password, false).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let made = async {
+        let password = Password::parse(password)?;
+        Ok::<_, ConsoleError>(store::insert_account(&app.db, &email, password, false).await?)
+    };
+    let new = match made.await {
+        Ok(new) => new,
+        Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+    };
     request_ctx::sign_in(new.user_id).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
     Ok(())
@@ -25,15 +31,20 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
 #[server(endpoint = "accounts/sign_in")]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::store;
-    use crate::accounts::types::{Email, Password};
+    use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: whoever knows the password is the user.
     let app = request_ctx::app()?;
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
-    // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
-    let wrong = |_| request_ctx::fail(ConsoleError::WrongCredentials);
-    let password = Password::parse(password).map_err(wrong)?;
-    let user_id = store::user_by_credentials(&app.db, &email, password).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let found = async {
+        // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
+        let password = Password::parse(password).map_err(|_| ConsoleError::WrongCredentials)?;
+        Ok::<_, ConsoleError>(store::user_by_credentials(&app.db, &email, password).await?)
+    };
+    let user_id = match found.await {
+        Ok(user_id) => user_id,
+        Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+    };
     request_ctx::sign_in(user_id).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
     Ok(())
@@ -62,13 +73,15 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     Ok(Some(Viewer { email: member.email().clone(), operator: member.is_operator(), balance, sandbox }))
 }
 
-/// Sends whoever is signed in already on to `next`: they need no sign-in page.
-#[server(endpoint = "accounts/skip_sign_in", input = GetUrl)]
-pub async fn skip_sign_in(#[server(default)] next: String) -> Result<(), ConsoleError> {
+/// What a visitor's form starts with: the address that was typed when it failed before. Whoever is signed in needs no form, and is sent
+/// on to `next`.
+#[server(endpoint = "accounts/start_form", input = GetUrl)]
+pub async fn start_form(#[server(default)] next: String) -> Result<Option<Email>, ConsoleError> {
     use crate::server::request_ctx;
-    // public: answers visitors with nothing.
+    // public: answers visitors with what they typed themselves.
     if request_ctx::viewer().await?.is_some() {
         request_ctx::go(request_ctx::local_path(Some(&next)));
+        return Ok(None);
     }
-    Ok(())
+    request_ctx::take_typed_email().await
 }

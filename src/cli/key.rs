@@ -111,7 +111,7 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
         None => None,
     };
     let new = NewKey { name: create.name, supplier_id, quota: create.quota, expires_at: create.expires, enabled: true };
-    let (key_id, secret) = insert_key(&ctx.db, account.account_id, account.user_id, &ctx.pepper(), new).await?;
+    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper(), new).await?;
     let secret = secret.expose();
     ctx.out.reply(&json!({ "key_id": key_id, "secret": secret }), || {
         format!("{}\nThe secret is not shown again.", facts(&[("key", key_id.to_string()), ("secret", secret.to_string())]))

@@ -51,7 +51,7 @@ pub async fn create_key(
     };
     let (key_id, new) = parse().map_err(request_ctx::fail)?;
     let failed = |error: store::KeyError| request_ctx::fail(error.into());
-    match store::insert_key_once(&app.db, key_id, member.account_id(), member.user_id(), &app.pepper, new).await.map_err(failed)? {
+    match store::insert_key_once(&app.db, &member, key_id, &app.pepper, new).await.map_err(failed)? {
         Some(secret) => {
             let secret_key = app.config.secret_key.expose_secret();
             let handover = Handover::seal(secret_key, key_id, &secret).map_err(|_| request_ctx::fail(ConsoleError::Internal))?;

@@ -80,23 +80,42 @@ pub struct NewKey {
     pub enabled: bool,
 }
 
-/// Inserts a key. The secret is returned this once and stored only as a hash.
+/// Inserts a key, in the name of the account's user. The secret is returned this once and stored only as a hash.
 pub async fn insert_key(
     db: &PgPool,
+    operator: Operator,
     account_id: AccountId,
     created_by: UserId,
     pepper: &Pepper,
     new: NewKey,
 ) -> Result<(KeyId, KeySecret), KeyError> {
     let key_id = KeyId::generate();
-    let secret = insert_key_once(db, key_id, account_id, created_by, pepper, new).await?;
+    let after = Settings::of_new(account_id, &new);
+    let mut tx = db.begin().await?;
     // A fresh id that is taken already is not a key we made.
-    secret.map(|secret| (key_id, secret)).ok_or(KeyError::NotFound)
+    let secret = insert_key_in(&mut tx, key_id, account_id, created_by, pepper, new).await?.ok_or(KeyError::NotFound)?;
+    write_down_in(&mut tx, KeyOwner::Operator(operator), "key.create", key_id, None, Some(&after)).await?;
+    tx.commit().await?;
+    Ok((key_id, secret))
 }
 
-/// Inserts a key under an id made with the form; none when that key exists already, because the form was posted before.
+/// Inserts a member's key under an id made with the form; none when that key exists already, because the form was posted before.
 pub async fn insert_key_once(
     db: &PgPool,
+    member: &Member,
+    key_id: KeyId,
+    pepper: &Pepper,
+    new: NewKey,
+) -> Result<Option<KeySecret>, KeyError> {
+    let mut tx = db.begin().await?;
+    let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
+    tx.commit().await?;
+    Ok(secret)
+}
+
+/// None when there is a key with this id.
+async fn insert_key_in(
+    tx: &mut PgConnection,
     key_id: KeyId,
     account_id: AccountId,
     created_by: UserId,
@@ -104,9 +123,8 @@ pub async fn insert_key_once(
     new: NewKey,
 ) -> Result<Option<KeySecret>, KeyError> {
     let secret = KeySecret::generate();
-    let mut tx = db.begin().await?;
     if let Some(supplier_id) = new.supplier_id {
-        require_enabled_supplier_in(&mut tx, supplier_id).await?;
+        require_enabled_supplier_in(tx, supplier_id).await?;
     }
     let inserted = sqlx::query!(
         "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, supplier_id, quota, expires_at, status)
@@ -123,10 +141,9 @@ pub async fn insert_key_once(
         new.expires_at,
         status_text(new.enabled)
     )
-    .execute(&mut *tx)
+    .execute(tx)
     .await?
     .rows_affected();
-    tx.commit().await?;
     Ok((inserted == 1).then_some(secret))
 }
 
@@ -170,6 +187,17 @@ struct Settings {
 }
 
 impl Settings {
+    fn of_new(account_id: AccountId, new: &NewKey) -> Settings {
+        Settings {
+            account_id,
+            name: new.name.as_str().to_string(),
+            quota: new.quota,
+            expires_at: new.expires_at,
+            supplier_id: new.supplier_id,
+            enabled: new.enabled,
+        }
+    }
+
     fn edited(&self, edit: KeyEdit) -> Settings {
         Settings {
             account_id: self.account_id,
@@ -226,7 +254,7 @@ pub async fn update_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: K
     )
     .execute(&mut *tx)
     .await?;
-    write_down_in(&mut tx, owner, "key.edit", key_id, &before, Some(&after)).await?;
+    write_down_in(&mut tx, owner, "key.edit", key_id, Some(&before), Some(&after)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -242,7 +270,7 @@ pub async fn delete_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Resu
     )
     .execute(&mut *tx)
     .await?;
-    write_down_in(&mut tx, owner, "key.delete", key_id, &before, None).await?;
+    write_down_in(&mut tx, owner, "key.delete", key_id, Some(&before), None).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -253,7 +281,7 @@ async fn write_down_in(
     owner: KeyOwner<'_>,
     action: &str,
     key_id: KeyId,
-    before: &Settings,
+    before: Option<&Settings>,
     after: Option<&Settings>,
 ) -> Result<(), KeyError> {
     let KeyOwner::Operator(operator) = owner else { return Ok(()) };
@@ -261,7 +289,7 @@ async fn write_down_in(
     let action = Action {
         action,
         subject_id: key_id.to_string(),
-        before: Some(json(before)?),
+        before: before.map(json).transpose()?,
         after: after.map(json).transpose()?,
         ..Action::default()
     };

@@ -47,16 +47,21 @@ async fn insert_key_refuses_suppliers_that_are_disabled_or_unknown(db: PgPool) {
     fixtures::disable_supplier(&db, disabled).await;
     for supplier_id in [disabled, SupplierId::generate()] {
         let new = NewKey { supplier_id: Some(supplier_id), ..plain_key("bot") };
-        let refused = insert_key(&db, ada.account_id(), ada.user_id(), &fixtures::pepper(), new).await;
+        let refused = insert_key_once(&db, &ada, KeyId::generate(), &fixtures::pepper(), new.clone()).await;
+        assert!(matches!(refused, Err(KeyError::UnknownSupplier)));
+        let command_line = Operator::command_line();
+        let refused = insert_key(&db, command_line, ada.account_id(), ada.user_id(), &fixtures::pepper(), new).await;
         assert!(matches!(refused, Err(KeyError::UnknownSupplier)));
     }
     assert!(keys_of(&db, &ada).await.expect("keys").is_empty());
+    let deeds = sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM operator_actions WHERE action = $1"#, "key.create");
+    assert_eq!(deeds.fetch_one(&db).await.expect("deeds"), 0);
 }
 
 #[sqlx::test]
 async fn insert_key_once_makes_one_key_of_a_form_posted_twice_at_once(db: PgPool) {
     let (ada, pepper, key_id) = (fixtures::member(&db, "ada").await, fixtures::pepper(), KeyId::generate());
-    let post = || insert_key_once(&db, key_id, ada.account_id(), ada.user_id(), &pepper, plain_key("bot"));
+    let post = || insert_key_once(&db, &ada, key_id, &pepper, plain_key("bot"));
     let (one, two) = futures::join!(post(), post());
     let secrets = [one.expect("posted"), two.expect("posted")];
     assert_eq!(secrets.iter().filter(|secret| secret.is_some()).count(), 1);
@@ -74,7 +79,7 @@ async fn another_accounts_key_is_not_found_whatever_is_asked(db: PgPool) {
     assert!(matches!(delete_key(&db, owner, key_id).await, Err(KeyError::NotFound)));
     assert!(keys_of(&db, &eve).await.expect("keys").is_empty());
     // Nor can its id be taken by a form of theirs.
-    let taken = insert_key_once(&db, key_id, eve.account_id(), eve.user_id(), &fixtures::pepper(), plain_key("mine")).await;
+    let taken = insert_key_once(&db, &eve, key_id, &fixtures::pepper(), plain_key("mine")).await;
     assert!(taken.expect("no error").is_none());
 
     let row = key_by_id(&db, KeyOwner::Member(&ada), key_id).await.expect("untouched");

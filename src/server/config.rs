@@ -1,6 +1,7 @@
 //! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
 
 use crate::checkout::payments::StripeConfig;
+use crate::gateway::Timeouts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
@@ -25,7 +26,8 @@ pub struct Config {
     pub sandbox: bool,
     /// Where `make build` put the site.
     pub site_root: PathBuf,
-    pub upstream: UpstreamLimits,
+    /// How long a supplier may take.
+    pub upstream: Timeouts,
 }
 
 /// Whether real customers are served.
@@ -33,27 +35,6 @@ pub struct Config {
 pub enum Environment {
     Development,
     Production,
-}
-
-/// How long a supplier may take.
-#[derive(Clone, Copy, Debug)]
-pub struct UpstreamLimits {
-    pub connect: Duration,
-    pub first_byte: Duration,
-    /// Between two reads of an answer.
-    pub idle: Duration,
-    pub total: Duration,
-}
-
-impl Default for UpstreamLimits {
-    fn default() -> UpstreamLimits {
-        UpstreamLimits {
-            connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
-            total: Duration::from_secs(900),
-        }
-    }
 }
 
 /// A configuration that cannot be used.
@@ -81,6 +62,13 @@ const KNOWN: [&str; 8] = [
     "TOKI_SECRET_KEY",
     "TOKI_SUPPLIER_NETWORKS",
 ];
+
+const UPSTREAM: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    first_byte: Duration::from_secs(120),
+    idle: Duration::from_secs(60),
+    total: Duration::from_secs(900),
+};
 
 /// Where a development secret key is kept when none is set.
 const SECRET_KEY_FILE: &str = ".data/secret-key";
@@ -134,7 +122,7 @@ impl Config {
             stripe: stripe(get("STRIPE_SECRET_KEY"), get("STRIPE_WEBHOOK_SECRET"), get("STRIPE_API_BASE"))?,
             sandbox,
             site_root: site_root(),
-            upstream: UpstreamLimits::default(),
+            upstream: UPSTREAM,
         };
         config.refuse_unsafe_production()?;
         Ok(config)

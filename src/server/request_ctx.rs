@@ -2,15 +2,21 @@
 
 use crate::accounts::rights::Member;
 use crate::accounts::store;
+use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::ids::UserId;
 use crate::server::state::AppState;
 use axum::http::{StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-use tower_sessions::Session;
+use tower_sessions::cookie::time::Duration;
+use tower_sessions::{Expiry, Session};
 
 const USER_ID: &str = "user_id";
+const TYPED_EMAIL: &str = "typed_email";
+
+/// How long a visitor's session waits for the page that shows what was typed.
+const TYPED_FOR: Duration = Duration::minutes(10);
 
 /// The shared state. Missing only while routes are listed at start-up.
 pub fn app() -> Result<AppState, ConsoleError> {
@@ -78,10 +84,11 @@ pub fn local_path(path: Option<&str>) -> &str {
     }
 }
 
-/// Signs the user in: a new session id, so that one planted before sign-in is worth nothing.
+/// Signs the user in: a new session id, so that one planted before sign-in is worth nothing, and nothing of what it held.
 pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
+    session.clear().await;
     session.insert(USER_ID, user_id).await.map_err(session_failed)
 }
 
@@ -100,6 +107,30 @@ pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> R
     session().await?.remove(name).await.map_err(session_failed)
 }
 
+/// Fails the form of a visitor. Without JavaScript its page is loaded anew and would have forgotten the address that was typed; it waits
+/// in a session that lives no longer than that takes.
+pub async fn fail_keeping(email: &Email, error: ConsoleError) -> ConsoleError {
+    if asked() == (true, true)
+        && let Ok(session) = session().await
+        && let Ok(None) = session.get::<UserId>(USER_ID).await
+    {
+        session.set_expiry(Some(Expiry::OnInactivity(TYPED_FOR)));
+        // The form fails with its own error, whether or not this was kept.
+        let _ = session.insert(TYPED_EMAIL, email).await.map_err(session_failed);
+    }
+    fail(error)
+}
+
+/// The address that a failed form left, once. The visitor's session held nothing else and ends with it.
+pub async fn take_typed_email() -> Result<Option<Email>, ConsoleError> {
+    let session = session().await?;
+    let email = session.get(TYPED_EMAIL).await.map_err(session_failed)?;
+    if email.is_some() {
+        session.flush().await.map_err(session_failed)?;
+    }
+    Ok(email)
+}
+
 /// Sends the browser on, with or without JavaScript. `path` is one of ours.
 pub fn go(path: &str) {
     leptos_axum::redirect(path);
@@ -108,10 +139,7 @@ pub fn go(path: &str) {
 /// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that
 /// shows the error on the page.
 pub fn fail(error: ConsoleError) -> ConsoleError {
-    let (api, html) = use_context::<axum::http::request::Parts>().map_or((false, false), |parts| {
-        let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        (parts.uri.path().starts_with("/api/"), accept.is_some_and(|accept| accept.contains("text/html")))
-    });
+    let (api, html) = asked();
     // A form post and a page that asks for sign-in are both redirects already, and must stay so.
     let redirected = if api { html } else { error == ConsoleError::SignInRequired };
     if !redirected
@@ -121,6 +149,14 @@ pub fn fail(error: ConsoleError) -> ConsoleError {
         options.set_status(status);
     }
     error
+}
+
+/// Whether a server function is asked, and whether the answer is for a browser to show.
+fn asked() -> (bool, bool) {
+    use_context::<axum::http::request::Parts>().map_or((false, false), |parts| {
+        let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        (parts.uri.path().starts_with("/api/"), accept.is_some_and(|accept| accept.contains("text/html")))
+    })
 }
 
 #[cfg(test)]

@@ -79,14 +79,13 @@ pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
 
 /// The gateway gets what it needs and no more: it never sees the console's state.
 fn gateway_setup(app: &AppState) -> gateway::Setup {
-    let limits = app.config.upstream;
     gateway::Setup {
         db: app.db.clone(),
         pepper: app.pepper.clone(),
         sealing_key: app.sealing_key.clone(),
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
         supplier_networks: app.config.supplier_networks.clone(),
-        timeouts: gateway::Timeouts { connect: limits.connect, first_byte: limits.first_byte, idle: limits.idle, total: limits.total },
+        timeouts: app.config.upstream,
         tasks: app.tasks.clone(),
     }
 }

@@ -5,7 +5,7 @@ use crate::accounts::store as accounts;
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
 use crate::keys::secret::{KeySecret, Pepper};
-use crate::keys::store::{NewKey, insert_key};
+use crate::keys::store::{NewKey, insert_key_once};
 use crate::keys::types::KeyName;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
@@ -89,7 +89,9 @@ pub fn plain_key(name: &str) -> NewKey {
 }
 
 pub async fn key(db: &PgPool, member: &Member, new: NewKey) -> (KeyId, KeySecret) {
-    insert_key(db, member.account_id(), member.user_id(), &pepper(), new).await.expect("a key")
+    let key_id = KeyId::generate();
+    let secret = insert_key_once(db, member, key_id, &pepper(), new).await.expect("inserted");
+    (key_id, secret.expect("a new key"))
 }
 
 pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {

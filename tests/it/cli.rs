@@ -77,6 +77,15 @@ async fn keys_are_made_edited_and_ended(db: PgPool) {
     assert_eq!(fields(&made), ["key_id", "secret"]);
     let (key_id, secret) = (id(&made, "key_id"), id(&made, "secret"));
     assert!(secret.starts_with("sk-toki-"));
+    let (action, subject_id, deed) = sqlx::query_as::<_, (String, String, Value)>(
+        "SELECT action, subject_id, to_jsonb(operator_actions) FROM operator_actions WHERE action LIKE 'key.%'",
+    )
+    .fetch_one(&db)
+    .await
+    .expect("an operator's deed");
+    assert_eq!((action.as_str(), &subject_id, &deed["before"]), ("key.create", &key_id, &json!(null)));
+    assert_eq!((&deed["after"]["name"], &deed["after"]["quota"]), (&json!("laptop"), &json!(500)));
+    assert!(!deed.to_string().contains("sk-toki-"), "{deed}");
 
     let shown = toki.json(&["key", "show", &key_id]);
     for (field, value) in [

@@ -1,6 +1,7 @@
 //! One binary for every test over HTTP: a real port, a real Postgres, no mocks of our own code.
 #![expect(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "clippy knows test functions, and not what they share")]
 
+mod accounts;
 mod checkout;
 mod checkout_stripe;
 mod cli;
@@ -9,6 +10,7 @@ mod console_keys;
 mod gateway_errors;
 mod gateway_exactness;
 mod gateway_matrix;
+mod home;
 mod immediacy;
 mod static_files;
 mod support;

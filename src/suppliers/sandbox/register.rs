@@ -5,7 +5,7 @@ use crate::suppliers::sandbox::answer::Quirk;
 use crate::suppliers::sandbox::{PATH, SECRET};
 use crate::suppliers::sealed::{SealingKey, UnsealError};
 use sqlx::PgPool;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -27,7 +27,7 @@ pub async fn register(db: &PgPool, sealing_key: &SealingKey, addr: SocketAddr) -
     .await?;
     let supplier_id =
         sqlx::query_scalar!("SELECT supplier_id FROM suppliers WHERE slug = 'sandbox' FOR UPDATE").fetch_one(&mut *tx).await?;
-    let base_url = format!("http://{addr}{PATH}");
+    let base_url = format!("http://{}{PATH}", reachable(addr));
     let channel = sqlx::query_scalar!("SELECT channel_id FROM channels WHERE supplier_id = $1 AND base_url = $2", supplier_id, base_url)
         .fetch_optional(&mut *tx)
         .await?;
@@ -67,4 +67,32 @@ pub async fn register(db: &PgPool, sealing_key: &SealingKey, addr: SocketAddr) -
     }
     tx.commit().await?;
     Ok(())
+}
+
+/// Where this replica reaches its own listener. "All addresses" is one to listen on and none to call.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_all_addresses_is_reached_by_loopback() {
+        for (bound, reached) in [
+            ("0.0.0.0:3000", "127.0.0.1:3000"),
+            ("[::]:3000", "[::1]:3000"),
+            ("127.0.0.1:3000", "127.0.0.1:3000"),
+            ("192.0.2.7:80", "192.0.2.7:80"),
+            ("[2001:db8::7]:80", "[2001:db8::7]:80"),
+        ] {
+            assert_eq!(reachable(bound.parse().expect("an address")).to_string(), reached);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use crate::wallet::ledger::Price;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 pub struct NewModel {
     /// `vendor/name`
@@ -68,7 +68,7 @@ pub async fn insert_model(db: &PgPool, operator: Operator, new: NewModel) -> Res
     .execute(&mut *tx)
     .await?;
     insert_price_in(&mut tx, &new.model_id, 1, new.price).await?;
-    let after = row_in(&mut tx, &new.model_id).await?;
+    let after = model_by_id(&mut *tx, &new.model_id).await?;
     let action = Action { action: "model.add", subject_id: new.model_id.clone(), after: json(&after), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     tx.commit().await?;
@@ -90,13 +90,24 @@ async fn insert_price_in(tx: &mut PgConnection, model_id: &str, version: i32, pr
 }
 
 pub async fn all_models(db: &PgPool) -> Result<Vec<ModelRow>, SupplierError> {
+    Ok(model_rows(db, None).await?)
+}
+
+async fn model_by_id(db: impl PgExecutor<'_>, model_id: &str) -> Result<ModelRow, SupplierError> {
+    model_rows(db, Some(model_id)).await?.pop().ok_or(SupplierError::UnknownModel)
+}
+
+/// One model with the price it has now, or all of them.
+async fn model_rows(db: impl PgExecutor<'_>, model_id: Option<&str>) -> sqlx::Result<Vec<ModelRow>> {
     let rows = sqlx::query!(
         "SELECT m.model_id, s.slug, m.upstream_id, m.context_tokens, m.max_output_tokens, m.input_kinds, m.output_kinds,
                 m.price_version, p.input_ppm, p.cached_ppm, p.output_ppm, m.status
            FROM models m
            JOIN suppliers s USING (supplier_id)
            JOIN model_prices p ON p.model_id = m.model_id AND p.version = m.price_version
-          ORDER BY m.model_id"
+          WHERE $1::text IS NULL OR m.model_id = $1
+          ORDER BY m.model_id",
+        model_id
     )
     .fetch_all(db)
     .await?;
@@ -119,42 +130,13 @@ pub async fn all_models(db: &PgPool) -> Result<Vec<ModelRow>, SupplierError> {
         .collect())
 }
 
-/// Reads one model and locks it: edits of one model, and with them its price versions, come one after the other.
-async fn row_in(tx: &mut PgConnection, model_id: &str) -> Result<ModelRow, SupplierError> {
-    let row = sqlx::query!(
-        "SELECT s.slug, m.upstream_id, m.context_tokens, m.max_output_tokens, m.input_kinds, m.output_kinds,
-                m.price_version, p.input_ppm, p.cached_ppm, p.output_ppm, m.status
-           FROM models m
-           JOIN suppliers s USING (supplier_id)
-           JOIN model_prices p ON p.model_id = m.model_id AND p.version = m.price_version
-          WHERE m.model_id = $1 FOR UPDATE OF m",
-        model_id
-    )
-    .fetch_optional(tx)
-    .await?
-    .ok_or(SupplierError::UnknownModel)?;
-    Ok(ModelRow {
-        model_id: model_id.to_string(),
-        supplier: row.slug,
-        upstream_id: row.upstream_id,
-        context_tokens: row.context_tokens,
-        max_output_tokens: row.max_output_tokens,
-        input_kinds: row.input_kinds,
-        output_kinds: row.output_kinds,
-        price_version: row.price_version,
-        input_ppm: row.input_ppm,
-        cached_ppm: row.cached_ppm,
-        output_ppm: row.output_ppm,
-        status: Status::of_column(&row.status),
-    })
-}
-
 /// Changes a model. Calls admitted after the commit see it; a call keeps the price version it was admitted under.
 pub async fn update_model(db: &PgPool, operator: Operator, model_id: &str, edit: ModelEdit) -> Result<(), SupplierError> {
     let mut tx = db.begin().await?;
-    // Locked first and read after: a row whose lock had to be waited for joins the price version from before the wait.
+    // Edits of one model, and with them its price versions, come one after the other. Locked first and read after: a row whose
+    // lock had to be waited for joins the price version from before the wait.
     sqlx::query!("SELECT 1 AS one FROM models WHERE model_id = $1 FOR UPDATE", model_id).fetch_optional(&mut *tx).await?;
-    let before = row_in(&mut tx, model_id).await?;
+    let before = model_by_id(&mut *tx, model_id).await?;
     let mut after = edit.applied_to(&before);
     if price_of(&after) != price_of(&before) {
         after.price_version = before.price_version + 1;

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 use toki::accounts::store::{self, NewAccount};
 use toki::accounts::types::{Email, Password};
+use toki::gateway::Timeouts;
 use toki::ids::{GrantId, KeyId, SupplierId};
 use toki::keys::secret::{KeySecret, Pepper};
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
-use toki::server::config::{Config, Environment, UpstreamLimits, loopback_networks};
+use toki::server::config::{Config, Environment, loopback_networks};
 use toki::server::run;
 use toki::server::state::AppState;
 use toki::suppliers::sandbox;
@@ -60,7 +61,7 @@ impl TestApp {
             sandbox: true,
             // Pages are tested without the files that a browser would load.
             site_root: PathBuf::from("/nonexistent"),
-            upstream: UpstreamLimits {
+            upstream: Timeouts {
                 connect: Duration::from_secs(2),
                 first_byte: Duration::from_secs(6),
                 idle: Duration::from_secs(5),

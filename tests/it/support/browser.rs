@@ -31,6 +31,11 @@ impl TestApp {
         Browser { base: format!("http://{}", self.addr), cookie: Mutex::new(None), client }
     }
 
+    /// A browser that sends this cookie, wherever it has it from.
+    pub fn browser_with_cookie(&self, cookie: &str) -> Browser {
+        Browser { cookie: Mutex::new(Some(cookie.to_string())), ..self.browser() }
+    }
+
     /// A browser of a customer whom the test made.
     pub async fn browser_of(&self, account: &NewAccount) -> Browser {
         let email: String = sqlx::query_scalar("SELECT email FROM users WHERE user_id = $1")
@@ -56,6 +61,12 @@ impl TestApp {
 }
 
 impl Browser {
+    /// The session's cookie, as it is sent.
+    #[track_caller]
+    pub fn cookie(&self) -> String {
+        self.cookie.lock().expect("cookie").clone().expect("a session")
+    }
+
     pub async fn get(&self, path: &str) -> Page {
         self.send(self.client.get(self.url(path)).header(ACCEPT, "text/html")).await
     }
