@@ -4,6 +4,7 @@ use crate::cli::doctor_channel::check_channels;
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
 use crate::cli::{CliError, Context};
+use crate::gateway::Census;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
@@ -85,6 +86,7 @@ async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
     };
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
     let payments = payments(&config);
+    checks.push(spool(&config));
     match connect(&config).await {
         Err(error) => checks.push(Check::fail("database", cause_chain(&error), "start Postgres, or correct DATABASE_URL")),
         Ok(db) => {
@@ -140,6 +142,24 @@ async fn suppliers(ctx: &Context) -> Vec<Check> {
         checks.extend(check_channels(ctx, &ways).await);
     }
     checks
+}
+
+fn spool(config: &Config) -> Check {
+    let folder = config.spool_dir.display();
+    match Census::of(&config.spool_dir) {
+        // The server makes it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Check::ok("spool", format!("{folder} is not there yet")),
+        Err(error) => Check::fail("spool", format!("{folder}: {error}"), "correct TOKI_SPOOL_DIR, or the rights of the folder"),
+        Ok(Census { rejected: 0, segments: 0 }) => Check::ok("spool", format!("{folder} is empty")),
+        Ok(Census { rejected: 0, segments }) => {
+            Check::warn("spool", format!("{segments} segment(s) of settlements wait in {folder}"), "a running `toki serve` replays them")
+        }
+        Ok(Census { rejected, .. }) => Check::fail(
+            "spool",
+            format!("{rejected} file(s) in {folder} hold settlements that the database refused, or damage"),
+            "look at *.rejected there, correct the accounts by hand, then remove the files",
+        ),
+    }
 }
 
 fn payments(config: &Config) -> Check {

@@ -4,11 +4,14 @@
 use crate::gateway::batch::{Batcher, Closed};
 use crate::gateway::count;
 use crate::gateway::error::GatewayError;
+use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::chat::ChatRequest;
-use crate::ids::{ReplicaId, RequestId};
+use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, LedgerError, Verdict};
 use chrono::TimeDelta;
 use sqlx::PgPool;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
@@ -17,18 +20,25 @@ pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// Deadlocks and serialization failures are nobody's fault and are tried again, this often.
 pub const RETRIES: usize = 5;
 
+/// Keys whose account is remembered, at most.
+const MOST_LANES: usize = 100_000;
+
 /// None = the database did not decide.
 type Answer = Option<Verdict>;
 
 #[derive(Clone)]
-pub struct Admissions(Batcher<AdmissionRequest, Answer>);
+pub struct Admissions {
+    batches: Batcher<Lane, AdmissionRequest, Answer>,
+    lanes: Lanes,
+}
 
 impl Admissions {
-    pub fn spawn(tasks: &TaskTracker, db: PgPool, owner: ReplicaId) -> Admissions {
-        Admissions(Batcher::spawn(tasks, move |requests| {
-            let db = db.clone();
-            async move { decide(&db, requests, owner).await }
-        }))
+    pub fn spawn(tasks: &TaskTracker, db: PgPool, owner: ReplicaId, live: LiveCalls) -> Admissions {
+        let batches = Batcher::spawn(tasks, move |requests| {
+            let (db, live) = (db.clone(), live.clone());
+            async move { decide(&db, requests, owner, &live).await }
+        });
+        Admissions { batches, lanes: Lanes::default() }
     }
 
     /// Decides about a chat completion and, when it may run, holds what it may cost.
@@ -59,7 +69,10 @@ impl Admissions {
         }
         let model = || request.model.clone();
         Err(match verdict {
-            Verdict::Admitted(admission) => return Ok(admission),
+            Verdict::Admitted(admission) => {
+                self.lanes.learn(secret_hash, admission.account_id);
+                return Ok(admission);
+            }
             Verdict::UnknownKey => GatewayError::InvalidKey,
             Verdict::KeyDisabled => GatewayError::KeyDisabled,
             Verdict::KeyExpired => GatewayError::KeyExpired,
@@ -68,20 +81,50 @@ impl Admissions {
             Verdict::NoChannel => GatewayError::NoChannel { model: model() },
             Verdict::BalanceExhausted => GatewayError::BalanceExhausted { public_url: public_url.to_string() },
             Verdict::QuotaExhausted => GatewayError::QuotaExhausted,
-            Verdict::CountInput => GatewayError::Internal,
+            Verdict::CountInput | Verdict::HoldsForgotten => GatewayError::Internal,
         })
     }
 
     async fn ask(&self, request: &AdmissionRequest) -> Result<Verdict, GatewayError> {
-        match self.0.ask(request.clone()).await {
+        match self.batches.ask(self.lanes.of(request.secret_hash), request.clone()).await {
             Ok(Some(verdict)) => Ok(verdict),
             Ok(None) | Err(Closed) => Err(GatewayError::Unavailable),
         }
     }
 }
 
-async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId) -> Vec<Answer> {
-    let error = match admit_with_retries(db, &requests, owner).await {
+/// In whose turn a call waits: its account's, however many keys that has. A key seen for the first time waits in its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    Account(AccountId),
+    Key([u8; 32]),
+}
+
+/// Which account a key belongs to. It never changes, and decides nothing but whose turn it is.
+#[derive(Clone, Default)]
+struct Lanes(Arc<Mutex<HashMap<[u8; 32], AccountId>>>);
+
+impl Lanes {
+    fn of(&self, secret_hash: [u8; 32]) -> Lane {
+        self.lock().get(&secret_hash).map_or(Lane::Key(secret_hash), |account_id| Lane::Account(*account_id))
+    }
+
+    fn learn(&self, secret_hash: [u8; 32], account_id: AccountId) {
+        let mut known = self.lock();
+        if known.len() >= MOST_LANES {
+            known.clear();
+        }
+        known.insert(secret_hash, account_id);
+    }
+
+    /// A panic while the map was locked leaves it whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], AccountId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId, live: &LiveCalls) -> Vec<Answer> {
+    let error = match admit_with_retries(db, &requests, owner, live).await {
         Ok(verdicts) => return verdicts.into_iter().map(Some).collect(),
         Err(error) => error,
     };
@@ -92,16 +135,26 @@ async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId) 
     // One call that the database cannot take must not refuse its neighbours.
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let alone = admit_with_retries(db, std::slice::from_ref(&request), owner).await;
+        let alone = admit_with_retries(db, std::slice::from_ref(&request), owner, live).await;
         answers.push(alone.ok().and_then(|mut verdicts| verdicts.pop()));
     }
     answers
 }
 
-async fn admit_with_retries(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId) -> Result<Vec<Verdict>, LedgerError> {
+async fn admit_with_retries(
+    db: &PgPool,
+    requests: &[AdmissionRequest],
+    owner: ReplicaId,
+    live: &LiveCalls,
+) -> Result<Vec<Verdict>, LedgerError> {
     let mut tried = 0;
     loop {
         match ledger::admit_calls(db, requests, owner, HOLD_FOR).await {
+            Ok(verdicts) if verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) && tried < RETRIES => {
+                tried += 1;
+                live.restore(db, owner).await?;
+                continue;
+            }
             Err(error) if error.is_transient() && tried < RETRIES => tried += 1,
             result => return result,
         }

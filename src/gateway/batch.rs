@@ -1,9 +1,13 @@
 //! Group admission and group settlement share this: what arrives while a round trip is under way travels in the next one. No
-//! timer: an idle gateway sends a lone call at once, a busy one sends hundreds together.
+//! timer: an idle gateway sends a lone call at once, a busy one sends hundreds together. Callers wait in lanes that take turns, so
+//! that one who floods the queue only waits for himself.
 
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
-use std::sync::Arc;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// Most items of one round trip.
@@ -18,30 +22,37 @@ pub struct Closed;
 
 type Item<T, R> = (T, oneshot::Sender<R>);
 
-#[derive(Clone)]
-pub struct Batcher<T, R> {
-    queue: mpsc::UnboundedSender<Item<T, R>>,
+pub struct Batcher<L, T, R> {
+    queue: Arc<Queue<L, Item<T, R>>>,
+    /// Ends the workers with the last clone.
+    _open: Arc<DropGuard>,
 }
 
-impl<T, R> Batcher<T, R>
+impl<L, T, R> Clone for Batcher<L, T, R> {
+    fn clone(&self) -> Self {
+        Batcher { queue: self.queue.clone(), _open: self._open.clone() }
+    }
+}
+
+impl<L, T, R> Batcher<L, T, R>
 where
+    L: Hash + Eq + Copy + Send + 'static,
     T: Send + 'static,
     R: Send + 'static,
 {
-    /// Starts the workers on `tasks`; they end when every clone of the batcher is gone. `run` answers each item of a batch, in
-    /// order. The queue is bounded by the connections that wait for its answers.
-    pub fn spawn<F>(tasks: &TaskTracker, run: impl Fn(Vec<T>) -> F + Clone + Send + 'static) -> Batcher<T, R>
+    /// Starts the workers on `tasks`; they end when every clone of the batcher is gone and all is answered. `run` answers each item
+    /// of a batch, in order. The queue is bounded by the connections that wait for its answers.
+    pub fn spawn<F>(tasks: &TaskTracker, run: impl Fn(Vec<T>) -> F + Clone + Send + 'static) -> Batcher<L, T, R>
     where
         F: Future<Output = Vec<R>> + Send,
     {
-        let (queue, items) = mpsc::unbounded_channel::<Item<T, R>>();
-        let items = Arc::new(Mutex::new(items));
+        let queue = Arc::new(Queue::default());
+        let closed = CancellationToken::new();
         for _ in 0..WORKERS {
-            let (items, run) = (items.clone(), run.clone());
+            let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
             tasks.spawn(async move {
-                let mut batch = Vec::with_capacity(MOST);
-                while items.lock().await.recv_many(&mut batch, MOST).await > 0 {
-                    let (requests, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.drain(..).unzip();
+                while let Some(batch) = queue.next(&closed).await {
+                    let (requests, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.into_iter().unzip();
                     for (answer, result) in answers.into_iter().zip(run(requests).await) {
                         // Whoever asked may have left.
                         let _ = answer.send(result);
@@ -49,13 +60,86 @@ where
                 }
             });
         }
-        Batcher { queue }
+        Batcher { queue, _open: Arc::new(closed.drop_guard()) }
     }
 
-    pub async fn ask(&self, request: T) -> Result<R, Closed> {
+    pub async fn ask(&self, lane: L, request: T) -> Result<R, Closed> {
         let (answer, result) = oneshot::channel();
-        self.queue.send((request, answer)).map_err(|_| Closed)?;
+        self.queue.push(lane, (request, answer));
         result.await.map_err(|_| Closed)
+    }
+}
+
+struct Queue<L, I> {
+    lanes: Mutex<Lanes<L, I>>,
+    filled: Notify,
+}
+
+impl<L, I> Default for Queue<L, I> {
+    fn default() -> Self {
+        Queue { lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new() }), filled: Notify::new() }
+    }
+}
+
+impl<L: Hash + Eq + Copy, I> Queue<L, I> {
+    /// A panic under the lock leaves every lane whole: each change is one push or pop.
+    fn lanes(&self) -> std::sync::MutexGuard<'_, Lanes<L, I>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, lane: L, item: I) {
+        self.lanes().push(lane, item);
+        self.filled.notify_one();
+    }
+
+    /// The next batch, as soon as there is one; None after the end.
+    async fn next(&self, closed: &CancellationToken) -> Option<Vec<I>> {
+        loop {
+            let (batch, more) = self.lanes().take(MOST);
+            if more {
+                self.filled.notify_one();
+            }
+            if !batch.is_empty() {
+                return Some(batch);
+            }
+            tokio::select! {
+                biased;
+                () = self.filled.notified() => {}
+                () = closed.cancelled() => return None,
+            }
+        }
+    }
+}
+
+/// One queue a lane, and whose turn it is. Only lanes in which somebody waits are here.
+struct Lanes<L, I> {
+    waiting: HashMap<L, VecDeque<I>>,
+    turns: VecDeque<L>,
+}
+
+impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
+    fn push(&mut self, lane: L, item: I) {
+        let waiting = self.waiting.entry(lane).or_default();
+        if waiting.is_empty() {
+            self.turns.push_back(lane);
+        }
+        waiting.push_back(item);
+    }
+
+    /// At most `most` items, one of each lane in turn, and whether some are left.
+    fn take(&mut self, most: usize) -> (Vec<I>, bool) {
+        let mut batch = Vec::new();
+        while batch.len() < most {
+            let Some(lane) = self.turns.pop_front() else { break };
+            let Some(waiting) = self.waiting.get_mut(&lane) else { continue };
+            batch.extend(waiting.pop_front());
+            if waiting.is_empty() {
+                self.waiting.remove(&lane);
+            } else {
+                self.turns.push_back(lane);
+            }
+        }
+        (batch, !self.turns.is_empty())
     }
 }
 
@@ -77,7 +161,7 @@ mod tests {
                 numbers.into_iter().map(|n| n * 2).collect()
             }
         });
-        let asked = (0..500_u32).map(|n| batcher.ask(n));
+        let asked = (0..500_u32).map(|n| batcher.ask(n % 7, n));
         for (n, doubled) in futures::future::join_all(asked).await.into_iter().enumerate() {
             assert_eq!(doubled, Ok(n as u32 * 2));
         }
@@ -85,5 +169,19 @@ mod tests {
         drop(batcher);
         tasks.close();
         tasks.wait().await;
+    }
+
+    #[test]
+    fn a_flood_waits_for_itself() {
+        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new() };
+        (0..1_000).for_each(|n| lanes.push("flood", n));
+        lanes.push("ada", 1_000);
+        lanes.push("bob", 1_001);
+        lanes.push("ada", 1_002);
+        let (batch, more) = lanes.take(6);
+        assert_eq!((batch, more), (vec![0, 1_000, 1_001, 1, 1_002, 2], true));
+        let (rest, more) = lanes.take(2_000);
+        assert_eq!((rest, more), ((3..1_000).collect(), false));
+        assert!(lanes.waiting.is_empty());
     }
 }

@@ -6,14 +6,11 @@ use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{ChatRequest, PromptText};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
-use crate::wallet::ledger::{Admission, Basis, Outcome, Settled, Settlement};
+use crate::wallet::ledger::{Admission, Basis, Outcome, RunningHold, Settled, Settlement};
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long an answer waits for its settlement to be durable. Past it the answer leaves, and the settlement goes on being tried.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
+use std::time::Instant;
 
 pub struct Call {
     gateway: Arc<Gateway>,
@@ -48,6 +45,23 @@ impl Call {
         Call { gateway, admission, channel_id: None, streamed, started_at, started, first_byte_ms: None }
     }
 
+    /// What must be held again should the database forget it.
+    pub fn hold(&self) -> RunningHold {
+        let admission = &self.admission;
+        RunningHold {
+            request_id: admission.request_id,
+            account_id: admission.account_id,
+            key_id: admission.key_id,
+            model_id: admission.model_id.clone(),
+            supplier_id: admission.supplier_id,
+            price_version: admission.price_version,
+            endpoint: "chat/completions",
+            streamed: self.streamed,
+            tokens: admission.held,
+            created_at: self.started_at,
+        }
+    }
+
     pub fn mark_first_byte(&mut self) {
         self.first_byte_ms.get_or_insert(self.started.elapsed().as_millis() as i64);
     }
@@ -79,7 +93,7 @@ impl Call {
             supplier_id: admission.supplier_id,
             channel_id: self.channel_id,
             price_version: admission.price_version,
-            endpoint: "chat/completions",
+            endpoint: "chat/completions".into(),
             streamed: self.streamed,
             outcome,
             basis,
@@ -96,12 +110,7 @@ impl Call {
     }
 
     async fn settle(self, settlement: Settlement) -> Option<Settled> {
-        let request_id = settlement.request_id;
-        let settled = tokio::time::timeout(SETTLE_WAIT, self.gateway.settlements.settle(settlement)).await;
-        if settled.is_err() {
-            tracing::error!(%request_id, "settlement takes too long; the answer leaves before it");
-        }
-        settled.ok().flatten()
+        self.gateway.settlements.settle(settlement).await
     }
 }
 

@@ -84,6 +84,7 @@ async fn run(
     };
     let upstream_body = request.upstream_body(&admission.upstream_id, admission.output_limit);
     let mut call = Call::new(gateway.clone(), admission, request.stream, started);
+    live.admitted(call.hold());
     if reply.is_closed() {
         call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
         return;

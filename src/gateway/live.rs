@@ -1,9 +1,10 @@
-//! The calls that run on this replica: their holds are extended while they run, and they are told to end within a second when
-//! their key, account or supplier is switched off.
+//! The calls that run on this replica: their holds are extended while they run, put back when a crash of the database forgot them,
+//! and they are told to end within a second when their key, account or supplier is switched off.
 
 use crate::gateway::admission::HOLD_FOR;
+use crate::gateway::settlement::Spooled;
 use crate::ids::{ReplicaId, RequestId};
-use crate::wallet::ledger;
+use crate::wallet::ledger::{self, LedgerError, RunningHold};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,13 @@ use tokio_util::task::TaskTracker;
 const PERIOD: Duration = Duration::from_millis(400);
 
 #[derive(Clone, Default)]
-pub struct LiveCalls(Arc<Mutex<HashMap<RequestId, CancellationToken>>>);
+pub struct LiveCalls(Arc<Mutex<HashMap<RequestId, Running>>>);
+
+struct Running {
+    ended: CancellationToken,
+    /// None until the call is admitted.
+    hold: Option<RunningHold>,
+}
 
 /// Registered for as long as this lives.
 pub struct LiveCall {
@@ -27,17 +34,28 @@ pub struct LiveCall {
 impl LiveCalls {
     pub fn register(&self, request_id: RequestId) -> LiveCall {
         let ended = CancellationToken::new();
-        self.lock().insert(request_id, ended.clone());
+        self.lock().insert(request_id, Running { ended: ended.clone(), hold: None });
         LiveCall { calls: self.clone(), request_id, ended }
     }
 
     /// A panic while the map was locked leaves it whole: every change is one insert or remove.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, CancellationToken>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Running>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the holds of running calls alive until `stop`, which comes after the last call has settled.
-    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: PgPool, owner: ReplicaId, stop: CancellationToken) {
+    /// Makes this replica known to a database that does not know it, with the holds of the calls that run.
+    pub async fn restore(&self, db: &PgPool, owner: ReplicaId) -> Result<(), LedgerError> {
+        let running: Vec<RunningHold> = self.lock().values().filter_map(|running| running.hold.clone()).collect();
+        let restored = ledger::restore_holds(db, owner, HOLD_FOR, &running).await?;
+        if restored > 0 {
+            tracing::warn!(restored, "the database had forgotten holds of running calls; they are back");
+        }
+        Ok(())
+    }
+
+    /// Keeps the holds of running calls, and of those that `spool` keeps, alive until `stop`, which comes after the last call has
+    /// settled.
+    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: PgPool, owner: ReplicaId, spool: Spooled, stop: CancellationToken) {
         let calls = self.clone();
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(PERIOD);
@@ -47,18 +65,38 @@ impl LiveCalls {
                     () = stop.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                if calls.lock().is_empty() {
+                if calls.lock().is_empty() && !spool.any() {
                     continue;
                 }
-                match ledger::extend_holds(&db, owner, HOLD_FOR).await {
-                    Ok(ended) => {
-                        let running = calls.lock();
-                        ended.iter().filter_map(|request_id| running.get(request_id)).for_each(CancellationToken::cancel);
-                    }
-                    Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), "extending holds failed"),
+                if let Err(error) = calls.beat(&db, owner).await {
+                    tracing::error!(%error, source = ?std::error::Error::source(&error), "extending holds failed");
                 }
             }
         });
+    }
+}
+
+impl LiveCalls {
+    async fn beat(&self, db: &PgPool, owner: ReplicaId) -> Result<(), LedgerError> {
+        let extended = ledger::extend_holds(db, owner, HOLD_FOR).await?;
+        for request_id in &extended.ended {
+            if let Some(running) = self.lock().get(request_id) {
+                running.ended.cancel();
+            }
+        }
+        if !extended.known {
+            self.restore(db, owner).await?;
+        }
+        Ok(())
+    }
+}
+
+impl LiveCall {
+    /// From here on the hold is put back should the database forget it.
+    pub fn admitted(&self, hold: RunningHold) {
+        if let Some(running) = self.calls.lock().get_mut(&self.request_id) {
+            running.hold = Some(hold);
+        }
     }
 }
 

@@ -12,16 +12,18 @@ mod meter;
 mod models;
 mod relay;
 mod settlement;
+mod spool;
 mod sse;
 mod upstream;
 mod wire;
 
+pub use spool::Census;
 pub use upstream::Timeouts;
 
 use crate::gateway::admission::Admissions;
 use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
-use crate::gateway::settlement::Settlements;
+use crate::gateway::settlement::{Settlements, Spooled};
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;
@@ -32,7 +34,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ipnet::IpNet;
 use sqlx::PgPool;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -45,7 +49,20 @@ pub struct Setup {
     pub public_url: String,
     pub supplier_networks: Vec<IpNet>,
     pub timeouts: Timeouts,
+    /// Where settlements wait on disk while the database is away.
+    pub spool_dir: PathBuf,
+    /// How long an answer waits for the database before its settlement goes to the spool.
+    pub settle_wait: Duration,
     pub tasks: TaskTracker,
+}
+
+/// A gateway that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the client for suppliers could not be made")]
+    Upstream(#[from] reqwest::Error),
+    #[error("the spool folder {0} cannot be used")]
+    Spool(PathBuf, #[source] std::io::Error),
 }
 
 /// One replica's gateway.
@@ -58,20 +75,23 @@ pub struct Gateway {
     admissions: Admissions,
     settlements: Settlements,
     live: LiveCalls,
-    /// Ends the heartbeat with the last call.
+    /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
 }
 
 impl Gateway {
-    pub fn start(setup: Setup) -> reqwest::Result<Arc<Gateway>> {
+    pub fn start(setup: Setup) -> Result<Arc<Gateway>, StartError> {
         let owner = ReplicaId::generate();
         let live = LiveCalls::default();
         let stop = CancellationToken::new();
-        live.spawn_heartbeat(&setup.tasks, setup.db.clone(), owner, stop.clone());
+        let spooled = Spooled::default();
+        live.spawn_heartbeat(&setup.tasks, setup.db.clone(), owner, spooled.clone(), stop.clone());
+        let settlements = Settlements::spawn(&setup.tasks, setup.db.clone(), &setup.spool_dir, setup.settle_wait, spooled, stop.clone())
+            .map_err(|error| StartError::Spool(setup.spool_dir, error))?;
         Ok(Arc::new(Gateway {
             upstream: Upstream::new(setup.sealing_key, setup.supplier_networks, setup.timeouts)?,
-            admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner),
-            settlements: Settlements::spawn(&setup.tasks, setup.db.clone()),
+            admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner, live.clone()),
+            settlements,
             db: setup.db,
             pepper: setup.pepper,
             public_url: setup.public_url,

@@ -1,60 +1,235 @@
-//! Settlement: each finished call exactly once, many in one durable commit, tried again for as long as the process may live.
+//! Settlement: each finished call exactly once, many in one durable commit. While the database is away, settlements go to the spool
+//! on this machine's disk, and from there to the database as soon as it is back.
 
 use crate::gateway::batch::Batcher;
+use crate::gateway::spool::Spool;
+use crate::ids::AccountId;
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
 use sqlx::PgPool;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a settlement is tried before it is given up. Its hold is then reaped, and nothing is charged.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A statement that takes longer is on a dead connection.
+const STUCK: Duration = Duration::from_secs(30);
+/// How often the spool is looked at.
+const REPLAY_EACH: Duration = Duration::from_secs(1);
+/// Records of one write to the spool, and of one commit of its replay.
+const MOST: usize = 256;
 
 #[derive(Clone)]
-pub struct Settlements(Batcher<Settlement, Option<Settled>>);
+pub struct Settlements {
+    batches: Batcher<AccountId, Settlement, Option<Settled>>,
+    spool: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<bool>)>,
+    /// How long an answer waits for the database before it is content with the spool.
+    wait: Duration,
+}
 
-impl Settlements {
-    pub fn spawn(tasks: &TaskTracker, db: PgPool) -> Settlements {
-        Settlements(Batcher::spawn(tasks, move |settlements| {
-            let db = db.clone();
-            async move { settle(&db, settlements).await }
-        }))
-    }
+/// Whether settlements of this replica wait in the spool: their holds must be kept.
+#[derive(Clone, Default)]
+pub struct Spooled(Arc<AtomicBool>);
 
-    /// Returns once the settlement is durable; None when it could not be made so.
-    pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
-        self.0.ask(settlement).await.ok().flatten()
+impl Spooled {
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
-async fn settle(db: &PgPool, settlements: Vec<Settlement>) -> Vec<Option<Settled>> {
-    let error = match settle_with_retries(db, &settlements).await {
+impl Settlements {
+    /// Opens the spool in `folder`, and starts what settles, spools and replays; `stop` ends the replay.
+    pub fn spawn(
+        tasks: &TaskTracker,
+        db: PgPool,
+        folder: &Path,
+        wait: Duration,
+        spooled: Spooled,
+        stop: CancellationToken,
+    ) -> std::io::Result<Settlements> {
+        let spool = Arc::new(Mutex::new(Spool::open(folder)?));
+        let (queue, writes) = mpsc::unbounded_channel();
+        tasks.spawn(write_spool(spool.clone(), writes, spooled.clone()));
+        tasks.spawn(replay_until(db.clone(), spool, spooled, stop));
+        let batches = Batcher::spawn(tasks, move |settlements| {
+            let db = db.clone();
+            async move { settle(&db, settlements, wait).await }
+        });
+        Ok(Settlements { batches, spool: queue, wait })
+    }
+
+    /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
+    pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
+        let request_id = settlement.request_id;
+        loop {
+            let asked = self.batches.ask(settlement.account_id, settlement.clone());
+            if let Ok(Ok(Some(settled))) = tokio::time::timeout(self.wait, asked).await {
+                return Some(settled);
+            }
+            if self.keep(&settlement).await {
+                tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
+                return None;
+            }
+            // Neither database nor disk: the answer has to wait, or the call would be lost.
+            tracing::error!(%request_id, "a settlement could be written nowhere; trying again");
+            tokio::time::sleep(REPLAY_EACH).await;
+        }
+    }
+
+    async fn keep(&self, settlement: &Settlement) -> bool {
+        let Ok(record) = serde_json::to_vec(settlement) else { return false };
+        let (written, result) = oneshot::channel();
+        self.spool.send((record, written)).is_ok() && result.await.unwrap_or(false)
+    }
+}
+
+/// Settles a batch, and each call by itself where the batch is refused. None where it could not be done within `patience`.
+async fn settle(db: &PgPool, settlements: Vec<Settlement>, patience: Duration) -> Vec<Option<Settled>> {
+    let error = match settle_with_retries(db, &settlements, patience).await {
         Ok(settled) => return settled.into_iter().map(Some).collect(),
         Err(error) => error,
     };
     tracing::error!(%error, source = ?std::error::Error::source(&error), calls = settlements.len(), "settlement failed");
+    if error.is_transient() {
+        return settlements.iter().map(|_| None).collect();
+    }
     let mut results = Vec::with_capacity(settlements.len());
-    for mut settlement in settlements {
-        // What the supplier reported is the one part that we did not make ourselves, and that a jsonb column may refuse.
-        settlement.upstream_usage = None;
-        let alone = settle_with_retries(db, std::slice::from_ref(&settlement)).await;
-        if let Err(error) = &alone {
-            // Someone must act: this call was delivered and will not be charged.
-            tracing::error!(%error, request_id = %settlement.request_id, key_id = %settlement.key_id, charge = settlement.charge.0, "settlement lost");
-        }
-        results.push(alone.ok().and_then(|mut settled| settled.pop()));
+    for settlement in settlements {
+        results.push(settle_alone(db, settlement).await.ok());
     }
     results
 }
 
-async fn settle_with_retries(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+/// Settles one call that spoiled a batch. What the supplier reported is the one part that we did not make ourselves, and that a
+/// jsonb column may refuse: it goes.
+async fn settle_alone(db: &PgPool, mut settlement: Settlement) -> Result<Settled, LedgerError> {
+    settlement.upstream_usage = None;
+    let settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
+    if let Err(error) = &settled {
+        tracing::error!(%error, source = ?std::error::Error::source(error), request_id = %settlement.request_id, "settlement failed alone");
+    }
+    settled?.pop().ok_or(LedgerError::BatchMismatch)
+}
+
+async fn settle_with_retries(db: &PgPool, settlements: &[Settlement], patience: Duration) -> Result<Vec<Settled>, LedgerError> {
     let begun = Instant::now();
     let mut pause = Duration::from_millis(5);
     loop {
-        match ledger::settle_calls(db, settlements).await {
-            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {}
+        match settle_in_time(db, settlements).await {
+            Err(error) if error.is_transient() && begun.elapsed() + pause < patience => {}
             result => return result,
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
+}
+
+async fn settle_in_time(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+    let settled = tokio::time::timeout(STUCK, ledger::settle_calls(db, settlements)).await;
+    settled.unwrap_or(Err(LedgerError::Db(sqlx::Error::PoolTimedOut)))
+}
+
+/// Does file work off the runtime's threads: a disk may take its time.
+async fn on_disk<T: Send + 'static>(
+    spool: &Arc<Mutex<Spool>>,
+    work: impl FnOnce(&mut Spool) -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    let spool = spool.clone();
+    // A panic in the middle of a write leaves at worst a torn record, which the replay sees.
+    let done = tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+    done.await.map_err(std::io::Error::other)?
+}
+
+/// Writes what comes, as many records at once as wait, until every [`Settlements`] is gone.
+async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<bool>)>, spooled: Spooled) {
+    let mut batch = Vec::with_capacity(MOST);
+    while writes.recv_many(&mut batch, MOST).await > 0 {
+        let (records, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        // Before the write: a replay that ends meanwhile must not clear it.
+        spooled.0.store(true, Ordering::Release);
+        let written = on_disk(&spool, move |spool| spool.append(&records)).await;
+        if let Err(error) = &written {
+            tracing::error!(%error, "writing to the spool failed");
+        }
+        for answer in answers {
+            // Whoever asked may have left.
+            let _ = answer.send(written.is_ok());
+        }
+    }
+}
+
+/// Brings what is in the spool to the database, what other processes left there included.
+async fn replay_until(db: PgPool, spool: Arc<Mutex<Spool>>, spooled: Spooled, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(REPLAY_EACH);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match replay(&db, &spool, &spooled).await {
+            Ok(0) => {}
+            Ok(settled) => tracing::info!(settled, "settlements from the spool are in the database"),
+            Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), "replaying the spool failed"),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error("the database took no settlement")]
+    Ledger(#[from] LedgerError),
+    #[error("the spool could not be read or written")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Replays every segment that is there. Stops at the first sign that the database is still away: nothing is lost by waiting.
+async fn replay(db: &PgPool, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Result<usize, ReplayError> {
+    let mut settled = 0;
+    loop {
+        // Cleared first: a record that is written from here on sets it again.
+        let any = spooled.0.swap(false, Ordering::AcqRel);
+        let taken = on_disk(spool, Spool::take).await;
+        let Some(taken) = taken.inspect_err(|_| spooled.0.store(any, Ordering::Release))? else { return Ok(settled) };
+        for records in taken.records().chunks(MOST) {
+            if let Err(error) = replay_records(db, spool, records).await {
+                spooled.0.store(true, Ordering::Release);
+                return Err(error);
+            }
+            settled += records.len();
+        }
+        taken.finish()?;
+    }
+}
+
+async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<(), ReplayError> {
+    let mut settlements = Vec::with_capacity(records.len());
+    for record in records {
+        match serde_json::from_slice::<Settlement>(record) {
+            Ok(settlement) => settlements.push(settlement),
+            Err(error) => set_aside(spool, record.clone(), &error).await?,
+        }
+    }
+    match settle_in_time(db, &settlements).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.is_transient() => return Err(error.into()),
+        Err(_) => {}
+    }
+    for settlement in settlements {
+        let Ok(record) = serde_json::to_vec(&settlement) else { continue };
+        match settle_alone(db, settlement).await {
+            Ok(_) => {}
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => set_aside(spool, record, &error).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Someone must look at it: a call was delivered and could not be charged.
+async fn set_aside(spool: &Arc<Mutex<Spool>>, record: Vec<u8>, error: &(dyn std::error::Error + Sync)) -> std::io::Result<()> {
+    tracing::error!(%error, "the database refuses a settlement of the spool; it is kept beside it");
+    on_disk(spool, move |spool| spool.set_aside(&record)).await
 }

@@ -28,6 +28,10 @@ pub struct Config {
     pub site_root: PathBuf,
     /// How long a supplier may take.
     pub upstream: Timeouts,
+    /// Where settlements wait on disk while the database is away. Replicas may share it.
+    pub spool_dir: PathBuf,
+    /// How long an answer waits for the database before its settlement goes to the spool.
+    pub settle_wait: Duration,
 }
 
 /// Whether real customers are served.
@@ -52,7 +56,7 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 10] = [
     "TOKI_ADDR",
     "TOKI_ENV",
     "TOKI_LOG",
@@ -60,6 +64,8 @@ const KNOWN: [&str; 8] = [
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
+    "TOKI_SETTLE_WAIT_MS",
+    "TOKI_SPOOL_DIR",
     "TOKI_SUPPLIER_NETWORKS",
 ];
 
@@ -123,6 +129,8 @@ impl Config {
             sandbox,
             site_root: site_root(),
             upstream: UPSTREAM,
+            spool_dir: get("TOKI_SPOOL_DIR").filter(|folder| !folder.is_empty()).unwrap_or(".data/spool").into(),
+            settle_wait: settle_wait(get("TOKI_SETTLE_WAIT_MS"))?,
         };
         config.refuse_unsafe_production()?;
         Ok(config)
@@ -240,6 +248,18 @@ fn development_secret_key() -> Result<SecretString, ConfigError> {
         Err(error) => return Err(problem(error)),
     }
     std::fs::read_to_string(SECRET_KEY_FILE).map(|text| text.trim().into()).map_err(problem)
+}
+
+fn settle_wait(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let ms = match text {
+        None | Some("") => 5_000,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|ms| (100..=60_000).contains(ms))
+            .ok_or_else(|| invalid("TOKI_SETTLE_WAIT_MS", "must be a number of milliseconds from 100 to 60000"))?,
+    };
+    Ok(Duration::from_millis(ms))
 }
 
 /// The site in the build folder that this binary came from, wherever it is run from; else `target/site` here. Absolute, since Leptos

@@ -86,6 +86,8 @@ fn gateway_setup(app: &AppState) -> gateway::Setup {
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
         supplier_networks: app.config.supplier_networks.clone(),
         timeouts: app.config.upstream,
+        spool_dir: app.config.spool_dir.clone(),
+        settle_wait: app.config.settle_wait,
         tasks: app.tasks.clone(),
     }
 }

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::accounts::types::{Email, Password};
-use crate::ids::{KeyId, OrderId, PackageId, ReplicaId, RequestId};
+use crate::ids::{KeyId, OrderId, PackageId, RequestId};
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::operators::accounts::create_account;
 use crate::operators::credit::credit_account;
 use crate::operators::rights::Operator;
 use crate::suppliers::store::{NewChannel, NewModel, Protocol, insert_channel, insert_model, insert_supplier};
 use crate::tokens::Tokens;
+use crate::wallet::fixtures;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Price, Scope, Settlement, Verdict};
 use chrono::{TimeDelta, Utc};
 
@@ -138,7 +139,7 @@ async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
         endpoint: "/v1/chat/completions",
         streamed: false,
     };
-    let verdicts = ledger::admit_calls(db, &[request], ReplicaId::generate(), TimeDelta::minutes(1)).await.expect("admit");
+    let verdicts = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1)).await.expect("admit");
     match verdicts.into_iter().next() {
         Some(Verdict::Admitted(admission)) => admission,
         other => panic!("{other:?}"),
@@ -154,7 +155,7 @@ async fn settle(db: &PgPool, call: &Admission, charge: i64) {
         supplier_id: call.supplier_id,
         channel_id: None,
         price_version: call.price_version,
-        endpoint: "/v1/chat/completions",
+        endpoint: "/v1/chat/completions".into(),
         streamed: false,
         outcome: Outcome::Ok,
         basis: Basis::Measured,

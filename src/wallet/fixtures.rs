@@ -94,8 +94,15 @@ pub async fn key(db: &PgPool, member: &Member, new: NewKey) -> (KeyId, KeySecret
     (key_id, secret.expect("a new key"))
 }
 
-pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
-    let request = AdmissionRequest {
+/// A replica that the database knows, with no call running.
+pub async fn replica(db: &PgPool) -> ReplicaId {
+    let owner = ReplicaId::generate();
+    ledger::restore_holds(db, owner, TimeDelta::seconds(60), &[]).await.expect("known");
+    owner
+}
+
+pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> AdmissionRequest {
+    AdmissionRequest {
         request_id: RequestId::generate(),
         secret_hash: secret.hash(&pepper()),
         model_id: model_id.to_string(),
@@ -106,8 +113,12 @@ pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_to
         exact: true,
         endpoint: "chat",
         streamed: false,
-    };
-    let verdicts = ledger::admit_calls(db, &[request], ReplicaId::generate(), TimeDelta::seconds(60)).await.expect("admission");
+    }
+}
+
+pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
+    let request = request(secret, model_id, input_tokens, output_limit);
+    let verdicts = ledger::admit_calls(db, &[request], replica(db).await, TimeDelta::seconds(60)).await.expect("admission");
     verdicts.into_iter().next().expect("a verdict")
 }
 
@@ -136,7 +147,12 @@ impl Used {
 
 /// Settles an admitted call as complete.
 pub async fn settle(db: &PgPool, call: &Admission, used: Used, started_at: DateTime<Utc>) {
-    let settlement = Settlement {
+    ledger::settle_calls(db, &[settlement(call, used, started_at)]).await.expect("settlement");
+}
+
+/// The report of an admitted call that ended well.
+pub fn settlement(call: &Admission, used: Used, started_at: DateTime<Utc>) -> Settlement {
+    Settlement {
         request_id: call.request_id,
         account_id: call.account_id,
         key_id: call.key_id,
@@ -144,7 +160,7 @@ pub async fn settle(db: &PgPool, call: &Admission, used: Used, started_at: DateT
         supplier_id: call.supplier_id,
         channel_id: None,
         price_version: call.price_version,
-        endpoint: "chat",
+        endpoint: "chat".into(),
         streamed: false,
         outcome: Outcome::Ok,
         basis: Basis::Measured,
@@ -157,6 +173,5 @@ pub async fn settle(db: &PgPool, call: &Admission, used: Used, started_at: DateT
         started_at,
         first_byte_ms: Some(20),
         latency_ms: 100,
-    };
-    ledger::settle_calls(db, &[settlement]).await.expect("settled");
+    }
 }

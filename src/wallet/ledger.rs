@@ -4,11 +4,13 @@
 use crate::ids::{AccountId, ActionId, ChannelId, GrantId, KeyId, OrderId, ReplicaId, RequestId, SupplierId};
 use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::postgres::types::PgInterval;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +147,9 @@ pub enum Verdict {
     QuotaExhausted,
     /// The supplier has no enabled channel that speaks this protocol.
     NoChannel,
+    /// Nothing was decided: this database does not know the replica. It is new, or a crash forgot its holds. [`restore_holds`],
+    /// then ask again.
+    HoldsForgotten,
 }
 
 /// A call that may run, with everything it needs, and the hold that pays for it.
@@ -192,7 +197,7 @@ pub async fn admit_calls(
     hold_for: TimeDelta,
 ) -> Result<Vec<Verdict>, LedgerError> {
     let rows = sqlx::query!(
-        r#"SELECT verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm, cached_ppm,
+        r#"SELECT request_id, verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm, cached_ppm,
                   output_ppm, held, output_limit, channel_ids, base_urls,
                   secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights
              FROM (SELECT set_config('synchronous_commit', 'off', true)) AS async_commit,
@@ -215,9 +220,12 @@ pub async fn admit_calls(
     if rows.len() != requests.len() {
         return Err(LedgerError::BatchMismatch);
     }
-    rows.into_iter()
-        .zip(requests)
-        .map(|(row, request)| {
+    // The database decides account by account.
+    let mut rows: HashMap<Uuid, _> = rows.into_iter().filter_map(|row| Some((row.request_id?, row))).collect();
+    requests
+        .iter()
+        .map(|request| {
+            let row = rows.remove(&request.request_id.0).ok_or(LedgerError::BatchMismatch)?;
             Ok(match row.verdict.as_str() {
                 "admitted" => {
                     let channel_ids = row.channel_ids.unwrap_or_default().into_iter();
@@ -262,6 +270,7 @@ pub async fn admit_calls(
                 "balance_exhausted" => Verdict::BalanceExhausted,
                 "quota_exhausted" => Verdict::QuotaExhausted,
                 "no_channel" => Verdict::NoChannel,
+                "holds_forgotten" => Verdict::HoldsForgotten,
                 _ => return Err(LedgerError::BatchMismatch),
             })
         })
@@ -269,7 +278,7 @@ pub async fn admit_calls(
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Ok,
@@ -284,7 +293,7 @@ pub enum Outcome {
 }
 
 /// What a charge rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The supplier's own usage report.
@@ -296,7 +305,7 @@ pub enum Basis {
 }
 
 /// A finished call, as its usage record will say it. The names are the columns of `usage_records`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Settlement {
     pub request_id: RequestId,
     pub account_id: AccountId,
@@ -305,7 +314,7 @@ pub struct Settlement {
     pub supplier_id: SupplierId,
     pub channel_id: Option<ChannelId>,
     pub price_version: i32,
-    pub endpoint: &'static str,
+    pub endpoint: Cow<'static, str>,
     pub streamed: bool,
     pub outcome: Outcome,
     pub basis: Basis,
@@ -355,8 +364,39 @@ pub async fn settle_calls(db: &PgPool, settlements: &[Settlement]) -> Result<Vec
         .collect())
 }
 
+/// The hold of a running call, as its replica remembers it. The names are columns of `holds`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunningHold {
+    pub request_id: RequestId,
+    pub account_id: AccountId,
+    pub key_id: KeyId,
+    pub model_id: String,
+    pub supplier_id: SupplierId,
+    pub price_version: i32,
+    pub endpoint: &'static str,
+    pub streamed: bool,
+    pub tokens: Tokens,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Makes the replica known to the database, and puts back those of its holds that a crash forgot. Returns how many.
+pub async fn restore_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, running: &[RunningHold]) -> Result<i32, LedgerError> {
+    let restored =
+        sqlx::query_scalar!(r#"SELECT restore_holds($1, $2, $3) AS "restored!""#, owner.0, interval(hold_for), Json(running) as _);
+    Ok(restored.fetch_one(db).await?)
+}
+
+/// What the database says about a replica's running calls.
+#[derive(Debug)]
+pub struct Extended {
+    /// Calls that must end now: key, account or supplier was switched off.
+    pub ended: Vec<RequestId>,
+    /// False when the database does not know the replica, as after a crash that forgot its holds.
+    pub known: bool,
+}
+
 /// Moves the deadline of this replica's holds, and names the calls that must end now.
-pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) -> Result<Vec<RequestId>, LedgerError> {
+pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) -> Result<Extended, LedgerError> {
     sqlx::query!(
         "UPDATE holds SET deadline = now() + $2::interval WHERE owner = $1 AND deadline < now() + $2::interval * 0.5",
         owner.0,
@@ -375,7 +415,9 @@ pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) ->
     )
     .fetch_all(db)
     .await?;
-    Ok(ended.into_iter().map(|row| RequestId(row.request_id)).collect())
+    let known =
+        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS "known!""#, owner.0).fetch_one(db).await?;
+    Ok(Extended { ended: ended.into_iter().map(|row| RequestId(row.request_id)).collect(), known })
 }
 
 /// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many.
@@ -387,3 +429,7 @@ pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
 pub async fn sweep_expired_grants(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
     Ok(sqlx::query_scalar!(r#"SELECT sweep_expired_grants($1) AS "swept!""#, most).fetch_one(db).await?)
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -154,7 +154,7 @@ async fn a_disabled_key_ends_its_stream_within_a_second_on_another_replica(db: P
 }
 
 #[sqlx::test]
-async fn a_silent_owner_is_reaped_and_its_late_settlement_changes_nothing(db: PgPool) {
+async fn a_silent_owner_is_reaped_and_its_late_settlement_is_charged_once(db: PgPool) {
     let app = TestApp::start(db).await;
     let customer = app.customer("reaped@example.com", 1_000).await;
     let key = app.key(&customer, None).await;
@@ -171,9 +171,9 @@ async fn a_silent_owner_is_reaped_and_its_late_settlement_changes_nothing(db: Pg
         }
     };
     let (answer, ()) = tokio::join!(call, reap);
-    assert_eq!((answer.status, answer.header("x-toki-charged-tokens")), (200, "0"));
-    assert_eq!(app.number("SELECT count(*) FROM usage_records WHERE outcome = 'interrupted' AND charge = 0").await, 1);
-    assert_eq!(app.number("SELECT left_ FROM grants").await, 1_000);
+    assert_eq!((answer.status, answer.header("x-toki-charged-tokens")), (200, "5"));
+    assert_eq!(app.number("SELECT count(*) FROM usage_records WHERE outcome = 'ok' AND charge = 5").await, 1);
+    assert_eq!(app.number("SELECT left_ FROM grants").await, 995);
     app.assert_exact().await;
     app.stop().await;
 }

@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tempfile::TempDir;
 use toki::accounts::store::{self, NewAccount};
 use toki::accounts::types::{Email, Password};
 use toki::gateway::Timeouts;
@@ -32,6 +33,7 @@ pub struct TestApp {
     pub state: AppState,
     pub addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
+    _spool: TempDir,
 }
 
 /// A key as tests use it.
@@ -50,6 +52,7 @@ impl TestApp {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
+        let spool = TempDir::new().expect("a folder");
         let mut config = Config {
             database_url: "postgres://unused".into(),
             addr,
@@ -67,12 +70,14 @@ impl TestApp {
                 idle: Duration::from_secs(5),
                 total: Duration::from_secs(30),
             },
+            spool_dir: spool.path().to_path_buf(),
+            settle_wait: Duration::from_secs(10),
         };
         adjust(&mut config);
         let state = run::app_state(config, db);
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
-        TestApp { state, addr, server }
+        TestApp { state, addr, server, _spool: spool }
     }
 
     pub fn url(&self, path: &str) -> String {

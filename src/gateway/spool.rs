@@ -1,0 +1,287 @@
+//! The spool: where settlements wait on this machine's disk while the database is away. A settlement that is in it is durable: its
+//! answer may leave. Knows files and bytes, and nothing of Postgres; `settlement` writes to it and replays it.
+//!
+//! A folder of segments. Each belongs to the process that writes it, which holds its lock, so that processes may share the folder
+//! and whoever starts after a crash adopts what was left behind. A record is the length of its JSON and that JSON's CRC-32, both
+//! 32-bit little-endian, then the JSON.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+const EXTENSION: &str = "spool";
+/// What could not be read or was refused: kept for a person to look at, never replayed.
+const SET_ASIDE: &str = "rejected";
+const HEADER: usize = 8;
+/// A longer record is taken for garbage. Ours are some hundred bytes, and as long as what the supplier reported as usage.
+const LONGEST: usize = 64 << 20;
+
+pub struct Spool {
+    folder: PathBuf,
+    /// Opened with the first record: an idle process leaves no file.
+    segment: Option<Segment>,
+}
+
+struct Segment {
+    file: File,
+    bytes: u64,
+}
+
+/// A segment to replay, ours for as long as this lives.
+pub struct Taken {
+    path: PathBuf,
+    records: Vec<Vec<u8>>,
+    _lock: File,
+}
+
+impl Spool {
+    /// Opens the folder, and makes it where it is missing. Only the owner may read it: it says who called what.
+    pub fn open(folder: &Path) -> io::Result<Spool> {
+        fs::create_dir_all(folder)?;
+        #[cfg(unix)]
+        fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        // A folder that takes no file is found out now, not when the database is away.
+        let probe = folder.join(format!("{}.probe", Uuid::now_v7()));
+        File::create(&probe)?.sync_all()?;
+        fs::remove_file(&probe)?;
+        Ok(Spool { folder: folder.to_path_buf(), segment: None })
+    }
+
+    /// Appends records and returns when they are on the disk. After a failure none of them counts as written, although a replay
+    /// may find some.
+    pub fn append(&mut self, records: &[Vec<u8>]) -> io::Result<()> {
+        let mut segment = match self.segment.take() {
+            Some(segment) => segment,
+            None => self.create_segment()?,
+        };
+        let mut bytes = Vec::new();
+        for record in records {
+            let length = u32::try_from(record.len()).map_err(io::Error::other)?;
+            bytes.extend_from_slice(&length.to_le_bytes());
+            bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
+            bytes.extend_from_slice(record);
+        }
+        let written = segment.file.write_all(&bytes).and_then(|()| segment.file.sync_data());
+        match written {
+            Ok(()) => segment.bytes += bytes.len() as u64,
+            // What a failed write left must not stand before the next record. If this fails too, the segment is given up: replay
+            // reads it up to the damage.
+            Err(error) => {
+                if segment.file.set_len(segment.bytes).is_ok() {
+                    self.segment = Some(segment);
+                }
+                return Err(error);
+            }
+        }
+        self.segment = Some(segment);
+        Ok(())
+    }
+
+    fn create_segment(&self) -> io::Result<Segment> {
+        let path = self.folder.join(format!("{}.{EXTENSION}", Uuid::now_v7()));
+        let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
+        file.lock()?;
+        sync_folder(&self.folder)?;
+        Ok(Segment { file, bytes: 0 })
+    }
+
+    /// The oldest segment that nobody is writing, this process's own first closed. None when there is nothing to replay.
+    pub fn take(&mut self) -> io::Result<Option<Taken>> {
+        self.segment = None;
+        let mut paths: Vec<PathBuf> = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        // Named by time, so the oldest comes first.
+        paths.sort();
+        for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)) {
+            let lock = match File::open(&path) {
+                Ok(file) => file,
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let (records, rest) = parse(&bytes);
+            if !rest.is_empty() {
+                // The end of a write that a crash cut short was never acknowledged; damage is another matter. Keep it either way.
+                tracing::error!(path = %path.display(), bytes = rest.len(), "the spool holds bytes that are no record; set aside");
+                set_aside(&self.folder, rest)?;
+            }
+            return Ok(Some(Taken { path, records, _lock: lock }));
+        }
+        Ok(None)
+    }
+
+    /// Keeps a record that cannot be replayed.
+    pub fn set_aside(&self, record: &[u8]) -> io::Result<()> {
+        set_aside(&self.folder, record)
+    }
+}
+
+/// What a spool's folder holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    pub segments: usize,
+    pub rejected: usize,
+}
+
+impl Census {
+    /// Counts those of all processes.
+    pub fn of(folder: &Path) -> io::Result<Census> {
+        let mut census = Census::default();
+        for entry in fs::read_dir(folder)? {
+            match entry?.path().extension().and_then(|extension| extension.to_str()) {
+                Some(EXTENSION) => census.segments += 1,
+                Some(SET_ASIDE) => census.rejected += 1,
+                _ => {}
+            }
+        }
+        Ok(census)
+    }
+}
+
+impl Taken {
+    pub fn records(&self) -> &[Vec<u8>] {
+        &self.records
+    }
+
+    /// Deletes the segment: all of it is in the database, or set aside.
+    pub fn finish(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+fn set_aside(folder: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(folder.join(format!("{}.{SET_ASIDE}", Uuid::now_v7())))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    sync_folder(folder)
+}
+
+/// A file is durable once its name is.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// The whole records from the start, and what follows the last of them.
+fn parse(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
+    let mut records = Vec::new();
+    while let Some((record, rest)) = parse_one(bytes) {
+        records.push(record.to_vec());
+        bytes = rest;
+    }
+    (records, bytes)
+}
+
+fn parse_one(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (header, rest) = bytes.split_at_checked(HEADER)?;
+    let length = u32::from_le_bytes(header[..4].try_into().ok()?) as usize;
+    // No record is empty; zeros are what a file system may leave of a write that a crash cut short.
+    let (record, rest) = rest.split_at_checked(length).filter(|_| (1..=LONGEST).contains(&length))?;
+    (crc32fast::hash(record).to_le_bytes() == header[4..]).then_some((record, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    fn records(texts: &[&str]) -> Vec<Vec<u8>> {
+        texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    }
+
+    fn drain(spool: &mut Spool) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(taken) = spool.take().expect("readable") {
+            all.extend_from_slice(taken.records());
+            taken.finish().expect("deleted");
+        }
+        all
+    }
+
+    #[test]
+    fn what_was_appended_is_taken_once_in_order() {
+        let folder = TempDir::new().expect("folder");
+        let mut spool = Spool::open(folder.path()).expect("spool");
+        assert!(spool.take().expect("readable").is_none());
+        spool.append(&records(&["a", "b"])).expect("durable");
+        spool.append(&records(&["c"])).expect("durable");
+        assert_eq!(drain(&mut spool), records(&["a", "b", "c"]));
+        spool.append(&records(&["d"])).expect("durable");
+        assert_eq!(drain(&mut spool), records(&["d"]));
+        assert_eq!(Census::of(folder.path()).expect("census"), Census::default());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_adopted_and_what_is_being_written_is_not() {
+        let folder = TempDir::new().expect("folder");
+        let mut alive = Spool::open(folder.path()).expect("spool");
+        alive.append(&records(&["mine"])).expect("durable");
+        let mut dead = Spool::open(folder.path()).expect("spool");
+        dead.append(&records(&["left"])).expect("durable");
+        drop(dead);
+        let mut heir = Spool::open(folder.path()).expect("spool");
+        assert_eq!(drain(&mut heir), records(&["left"]));
+        assert_eq!(drain(&mut alive), records(&["mine"]));
+    }
+
+    #[test]
+    fn a_segment_not_finished_is_there_for_the_next() {
+        let folder = TempDir::new().expect("folder");
+        let mut spool = Spool::open(folder.path()).expect("spool");
+        spool.append(&records(&["a"])).expect("durable");
+        let taken = spool.take().expect("readable").expect("a segment");
+        assert!(spool.take().expect("readable").is_none(), "locked while it is replayed");
+        drop(taken);
+        assert_eq!(drain(&mut spool), records(&["a"]));
+    }
+
+    #[test]
+    fn a_torn_end_is_set_aside_and_the_rest_is_replayed() {
+        let folder = TempDir::new().expect("folder");
+        let mut spool = Spool::open(folder.path()).expect("spool");
+        spool.append(&records(&["whole", "torn"])).expect("durable");
+        drop(spool.segment.take());
+        let path = fs::read_dir(folder.path()).expect("readable").next().expect("a segment").expect("readable").path();
+        let length = fs::metadata(&path).expect("the file").len();
+        OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(length - 1)).expect("cut");
+        assert_eq!(drain(&mut spool), records(&["whole"]));
+        assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 0, rejected: 1 });
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_refused_at_once() {
+        let folder = TempDir::new().expect("folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("a file");
+        assert!(Spool::open(&file).is_err());
+    }
+
+    proptest! {
+        /// Whatever a disk does to the bytes, what is read is a prefix of what was written.
+        #[test]
+        fn damage_never_invents_a_record(texts in prop::collection::vec("[a-z]{1,20}", 1..6), at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+            let mut bytes = Vec::new();
+            let written: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+            for record in &written {
+                bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
+                bytes.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
+                bytes.extend_from_slice(record);
+            }
+            prop_assert_eq!(parse(&bytes).0, written.clone());
+            let at = at.index(bytes.len());
+            bytes[at] ^= flip;
+            let (read, _) = parse(&bytes);
+            prop_assert!(read.len() < written.len() && written.starts_with(&read));
+        }
+    }
+}

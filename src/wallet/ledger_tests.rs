@@ -1,0 +1,214 @@
+//! What the ledger decides about batches, late reports and forgotten holds.
+
+use super::*;
+use crate::accounts::rights::Member;
+use crate::keys::secret::KeySecret;
+use crate::wallet::audit::audit;
+use crate::wallet::fixtures::{self, Used};
+
+const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
+const USED: Used = Used { input: 10, cached: 0, output: 5 };
+
+/// An account with Tokens and a key, and `acme/m`: 1 × for input, 2 × for output.
+async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (Member, GrantId, KeyId, KeySecret) {
+    let member = fixtures::member(db, name).await;
+    let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(30)).await;
+    let mut new = fixtures::plain_key(name);
+    new.quota = quota.map(Tokens);
+    let (key_id, secret) = fixtures::key(db, &member, new).await;
+    (member, grant_id, key_id, secret)
+}
+
+async fn acme(db: &PgPool) -> SupplierId {
+    let supplier_id = fixtures::supplier(db, "acme").await;
+    fixtures::model(db, "acme/m", supplier_id).await;
+    supplier_id
+}
+
+/// left, held and spent of a grant.
+async fn grant(db: &PgPool, grant_id: GrantId) -> (i64, i64, i64) {
+    let row = sqlx::query!("SELECT left_, held, spent FROM grants WHERE grant_id = $1", grant_id.0).fetch_one(db).await.expect("a grant");
+    (row.left_, row.held, row.spent)
+}
+
+async fn settled(db: &PgPool, settlements: &[Settlement]) -> Vec<(bool, i64)> {
+    let settled = settle_calls(db, settlements).await.expect("settled");
+    settled.into_iter().map(|settled| (settled.first, settled.charge.0)).collect()
+}
+
+async fn assert_exact(db: &PgPool) {
+    let report = audit(db, None).await.expect("audit");
+    assert!(report.differences.is_empty(), "{:?}", report.differences);
+}
+
+/// What a crash of Postgres does to holds that were not yet on its disk.
+async fn forget_holds(db: &PgPool) {
+    let mut tx = db.begin().await.expect("begin");
+    for sql in
+        ["UPDATE grants SET left_ = left_ + held, held = 0", "UPDATE api_keys SET held = 0", "DELETE FROM holds", "TRUNCATE replicas"]
+    {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.expect(sql);
+    }
+    tx.commit().await.expect("commit");
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Admitted(admission) => format!("{} held, output {}", admission.held.0, admission.output_limit),
+        other => format!("{other:?}"),
+    }
+}
+
+#[sqlx::test]
+async fn a_batch_is_decided_in_its_order_and_nobody_pays_for_a_neighbour(db: PgPool) {
+    acme(&db).await;
+    let (_, ada, ada_key, ada_secret) = customer(&db, "ada", 100, Some(70)).await;
+    let (_, bob, _, bob_secret) = customer(&db, "bob", 30, None).await;
+    let owner = fixtures::replica(&db).await;
+    let request = |secret: &KeySecret, model: &str, input, limit| fixtures::request(secret, model, input, limit);
+    let requests = [
+        request(&ada_secret, "acme/m", 10, 20),
+        request(&bob_secret, "acme/m", 10, 20),
+        request(&KeySecret::generate(), "acme/m", 1, 1),
+        request(&ada_secret, "acme/none", 1, 1),
+        // The key has 20 left of its quota: 10 for the input, and 5 of output at twice the price.
+        request(&ada_secret, "acme/m", 10, 20),
+        request(&ada_secret, "acme/m", 1, 1),
+        request(&bob_secret, "acme/m", 1, 1),
+    ];
+    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR).await.expect("verdicts");
+    assert_eq!(
+        verdicts.iter().map(verdict).collect::<Vec<_>>(),
+        [
+            "50 held, output 20",
+            "30 held, output 10",
+            "UnknownKey",
+            "ModelNotFound",
+            "20 held, output 5",
+            "QuotaExhausted",
+            "BalanceExhausted"
+        ]
+    );
+    assert_eq!((grant(&db, ada).await, grant(&db, bob).await), ((30, 70, 0), (0, 30, 0)));
+    let admitted: Vec<_> =
+        verdicts.into_iter().filter_map(|verdict| if let Verdict::Admitted(a) = verdict { Some(a) } else { None }).collect();
+    let reports: Vec<_> = admitted.iter().map(|call| fixtures::settlement(call, USED, Utc::now())).collect();
+    // Each costs 20; twice the same report is one charge.
+    assert_eq!(
+        settled(&db, &[reports[2].clone(), reports[0].clone(), reports[1].clone(), reports[0].clone()]).await,
+        [(true, 20), (true, 20), (true, 20), (true, 20)]
+    );
+    assert_eq!(settled(&db, &reports).await, [(false, 20), (false, 20), (false, 20)]);
+    assert_eq!((grant(&db, ada).await, grant(&db, bob).await), ((60, 0, 40), (10, 0, 20)));
+    let key = sqlx::query!("SELECT spent, held FROM api_keys WHERE key_id = $1", ada_key.0).fetch_one(&db).await.expect("a key");
+    assert_eq!((key.spent, key.held), (40, 0));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn a_batch_burns_scoped_grants_first_then_what_ends_soonest(db: PgPool) {
+    let acme = acme(&db).await;
+    let (member, late, _, secret) = customer(&db, "ada", 100, None).await;
+    let soon = fixtures::credit(&db, member.account_id(), 15, TimeDelta::days(2)).await;
+    let scope = |supplier_id: SupplierId| Scope { supplier_ids: vec![supplier_id.0], model_ids: Vec::new() };
+    let scoped = fixtures::credit_scoped(&db, member.account_id(), 10, TimeDelta::days(90), scope(acme)).await;
+    let elsewhere = fixtures::supplier(&db, "other").await;
+    let foreign = fixtures::credit_scoped(&db, member.account_id(), 1_000, TimeDelta::days(1), scope(elsewhere)).await;
+    let owner = fixtures::replica(&db).await;
+    let requests = [fixtures::request(&secret, "acme/m", 10, 5), fixtures::request(&secret, "acme/m", 10, 5)];
+    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR).await.expect("verdicts");
+    let grants = [scoped, soon, late, foreign];
+    let mut now = Vec::new();
+    for grant_id in grants {
+        now.push(grant(&db, grant_id).await);
+    }
+    assert_eq!(now, [(0, 10, 0), (0, 15, 0), (85, 15, 0), (1_000, 0, 0)]);
+    // The second call held 5 of `soon` and 15 of `late`, and cost 6.
+    let Verdict::Admitted(second) = &verdicts[1] else { panic!("{:?}", verdicts[1]) };
+    let used = Used { input: 4, cached: 0, output: 1 };
+    assert_eq!(settled(&db, &[fixtures::settlement(second, used, Utc::now())]).await, [(true, 6)]);
+    assert_eq!((grant(&db, soon).await, grant(&db, late).await), ((0, 10, 5), (99, 0, 1)));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn a_report_after_the_reaper_is_charged_once_and_completes_the_record(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+    sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
+    assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+    assert_eq!(grant(&db, grant_id).await, (100, 0, 0));
+    let report = fixtures::settlement(&call, USED, Utc::now());
+    assert_eq!(settled(&db, std::slice::from_ref(&report)).await, [(true, 20)]);
+    assert_eq!(settled(&db, std::slice::from_ref(&report)).await, [(false, 20)]);
+    assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
+    let record = sqlx::query!("SELECT outcome, charge, input_tokens FROM usage_records").fetch_one(&db).await.expect("one record");
+    assert_eq!((record.outcome.as_str(), record.charge, record.input_tokens), ("ok", 20, 10));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn only_an_interrupted_record_is_ever_completed(db: PgPool) {
+    acme(&db).await;
+    let (_, _, _, secret) = customer(&db, "ada", 100, None).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+    fixtures::settle(&db, &call, USED, Utc::now()).await;
+    for sql in [
+        "UPDATE usage_records SET charge = 0",
+        "UPDATE usage_records SET outcome = 'interrupted'",
+        "DELETE FROM usage_records",
+        "UPDATE ledger SET tokens = 1",
+        "DELETE FROM ledger",
+    ] {
+        let error = sqlx::raw_sql(sql).execute(&db).await.expect_err(sql);
+        assert!(error.to_string().contains("append-only"), "{sql}: {error}");
+    }
+}
+
+#[sqlx::test]
+async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: PgPool) {
+    let supplier_id = acme(&db).await;
+    let (member, grant_id, key_id, secret) = customer(&db, "ada", 100, None).await;
+    let owner = fixtures::replica(&db).await;
+    let request = || fixtures::request(&secret, "acme/m", 10, 20);
+    let verdicts = admit_calls(&db, &[request()], owner, HOLD_FOR).await.expect("verdicts");
+    let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
+    forget_holds(&db).await;
+    assert!(!extend_holds(&db, owner, HOLD_FOR).await.expect("extended").known);
+    let refused = admit_calls(&db, &[request(), request()], owner, HOLD_FOR).await.expect("verdicts");
+    assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
+    let running = RunningHold {
+        request_id: call.request_id,
+        account_id: member.account_id(),
+        key_id,
+        model_id: "acme/m".into(),
+        supplier_id,
+        price_version: 1,
+        endpoint: "chat",
+        streamed: false,
+        tokens: call.held,
+        created_at: Utc::now(),
+    };
+    assert_eq!(restore_holds(&db, owner, HOLD_FOR, std::slice::from_ref(&running)).await.expect("restored"), 1);
+    assert_eq!(restore_holds(&db, owner, HOLD_FOR, &[running]).await.expect("restored"), 0);
+    assert_eq!(grant(&db, grant_id).await, (50, 50, 0));
+    assert!(extend_holds(&db, owner, HOLD_FOR).await.expect("extended").known);
+    assert_eq!(settled(&db, &[fixtures::settlement(call, USED, Utc::now())]).await, [(true, 20)]);
+    assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn a_report_without_a_hold_is_charged_what_account_and_key_can_pay(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, Some(50)).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+    forget_holds(&db).await;
+    sqlx::query!("UPDATE api_keys SET quota = 15").execute(&db).await.expect("a smaller quota");
+    assert_eq!(settled(&db, &[fixtures::settlement(&call, USED, Utc::now())]).await, [(true, 15)]);
+    assert_eq!(grant(&db, grant_id).await, (85, 0, 15));
+    let record = sqlx::query!("SELECT charge, written_off, held FROM usage_records").fetch_one(&db).await.expect("one record");
+    assert_eq!((record.charge, record.written_off, record.held), (15, 5, 0));
+    assert_exact(&db).await;
+}
