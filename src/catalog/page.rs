@@ -123,7 +123,7 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
         </div>
         <div>
             <dt>"At expiry"</dt>
-            <dd>"What is left expires."</dd>
+            <dd>{at_expiry(card.rolls_over)}</dd>
         </div>
     }
 }
@@ -131,6 +131,13 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
 /// A scope in words; an empty one means everything.
 pub fn scope_text(names: &[String], everything: &'static str) -> String {
     if names.is_empty() { everything.to_string() } else { names.join(", ") }
+}
+
+fn at_expiry(rolls_over: bool) -> &'static str {
+    match rolls_over {
+        false => "What is left expires.",
+        true => "What is left expires, unless you buy it again before: then it rolls over.",
+    }
 }
 
 fn limit_text(purchase_limit: Option<i32>) -> String {

@@ -61,7 +61,7 @@ impl From<CatalogError> for ConsoleError {
 /// What is on sale, cheapest Token first, the best value marked.
 pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogError> {
     let rows = sqlx::query!(
-        r#"SELECT package_id, name, tokens, price_minor, currency, valid_for_s, scope_model_ids, purchase_limit,
+        r#"SELECT package_id, name, tokens, price_minor, currency, valid_for_s, scope_model_ids, purchase_limit, rolls_over,
                   ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (p.scope_supplier_ids) ORDER BY s.name)
                       AS "supplier_names!"
              FROM packages p WHERE status = 'on_sale'"#
@@ -80,6 +80,7 @@ pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogEr
                 supplier_names: row.supplier_names,
                 model_ids: row.scope_model_ids,
                 purchase_limit: row.purchase_limit,
+                rolls_over: row.rolls_over,
                 best_value: false,
             })
         })
@@ -103,6 +104,7 @@ pub struct NewPackage {
     /// Empty = every supplier.
     pub supplier_slugs: Vec<String>,
     pub purchase_limit: Option<i32>,
+    pub rolls_over: bool,
 }
 
 /// Puts a package on sale.
@@ -114,8 +116,9 @@ pub async fn insert_package(db: &PgPool, operator: Operator, new: NewPackage) ->
     let mut tx = db.begin().await?;
     let supplier_ids = supplier_ids_in(&mut tx, &new.supplier_slugs).await?;
     sqlx::query!(
-        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, purchase_limit)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, purchase_limit,
+                               rolls_over)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         package_id.0,
         new.name.trim(),
         new.tokens.0,
@@ -123,7 +126,8 @@ pub async fn insert_package(db: &PgPool, operator: Operator, new: NewPackage) ->
         new.price.currency.code(),
         new.valid_for_s,
         &supplier_ids,
-        new.purchase_limit
+        new.purchase_limit,
+        new.rolls_over
     )
     .execute(&mut *tx)
     .await?;
@@ -149,6 +153,7 @@ pub struct PackageEdit {
     pub tokens: Option<Tokens>,
     pub price: Option<Money>,
     pub valid_for_s: Option<i64>,
+    pub rolls_over: Option<bool>,
     pub on_sale: Option<bool>,
 }
 
@@ -166,7 +171,7 @@ pub async fn update_package(db: &PgPool, operator: Operator, id: PackageId, edit
     sqlx::query!(
         "UPDATE packages SET name = coalesce($2, name), tokens = coalesce($3, tokens), price_minor = coalesce($4, price_minor),
                              currency = coalesce($5, currency), valid_for_s = coalesce($6, valid_for_s),
-                             status = coalesce($7, status), updated_at = now()
+                             status = coalesce($7, status), rolls_over = coalesce($8, rolls_over), updated_at = now()
           WHERE package_id = $1",
         id.0,
         edit.name.as_deref().map(str::trim),
@@ -174,7 +179,8 @@ pub async fn update_package(db: &PgPool, operator: Operator, id: PackageId, edit
         edit.price.as_ref().map(|price| price.minor),
         edit.price.as_ref().map(|price| price.currency.code()),
         edit.valid_for_s,
-        edit.on_sale.map(|on_sale| if on_sale { "on_sale" } else { "disabled" })
+        edit.on_sale.map(|on_sale| if on_sale { "on_sale" } else { "disabled" }),
+        edit.rolls_over
     )
     .execute(&mut *tx)
     .await?;
@@ -205,6 +211,7 @@ pub struct PackageRow {
     pub scope_supplier_ids: Vec<Uuid>,
     pub scope_model_ids: Vec<String>,
     pub purchase_limit: Option<i32>,
+    pub rolls_over: bool,
     pub status: String,
     pub created_at: UtcTime,
     pub updated_at: UtcTime,
@@ -242,6 +249,7 @@ async fn package_rows(connection: &mut PgConnection, only: Option<PackageId>) ->
             scope_supplier_ids: row.scope_supplier_ids,
             scope_model_ids: row.scope_model_ids,
             purchase_limit: row.purchase_limit,
+            rolls_over: row.rolls_over,
             status: row.status,
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),

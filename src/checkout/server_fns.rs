@@ -44,13 +44,15 @@ pub async fn place_order(
     price_minor: i64,
     currency: String,
     valid_for_s: i64,
+    #[server(default)] rolls_over: bool,
 ) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
     use crate::checkout::types::OrderRequest;
     use crate::server::request_ctx;
 
     let member = request_ctx::member().await?;
-    let request = OrderRequest::parse(&package_id, &form_key, tokens, price_minor, &currency, valid_for_s).map_err(request_ctx::fail)?;
+    let request =
+        OrderRequest::parse(&package_id, &form_key, tokens, price_minor, &currency, valid_for_s, rolls_over).map_err(request_ctx::fail)?;
     let app = request_ctx::app()?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
     let placing = app.tasks.spawn({

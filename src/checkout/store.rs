@@ -112,8 +112,9 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
     check_package_in(&mut tx, member, request).await?;
     sqlx::query!(
         "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                             scope_supplier_ids, scope_model_ids, form_key, provider)
-         SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, $5, $6
+                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider)
+         SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, rolls_over,
+                $5, $6
            FROM packages WHERE package_id = $4",
         OrderId::generate().0,
         member.account_id().0,
@@ -132,7 +133,7 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
 /// Locks the package as it is, and refuses what was not confirmed, is not for sale, or is one too many.
 async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<(), CheckoutError> {
     let package = sqlx::query!(
-        "SELECT tokens, price_minor, currency, valid_for_s, purchase_limit FROM packages
+        "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, purchase_limit FROM packages
           WHERE package_id = $1 AND status = 'on_sale' FOR SHARE",
         request.package_id.0
     )
@@ -143,6 +144,7 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
         tokens: Tokens(package.tokens),
         price: Money::new(package.price_minor, stored_currency(&package.currency)?),
         valid_for_s: package.valid_for_s,
+        rolls_over: package.rolls_over,
     };
     if now != request.terms {
         return Err(CheckoutError::PackageChanged);
@@ -243,8 +245,9 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
           WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
             AND (o.status = 'created' OR (o.status = 'awaiting_payment'
                                        AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
-            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids)
-              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids)
+            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
+                 o.rolls_over)
+              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids, p.rolls_over)
           ORDER BY o.created_at DESC LIMIT 1",
         member.account_id().0,
         member.user_id().0,

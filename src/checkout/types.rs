@@ -80,6 +80,7 @@ pub struct Terms {
     pub tokens: Tokens,
     pub price: Money,
     pub valid_for_s: i64,
+    pub rolls_over: bool,
 }
 
 /// A confirmed form.
@@ -99,6 +100,7 @@ impl OrderRequest {
         price_minor: i64,
         currency: &str,
         valid_for_s: i64,
+        rolls_over: bool,
     ) -> Result<OrderRequest, ConsoleError> {
         Ok(OrderRequest {
             package_id: package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?,
@@ -107,6 +109,7 @@ impl OrderRequest {
                 tokens: Tokens(tokens),
                 price: Money::new(price_minor, Currency::parse(currency).map_err(|_| ConsoleError::BadRequest)?),
                 valid_for_s,
+                rolls_over,
             },
         })
     }
@@ -217,11 +220,11 @@ mod tests {
     #[test]
     fn order_request_refuses_a_form_of_somebody_elses_making() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        assert!(OrderRequest::parse(id, id, 1, 1, "usd", 60).is_ok());
-        let wrong_package = OrderRequest::parse("1", id, 1, 1, "usd", 60);
+        assert!(OrderRequest::parse(id, id, 1, 1, "usd", 60, false).is_ok());
+        let wrong_package = OrderRequest::parse("1", id, 1, 1, "usd", 60, false);
         assert_eq!(wrong_package, Err(ConsoleError::invalid(Field::Package, Problem::Malformed)));
         for (form_key, currency) in [("", "usd"), ("key", "usd"), (id, ""), (id, "dollars")] {
-            assert_eq!(OrderRequest::parse(id, form_key, 1, 1, currency, 60), Err(ConsoleError::BadRequest));
+            assert_eq!(OrderRequest::parse(id, form_key, 1, 1, currency, 60, false), Err(ConsoleError::BadRequest));
         }
     }
 }

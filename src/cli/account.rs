@@ -1,11 +1,13 @@
-//! `toki account`: create, show, credit, suspend, resume.
+//! `toki account`: create, show, credit, take back, transfer, suspend, resume.
 
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
 use crate::cli::values::{self, shown, word};
 use crate::cli::{CliError, Context, durations};
+use crate::ids::GrantId;
 use crate::operators::accounts::{create_account, set_account_suspended};
 use crate::operators::credit::credit_account;
+use crate::operators::moves::{take_back, transfer};
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
 use crate::wallet::store::{AccountTotals, GrantRow, grants_of, totals_of};
@@ -23,6 +25,10 @@ pub enum Command {
     Show(Of),
     /// Credit Tokens, spendable by the next call
     Credit(Credit),
+    /// Take Tokens of a grant back, as far as they are neither spent nor held
+    TakeBack(TakeBack),
+    /// Move Tokens to another account; they keep scope and expiry
+    Transfer(Transfer),
     /// Stop the account's keys and end its owners' sessions
     Suspend(Of),
     /// Let the account's keys work again
@@ -64,6 +70,33 @@ pub struct Credit {
     note: Option<String>,
 }
 
+#[derive(Args)]
+pub struct TakeBack {
+    /// As `account show` names it
+    #[arg(long)]
+    grant: GrantId,
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Tokens,
+    /// Why; kept in the audit log
+    #[arg(long)]
+    note: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Transfer {
+    /// E-mail of the owner who gives
+    #[arg(long, value_parser = values::email)]
+    from: Email,
+    /// E-mail of the owner who receives
+    #[arg(long, value_parser = values::email)]
+    to: Email,
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Tokens,
+    /// Why; the receiver sees it in the wallet
+    #[arg(long)]
+    note: Option<String>,
+}
+
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -76,6 +109,8 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Create(create) => run_create(ctx, create).await,
         Command::Show(of) => run_show(ctx, &of.email).await,
         Command::Credit(credit) => run_credit(ctx, credit).await,
+        Command::TakeBack(taken) => run_take_back(ctx, taken).await,
+        Command::Transfer(given) => run_transfer(ctx, given).await,
         Command::Suspend(of) => suspend(ctx, &of.email, true).await,
         Command::Resume(of) => suspend(ctx, &of.email, false).await,
     }
@@ -135,6 +170,18 @@ async fn run_credit(ctx: &Context, credit: Credit) -> Result<(), CliError> {
     let note = credit.note.as_deref();
     let grant_id = credit_account(&ctx.db, ctx.operator(), account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
     ctx.out.reply(&json!({ "grant_id": grant_id }), || format!("credited {} Tokens as grant {grant_id}", credit.tokens.exact()))
+}
+
+async fn run_take_back(ctx: &Context, taken: TakeBack) -> Result<(), CliError> {
+    let TakeBack { grant, tokens, note } = taken;
+    take_back(&ctx.db, ctx.operator(), grant, tokens, note.as_deref()).await?;
+    ctx.out.reply(&json!({ "grant_id": grant, "tokens": tokens }), || format!("took {} Tokens of grant {grant} back", tokens.exact()))
+}
+
+async fn run_transfer(ctx: &Context, given: Transfer) -> Result<(), CliError> {
+    let (from, to) = (ctx.account(&given.from).await?.account_id, ctx.account(&given.to).await?.account_id);
+    let grants = transfer(&ctx.db, ctx.operator(), from, to, given.tokens, given.note.as_deref()).await?;
+    ctx.out.reply(&json!({ "grant_ids": grants }), || format!("moved {} Tokens from {} to {}", given.tokens.exact(), given.from, given.to))
 }
 
 async fn suspend(ctx: &Context, email: &Email, suspended: bool) -> Result<(), CliError> {

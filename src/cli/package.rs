@@ -47,6 +47,9 @@ pub struct Add {
     /// Most orders of one account; without: no limit
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     purchase_limit: Option<i32>,
+    /// Buying it again before its end takes over what is left
+    #[arg(long)]
+    rolls_over: bool,
 }
 
 #[derive(Args)]
@@ -64,6 +67,9 @@ pub struct Edit {
     currency: Option<Currency>,
     #[arg(long, value_parser = durations::parse)]
     valid_for: Option<TimeDelta>,
+    /// Whether buying it again before its end takes over what is left
+    #[arg(long)]
+    rolls_over: Option<bool>,
 }
 
 /// `PACKAGE_ID`, or `--id PACKAGE_ID`.
@@ -101,6 +107,7 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
         valid_for_s: add.valid_for.num_seconds(),
         supplier_slugs: add.suppliers,
         purchase_limit: add.purchase_limit,
+        rolls_over: add.rolls_over,
     };
     let package_id = insert_package(&ctx.db, ctx.operator(), new).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("added package {} as {package_id}", add.name))
@@ -143,6 +150,7 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
         tokens: edit.tokens,
         price,
         valid_for_s: edit.valid_for.map(|span| span.num_seconds()),
+        rolls_over: edit.rolls_over,
         on_sale: None,
     };
     apply(ctx, package_id, change, "edited").await

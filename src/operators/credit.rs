@@ -19,6 +19,8 @@ pub enum OperatorError {
     UnknownSupplier(String),
     #[error("a credit is 1 to {} Tokens", Tokens::MOST.exact())]
     AmountRange,
+    #[error("an account cannot give to itself")]
+    SameAccount,
     #[error("a credit is valid for 1 minute to 3,650 days")]
     ValidityRange,
     #[error(transparent)]
@@ -48,9 +50,11 @@ impl From<LedgerError> for OperatorError {
 impl From<OperatorError> for ConsoleError {
     fn from(error: OperatorError) -> ConsoleError {
         match error {
-            OperatorError::NotFound => ConsoleError::NotFound,
+            OperatorError::NotFound | OperatorError::SameAccount | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
             OperatorError::UnknownSupplier(_) => ConsoleError::SupplierUnavailable,
-            OperatorError::AmountRange => ConsoleError::invalid(Field::Quota, Problem::Malformed),
+            OperatorError::AmountRange | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {
+                ConsoleError::invalid(Field::Quota, Problem::Malformed)
+            }
             OperatorError::ValidityRange => ConsoleError::invalid(Field::Expiration, Problem::Malformed),
             OperatorError::Account(error) => error.into(),
             OperatorError::Ledger(LedgerError::Db(error)) | OperatorError::Db(error) => unavailable(&error),

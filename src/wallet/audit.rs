@@ -83,15 +83,22 @@ async fn grants_against_ledger(tx: &mut PgConnection, account: Account) -> Found
                  FROM ledger l JOIN grants g USING (grant_id)
                 WHERE $1::uuid IS NULL OR g.account_id = $1
                 GROUP BY l.grant_id)
+           , moved AS (
+               SELECT m.grant_id, sum(m.tokens) AS tokens
+                 FROM (SELECT grant_id, -tokens AS tokens FROM ledger WHERE to_grant_id IS NOT NULL
+                        UNION ALL
+                       SELECT to_grant_id, tokens FROM ledger WHERE to_grant_id IS NOT NULL) m
+                GROUP BY m.grant_id)
            SELECT 'grant ' || g.grant_id AS "subject!", d.what AS "what!", d.expected::bigint AS "expected!", d.found AS "found!"
              FROM grants g
              LEFT JOIN books b USING (grant_id)
+             LEFT JOIN moved m USING (grant_id)
             CROSS JOIN LATERAL (VALUES
-                ('issued', coalesce(b.issued, 0), g.tokens),
+                ('granted', coalesce(b.issued, 0) + coalesce(m.tokens, 0), g.tokens),
                 ('spent', coalesce(b.spent, 0), g.spent),
                 ('expired', coalesce(b.expired, 0), g.expired),
                 ('refunded', coalesce(b.refunded, 0), g.refunded),
-                ('left', coalesce(b.issued - b.spent - b.expired - b.refunded, 0) - g.held, g.left_)
+                ('left', coalesce(b.issued - b.spent - b.expired - b.refunded, 0) + coalesce(m.tokens, 0) - g.held, g.left_)
             ) AS d (what, expected, found)
             WHERE ($1::uuid IS NULL OR g.account_id = $1) AND d.expected <> d.found
             ORDER BY g.grant_id"#,
@@ -109,7 +116,12 @@ async fn entries_against_grants(tx: &mut PgConnection, account: Account) -> Foun
                   count(*) AS "found!"
              FROM ledger l JOIN grants g USING (grant_id)
             WHERE l.account_id <> g.account_id AND ($1::uuid IS NULL OR g.account_id = $1 OR l.account_id = $1)
-            GROUP BY g.grant_id ORDER BY g.grant_id"#,
+            GROUP BY g.grant_id
+            UNION ALL
+           SELECT 'grant ' || g.grant_id, 'moves to another account', 0::bigint, count(*)
+             FROM ledger l JOIN grants g ON g.grant_id = l.to_grant_id
+            WHERE l.to_account_id <> g.account_id AND ($1::uuid IS NULL OR g.account_id = $1 OR l.to_account_id = $1)
+            GROUP BY g.grant_id"#,
         account
     )
     .fetch_all(tx)
@@ -219,8 +231,9 @@ async fn orders_against_grants(tx: &mut PgConnection, account: Account) -> Found
         Difference,
         r#"WITH granted AS (
                SELECT o.order_id, count(g.grant_id) AS grants,
-                      coalesce(sum(g.tokens) FILTER (WHERE g.account_id = o.account_id), 0) AS tokens
+                      coalesce(sum(l.tokens) FILTER (WHERE g.account_id = o.account_id), 0) AS tokens
                  FROM orders o LEFT JOIN grants g USING (order_id)
+                 LEFT JOIN ledger l ON l.grant_id = g.grant_id AND l.from_book = 'issued'
                 WHERE $1::uuid IS NULL OR o.account_id = $1
                 GROUP BY o.order_id)
            SELECT 'order ' || o.order_id AS "subject!", d.what AS "what!", d.expected AS "expected!", d.found::bigint AS "found!"

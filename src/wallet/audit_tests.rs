@@ -237,7 +237,7 @@ async fn a_grant_that_says_more_was_spent_is_found(db: PgPool) {
 async fn a_grant_that_says_more_was_issued_is_found(db: PgPool) {
     let history = history(db).await;
     history.corrupt("UPDATE grants SET tokens = tokens + 5 WHERE source = 'credit'").await;
-    assert_eq!(history.found().await, [difference("grant issued", 40, 45)]);
+    assert_eq!(history.found().await, [difference("grant granted", 40, 45)]);
 }
 
 #[sqlx::test]

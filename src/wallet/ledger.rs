@@ -1,22 +1,29 @@
-//! The only writer of the ledger, grants and holds: issue, admit, settle, extend, reap, sweep. Every decision is made inside
-//! Postgres, on locked rows (`migrations/*_calls_create.sql` says in which order); nothing is remembered here between calls.
+//! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `calls`: what calls hold
+//! and spend. Every decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here
+//! between calls.
 
-use crate::ids::{AccountId, ActionId, ChannelId, GrantId, KeyId, OrderId, ReplicaId, RequestId, SupplierId};
+mod calls;
+
+pub use calls::{
+    Admission, AdmissionRequest, Basis, Channel, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict, admit_calls,
+    extend_holds, reap_holds, restore_holds, settle_calls,
+};
+
+use crate::ids::{AccountId, ActionId, GrantId, OrderId};
 use crate::tokens::Tokens;
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use chrono::TimeDelta;
 use sqlx::postgres::types::PgInterval;
-use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
-use std::borrow::Cow;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     #[error("this order was credited before")]
     AlreadyGranted,
+    #[error("no such grant")]
+    NoGrant,
+    #[error("the grant has not that many Tokens left, or its time is over")]
+    NotEnoughLeft,
     #[error("the database answered a batch with the wrong number of rows")]
     BatchMismatch,
     #[error("database failed")]
@@ -53,6 +60,15 @@ impl LedgerError {
 pub enum GrantCause {
     Order(OrderId),
     Credit(ActionId),
+}
+
+/// Why Tokens moved from one grant to another.
+#[derive(Clone, Copy, Debug)]
+pub enum MoveCause {
+    /// The package was bought again, and takes over what was left.
+    Renewal(OrderId),
+    /// An operator moved them to another account.
+    Transfer(ActionId),
 }
 
 /// Where Tokens may be spent; an empty list = everywhere.
@@ -114,320 +130,168 @@ fn interval(span: TimeDelta) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: span.num_microseconds().unwrap_or(i64::MAX) }
 }
 
-/// A call that asks to be admitted.
-#[derive(Clone, Debug)]
-pub struct AdmissionRequest {
-    pub request_id: RequestId,
-    pub secret_hash: [u8; 32],
-    pub model_id: String,
-    pub protocol: &'static str,
-    /// Upper bound of the input, in Tokens of the model.
-    pub input_tokens: i64,
-    /// Output limit asked for, a choice; none = the model's maximum.
-    pub output_limit: Option<i64>,
-    pub choices: i64,
-    /// Whether `input_tokens` is a count. A cheap bound that would refuse or clamp is answered [`Verdict::CountInput`].
-    pub exact: bool,
-    pub endpoint: &'static str,
-    pub streamed: bool,
-}
-
-/// What the database decided.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    Admitted(Admission),
-    /// Ask again with a count of the input: the cheap bound would have refused or clamped this call.
-    CountInput,
-    UnknownKey,
-    KeyDisabled,
-    KeyExpired,
-    AccountSuspended,
-    ModelNotFound,
-    BalanceExhausted,
-    QuotaExhausted,
-    /// The supplier has no enabled channel that speaks this protocol.
-    NoChannel,
-    /// Nothing was decided: this database does not know the replica. It is new, or a crash forgot its holds. [`restore_holds`],
-    /// then ask again.
-    HoldsForgotten,
-}
-
-/// A call that may run, with everything it needs, and the hold that pays for it.
-#[derive(Clone, Debug)]
-pub struct Admission {
-    pub request_id: RequestId,
-    pub account_id: AccountId,
-    pub key_id: KeyId,
-    pub supplier_id: SupplierId,
-    pub model_id: String,
-    pub upstream_id: String,
-    pub price_version: i32,
-    pub price: Price,
-    pub held: Tokens,
-    /// The output limit to send upstream, a choice: what the hold pays for.
-    pub output_limit: i64,
-    pub channels: Vec<Channel>,
-}
-
-/// Multipliers in parts per million: 1,000,000 charges one Token for one Token of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Price {
-    pub input_ppm: i64,
-    pub cached_ppm: i64,
-    pub output_ppm: i64,
-}
-
-/// A way to a supplier.
-#[derive(Clone, Debug)]
-pub struct Channel {
-    pub channel_id: ChannelId,
-    pub base_url: String,
-    pub secret_sealed: Option<Vec<u8>>,
-    pub weight: i32,
-}
-
-/// Admits calls in one round trip, each on its own merits; verdicts come in the order of the requests.
-///
-/// The transaction commits asynchronously: a hold is seen by every replica at once, and one that a crash of Postgres forgets
-/// costs nobody anything (its settlement charges what the account can pay).
-pub async fn admit_calls(
-    db: &PgPool,
-    requests: &[AdmissionRequest],
-    owner: ReplicaId,
-    hold_for: TimeDelta,
-) -> Result<Vec<Verdict>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"SELECT request_id, verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm, cached_ppm,
-                  output_ppm, held, output_limit, channel_ids, base_urls,
-                  secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights
-             FROM (SELECT set_config('synchronous_commit', 'off', true)) AS async_commit,
-                  admit_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
-        &requests.iter().map(|r| r.request_id.0).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.secret_hash.to_vec()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.model_id.clone()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.protocol.to_string()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.input_tokens).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.output_limit).collect::<Vec<_>>() as &[Option<i64>],
-        &requests.iter().map(|r| r.choices).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.exact).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.endpoint.to_string()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.streamed).collect::<Vec<_>>(),
-        owner.0,
-        interval(hold_for),
-    )
-    .fetch_all(db)
-    .await?;
-    if rows.len() != requests.len() {
-        return Err(LedgerError::BatchMismatch);
-    }
-    // The database decides account by account.
-    let mut rows: HashMap<Uuid, _> = rows.into_iter().filter_map(|row| Some((row.request_id?, row))).collect();
-    requests
-        .iter()
-        .map(|request| {
-            let row = rows.remove(&request.request_id.0).ok_or(LedgerError::BatchMismatch)?;
-            Ok(match row.verdict.as_str() {
-                "admitted" => {
-                    let channel_ids = row.channel_ids.unwrap_or_default().into_iter();
-                    let rest = row
-                        .base_urls
-                        .unwrap_or_default()
-                        .into_iter()
-                        .zip(row.secrets_sealed.unwrap_or_default())
-                        .zip(row.weights.unwrap_or_default());
-                    let channels = channel_ids
-                        .zip(rest)
-                        .map(|(id, ((base_url, secret_sealed), weight))| Channel {
-                            channel_id: ChannelId(id),
-                            base_url,
-                            secret_sealed,
-                            weight,
-                        })
-                        .collect();
-                    let admission = || {
-                        Some(Admission {
-                            request_id: request.request_id,
-                            account_id: AccountId(row.account_id?),
-                            key_id: KeyId(row.key_id?),
-                            supplier_id: SupplierId(row.supplier_id?),
-                            model_id: request.model_id.clone(),
-                            upstream_id: row.upstream_id?,
-                            price_version: row.price_version?,
-                            price: Price { input_ppm: row.input_ppm?, cached_ppm: row.cached_ppm?, output_ppm: row.output_ppm? },
-                            held: Tokens(row.held?),
-                            output_limit: row.output_limit?,
-                            channels,
-                        })
-                    };
-                    Verdict::Admitted(admission().ok_or(LedgerError::BatchMismatch)?)
-                }
-                "count_input" => Verdict::CountInput,
-                "unknown_key" => Verdict::UnknownKey,
-                "key_disabled" => Verdict::KeyDisabled,
-                "key_expired" => Verdict::KeyExpired,
-                "account_suspended" => Verdict::AccountSuspended,
-                "model_not_found" => Verdict::ModelNotFound,
-                "balance_exhausted" => Verdict::BalanceExhausted,
-                "quota_exhausted" => Verdict::QuotaExhausted,
-                "no_channel" => Verdict::NoChannel,
-                "holds_forgotten" => Verdict::HoldsForgotten,
-                _ => return Err(LedgerError::BatchMismatch),
-            })
-        })
-        .collect()
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    Ok,
-    /// The supplier refused or failed before anything was delivered.
-    UpstreamError,
-    UpstreamTimeout,
-    /// The answer broke off, or could not be read.
-    UpstreamCut,
-    ClientLeft,
-    /// Key, account or supplier was switched off while the answer ran.
-    KeyEnded,
-}
-
-/// What a charge rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Basis {
-    /// The supplier's own usage report.
-    Measured,
-    /// Our tokenizer, over what was sent and what came back.
-    Counted,
-    /// Nothing was delivered, nothing is charged.
-    Waived,
-}
-
-/// A finished call, as its usage record will say it. The names are the columns of `usage_records`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Settlement {
-    pub request_id: RequestId,
-    pub account_id: AccountId,
-    pub key_id: KeyId,
-    pub model_id: String,
-    pub supplier_id: SupplierId,
-    pub channel_id: Option<ChannelId>,
-    pub price_version: i32,
-    pub endpoint: Cow<'static, str>,
-    pub streamed: bool,
-    pub outcome: Outcome,
-    pub basis: Basis,
-    pub http_status: i32,
-    pub input_tokens: i64,
-    pub cached_tokens: i64,
-    pub output_tokens: i64,
-    /// What the call cost; beyond its hold it is written off.
-    pub charge: Tokens,
-    /// The supplier's report, word for word.
-    pub upstream_usage: Option<Box<RawValue>>,
-    pub started_at: DateTime<Utc>,
-    pub first_byte_ms: Option<i64>,
-    pub latency_ms: i64,
-}
-
-/// What a settlement came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// False when the call had been settled before: that record stands.
-    pub first: bool,
-    pub charge: Tokens,
-    pub balance_left: Tokens,
-    /// None = the key has no quota of its own.
-    pub quota_left: Option<Tokens>,
-}
-
-/// Settles calls, each exactly once, in one durable commit. Results come in the order given.
-pub async fn settle_calls(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"SELECT verdict AS "verdict!", charge AS "charge!", balance_left AS "balance_left!", quota_left FROM settle_calls($1)"#,
-        Json(settlements) as _
-    )
-    .fetch_all(db)
-    .await?;
-    if rows.len() != settlements.len() {
-        return Err(LedgerError::BatchMismatch);
-    }
-    Ok(rows
-        .into_iter()
-        .map(|row| Settled {
-            first: row.verdict == "settled",
-            charge: Tokens(row.charge),
-            balance_left: Tokens(row.balance_left),
-            quota_left: row.quota_left.map(Tokens),
-        })
-        .collect())
-}
-
-/// The hold of a running call, as its replica remembers it. The names are columns of `holds`.
-#[derive(Clone, Debug, Serialize)]
-pub struct RunningHold {
-    pub request_id: RequestId,
-    pub account_id: AccountId,
-    pub key_id: KeyId,
-    pub model_id: String,
-    pub supplier_id: SupplierId,
-    pub price_version: i32,
-    pub endpoint: &'static str,
-    pub streamed: bool,
-    pub tokens: Tokens,
-    pub created_at: DateTime<Utc>,
-}
-
-/// Makes the replica known to the database, and puts back those of its holds that a crash forgot. Returns how many.
-pub async fn restore_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, running: &[RunningHold]) -> Result<i32, LedgerError> {
-    let restored =
-        sqlx::query_scalar!(r#"SELECT restore_holds($1, $2, $3) AS "restored!""#, owner.0, interval(hold_for), Json(running) as _);
-    Ok(restored.fetch_one(db).await?)
-}
-
-/// What the database says about a replica's running calls.
-#[derive(Debug)]
-pub struct Extended {
-    /// Calls that must end now: key, account or supplier was switched off.
-    pub ended: Vec<RequestId>,
-    /// False when the database does not know the replica, as after a crash that forgot its holds.
-    pub known: bool,
-}
-
-/// Moves the deadline of this replica's holds, and names the calls that must end now.
-pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) -> Result<Extended, LedgerError> {
-    sqlx::query!(
-        "UPDATE holds SET deadline = now() + $2::interval WHERE owner = $1 AND deadline < now() + $2::interval * 0.5",
-        owner.0,
-        interval(hold_for)
-    )
-    .execute(db)
-    .await?;
-    let ended = sqlx::query!(
-        "SELECT h.request_id FROM holds h
-           JOIN api_keys k ON k.key_id = h.key_id
-           JOIN accounts a ON a.account_id = h.account_id
-           JOIN suppliers s ON s.supplier_id = h.supplier_id
-          WHERE h.owner = $1
-            AND (k.status <> 'enabled' OR k.expires_at <= now() OR a.suspended_at IS NOT NULL OR s.status <> 'enabled')",
-        owner.0
-    )
-    .fetch_all(db)
-    .await?;
-    let known =
-        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS "known!""#, owner.0).fetch_one(db).await?;
-    Ok(Extended { ended: ended.into_iter().map(|row| RequestId(row.request_id)).collect(), known })
-}
-
-/// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many.
-pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
-    Ok(sqlx::query_scalar!(r#"SELECT reap_holds($1) AS "reaped!""#, most).fetch_one(db).await?)
-}
-
 /// Writes the expiry of grants whose time is over. Returns how many it visited.
 pub async fn sweep_expired_grants(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
     Ok(sqlx::query_scalar!(r#"SELECT sweep_expired_grants($1) AS "swept!""#, most).fetch_one(db).await?)
+}
+
+/// Takes Tokens back from a grant, as far as they are neither spent nor held.
+pub async fn take_back_in(tx: &mut PgConnection, grant_id: GrantId, tokens: Tokens, action_id: ActionId) -> Result<(), LedgerError> {
+    let account_id = account_of_in(tx, grant_id).await?;
+    lock_accounts_in(tx, &[account_id]).await?;
+    let taken = sqlx::query!(
+        "UPDATE grants SET left_ = left_ - $2, refunded = refunded + $2
+          WHERE grant_id = $1 AND left_ >= $2 AND expires_at > clock_timestamp()",
+        grant_id.0,
+        tokens.0
+    )
+    .execute(&mut *tx)
+    .await?;
+    if taken.rows_affected() == 0 {
+        return Err(LedgerError::NotEnoughLeft);
+    }
+    sqlx::query!(
+        "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, action_id) VALUES ($1, $2, 'grant', 'refunded', $3, $4)",
+        account_id.0,
+        grant_id.0,
+        tokens.0,
+        action_id.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Moves Tokens between accounts: out of the giver's grants in burn order, each into a grant of the receiver's with the same scope
+/// and expiry. All or nothing.
+pub async fn transfer_in(
+    tx: &mut PgConnection,
+    from: AccountId,
+    to: AccountId,
+    tokens: Tokens,
+    action_id: ActionId,
+    note: Option<&str>,
+) -> Result<Vec<GrantId>, LedgerError> {
+    lock_accounts_in(tx, &[from, to]).await?;
+    let mut rest = tokens;
+    let mut made = Vec::new();
+    for given in grants_left_in(tx, from).await? {
+        let part = rest.min(given.left);
+        if part == Tokens(0) {
+            break;
+        }
+        let grant_id = GrantId::generate();
+        // It is granted what it receives.
+        sqlx::query!(
+            "INSERT INTO grants (grant_id, account_id, source, action_id, tokens, left_, scope_supplier_ids, scope_model_ids, note,
+                                 starts_at, expires_at)
+             SELECT $2, $3, 'transfer', $4, 0, 0, scope_supplier_ids, scope_model_ids, $5, now(), expires_at
+               FROM grants WHERE grant_id = $1",
+            given.grant_id.0,
+            grant_id.0,
+            to.0,
+            action_id.0,
+            note
+        )
+        .execute(&mut *tx)
+        .await?;
+        move_in(tx, (from, given.grant_id), (to, grant_id), part, MoveCause::Transfer(action_id)).await?;
+        made.push(grant_id);
+        rest = Tokens(rest.0 - part.0);
+    }
+    if rest == Tokens(0) { Ok(made) } else { Err(LedgerError::NotEnoughLeft) }
+}
+
+/// Moves what is left of the account's earlier purchases of the same package to the grant of this order, where those purchases said
+/// that they roll over. Returns how much that was.
+pub async fn roll_over_in(tx: &mut PgConnection, account_id: AccountId, order_id: OrderId, into: GrantId) -> Result<Tokens, LedgerError> {
+    lock_accounts_in(tx, &[account_id]).await?;
+    let earlier = sqlx::query!(
+        "SELECT g.grant_id, g.left_ FROM grants g
+           JOIN orders o ON o.order_id = g.order_id
+           JOIN orders new ON new.order_id = $2
+          WHERE g.account_id = $1 AND g.grant_id <> $3 AND o.package_id = new.package_id AND o.rolls_over
+            AND g.left_ > 0 AND g.expires_at > clock_timestamp()
+          ORDER BY g.expires_at, g.created_at, g.grant_id",
+        account_id.0,
+        order_id.0,
+        into.0
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut rolled = Tokens(0);
+    for row in earlier {
+        let from = (account_id, GrantId(row.grant_id));
+        move_in(tx, from, (account_id, into), Tokens(row.left_), MoveCause::Renewal(order_id)).await?;
+        rolled = Tokens(rolled.0 + row.left_);
+    }
+    Ok(rolled)
+}
+
+/// One entry. Both accounts are locked.
+async fn move_in(
+    tx: &mut PgConnection,
+    (from_account, from_grant): (AccountId, GrantId),
+    (to_account, to_grant): (AccountId, GrantId),
+    tokens: Tokens,
+    cause: MoveCause,
+) -> Result<(), LedgerError> {
+    let (order_id, action_id) = match cause {
+        MoveCause::Renewal(order_id) => (Some(order_id.0), None),
+        MoveCause::Transfer(action_id) => (None, Some(action_id.0)),
+    };
+    for (grant_id, change) in [(from_grant, -tokens.0), (to_grant, tokens.0)] {
+        sqlx::query!("UPDATE grants SET tokens = tokens + $2, left_ = left_ + $2 WHERE grant_id = $1", grant_id.0, change)
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query!(
+        "INSERT INTO ledger (account_id, grant_id, to_account_id, to_grant_id, from_book, to_book, tokens, order_id, action_id)
+         VALUES ($1, $2, $3, $4, 'grant', 'grant', $5, $6, $7)",
+        from_account.0,
+        from_grant.0,
+        to_account.0,
+        to_grant.0,
+        tokens.0,
+        order_id,
+        action_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+struct GrantLeft {
+    grant_id: GrantId,
+    left: Tokens,
+}
+
+/// What an account can still spend, in burn order.
+async fn grants_left_in(tx: &mut PgConnection, account_id: AccountId) -> Result<Vec<GrantLeft>, LedgerError> {
+    let rows = sqlx::query!(
+        "SELECT grant_id, left_ FROM grants
+          WHERE account_id = $1 AND swept_at IS NULL AND left_ > 0 AND starts_at <= clock_timestamp() AND expires_at > clock_timestamp()
+          ORDER BY scoped DESC, expires_at, created_at, grant_id",
+        account_id.0
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| GrantLeft { grant_id: GrantId(row.grant_id), left: Tokens(row.left_) }).collect())
+}
+
+/// Whose grant it is.
+pub async fn account_of_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<AccountId, LedgerError> {
+    let account_id = sqlx::query_scalar!("SELECT account_id FROM grants WHERE grant_id = $1", grant_id.0).fetch_optional(tx).await?;
+    account_id.map(AccountId).ok_or(LedgerError::NoGrant)
+}
+
+/// Whoever changes the grants of an account holds its lock; more than one in the order of ids.
+async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Result<(), LedgerError> {
+    let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
+    sqlx::query!("SELECT account_id FROM accounts WHERE account_id = ANY ($1) ORDER BY account_id FOR NO KEY UPDATE", &accounts)
+        .fetch_all(tx)
+        .await?;
+    Ok(())
 }
 
 #[cfg(test)]

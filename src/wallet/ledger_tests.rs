@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::accounts::rights::Member;
+use crate::ids::{KeyId, SupplierId};
 use crate::keys::secret::KeySecret;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
+use chrono::Utc;
 
 const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 const USED: Used = Used { input: 10, cached: 0, output: 5 };
@@ -210,5 +212,55 @@ async fn a_report_without_a_hold_is_charged_what_account_and_key_can_pay(db: PgP
     assert_eq!(grant(&db, grant_id).await, (85, 0, 15));
     let record = sqlx::query!("SELECT charge, written_off, held FROM usage_records").fetch_one(&db).await.expect("one record");
     assert_eq!((record.charge, record.written_off, record.held), (15, 5, 0));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn tokens_are_transferred_in_burn_order_with_scope_and_expiry(db: PgPool) {
+    let supplier_id = acme(&db).await;
+    let (ada, late, _, secret) = customer(&db, "ada", 100, None).await;
+    let bob = fixtures::member(&db, "bob").await;
+    let scope = Scope { supplier_ids: vec![supplier_id.0], model_ids: Vec::new() };
+    let scoped = fixtures::credit_scoped(&db, ada.account_id(), 30, TimeDelta::days(90), scope).await;
+    // A running call holds 10 of the scoped grant: these stay.
+    fixtures::admit(&db, &secret, "acme/m", 8, 1).await;
+    let operator = crate::operators::rights::Operator::command_line();
+    let give =
+        async |tokens| crate::operators::moves::transfer(&db, operator, ada.account_id(), bob.account_id(), Tokens(tokens), None).await;
+    assert!(give(121).await.is_err(), "more than is left");
+    assert_eq!(give(50).await.expect("given").len(), 2);
+    assert_eq!((grant(&db, scoped).await, grant(&db, late).await), ((0, 10, 0), (70, 0, 0)));
+    let received = sqlx::query!(
+        "SELECT g.tokens, g.left_, g.source, g.scope_supplier_ids, g.expires_at = o.expires_at AS same_end FROM grants g
+           JOIN ledger l ON l.to_grant_id = g.grant_id JOIN grants o ON o.grant_id = l.grant_id
+          WHERE g.account_id = $1 ORDER BY g.scoped DESC",
+        bob.account_id().0
+    )
+    .fetch_all(&db)
+    .await
+    .expect("grants");
+    let received: Vec<_> =
+        received.into_iter().map(|row| (row.tokens, row.left_, row.source, row.scope_supplier_ids, row.same_end)).collect();
+    assert_eq!(
+        received,
+        [(20, 20, "transfer".into(), vec![supplier_id.0], Some(true)), (30, 30, "transfer".into(), Vec::new(), Some(true))]
+    );
+    let deeds = sqlx::query_scalar!("SELECT count(*) FROM operator_actions WHERE action = 'account.transfer'").fetch_one(&db).await;
+    assert_eq!(deeds.expect("count"), Some(1), "a refused transfer leaves no trace");
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn what_is_neither_spent_nor_held_can_be_taken_back(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;
+    fixtures::admit(&db, &secret, "acme/m", 8, 1).await;
+    let operator = crate::operators::rights::Operator::command_line();
+    let take = async |tokens| crate::operators::moves::take_back(&db, operator, grant_id, Tokens(tokens), Some("mistake")).await;
+    assert!(take(91).await.is_err());
+    assert!(take(0).await.is_err());
+    take(90).await.expect("taken back");
+    assert_eq!(grant(&db, grant_id).await, (0, 10, 0));
+    assert!(crate::operators::moves::take_back(&db, operator, GrantId::generate(), Tokens(1), None).await.is_err());
     assert_exact(&db).await;
 }

@@ -23,6 +23,7 @@ pub enum GrantSource {
     Order,
     Credit,
     Code,
+    Transfer,
 }
 
 impl GrantSource {
@@ -31,6 +32,7 @@ impl GrantSource {
         match text {
             "order" => GrantSource::Order,
             "code" => GrantSource::Code,
+            "transfer" => GrantSource::Transfer,
             _ => GrantSource::Credit,
         }
     }
@@ -40,6 +42,7 @@ impl GrantSource {
             GrantSource::Order => "Order",
             GrantSource::Credit => "Credit",
             GrantSource::Code => "Redemption code",
+            GrantSource::Transfer => "Transfer",
         }
     }
 }
@@ -86,6 +89,14 @@ pub enum Movement {
     Spent,
     Expired,
     Refunded,
+    /// An operator took them back.
+    TakenBack,
+    /// From another account.
+    Received,
+    /// To another account.
+    Transferred,
+    /// To the next purchase of the same package: the wallet holds as many as before.
+    RolledOver,
 }
 
 impl Movement {
@@ -97,6 +108,10 @@ impl Movement {
             Movement::Spent => "Spent",
             Movement::Expired => "Expired",
             Movement::Refunded => "Refunded",
+            Movement::TakenBack => "Taken back",
+            Movement::Received => "Received",
+            Movement::Transferred => "Transferred",
+            Movement::RolledOver => "Rolled over",
         }
     }
 }

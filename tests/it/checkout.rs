@@ -27,6 +27,7 @@ pub async fn package(app: &TestApp, name: &str, purchase_limit: Option<i32>) -> 
         valid_for_s: 2_592_000,
         supplier_slugs: vec!["sandbox".into()],
         purchase_limit,
+        rolls_over: false,
     };
     insert_package(&app.state.db, Operator::command_line(), new).await.expect("package")
 }

@@ -130,12 +130,13 @@ const EXCEPTIONS: &[Exception] = &[
 ];
 
 /// Files that hold SQL: every domain's store, under whatever name of its subject a part of it has.
-const STORES: [&str; 10] = [
+const STORES: [&str; 11] = [
     "src/*/store.rs",
     "src/*/store_*.rs",
     "src/*/store/*.rs",
     // The only writer of the ledger, grant and hold tables, and what of it a page shows.
     "src/wallet/ledger.rs",
+    "src/wallet/ledger/*.rs",
     "src/wallet/statement.rs",
     // Rows that prove what happened: operator actions, and the recomputation of every balance.
     "src/*/audit.rs",

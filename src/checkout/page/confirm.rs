@@ -77,7 +77,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                 <li>"You pay once. Nothing renews by itself."</li>
                 <li>"The validity period starts when the payment is confirmed, beside any Tokens you already have."</li>
                 <li>"Tokens tied to suppliers or models are used before others; among those, what expires first."</li>
-                <li>"Tokens left at expiry are gone; they do not roll over and cannot be moved to another account."</li>
+                <li>{leftovers(offer.package.rolls_over)}</li>
                 <li>"Ask support about refunds before the Tokens are used."</li>
             </ul>
             {action}
@@ -87,6 +87,13 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
         </section>
     }
     .into_any()
+}
+
+fn leftovers(rolls_over: bool) -> &'static str {
+    match rolls_over {
+        false => "Tokens left at expiry are gone; they do not roll over.",
+        true => "Tokens left at expiry are gone. Buy this package again before, and they move to the new one and get its expiry.",
+    }
 }
 
 /// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
@@ -113,6 +120,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             <input type="hidden" name="price_minor" value=package.price.minor.to_string() />
             <input type="hidden" name="currency" value=package.price.currency.code().to_string() />
             <input type="hidden" name="valid_for_s" value=package.valid_for_s.to_string() />
+            <input type="hidden" name="rolls_over" value=package.rolls_over.to_string() />
             <Submit pending=place.pending()>{button}</Submit>
         </ActionForm>
     }

@@ -6,7 +6,7 @@ use crate::checkout::store::{CheckoutError, stored_status};
 use crate::checkout::types::OrderStatus;
 use crate::ids::{AccountId, OrderId};
 use crate::tokens::Tokens;
-use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in};
+use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in, roll_over_in};
 use chrono::TimeDelta;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -148,7 +148,10 @@ pub async fn fulfil_order_in(tx: &mut PgConnection, provider: Provider, session:
         valid_for: TimeDelta::try_seconds(order.valid_for_s).unwrap_or(TimeDelta::MAX),
         note: None,
     };
-    issue_grant_in(tx, &grant).await?;
+    let grant_id = issue_grant_in(tx, &grant).await?;
+    if order.rolls_over {
+        roll_over_in(tx, order.account_id, order.order_id, grant_id).await?;
+    }
     sqlx::query!("UPDATE orders SET status = 'fulfilled', fulfilled_at = now(), closed_at = NULL WHERE order_id = $1", order.order_id.0)
         .execute(tx)
         .await?;
@@ -191,6 +194,7 @@ struct LockedOrder {
     price_minor: i64,
     currency: String,
     valid_for_s: i64,
+    rolls_over: bool,
     scope_supplier_ids: Vec<Uuid>,
     scope_model_ids: Vec<String>,
     status: OrderStatus,
@@ -256,6 +260,7 @@ async fn locked_order_in(
             price_minor: row.price_minor,
             currency: row.currency,
             valid_for_s: row.valid_for_s,
+            rolls_over: row.rolls_over,
             scope_supplier_ids: row.scope_supplier_ids,
             scope_model_ids: row.scope_model_ids,
             status: stored_status(&row.status)?,

@@ -192,3 +192,29 @@ async fn an_event_left_by_a_crash_is_settled_by_its_redelivery_or_by_the_job(db:
     assert_eq!(number(&db, "SELECT count(*) FROM grants").await, 2);
     assert_eq!(settle_left_events(&db, 10).await.expect("job"), 0, "nothing is left");
 }
+
+#[sqlx::test]
+async fn a_package_that_rolls_over_takes_the_last_ones_rest_along_when_it_is_bought_again(db: PgPool) {
+    use crate::catalog::store::{PackageEdit, update_package};
+    use crate::operators::rights::Operator;
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let buy = async |id: &'static str| {
+        let (order_id, session_id) = open_order(&db, &ada, package_id).await;
+        assert_eq!(deliver(&db, Provider::Stripe, &paid(id, order_id, &session_id)).await.outcome, EventOutcome::Fulfilled);
+    };
+    // Bought before the package said so: it stays where it is.
+    buy("evt_1").await;
+    let edit = PackageEdit { rolls_over: Some(true), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, edit).await.expect("edited");
+    buy("evt_2").await;
+    buy("evt_3").await;
+    let left = sqlx::query_scalar!("SELECT left_ FROM grants ORDER BY created_at").fetch_all(&db).await.expect("grants");
+    assert_eq!(left, [1_000_000, 0, 2_000_000]);
+    let moved = sqlx::query!(
+        "SELECT tokens, order_id = o AS same FROM ledger, (SELECT max(order_id::text)::uuid AS o FROM orders) last WHERE to_grant_id IS NOT NULL"
+    );
+    let moved = moved.fetch_one(&db).await.expect("one move");
+    assert_eq!((moved.tokens, moved.same), (1_000_000, Some(true)));
+    let report = crate::wallet::audit::audit(&db, None).await.expect("audit");
+    assert!(report.differences.is_empty(), "{:?}", report.differences);
+}

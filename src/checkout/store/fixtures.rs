@@ -23,6 +23,7 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
         valid_for_s: 2_592_000,
         supplier_slugs: Vec::new(),
         purchase_limit,
+        rolls_over: false,
     };
     insert_package(db, Operator::command_line(), new).await.expect("package")
 }
@@ -30,7 +31,7 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
 /// What a form of the package's confirm page posts; another form at every call.
 pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
     let card = package_on_sale(db, package_id).await.expect("on sale");
-    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s };
+    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
     OrderRequest { package_id, form_key: Uuid::new_v4(), terms }
 }
 

@@ -19,6 +19,7 @@ async fn place_order_copies_the_package_and_no_edit_reaches_the_copy(db: PgPool)
         tokens: Some(Tokens(1)),
         price: Some(Money::new(9_900, Currency::parse("eur").expect("a code"))),
         valid_for_s: Some(60),
+        rolls_over: Some(true),
         on_sale: Some(false),
     };
     update_package(&db, Operator::command_line(), package_id, edit).await.expect("edit");
@@ -66,6 +67,7 @@ async fn place_order_refuses_what_was_not_confirmed(db: PgPool) {
         Terms { price: Money::new(1, terms.price.currency.clone()), ..terms.clone() },
         Terms { price: Money::new(500, Currency::parse("jpy").expect("a code")), ..terms.clone() },
         Terms { valid_for_s: 99_999_999, ..terms.clone() },
+        Terms { rolls_over: true, ..terms.clone() },
     ] {
         let request = OrderRequest { terms: changed, ..good.clone() };
         let refused = place_order(&db, &ada, Provider::Stripe, &request).await;
@@ -141,7 +143,7 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     let facts = offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts");
     assert_eq!((facts.open_order.map(|open| open.0), facts.bought), (Some(order_id), 1));
     let form_key = facts.open_order.expect("open").1;
-    let terms = Terms { tokens: card.tokens, price: card.price.clone(), valid_for_s: card.valid_for_s };
+    let terms = Terms { tokens: card.tokens, price: card.price.clone(), valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
     let again = OrderRequest { package_id, form_key, terms };
     let order = place_order(&db, &ada, Provider::Stripe, &again).await.expect("the same");
     assert_eq!((order.purchase.order_id, order.status), (order_id, OrderStatus::AwaitingPayment));
