@@ -16,12 +16,14 @@ mod sse;
 mod upstream;
 mod wire;
 
+// What `benches/` measures.
+pub use admission::Admissions;
+pub use settlement::Settlements;
 pub use upstream::Timeouts;
+pub use wire::chat::ChatRequest;
 
-use crate::gateway::admission::Admissions;
 use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
-use crate::gateway::settlement::Settlements;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;

@@ -32,9 +32,13 @@ use tower_http::services::ServeDir;
 /// The migrations of `migrations/`, in the binary.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Connects to the database. Statement and lock timeouts keep one stuck session from holding the others.
+/// Connects to the database.
 pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
-    let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
+    pool(config.database_url.expose_secret().parse()?).await
+}
+
+/// A replica's connections. Statement and lock timeouts keep one stuck session from holding the others.
+pub async fn pool(options: PgConnectOptions) -> sqlx::Result<PgPool> {
     let options = options.application_name("toki").options([
         ("statement_timeout", "30s"),
         ("lock_timeout", "10s"),
