@@ -55,6 +55,9 @@ impl World {
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(server).await?;
         let db = pool(cluster.clone().database(name)).await?;
         MIGRATIONS.run(&db).await?;
+        if let Ok(file) = std::env::var("BENCH_SQL") {
+            sqlx::raw_sql(AssertSqlSafe(std::fs::read_to_string(file)?)).execute(&db).await?;
+        }
         let mut session = db.acquire().await?;
         for statement in SEED.replace("$accounts", &accounts.to_string()).split(';').filter(|statement| !statement.trim().is_empty()) {
             sqlx::raw_sql(AssertSqlSafe(statement.to_string())).execute(&mut *session).await?;
