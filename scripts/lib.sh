@@ -25,8 +25,8 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 # step TEXT…: a header with the seconds since the script began, so that a step that hangs is seen.
 step() { printf '\n==> [%4d s] %s\n' "$SECONDS" "$*"; }
 
-# throwaway_cluster: sets DATABASE_URL to an empty database in a Postgres of this script's own, which ends with the script whatever
-# happens. A script that was started by one which has such a Postgres shares it.
+# throwaway_cluster [SETTING…]: sets DATABASE_URL to an empty database in a Postgres of this script's own, which ends with the script
+# whatever happens. A script that was started by one which has such a Postgres shares it.
 throwaway_cluster() {
   if [ -z "${THROWAWAY_URL:-}" ]; then
     scripts/setup.sh postgres
@@ -34,8 +34,9 @@ throwaway_cluster() {
     trap '"$root/scripts/postgres.sh" drop "$throwaway_dir"; rm -rf "$throwaway_dir"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    # A crash may lose this data, so it need not wait for the disk.
-    THROWAWAY_URL=$(scripts/postgres.sh start "$throwaway_dir" -c fsync=off -c synchronous_commit=on -c full_page_writes=off)
+    # A crash may lose this data, so it need not wait for the disk, unless a setting says otherwise: the last of a name counts.
+    THROWAWAY_URL=$(scripts/postgres.sh start "$throwaway_dir" \
+      -c fsync=off -c synchronous_commit=on -c full_page_writes=off "${@/#/-c }")
     export THROWAWAY_URL
   fi
   export DATABASE_URL=$THROWAWAY_URL

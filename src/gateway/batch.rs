@@ -6,14 +6,18 @@ use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 /// Most items of one round trip.
 const MOST: usize = 256;
-/// Round trips at once, so that one that waits for a lock does not stop the others.
-const WORKERS: usize = 4;
+/// Workers that step in while the first is stuck, behind a lock or a slow disk: one batch at a time is the largest, and batches of
+/// one account would only queue for its lock.
+const SPARE: usize = 3;
+/// How long the first worker may take before the next batch is another's.
+const STUCK: Duration = Duration::from_millis(25);
 
 /// The workers have ended: the process is going down.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,10 +52,10 @@ where
     {
         let queue = Arc::new(Queue::default());
         let closed = CancellationToken::new();
-        for _ in 0..WORKERS {
+        for worker in 0..=SPARE {
             let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
             tasks.spawn(async move {
-                while let Some(batch) = queue.next(&closed).await {
+                while let Some(batch) = queue.next(worker > 0, &closed).await {
                     let (requests, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.into_iter().unzip();
                     for (answer, result) in answers.into_iter().zip(run(requests).await) {
                         // Whoever asked may have left.
@@ -73,11 +77,17 @@ where
 struct Queue<L, I> {
     lanes: Mutex<Lanes<L, I>>,
     filled: Notify,
+    /// Tells a spare worker to have a look, after a while.
+    waiting: Notify,
 }
 
 impl<L, I> Default for Queue<L, I> {
     fn default() -> Self {
-        Queue { lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new() }), filled: Notify::new() }
+        Queue {
+            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new() }),
+            filled: Notify::new(),
+            waiting: Notify::new(),
+        }
     }
 }
 
@@ -90,24 +100,45 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
     fn push(&self, lane: L, item: I) {
         self.lanes().push(lane, item);
         self.filled.notify_one();
+        self.waiting.notify_one();
     }
 
-    /// The next batch, as soon as there is one; None after the end.
-    async fn next(&self, closed: &CancellationToken) -> Option<Vec<I>> {
+    /// The next batch: for the first worker as soon as there is one, for a spare one when it has waited. None after the end.
+    async fn next(&self, spare: bool, closed: &CancellationToken) -> Option<Vec<I>> {
+        let filled = if spare { &self.waiting } else { &self.filled };
         loop {
-            let (batch, more) = self.lanes().take(MOST);
-            if more {
-                self.filled.notify_one();
-            }
-            if !batch.is_empty() {
-                return Some(batch);
+            if !spare || closed.is_cancelled() {
+                let batch = self.take();
+                if !batch.is_empty() {
+                    return Some(batch);
+                }
             }
             tokio::select! {
                 biased;
-                () = self.filled.notified() => {}
+                () = filled.notified() => {}
                 () = closed.cancelled() => return None,
             }
+            if spare {
+                tokio::select! {
+                    () = tokio::time::sleep(STUCK) => {}
+                    () = closed.cancelled() => {}
+                }
+                let batch = self.take();
+                if !batch.is_empty() {
+                    return Some(batch);
+                }
+            }
         }
+    }
+
+    /// Whoever takes a part wakes the next for the rest.
+    fn take(&self) -> Vec<I> {
+        let (batch, more) = self.lanes().take(MOST);
+        if more {
+            self.filled.notify_one();
+            self.waiting.notify_one();
+        }
+        batch
     }
 }
 
@@ -147,7 +178,6 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     #[tokio::test]
     async fn answers_come_to_who_asked_and_calls_share_batches() {

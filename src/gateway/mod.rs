@@ -18,12 +18,14 @@ mod upstream;
 mod wire;
 
 pub use spool::Census;
+// What `benches/` measures.
+pub use admission::Admissions;
+pub use live::LiveCalls;
+pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
+pub use wire::chat::ChatRequest;
 
-use crate::gateway::admission::Admissions;
 use crate::gateway::error::GatewayError;
-use crate::gateway::live::LiveCalls;
-use crate::gateway::settlement::{Settlements, Spooled};
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;

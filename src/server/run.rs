@@ -43,6 +43,13 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
     PgPoolOptions::new().max_connections(32).acquire_timeout(Duration::from_secs(5)).connect_with(options).await
 }
 
+/// The gateway's own connections: few, so that the plans of its statements stay warm, and not the console's to exhaust. No ping
+/// before use: every statement of the gateway is sent again when its connection turns out to be dead.
+pub fn gateway_pool(options: PgConnectOptions) -> PgPool {
+    let options = options.application_name("toki gateway").options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")]);
+    PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5)).test_before_acquire(false).connect_lazy_with(options)
+}
+
 /// The state of one replica.
 pub fn app_state(config: Config, db: PgPool) -> AppState {
     // Leptos looks for a relative hash file beside the executable.
@@ -78,9 +85,9 @@ pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
 }
 
 /// The gateway gets what it needs and no more: it never sees the console's state.
-fn gateway_setup(app: &AppState) -> gateway::Setup {
+fn gateway_setup(app: &AppState, db: PgPool) -> gateway::Setup {
     gateway::Setup {
-        db: app.db.clone(),
+        db,
         pepper: app.pepper.clone(),
         sealing_key: app.sealing_key.clone(),
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
@@ -140,11 +147,13 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
             tracing::warn!(%error, "TCP_NODELAY was refused");
         }
     });
-    let gateway = Gateway::start(gateway_setup(&app)).map_err(std::io::Error::other)?;
+    let gateway_db = gateway_pool(app.db.connect_options().as_ref().clone());
+    let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
     axum::serve(listener, router(&app, gateway)).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
     app.shutdown.cancel();
     app.tasks.close();
     app.tasks.wait().await;
+    gateway_db.close().await;
     app.db.close().await;
     Ok(())
 }

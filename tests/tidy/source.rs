@@ -45,10 +45,10 @@ pub fn sources() -> Vec<Source> {
     files_under("src").into_iter().filter(|source| source.path.ends_with(".rs")).collect()
 }
 
-/// The Rust files of `src/` and `tests/`.
+/// The Rust files of `src/`, `tests/` and `benches/`.
 pub fn sources_and_tests() -> Vec<Source> {
-    let tests = files_under("tests").into_iter().filter(|source| source.path.ends_with(".rs"));
-    sources().into_iter().chain(tests).collect()
+    let others = files_under("tests").into_iter().chain(files_under("benches")).filter(|source| source.path.ends_with(".rs"));
+    sources().into_iter().chain(others).collect()
 }
 
 impl Source {
