@@ -52,3 +52,17 @@ $$;
 -- Append-only by role too: not even the owner of the table changes an entry without first granting itself the right. (A superuser
 -- passes any right; `toki` needs none, and the trigger stops it all the same.)
 REVOKE UPDATE, DELETE, TRUNCATE ON ledger FROM CURRENT_USER;
+
+-- The nightly self-check: one a day, whichever replica begins it.
+CREATE TABLE audit_runs (
+    day            date        NOT NULL,
+    started_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at    timestamptz,
+    ledger_entries bigint,
+    differences    bigint,
+    -- The first of them, in words.
+    examples       text[]      NOT NULL DEFAULT '{}',
+    CONSTRAINT audit_runs_pkey PRIMARY KEY (day),
+    CONSTRAINT audit_runs_finished_check CHECK ((finished_at IS NULL) = (differences IS NULL)),
+    CONSTRAINT audit_runs_differences_check CHECK (differences >= 0)
+);

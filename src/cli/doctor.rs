@@ -8,6 +8,8 @@ use crate::gateway::Census;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
+use crate::wallet::audit_nightly::{AuditRun, last_audit_run};
+use chrono::{TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -96,6 +98,7 @@ async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
             let current = migrations.status == Health::Ok;
             checks.push(migrations);
             if current {
+                checks.push(self_check(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
             }
             checks.push(payments);
@@ -116,6 +119,26 @@ async fn migrations(ctx: &Context) -> Check {
             Check::fail("migrations", format!("{version} is unknown to this program, or not the same"), "run the toki that applied it")
         }
         Err(error) => Check::fail("migrations", cause_chain(&error), "check the rights of the database's user"),
+    }
+}
+
+async fn self_check(ctx: &Context) -> Check {
+    let name = "nightly audit";
+    match last_audit_run(&ctx.db).await {
+        Err(error) => Check::fail(name, cause_chain(&error), "see the database's log"),
+        Ok(None) => Check::ok(name, "has not run yet; a running `toki serve` begins it after 02:00 UTC"),
+        Ok(Some(AuditRun { differences: Some(0), day, .. })) if Utc::now().date_naive() - day > TimeDelta::days(2) => {
+            Check::warn(name, format!("last ran on {day}"), "keep `toki serve` running, or run `toki audit`")
+        }
+        Ok(Some(AuditRun { differences: Some(0), day, .. })) => Check::ok(name, format!("the books added up on {day}")),
+        Ok(Some(AuditRun { differences: Some(found), day, examples, .. })) => {
+            let first = examples.first().map(String::as_str).unwrap_or_default();
+            Check::fail(name, format!("found {found} differences on {day}, the first: {first}"), "run `toki audit`, and find out why")
+        }
+        Ok(Some(AuditRun { differences: None, started_at, .. })) if Utc::now() - started_at < TimeDelta::hours(1) => {
+            Check::ok(name, "is running")
+        }
+        Ok(Some(AuditRun { differences: None, day, .. })) => Check::warn(name, format!("was cut short on {day}"), "run `toki audit`"),
     }
 }
 

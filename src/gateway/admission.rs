@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 /// How long a replica may be silent before its calls are taken for dead. It extends its holds every half second.
 pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// Deadlocks and serialization failures are nobody's fault and are tried again, this often.
-pub const RETRIES: usize = 5;
+pub const RETRIES: usize = 6;
 
 /// Keys whose account is remembered, at most.
 const MOST_LANES: usize = 100_000;
@@ -124,7 +124,7 @@ impl Lanes {
 }
 
 async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId, live: &LiveCalls) -> Vec<Answer> {
-    let error = match admit_with_retries(db, &requests, owner, live).await {
+    let error = match admit_with_retries(db, &requests, owner, live, false).await {
         Ok(verdicts) => return verdicts.into_iter().map(Some).collect(),
         Err(error) => error,
     };
@@ -135,7 +135,7 @@ async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId, 
     // One call that the database cannot take must not refuse its neighbours.
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        let alone = admit_with_retries(db, std::slice::from_ref(&request), owner, live).await;
+        let alone = admit_with_retries(db, std::slice::from_ref(&request), owner, live, true).await;
         answers.push(alone.ok().and_then(|mut verdicts| verdicts.pop()));
     }
     answers
@@ -146,16 +146,21 @@ async fn admit_with_retries(
     requests: &[AdmissionRequest],
     owner: ReplicaId,
     live: &LiveCalls,
+    again: bool,
 ) -> Result<Vec<Verdict>, LedgerError> {
     let mut tried = 0;
+    let mut again = again;
     loop {
-        match ledger::admit_calls(db, requests, owner, HOLD_FOR).await {
+        match ledger::admit_calls(db, requests, owner, HOLD_FOR, again).await {
             Ok(verdicts) if verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) && tried < RETRIES => {
                 tried += 1;
                 live.restore(db, owner).await?;
                 continue;
             }
-            Err(error) if error.is_transient() && tried < RETRIES => tried += 1,
+            Err(error) if error.is_transient() && tried < RETRIES => {
+                tried += 1;
+                again = true;
+            }
             result => return result,
         }
         tokio::time::sleep(Duration::from_millis(5 << tried)).await;

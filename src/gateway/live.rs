@@ -65,10 +65,12 @@ impl LiveCalls {
                     () = stop.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                if calls.lock().is_empty() && !spool.any() {
+                let mut running: Vec<RequestId> = calls.lock().keys().copied().collect();
+                running.extend(spool.calls());
+                if running.is_empty() {
                     continue;
                 }
-                if let Err(error) = calls.beat(&db, owner).await {
+                if let Err(error) = calls.beat(&db, owner, &running).await {
                     tracing::error!(%error, source = ?std::error::Error::source(&error), "extending holds failed");
                 }
             }
@@ -77,8 +79,8 @@ impl LiveCalls {
 }
 
 impl LiveCalls {
-    async fn beat(&self, db: &PgPool, owner: ReplicaId) -> Result<(), LedgerError> {
-        let extended = ledger::extend_holds(db, owner, HOLD_FOR).await?;
+    async fn beat(&self, db: &PgPool, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
+        let extended = ledger::extend_holds(db, owner, HOLD_FOR, running).await?;
         for request_id in &extended.ended {
             if let Some(running) = self.lock().get(request_id) {
                 running.ended.cancel();

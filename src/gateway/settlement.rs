@@ -3,11 +3,11 @@
 
 use crate::gateway::batch::Batcher;
 use crate::gateway::spool::Spool;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
 use sqlx::PgPool;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -25,17 +25,23 @@ const MOST: usize = 256;
 pub struct Settlements {
     batches: Batcher<AccountId, Settlement, Option<Settled>>,
     spool: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<bool>)>,
+    spooled: Spooled,
     /// How long an answer waits for the database before it is content with the spool.
     wait: Duration,
 }
 
-/// Whether settlements of this replica wait in the spool: their holds must be kept.
+/// The calls of this replica whose settlements wait in the spool: their holds must be kept.
 #[derive(Clone, Default)]
-pub struct Spooled(Arc<AtomicBool>);
+pub struct Spooled(Arc<Mutex<HashSet<RequestId>>>);
 
 impl Spooled {
-    pub fn any(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+    pub fn calls(&self) -> Vec<RequestId> {
+        self.lock().iter().copied().collect()
+    }
+
+    /// A panic while the set was locked leaves it whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<RequestId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,13 +57,13 @@ impl Settlements {
     ) -> std::io::Result<Settlements> {
         let spool = Arc::new(Mutex::new(Spool::open(folder)?));
         let (queue, writes) = mpsc::unbounded_channel();
-        tasks.spawn(write_spool(spool.clone(), writes, spooled.clone()));
-        tasks.spawn(replay_until(db.clone(), spool, spooled, stop));
+        tasks.spawn(write_spool(spool.clone(), writes));
+        tasks.spawn(replay_until(db.clone(), spool, spooled.clone(), stop));
         let batches = Batcher::spawn(tasks, move |settlements| {
             let db = db.clone();
             async move { settle(&db, settlements, wait).await }
         });
-        Ok(Settlements { batches, spool: queue, wait })
+        Ok(Settlements { batches, spool: queue, spooled, wait })
     }
 
     /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
@@ -81,6 +87,8 @@ impl Settlements {
     async fn keep(&self, settlement: &Settlement) -> bool {
         let Ok(record) = serde_json::to_vec(settlement) else { return false };
         let (written, result) = oneshot::channel();
+        // Before the write, since the replay may be faster than we are.
+        self.spooled.lock().insert(settlement.request_id);
         self.spool.send((record, written)).is_ok() && result.await.unwrap_or(false)
     }
 }
@@ -143,12 +151,10 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// Writes what comes, as many records at once as wait, until every [`Settlements`] is gone.
-async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<bool>)>, spooled: Spooled) {
+async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<bool>)>) {
     let mut batch = Vec::with_capacity(MOST);
     while writes.recv_many(&mut batch, MOST).await > 0 {
         let (records, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        // Before the write: a replay that ends meanwhile must not clear it.
-        spooled.0.store(true, Ordering::Release);
         let written = on_disk(&spool, move |spool| spool.append(&records)).await;
         if let Err(error) = &written {
             tracing::error!(%error, "writing to the spool failed");
@@ -189,14 +195,10 @@ enum ReplayError {
 async fn replay(db: &PgPool, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Result<usize, ReplayError> {
     let mut settled = 0;
     loop {
-        // Cleared first: a record that is written from here on sets it again.
-        let any = spooled.0.swap(false, Ordering::AcqRel);
-        let taken = on_disk(spool, Spool::take).await;
-        let Some(taken) = taken.inspect_err(|_| spooled.0.store(any, Ordering::Release))? else { return Ok(settled) };
+        let Some(taken) = on_disk(spool, Spool::take).await? else { return Ok(settled) };
         for records in taken.records().chunks(MOST) {
-            if let Err(error) = replay_records(db, spool, records).await {
-                spooled.0.store(true, Ordering::Release);
-                return Err(error);
+            for request_id in replay_records(db, spool, records).await? {
+                spooled.lock().remove(&request_id);
             }
             settled += records.len();
         }
@@ -204,7 +206,8 @@ async fn replay(db: &PgPool, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Re
     }
 }
 
-async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<(), ReplayError> {
+/// Settles what the records say, and names the calls. When it returns, each is in the database or set aside.
+async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<Vec<RequestId>, ReplayError> {
     let mut settlements = Vec::with_capacity(records.len());
     for record in records {
         match serde_json::from_slice::<Settlement>(record) {
@@ -212,8 +215,9 @@ async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u
             Err(error) => set_aside(spool, record.clone(), &error).await?,
         }
     }
+    let calls = settlements.iter().map(|settlement| settlement.request_id).collect();
     match settle_in_time(db, &settlements).await {
-        Ok(_) => return Ok(()),
+        Ok(_) => return Ok(calls),
         Err(error) if error.is_transient() => return Err(error.into()),
         Err(_) => {}
     }
@@ -225,7 +229,7 @@ async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u
             Err(error) => set_aside(spool, record, &error).await?,
         }
     }
-    Ok(())
+    Ok(calls)
 }
 
 /// Someone must look at it: a call was delivered and could not be charged.

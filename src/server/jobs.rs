@@ -3,16 +3,29 @@
 use crate::accounts::session_store::delete_expired_sessions;
 use crate::checkout::reconcile::settle_left_events;
 use crate::server::state::AppState;
+use crate::wallet::audit_nightly::audit_once_a_day;
 use crate::wallet::ledger;
 use std::future::Future;
 use std::time::Duration;
 
-/// Starts the reaper, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
+/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
     every(app, "reap holds", Duration::from_secs(5), move || {
         let db = db.clone();
         async move { ledger::reap_holds(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
+    });
+    let db = app.db.clone();
+    every(app, "audit", Duration::from_secs(600), move || {
+        let db = db.clone();
+        async move {
+            let report = audit_once_a_day(&db).await.map_err(|error| error.to_string())?;
+            let differences = report.map(|report| report.differences).unwrap_or_default();
+            for difference in &differences {
+                tracing::error!(%difference, "THE BOOKS DO NOT ADD UP");
+            }
+            if differences.is_empty() { Ok(0) } else { Err(format!("the nightly audit found {} differences", differences.len())) }
+        }
     });
     let db = app.db.clone();
     every(app, "sweep expired grants", Duration::from_secs(10), move || {

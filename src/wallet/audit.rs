@@ -53,6 +53,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(grants_against_holds(&mut tx, account).await?);
     differences.extend(holds_against_lines(&mut tx, account).await?);
     differences.extend(keys_against_calls(&mut tx, account).await?);
+    differences.extend(calls_without_key(&mut tx, account).await?);
     differences.extend(usage_against_ledger(&mut tx, account).await?);
     differences.extend(spending_without_usage(&mut tx, account).await?);
     differences.extend(orders_against_grants(&mut tx, account).await?);
@@ -108,15 +109,16 @@ async fn grants_against_ledger(tx: &mut PgConnection, account: Account) -> Found
     .await
 }
 
-/// An entry belongs to the account of its grant.
+/// An entry names a grant, and belongs to the account of that grant.
 async fn entries_against_grants(tx: &mut PgConnection, account: Account) -> Found {
     sqlx::query_as!(
         Difference,
-        r#"SELECT 'grant ' || g.grant_id AS "subject!", 'entries of another account' AS "what!", 0::bigint AS "expected!",
-                  count(*) AS "found!"
-             FROM ledger l JOIN grants g USING (grant_id)
-            WHERE l.account_id <> g.account_id AND ($1::uuid IS NULL OR g.account_id = $1 OR l.account_id = $1)
-            GROUP BY g.grant_id
+        r#"SELECT 'grant ' || l.grant_id AS "subject!",
+                  CASE WHEN g.grant_id IS NULL THEN 'entries without a grant' ELSE 'entries of another account' END AS "what!",
+                  0::bigint AS "expected!", count(*) AS "found!"
+             FROM ledger l LEFT JOIN grants g USING (grant_id)
+            WHERE l.account_id IS DISTINCT FROM g.account_id AND ($1::uuid IS NULL OR g.account_id = $1 OR l.account_id = $1)
+            GROUP BY l.grant_id, g.grant_id
             UNION ALL
            SELECT 'grant ' || g.grant_id, 'moves to another account', 0::bigint, count(*)
              FROM ledger l JOIN grants g ON g.grant_id = l.to_grant_id
@@ -183,6 +185,20 @@ async fn keys_against_calls(tx: &mut PgConnection, account: Account) -> Found {
             ) AS d (what, expected, found)
             WHERE ($1::uuid IS NULL OR k.account_id = $1) AND d.expected <> d.found
             ORDER BY k.key_id"#,
+        account
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// Every recorded call was made with a key of its account.
+async fn calls_without_key(tx: &mut PgConnection, account: Account) -> Found {
+    sqlx::query_as!(
+        Difference,
+        r#"SELECT 'key ' || u.key_id AS "subject!", 'calls without such a key' AS "what!", 0::bigint AS "expected!", count(*) AS "found!"
+             FROM usage_records u LEFT JOIN api_keys k USING (key_id)
+            WHERE u.account_id IS DISTINCT FROM k.account_id AND ($1::uuid IS NULL OR u.account_id = $1)
+            GROUP BY u.key_id ORDER BY u.key_id"#,
         account
     )
     .fetch_all(tx)

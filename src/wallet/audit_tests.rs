@@ -139,7 +139,7 @@ async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
         endpoint: "/v1/chat/completions",
         streamed: false,
     };
-    let verdicts = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1)).await.expect("admit");
+    let verdicts = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1), false).await.expect("admit");
     match verdicts.into_iter().next() {
         Some(Verdict::Admitted(admission)) => admission,
         other => panic!("{other:?}"),

@@ -78,7 +78,7 @@ async fn a_batch_is_decided_in_its_order_and_nobody_pays_for_a_neighbour(db: PgP
         request(&ada_secret, "acme/m", 1, 1),
         request(&bob_secret, "acme/m", 1, 1),
     ];
-    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR).await.expect("verdicts");
+    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
     assert_eq!(
         verdicts.iter().map(verdict).collect::<Vec<_>>(),
         [
@@ -118,7 +118,7 @@ async fn a_batch_burns_scoped_grants_first_then_what_ends_soonest(db: PgPool) {
     let foreign = fixtures::credit_scoped(&db, member.account_id(), 1_000, TimeDelta::days(1), scope(elsewhere)).await;
     let owner = fixtures::replica(&db).await;
     let requests = [fixtures::request(&secret, "acme/m", 10, 5), fixtures::request(&secret, "acme/m", 10, 5)];
-    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR).await.expect("verdicts");
+    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
     let grants = [scoped, soon, late, foreign];
     let mut now = Vec::new();
     for grant_id in grants {
@@ -174,11 +174,11 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     let (member, grant_id, key_id, secret) = customer(&db, "ada", 100, None).await;
     let owner = fixtures::replica(&db).await;
     let request = || fixtures::request(&secret, "acme/m", 10, 20);
-    let verdicts = admit_calls(&db, &[request()], owner, HOLD_FOR).await.expect("verdicts");
+    let verdicts = admit_calls(&db, &[request()], owner, HOLD_FOR, false).await.expect("verdicts");
     let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
     forget_holds(&db).await;
-    assert!(!extend_holds(&db, owner, HOLD_FOR).await.expect("extended").known);
-    let refused = admit_calls(&db, &[request(), request()], owner, HOLD_FOR).await.expect("verdicts");
+    assert!(!extend_holds(&db, owner, HOLD_FOR, &[]).await.expect("extended").known);
+    let refused = admit_calls(&db, &[request(), request()], owner, HOLD_FOR, false).await.expect("verdicts");
     assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
     let running = RunningHold {
         request_id: call.request_id,
@@ -195,7 +195,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, std::slice::from_ref(&running)).await.expect("restored"), 1);
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, &[running]).await.expect("restored"), 0);
     assert_eq!(grant(&db, grant_id).await, (50, 50, 0));
-    assert!(extend_holds(&db, owner, HOLD_FOR).await.expect("extended").known);
+    assert!(extend_holds(&db, owner, HOLD_FOR, &[]).await.expect("extended").known);
     assert_eq!(settled(&db, &[fixtures::settlement(call, USED, Utc::now())]).await, [(true, 20)]);
     assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
     assert_exact(&db).await;
@@ -262,5 +262,33 @@ async fn what_is_neither_spent_nor_held_can_be_taken_back(db: PgPool) {
     take(90).await.expect("taken back");
     assert_eq!(grant(&db, grant_id).await, (0, 10, 0));
     assert!(crate::operators::moves::take_back(&db, operator, GrantId::generate(), Tokens(1), None).await.is_err());
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn a_batch_whose_answer_was_lost_is_decided_anew(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, Some(60)).await;
+    let owner = fixtures::replica(&db).await;
+    let requests = [fixtures::request(&secret, "acme/m", 10, 20), fixtures::request(&secret, "acme/m", 4, 3)];
+    let first = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
+    let again = admit_calls(&db, &requests, owner, HOLD_FOR, true).await.expect("verdicts");
+    let shown = |verdicts: &[Verdict]| verdicts.iter().map(verdict).collect::<Vec<_>>();
+    assert_eq!((shown(&first), shown(&again)), (vec!["50 held, output 20".into(), "10 held, output 3".into()], shown(&first)));
+    assert_eq!(grant(&db, grant_id).await, (40, 60, 0));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
+async fn a_hold_of_a_call_that_nobody_runs_passes_its_deadline(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;
+    let owner = fixtures::replica(&db).await;
+    let requests = [fixtures::request(&secret, "acme/m", 10, 20), fixtures::request(&secret, "acme/m", 4, 3)];
+    admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
+    sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("late");
+    extend_holds(&db, owner, HOLD_FOR, &[requests[1].request_id]).await.expect("extended");
+    assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+    assert_eq!(grant(&db, grant_id).await, (90, 10, 0));
     assert_exact(&db).await;
 }

@@ -7,6 +7,8 @@ pub mod types;
 
 #[cfg(feature = "ssr")]
 pub mod audit;
+#[cfg(feature = "ssr")]
+pub mod audit_nightly;
 #[cfg(test)]
 #[cfg(feature = "ssr")]
 pub mod fixtures;

@@ -115,7 +115,7 @@ async fn without_the_database_nothing_is_sent(db: PgPool) {
     let app = TestApp::start(db).await;
     let customer = app.customer("down@example.com", 1_000).await;
     let key = app.key(&customer, None).await;
-    app.state.db.close().await;
+    app.lose_database().await;
     let answer = app.chat(&key.secret, &chat("sandbox/echo", "hi")).await;
     assert_eq!(row(&answer), "503 server_error null service_unavailable");
     assert_eq!(row(&app.get("/v1/models", &key.secret).await), "503 server_error null service_unavailable");

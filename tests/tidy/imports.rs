@@ -130,7 +130,7 @@ const EXCEPTIONS: &[Exception] = &[
 ];
 
 /// Files that hold SQL: every domain's store, under whatever name of its subject a part of it has.
-const STORES: [&str; 11] = [
+const STORES: [&str; 12] = [
     "src/*/store.rs",
     "src/*/store_*.rs",
     "src/*/store/*.rs",
@@ -140,6 +140,7 @@ const STORES: [&str; 11] = [
     "src/wallet/statement.rs",
     // Rows that prove what happened: operator actions, and the recomputation of every balance.
     "src/*/audit.rs",
+    "src/wallet/audit_nightly.rs",
     // A store, by tower-sessions' name for it.
     "src/accounts/session_store.rs",
     // What a key may call, as the gateway asks; what anybody may see of it, as the model directory asks.

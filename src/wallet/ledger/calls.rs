@@ -88,18 +88,21 @@ pub struct Channel {
 ///
 /// The transaction commits asynchronously: a hold is seen by every replica at once, and one that a crash of Postgres forgets
 /// costs nobody anything (its settlement charges what the account can pay).
+///
+/// `again`: the same calls were sent before and their answer was lost, so that some may hold Tokens already. They are decided anew.
 pub async fn admit_calls(
     db: &PgPool,
     requests: &[AdmissionRequest],
     owner: ReplicaId,
     hold_for: TimeDelta,
+    again: bool,
 ) -> Result<Vec<Verdict>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT request_id, verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm, cached_ppm,
                   output_ppm, held, output_limit, channel_ids, base_urls,
                   secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights
              FROM (SELECT set_config('synchronous_commit', 'off', true)) AS async_commit,
-                  admit_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
+                  admit_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"#,
         &requests.iter().map(|r| r.request_id.0).collect::<Vec<_>>(),
         &requests.iter().map(|r| r.secret_hash.to_vec()).collect::<Vec<_>>(),
         &requests.iter().map(|r| r.model_id.clone()).collect::<Vec<_>>(),
@@ -112,6 +115,7 @@ pub async fn admit_calls(
         &requests.iter().map(|r| r.streamed).collect::<Vec<_>>(),
         owner.0,
         interval(hold_for),
+        again,
     )
     .fetch_all(db)
     .await?;
@@ -293,12 +297,16 @@ pub struct Extended {
     pub known: bool,
 }
 
-/// Moves the deadline of this replica's holds, and names the calls that must end now.
-pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta) -> Result<Extended, LedgerError> {
+/// Moves the deadline of the holds of these calls, and names those that must end now. What this replica holds for calls that it
+/// does not know, since their admission never reached it, is left to the reaper.
+pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, calls: &[RequestId]) -> Result<Extended, LedgerError> {
+    let calls: Vec<Uuid> = calls.iter().map(|call| call.0).collect();
     sqlx::query!(
-        "UPDATE holds SET deadline = now() + $2::interval WHERE owner = $1 AND deadline < now() + $2::interval * 0.5",
+        "UPDATE holds SET deadline = now() + $2::interval
+          WHERE owner = $1 AND deadline < now() + $2::interval * 0.5 AND request_id = ANY ($3)",
         owner.0,
-        interval(hold_for)
+        interval(hold_for),
+        &calls
     )
     .execute(db)
     .await?;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use secrecy::SecretBox;
-use sqlx::PgPool;
+use sqlx::{ConnectOptions, PgPool};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,6 +78,19 @@ impl TestApp {
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
         TestApp { state, addr, server, _spool: spool }
+    }
+
+    /// Ends every connection to the test's database and lets nobody in again, as when Postgres is away.
+    pub async fn lose_database(&self) {
+        let options = self.state.db.connect_options().as_ref().clone();
+        let name = options.get_database().expect("a database").to_string();
+        let mut other = options.database("postgres").connect().await.expect("another database");
+        for sql in [
+            format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false"),
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+        ] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut other).await.expect("away");
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
