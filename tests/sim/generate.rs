@@ -1,0 +1,233 @@
+//! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
+
+use crate::dice::Dice;
+use crate::model::{Account, KeyState, Model};
+use crate::op::{CrashPoint, KeyChange, Op, Payment};
+use crate::settlements::settlement_of;
+use crate::traffic::Traffic;
+use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
+use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
+
+const ACCOUNTS: usize = 6;
+const KEYS: usize = 6;
+const GRANTS: usize = 24;
+/// An account older than this starts no more calls, and leaves when none of its calls is held.
+const LIFETIME: u64 = 400;
+const FLIGHTS: usize = 40;
+
+pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op {
+    if model.accounts.len() < ACCOUNTS / 2 || (model.accounts.len() < ACCOUNTS && dice.percent(2)) {
+        return Op::SignUp;
+    }
+    let held = |account: AccountId| {
+        model.holds.iter().any(|hold| hold.account_id == account)
+            || traffic.flights.iter().any(|flight| flight.admission.account_id == account)
+    };
+    let gone = |account: &&Account| step - account.since > LIFETIME && !held(account.account_id);
+    if let Some(account) = model.accounts.iter().find(gone) {
+        return Op::Retire(account.account_id);
+    }
+    if !model.volatile.is_empty() && dice.percent(2) {
+        return forget(dice, model);
+    }
+    let calls = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
+    let drawn = match dice.below(100 + calls) {
+        0..=31 => admit(dice, model, traffic, step),
+        32..=36 => together(dice, model, traffic, step),
+        37..=44 => credit(dice, model),
+        45 => purchase(dice, model),
+        46..=48 => insert_key(dice, model),
+        49..=54 => edit_key(dice, model),
+        55..=56 => {
+            dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
+        }
+        57 => Some(Op::Supplier { at: dice.below(model.suppliers.len()), enabled: dice.percent(75) }),
+        58 => Some(Op::Offer { at: dice.below(model.offers.len()), enabled: dice.percent(75) }),
+        59 => Some(Op::Reprice { at: dice.below(model.offers.len()), price: price(dice) }),
+        60..=61 => Some(Op::Sweep(if dice.percent(30) { 2 } else { 500 })),
+        62..=63 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
+        64..=65 => dice.pick(&traffic.replicas).map(|owner| Op::Extend(*owner)),
+        66 if dice.percent(50) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
+        66..=68 => Some(Op::Clock { hours: if dice.percent(10) { dice.between(10, 60) } else { dice.between(1, 3) } }),
+        69..=71 => again(dice, traffic),
+        _ => settle(dice, traffic),
+    };
+    // Not every operation has something to work on.
+    drawn.or_else(|| credit(dice, model)).unwrap_or(Op::SignUp)
+}
+
+/// Some full hours, and a half.
+fn half_hours(dice: &mut Dice, most: i64) -> i64 {
+    dice.between(0, most) * 60 + 30
+}
+
+pub fn price(dice: &mut Dice) -> Price {
+    let ppm = |dice: &mut Dice| match dice.below(6) {
+        0 => 0,
+        1 => 1,
+        2 => 1_000_000,
+        _ => dice.between(0, 3_000_000),
+    };
+    let input_ppm = ppm(dice);
+    Price { input_ppm, cached_ppm: dice.between(0, input_ppm), output_ppm: ppm(dice) }
+}
+
+fn scope(dice: &mut Dice, model: &Model) -> Scope {
+    let mut scope = Scope::default();
+    if dice.percent(25) {
+        scope.supplier_ids = dice.pick(&model.suppliers).map(|supplier| supplier.supplier_id.0).into_iter().collect();
+    }
+    if dice.percent(15) {
+        scope.model_ids = (0..2).filter_map(|_| dice.pick(&model.offers).map(|offer| offer.model_id.clone())).collect();
+    }
+    scope
+}
+
+fn credit(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    let living = account.grants.iter().filter(|grant| !grant.swept).count();
+    if living > GRANTS {
+        return None;
+    }
+    let tokens = if dice.percent(2) { dice.between(1_000_000_000_000, 1_000_000_000_000_000) } else { dice.between(1, 1_500) };
+    // Only a grant of now has the age and the expiry that one of now may have.
+    let young = account.grants.iter().filter(|grant| !grant.swept && grant.expires > model.now).collect::<Vec<_>>();
+    let twin_of = if dice.percent(15) { dice.pick(&young).map(|grant| grant.grant_id) } else { None };
+    Some(Op::Credit { account: account.account_id, tokens, valid_for: half_hours(dice, 40), scope: scope(dice, model), twin_of })
+}
+
+fn purchase(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?.account_id;
+    let payments = [Payment::Once, Payment::Once, Payment::SameEventTwice, Payment::TwoEvents, Payment::WrongAmount, Payment::AfterExpiry];
+    Some(Op::Purchase { account, package: dice.below(model.packages.len()), payment: *dice.pick(&payments)? })
+}
+
+fn some_supplier(dice: &mut Dice, model: &Model) -> Option<SupplierId> {
+    if dice.percent(70) { None } else { dice.pick(&model.suppliers).map(|supplier| supplier.supplier_id) }
+}
+
+fn insert_key(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    if account.keys.iter().filter(|key| key.state != KeyState::Deleted).count() >= KEYS {
+        return None;
+    }
+    let quota = if dice.percent(40) { Some(dice.skewed(2_000)) } else { None };
+    let expires = if dice.percent(20) { Some(half_hours(dice, 30)) } else { None };
+    let supplier_id = some_supplier(dice, model);
+    Some(Op::InsertKey { account: account.account_id, supplier_id, quota, expires, enabled: dice.percent(95) })
+}
+
+fn any_key(dice: &mut Dice, model: &Model) -> Option<(AccountId, KeyId)> {
+    let keys: Vec<_> = model.accounts.iter().flat_map(|account| account.keys.iter().map(|key| (account.account_id, key.key_id))).collect();
+    dice.pick(&keys).copied()
+}
+
+fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let (account, key) = any_key(dice, model)?;
+    let change = match dice.below(100) {
+        0..=29 => KeyChange::Enabled(dice.percent(75)),
+        30..=39 => KeyChange::Quota(None),
+        40..=69 => {
+            let used = model.key(key).map_or(0, |(_, key)| key.spent + key.held);
+            KeyChange::Quota(Some((used + dice.between(-50, 600)).max(0)))
+        }
+        70..=79 => KeyChange::Supplier(some_supplier(dice, model)),
+        80..=84 => KeyChange::Expires(Some(half_hours(dice, 20) - 240)),
+        85..=92 => KeyChange::Expires(None),
+        _ => KeyChange::Deleted,
+    };
+    let by = match dice.below(10) {
+        0 => dice.pick(&model.accounts).map(|account| account.account_id),
+        1..=3 => None,
+        _ => Some(account),
+    };
+    Some(Op::EditKey { by, key, change })
+}
+
+fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
+    let usable = |account: &&Account| step - account.since <= LIFETIME;
+    let keys: Vec<_> = model.accounts.iter().filter(usable).flat_map(|account| &account.keys).collect();
+    let offer = dice.pick(&model.offers)?;
+    let output_limit = if dice.percent(15) { None } else { Some(dice.skewed(500)) };
+    let secret_hash = if dice.percent(1) { [9; 32] } else { dice.pick(&keys)?.secret_hash };
+    Some(AdmissionRequest {
+        request_id: RequestId::generate(),
+        secret_hash,
+        model_id: if dice.percent(1) { "nobody/nothing".into() } else { offer.model_id.clone() },
+        protocol: if dice.percent(1) { "anthropic" } else { "openai" },
+        input_tokens: if dice.percent(1) { dice.between(0, 1_000_000_000) } else { dice.skewed(300) },
+        output_limit,
+        choices: if dice.percent(90) { 1 } else { dice.between(0, 4) },
+        exact: dice.percent(75),
+        endpoint: "chat/completions",
+        streamed: dice.percent(50),
+    })
+}
+
+fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
+    let requests = (0..size).map(|_| request(dice, model, step)).collect::<Option<Vec<_>>>()?;
+    let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
+    Some(Op::Admit { requests, owner: *dice.pick(&traffic.replicas)?, crash })
+}
+
+fn settle(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
+    let owner = *dice.pick(&traffic.replicas)?;
+    let theirs: Vec<_> = traffic.flights.iter().filter(|flight| flight.owner == owner && !flight.spooled).collect();
+    let spooled: Vec<_> = traffic.flights.iter().filter(|flight| flight.spooled).collect();
+    let most = if dice.percent(70) { 1 } else { dice.between(2, 12) };
+    let mut settlements: Vec<Settlement> = Vec::new();
+    for _ in 0..most {
+        let from = if dice.percent(15) && !spooled.is_empty() { &spooled } else { &theirs };
+        let Some(flight) = dice.pick(from) else { continue };
+        if dice.percent(3) || settlements.iter().all(|other| other.request_id != flight.admission.request_id) {
+            settlements.push(settlement_of(dice, flight));
+        }
+    }
+    let crash = if dice.percent(3) { Some(*dice.pick(&[CrashPoint::BeforeSettlement, CrashPoint::AfterSettlement])?) } else { None };
+    if settlements.is_empty() { None } else { Some(Op::Settle { settlements, owner: Some(owner), crash }) }
+}
+
+/// A settlement that was sent before, word for word or with other numbers.
+fn again(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
+    let from = if dice.percent(50) && !traffic.unheard.is_empty() { &traffic.unheard } else { &traffic.sent };
+    let mut settlement = dice.pick(from)?.clone();
+    if dice.percent(40) && settlement.charge.0 > 0 {
+        settlement.charge.0 = dice.between(0, 400);
+    }
+    Some(Op::Settle { settlements: vec![settlement], owner: None, crash: None })
+}
+
+/// The last admissions before the crash; what came before a durable commit cannot be lost.
+fn forget(dice: &mut Dice, model: &Model) -> Op {
+    let kept = dice.below(model.volatile.len());
+    Op::Forget(model.volatile[kept..].concat())
+}
+
+fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let size = dice.between(2, 6);
+    let mut parts = Vec::new();
+    let mut settled: Vec<RequestId> = Vec::new();
+    for _ in 0..size {
+        let part = match dice.below(10) {
+            0..=4 => admit(dice, model, traffic, step),
+            5..=6 => settle(dice, traffic),
+            7 => again(dice, traffic),
+            8 => Some(Op::Reap(500)),
+            _ => Some(Op::Sweep(500)),
+        };
+        match part {
+            Some(Op::Admit { requests, owner, .. }) => parts.push(Op::Admit { requests, owner, crash: None }),
+            Some(Op::Settle { settlements, owner, .. }) => {
+                settled.extend(settlements.iter().map(|settlement| settlement.request_id));
+                parts.push(Op::Settle { settlements, owner, crash: None });
+            }
+            Some(other) => parts.push(other),
+            None => {}
+        }
+    }
+    // The same settlement twice at once, sometimes: only one may win.
+    let race = parts.iter().find(|part| matches!(part, Op::Settle { .. })).cloned();
+    parts.extend(race.filter(|_| dice.percent(30)));
+    if parts.len() > 1 { Some(Op::Together(parts)) } else { None }
+}
