@@ -1,8 +1,8 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
 use crate::dice::Dice;
-use crate::model::{Account, KeyState, Model};
-use crate::op::{CrashPoint, KeyChange, Op, Payment};
+use crate::model::{Account, Key, KeyState, Model, Offer};
+use crate::op::{CrashPoint, KeyChange, Like, Op, Payment};
 use crate::settlements::settlement_of;
 use crate::traffic::Traffic;
 use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
@@ -27,16 +27,25 @@ pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op 
     if let Some(account) = model.accounts.iter().find(gone) {
         return Op::Retire(account.account_id);
     }
-    if !model.volatile.is_empty() && dice.percent(2) {
+    if !model.volatile.is_empty() && dice.percent(4) {
         return forget(dice, model);
     }
-    let calls = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
-    let drawn = match dice.below(100 + calls) {
-        0..=31 => admit(dice, model, traffic, step),
-        32..=36 => together(dice, model, traffic, step),
-        37..=44 => credit(dice, model),
-        45 => purchase(dice, model),
-        46..=48 => insert_key(dice, model),
+    // Not every operation has something to work on: then another is drawn.
+    loop {
+        if let Some(op) = draw(dice, model, traffic, step) {
+            return op;
+        }
+    }
+}
+
+fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let crowded = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
+    match dice.below(100 + crowded) {
+        0..=35 => admit(dice, model, traffic, step),
+        36..=40 => together(dice, model, traffic, step),
+        41..=45 => credit(dice, model),
+        46 => purchase(dice, model),
+        47..=48 => insert_key(dice, model),
         49..=54 => edit_key(dice, model),
         55..=56 => {
             dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
@@ -45,15 +54,13 @@ pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op 
         58 => Some(Op::Offer { at: dice.below(model.offers.len()), enabled: dice.percent(75) }),
         59 => Some(Op::Reprice { at: dice.below(model.offers.len()), price: price(dice) }),
         60..=61 => Some(Op::Sweep(if dice.percent(30) { 2 } else { 500 })),
-        62..=63 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
-        64..=65 => dice.pick(&traffic.replicas).map(|owner| Op::Extend(*owner)),
-        66 if dice.percent(50) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
-        66..=68 => Some(Op::Clock { hours: if dice.percent(10) { dice.between(10, 60) } else { dice.between(1, 3) } }),
-        69..=71 => again(dice, traffic),
+        62 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
+        63..=64 => dice.pick(&traffic.replicas).map(|owner| Op::Extend(*owner)),
+        65 if dice.percent(40) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
+        65..=66 => Some(Op::Clock { hours: if dice.percent(10) { dice.between(10, 60) } else { dice.between(1, 2) } }),
+        67..=69 => again(dice, traffic),
         _ => settle(dice, traffic),
-    };
-    // Not every operation has something to work on.
-    drawn.or_else(|| credit(dice, model)).unwrap_or(Op::SignUp)
+    }
 }
 
 /// Some full hours, and a half.
@@ -89,11 +96,12 @@ fn credit(dice: &mut Dice, model: &Model) -> Option<Op> {
     if living > GRANTS {
         return None;
     }
-    let tokens = if dice.percent(2) { dice.between(1_000_000_000_000, 1_000_000_000_000_000) } else { dice.between(1, 1_500) };
+    let tokens = if dice.percent(1) { dice.between(1_000_000_000_000, 1_000_000_000_000_000) } else { dice.between(1, 900) };
     // Only a grant of now has the age and the expiry that one of now may have.
     let young = account.grants.iter().filter(|grant| !grant.swept && grant.expires > model.now).collect::<Vec<_>>();
-    let twin_of = if dice.percent(15) { dice.pick(&young).map(|grant| grant.grant_id) } else { None };
-    Some(Op::Credit { account: account.account_id, tokens, valid_for: half_hours(dice, 40), scope: scope(dice, model), twin_of })
+    let like = if dice.percent(20) { dice.pick(&young) } else { None };
+    let like = like.map(|grant| Like { grant: grant.grant_id, same_age: dice.percent(50) });
+    Some(Op::Credit { account: account.account_id, tokens, valid_for: half_hours(dice, 40), scope: scope(dice, model), like })
 }
 
 fn purchase(dice: &mut Dice, model: &Model) -> Option<Op> {
@@ -111,7 +119,7 @@ fn insert_key(dice: &mut Dice, model: &Model) -> Option<Op> {
     if account.keys.iter().filter(|key| key.state != KeyState::Deleted).count() >= KEYS {
         return None;
     }
-    let quota = if dice.percent(40) { Some(dice.skewed(2_000)) } else { None };
+    let quota = if dice.percent(60) { Some(dice.skewed(1_500)) } else { None };
     let expires = if dice.percent(20) { Some(half_hours(dice, 30)) } else { None };
     let supplier_id = some_supplier(dice, model);
     Some(Op::InsertKey { account: account.account_id, supplier_id, quota, expires, enabled: dice.percent(95) })
@@ -126,10 +134,10 @@ fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
     let (account, key) = any_key(dice, model)?;
     let change = match dice.below(100) {
         0..=29 => KeyChange::Enabled(dice.percent(75)),
-        30..=39 => KeyChange::Quota(None),
-        40..=69 => {
+        30..=35 => KeyChange::Quota(None),
+        36..=69 => {
             let used = model.key(key).map_or(0, |(_, key)| key.spent + key.held);
-            KeyChange::Quota(Some((used + dice.between(-50, 600)).max(0)))
+            KeyChange::Quota(Some((used + dice.between(-50, 300)).max(0)))
         }
         70..=79 => KeyChange::Supplier(some_supplier(dice, model)),
         80..=84 => KeyChange::Expires(Some(half_hours(dice, 20) - 240)),
@@ -144,19 +152,35 @@ fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
     Some(Op::EditKey { by, key, change })
 }
 
+fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?.account_id;
+    Some(Op::Suspend { account, suspended: dice.percent(30) })
+}
+
+/// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
 fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
-    let usable = |account: &&Account| step - account.since <= LIFETIME;
-    let keys: Vec<_> = model.accounts.iter().filter(usable).flat_map(|account| &account.keys).collect();
-    let offer = dice.pick(&model.offers)?;
-    let output_limit = if dice.percent(15) { None } else { Some(dice.skewed(500)) };
-    let secret_hash = if dice.percent(1) { [9; 32] } else { dice.pick(&keys)?.secret_hash };
+    let careless = dice.percent(15);
+    let young = model.accounts.iter().filter(|account| step - account.since <= LIFETIME);
+    let works = |key: &&Key| key.state == KeyState::Enabled && key.expires.is_none_or(|expires| expires > model.now);
+    let keys: Vec<_> = young
+        .filter(|account| careless || !account.suspended)
+        .flat_map(|account| &account.keys)
+        .filter(|key| careless || works(key))
+        .collect();
+    let key = dice.pick(&keys)?;
+    let serves = |offer: &&Offer| {
+        let may_call = key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id);
+        may_call && offer.enabled && model.supplier(offer.supplier_id).enabled
+    };
+    let offers: Vec<_> = model.offers.iter().filter(|offer| careless || serves(offer)).collect();
+    let offer = dice.pick(&offers)?;
     Some(AdmissionRequest {
         request_id: RequestId::generate(),
-        secret_hash,
+        secret_hash: if dice.percent(1) { [9; 32] } else { key.secret_hash },
         model_id: if dice.percent(1) { "nobody/nothing".into() } else { offer.model_id.clone() },
         protocol: if dice.percent(1) { "anthropic" } else { "openai" },
-        input_tokens: if dice.percent(1) { dice.between(0, 1_000_000_000) } else { dice.skewed(300) },
-        output_limit,
+        input_tokens: if dice.percent(1) { dice.between(0, 1_000_000_000) } else { dice.skewed(400) },
+        output_limit: if dice.percent(15) { None } else { Some(dice.skewed(500)) },
         choices: if dice.percent(90) { 1 } else { dice.between(0, 4) },
         exact: dice.percent(75),
         endpoint: "chat/completions",
@@ -172,7 +196,7 @@ fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option
 }
 
 fn settle(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
-    let owner = *dice.pick(&traffic.replicas)?;
+    let owner = dice.pick(&traffic.flights)?.owner;
     let theirs: Vec<_> = traffic.flights.iter().filter(|flight| flight.owner == owner && !flight.spooled).collect();
     let spooled: Vec<_> = traffic.flights.iter().filter(|flight| flight.spooled).collect();
     let most = if dice.percent(70) { 1 } else { dice.between(2, 12) };
@@ -207,7 +231,6 @@ fn forget(dice: &mut Dice, model: &Model) -> Op {
 fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
     let size = dice.between(2, 6);
     let mut parts = Vec::new();
-    let mut settled: Vec<RequestId> = Vec::new();
     for _ in 0..size {
         let part = match dice.below(10) {
             0..=4 => admit(dice, model, traffic, step),
@@ -219,13 +242,19 @@ fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Opt
         match part {
             Some(Op::Admit { requests, owner, .. }) => parts.push(Op::Admit { requests, owner, crash: None }),
             Some(Op::Settle { settlements, owner, .. }) => {
-                settled.extend(settlements.iter().map(|settlement| settlement.request_id));
                 parts.push(Op::Settle { settlements, owner, crash: None });
             }
             Some(other) => parts.push(other),
             None => {}
         }
     }
+    // One edit among them: where in the order it came, no row says, so more could be explained by anything.
+    let edit = match dice.below(10) {
+        0..=1 => edit_key(dice, model),
+        2 => suspend(dice, model),
+        _ => None,
+    };
+    parts.extend(edit);
     // The same settlement twice at once, sometimes: only one may win.
     let race = parts.iter().find(|part| matches!(part, Op::Settle { .. })).cloned();
     parts.extend(race.filter(|_| dice.percent(30)));

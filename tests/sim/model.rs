@@ -16,7 +16,7 @@ use toki::wallet::ledger::{Price, Scope};
 /// How long a replica may be silent, in model minutes.
 pub const HOLD_FOR: i64 = 90;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Model {
     pub now: i64,
     pub suppliers: Vec<Supplier>,
@@ -59,6 +59,7 @@ pub struct Package {
     pub scope: Scope,
 }
 
+#[derive(Clone)]
 pub struct Account {
     pub account_id: AccountId,
     /// The step at which it signed up.
@@ -75,6 +76,7 @@ pub enum KeyState {
     Deleted,
 }
 
+#[derive(Clone)]
 pub struct Key {
     pub key_id: KeyId,
     pub secret_hash: [u8; 32],
@@ -92,6 +94,7 @@ impl Key {
     }
 }
 
+#[derive(Clone)]
 pub struct Grant {
     pub grant_id: GrantId,
     pub tokens: i64,

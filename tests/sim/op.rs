@@ -27,6 +27,13 @@ pub enum Payment {
     AfterExpiry,
 }
 
+/// A grant that ends when another does: then the age decides which burns first, or with the same age the id.
+#[derive(Clone, Copy, Debug)]
+pub struct Like {
+    pub grant: GrantId,
+    pub same_age: bool,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum KeyChange {
     Quota(Option<i64>),
@@ -46,13 +53,12 @@ pub enum Op {
         package: usize,
         payment: Payment,
     },
-    /// A twin has the expiry and the age of another grant: then the id decides which burns first.
     Credit {
         account: AccountId,
         tokens: i64,
         valid_for: i64,
         scope: Scope,
-        twin_of: Option<GrantId>,
+        like: Option<Like>,
     },
     // Revocations, transfers and rollovers of grants: one variant each, beside the credit.
     InsertKey {
@@ -115,8 +121,8 @@ impl fmt::Display for Op {
             Op::SignUp => write!(f, "sign up"),
             Op::Retire(account) => write!(f, "retire account {account}"),
             Op::Purchase { account, package, payment } => write!(f, "purchase by {account} of package {package}, paid {payment:?}"),
-            Op::Credit { account, tokens, valid_for, scope, twin_of } => {
-                write!(f, "credit {tokens} to {account} for {valid_for} min, {scope:?}, twin of {twin_of:?}")
+            Op::Credit { account, tokens, valid_for, scope, like } => {
+                write!(f, "credit {tokens} to {account} for {valid_for} min, {scope:?}, like {like:?}")
             }
             Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
                 write!(f, "key of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}")

@@ -10,7 +10,7 @@ use crate::together;
 use crate::traffic::Traffic;
 use crate::world::{Answer, World, operator};
 use sqlx::PgPool;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 use toki::catalog::store::{NewPackage, insert_package};
 use toki::ids::{AccountId, RequestId};
@@ -35,6 +35,8 @@ pub struct Run {
     traffic: Traffic,
     world: World,
     log: VecDeque<String>,
+    /// The first words of all answers.
+    seen: BTreeSet<String>,
 }
 
 impl Run {
@@ -44,11 +46,11 @@ impl Run {
         let mut model = Model::default();
         let mut world = World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), members: HashMap::new(), made: 0 };
         furnish(&mut dice, &mut model, &mut world).await;
-        Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new() }
+        Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new(), seen: BTreeSet::new() }
     }
 
-    /// Panics at the first difference, with all that it takes to see it again.
-    pub async fn go(mut self) {
+    /// Panics at the first difference, with all that it takes to see it again. Says which kinds of answers there were.
+    pub async fn go(mut self) -> BTreeSet<String> {
         let begun = Instant::now();
         for step in 1..=self.ops {
             let op = generate::next(&mut self.dice, &self.model, &self.traffic, step);
@@ -62,6 +64,7 @@ impl Run {
         }
         // The model's hours have half an hour of room on either side for the real time that a run takes.
         assert!(begun.elapsed().as_secs() < 600, "this run took too long for its clock to be right: make it shorter");
+        self.seen
     }
 
     fn remember(&mut self, step: u64, op: &Op) {
@@ -81,6 +84,7 @@ impl Run {
             _ => self.both(step, op).await?,
         };
         self.traffic.note(op, &answer.admitted);
+        self.seen.extend(answer.lines.iter().filter_map(|line| line.split(' ').next().map(str::to_string)));
         if step.is_multiple_of(COMPARE_EVERY) {
             self.compare_all(step.is_multiple_of(AUDIT_EVERY)).await
         } else {
@@ -113,8 +117,8 @@ impl Run {
                 }
                 return expected.iter().map(|line| line.to_string()).collect();
             }
-            Op::Credit { account, tokens, valid_for, scope, twin_of } => {
-                model.issue(*account, answer.grant.expect("a grant"), *tokens, *valid_for, scope.clone(), *twin_of);
+            Op::Credit { account, tokens, valid_for, scope, like } => {
+                model.issue(*account, answer.grant.expect("a grant"), *tokens, *valid_for, scope.clone(), *like);
             }
             Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
                 let (quota, now, supplier_id) = (*quota, model.now, *supplier_id);

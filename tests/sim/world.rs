@@ -71,12 +71,14 @@ impl World {
             Op::Purchase { account, package, payment } => {
                 purchase::pay(&db, &self.members[account], self.packages[*package], *payment).await
             }
-            Op::Credit { account, tokens, valid_for, scope, twin_of } => {
+            Op::Credit { account, tokens, valid_for, scope, like } => {
                 let grant_id = credit(&db, model, *account, *tokens, TimeDelta::minutes(*valid_for), scope).await;
-                if let Some(twin) = twin_of {
-                    let sql = "UPDATE grants g SET expires_at = t.expires_at, created_at = t.created_at, starts_at = t.starts_at
-                                 FROM grants t WHERE g.grant_id = $1 AND t.grant_id = $2";
-                    sqlx::query(sql).bind(grant_id.0).bind(twin.0).execute(&db).await.expect("a twin");
+                if let Some(like) = like {
+                    let sql = "UPDATE grants g SET expires_at = o.expires_at,
+                                                   created_at = CASE WHEN $3 THEN o.created_at ELSE g.created_at END
+                                 FROM grants o WHERE g.grant_id = $1 AND o.grant_id = $2";
+                    let query = sqlx::query(sql).bind(grant_id.0).bind(like.grant.0).bind(like.same_age);
+                    query.execute(&db).await.expect("a likeness");
                 }
                 Answer { grant: Some(grant_id), ..Answer::default() }
             }
@@ -93,17 +95,8 @@ impl World {
                     Err(error) => Answer::says(key_error(&error)),
                 }
             }
-            Op::EditKey { by, key, change } => {
-                let owner = by.map_or(KeyOwner::Operator(operator()), |by| KeyOwner::Member(&self.members[&by]));
-                match edit_key(&db, owner, *key, *change).await {
-                    Ok(()) => Answer::says("edited"),
-                    Err(error) => Answer::says(key_error(&error)),
-                }
-            }
-            Op::Suspend { account, suspended } => {
-                set_account_suspended(&db, operator(), *account, *suspended).await.expect("suspended");
-                Answer::default()
-            }
+            Op::EditKey { by, key, change } => self.edit_key(&db, *by, *key, *change).await,
+            Op::Suspend { account, suspended } => suspend(&db, *account, *suspended).await,
             Op::Supplier { at, enabled } => {
                 let edit = SupplierEdit { status: Some(status(*enabled)), ..SupplierEdit::default() };
                 update_supplier(&db, operator(), &model.suppliers[*at].slug, edit).await.expect("edited");
@@ -161,9 +154,22 @@ impl World {
         Answer { account: Some(new.account_id), ..Answer::default() }
     }
 
+    pub async fn edit_key(&self, db: &PgPool, by: Option<AccountId>, key_id: KeyId, change: KeyChange) -> Answer {
+        let owner = by.map_or(KeyOwner::Operator(operator()), |by| KeyOwner::Member(&self.members[&by]));
+        match edit_key(db, owner, key_id, change).await {
+            Ok(()) => Answer::says("edited"),
+            Err(error) => Answer::says(key_error(&error)),
+        }
+    }
+
     async fn member(&self, user_id: UserId) -> Member {
         accounts::member_by_user(self.db(), user_id).await.expect("read").expect("a member")
     }
+}
+
+pub async fn suspend(db: &PgPool, account: AccountId, suspended: bool) -> Answer {
+    set_account_suspended(db, operator(), account, suspended).await.expect("suspended");
+    Answer::default()
 }
 
 fn status(enabled: bool) -> Status {

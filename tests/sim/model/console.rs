@@ -1,7 +1,7 @@
 //! What customers, operators and the sweep do to the books.
 
 use super::{Account, Grant, Key, KeyState, Model};
-use crate::op::{KeyChange, Payment};
+use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
 
@@ -20,13 +20,15 @@ impl Model {
         self.touched.remove(&account_id);
     }
 
-    pub fn issue(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64, valid_for: i64, scope: Scope, twin_of: Option<GrantId>) {
+    pub fn issue(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64, valid_for: i64, scope: Scope, like: Option<Like>) {
         self.volatile.clear();
         self.births += 1;
         let (mut born, mut expires) = (self.births, self.now + valid_for);
         let account = self.account_mut(account_id);
-        if let Some(twin) = account.grants.iter().find(|grant| Some(grant.grant_id) == twin_of) {
-            (born, expires) = (twin.born, twin.expires);
+        let other = account.grants.iter().find(|grant| like.is_some_and(|like| like.grant == grant.grant_id));
+        if let Some((like, other)) = like.zip(other) {
+            expires = other.expires;
+            born = if like.same_age { other.born } else { born };
         }
         let grant =
             Grant { grant_id, tokens, left: tokens, held: 0, spent: 0, expired: 0, refunded: 0, scope, expires, born, swept: false };
