@@ -105,7 +105,9 @@ pub struct Grant {
     pub refunded: i64,
     pub scope: Scope,
     pub expires: i64,
-    /// Order of creation; twins share one.
+    /// Expiries of one minute differ by when they were given, unless one was copied from the other.
+    pub given: i64,
+    /// Order of creation; grants of the same age share one.
     pub born: i64,
     pub swept: bool,
 }
@@ -126,8 +128,8 @@ impl Grant {
     }
 
     /// Restricted first, then soonest expiry, then oldest, then by id.
-    fn burns_at(&self) -> (bool, i64, i64, GrantId) {
-        (!self.is_scoped(), self.expires, self.born, self.grant_id)
+    fn burns_at(&self) -> (bool, i64, i64, i64, GrantId) {
+        (!self.is_scoped(), self.expires, self.given, self.born, self.grant_id)
     }
 }
 

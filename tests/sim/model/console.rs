@@ -23,15 +23,15 @@ impl Model {
     pub fn issue(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64, valid_for: i64, scope: Scope, like: Option<Like>) {
         self.volatile.clear();
         self.births += 1;
-        let (mut born, mut expires) = (self.births, self.now + valid_for);
+        let (mut born, mut given, mut expires) = (self.births, self.births, self.now + valid_for);
         let account = self.account_mut(account_id);
         let other = account.grants.iter().find(|grant| like.is_some_and(|like| like.grant == grant.grant_id));
         if let Some((like, other)) = like.zip(other) {
-            expires = other.expires;
+            (expires, given) = (other.expires, other.given);
             born = if like.same_age { other.born } else { born };
         }
         let grant =
-            Grant { grant_id, tokens, left: tokens, held: 0, spent: 0, expired: 0, refunded: 0, scope, expires, born, swept: false };
+            Grant { grant_id, tokens, left: tokens, held: 0, spent: 0, expired: 0, refunded: 0, scope, expires, given, born, swept: false };
         account.grants.push(grant);
     }
 
