@@ -1,5 +1,6 @@
 //! The accounting simulator: random operations on the real stores and a real Postgres, beside a model in memory, equal after every
-//! step. A seed is a run. `SIM_SEED` and `SIM_OPS` say which and how long; a failure prints both.
+//! step. A seed is a run. `SIM_SEED` and `SIM_OPS` say which and how long; a failure prints both. Only what runs at once may come out
+//! in another order the second time, and then the run goes another way from there.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -11,6 +12,7 @@
 mod compare;
 mod dice;
 mod generate;
+mod lost_answer;
 mod model;
 mod op;
 mod purchase;

@@ -41,11 +41,8 @@ pub struct Run {
 
 impl Run {
     pub async fn new(pools: [PgPool; 2], seed: u64, ops: u64) -> Run {
-        reset(&pools[0]).await;
         let mut dice = Dice::new(seed);
-        let mut model = Model::default();
-        let mut world = World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), members: HashMap::new(), made: 0 };
-        furnish(&mut dice, &mut model, &mut world).await;
+        let (model, world) = begin(&mut dice, pools).await;
         Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new(), seen: BTreeSet::new() }
     }
 
@@ -192,6 +189,15 @@ impl Run {
             log.join("\n")
         );
     }
+}
+
+/// An empty database, furnished, and the model of it.
+pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
+    reset(&pools[0]).await;
+    let mut model = Model::default();
+    let mut world = World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), members: HashMap::new(), made: 0 };
+    furnish(dice, &mut model, &mut world).await;
+    (model, world)
 }
 
 /// Empties the database of the run before. The tables that only grow refuse that, for everybody but a superuser who insists.
