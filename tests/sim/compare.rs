@@ -13,9 +13,11 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
         "SELECT format('account %s suspended %s', account_id, CASE WHEN suspended_at IS NULL THEN 'false' ELSE 'true' END)
            FROM accounts WHERE account_id = ANY ($1)
          UNION ALL
-         SELECT format('grant %s tokens %s left %s held %s spent %s expired %s refunded %s swept %s ledger %s %s %s %s',
+         SELECT format('grant %s tokens %s left %s held %s spent %s expired %s refunded %s swept %s ends %s ledger %s %s %s %s',
                        g.grant_id, g.tokens, g.left_, g.held, g.spent, g.expired, g.refunded,
-                       CASE WHEN g.swept_at IS NULL THEN 'false' ELSE 'true' END, b.issued, b.spent, b.expired, b.refunded)
+                       CASE WHEN g.swept_at IS NULL THEN 'false' ELSE 'true' END,
+                       CASE WHEN g.swept_at IS NULL THEN round(extract(epoch FROM g.expires_at - clock_timestamp()) / 1800) END,
+                       b.issued, b.spent, b.expired, b.refunded)
            FROM grants g
           CROSS JOIN LATERAL (
                 SELECT coalesce(sum(l.tokens) FILTER (WHERE l.from_book = 'issued' AND l.to_book = 'grant'), 0) AS issued,
@@ -25,7 +27,8 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
                   FROM ledger l WHERE l.grant_id = g.grant_id) AS b
           WHERE g.account_id = ANY ($1)
          UNION ALL
-         SELECT format('key %s quota %s spent %s held %s %s', key_id, coalesce(quota::text, 'none'), spent, held, status)
+         SELECT format('key %s quota %s spent %s held %s %s ends %s', key_id, coalesce(quota::text, 'none'), spent, held, status,
+                       CASE WHEN status <> 'deleted' THEN round(extract(epoch FROM expires_at - clock_timestamp()) / 1800) END)
            FROM api_keys WHERE account_id = ANY ($1)
          UNION ALL
          SELECT format('hold %s key %s model %s version %s tokens %s half hours %s of %s from %s', request_id, key_id, model_id,

@@ -1,7 +1,7 @@
 //! A purchase through the real checkout: order, session, and the events of a payment as a provider might send them.
 
 use crate::op::Payment;
-use crate::world::Answer;
+use crate::world::{Answer, rolled_back};
 use serde_json::json;
 use sqlx::PgPool;
 use toki::accounts::rights::Member;
@@ -23,7 +23,10 @@ pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, payment: P
     let request = OrderRequest { package_id, form_key: Uuid::new_v4(), terms };
     let order_id = match place_order(db, member, Provider::Stripe, &request).await {
         Ok(order) => order.purchase.order_id,
-        Err(CheckoutError::AccountSuspended) => return Answer::says("AccountSuspended"),
+        Err(CheckoutError::AccountSuspended) => {
+            rolled_back(db, "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE", member.account_id().0).await;
+            return Answer::says("AccountSuspended");
+        }
         Err(error) => panic!("no order: {error:?}"),
     };
     let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into() };

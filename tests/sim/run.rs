@@ -95,7 +95,11 @@ impl Run {
         let answer = self.world.apply(op, &self.model).await;
         let expected = self.tell(step, op, &answer);
         let differs = compare::difference(&expected, &answer.lines);
-        if differs.is_empty() { Ok(answer) } else { Err(format!("answers differ\n{differs}")) }
+        if differs.is_empty() {
+            return Ok(answer);
+        }
+        let states = self.compare_all(false).await.err().unwrap_or_default();
+        Err(format!("answers differ\n{differs}{states}"))
     }
 
     /// Tells the model, with the ids that the product made, and answers what it expects to be said.

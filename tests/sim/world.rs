@@ -22,6 +22,7 @@ use toki::suppliers::store::{ModelEdit, update_model};
 use toki::suppliers::store::{Status, SupplierEdit, update_supplier};
 use toki::tokens::Tokens;
 use toki::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, LedgerError, NewGrant, Scope, Settlement, Verdict};
+use uuid::Uuid;
 
 pub struct World {
     pub pools: [PgPool; 2],
@@ -158,7 +159,10 @@ impl World {
         let owner = by.map_or(KeyOwner::Operator(operator()), |by| KeyOwner::Member(&self.members[&by]));
         match edit_key(db, owner, key_id, change).await {
             Ok(()) => Answer::says("edited"),
-            Err(error) => Answer::says(key_error(&error)),
+            Err(error) => {
+                rolled_back(db, "SELECT 1 FROM api_keys WHERE key_id = $1 FOR NO KEY UPDATE", key_id.0).await;
+                Answer::says(key_error(&error))
+            }
         }
     }
 
@@ -170,6 +174,12 @@ impl World {
 pub async fn suspend(db: &PgPool, account: AccountId, suspended: bool) -> Answer {
     set_account_suspended(db, operator(), account, suspended).await.expect("suspended");
     Answer::default()
+}
+
+/// Waits for the lock that a refused transaction held. It is rolled back on its way to the pool, a moment after its error is known; a
+/// job that meets the lock leaves the row to its next round, and would be found to have done too little.
+pub async fn rolled_back(db: &PgPool, lock: &'static str, id: Uuid) {
+    sqlx::query(lock).bind(id).fetch_optional(db).await.expect("a lock");
 }
 
 fn status(enabled: bool) -> Status {

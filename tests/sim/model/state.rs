@@ -1,7 +1,7 @@
 //! The model as lines of text: the same that `compare` reads from the database, so that a difference is a diff.
 
 use super::calls::Decision;
-use super::{Account, Model};
+use super::{Account, KeyState, Model};
 use std::fmt;
 use toki::ids::{AccountId, RequestId};
 
@@ -16,6 +16,11 @@ impl fmt::Display for Decision {
             ),
         }
     }
+}
+
+/// From now; every time that decides is a whole number of them away.
+fn half_hours(minutes: i64) -> String {
+    minutes.div_euclid(30).to_string()
 }
 
 impl Model {
@@ -41,7 +46,7 @@ impl Model {
         lines.push(format!("account {} suspended {}", account.account_id, account.suspended));
         for grant in &account.grants {
             lines.push(format!(
-                "grant {} tokens {} left {} held {} spent {} expired {} refunded {} swept {} ledger {} {} {} {}",
+                "grant {} tokens {} left {} held {} spent {} expired {} refunded {} swept {} ends {} ledger {} {} {} {}",
                 grant.grant_id,
                 grant.tokens,
                 grant.left,
@@ -50,6 +55,7 @@ impl Model {
                 grant.expired,
                 grant.refunded,
                 grant.swept,
+                if grant.swept { String::new() } else { half_hours(grant.expires - self.now) },
                 grant.tokens,
                 grant.spent,
                 grant.expired,
@@ -59,7 +65,9 @@ impl Model {
         for key in &account.keys {
             let quota = key.quota.map_or("none".into(), |quota| quota.to_string());
             let state = format!("{:?}", key.state).to_lowercase();
-            lines.push(format!("key {} quota {quota} spent {} held {} {state}", key.key_id, key.spent, key.held));
+            let ends =
+                key.expires.filter(|_| key.state != KeyState::Deleted).map_or(String::new(), |expires| half_hours(expires - self.now));
+            lines.push(format!("key {} quota {quota} spent {} held {} {state} ends {ends}", key.key_id, key.spent, key.held));
         }
         for hold in self.holds.iter().filter(|hold| hold.account_id == account.account_id) {
             let parts: Vec<String> = hold.lines.iter().map(|(grant_id, tokens)| format!("{grant_id}:{tokens}")).collect();
@@ -70,7 +78,7 @@ impl Model {
                 hold.model_id,
                 hold.version,
                 hold.tokens,
-                (hold.deadline - self.now).div_euclid(30),
+                half_hours(hold.deadline - self.now),
                 hold.owner,
                 parts.join(",")
             ));
