@@ -3,6 +3,7 @@
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use toki::ids::{AccountId, RequestId};
+use toki::wallet::store as wallet;
 use uuid::Uuid;
 
 /// Everything of these accounts, and these calls' records. The sums of the ledger stand beside the balances they prove.
@@ -48,6 +49,18 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
     .expect("the state");
     lines.sort();
     lines
+}
+
+/// What the wallet's page shows of an account.
+pub async fn shown(db: &PgPool, account: AccountId) -> String {
+    let balance = wallet::balance_of(db, account).await.expect("a balance");
+    let totals = wallet::totals_of(db, account).await.expect("totals");
+    let grants = wallet::grants_of(db, account).await.expect("grants");
+    let live: Vec<String> = grants.iter().filter(|grant| grant.live).map(|grant| grant.grant_id.to_string()).collect();
+    let [granted, spent, held, left, expired, refunded] =
+        [totals.granted, totals.spent, totals.held, totals.left, totals.expired, totals.refunded].map(|tokens| tokens.0);
+    let balance = balance.0;
+    format!("shown {balance}: {granted} = {spent} + {held} + {left} + {expired} + {refunded}, burning {}", live.join(", "))
 }
 
 /// What only one side says; empty = equal.

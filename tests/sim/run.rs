@@ -159,6 +159,13 @@ impl Run {
         let accounts: Vec<_> = self.model.accounts.iter().map(|account| account.account_id).collect();
         let calls: Vec<_> = self.model.records.keys().copied().collect();
         self.compare(&accounts, &calls).await?;
+        for account in accounts {
+            let (model, product) = (self.model.shown(account), compare::shown(self.world.db(), account).await);
+            let differs = compare::difference(&[model], &[product]);
+            if !differs.is_empty() {
+                return Err(format!("pages differ\n{differs}"));
+            }
+        }
         if with_audit {
             let report = audit(self.world.db(), None).await.expect("an audit");
             let lines: String = report.differences.iter().map(|difference| format!("  {difference}\n")).collect();

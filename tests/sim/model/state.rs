@@ -1,7 +1,7 @@
 //! The model as lines of text: the same that `compare` reads from the database, so that a difference is a diff.
 
 use super::calls::Decision;
-use super::{Account, KeyState, Model};
+use super::{Account, Grant, KeyState, Model};
 use std::fmt;
 use toki::ids::{AccountId, RequestId};
 
@@ -40,6 +40,27 @@ impl Model {
         }
         lines.sort();
         lines
+    }
+
+    /// What the wallet's page must show of an account: what is left when its time is over counts as expired, swept or not.
+    pub fn shown(&self, account_id: AccountId) -> String {
+        let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
+        let sum = |of: fn(&Grant) -> i64| grants.iter().map(of).sum::<i64>();
+        let late: i64 = grants.iter().filter(|grant| !grant.is_alive(self.now)).map(|grant| grant.left).sum();
+        let mut live: Vec<_> = grants.iter().filter(|grant| grant.is_alive(self.now) && grant.left + grant.held > 0).collect();
+        live.sort_by_key(|grant| grant.burns_at());
+        let live: Vec<String> = live.into_iter().map(|grant| grant.grant_id.to_string()).collect();
+        format!(
+            "shown {}: {} = {} + {} + {} + {} + {}, burning {}",
+            self.balance(account_id),
+            sum(|grant| grant.tokens),
+            sum(|grant| grant.spent),
+            sum(|grant| grant.held),
+            sum(|grant| grant.left) - late,
+            sum(|grant| grant.expired) + late,
+            sum(|grant| grant.refunded),
+            live.join(", ")
+        )
     }
 
     fn account_lines(&self, account: &Account, lines: &mut Vec<String>) {
