@@ -1,5 +1,5 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check
+.PHONY: help run test build dev bench check soak
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -22,3 +22,6 @@ dev: ## Start everything in debug, rebuild and restart on every change
 
 bench: ## Benchmarks, each as a ratio against its baseline in the same run
 	@scripts/bench.sh
+
+soak: ## The accounting simulator for a million operations, on a database of its own
+	@scripts/soak.sh

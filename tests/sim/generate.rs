@@ -1,0 +1,278 @@
+//! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
+
+use crate::dice::Dice;
+use crate::model::{Account, Key, KeyState, Model, Offer};
+use crate::op::{CrashPoint, KeyChange, Like, Op, Payment};
+use crate::settlements::settlement_of;
+use crate::traffic::Traffic;
+use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
+use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
+
+const ACCOUNTS: usize = 6;
+const KEYS: usize = 6;
+const GRANTS: usize = 24;
+/// An account older than this starts no more calls, and leaves when none of its calls is held.
+const LIFETIME: u64 = 400;
+const FLIGHTS: usize = 40;
+
+pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op {
+    if model.accounts.len() < ACCOUNTS / 2 || (model.accounts.len() < ACCOUNTS && dice.percent(2)) {
+        return Op::SignUp;
+    }
+    let held = |account: AccountId| {
+        model.holds.iter().any(|hold| hold.account_id == account)
+            || traffic.flights.iter().any(|flight| flight.admission.account_id == account)
+    };
+    let gone = |account: &&Account| step - account.since > LIFETIME && !held(account.account_id);
+    if let Some(account) = model.accounts.iter().find(gone) {
+        return Op::Retire(account.account_id);
+    }
+    if !model.volatile.is_empty() && dice.percent(4) {
+        return forget(dice, model);
+    }
+    // Not every operation has something to work on: then another is drawn.
+    loop {
+        if let Some(op) = draw(dice, model, traffic, step) {
+            return op;
+        }
+    }
+}
+
+fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let crowded = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
+    match dice.below(100 + crowded) {
+        0..=35 => admit(dice, model, traffic, step),
+        36..=40 => together(dice, model, traffic, step),
+        41..=45 => credit(dice, model),
+        46 if dice.percent(60) => purchase(dice, model),
+        46 => take_back(dice, model),
+        67 if dice.percent(60) => transfer(dice, model),
+        47..=48 => insert_key(dice, model),
+        49..=54 => edit_key(dice, model),
+        55..=56 => {
+            dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
+        }
+        57 => Some(Op::Supplier { at: dice.below(model.suppliers.len()), enabled: dice.percent(75) }),
+        58 => Some(Op::Offer { at: dice.below(model.offers.len()), enabled: dice.percent(75) }),
+        59 => Some(Op::Reprice { at: dice.below(model.offers.len()), price: price(dice) }),
+        60..=61 => Some(Op::Sweep(if dice.percent(30) { 2 } else { 500 })),
+        62 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
+        63..=64 => dice.pick(&traffic.replicas).map(|owner| Op::Extend(*owner)),
+        65 if dice.percent(40) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
+        65..=66 => Some(Op::Clock { hours: if dice.percent(10) { dice.between(10, 60) } else { dice.between(1, 2) } }),
+        67..=69 => again(dice, traffic),
+        _ => settle(dice, traffic),
+    }
+}
+
+/// Some full hours, and a half.
+fn half_hours(dice: &mut Dice, most: i64) -> i64 {
+    dice.between(0, most) * 60 + 30
+}
+
+pub fn price(dice: &mut Dice) -> Price {
+    let ppm = |dice: &mut Dice| match dice.below(6) {
+        0 => 0,
+        1 => 1,
+        2 => 1_000_000,
+        _ => dice.between(0, 3_000_000),
+    };
+    let input_ppm = ppm(dice);
+    Price { input_ppm, cached_ppm: dice.between(0, input_ppm), output_ppm: ppm(dice) }
+}
+
+fn scope(dice: &mut Dice, model: &Model) -> Scope {
+    let mut scope = Scope::default();
+    if dice.percent(25) {
+        scope.supplier_ids = dice.pick(&model.suppliers).map(|supplier| supplier.supplier_id.0).into_iter().collect();
+    }
+    if dice.percent(15) {
+        scope.model_ids = (0..2).filter_map(|_| dice.pick(&model.offers).map(|offer| offer.model_id.clone())).collect();
+    }
+    scope
+}
+
+fn credit(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    let living = account.grants.iter().filter(|grant| !grant.swept).count();
+    if living > GRANTS {
+        return None;
+    }
+    let tokens = if dice.percent(1) { dice.between(1_000_000_000_000, 1_000_000_000_000_000) } else { dice.between(1, 900) };
+    // Only a grant of now has the age and the expiry that one of now may have.
+    let young = account.grants.iter().filter(|grant| !grant.swept && grant.expires > model.now).collect::<Vec<_>>();
+    let like = if dice.percent(20) { dice.pick(&young) } else { None };
+    let like = like.map(|grant| Like { grant: grant.grant_id, same_age: dice.percent(50) });
+    Some(Op::Credit { account: account.account_id, tokens, valid_for: half_hours(dice, 40), scope: scope(dice, model), like })
+}
+
+fn take_back(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    let grant = dice.pick(&account.grants)?;
+    Some(Op::TakeBack { account: account.account_id, grant: grant.grant_id, tokens: dice.between(1, grant.left.clamp(1, 1_000) + 1) })
+}
+
+fn transfer(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let (from, to) = (dice.pick(&model.accounts)?, dice.pick(&model.accounts)?);
+    let crowded = to.grants.iter().filter(|grant| !grant.swept).count() > GRANTS;
+    let left: i64 = from.grants.iter().map(|grant| grant.left).sum();
+    let tokens = dice.between(1, left.clamp(1, 2_000) + 1);
+    (from.account_id != to.account_id && !crowded).then_some(Op::Transfer { from: from.account_id, to: to.account_id, tokens })
+}
+
+fn purchase(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?.account_id;
+    let payments = [Payment::Once, Payment::Once, Payment::SameEventTwice, Payment::TwoEvents, Payment::WrongAmount, Payment::AfterExpiry];
+    Some(Op::Purchase { account, package: dice.below(model.packages.len()), payment: *dice.pick(&payments)? })
+}
+
+fn some_supplier(dice: &mut Dice, model: &Model) -> Option<SupplierId> {
+    if dice.percent(70) { None } else { dice.pick(&model.suppliers).map(|supplier| supplier.supplier_id) }
+}
+
+fn insert_key(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    if account.keys.iter().filter(|key| key.state != KeyState::Deleted).count() >= KEYS {
+        return None;
+    }
+    let quota = if dice.percent(60) { Some(dice.skewed(1_500)) } else { None };
+    let expires = if dice.percent(20) { Some(half_hours(dice, 30)) } else { None };
+    let supplier_id = some_supplier(dice, model);
+    Some(Op::InsertKey { account: account.account_id, supplier_id, quota, expires, enabled: dice.percent(95) })
+}
+
+fn any_key(dice: &mut Dice, model: &Model) -> Option<(AccountId, KeyId)> {
+    let keys: Vec<_> = model.accounts.iter().flat_map(|account| account.keys.iter().map(|key| (account.account_id, key.key_id))).collect();
+    dice.pick(&keys).copied()
+}
+
+fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let (account, key) = any_key(dice, model)?;
+    let change = match dice.below(100) {
+        0..=29 => KeyChange::Enabled(dice.percent(75)),
+        30..=35 => KeyChange::Quota(None),
+        36..=69 => {
+            let used = model.key(key).map_or(0, |(_, key)| key.spent + key.held);
+            KeyChange::Quota(Some((used + dice.between(-50, 300)).max(0)))
+        }
+        70..=79 => KeyChange::Supplier(some_supplier(dice, model)),
+        80..=84 => KeyChange::Expires(Some(half_hours(dice, 20) - 240)),
+        85..=92 => KeyChange::Expires(None),
+        _ => KeyChange::Deleted,
+    };
+    let by = match dice.below(10) {
+        0 => dice.pick(&model.accounts).map(|account| account.account_id),
+        1..=3 => None,
+        _ => Some(account),
+    };
+    Some(Op::EditKey { by, key, change })
+}
+
+fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?.account_id;
+    Some(Op::Suspend { account, suspended: dice.percent(30) })
+}
+
+/// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
+fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
+    let careless = dice.percent(15);
+    let young = model.accounts.iter().filter(|account| step - account.since <= LIFETIME);
+    let works = |key: &&Key| key.state == KeyState::Enabled && key.expires.is_none_or(|expires| expires > model.now);
+    let keys: Vec<_> = young
+        .filter(|account| careless || !account.suspended)
+        .flat_map(|account| &account.keys)
+        .filter(|key| careless || works(key))
+        .collect();
+    let key = dice.pick(&keys)?;
+    let serves = |offer: &&Offer| {
+        let may_call = key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id);
+        may_call && offer.enabled && model.supplier(offer.supplier_id).enabled
+    };
+    let offers: Vec<_> = model.offers.iter().filter(|offer| careless || serves(offer)).collect();
+    let offer = dice.pick(&offers)?;
+    Some(AdmissionRequest {
+        request_id: RequestId::generate(),
+        secret_hash: if dice.percent(1) { [9; 32] } else { key.secret_hash },
+        model_id: if dice.percent(1) { "nobody/nothing".into() } else { offer.model_id.clone() },
+        protocol: if dice.percent(1) { "anthropic" } else { "openai" },
+        input_tokens: if dice.percent(1) { dice.between(0, 1_000_000_000) } else { dice.skewed(400) },
+        output_limit: if dice.percent(15) { None } else { Some(dice.skewed(500)) },
+        choices: if dice.percent(90) { 1 } else { dice.between(0, 4) },
+        exact: dice.percent(75),
+        endpoint: "chat/completions",
+        streamed: dice.percent(50),
+    })
+}
+
+fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
+    let requests = (0..size).map(|_| request(dice, model, step)).collect::<Option<Vec<_>>>()?;
+    let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
+    Some(Op::Admit { requests, owner: *dice.pick(&traffic.replicas)?, crash })
+}
+
+fn settle(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
+    let owner = dice.pick(&traffic.flights)?.owner;
+    let theirs: Vec<_> = traffic.flights.iter().filter(|flight| flight.owner == owner && !flight.spooled).collect();
+    let spooled: Vec<_> = traffic.flights.iter().filter(|flight| flight.spooled).collect();
+    let most = if dice.percent(70) { 1 } else { dice.between(2, 12) };
+    let mut settlements: Vec<Settlement> = Vec::new();
+    for _ in 0..most {
+        let from = if dice.percent(15) && !spooled.is_empty() { &spooled } else { &theirs };
+        let Some(flight) = dice.pick(from) else { continue };
+        if dice.percent(3) || settlements.iter().all(|other| other.request_id != flight.admission.request_id) {
+            settlements.push(settlement_of(dice, flight));
+        }
+    }
+    let crash = if dice.percent(3) { Some(*dice.pick(&[CrashPoint::BeforeSettlement, CrashPoint::AfterSettlement])?) } else { None };
+    if settlements.is_empty() { None } else { Some(Op::Settle { settlements, owner: Some(owner), crash }) }
+}
+
+/// A settlement that was sent before, word for word or with other numbers.
+fn again(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
+    let from = if dice.percent(50) && !traffic.unheard.is_empty() { &traffic.unheard } else { &traffic.sent };
+    let mut settlement = dice.pick(from)?.clone();
+    if dice.percent(40) && settlement.charge.0 > 0 {
+        settlement.charge.0 = dice.between(0, 400);
+    }
+    Some(Op::Settle { settlements: vec![settlement], owner: None, crash: None })
+}
+
+/// The last admissions before the crash; what came before a durable commit cannot be lost.
+fn forget(dice: &mut Dice, model: &Model) -> Op {
+    let kept = dice.below(model.volatile.len());
+    Op::Forget(model.volatile[kept..].concat())
+}
+
+fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let size = dice.between(2, 6);
+    let mut parts = Vec::new();
+    for _ in 0..size {
+        let part = match dice.below(10) {
+            0..=4 => admit(dice, model, traffic, step),
+            5..=6 => settle(dice, traffic),
+            7 => again(dice, traffic),
+            8 => Some(Op::Reap(500)),
+            _ => Some(Op::Sweep(500)),
+        };
+        match part {
+            Some(Op::Admit { requests, owner, .. }) => parts.push(Op::Admit { requests, owner, crash: None }),
+            Some(Op::Settle { settlements, owner, .. }) => {
+                parts.push(Op::Settle { settlements, owner, crash: None });
+            }
+            Some(other) => parts.push(other),
+            None => {}
+        }
+    }
+    // One edit among them: where in the order it came, no row says, so more could be explained by anything.
+    let edit = match dice.below(10) {
+        0..=1 => edit_key(dice, model),
+        2 => suspend(dice, model),
+        _ => None,
+    };
+    parts.extend(edit);
+    // The same settlement twice at once, sometimes: only one may win.
+    let race = parts.iter().find(|part| matches!(part, Op::Settle { .. })).cloned();
+    parts.extend(race.filter(|_| dice.percent(30)));
+    if parts.len() > 1 { Some(Op::Together(parts)) } else { None }
+}

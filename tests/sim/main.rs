@@ -1,0 +1,98 @@
+//! The accounting simulator: random operations on the real stores and a real Postgres, beside a model in memory, equal after every
+//! step. A seed is a run. `SIM_SEED` and `SIM_OPS` say which and how long; a failure prints both. Only what runs at once may come out
+//! in another order the second time, and then the run goes another way from there.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "clippy knows test functions, and not what they share"
+)]
+
+mod compare;
+mod dice;
+mod generate;
+mod lost_answer;
+mod model;
+mod op;
+mod purchase;
+mod run;
+mod settlements;
+mod together;
+mod traffic;
+mod world;
+
+use crate::run::Run;
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Operations of one run, at most: a run that fails is then short enough to follow, and its database small.
+const LONGEST: u64 = 5_000;
+/// Without SIM_OPS, in each of the tests below.
+const DEFAULT: u64 = 1_200;
+const REPORT_EVERY: u64 = 10_000;
+/// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
+const COMMON: [&str; 10] = [
+    "admitted",
+    "settled",
+    "transferred",
+    "taken back",
+    "BalanceExhausted",
+    "QuotaExhausted",
+    "CountInput",
+    "KeyDisabled",
+    "AccountSuspended",
+    "ModelNotFound",
+    "UnknownKey",
+    "fulfilled",
+];
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
+}
+
+/// Two, as two replicas have them.
+async fn pools(options: &PgPoolOptions, connect: &PgConnectOptions) -> [PgPool; 2] {
+    let pool = async || options.clone().max_connections(6).connect_with(connect.clone()).await.expect("a pool");
+    [pool().await, pool().await]
+}
+
+/// One of two lanes of runs, each of a seed of its own, until the lane's half of SIM_OPS is done.
+async fn lane(options: PgPoolOptions, connect: PgConnectOptions, lane: u64) {
+    let pools = pools(&options, &connect).await;
+    let ops = number("SIM_OPS").map_or(DEFAULT, |ops| ops.div_ceil(2));
+    let (mut seed, mut done, mut reported) = (number("SIM_SEED").unwrap_or(1) * 2 + lane, 0, 0);
+    let (begun, mut seen) = (Instant::now(), BTreeSet::new());
+    while done < ops {
+        let length = LONGEST.min(ops - done);
+        seen.extend(Run::new(pools.clone(), seed, length).await.go().await);
+        (seed, done) = (seed + 2, done + length);
+        if done - reported >= REPORT_EVERY || done == ops {
+            reported = done;
+            let rate = u128::from(done) * 1_000 / begun.elapsed().as_millis().max(1);
+            eprintln!("lane {lane}: {done} of {ops} operations, up to seed {}, {rate} a second", seed - 2);
+        }
+    }
+    let missing: Vec<_> = COMMON.iter().filter(|answer| done >= DEFAULT && !seen.contains(**answer)).collect();
+    assert!(missing.is_empty(), "nothing was ever answered with {missing:?}");
+}
+
+#[sqlx::test]
+async fn lane_of_even_seeds(options: PgPoolOptions, connect: PgConnectOptions) {
+    lane(options, connect, 0).await;
+}
+
+#[sqlx::test]
+async fn lane_of_odd_seeds(options: PgPoolOptions, connect: PgConnectOptions) {
+    lane(options, connect, 1).await;
+}
+
+/// One run: what a failure of the others asks for.
+#[sqlx::test]
+async fn replay(options: PgPoolOptions, connect: PgConnectOptions) {
+    let pools = pools(&options, &connect).await;
+    let ops = number("SIM_OPS").unwrap_or(DEFAULT).min(LONGEST);
+    Run::new(pools, number("SIM_SEED").unwrap_or(1), ops).await.go().await;
+}

@@ -1,0 +1,207 @@
+//! What the books must say, in plain memory: accounts, keys, grants, holds and usage records, and the rules about them as
+//! ARCHITECTURE.md states them. It shares no code with the product and has no SQL; whatever differs from it is a find.
+//!
+//! Time is whole minutes. "Now" is always a full hour and every expiry and deadline a half hour, so the real minutes that a run
+//! takes never decide anything.
+
+mod calls;
+mod console;
+mod state;
+
+pub use calls::{Decision, price_of};
+use std::collections::{BTreeMap, BTreeSet};
+use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use toki::wallet::ledger::{Price, Scope};
+
+/// How long a replica may be silent, in model minutes.
+pub const HOLD_FOR: i64 = 90;
+
+#[derive(Clone, Default)]
+pub struct Model {
+    pub now: i64,
+    pub suppliers: Vec<Supplier>,
+    pub offers: Vec<Offer>,
+    pub packages: Vec<Package>,
+    pub accounts: Vec<Account>,
+    /// In the order of admission.
+    pub holds: Vec<Hold>,
+    pub records: BTreeMap<RequestId, Record>,
+    /// Admissions that no durable commit has followed yet: what a crash of the database can forget, oldest first.
+    pub volatile: Vec<Vec<RequestId>>,
+    /// What changed, or was asked about, since the last comparison.
+    pub touched: BTreeSet<AccountId>,
+    pub touched_calls: BTreeSet<RequestId>,
+    births: i64,
+}
+
+#[derive(Clone)]
+pub struct Supplier {
+    pub supplier_id: SupplierId,
+    pub slug: String,
+    pub enabled: bool,
+}
+
+/// A model of a supplier. Not called Model, because that is this file's.
+#[derive(Clone)]
+pub struct Offer {
+    pub model_id: String,
+    pub supplier_id: SupplierId,
+    pub enabled: bool,
+    pub max_output: i64,
+    pub version: i32,
+    pub price: Price,
+}
+
+#[derive(Clone)]
+pub struct Package {
+    pub rolls_over: bool,
+    pub tokens: i64,
+    pub valid_for: i64,
+    pub scope: Scope,
+}
+
+#[derive(Clone)]
+pub struct Account {
+    pub account_id: AccountId,
+    /// The step at which it signed up.
+    pub since: u64,
+    pub suspended: bool,
+    pub keys: Vec<Key>,
+    pub grants: Vec<Grant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    Enabled,
+    Disabled,
+    Deleted,
+}
+
+#[derive(Clone)]
+pub struct Key {
+    pub key_id: KeyId,
+    pub secret_hash: [u8; 32],
+    pub supplier_id: Option<SupplierId>,
+    pub quota: Option<i64>,
+    pub spent: i64,
+    pub held: i64,
+    pub state: KeyState,
+    pub expires: Option<i64>,
+}
+
+impl Key {
+    pub fn quota_left(&self) -> Option<i64> {
+        self.quota.map(|quota| quota - self.spent - self.held)
+    }
+}
+
+#[derive(Clone)]
+pub struct Grant {
+    pub grant_id: GrantId,
+    pub tokens: i64,
+    pub left: i64,
+    pub held: i64,
+    pub spent: i64,
+    pub expired: i64,
+    pub refunded: i64,
+    pub scope: Scope,
+    pub expires: i64,
+    /// Expiries of one minute differ by when they were given, unless one was copied from the other.
+    pub given: i64,
+    /// Order of creation; grants of the same age share one.
+    pub born: i64,
+    pub swept: bool,
+    /// The package it was bought as, if that rolls over.
+    pub rolls_over: Option<usize>,
+}
+
+impl Grant {
+    fn is_scoped(&self) -> bool {
+        !self.scope.supplier_ids.is_empty() || !self.scope.model_ids.is_empty()
+    }
+
+    fn is_alive(&self, now: i64) -> bool {
+        now < self.expires
+    }
+
+    fn pays_for(&self, supplier_id: SupplierId, model_id: &str) -> bool {
+        let Scope { supplier_ids, model_ids } = &self.scope;
+        (supplier_ids.is_empty() || supplier_ids.contains(&supplier_id.0))
+            && (model_ids.is_empty() || model_ids.iter().any(|id| id == model_id))
+    }
+
+    /// Restricted first, then soonest expiry, then oldest, then by id.
+    fn burns_at(&self) -> (bool, i64, i64, i64, GrantId) {
+        (!self.is_scoped(), self.expires, self.given, self.born, self.grant_id)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Hold {
+    pub request_id: RequestId,
+    pub account_id: AccountId,
+    pub key_id: KeyId,
+    pub model_id: String,
+    pub supplier_id: SupplierId,
+    pub version: i32,
+    pub tokens: i64,
+    pub output_limit: i64,
+    pub lines: Vec<(GrantId, i64)>,
+    pub owner: ReplicaId,
+    pub deadline: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub account_id: AccountId,
+    pub key_id: KeyId,
+    pub outcome: String,
+    pub basis: String,
+    pub held: i64,
+    pub charge: i64,
+    pub written_off: i64,
+}
+
+impl Record {
+    /// The reaper's record of a call whose owner was silent. Any other record stands.
+    pub fn is_completed_by_a_late_report(&self) -> bool {
+        self.outcome == "interrupted"
+    }
+}
+
+impl Model {
+    pub fn account(&self, account_id: AccountId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.account_id == account_id)
+    }
+
+    fn account_mut(&mut self, account_id: AccountId) -> &mut Account {
+        self.touched.insert(account_id);
+        self.accounts.iter_mut().find(|account| account.account_id == account_id).expect("an account of the model")
+    }
+
+    pub fn key(&self, key_id: KeyId) -> Option<(&Account, &Key)> {
+        self.accounts.iter().find_map(|account| Some((account, account.keys.iter().find(|key| key.key_id == key_id)?)))
+    }
+
+    fn key_mut(&mut self, account_id: AccountId, key_id: KeyId) -> &mut Key {
+        self.account_mut(account_id).keys.iter_mut().find(|key| key.key_id == key_id).expect("a key of the model")
+    }
+
+    fn grant_mut(&mut self, account_id: AccountId, grant_id: GrantId) -> &mut Grant {
+        self.account_mut(account_id).grants.iter_mut().find(|grant| grant.grant_id == grant_id).expect("a grant of the model")
+    }
+
+    pub fn supplier(&self, supplier_id: SupplierId) -> &Supplier {
+        self.suppliers.iter().find(|supplier| supplier.supplier_id == supplier_id).expect("a supplier of the model")
+    }
+
+    pub fn offer(&self, model_id: &str) -> Option<&Offer> {
+        self.offers.iter().find(|offer| offer.model_id == model_id)
+    }
+
+    /// What the account could spend now, on anything: grants that have not expired, without what running calls hold.
+    fn balance(&self, account_id: AccountId) -> i64 {
+        let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
+        grants.iter().filter(|grant| grant.is_alive(self.now)).map(|grant| grant.left).sum()
+    }
+}

@@ -1,0 +1,205 @@
+//! What customers, operators and the sweep do to the books.
+
+use super::{Account, Grant, Key, KeyState, Model};
+use crate::op::{KeyChange, Like, Payment};
+use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
+use toki::wallet::ledger::{Price, Scope};
+
+impl Model {
+    pub fn sign_up(&mut self, account_id: AccountId, since: u64) {
+        self.volatile.clear();
+        self.touched.insert(account_id);
+        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new() });
+    }
+
+    /// The account leaves the simulation; its rows stay for the audit.
+    pub fn retire(&mut self, account_id: AccountId) {
+        self.volatile.clear();
+        self.accounts.retain(|account| account.account_id != account_id);
+        self.records.retain(|_, record| record.account_id != account_id);
+        self.touched.remove(&account_id);
+    }
+
+    pub fn issue(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64, valid_for: i64, scope: Scope, like: Option<Like>) {
+        self.volatile.clear();
+        self.births += 1;
+        let (mut born, mut given, mut expires) = (self.births, self.births, self.now + valid_for);
+        let account = self.account_mut(account_id);
+        let other = account.grants.iter().find(|grant| like.is_some_and(|like| like.grant == grant.grant_id));
+        if let Some((like, other)) = like.zip(other) {
+            (expires, given) = (other.expires, other.given);
+            born = if like.same_age { other.born } else { born };
+        }
+        let (held, spent, expired, refunded) = (0, 0, 0, 0);
+        let (left, swept, rolls_over) = (tokens, false, None);
+        account.grants.push(Grant {
+            grant_id,
+            tokens,
+            left,
+            held,
+            spent,
+            expired,
+            refunded,
+            scope,
+            expires,
+            given,
+            born,
+            swept,
+            rolls_over,
+        });
+    }
+
+    /// A purchase of a package that rolls over takes along what is left of the ones before.
+    pub fn roll_over(&mut self, account_id: AccountId, package: usize, into: GrantId) {
+        let now = self.now;
+        let mut rolled = 0;
+        let account = self.account_mut(account_id);
+        for grant in account.grants.iter_mut().filter(|grant| grant.rolls_over == Some(package) && grant.is_alive(now)) {
+            rolled += grant.left;
+            grant.tokens -= grant.left;
+            grant.left = 0;
+        }
+        let into = self.grant_mut(account_id, into);
+        into.rolls_over = Some(package);
+        into.tokens += rolled;
+        into.left += rolled;
+    }
+
+    pub fn take_back(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64) -> &'static str {
+        self.volatile.clear();
+        let now = self.now;
+        let grant = self.grant_mut(account_id, grant_id);
+        if !grant.is_alive(now) || grant.left < tokens {
+            return "NotEnoughLeft";
+        }
+        grant.left -= tokens;
+        grant.refunded += tokens;
+        "taken back"
+    }
+
+    /// Out of the giver's grants in burn order, each into one of `made`; all or nothing.
+    pub fn transfer(&mut self, from: AccountId, to: AccountId, tokens: i64, made: &[GrantId]) -> &'static str {
+        self.volatile.clear();
+        self.touched.insert(from);
+        self.touched.insert(to);
+        let now = self.now;
+        let giver = self.account(from).expect("an account of the model");
+        let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.is_alive(now) && grant.left > 0).cloned().collect();
+        if grants.iter().map(|grant| grant.left).sum::<i64>() < tokens {
+            return "NotEnoughLeft";
+        }
+        grants.sort_by_key(|grant| grant.burns_at());
+        let mut rest = tokens;
+        let mut made = made.iter();
+        for given in grants {
+            let part = given.left.min(rest);
+            if part == 0 {
+                break;
+            }
+            rest -= part;
+            let source = self.grant_mut(from, given.grant_id);
+            source.left -= part;
+            source.tokens -= part;
+            let like = Like { grant: given.grant_id, same_age: false };
+            self.issue(to, *made.next().expect("a grant for each part"), part, 0, given.scope.clone(), Some(like));
+            let received = self.account_mut(to).grants.last_mut().expect("issued");
+            (received.expires, received.given) = (given.expires, given.given);
+        }
+        "transferred"
+    }
+
+    /// What the events of a payment come to; the grant is issued by whoever learnt its id.
+    pub fn purchase(&mut self, account_id: AccountId, payment: Payment) -> &'static [&'static str] {
+        self.volatile.clear();
+        if self.account(account_id).is_some_and(|account| account.suspended) {
+            return &["AccountSuspended"];
+        }
+        match payment {
+            Payment::Once => &["fulfilled"],
+            Payment::SameEventTwice => &["fulfilled", "fulfilled"],
+            Payment::TwoEvents => &["fulfilled", "already_fulfilled"],
+            Payment::WrongAmount => &["quarantined"],
+            Payment::AfterExpiry => &["closed", "fulfilled"],
+        }
+    }
+
+    pub fn insert_key(&mut self, account_id: AccountId, key: Option<Key>, supplier_id: Option<SupplierId>) -> Vec<String> {
+        self.volatile.clear();
+        if supplier_id.is_some_and(|supplier_id| !self.supplier(supplier_id).enabled) {
+            return vec!["UnknownSupplier".into()];
+        }
+        if let Some(key) = key {
+            self.account_mut(account_id).keys.push(key);
+        }
+        vec!["inserted".into()]
+    }
+
+    /// `by` = the account whose member asks; none = an operator.
+    pub fn edit_key(&mut self, by: Option<AccountId>, key_id: KeyId, change: KeyChange) -> &'static str {
+        self.volatile.clear();
+        let now = self.now;
+        let found =
+            self.key(key_id).filter(|(account, key)| key.state != KeyState::Deleted && by.is_none_or(|by| by == account.account_id));
+        let Some((account, key)) = found else { return "NotFound" };
+        let account_id = account.account_id;
+        match change {
+            KeyChange::Quota(Some(quota)) if quota < key.spent + key.held => return "QuotaBelowUse",
+            KeyChange::Supplier(Some(id)) if key.supplier_id != Some(id) && !self.supplier(id).enabled => return "UnknownSupplier",
+            _ => {}
+        }
+        let key = self.key_mut(account_id, key_id);
+        match change {
+            KeyChange::Quota(quota) => key.quota = quota,
+            KeyChange::Supplier(supplier_id) => key.supplier_id = supplier_id,
+            KeyChange::Enabled(enabled) => key.state = if enabled { KeyState::Enabled } else { KeyState::Disabled },
+            KeyChange::Expires(minutes) => key.expires = minutes.map(|minutes| now + minutes),
+            KeyChange::Deleted => key.state = KeyState::Deleted,
+        }
+        "edited"
+    }
+
+    pub fn set_suspended(&mut self, account_id: AccountId, suspended: bool) {
+        self.volatile.clear();
+        self.account_mut(account_id).suspended = suspended;
+    }
+
+    pub fn set_supplier(&mut self, at: usize, enabled: bool) {
+        self.volatile.clear();
+        self.suppliers[at].enabled = enabled;
+    }
+
+    pub fn set_offer(&mut self, at: usize, enabled: bool) {
+        self.volatile.clear();
+        self.offers[at].enabled = enabled;
+    }
+
+    /// A price that is another is a new version.
+    pub fn set_price(&mut self, at: usize, price: Price) {
+        self.volatile.clear();
+        let offer = &mut self.offers[at];
+        if offer.price != price {
+            offer.price = price;
+            offer.version += 1;
+        }
+    }
+
+    /// Moves what is left of grants whose time is over. Answers how many it visited: those with something left, and those that
+    /// nothing holds any more.
+    pub fn sweep(&mut self) -> usize {
+        self.volatile.clear();
+        let now = self.now;
+        let mut visited = 0;
+        for account in &mut self.accounts {
+            for grant in account.grants.iter_mut().filter(|grant| !grant.is_alive(now) && !grant.swept) {
+                if grant.left > 0 || grant.held == 0 {
+                    grant.expired += grant.left;
+                    grant.left = 0;
+                    grant.swept = grant.held == 0;
+                    visited += 1;
+                    self.touched.insert(account.account_id);
+                }
+            }
+        }
+        visited
+    }
+}

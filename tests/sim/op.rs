@@ -1,0 +1,176 @@
+//! The operations of a run, as plain data: what the model and the product are both told.
+
+use std::fmt;
+use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
+
+/// Where a replica's process may end in the life of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashPoint {
+    /// The call had been read; the database was never asked.
+    BeforeHold,
+    /// The hold is committed; nobody ever runs the call.
+    AfterHold,
+    /// The answer was delivered; its settlement was never sent, or waits in a spool.
+    BeforeSettlement,
+    /// The settlement is committed; nobody learnt of it, so it is sent again.
+    AfterSettlement,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payment {
+    Once,
+    SameEventTwice,
+    TwoEvents,
+    WrongAmount,
+    /// The session expired, and the money came all the same.
+    AfterExpiry,
+}
+
+/// A grant that ends when another does: then the age decides which burns first, or with the same age the id.
+#[derive(Clone, Copy, Debug)]
+pub struct Like {
+    pub grant: GrantId,
+    pub same_age: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum KeyChange {
+    Quota(Option<i64>),
+    Supplier(Option<SupplierId>),
+    Enabled(bool),
+    /// Minutes from now, perhaps in the past; none = never.
+    Expires(Option<i64>),
+    Deleted,
+}
+
+#[derive(Clone)]
+pub enum Op {
+    SignUp,
+    Retire(AccountId),
+    Purchase {
+        account: AccountId,
+        package: usize,
+        payment: Payment,
+    },
+    Credit {
+        account: AccountId,
+        tokens: i64,
+        valid_for: i64,
+        scope: Scope,
+        like: Option<Like>,
+    },
+    TakeBack {
+        account: AccountId,
+        grant: GrantId,
+        tokens: i64,
+    },
+    Transfer {
+        from: AccountId,
+        to: AccountId,
+        tokens: i64,
+    },
+    InsertKey {
+        account: AccountId,
+        supplier_id: Option<SupplierId>,
+        quota: Option<i64>,
+        expires: Option<i64>,
+        enabled: bool,
+    },
+    /// `by` = the account whose member asks; none = an operator.
+    EditKey {
+        by: Option<AccountId>,
+        key: KeyId,
+        change: KeyChange,
+    },
+    Suspend {
+        account: AccountId,
+        suspended: bool,
+    },
+    Supplier {
+        at: usize,
+        enabled: bool,
+    },
+    Offer {
+        at: usize,
+        enabled: bool,
+    },
+    Reprice {
+        at: usize,
+        price: Price,
+    },
+    Admit {
+        requests: Vec<AdmissionRequest>,
+        owner: ReplicaId,
+        crash: Option<CrashPoint>,
+    },
+    Settle {
+        settlements: Vec<Settlement>,
+        owner: Option<ReplicaId>,
+        crash: Option<CrashPoint>,
+    },
+    Extend(ReplicaId),
+    /// At most so many in one go, again until nothing is left to do.
+    Reap(i32),
+    Sweep(i32),
+    CrashReplica(ReplicaId),
+    /// The database crashes and forgets the last admissions.
+    Forget(Vec<RequestId>),
+    /// Time passes.
+    Clock {
+        hours: i64,
+    },
+    /// Several at once, each on a connection of its own.
+    Together(Vec<Op>),
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::SignUp => write!(f, "sign up"),
+            Op::Retire(account) => write!(f, "retire account {account}"),
+            Op::Purchase { account, package, payment } => write!(f, "purchase by {account} of package {package}, paid {payment:?}"),
+            Op::Credit { account, tokens, valid_for, scope, like } => {
+                write!(f, "credit {tokens} to {account} for {valid_for} min, {scope:?}, like {like:?}")
+            }
+            Op::TakeBack { account, grant, tokens } => write!(f, "take {tokens} of {grant} of {account} back"),
+            Op::Transfer { from, to, tokens } => write!(f, "transfer {tokens} from {from} to {to}"),
+            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
+                write!(f, "key of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}")
+            }
+            Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
+            Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
+            Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),
+            Op::Offer { at, enabled } => write!(f, "model {at} enabled {enabled}"),
+            Op::Reprice { at, price } => write!(f, "model {at} costs {price:?}"),
+            Op::Admit { requests, owner, crash } => {
+                write!(f, "admit {} on {owner}, crash {crash:?}", requests.len())?;
+                requests.iter().try_for_each(|request| {
+                    let AdmissionRequest { request_id, model_id, input_tokens, output_limit, choices, exact, secret_hash, .. } = request;
+                    let hash: String = secret_hash[..3].iter().map(|byte| format!("{byte:02x}")).collect();
+                    write!(
+                        f,
+                        "\n      {request_id} key {hash}… {model_id} input {input_tokens} output {output_limit:?} × {choices} exact {exact}"
+                    )
+                })
+            }
+            Op::Settle { settlements, crash, .. } => {
+                write!(f, "settle {}, crash {crash:?}", settlements.len())?;
+                settlements.iter().try_for_each(|settlement| {
+                    let Settlement { request_id, key_id, outcome, basis, charge, .. } = settlement;
+                    write!(f, "\n      {request_id} key {key_id} {outcome:?} {basis:?} charge {}", charge.0)
+                })
+            }
+            Op::Extend(owner) => write!(f, "extend the holds of {owner}"),
+            Op::Reap(most) => write!(f, "reap, {most} in one go"),
+            Op::Sweep(most) => write!(f, "sweep, {most} in one go"),
+            Op::CrashReplica(owner) => write!(f, "crash of replica {owner}"),
+            Op::Forget(calls) => write!(f, "crash of the database; forgotten: {calls:?}"),
+            Op::Clock { hours } => write!(f, "{hours} hours pass"),
+            Op::Together(parts) => {
+                write!(f, "at once:")?;
+                parts.iter().try_for_each(|part| write!(f, "\n    {part}"))
+            }
+        }
+    }
+}

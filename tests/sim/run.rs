@@ -1,0 +1,278 @@
+//! One run: draw an operation, tell it to the model and to the product, and compare what they say and what they are.
+
+use crate::compare;
+use crate::dice::Dice;
+use crate::generate;
+use crate::model::{Key, KeyState, Model, Offer, Package, Supplier};
+use crate::op::{CrashPoint, Op};
+use crate::purchase;
+use crate::together;
+use crate::traffic::Traffic;
+use crate::world::{Answer, World, operator};
+use sqlx::PgPool;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
+use toki::catalog::store::{NewPackage, insert_package};
+use toki::ids::{AccountId, RequestId};
+use toki::keys::secret::Pepper;
+use toki::money::{Currency, Money};
+use toki::suppliers::store::insert_supplier;
+use toki::suppliers::store::{NewModel, insert_model};
+use toki::tokens::Tokens;
+use toki::wallet::audit::audit;
+use toki::wallet::ledger::Scope;
+
+/// Of everything, not only of what an operation touched.
+const COMPARE_EVERY: u64 = 50;
+const AUDIT_EVERY: u64 = 200;
+const REMEMBERED: usize = 20;
+
+pub struct Run {
+    seed: u64,
+    ops: u64,
+    dice: Dice,
+    model: Model,
+    traffic: Traffic,
+    world: World,
+    log: VecDeque<String>,
+    /// The first words of all answers.
+    seen: BTreeSet<String>,
+}
+
+impl Run {
+    pub async fn new(pools: [PgPool; 2], seed: u64, ops: u64) -> Run {
+        let mut dice = Dice::new(seed);
+        let (model, world) = begin(&mut dice, pools).await;
+        Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new(), seen: BTreeSet::new() }
+    }
+
+    /// Panics at the first difference, with all that it takes to see it again. Says which kinds of answers there were.
+    pub async fn go(mut self) -> BTreeSet<String> {
+        let begun = Instant::now();
+        for step in 1..=self.ops {
+            let op = generate::next(&mut self.dice, &self.model, &self.traffic, step);
+            self.remember(step, &op);
+            if let Err(differs) = self.step(step, &op).await {
+                self.fail(step, &differs);
+            }
+        }
+        if let Err(differs) = self.compare_all(true).await {
+            self.fail(self.ops, &differs);
+        }
+        // The model's hours have half an hour of room on either side for the real time that a run takes.
+        assert!(begun.elapsed().as_secs() < 600, "this run took too long for its clock to be right: make it shorter");
+        self.seen
+    }
+
+    fn remember(&mut self, step: u64, op: &Op) {
+        self.log.push_back(format!("{step:>6}  {op}"));
+        if self.log.len() > REMEMBERED {
+            self.log.pop_front();
+        }
+    }
+
+    async fn step(&mut self, step: u64, op: &Op) -> Result<(), String> {
+        let answer = match op {
+            Op::Together(parts) => together::run(&self.world, &mut self.model, parts).await?,
+            Op::Retire(account) => {
+                self.compare_account(*account).await?;
+                self.both(step, op).await?
+            }
+            _ => self.both(step, op).await?,
+        };
+        self.traffic.note(op, &answer.admitted);
+        self.seen.extend(answer.lines.iter().filter_map(|line| line.split(' ').next().map(str::to_string)));
+        if step.is_multiple_of(COMPARE_EVERY) {
+            self.compare_all(step.is_multiple_of(AUDIT_EVERY)).await
+        } else {
+            let accounts: Vec<_> = self.model.touched.iter().copied().collect();
+            let calls: Vec<_> = self.model.touched_calls.iter().copied().collect();
+            self.compare(&accounts, &calls).await
+        }
+    }
+
+    async fn both(&mut self, step: u64, op: &Op) -> Result<Answer, String> {
+        let answer = self.world.apply(op, &self.model).await;
+        let expected = self.tell(step, op, &answer);
+        let differs = compare::difference(&expected, &answer.lines);
+        if differs.is_empty() {
+            return Ok(answer);
+        }
+        let states = self.compare_all(false).await.err().unwrap_or_default();
+        Err(format!("answers differ\n{differs}{states}"))
+    }
+
+    /// Tells the model, with the ids that the product made, and answers what it expects to be said.
+    fn tell(&mut self, step: u64, op: &Op, answer: &Answer) -> Vec<String> {
+        let model = &mut self.model;
+        let did = |count: usize| vec![format!("did {count}")];
+        match op {
+            Op::SignUp => model.sign_up(answer.account.expect("an account"), step),
+            Op::Retire(account) => model.retire(*account),
+            Op::Purchase { account, package, payment } => {
+                let expected = model.purchase(*account, *payment);
+                if expected.contains(&"fulfilled") {
+                    let Package { tokens, valid_for, scope, rolls_over } = model.packages[*package].clone();
+                    let grant_id = answer.grant.expect("a grant of a fulfilled order");
+                    model.issue(*account, grant_id, tokens, valid_for, scope, None);
+                    if rolls_over {
+                        model.roll_over(*account, *package, grant_id);
+                    }
+                }
+                return expected.iter().map(|line| line.to_string()).collect();
+            }
+            Op::Credit { account, tokens, valid_for, scope, like } => {
+                model.issue(*account, answer.grant.expect("a grant"), *tokens, *valid_for, scope.clone(), *like);
+            }
+            Op::TakeBack { account, grant, tokens } => return vec![model.take_back(*account, *grant, *tokens).into()],
+            Op::Transfer { from, to, tokens } => return vec![model.transfer(*from, *to, *tokens, &answer.grants).into()],
+            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
+                let (quota, now, supplier_id) = (*quota, model.now, *supplier_id);
+                let key = answer.key.map(|(key_id, secret_hash)| {
+                    let state = if *enabled { KeyState::Enabled } else { KeyState::Disabled };
+                    let expires = expires.map(|minutes| now + minutes);
+                    Key { key_id, secret_hash, supplier_id, quota, spent: 0, held: 0, state, expires }
+                });
+                return model.insert_key(*account, key, supplier_id);
+            }
+            Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
+            Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
+            Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
+            Op::Offer { at, enabled } => model.set_offer(*at, *enabled),
+            Op::Reprice { at, price } => model.set_price(*at, *price),
+            Op::Admit { crash: Some(CrashPoint::BeforeHold), .. } | Op::Settle { crash: Some(CrashPoint::BeforeSettlement), .. } => {}
+            Op::Admit { requests, owner, .. } => return model.admit(requests, *owner),
+            Op::Settle { settlements, .. } => return model.settle(settlements),
+            Op::Extend(owner) => return model.extend(*owner),
+            Op::Reap(_) => {
+                let overdue = model.overdue();
+                model.reap(&overdue);
+                return did(overdue.len());
+            }
+            Op::Sweep(_) => return did(model.sweep()),
+            Op::CrashReplica(_) | Op::Together(_) => {}
+            Op::Forget(request_ids) => model.forget(request_ids),
+            Op::Clock { hours } => {
+                model.volatile.clear();
+                model.now += hours * 60;
+            }
+        }
+        Vec::new()
+    }
+
+    async fn compare_all(&mut self, with_audit: bool) -> Result<(), String> {
+        let accounts: Vec<_> = self.model.accounts.iter().map(|account| account.account_id).collect();
+        let calls: Vec<_> = self.model.records.keys().copied().collect();
+        self.compare(&accounts, &calls).await?;
+        for account in accounts {
+            let (model, product) = (self.model.shown(account), compare::shown(self.world.db(), account).await);
+            let differs = compare::difference(&[model], &[product]);
+            if !differs.is_empty() {
+                return Err(format!("pages differ\n{differs}"));
+            }
+        }
+        if with_audit {
+            let report = audit(self.world.db(), None).await.expect("an audit");
+            let lines: String = report.differences.iter().map(|difference| format!("  {difference}\n")).collect();
+            return if lines.is_empty() { Ok(()) } else { Err(format!("the audit is not clean\n{lines}")) };
+        }
+        Ok(())
+    }
+
+    async fn compare_account(&mut self, account: AccountId) -> Result<(), String> {
+        let theirs = self.model.records.iter().filter(|(_, record)| record.account_id == account);
+        let calls: Vec<_> = theirs.map(|(request_id, _)| *request_id).collect();
+        self.compare(&[account], &calls).await
+    }
+
+    async fn compare(&mut self, accounts: &[AccountId], calls: &[RequestId]) -> Result<(), String> {
+        self.model.touched.clear();
+        self.model.touched_calls.clear();
+        if accounts.is_empty() && calls.is_empty() {
+            return Ok(());
+        }
+        let product = compare::lines(self.world.db(), accounts, calls).await;
+        let differs = compare::difference(&self.model.lines(accounts, calls), &product);
+        if differs.is_empty() { Ok(()) } else { Err(format!("states differ\n{differs}")) }
+    }
+
+    fn fail(&self, step: u64, differs: &str) -> ! {
+        let log: Vec<&str> = self.log.iter().map(String::as_str).collect();
+        let seed = self.seed;
+        panic!(
+            "seed {seed}, operation {step}: {differs}\nthe last operations:\n{}\n\nto see it again:\n  \
+             SIM_SEED={seed} SIM_OPS={step} cargo test --features ssr --test sim replay\n",
+            log.join("\n")
+        );
+    }
+}
+
+/// An empty database, furnished, and the model of it.
+pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
+    reset(&pools[0]).await;
+    let mut model = Model::default();
+    let mut world = World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), members: HashMap::new(), made: 0 };
+    furnish(dice, &mut model, &mut world).await;
+    (model, world)
+}
+
+/// Empties the database of the run before. The tables that only grow refuse that, for everybody but a superuser who insists.
+async fn reset(db: &PgPool) {
+    let mut tx = db.begin().await.expect("begin");
+    for sql in [
+        "SET LOCAL session_replication_role = replica",
+        "TRUNCATE ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
+                  operator_actions, model_prices, models, channels, suppliers, members, accounts, users CASCADE",
+    ] {
+        sqlx::query(sql).execute(&mut *tx).await.expect("emptied");
+    }
+    tx.commit().await.expect("commit");
+}
+
+/// Suppliers with a channel and two models each, and packages.
+async fn furnish(dice: &mut Dice, model: &mut Model, world: &mut World) {
+    let db = world.db().clone();
+    for slug in ["acme", "bolt", "cord"] {
+        let supplier_id = insert_supplier(&db, operator(), slug, slug).await.expect("a supplier");
+        // Not through its store, which would look its address up.
+        sqlx::query("INSERT INTO channels (channel_id, supplier_id, base_url) VALUES ($1, $2, 'http://127.0.0.1:9')")
+            .bind(RequestId::generate().0)
+            .bind(supplier_id.0)
+            .execute(&db)
+            .await
+            .expect("a channel");
+        model.suppliers.push(Supplier { supplier_id, slug: slug.into(), enabled: true });
+        for size in ["small", "large"] {
+            let (model_id, price, max_output) = (format!("{slug}/{size}"), generate::price(dice), dice.between(1, 400));
+            let text = vec!["text".to_string()];
+            let new = NewModel {
+                model_id: model_id.clone(),
+                supplier_slug: slug.into(),
+                upstream_id: size.into(),
+                context_tokens: 1_000,
+                max_output_tokens: max_output,
+                input_kinds: text.clone(),
+                output_kinds: text,
+                price,
+            };
+            insert_model(&db, operator(), new).await.expect("a model");
+            model.offers.push(Offer { model_id, supplier_id, enabled: true, max_output, version: 1, price });
+        }
+    }
+    for (at, slug) in [None, Some("acme"), None].into_iter().enumerate() {
+        let (tokens, valid_for) = (dice.between(1, 2_000), dice.between(1, 40) * 60 + 30);
+        let new = NewPackage {
+            name: format!("package {at}"),
+            tokens: Tokens(tokens),
+            price: Money::new(purchase::PRICE, Currency::parse("usd").expect("a code")),
+            valid_for_s: valid_for * 60,
+            supplier_slugs: slug.map(str::to_string).into_iter().collect(),
+            purchase_limit: None,
+            rolls_over: at == 2,
+        };
+        world.packages.push(insert_package(&db, operator(), new).await.expect("a package"));
+        let theirs = model.suppliers.iter().filter(|supplier| Some(supplier.slug.as_str()) == slug);
+        let scope = Scope { supplier_ids: theirs.map(|supplier| supplier.supplier_id.0).collect(), ..Scope::default() };
+        model.packages.push(Package { tokens, valid_for, scope, rolls_over: at == 2 });
+    }
+}
