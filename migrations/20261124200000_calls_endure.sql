@@ -42,12 +42,15 @@ RETURNS TABLE (
     input_ppm bigint, cached_ppm bigint, output_ppm bigint, held bigint, output_limit bigint,
     channel_ids uuid[], base_urls text[], secrets_sealed bytea[], weights integer[])
 LANGUAGE plpgsql VOLATILE
--- The tables' statistics may be old and the arrays' sizes are unknown: without these the planner scans a table for a lone call.
+-- The tables' statistics may be old and the arrays' sizes are unknown, so nothing is left to the planner: without these it scans a table
+-- for a lone call, and where it may join, it scans the table and looks into the array for each row. Hence also `= ANY (array)` beside
+-- a join, and `OFFSET 0`, which makes a lookup of its own of each row.
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;
+    v_accounts uuid[];
     v_call record;
     -- Of the account that is being decided on: its grants in burn order, what each has left, what was taken from each.
     v_account uuid;
@@ -79,10 +82,9 @@ BEGIN
         FOREACH request_id IN ARRAY p_request_id LOOP RETURN NEXT; END LOOP;
         RETURN;
     END IF;
-    PERFORM 1 FROM api_keys k WHERE k.secret_hash = ANY (p_secret_hash) ORDER BY k.key_id FOR NO KEY UPDATE;
-    PERFORM 1 FROM accounts a
-      WHERE a.account_id IN (SELECT k.account_id FROM api_keys k WHERE k.secret_hash = ANY (p_secret_hash))
-      ORDER BY a.account_id FOR NO KEY UPDATE;
+    SELECT array_agg(DISTINCT l.account_id) INTO v_accounts
+      FROM (SELECT k.account_id FROM api_keys k WHERE k.secret_hash = ANY (p_secret_hash) ORDER BY k.key_id FOR NO KEY UPDATE) l;
+    PERFORM 1 FROM accounts a WHERE a.account_id = ANY (v_accounts) ORDER BY a.account_id FOR NO KEY UPDATE;
     -- Not now(): that is when the transaction began, and the locks may have been waited for since.
     v_now := clock_timestamp();
     IF p_again THEN
@@ -106,15 +108,16 @@ BEGIN
           FROM unnest(p_request_id, p_secret_hash, p_model_id, p_protocol, p_input_tokens, p_output_limit, p_choices, p_exact,
                       p_endpoint, p_streamed) WITH ORDINALITY
                AS c (request_id, secret_hash, model_id, protocol, input_tokens, asked_limit, choices, exact, endpoint, streamed, place)
-          LEFT JOIN api_keys k ON k.secret_hash = c.secret_hash AND k.status <> 'deleted'
-          LEFT JOIN accounts a ON a.account_id = k.account_id
+          LEFT JOIN LATERAL (SELECT k.* FROM api_keys k WHERE k.secret_hash = c.secret_hash AND k.status <> 'deleted' OFFSET 0) k ON true
+          LEFT JOIN LATERAL (SELECT a.suspended_at FROM accounts a WHERE a.account_id = k.account_id OFFSET 0) a ON true
           LEFT JOIN LATERAL (
               SELECT m.supplier_id, m.upstream_id, m.max_output_tokens, m.price_version, p.input_ppm, p.cached_ppm, p.output_ppm
                 FROM models m
                 JOIN suppliers s ON s.supplier_id = m.supplier_id
                 JOIN model_prices p ON p.model_id = m.model_id AND p.version = m.price_version
                WHERE m.model_id = c.model_id AND m.status = 'enabled' AND s.status = 'enabled'
-                 AND (k.supplier_id IS NULL OR k.supplier_id = m.supplier_id)) m ON true
+                 AND (k.supplier_id IS NULL OR k.supplier_id = m.supplier_id)
+              OFFSET 0) m ON true
           LEFT JOIN LATERAL (
               SELECT array_agg(h.channel_id) AS channel_ids, array_agg(h.base_url) AS base_urls,
                      array_agg(h.secret_sealed) AS secrets_sealed, array_agg(h.weight) AS weights
@@ -224,9 +227,13 @@ BEGIN
     v_changed_grants := v_changed_grants || ARRAY(SELECT v_grants[n].grant_id FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
     v_changed_by := v_changed_by || ARRAY(SELECT v_taken[n] FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
     UPDATE grants g SET left_ = g.left_ - c.tokens, held = g.held + c.tokens
-      FROM unnest(v_changed_grants, v_changed_by) AS c (grant_id, tokens) WHERE g.grant_id = c.grant_id;
+      FROM unnest(v_changed_grants, v_changed_by) AS c (grant_id, tokens)
+     WHERE g.grant_id = c.grant_id AND g.grant_id = ANY (v_changed_grants);
+    v_changed_keys := v_changed_keys || v_key_ids;
+    v_held_on := v_held_on || v_key_held;
     UPDATE api_keys k SET held = k.held + c.tokens
-      FROM unnest(v_changed_keys || v_key_ids, v_held_on || v_key_held) AS c (key_id, tokens) WHERE k.key_id = c.key_id AND c.tokens > 0;
+      FROM unnest(v_changed_keys, v_held_on) AS c (key_id, tokens)
+     WHERE k.key_id = c.key_id AND k.key_id = ANY (v_changed_keys) AND c.tokens > 0;
     INSERT INTO holds SELECT h.* FROM unnest(v_holds) h;
 END
 $$;
@@ -280,62 +287,81 @@ AS $$
 DECLARE
     v_now timestamptz;
     v_calls usage_records[];
-    v_first usage_records[];
-    v_settled uuid[];
-    v_paid integer;
-    v_call usage_records;
+    v_ids uuid[];
+    v_keys uuid[];
     v_accounts uuid[];
     v_balances bigint[];
+    v_closed uuid[];
+    -- The first report of each call that is to be settled, the same calls' ids, and their holds.
+    v_first usage_records[];
+    v_settled uuid[];
+    v_gone holds[];
+    -- What each hold draws on: its grants, and how much of each is spent.
+    v_line_calls uuid[];
+    v_line_accounts uuid[];
+    v_line_grants uuid[];
+    v_line_tokens bigint[];
+    v_line_spends bigint[];
+    v_call usage_records;
 BEGIN
-    SELECT coalesce(array_agg(c), '{}') INTO v_calls FROM jsonb_populate_recordset(NULL::usage_records, p_settlements) c;
-    PERFORM 1 FROM api_keys k WHERE k.key_id IN (SELECT c.key_id FROM unnest(v_calls) c) ORDER BY k.key_id FOR NO KEY UPDATE;
-    PERFORM 1 FROM accounts a WHERE a.account_id IN (SELECT c.account_id FROM unnest(v_calls) c) ORDER BY a.account_id FOR NO KEY UPDATE;
+    SELECT coalesce(array_agg(c), '{}'), coalesce(array_agg(c.request_id), '{}'), array_agg(DISTINCT c.key_id), array_agg(DISTINCT c.account_id)
+      INTO v_calls, v_ids, v_keys, v_accounts
+      FROM jsonb_populate_recordset(NULL::usage_records, p_settlements) c;
+    PERFORM 1 FROM api_keys k WHERE k.key_id = ANY (v_keys) ORDER BY k.key_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM accounts a WHERE a.account_id = ANY (v_accounts) ORDER BY a.account_id FOR NO KEY UPDATE;
     v_now := clock_timestamp();
 
-    -- The first report of each call that has no record, or only the reaper's.
-    SELECT coalesce(array_agg(f.c), '{}'), coalesce(array_agg((f.c).request_id), '{}') INTO v_first, v_settled
-      FROM (SELECT DISTINCT ON ((n.c).request_id) n.c
-              FROM (SELECT c, row_number() OVER () AS place FROM unnest(v_calls) c) n
-             ORDER BY (n.c).request_id, n.place) f
-     WHERE NOT EXISTS (SELECT 1 FROM usage_records u
-                        WHERE u.request_id = (f.c).request_id AND (u.outcome <> 'interrupted' OR (f.c).outcome = 'interrupted'));
+    -- Calls that have a record stay as they are, unless it is the reaper's and this is the owner's report.
+    SELECT coalesce(array_agg(u.request_id), '{}') INTO v_closed
+      FROM usage_records u
+     WHERE u.request_id = ANY (v_ids)
+       AND (u.outcome <> 'interrupted' OR v_calls[array_position(v_ids, u.request_id)].outcome = 'interrupted');
+    SELECT coalesce(array_agg(v_calls[n] ORDER BY v_ids[n]), '{}'), coalesce(array_agg(v_ids[n] ORDER BY v_ids[n]), '{}')
+      INTO v_first, v_settled
+      FROM generate_subscripts(v_ids, 1) n
+     WHERE array_position(v_ids, v_ids[n]) = n AND v_ids[n] <> ALL (v_closed);
 
-    -- One pass over the batch finds the holds; what follows works on what it returned.
-    WITH paid AS (
-        DELETE FROM holds h USING unnest(v_first) c WHERE h.request_id = c.request_id
-        RETURNING c.*, h.tokens AS was_held, least(c.charge, h.tokens) AS pays, h.grant_ids, h.grant_tokens
-    ), lines AS (
-        SELECT p.request_id, p.account_id, l.grant_id, l.place, l.tokens,
-               greatest(0, least(l.tokens, p.pays - (sum(l.tokens) OVER (PARTITION BY p.request_id ORDER BY l.place) - l.tokens)))::bigint AS spend
-          FROM paid p, unnest(p.grant_ids, p.grant_tokens) WITH ORDINALITY AS l (grant_id, tokens, place)
-    ), drawn AS (
-        UPDATE grants g SET held = g.held - d.tokens, spent = g.spent + d.spend, left_ = g.left_ + d.tokens - d.spend
-          FROM (SELECT l.grant_id, sum(l.tokens)::bigint AS tokens, sum(l.spend)::bigint AS spend FROM lines l GROUP BY l.grant_id) d
-         WHERE g.grant_id = d.grant_id
-    ), entered AS (
-        INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, request_id, at)
-        SELECT l.account_id, l.grant_id, 'grant', 'spent', l.spend, l.request_id, v_now
-          FROM lines l WHERE l.spend > 0 ORDER BY l.request_id, l.place
-    ), counted AS (
-        UPDATE api_keys k SET held = k.held - d.held, spent = k.spent + d.charge, last_used_at = greatest(k.last_used_at, d.last_used_at)
-          FROM (SELECT p.key_id, sum(p.was_held)::bigint AS held, sum(p.pays)::bigint AS charge, max(p.started_at) AS last_used_at
-                  FROM paid p GROUP BY p.key_id) d
-         WHERE k.key_id = d.key_id
-    )
+    WITH gone AS (DELETE FROM holds h WHERE h.request_id = ANY (v_settled) RETURNING h.*)
+    SELECT coalesce(array_agg(ROW(g.*)::holds ORDER BY g.request_id), '{}') INTO v_gone FROM gone g;
+
+    SELECT array_agg(l.request_id), array_agg(l.account_id), array_agg(l.grant_id), array_agg(l.tokens), array_agg(l.spend)
+      INTO v_line_calls, v_line_accounts, v_line_grants, v_line_tokens, v_line_spends
+      FROM (SELECT h.request_id, h.account_id, l.grant_id, l.tokens,
+                   greatest(0, least(l.tokens, c.charge
+                       - (sum(l.tokens) OVER (PARTITION BY h.request_id ORDER BY l.place) - l.tokens)))::bigint AS spend
+              FROM unnest(v_gone) h,
+                   LATERAL (SELECT v_first[array_position(v_settled, h.request_id)].charge OFFSET 0) c,
+                   unnest(h.grant_ids, h.grant_tokens) WITH ORDINALITY AS l (grant_id, tokens, place)
+             ORDER BY h.request_id, l.place) l;
+    UPDATE grants g SET held = g.held - d.tokens, spent = g.spent + d.spend, left_ = g.left_ + d.tokens - d.spend
+      FROM (SELECT l.grant_id, sum(l.tokens)::bigint AS tokens, sum(l.spend)::bigint AS spend
+              FROM unnest(v_line_grants, v_line_tokens, v_line_spends) AS l (grant_id, tokens, spend) GROUP BY l.grant_id) d
+     WHERE g.grant_id = d.grant_id AND g.grant_id = ANY (v_line_grants);
+    INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, request_id, at)
+    SELECT l.account_id, l.grant_id, 'grant', 'spent', l.spend, l.request_id, v_now
+      FROM unnest(v_line_calls, v_line_accounts, v_line_grants, v_line_spends) AS l (request_id, account_id, grant_id, spend)
+     WHERE l.spend > 0;
+    UPDATE api_keys k SET held = k.held - d.held, spent = k.spent + d.charge, last_used_at = greatest(k.last_used_at, d.last_used_at)
+      FROM (SELECT h.key_id, sum(h.tokens)::bigint AS held, sum(least(c.charge, h.tokens))::bigint AS charge, max(c.started_at) AS last_used_at
+              FROM unnest(v_gone) h,
+                   LATERAL (SELECT (x.c).charge, (x.c).started_at
+                              FROM (SELECT v_first[array_position(v_settled, h.request_id)] AS c OFFSET 0) x OFFSET 0) c
+             GROUP BY h.key_id) d
+     WHERE k.key_id = d.key_id AND k.key_id = ANY (v_keys);
     INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, channel_id, price_version, endpoint, streamed,
                                outcome, basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
                                upstream_usage, started_at, first_byte_ms, latency_ms, recorded_at)
-    SELECT p.request_id, p.account_id, p.key_id, p.model_id, p.supplier_id, p.channel_id, p.price_version, p.endpoint, p.streamed,
-           p.outcome, p.basis, p.http_status, p.input_tokens, p.cached_tokens, p.output_tokens, p.was_held, p.pays,
-           p.charge - p.pays, p.upstream_usage, p.started_at, p.first_byte_ms, p.latency_ms, v_now
-      FROM paid p;
-    GET DIAGNOSTICS v_paid = ROW_COUNT;
+    SELECT h.request_id, (x.c).account_id, (x.c).key_id, (x.c).model_id, (x.c).supplier_id, (x.c).channel_id, (x.c).price_version,
+           (x.c).endpoint, (x.c).streamed, (x.c).outcome, (x.c).basis, (x.c).http_status, (x.c).input_tokens, (x.c).cached_tokens,
+           (x.c).output_tokens, h.tokens, least((x.c).charge, h.tokens), (x.c).charge - least((x.c).charge, h.tokens),
+           (x.c).upstream_usage, (x.c).started_at, (x.c).first_byte_ms, (x.c).latency_ms, v_now
+      FROM unnest(v_gone) h, LATERAL (SELECT v_first[array_position(v_settled, h.request_id)] AS c OFFSET 0) x;
 
     -- What is left has no hold. Rare, so one after the other.
-    IF v_paid < cardinality(v_first) THEN
+    IF cardinality(v_gone) < cardinality(v_first) THEN
         FOR v_call IN
             SELECT c.* FROM unnest(v_first) c
-             WHERE NOT EXISTS (SELECT 1 FROM usage_records u WHERE u.request_id = c.request_id AND u.outcome <> 'interrupted')
+             WHERE c.request_id NOT IN (SELECT h.request_id FROM unnest(v_gone) h) ORDER BY c.request_id
         LOOP
             v_call.written_off := v_call.charge;
             v_call.charge := charge_unheld(v_call, v_now);
@@ -354,18 +380,18 @@ BEGIN
         END LOOP;
     END IF;
 
-    SELECT array_agg(a.account_id), array_agg(coalesce((
-               SELECT sum(g.left_) FROM grants g
-                WHERE g.account_id = a.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= v_now AND g.expires_at > v_now
-           ), 0)::bigint)
-      INTO v_accounts, v_balances
-      FROM (SELECT DISTINCT c.account_id FROM unnest(v_calls) c) a;
+    SELECT array_agg((
+               SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
+                WHERE g.account_id = v_accounts[n] AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= v_now AND g.expires_at > v_now)
+           ORDER BY n)
+      INTO v_balances
+      FROM generate_subscripts(v_accounts, 1) n;
     RETURN QUERY
-        SELECT c.request_id, CASE WHEN c.request_id = ANY (v_settled) THEN 'settled' ELSE 'duplicate' END, u.charge,
-               v_balances[array_position(v_accounts, c.account_id)], k.quota - k.spent - k.held
+        SELECT c.request_id, CASE WHEN c.request_id = ANY (v_settled) THEN 'settled' ELSE 'duplicate' END,
+               (SELECT u.charge FROM usage_records u WHERE u.request_id = c.request_id),
+               v_balances[array_position(v_accounts, c.account_id)],
+               (SELECT k.quota - k.spent - k.held FROM api_keys k WHERE k.key_id = c.key_id)
           FROM unnest(v_calls) WITH ORDINALITY c
-          JOIN usage_records u ON u.request_id = c.request_id
-          JOIN api_keys k ON k.key_id = u.key_id
          ORDER BY c.ordinality;
 END
 $$;

@@ -54,7 +54,7 @@ pub struct World {
     pub settlements: Settlements,
     pub request: Arc<ChatRequest<'static>>,
     keys: Keys,
-    _spool: TempDir,
+    _spool: Arc<TempDir>,
 }
 
 impl World {
@@ -82,7 +82,7 @@ impl World {
             name,
             admissions: Admissions::spawn(&tasks, db.clone(), ReplicaId::generate(), LiveCalls::default()),
             settlements: Settlements::spawn(&tasks, db.clone(), spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
-            _spool: spool,
+            _spool: Arc::new(spool),
             request: Arc::new(ChatRequest::parse(BODY).map_err(|error| format!("{error:?}"))?),
             keys,
             db,

@@ -34,11 +34,11 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 1_200;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 12] = [
     "admitted",
     "settled",
     "transferred",
-    "taken back",
+    "taken",
     "BalanceExhausted",
     "QuotaExhausted",
     "CountInput",
