@@ -9,6 +9,7 @@ mod console_headers;
 mod console_keys;
 mod faults_database;
 mod faults_locks;
+mod faults_outage;
 mod faults_pause;
 mod faults_replica;
 mod faults_shutdown;

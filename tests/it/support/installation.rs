@@ -32,7 +32,7 @@ impl Installation {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::start().await;
         let (db, supplier) = (cluster.connect().await, Supplier::start().await);
-        let toki = replica(&cluster);
+        let toki = replica(cluster.url());
         toki.json(&["migrate"]);
         toki.json(&["supplier", "add", "--slug", "acme", "--name", "Acme"]);
         toki.json(&["channel", "add", "--supplier", "acme", "--base-url", &supplier.base_url()]);
@@ -53,7 +53,12 @@ impl Installation {
 
     /// A replica that is not running yet, with a folder, and so a spool, of its own.
     pub fn replica(&self) -> Toki {
-        replica(&self.cluster)
+        replica(self.cluster.url())
+    }
+
+    /// One that reaches the database on another way.
+    pub fn replica_at(&self, database_url: &str) -> Toki {
+        replica(database_url)
     }
 
     /// Sends a call of the customer's; the answer comes when the supplier gives it.
@@ -147,8 +152,8 @@ impl Installation {
     }
 }
 
-fn replica(cluster: &Cluster) -> Toki {
-    Toki::at(cluster.url()).with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8")
+fn replica(database_url: &str) -> Toki {
+    Toki::at(database_url).with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8")
 }
 
 /// Polls until the condition holds.

@@ -7,5 +7,6 @@ pub mod client;
 pub mod cluster;
 pub mod fake_stripe;
 pub mod installation;
+pub mod silent_proxy;
 pub mod supplier;
 pub mod toki;
