@@ -1,9 +1,11 @@
-//! More calls than the pool has connections, while somebody holds the lock that they need. They wait, or are refused; none is lost.
+//! More calls than there are connections, and then somebody holds the lock that they need, or has taken the connections. They wait,
+//! or are refused; none is lost.
 
 use crate::support::installation::Installation;
 use crate::support::supplier::CHARGE;
+use sqlx::{Connection, PgConnection};
 
-/// The pool of a replica has 32 connections.
+/// The pools of a replica have 42 connections together.
 const CALLS: usize = 80;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,4 +38,21 @@ async fn many_calls_wait_for_a_lock() {
     }
     site.serve_one(&replica).await;
     site.assert_books(&[("ok", "measured", CHARGE); CALLS + 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_have_taken_every_connection() {
+    let mut site = Installation::with_connections(20).await;
+    let replica = site.replica().with("TOKI_SETTLE_WAIT_MS", "300").serve(&[]);
+    site.serve_one(&replica).await;
+    let mut taken = Vec::new();
+    while let Ok(connection) = PgConnection::connect(site.cluster.url()).await {
+        taken.push(connection);
+    }
+    let calls = (0..CALLS).map(|_| site.call(&replica, false)).collect();
+    let (served, refused) = site.serve_all(calls).await;
+    assert_eq!(served + refused, CALLS);
+    drop(taken);
+    site.serve_one(&replica).await;
+    site.assert_books(&vec![("ok", "measured", CHARGE); served + 2]).await;
 }

@@ -32,21 +32,23 @@ pub struct Cluster {
     folder: TempDir,
     /// Where Postgres keeps its files; the script may have chosen another folder than ours.
     data: PathBuf,
+    connections: u32,
     guard: Child,
 }
 
 impl Cluster {
-    pub async fn start() -> Cluster {
+    /// With at most this many connections.
+    pub async fn start(connections: u32) -> Cluster {
         let folder = tempfile::Builder::new().prefix("toki-fault-").tempdir().expect("a folder");
         let mut guard = Command::new("sh");
         guard.args(["-c", GUARD, SCRIPT]).arg(folder.path()).process_group(0);
         let mut guard = guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a guard");
-        let url = start(folder.path());
+        let url = start(folder.path(), connections);
         let pool = PgPoolOptions::new().max_connections(1).connect(&url).await.expect("a connection");
         let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&pool).await.expect("a folder");
         pool.close().await;
         writeln!(guard.stdin.as_mut().expect("piped"), "{data}").expect("the guard lives");
-        Cluster { url, folder, data: data.into(), guard }
+        Cluster { url, folder, data: data.into(), connections, guard }
     }
 
     pub fn url(&self) -> &str {
@@ -80,7 +82,7 @@ impl Cluster {
 
     /// Starts it again after [`kill`](Cluster::kill), and waits until it has recovered.
     pub fn restart(&self) {
-        assert_eq!(start(self.folder.path()), self.url);
+        assert_eq!(start(self.folder.path(), self.connections), self.url);
     }
 
     /// Stops every process of it in the middle of what it does. Connections stay open, and nothing answers.
@@ -117,11 +119,17 @@ impl Drop for Cluster {
     }
 }
 
-fn start(folder: &Path) -> String {
+fn start(folder: &Path, connections: u32) -> String {
     // The commits of holds are flushed by the WAL writer, and otherwise by whoever commits durably. Made lazy, it leaves the choice
     // to the test: a crash forgets the holds since the last durable commit.
     let settings = ["-c", "fsync=on", "-c", "wal_writer_delay=10s", "-c", "wal_writer_flush_after=1GB", "-c", "autovacuum=off"];
-    let output = Command::new(SCRIPT).arg("start").arg(folder).args(settings).output().expect("the script runs");
+    let output = Command::new(SCRIPT)
+        .arg("start")
+        .arg(folder)
+        .args(settings)
+        .args(["-c", &format!("max_connections={connections}")])
+        .output()
+        .expect("the script runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_string()
 }

@@ -16,6 +16,8 @@ const EMAIL: &str = "ada@example.com";
 /// Longer than whatever a test waits for takes: reaping comes every 5 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+pub type Call = JoinHandle<reqwest::Result<reqwest::Response>>;
+
 pub struct Installation {
     pub db: PgPool,
     pub supplier: Supplier,
@@ -28,9 +30,14 @@ pub struct Installation {
 
 impl Installation {
     pub async fn new() -> Installation {
+        Installation::with_connections(100).await
+    }
+
+    /// Whose database takes this many connections.
+    pub async fn with_connections(connections: u32) -> Installation {
         // A second call finds it installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let cluster = Cluster::start().await;
+        let cluster = Cluster::start(connections).await;
         let (db, supplier) = (cluster.connect().await, Supplier::start().await);
         let toki = replica(cluster.url());
         toki.json(&["migrate"]);
@@ -62,11 +69,11 @@ impl Installation {
     }
 
     /// Sends a call of the customer's; the answer comes when the supplier gives it.
-    pub fn call(&self, replica: &Served, stream: bool) -> JoinHandle<reqwest::Result<reqwest::Response>> {
+    pub fn call(&self, replica: &Served, stream: bool) -> Call {
         self.call_with(replica, stream, &self.key)
     }
 
-    pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> JoinHandle<reqwest::Result<reqwest::Response>> {
+    pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> Call {
         let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": "Hello there"}]});
         tokio::spawn(reqwest::Client::new().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
     }
@@ -86,6 +93,26 @@ impl Installation {
         let call = self.call(replica, false);
         self.supplier.accept().await.answer();
         assert_eq!(call.await.expect("no panic").expect("an answer").status(), 200);
+    }
+
+    /// Answers whatever reaches the supplier until all of these calls have their answer; how many of them were served, and how many
+    /// were told to come back.
+    pub async fn serve_all(&mut self, calls: Vec<Call>) -> (usize, usize) {
+        while !calls.iter().all(Call::is_finished) {
+            match self.supplier.arrived() {
+                Some(arrived) => arrived.answer(),
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+        let (mut served, mut refused) = (0, 0);
+        for call in calls {
+            match call.await.expect("no panic").expect("an answer").status().as_u16() {
+                200 => served += 1,
+                503 => refused += 1,
+                status => panic!("answered {status}"),
+            }
+        }
+        (served, refused)
     }
 
     /// Locks every account's row, so that neither admission nor settlement gets on.
@@ -188,7 +215,7 @@ pub struct Reader {
 
 impl Reader {
     /// Of a call whose answer begins with 200.
-    pub async fn of(call: JoinHandle<reqwest::Result<reqwest::Response>>) -> Reader {
+    pub async fn of(call: Call) -> Reader {
         let response = call.await.expect("no panic").expect("an answer");
         assert_eq!(response.status(), 200);
         Reader { response, text: String::new() }
