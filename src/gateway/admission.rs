@@ -1,6 +1,7 @@
 //! Admission: one decision in Postgres for key, account, supplier, model, quota and wallet, batched over concurrent calls. A
 //! second round trip only where the cheap bound of the input would refuse or clamp the call, and a count may not.
 
+use crate::gateway::answered::answered;
 use crate::gateway::batch::{Batcher, Closed};
 use crate::gateway::count;
 use crate::gateway::error::GatewayError;
@@ -12,13 +13,17 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
 /// How long a replica may be silent before its calls are taken for dead. It extends its holds every half second.
 pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
-/// Deadlocks and serialization failures are nobody's fault and are tried again, this often.
-pub const RETRIES: usize = 6;
+/// Deadlocks, serialization failures and connections that died are nobody's fault: they are tried again for so long. What took
+/// longer to fail, as a lock or a database that is away, is the caller's answer.
+const RETRY_FOR: Duration = Duration::from_secs(3);
+/// Postgres itself gives up on a lock after 10 s. A connection that answers nothing for longer is given up, long before holds pass
+/// their deadline.
+pub const SILENT: Duration = Duration::from_secs(12);
 
 /// Keys whose account is remembered, at most.
 const MOST_LANES: usize = 100_000;
@@ -129,7 +134,7 @@ async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId, 
         Err(error) => error,
     };
     tracing::error!(%error, source = ?std::error::Error::source(&error), calls = requests.len(), "admission failed");
-    if requests.len() == 1 || is_outage(&error) {
+    if requests.len() == 1 || error.is_transient() {
         return requests.iter().map(|_| None).collect();
     }
     // One call that the database cannot take must not refuse its neighbours.
@@ -148,26 +153,28 @@ async fn admit_with_retries(
     live: &LiveCalls,
     again: bool,
 ) -> Result<Vec<Verdict>, LedgerError> {
-    let mut tried = 0;
+    let begun = Instant::now();
+    let mut pause = Duration::from_millis(5);
     let mut again = again;
     loop {
-        match ledger::admit_calls(db, requests, owner, HOLD_FOR, again).await {
-            Ok(verdicts) if verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) && tried < RETRIES => {
-                tried += 1;
+        let result = admit_once(db, requests, owner, again).await;
+        let in_time = begun.elapsed() < RETRY_FOR;
+        match result {
+            Ok(verdicts) if in_time && verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) => {
                 live.restore(db, owner).await?;
-                continue;
             }
-            Err(error) if error.is_transient() && tried < RETRIES => {
-                tried += 1;
+            Err(error) if in_time && error.is_transient() => {
                 again = true;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(200));
             }
             result => return result,
         }
-        tokio::time::sleep(Duration::from_millis(5 << tried)).await;
     }
 }
 
-/// Whether the database could not be asked at all.
-fn is_outage(error: &LedgerError) -> bool {
-    matches!(error, LedgerError::Db(error) if error.as_database_error().is_none())
+async fn admit_once(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Result<Vec<Verdict>, LedgerError> {
+    let mut connection = db.acquire().await?;
+    let verdicts = tokio::time::timeout(SILENT, ledger::admit_calls(&mut *connection, requests, owner, HOLD_FOR, again)).await;
+    answered(connection, verdicts)
 }

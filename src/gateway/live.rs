@@ -1,7 +1,8 @@
 //! The calls that run on this replica: their holds are extended while they run, put back when a crash of the database forgot them,
 //! and they are told to end within a second when their key, account or supplier is switched off.
 
-use crate::gateway::admission::HOLD_FOR;
+use crate::gateway::admission::{HOLD_FOR, SILENT};
+use crate::gateway::answered::answered;
 use crate::gateway::settlement::Spooled;
 use crate::ids::{ReplicaId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, RunningHold};
@@ -46,7 +47,9 @@ impl LiveCalls {
     /// Makes this replica known to a database that does not know it, with the holds of the calls that run.
     pub async fn restore(&self, db: &PgPool, owner: ReplicaId) -> Result<(), LedgerError> {
         let running: Vec<RunningHold> = self.lock().values().filter_map(|running| running.hold.clone()).collect();
-        let restored = ledger::restore_holds(db, owner, HOLD_FOR, &running).await?;
+        let mut connection = db.acquire().await?;
+        let restored = tokio::time::timeout(SILENT, ledger::restore_holds(&mut *connection, owner, HOLD_FOR, &running)).await;
+        let restored = answered(connection, restored)?;
         if restored > 0 {
             tracing::warn!(restored, "the database had forgotten holds of running calls; they are back");
         }
@@ -80,7 +83,9 @@ impl LiveCalls {
 
 impl LiveCalls {
     async fn beat(&self, db: &PgPool, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
-        let extended = ledger::extend_holds(db, owner, HOLD_FOR, running).await?;
+        let mut connection = db.acquire().await?;
+        let extended = tokio::time::timeout(SILENT, ledger::extend_holds(&mut connection, owner, HOLD_FOR, running)).await;
+        let extended = answered(connection, extended)?;
         for request_id in &extended.ended {
             if let Some(running) = self.lock().get(request_id) {
                 running.ended.cancel();

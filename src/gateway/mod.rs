@@ -1,6 +1,7 @@
 //! `/v1`: OpenAI-compatible, metered, exact. Has never heard of Leptos, sessions or pages; its state is passed in.
 
 mod admission;
+mod answered;
 mod auth;
 mod batch;
 mod call;

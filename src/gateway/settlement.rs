@@ -1,6 +1,7 @@
 //! Settlement: each finished call exactly once, many in one durable commit. While the database is away, settlements go to the spool
 //! on this machine's disk, and from there to the database as soon as it is back.
 
+use crate::gateway::answered::answered;
 use crate::gateway::batch::Batcher;
 use crate::gateway::spool::Spool;
 use crate::ids::{AccountId, RequestId};
@@ -135,8 +136,9 @@ async fn settle_with_retries(db: &PgPool, settlements: &[Settlement], patience: 
 }
 
 async fn settle_in_time(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
-    let settled = tokio::time::timeout(STUCK, ledger::settle_calls(db, settlements)).await;
-    settled.unwrap_or(Err(LedgerError::Db(sqlx::Error::PoolTimedOut)))
+    let mut connection = db.acquire().await?;
+    let settled = tokio::time::timeout(STUCK, ledger::settle_calls(&mut *connection, settlements)).await;
+    answered(connection, settled)
 }
 
 /// Does file work off the runtime's threads: a disk may take its time.

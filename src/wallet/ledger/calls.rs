@@ -6,8 +6,8 @@ use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sqlx::PgPool;
 use sqlx::types::Json;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -91,7 +91,7 @@ pub struct Channel {
 ///
 /// `again`: the same calls were sent before and their answer was lost, so that some may hold Tokens already. They are decided anew.
 pub async fn admit_calls(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     requests: &[AdmissionRequest],
     owner: ReplicaId,
     hold_for: TimeDelta,
@@ -245,7 +245,7 @@ pub struct Settled {
 }
 
 /// Settles calls, each exactly once, in one durable commit. Results come in the order given.
-pub async fn settle_calls(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+pub async fn settle_calls(db: impl PgExecutor<'_>, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT verdict AS "verdict!", charge AS "charge!", balance_left AS "balance_left!", quota_left FROM settle_calls($1)"#,
         Json(settlements) as _
@@ -282,7 +282,12 @@ pub struct RunningHold {
 }
 
 /// Makes the replica known to the database, and puts back those of its holds that a crash forgot. Returns how many.
-pub async fn restore_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, running: &[RunningHold]) -> Result<i32, LedgerError> {
+pub async fn restore_holds(
+    db: impl PgExecutor<'_>,
+    owner: ReplicaId,
+    hold_for: TimeDelta,
+    running: &[RunningHold],
+) -> Result<i32, LedgerError> {
     let restored =
         sqlx::query_scalar!(r#"SELECT restore_holds($1, $2, $3) AS "restored!""#, owner.0, interval(hold_for), Json(running) as _);
     Ok(restored.fetch_one(db).await?)
@@ -299,7 +304,12 @@ pub struct Extended {
 
 /// Moves the deadline of the holds of these calls, and names those that must end now. What this replica holds for calls that it
 /// does not know, since their admission never reached it, is left to the reaper.
-pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, calls: &[RequestId]) -> Result<Extended, LedgerError> {
+pub async fn extend_holds(
+    db: &mut PgConnection,
+    owner: ReplicaId,
+    hold_for: TimeDelta,
+    calls: &[RequestId],
+) -> Result<Extended, LedgerError> {
     let calls: Vec<Uuid> = calls.iter().map(|call| call.0).collect();
     sqlx::query!(
         "UPDATE holds SET deadline = now() + $2::interval
@@ -308,7 +318,7 @@ pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, ca
         interval(hold_for),
         &calls
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
     let ended = sqlx::query!(
         "SELECT h.request_id FROM holds h
@@ -319,7 +329,7 @@ pub async fn extend_holds(db: &PgPool, owner: ReplicaId, hold_for: TimeDelta, ca
             AND (k.status <> 'enabled' OR k.expires_at <= now() OR a.suspended_at IS NOT NULL OR s.status <> 'enabled')",
         owner.0
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     let known =
         sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS "known!""#, owner.0).fetch_one(db).await?;

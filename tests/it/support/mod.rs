@@ -1,7 +1,12 @@
-//! What tests over HTTP share: a running replica, customers with Tokens, keys, and clients that speak to it.
+//! What tests over HTTP share: a running replica, customers with Tokens, keys, and clients that speak to it;
+//! and installations of real processes that a test may break.
 
 pub mod app;
 pub mod browser;
 pub mod client;
+pub mod cluster;
 pub mod fake_stripe;
+pub mod installation;
+pub mod silent_proxy;
+pub mod supplier;
 pub mod toki;

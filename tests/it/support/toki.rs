@@ -4,16 +4,21 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use sqlx::{ConnectOptions, PgPool};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::support::app::SECRET_KEY;
 
+/// What `toki serve` says on standard error.
+const LOG: &str = "serve.log";
+
 pub struct Toki {
     database_url: String,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     variables: Vec<(String, String)>,
 }
 
@@ -27,8 +32,13 @@ pub struct Ran {
 
 impl Toki {
     pub fn new(db: &PgPool) -> Toki {
-        let database_url = db.connect_options().to_url_lossy().to_string();
-        let folder = TempDir::new().expect("a folder");
+        Toki::at(db.connect_options().to_url_lossy().as_str())
+    }
+
+    /// Against a database that may not always be there.
+    pub fn at(database_url: &str) -> Toki {
+        let database_url = database_url.to_string();
+        let folder = Arc::new(TempDir::new().expect("a folder"));
         Toki { database_url, folder, variables: vec![("TOKI_SECRET_KEY".into(), STANDARD.encode(SECRET_KEY))] }
     }
 
@@ -100,12 +110,13 @@ impl Toki {
     /// Starts `toki serve --json` on a free port and waits until it listens.
     pub fn serve(&self, flags: &[&str]) -> Served {
         let mut command = self.command(&["serve", "--json"]);
-        let mut child = command.args(flags).env("TOKI_ADDR", "127.0.0.1:0").stderr(Stdio::null()).spawn().expect("toki starts");
+        let stderr = File::options().append(true).create(true).open(self.folder().join(LOG)).expect("a log");
+        let mut child = command.args(flags).env("TOKI_ADDR", "127.0.0.1:0").stderr(stderr).spawn().expect("toki starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let document: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Served { url: document["url"].as_str().expect("url").to_string(), child, _stdout: stdout }
+        Served { url: document["url"].as_str().expect("url").to_string(), child, _stdout: stdout, folder: self.folder.clone() }
     }
 
     /// Runs with a reader that has left before the answer comes.
@@ -122,14 +133,32 @@ pub struct Served {
     pub url: String,
     child: Child,
     _stdout: BufReader<ChildStdout>,
+    /// Where it runs, and where its log is.
+    folder: Arc<TempDir>,
 }
 
 impl Served {
     /// SIGTERM, and its exit code.
     pub fn terminate(mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.child.wait().expect("toki ends").code()
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_end(&self) {
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().expect("kill");
         assert!(sent.success());
-        self.child.wait().expect("toki ends").code()
+    }
+
+    /// The exit code, once it has one.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().expect("a child of ours").map(|status| status.code())
+    }
+
+    /// SIGKILL, and its end.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("toki ends");
     }
 }
 
@@ -138,5 +167,10 @@ impl Drop for Served {
         // Has ended already, or has to.
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            // What it said goes with its folder, and the test that fails wants to show it.
+            let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+            drop(writeln!(std::io::stderr(), "--- {}\n{log}", self.url));
+        }
     }
 }

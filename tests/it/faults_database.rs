@@ -1,0 +1,135 @@
+//! Postgres is killed while calls run. Each is charged once, whether its hold survived or not, and whoever else dies.
+
+use crate::support::installation::{Installation, eventually, is_spool_empty, spooled};
+use crate::support::supplier::CHARGE;
+
+const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
+
+/// A durable commit takes the holds before it along.
+async fn keep_holds(site: &Installation) {
+    site.execute("CREATE TABLE IF NOT EXISTS durable (at timestamptz)").await;
+    site.execute("INSERT INTO durable VALUES (now())").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_a_stream_runs() {
+    let mut site = Installation::new().await;
+    let (one, two) = (site.replica().serve(&[]), site.replica().serve(&[]));
+
+    // With a hold that the crash forgets: its owner puts it back, and the other replica admits meanwhile.
+    site.serve_one(&two).await;
+    let (answering, mut reader) = site.stream(&one).await;
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 1);
+    site.cluster.kill();
+    site.cluster.restart();
+    site.serve_one(&two).await;
+    site.until("SELECT count(*) FROM holds", |holds| holds == 1).await;
+    answering.end();
+    assert!(reader.saw_the_end().await);
+    site.assert_books(&[MEASURED; 3]).await;
+
+    // With one that survives.
+    let (answering, mut reader) = site.stream(&one).await;
+    keep_holds(&site).await;
+    site.cluster.kill();
+    site.cluster.restart();
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 1);
+    site.serve_one(&two).await;
+    answering.end();
+    assert!(reader.saw_the_end().await);
+    site.assert_books(&[MEASURED; 5]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_a_settlement() {
+    let mut site = Installation::new().await;
+    let (one, two) = (site.replica().serve(&[]), site.replica().serve(&[]));
+    for kept in [false, true] {
+        let (answering, mut reader) = site.stream(&one).await;
+        if kept {
+            keep_holds(&site).await;
+        }
+        let locks = site.lock_accounts().await;
+        answering.end();
+        site.until_waiting(1).await;
+        site.cluster.kill();
+        drop(locks);
+        site.cluster.restart();
+        assert!(reader.saw_the_end().await);
+        site.serve_one(&two).await;
+    }
+    site.assert_books(&[MEASURED; 4]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_with_the_replica_whose_spool_is_replayed_at_its_start() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    let mut replica = home.serve(&[]);
+    for (served, kept) in [(1, false), (2, true)] {
+        let (answering, mut reader) = site.stream(&replica).await;
+        if kept {
+            keep_holds(&site).await;
+        }
+        site.cluster.kill();
+        answering.end();
+        assert!(reader.saw_the_end().await, "the spool lets the answer go");
+        assert_eq!(spooled(&home), 1);
+        replica.kill();
+        site.cluster.restart();
+        assert_eq!(site.number("SELECT count(*) FROM holds").await, i64::from(kept));
+        replica = home.serve(&[]);
+        eventually("an empty spool", async || is_spool_empty(&home)).await;
+        site.assert_books(&vec![MEASURED; served]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_with_a_replica_whose_calls_another_one_reaps_before_its_spool_is_replayed() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    let (one, two) = (home.serve(&[]), site.replica().serve(&[]));
+    let (answering, mut reader) = site.stream(&one).await;
+    let whole = site.call(&one, false);
+    let arrived = site.supplier.accept().await;
+    keep_holds(&site).await;
+    site.cluster.kill();
+    answering.end();
+    arrived.answer();
+    assert!(reader.saw_the_end().await);
+    assert!(whole.await.expect("no panic").expect("an answer").status().is_success());
+    one.kill();
+    site.cluster.restart();
+    site.expire_holds().await;
+    site.assert_books(&[("interrupted", "waived", 0); 2]).await;
+    let one = home.serve(&[]);
+    eventually("an empty spool", async || is_spool_empty(&home)).await;
+    site.assert_books(&[MEASURED; 2]).await;
+    site.serve_one(&one).await;
+    site.serve_one(&two).await;
+    site.assert_books(&[MEASURED; 4]).await;
+}
+
+/// Nothing is spooled that is not owed, and nothing owed is spooled twice: a caller who left while the database was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_callers_leave() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    let replica = home.serve(&[]);
+    let (_answering, reader) = site.stream(&replica).await;
+    let refused = site.call(&replica, true);
+    let arrived = site.supplier.accept().await;
+    keep_holds(&site).await;
+    site.cluster.kill();
+    drop(reader);
+    // The supplier fails: the hold has to go back although nobody can be told.
+    drop(arrived);
+    assert_eq!(refused.await.expect("no panic").expect("an answer").status(), 502);
+    eventually("both are spooled", async || spooled(&home) > 0).await;
+    site.cluster.restart();
+    eventually("an empty spool", async || is_spool_empty(&home)).await;
+    site.until("SELECT count(*) FROM usage_records", |records| records == 2).await;
+    let charged = site.number("SELECT charge FROM usage_records WHERE outcome = 'client_left' AND basis = 'counted'").await;
+    assert!(charged > 0);
+    site.assert_books(&[("client_left", "counted", charged), ("upstream_error", "waived", 0)]).await;
+}

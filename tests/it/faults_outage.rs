@@ -1,0 +1,68 @@
+//! The database is out of reach for new calls: they are refused, in time, and the supplier does not hear of them. When it is back,
+//! calls are admitted again, whatever became of the connections.
+
+use crate::support::installation::{Installation, eventually};
+use crate::support::silent_proxy::SilentProxy;
+use crate::support::supplier::CHARGE;
+use std::time::{Duration, Instant};
+
+const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
+/// Nobody waits longer for a refusal.
+const IN_TIME: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_calls_are_refused_while_the_database_is_down() {
+    let mut site = Installation::new().await;
+    let replica = site.replica().serve(&[]);
+    site.serve_one(&replica).await;
+    site.cluster.kill();
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..4).map(|n| site.call(&replica, n % 2 == 0)).collect();
+    for call in calls {
+        let answer = tokio::time::timeout(IN_TIME.saturating_sub(begun.elapsed()), call).await.expect("a refusal in time");
+        assert_eq!(answer.expect("no panic").expect("an answer").status(), 503);
+    }
+    assert!(site.supplier.arrived().is_none());
+    site.cluster.restart();
+    site.serve_one(&replica).await;
+    site.assert_books(&[MEASURED; 2]).await;
+}
+
+/// A call whose admission was under way when its connection fell silent is refused. Its hold, of which the replica never heard, is
+/// reaped like any other, although the replica lives and has calls that run.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_fall_silent_and_calls_go_on() {
+    let mut site = Installation::new().await;
+    let proxy = SilentProxy::start(site.cluster.url());
+    let replica = site.replica_at(&proxy.url()).with("TOKI_SETTLE_WAIT_MS", "300").serve(&[]);
+    let (answering, mut reader) = site.stream(&replica).await;
+    let locks = site.lock_accounts().await;
+    let lost = site.call(&replica, false);
+    site.until_waiting(1).await;
+    proxy.silence();
+    locks.rollback().await.expect("rollback");
+    site.until("SELECT count(*) FROM holds", |holds| holds == 2).await;
+
+    // Each connection that fell silent is found out by a call that is refused: this one may find another of them, or a new one.
+    let next = site.call(&replica, false);
+    let (mut served, refused) = tokio::time::timeout(IN_TIME, site.serve_all(vec![lost, next])).await.expect("answers in time");
+    assert!(refused > 0);
+    eventually("the lost hold is reaped", async || {
+        site.execute("UPDATE holds SET deadline = now() - interval '1 second' WHERE NOT streamed").await;
+        site.number("SELECT count(*) FROM holds").await == 1
+    })
+    .await;
+
+    answering.end();
+    assert!(reader.saw_the_end().await);
+    eventually("a call is served", async || {
+        let call = site.call(&replica, false);
+        let (now, _) = site.serve_all(vec![call]).await;
+        served += now;
+        now > 0
+    })
+    .await;
+    let mut books = vec![MEASURED, ("interrupted", "waived", 0)];
+    books.resize(2 + served, MEASURED);
+    site.assert_books(&books).await;
+}

@@ -1,0 +1,53 @@
+//! A replica is asked to end while streams run: they come to their end, and so does it.
+
+use crate::support::installation::{Installation, eventually};
+use crate::support::supplier::CHARGE;
+
+const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_end_it_serves_what_runs_and_nothing_more() {
+    let mut site = Installation::new().await;
+    let mut replica = site.replica().serve(&[]);
+    let (first, mut first_reader) = site.stream(&replica).await;
+    let (second, mut second_reader) = site.stream(&replica).await;
+    let whole = site.call(&replica, false);
+    let arrived = site.supplier.accept().await;
+
+    replica.ask_to_end();
+    eventually("no new connection", async || site.call(&replica, false).await.expect("no panic").is_err_and(|error| error.is_connect()))
+        .await;
+    assert!(site.supplier.arrived().is_none());
+    first.word("more");
+    first_reader.until("more").await;
+    first.end();
+    assert!(first_reader.saw_the_end().await);
+    arrived.answer();
+    assert_eq!(whole.await.expect("no panic").expect("an answer").status(), 200);
+    assert_eq!(replica.ended(), None, "a stream still runs");
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 1);
+    second.end();
+    assert!(second_reader.saw_the_end().await);
+    eventually("it ends", async || replica.ended().is_some()).await;
+    assert_eq!(replica.ended(), Some(Some(0)));
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
+    site.assert_books(&[MEASURED; 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_twice_it_ends_at_once_and_what_ran_is_not_charged() {
+    let mut site = Installation::new().await;
+    let mut replica = site.replica().serve(&[]);
+    let (answering, mut reader) = site.stream(&replica).await;
+    replica.ask_to_end();
+    eventually("no new connection", async || site.call(&replica, false).await.expect("no panic").is_err_and(|error| error.is_connect()))
+        .await;
+    replica.ask_to_end();
+    eventually("it ends", async || replica.ended().is_some()).await;
+    assert_eq!(replica.ended(), Some(Some(1)));
+    assert!(!reader.saw_the_end().await);
+    answering.end();
+    site.expire_holds().await;
+    let _replica = site.replica().serve(&[]);
+    site.assert_books(&[("interrupted", "waived", 0)]).await;
+}
