@@ -8,7 +8,7 @@ use crate::gateway::Census;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
-use crate::wallet::audit_nightly::{AuditRun, last_audit_run};
+use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde::Serialize;

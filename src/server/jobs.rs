@@ -3,7 +3,7 @@
 use crate::accounts::session_store::delete_expired_sessions;
 use crate::checkout::reconcile::settle_left_events;
 use crate::server::state::AppState;
-use crate::wallet::audit_nightly::audit_once_a_day;
+use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
 use std::future::Future;
 use std::time::Duration;

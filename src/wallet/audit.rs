@@ -1,6 +1,8 @@
 //! `toki audit`: recomputes every balance from the ledger and the usage records, and names each that differs. Reads only, in one
 //! snapshot, so that a busy system audits as cleanly as an idle one.
 
+pub mod nightly;
+
 use crate::ids::AccountId;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};

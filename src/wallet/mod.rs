@@ -7,8 +7,6 @@ pub mod types;
 
 #[cfg(feature = "ssr")]
 pub mod audit;
-#[cfg(feature = "ssr")]
-pub mod audit_nightly;
 #[cfg(test)]
 #[cfg(feature = "ssr")]
 pub mod fixtures;

@@ -140,7 +140,7 @@ const STORES: [&str; 12] = [
     "src/wallet/statement.rs",
     // Rows that prove what happened: operator actions, and the recomputation of every balance.
     "src/*/audit.rs",
-    "src/wallet/audit_nightly.rs",
+    "src/wallet/audit/*.rs",
     // A store, by tower-sessions' name for it.
     "src/accounts/session_store.rs",
     // What a key may call, as the gateway asks; what anybody may see of it, as the model directory asks.
