@@ -264,6 +264,15 @@ fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Opt
             None => {}
         }
     }
+    // A record that a late report completed does not say whether the reaper had been there before.
+    if parts.iter().any(|part| matches!(part, Op::Reap(_))) {
+        let overdue = model.overdue();
+        let late = |part: &Op| match part {
+            Op::Settle { settlements, .. } => settlements.iter().any(|settlement| overdue.contains(&settlement.request_id)),
+            _ => false,
+        };
+        parts.retain(|part| !late(part));
+    }
     // One edit among them: where in the order it came, no row says, so more could be explained by anything.
     let edit = match dice.below(10) {
         0..=1 => edit_key(dice, model),
