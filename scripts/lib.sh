@@ -16,6 +16,9 @@ export TOOLS_DIR=${TOOLS_DIR:-${TOKI_TOOLS:-$HOME/.cache/toki/tools}}
 unset TOKI_TOOLS
 export PATH=$TOOLS_DIR/bin:$PWD/end2end/node_modules/.bin:$PATH
 
+# Flags in the environment hide those of .cargo/config.toml, without which nothing here compiles (src/lib.rs says why).
+[ -z "${RUSTFLAGS+set}" ] || export RUSTFLAGS="$RUSTFLAGS --cfg erase_components"
+
 # Queries are checked against .sqlx, whatever database a developer's .env names; scripts/sqlx.sh says otherwise for itself.
 export SQLX_OFFLINE=${SQLX_OFFLINE:-true}
 
