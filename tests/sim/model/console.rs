@@ -91,6 +91,7 @@ impl Model {
         grants.sort_by_key(|grant| grant.burns_at());
         let mut rest = tokens;
         let mut made = made.iter();
+        let born = self.births + 1;
         for given in grants {
             let part = given.left.min(rest);
             if part == 0 {
@@ -104,6 +105,8 @@ impl Model {
             self.issue(to, *made.next().expect("a grant for each part"), part, 0, given.scope.clone(), Some(like));
             let received = self.account_mut(to).grants.last_mut().expect("issued");
             (received.expires, received.given) = (given.expires, given.given);
+            // Made in one transaction, they are of one age.
+            received.born = born;
         }
         "transferred"
     }
