@@ -23,6 +23,21 @@ $$;
 DROP TRIGGER usage_records_append_only ON usage_records;
 CREATE TRIGGER usage_records_append_only BEFORE UPDATE OR DELETE ON usage_records FOR EACH ROW EXECUTE FUNCTION refuse_usage_change();
 
+-- Whether a grant's scope lets it pay for a call.
+CREATE FUNCTION pays_for(p_grant grants, p_supplier_id uuid, p_model_id text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT (p_grant.scope_supplier_ids = '{}' OR p_supplier_id = ANY (p_grant.scope_supplier_ids))
+       AND (p_grant.scope_model_ids = '{}' OR p_model_id = ANY (p_grant.scope_model_ids))
+$$;
+
+-- The grants that can pay for one call now, in burn order.
+CREATE FUNCTION grants_in_burn_order(p_account_id uuid, p_supplier_id uuid, p_model_id text, p_now timestamptz)
+RETURNS SETOF grants LANGUAGE sql STABLE AS $$
+    SELECT g.* FROM grants g
+     WHERE g.account_id = p_account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= p_now AND g.expires_at > p_now
+       AND pays_for(g, p_supplier_id, p_model_id)
+     ORDER BY g.scoped DESC, g.expires_at, g.created_at, g.grant_id
+$$;
+
 -- Admits a batch of calls. As before in what it decides; new is how: one statement reads what all calls need, each account's grants
 -- are read and written once, whatever the number of its calls, and the holds go in together.
 --
@@ -52,11 +67,10 @@ DECLARE
     v_now timestamptz;
     v_accounts uuid[];
     v_call record;
-    -- Of the account that is being decided on: its grants in burn order, what each has left, what was taken from each.
+    -- Of the account that is being decided on: its grants in burn order, and what each has left.
     v_account uuid;
     v_grants grants[];
     v_left bigint[];
-    v_taken bigint[];
     v_all_left bigint;
     v_any_scoped boolean;
     -- Of its keys: what this batch has held on each so far.
@@ -72,10 +86,6 @@ DECLARE
     v_grant_ids uuid[];
     v_grant_tokens bigint[];
     v_holds holds[] := '{}';
-    v_changed_grants uuid[] := '{}';
-    v_changed_by bigint[] := '{}';
-    v_changed_keys uuid[] := '{}';
-    v_held_on bigint[] := '{}';
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM replicas r WHERE r.owner = p_owner) THEN
         verdict := 'holds_forgotten';
@@ -143,18 +153,13 @@ BEGIN
         IF verdict IS NOT NULL THEN RETURN NEXT; CONTINUE; END IF;
 
         IF v_call.account_id IS DISTINCT FROM v_account THEN
-            -- The account before is decided. (Before the first, all of this is NULL and appends nothing.)
-            v_changed_grants := v_changed_grants || ARRAY(SELECT v_grants[n].grant_id FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
-            v_changed_by := v_changed_by || ARRAY(SELECT v_taken[n] FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
-            v_changed_keys := v_changed_keys || v_key_ids;
-            v_held_on := v_held_on || v_key_held;
             v_account := v_call.account_id;
             v_key_ids := '{}';
             v_key_held := '{}';
             SELECT coalesce(array_agg(g ORDER BY g.scoped DESC, g.expires_at, g.created_at, g.grant_id), '{}'),
                    coalesce(array_agg(g.left_ ORDER BY g.scoped DESC, g.expires_at, g.created_at, g.grant_id), '{}'),
-                   array_fill(0::bigint, ARRAY[count(*)::integer]), coalesce(sum(g.left_), 0), coalesce(bool_or(g.scoped), false)
-              INTO v_grants, v_left, v_taken, v_all_left, v_any_scoped
+                   coalesce(sum(g.left_), 0), coalesce(bool_or(g.scoped), false)
+              INTO v_grants, v_left, v_all_left, v_any_scoped
               FROM grants g
              WHERE g.account_id = v_account AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= v_now AND g.expires_at > v_now;
         END IF;
@@ -171,8 +176,7 @@ BEGIN
         IF v_any_scoped THEN
             v_available := 0;
             FOR n IN 1 .. cardinality(v_left) LOOP
-                IF (v_grants[n].scope_supplier_ids = '{}' OR v_call.supplier_id = ANY (v_grants[n].scope_supplier_ids))
-                   AND (v_grants[n].scope_model_ids = '{}' OR v_call.model_id = ANY (v_grants[n].scope_model_ids)) THEN
+                IF pays_for(v_grants[n], v_call.supplier_id, v_call.model_id) THEN
                     v_available := v_available + v_left[n];
                 END IF;
             END LOOP;
@@ -202,12 +206,10 @@ BEGIN
             EXIT WHEN v_rest = 0;
             CONTINUE WHEN v_left[n] = 0;
             IF v_any_scoped THEN
-                CONTINUE WHEN NOT ((v_grants[n].scope_supplier_ids = '{}' OR v_call.supplier_id = ANY (v_grants[n].scope_supplier_ids))
-                                   AND (v_grants[n].scope_model_ids = '{}' OR v_call.model_id = ANY (v_grants[n].scope_model_ids)));
+                CONTINUE WHEN NOT pays_for(v_grants[n], v_call.supplier_id, v_call.model_id);
             END IF;
             v_take := least(v_left[n], v_rest);
             v_left[n] := v_left[n] - v_take;
-            v_taken[n] := v_taken[n] + v_take;
             v_all_left := v_all_left - v_take;
             v_rest := v_rest - v_take;
             v_grant_ids := v_grant_ids || v_grants[n].grant_id;
@@ -224,16 +226,18 @@ BEGIN
     END LOOP;
     IF v_holds = '{}' THEN RETURN; END IF;
 
-    v_changed_grants := v_changed_grants || ARRAY(SELECT v_grants[n].grant_id FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
-    v_changed_by := v_changed_by || ARRAY(SELECT v_taken[n] FROM generate_subscripts(v_taken, 1) n WHERE v_taken[n] > 0 ORDER BY n);
+    -- What grants and keys change by is what the holds say.
+    SELECT array_agg(l.grant_id), array_agg(l.tokens) INTO v_grant_ids, v_grant_tokens
+      FROM (SELECT l.grant_id, sum(l.tokens)::bigint AS tokens
+              FROM unnest(v_holds) h, unnest(h.grant_ids, h.grant_tokens) AS l (grant_id, tokens) GROUP BY l.grant_id) l;
     UPDATE grants g SET left_ = g.left_ - c.tokens, held = g.held + c.tokens
-      FROM unnest(v_changed_grants, v_changed_by) AS c (grant_id, tokens)
-     WHERE g.grant_id = c.grant_id AND g.grant_id = ANY (v_changed_grants);
-    v_changed_keys := v_changed_keys || v_key_ids;
-    v_held_on := v_held_on || v_key_held;
+      FROM unnest(v_grant_ids, v_grant_tokens) AS c (grant_id, tokens)
+     WHERE g.grant_id = c.grant_id AND g.grant_id = ANY (v_grant_ids);
+    SELECT array_agg(h.key_id), array_agg(h.tokens) INTO v_key_ids, v_key_held
+      FROM (SELECT h.key_id, sum(h.tokens)::bigint AS tokens FROM unnest(v_holds) h GROUP BY h.key_id) h;
     UPDATE api_keys k SET held = k.held + c.tokens
-      FROM unnest(v_changed_keys, v_held_on) AS c (key_id, tokens)
-     WHERE k.key_id = c.key_id AND k.key_id = ANY (v_changed_keys) AND c.tokens > 0;
+      FROM unnest(v_key_ids, v_key_held) AS c (key_id, tokens)
+     WHERE k.key_id = c.key_id AND k.key_id = ANY (v_key_ids) AND c.tokens > 0;
     INSERT INTO holds SELECT h.* FROM unnest(v_holds) h;
 END
 $$;
@@ -250,11 +254,7 @@ BEGIN
     SELECT greatest(0, least(p_call.charge, coalesce(k.quota - k.spent - k.held, p_call.charge))) INTO v_rest
       FROM api_keys k WHERE k.key_id = p_call.key_id;
     FOR v_grant IN
-        SELECT g.grant_id, g.left_ FROM grants g
-         WHERE g.account_id = p_call.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= p_now AND g.expires_at > p_now
-           AND (g.scope_supplier_ids = '{}' OR p_call.supplier_id = ANY (g.scope_supplier_ids))
-           AND (g.scope_model_ids = '{}' OR p_call.model_id = ANY (g.scope_model_ids))
-         ORDER BY g.scoped DESC, g.expires_at, g.created_at, g.grant_id
+        SELECT g.grant_id, g.left_ FROM grants_in_burn_order(p_call.account_id, p_call.supplier_id, p_call.model_id, p_now) g
     LOOP
         v_spend := least(v_grant.left_, v_rest);
         EXIT WHEN v_spend = 0;
@@ -424,11 +424,7 @@ BEGIN
         v_hold.grant_ids := '{}';
         v_hold.grant_tokens := '{}';
         FOR v_grant IN
-            SELECT g.grant_id, g.left_ FROM grants g
-             WHERE g.account_id = v_hold.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= v_now AND g.expires_at > v_now
-               AND (g.scope_supplier_ids = '{}' OR v_hold.supplier_id = ANY (g.scope_supplier_ids))
-               AND (g.scope_model_ids = '{}' OR v_hold.model_id = ANY (g.scope_model_ids))
-             ORDER BY g.scoped DESC, g.expires_at, g.created_at, g.grant_id
+            SELECT g.grant_id, g.left_ FROM grants_in_burn_order(v_hold.account_id, v_hold.supplier_id, v_hold.model_id, v_now) g
         LOOP
             v_take := least(v_grant.left_, v_rest);
             EXIT WHEN v_take = 0;

@@ -79,9 +79,7 @@ impl LiveCalls {
             }
         });
     }
-}
 
-impl LiveCalls {
     async fn beat(&self, db: &PgPool, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
         let mut connection = db.acquire().await?;
         let extended = tokio::time::timeout(SILENT, ledger::extend_holds(&mut connection, owner, HOLD_FOR, running)).await;
