@@ -2,13 +2,13 @@
 //! second round trip only where the cheap bound of the input would refuse or clamp the call, and a count may not.
 
 use crate::gateway::answered::answered;
-use crate::gateway::batch::{Batcher, Closed};
+use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::count;
 use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::chat::ChatRequest;
 use crate::ids::{AccountId, ReplicaId, RequestId};
-use crate::wallet::ledger::{self, Admission, AdmissionRequest, LedgerError, Verdict};
+use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, LedgerError, Verdict};
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use std::collections::HashMap;
@@ -19,17 +19,20 @@ use tokio_util::task::TaskTracker;
 /// How long a replica may be silent before its calls are taken for dead. It extends its holds every half second.
 pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// Deadlocks, serialization failures and connections that died are nobody's fault: they are tried again for so long. What took
-/// longer to fail, as a lock or a database that is away, is the caller's answer.
+/// longer to fail, as a database that is away, is the caller's answer.
 const RETRY_FOR: Duration = Duration::from_secs(3);
-/// Postgres itself gives up on a lock after 10 s. A connection that answers nothing for longer is given up, long before holds pass
-/// their deadline.
+/// How long a call waits for an account that somebody keeps locked, and how long before it asks again: the connections of
+/// `server::run::gateway_pool` give up on a lock after a second.
+const LOCKED_FOR: Duration = Duration::from_secs(10);
+const LOCKED_PAUSE: Duration = Duration::from_millis(100);
+/// A connection that answers nothing for so long is given up, long before holds pass their deadline.
 pub const SILENT: Duration = Duration::from_secs(12);
 
 /// Keys whose account is remembered, at most.
 const MOST_LANES: usize = 100_000;
 
 /// None = the database did not decide.
-type Answer = Option<Verdict>;
+type Answer = Option<Decision>;
 
 #[derive(Clone)]
 pub struct Admissions {
@@ -39,11 +42,13 @@ pub struct Admissions {
 
 impl Admissions {
     pub fn spawn(tasks: &TaskTracker, db: PgPool, owner: ReplicaId, live: LiveCalls) -> Admissions {
+        let lanes = Lanes::default();
+        let desk = Desk { db, owner, live, lanes: lanes.clone() };
         let batches = Batcher::spawn(tasks, move |requests| {
-            let (db, live) = (db.clone(), live.clone());
-            async move { decide(&db, requests, owner, &live).await }
+            let desk = desk.clone();
+            async move { desk.decide(requests).await }
         });
-        Admissions { batches, lanes: Lanes::default() }
+        Admissions { batches, lanes }
     }
 
     /// Decides about a chat completion and, when it may run, holds what it may cost.
@@ -74,10 +79,7 @@ impl Admissions {
         }
         let model = || request.model.clone();
         Err(match verdict {
-            Verdict::Admitted(admission) => {
-                self.lanes.learn(secret_hash, admission.account_id);
-                return Ok(admission);
-            }
+            Verdict::Admitted(admission) => return Ok(admission),
             Verdict::UnknownKey => GatewayError::InvalidKey,
             Verdict::KeyDisabled => GatewayError::KeyDisabled,
             Verdict::KeyExpired => GatewayError::KeyExpired,
@@ -91,9 +93,18 @@ impl Admissions {
     }
 
     async fn ask(&self, request: &AdmissionRequest) -> Result<Verdict, GatewayError> {
-        match self.batches.ask(self.lanes.of(request.secret_hash), request.clone()).await {
-            Ok(Some(verdict)) => Ok(verdict),
-            Ok(None) | Err(Closed) => Err(GatewayError::Unavailable),
+        let begun = Instant::now();
+        loop {
+            match self.batches.ask(self.lanes.of(request.secret_hash), request.clone()).await {
+                Ok(Some(Decision { account_id, verdict })) => {
+                    if let Some(account_id) = account_id {
+                        self.lanes.learn(request.secret_hash, account_id);
+                    }
+                    return Ok(verdict);
+                }
+                Err(NoAnswer::Locked) if begun.elapsed() < LOCKED_FOR => tokio::time::sleep(LOCKED_PAUSE).await,
+                Ok(None) | Err(NoAnswer::Locked | NoAnswer::Closed) => return Err(GatewayError::Unavailable),
+            }
         }
     }
 }
@@ -128,53 +139,63 @@ impl Lanes {
     }
 }
 
-async fn decide(db: &PgPool, requests: Vec<AdmissionRequest>, owner: ReplicaId, live: &LiveCalls) -> Vec<Answer> {
-    let error = match admit_with_retries(db, &requests, owner, live, false).await {
-        Ok(verdicts) => return verdicts.into_iter().map(Some).collect(),
-        Err(error) => error,
-    };
-    tracing::error!(%error, source = ?std::error::Error::source(&error), calls = requests.len(), "admission failed");
-    if requests.len() == 1 || error.is_transient() {
-        return requests.iter().map(|_| None).collect();
-    }
-    // One call that the database cannot take must not refuse its neighbours.
-    let mut answers = Vec::with_capacity(requests.len());
-    for request in requests {
-        let alone = admit_with_retries(db, std::slice::from_ref(&request), owner, live, true).await;
-        answers.push(alone.ok().and_then(|mut verdicts| verdicts.pop()));
-    }
-    answers
+/// Where the batches of one replica are decided.
+#[derive(Clone)]
+struct Desk {
+    db: PgPool,
+    owner: ReplicaId,
+    live: LiveCalls,
+    lanes: Lanes,
 }
 
-async fn admit_with_retries(
-    db: &PgPool,
-    requests: &[AdmissionRequest],
-    owner: ReplicaId,
-    live: &LiveCalls,
-    again: bool,
-) -> Result<Vec<Verdict>, LedgerError> {
-    let begun = Instant::now();
-    let mut pause = Duration::from_millis(5);
-    let mut again = again;
-    loop {
-        let result = admit_once(db, requests, owner, again).await;
-        let in_time = begun.elapsed() < RETRY_FOR;
-        match result {
-            Ok(verdicts) if in_time && verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) => {
-                live.restore(db, owner).await?;
+impl Desk {
+    async fn decide(&self, requests: Vec<AdmissionRequest>) -> Vec<Result<Answer, Locked>> {
+        run_around_locks(requests, |request| self.lanes.of(request.secret_hash), |part| self.decide_together(part)).await
+    }
+
+    async fn decide_together(&self, requests: Arc<[AdmissionRequest]>) -> Result<Vec<Answer>, Locked> {
+        let error = match self.admit_with_retries(&requests, false).await {
+            Ok(decisions) => return Ok(decisions.into_iter().map(Some).collect()),
+            Err(error) if error.is_locked() => return Err(Locked),
+            Err(error) => error,
+        };
+        tracing::error!(%error, source = ?std::error::Error::source(&error), calls = requests.len(), "admission failed");
+        if requests.len() == 1 || error.is_transient() {
+            return Ok(requests.iter().map(|_| None).collect());
+        }
+        // One call that the database cannot take must not refuse its neighbours.
+        let mut answers = Vec::with_capacity(requests.len());
+        for request in requests.iter() {
+            let alone = self.admit_with_retries(std::slice::from_ref(request), true).await;
+            answers.push(alone.ok().and_then(|mut decisions| decisions.pop()));
+        }
+        Ok(answers)
+    }
+
+    async fn admit_with_retries(&self, requests: &[AdmissionRequest], mut again: bool) -> Result<Vec<Decision>, LedgerError> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let result = self.admit_once(requests, again).await;
+            let in_time = begun.elapsed() < RETRY_FOR;
+            match result {
+                Ok(decisions) if in_time && decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HoldsForgotten)) => {
+                    self.live.restore(&self.db, self.owner).await?;
+                }
+                Err(error) if in_time && error.is_transient() && !error.is_locked() => {
+                    again = true;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(200));
+                }
+                result => return result,
             }
-            Err(error) if in_time && error.is_transient() => {
-                again = true;
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(200));
-            }
-            result => return result,
         }
     }
-}
 
-async fn admit_once(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Result<Vec<Verdict>, LedgerError> {
-    let mut connection = db.acquire().await?;
-    let verdicts = tokio::time::timeout(SILENT, ledger::admit_calls(&mut *connection, requests, owner, HOLD_FOR, again)).await;
-    answered(connection, verdicts)
+    async fn admit_once(&self, requests: &[AdmissionRequest], again: bool) -> Result<Vec<Decision>, LedgerError> {
+        let mut connection = self.db.acquire().await?;
+        let asked = ledger::admit_calls(&mut *connection, requests, self.owner, HOLD_FOR, again);
+        let decisions = tokio::time::timeout(SILENT, asked).await;
+        answered(connection, decisions)
+    }
 }

@@ -2,11 +2,12 @@
 //! timer: an idle gateway sends a lone call at once, a busy one sends hundreds together. Callers wait in lanes that take turns, so
 //! that one who floods the queue only waits for himself.
 
+use futures::StreamExt;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -19,22 +20,36 @@ const SPARE: usize = 3;
 /// How long the first worker may take before the next batch is another's.
 const STUCK: Duration = Duration::from_millis(25);
 
-/// The workers have ended: the process is going down.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("shutting down")]
-pub struct Closed;
+/// How long a lane that was found locked keeps to itself.
+const APART_FOR: Duration = Duration::from_secs(5);
 
-type Item<T, R> = (T, oneshot::Sender<R>);
+/// Somebody keeps a lock that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locked;
+
+/// Why a question has no answer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NoAnswer {
+    /// The lane's lock could not be had; worth asking again.
+    Locked,
+    /// The workers have ended: the process is going down.
+    Closed,
+}
+
+type Item<T, R> = (T, oneshot::Sender<Result<R, Locked>>);
 
 pub struct Batcher<L, T, R> {
     queue: Arc<Queue<L, Item<T, R>>>,
+    /// Lanes whose lock somebody keeps, since when, and their queue: nobody else's batch waits for them.
+    locked: Arc<Mutex<HashMap<L, Instant>>>,
+    apart: Arc<Queue<L, Item<T, R>>>,
     /// Ends the workers with the last clone.
     _open: Arc<DropGuard>,
 }
 
 impl<L, T, R> Clone for Batcher<L, T, R> {
     fn clone(&self) -> Self {
-        Batcher { queue: self.queue.clone(), _open: self._open.clone() }
+        Batcher { queue: self.queue.clone(), locked: self.locked.clone(), apart: self.apart.clone(), _open: self._open.clone() }
     }
 }
 
@@ -48,30 +63,84 @@ where
     /// of a batch, in order. The queue is bounded by the connections that wait for its answers.
     pub fn spawn<F>(tasks: &TaskTracker, run: impl Fn(Vec<T>) -> F + Clone + Send + 'static) -> Batcher<L, T, R>
     where
-        F: Future<Output = Vec<R>> + Send,
+        F: Future<Output = Vec<Result<R, Locked>>> + Send,
     {
-        let queue = Arc::new(Queue::default());
         let closed = CancellationToken::new();
-        for worker in 0..=SPARE {
-            let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
-            tasks.spawn(async move {
-                while let Some(batch) = queue.next(worker > 0, &closed).await {
-                    let (requests, answers): (Vec<T>, Vec<oneshot::Sender<R>>) = batch.into_iter().unzip();
-                    for (answer, result) in answers.into_iter().zip(run(requests).await) {
-                        // Whoever asked may have left.
-                        let _ = answer.send(result);
+        let queue = || {
+            let queue: Arc<Queue<L, Item<T, R>>> = Arc::default();
+            for worker in 0..=SPARE {
+                let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
+                tasks.spawn(async move {
+                    while let Some(batch) = queue.next(worker > 0, &closed).await {
+                        let (requests, answers): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
+                        for (answer, result) in answers.into_iter().zip(run(requests).await) {
+                            // Whoever asked may have left.
+                            let _ = answer.send(result);
+                        }
                     }
-                }
-            });
-        }
-        Batcher { queue, _open: Arc::new(closed.drop_guard()) }
+                });
+            }
+            queue
+        };
+        Batcher { queue: queue(), locked: Arc::default(), apart: queue(), _open: Arc::new(closed.drop_guard()) }
     }
 
-    pub async fn ask(&self, lane: L, request: T) -> Result<R, Closed> {
+    pub async fn ask(&self, lane: L, request: T) -> Result<R, NoAnswer> {
+        let locked = self.locked().get(&lane).is_some_and(|since| since.elapsed() < APART_FOR);
+        let queue = if locked { &self.apart } else { &self.queue };
         let (answer, result) = oneshot::channel();
-        self.queue.push(lane, (request, answer));
-        result.await.map_err(|_| Closed)
+        queue.push(lane, (request, answer));
+        match result.await {
+            Ok(Ok(result)) => {
+                if locked {
+                    self.locked().remove(&lane);
+                }
+                Ok(result)
+            }
+            Ok(Err(Locked)) => {
+                self.locked().insert(lane, Instant::now());
+                Err(NoAnswer::Locked)
+            }
+            Err(_) => Err(NoAnswer::Closed),
+        }
     }
+
+    /// A panic while the map was locked leaves it whole.
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<L, Instant>> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a batch at once; where a lock stops it, each lane's part by itself, a few at a time, so that no lane is refused for the lock
+/// of another. Results come in the order of the batch.
+pub async fn run_around_locks<L: Hash + Eq, T: Clone, R, F>(
+    batch: Vec<T>,
+    lane: impl Fn(&T) -> L,
+    run: impl Fn(Arc<[T]>) -> F,
+) -> Vec<Result<R, Locked>>
+where
+    F: Future<Output = Result<Vec<R>, Locked>>,
+{
+    let batch: Arc<[T]> = batch.into();
+    if let Ok(results) = run(batch.clone()).await {
+        return results.into_iter().map(Ok).collect();
+    }
+    let mut parts: HashMap<L, (Vec<usize>, Vec<T>)> = HashMap::new();
+    for (place, item) in batch.iter().enumerate() {
+        let (places, items) = parts.entry(lane(item)).or_default();
+        places.push(place);
+        items.push(item.clone());
+    }
+    let run = &run;
+    let parts = parts.into_values().map(|(places, items)| async move {
+        match run(items.into()).await {
+            Ok(results) => places.into_iter().zip(results.into_iter().map(Ok)).collect::<Vec<_>>(),
+            Err(Locked) => places.into_iter().map(|place| (place, Err(Locked))).collect(),
+        }
+    });
+    let mut results = futures::stream::iter(parts).buffer_unordered(SPARE).concat().await;
+    results.sort_unstable_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 struct Queue<L, I> {
@@ -118,6 +187,8 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
                 () = filled.notified() => {}
                 () = closed.cancelled() => return None,
             }
+            // The first of many that were woken together also woke this worker: let the others push before it takes.
+            tokio::task::yield_now().await;
             if spare {
                 tokio::select! {
                     () = tokio::time::sleep(STUCK) => {}
@@ -188,7 +259,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             async move {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                numbers.into_iter().map(|n| n * 2).collect()
+                numbers.into_iter().map(|n| Ok(n * 2)).collect()
             }
         });
         let asked = (0..500_u32).map(|n| batcher.ask(n % 7, n));
@@ -199,6 +270,44 @@ mod tests {
         drop(batcher);
         tasks.close();
         tasks.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_lane_found_locked_keeps_to_itself() {
+        let (locks, unlocked) = (Arc::new(AtomicUsize::new(1)), Arc::new(Notify::new()));
+        let lock = (locks.clone(), unlocked.clone());
+        let batcher = Batcher::spawn(&TaskTracker::new(), move |batch: Vec<&'static str>| {
+            let (locks, unlocked) = lock.clone();
+            async move {
+                if !batch.contains(&"ada") {
+                    return batch.into_iter().map(Ok).collect();
+                }
+                if locks.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    return batch.iter().map(|_| Err(Locked)).collect();
+                }
+                unlocked.notified().await;
+                batch.into_iter().map(Ok).collect()
+            }
+        });
+        assert_eq!(batcher.ask("ada", "ada").await, Err(NoAnswer::Locked));
+        let ada = batcher.ask("ada", "ada");
+        tokio::pin!(ada);
+        // All workers of the common queue would be ada's by now, were she in it.
+        for _ in 0..=SPARE {
+            assert!(tokio::time::timeout(STUCK * 2, &mut ada).await.is_err());
+            assert_eq!(batcher.ask("bob", "bob").await, Ok("bob"));
+        }
+        unlocked.notify_one();
+        assert_eq!(ada.await, Ok("ada"));
+        assert!(batcher.locked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_locked_lane_stops_only_itself() {
+        let batch: Vec<u32> = (0..100).rev().collect();
+        let run = async |part: Arc<[u32]>| if part.contains(&3) { Err(Locked) } else { Ok(part.to_vec()) };
+        let results = run_around_locks(batch.clone(), |n| n % 7, run).await;
+        assert_eq!(results, batch.iter().map(|n| if n % 7 == 3 { Err(Locked) } else { Ok(*n) }).collect::<Vec<_>>());
     }
 
     #[test]

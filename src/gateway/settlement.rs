@@ -2,7 +2,7 @@
 //! on this machine's disk, and from there to the database as soon as it is back.
 
 use crate::gateway::answered::answered;
-use crate::gateway::batch::Batcher;
+use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::spool::Spool;
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -62,7 +62,7 @@ impl Settlements {
         tasks.spawn(replay_until(db.clone(), spool, spooled.clone(), stop));
         let batches = Batcher::spawn(tasks, move |settlements| {
             let db = db.clone();
-            async move { settle(&db, settlements, wait).await }
+            async move { settle(&db, settlements).await }
         });
         Ok(Settlements { batches, spool: queue, spooled, wait })
     }
@@ -70,11 +70,10 @@ impl Settlements {
     /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
     pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
         let request_id = settlement.request_id;
+        if let Ok(Some(settled)) = tokio::time::timeout(self.wait, self.settle_in_database(&settlement)).await {
+            return Some(settled);
+        }
         loop {
-            let asked = self.batches.ask(settlement.account_id, settlement.clone());
-            if let Ok(Ok(Some(settled))) = tokio::time::timeout(self.wait, asked).await {
-                return Some(settled);
-            }
             if self.keep(&settlement).await {
                 tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
                 return None;
@@ -82,6 +81,19 @@ impl Settlements {
             // Neither database nor disk: the answer has to wait, or the call would be lost.
             tracing::error!(%request_id, "a settlement could be written nowhere; trying again");
             tokio::time::sleep(REPLAY_EACH).await;
+        }
+    }
+
+    /// Asks until it is done. None when the process goes down.
+    async fn settle_in_database(&self, settlement: &Settlement) -> Option<Settled> {
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match self.batches.ask(settlement.account_id, settlement.clone()).await {
+                Ok(Some(settled)) => return Some(settled),
+                Ok(None) | Err(NoAnswer::Locked) => tokio::time::sleep(pause).await,
+                Err(NoAnswer::Closed) => return None,
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 
@@ -94,21 +106,27 @@ impl Settlements {
     }
 }
 
-/// Settles a batch, and each call by itself where the batch is refused. None where it could not be done within `patience`.
-async fn settle(db: &PgPool, settlements: Vec<Settlement>, patience: Duration) -> Vec<Option<Settled>> {
-    let error = match settle_with_retries(db, &settlements, patience).await {
-        Ok(settled) => return settled.into_iter().map(Some).collect(),
+/// Settles a batch. None where it is worth asking again.
+async fn settle(db: &PgPool, settlements: Vec<Settlement>) -> Vec<Result<Option<Settled>, Locked>> {
+    run_around_locks(settlements, |settlement| settlement.account_id, |part| settle_together(db, part)).await
+}
+
+/// Settles calls in one commit, and each by itself where they are refused together.
+async fn settle_together(db: &PgPool, settlements: Arc<[Settlement]>) -> Result<Vec<Option<Settled>>, Locked> {
+    let error = match settle_in_time(db, &settlements).await {
+        Ok(settled) => return Ok(settled.into_iter().map(Some).collect()),
+        Err(error) if error.is_locked() => return Err(Locked),
         Err(error) => error,
     };
     tracing::error!(%error, source = ?std::error::Error::source(&error), calls = settlements.len(), "settlement failed");
     if error.is_transient() {
-        return settlements.iter().map(|_| None).collect();
+        return Ok(settlements.iter().map(|_| None).collect());
     }
     let mut results = Vec::with_capacity(settlements.len());
-    for settlement in settlements {
-        results.push(settle_alone(db, settlement).await.ok());
+    for settlement in settlements.iter() {
+        results.push(settle_alone(db, settlement.clone()).await.ok());
     }
-    results
+    Ok(results)
 }
 
 /// Settles one call that spoiled a batch. What the supplier reported is the one part that we did not make ourselves, and that a
@@ -120,19 +138,6 @@ async fn settle_alone(db: &PgPool, mut settlement: Settlement) -> Result<Settled
         tracing::error!(%error, source = ?std::error::Error::source(error), request_id = %settlement.request_id, "settlement failed alone");
     }
     settled?.pop().ok_or(LedgerError::BatchMismatch)
-}
-
-async fn settle_with_retries(db: &PgPool, settlements: &[Settlement], patience: Duration) -> Result<Vec<Settled>, LedgerError> {
-    let begun = Instant::now();
-    let mut pause = Duration::from_millis(5);
-    loop {
-        match settle_in_time(db, settlements).await {
-            Err(error) if error.is_transient() && begun.elapsed() + pause < patience => {}
-            result => return result,
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-    }
 }
 
 async fn settle_in_time(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {

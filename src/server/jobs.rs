@@ -8,15 +8,20 @@ use crate::wallet::ledger;
 use std::future::Future;
 use std::time::Duration;
 
+/// Longer than any statement may take (`server::run::connect`).
+const MOST: Duration = Duration::from_secs(60);
+/// The audit reads everything.
+const AUDIT_MOST: Duration = Duration::from_secs(3600);
+
 /// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
-    every(app, "reap holds", Duration::from_secs(5), move || {
+    every(app, "reap holds", Duration::from_secs(5), MOST, move || {
         let db = db.clone();
         async move { ledger::reap_holds(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
-    every(app, "audit", Duration::from_secs(600), move || {
+    every(app, "audit", Duration::from_secs(600), AUDIT_MOST, move || {
         let db = db.clone();
         async move {
             let report = audit_once_a_day(&db).await.map_err(|error| error.to_string())?;
@@ -28,23 +33,25 @@ pub fn spawn(app: &AppState) {
         }
     });
     let db = app.db.clone();
-    every(app, "sweep expired grants", Duration::from_secs(10), move || {
+    every(app, "sweep expired grants", Duration::from_secs(10), MOST, move || {
         let db = db.clone();
         async move { ledger::sweep_expired_grants(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
-    every(app, "settle left payment events", Duration::from_secs(60), move || {
+    every(app, "settle left payment events", Duration::from_secs(60), MOST, move || {
         let db = db.clone();
         async move { settle_left_events(&db, 100).await.map_err(|error| error.to_string()) }
     });
     let db = app.db.clone();
-    every(app, "delete expired sessions", Duration::from_secs(600), move || {
+    every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {
         let db = db.clone();
         async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
     });
 }
 
-fn every<F>(app: &AppState, name: &'static str, period: Duration, job: impl Fn() -> F + Send + 'static)
+/// Runs a job every `period`. One that takes longer than `most` waits on a connection that fell silent: it is given up, and the next
+/// run has another.
+fn every<F>(app: &AppState, name: &'static str, period: Duration, most: Duration, job: impl Fn() -> F + Send + 'static)
 where
     F: Future<Output = Result<i64, String>> + Send,
 {
@@ -57,10 +64,11 @@ where
                 () = shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match job().await {
-                Ok(0) => {}
-                Ok(done) => tracing::info!(job = name, done),
-                Err(error) => tracing::error!(job = name, error, "job failed"),
+            match tokio::time::timeout(most, job()).await {
+                Ok(Ok(0)) => {}
+                Ok(Ok(done)) => tracing::info!(job = name, done),
+                Ok(Err(error)) => tracing::error!(job = name, error, "job failed"),
+                Err(_) => tracing::error!(job = name, "job got no answer"),
             }
         }
     });

@@ -44,9 +44,14 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
 }
 
 /// The gateway's own connections: few, so that the plans of its statements stay warm, and not the console's to exhaust. No ping
-/// before use: every statement of the gateway is sent again when its connection turns out to be dead.
+/// before use: every statement of the gateway is sent again when its connection turns out to be dead. A lock that somebody keeps is
+/// given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
 pub fn gateway_pool(options: PgConnectOptions) -> PgPool {
-    let options = options.application_name("toki gateway").options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")]);
+    let options = options.application_name("toki gateway").options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("lock_timeout", "1s"),
+    ]);
     PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5)).test_before_acquire(false).connect_lazy_with(options)
 }
 

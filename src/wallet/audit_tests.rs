@@ -139,8 +139,8 @@ async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
         endpoint: "/v1/chat/completions",
         streamed: false,
     };
-    let verdicts = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1), false).await.expect("admit");
-    match verdicts.into_iter().next() {
+    let decisions = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1), false).await.expect("admit");
+    match decisions.into_iter().next().map(|decision| decision.verdict) {
         Some(Verdict::Admitted(admission)) => admission,
         other => panic!("{other:?}"),
     }

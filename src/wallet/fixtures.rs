@@ -118,8 +118,8 @@ pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_lim
 
 pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
     let request = request(secret, model_id, input_tokens, output_limit);
-    let verdicts = ledger::admit_calls(db, &[request], replica(db).await, TimeDelta::seconds(60), false).await.expect("admission");
-    verdicts.into_iter().next().expect("a verdict")
+    let decisions = ledger::admit_calls(db, &[request], replica(db).await, TimeDelta::seconds(60), false).await.expect("admission");
+    decisions.into_iter().next().expect("a decision").verdict
 }
 
 /// Admits a call: its hold stays until it is settled.

@@ -5,7 +5,7 @@
 mod calls;
 
 pub use calls::{
-    Admission, AdmissionRequest, Basis, Channel, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict, admit_calls,
+    Admission, AdmissionRequest, Basis, Channel, Decision, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict, admit_calls,
     extend_holds, reap_holds, restore_holds, settle_calls,
 };
 
@@ -14,6 +14,7 @@ use crate::tokens::Tokens;
 use chrono::TimeDelta;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
+use std::borrow::Cow;
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,7 @@ impl LedgerError {
     /// be had in time, or a database that is away. All statements of this module may be repeated.
     pub fn is_transient(&self) -> bool {
         let LedgerError::Db(error) = self else { return false };
-        match error.as_database_error().and_then(|error| error.code()) {
+        match self.code() {
             // serialization_failure, deadlock_detected, lock_not_available, query_canceled, and the classes 08 (connection),
             // 53 (resources) and 57P (operator intervention).
             Some(code) => {
@@ -52,6 +53,17 @@ impl LedgerError {
             }
             None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)),
         }
+    }
+
+    /// Whether somebody keeps a lock for longer than the connection's `lock_timeout`.
+    pub fn is_locked(&self) -> bool {
+        self.code().as_deref() == Some("55P03")
+    }
+
+    /// The SQLSTATE.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        let LedgerError::Db(error) = self else { return None };
+        error.as_database_error().and_then(|error| error.code())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::accounts::rights::Member;
-use crate::ids::{KeyId, SupplierId};
+use crate::ids::{KeyId, ReplicaId, SupplierId};
 use crate::keys::secret::KeySecret;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
@@ -54,6 +54,11 @@ async fn forget_holds(db: &PgPool) {
     tx.commit().await.expect("commit");
 }
 
+async fn decide(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Vec<Verdict> {
+    let decisions = admit_calls(db, requests, owner, HOLD_FOR, again).await.expect("decisions");
+    decisions.into_iter().map(|decision| decision.verdict).collect()
+}
+
 fn verdict(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Admitted(admission) => format!("{} held, output {}", admission.held.0, admission.output_limit),
@@ -78,7 +83,7 @@ async fn a_batch_is_decided_in_its_order_and_nobody_pays_for_a_neighbour(db: PgP
         request(&ada_secret, "acme/m", 1, 1),
         request(&bob_secret, "acme/m", 1, 1),
     ];
-    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
+    let verdicts = decide(&db, &requests, owner, false).await;
     assert_eq!(
         verdicts.iter().map(verdict).collect::<Vec<_>>(),
         [
@@ -118,7 +123,7 @@ async fn a_batch_burns_scoped_grants_first_then_what_ends_soonest(db: PgPool) {
     let foreign = fixtures::credit_scoped(&db, member.account_id(), 1_000, TimeDelta::days(1), scope(elsewhere)).await;
     let owner = fixtures::replica(&db).await;
     let requests = [fixtures::request(&secret, "acme/m", 10, 5), fixtures::request(&secret, "acme/m", 10, 5)];
-    let verdicts = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
+    let verdicts = decide(&db, &requests, owner, false).await;
     let grants = [scoped, soon, late, foreign];
     let mut now = Vec::new();
     for grant_id in grants {
@@ -174,11 +179,11 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     let (member, grant_id, key_id, secret) = customer(&db, "ada", 100, None).await;
     let owner = fixtures::replica(&db).await;
     let request = || fixtures::request(&secret, "acme/m", 10, 20);
-    let verdicts = admit_calls(&db, &[request()], owner, HOLD_FOR, false).await.expect("verdicts");
+    let verdicts = decide(&db, &[request()], owner, false).await;
     let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
     forget_holds(&db).await;
     assert!(!extend_holds(&mut db.acquire().await.expect("a connection"), owner, HOLD_FOR, &[]).await.expect("extended").known);
-    let refused = admit_calls(&db, &[request(), request()], owner, HOLD_FOR, false).await.expect("verdicts");
+    let refused = decide(&db, &[request(), request()], owner, false).await;
     assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
     let running = RunningHold {
         request_id: call.request_id,
@@ -271,8 +276,8 @@ async fn a_batch_whose_answer_was_lost_is_decided_anew(db: PgPool) {
     let (_, grant_id, _, secret) = customer(&db, "ada", 100, Some(60)).await;
     let owner = fixtures::replica(&db).await;
     let requests = [fixtures::request(&secret, "acme/m", 10, 20), fixtures::request(&secret, "acme/m", 4, 3)];
-    let first = admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
-    let again = admit_calls(&db, &requests, owner, HOLD_FOR, true).await.expect("verdicts");
+    let first = decide(&db, &requests, owner, false).await;
+    let again = decide(&db, &requests, owner, true).await;
     let shown = |verdicts: &[Verdict]| verdicts.iter().map(verdict).collect::<Vec<_>>();
     assert_eq!((shown(&first), shown(&again)), (vec!["50 held, output 20".into(), "10 held, output 3".into()], shown(&first)));
     assert_eq!(grant(&db, grant_id).await, (40, 60, 0));
@@ -285,7 +290,7 @@ async fn a_hold_of_a_call_that_nobody_runs_passes_its_deadline(db: PgPool) {
     let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;
     let owner = fixtures::replica(&db).await;
     let requests = [fixtures::request(&secret, "acme/m", 10, 20), fixtures::request(&secret, "acme/m", 4, 3)];
-    admit_calls(&db, &requests, owner, HOLD_FOR, false).await.expect("verdicts");
+    decide(&db, &requests, owner, false).await;
     sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("late");
     extend_holds(&mut db.acquire().await.expect("a connection"), owner, HOLD_FOR, &[requests[1].request_id]).await.expect("extended");
     assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);

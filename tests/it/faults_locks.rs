@@ -41,6 +41,25 @@ async fn many_calls_wait_for_a_lock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_locked_account_waits_alone() {
+    let mut site = Installation::new().await;
+    let replica = site.replica().serve(&[]);
+    let bob = site.customer("bob@example.com");
+    site.serve_one(&replica).await;
+    let locks = site.lock_youngest_account().await;
+    let waiting: Vec<_> = (0..CALLS).map(|_| site.call_with(&replica, false, &bob)).collect();
+    site.until_waiting(1).await;
+    for _ in 0..5 {
+        site.serve_one(&replica).await;
+    }
+    assert!(waiting.iter().all(|call| !call.is_finished()));
+    locks.rollback().await.expect("rollback");
+    let (served, refused) = site.serve_all(waiting).await;
+    assert_eq!((served, refused), (CALLS, 0));
+    site.assert_books(&[("ok", "measured", CHARGE); CALLS + 6]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn others_have_taken_every_connection() {
     let mut site = Installation::with_connections(20).await;
     let replica = site.replica().with("TOKI_SETTLE_WAIT_MS", "300").serve(&[]);

@@ -42,10 +42,10 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
     let crowded = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
     match dice.below(100 + crowded) {
         0..=35 => admit(dice, model, traffic, step),
-        36..=40 => together(dice, model, traffic, step),
+        36..=39 => together(dice, model, traffic, step),
+        40 => take_back(dice, model),
         41..=45 => credit(dice, model),
-        46 if dice.percent(60) => purchase(dice, model),
-        46 => take_back(dice, model),
+        46 => purchase(dice, model),
         67 if dice.percent(60) => transfer(dice, model),
         47..=48 => insert_key(dice, model),
         49..=54 => edit_key(dice, model),
@@ -108,7 +108,8 @@ fn credit(dice: &mut Dice, model: &Model) -> Option<Op> {
 
 fn take_back(dice: &mut Dice, model: &Model) -> Option<Op> {
     let account = dice.pick(&model.accounts)?;
-    let grant = dice.pick(&account.grants)?;
+    let full = account.grants.iter().filter(|grant| grant.left > 0).collect::<Vec<_>>();
+    let grant = if dice.percent(80) { dice.pick(&full).copied() } else { dice.pick(&account.grants) }?;
     Some(Op::TakeBack { account: account.account_id, grant: grant.grant_id, tokens: dice.between(1, grant.left.clamp(1, 1_000) + 1) })
 }
 

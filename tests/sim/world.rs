@@ -273,14 +273,14 @@ pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId)
 pub async fn admit_again(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Answer {
     let hold_for = TimeDelta::minutes(HOLD_FOR);
     let ask = async || with_retries(async || ledger::admit_calls(db, requests, owner, hold_for, again).await).await;
-    let mut verdicts = ask().await;
-    if verdicts.iter().any(|verdict| matches!(verdict, Verdict::HoldsForgotten)) {
+    let mut decisions = ask().await;
+    if decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HoldsForgotten)) {
         // A new replica, or the database has crashed. (The calls whose holds that forgot are not put back: their replica ended too.)
         ledger::restore_holds(db, owner, hold_for, &[]).await.expect("known");
-        verdicts = ask().await;
+        decisions = ask().await;
     }
     let mut answer = Answer::default();
-    for verdict in verdicts {
+    for verdict in decisions.into_iter().map(|decision| decision.verdict) {
         answer.lines.push(match &verdict {
             Verdict::Admitted(call) => format!(
                 "admitted {} account {} key {} supplier {} version {} held {} limit {}",

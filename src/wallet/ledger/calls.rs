@@ -6,8 +6,12 @@ use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::PgRecordEncoder;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{Encode, PgConnection, PgExecutor, PgPool, Postgres, Type};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -50,6 +54,14 @@ pub enum Verdict {
     HoldsForgotten,
 }
 
+/// A verdict, and whose call it is about.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// None where the key is unknown, or nothing was decided.
+    pub account_id: Option<AccountId>,
+    pub verdict: Verdict,
+}
+
 /// A call that may run, with everything it needs, and the hold that pays for it.
 #[derive(Clone, Debug)]
 pub struct Admission {
@@ -84,7 +96,7 @@ pub struct Channel {
     pub weight: i32,
 }
 
-/// Admits calls in one round trip, each on its own merits; verdicts come in the order of the requests.
+/// Admits calls in one round trip, each on its own merits; decisions come in the order of the requests.
 ///
 /// The transaction commits asynchronously: a hold is seen by every replica at once, and one that a crash of Postgres forgets
 /// costs nobody anything (its settlement charges what the account can pay).
@@ -96,7 +108,7 @@ pub async fn admit_calls(
     owner: ReplicaId,
     hold_for: TimeDelta,
     again: bool,
-) -> Result<Vec<Verdict>, LedgerError> {
+) -> Result<Vec<Decision>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT request_id, verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm, cached_ppm,
                   output_ppm, held, output_limit, channel_ids, base_urls,
@@ -128,7 +140,8 @@ pub async fn admit_calls(
         .iter()
         .map(|request| {
             let row = rows.remove(&request.request_id.0).ok_or(LedgerError::BatchMismatch)?;
-            Ok(match row.verdict.as_str() {
+            let account_id = row.account_id.map(AccountId);
+            let verdict = match row.verdict.as_str() {
                 "admitted" => {
                     let channel_ids = row.channel_ids.unwrap_or_default().into_iter();
                     let rest = row
@@ -149,7 +162,7 @@ pub async fn admit_calls(
                     let admission = || {
                         Some(Admission {
                             request_id: request.request_id,
-                            account_id: AccountId(row.account_id?),
+                            account_id: account_id?,
                             key_id: KeyId(row.key_id?),
                             supplier_id: SupplierId(row.supplier_id?),
                             model_id: request.model_id.clone(),
@@ -174,14 +187,16 @@ pub async fn admit_calls(
                 "no_channel" => Verdict::NoChannel,
                 "holds_forgotten" => Verdict::HoldsForgotten,
                 _ => return Err(LedgerError::BatchMismatch),
-            })
+            };
+            Ok(Decision { account_id, verdict })
         })
         .collect()
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Outcome {
     Ok,
     /// The supplier refused or failed before anything was delivered.
@@ -195,8 +210,9 @@ pub enum Outcome {
 }
 
 /// What a charge rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Basis {
     /// The supplier's own usage report.
     Measured,
@@ -233,6 +249,48 @@ pub struct Settlement {
     pub latency_ms: i64,
 }
 
+/// The composite type `settlement` of the database.
+impl Type<Postgres> for Settlement {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("settlement")
+    }
+}
+
+impl PgHasArrayType for Settlement {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("settlement")
+    }
+}
+
+impl Encode<'_, Postgres> for Settlement {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        // In the order of the type's attributes.
+        let mut record = PgRecordEncoder::new(buffer);
+        record.encode(self.request_id.0)?;
+        record.encode(self.account_id.0)?;
+        record.encode(self.key_id.0)?;
+        record.encode(self.model_id.as_str())?;
+        record.encode(self.supplier_id.0)?;
+        record.encode(self.channel_id.map(|channel| channel.0))?;
+        record.encode(self.price_version)?;
+        record.encode(self.endpoint.as_ref())?;
+        record.encode(self.streamed)?;
+        record.encode(self.outcome)?;
+        record.encode(self.basis)?;
+        record.encode(self.http_status)?;
+        record.encode(self.input_tokens)?;
+        record.encode(self.cached_tokens)?;
+        record.encode(self.output_tokens)?;
+        record.encode(self.charge.0)?;
+        record.encode(self.upstream_usage.as_ref().map(Json))?;
+        record.encode(self.started_at)?;
+        record.encode(self.first_byte_ms)?;
+        record.encode(self.latency_ms)?;
+        record.finish();
+        Ok(IsNull::No)
+    }
+}
+
 /// What a settlement came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -248,7 +306,7 @@ pub struct Settled {
 pub async fn settle_calls(db: impl PgExecutor<'_>, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
     let rows = sqlx::query!(
         r#"SELECT verdict AS "verdict!", charge AS "charge!", balance_left AS "balance_left!", quota_left FROM settle_calls($1)"#,
-        Json(settlements) as _
+        settlements as _
     )
     .fetch_all(db)
     .await?;
@@ -325,9 +383,9 @@ pub async fn extend_holds(
            JOIN api_keys k ON k.key_id = h.key_id
            JOIN accounts a ON a.account_id = h.account_id
            JOIN suppliers s ON s.supplier_id = h.supplier_id
-          WHERE h.owner = $1
+          WHERE h.request_id = ANY ($1)
             AND (k.status <> 'enabled' OR k.expires_at <= now() OR a.suspended_at IS NOT NULL OR s.status <> 'enabled')",
-        owner.0
+        &calls
     )
     .fetch_all(&mut *db)
     .await?;

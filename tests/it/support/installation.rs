@@ -122,6 +122,14 @@ impl Installation {
         tx
     }
 
+    /// Locks the row of the youngest account.
+    pub async fn lock_youngest_account(&self) -> Transaction<'static, Postgres> {
+        let mut tx = self.db.begin().await.expect("begin");
+        let youngest = "SELECT 1 FROM accounts ORDER BY created_at DESC, account_id DESC LIMIT 1 FOR UPDATE";
+        sqlx::query(youngest).execute(&mut *tx).await.expect("lock");
+        tx
+    }
+
     /// Waits until this many statements wait for a lock.
     pub async fn until_waiting(&self, sessions: i64) {
         self.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", |found| found >= sessions).await;
