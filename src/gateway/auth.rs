@@ -1,19 +1,30 @@
-//! The bearer token of a call. Recognises the form only; whether the key may call is decided with the hold, in the database.
+//! The secret of a call: a bearer token, or Anthropic's `x-api-key`. Recognises the form only; whether the key may call is decided with the hold, in the database.
 
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
+
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The digest of the presented secret. Made-up and mistyped keys end here, without a look at the database.
 pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], GatewayError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(GatewayError::InvalidKey) };
-    let text = value.to_str().map_err(|_| GatewayError::InvalidKey)?;
-    let (scheme, token) = text.split_once(' ').ok_or(GatewayError::InvalidKey)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(GatewayError::InvalidKey);
-    }
-    KeySecret::parse(token.trim()).map(|secret| secret.hash(pepper)).ok_or(GatewayError::InvalidKey)
+    let secret = match headers.contains_key(header::AUTHORIZATION) {
+        true => the_only(headers, header::AUTHORIZATION).and_then(bearer_token),
+        false => the_only(headers, API_KEY),
+    };
+    secret.and_then(|text| KeySecret::parse(text.trim())).map(|secret| secret.hash(pepper)).ok_or(GatewayError::InvalidKey)
+}
+
+/// The value of a header that stands once.
+fn the_only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    value.to_str().ok()
+}
+
+fn bearer_token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 #[cfg(test)]
@@ -21,15 +32,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_hash_takes_one_well_formed_bearer_token() {
+    fn secret_hash_takes_one_well_formed_secret() {
         let (pepper, secret) = (Pepper::derive(&[1; 32]), KeySecret::generate());
-        let hash = |values: &[String]| {
+        let hash_of = |values: &[(HeaderName, &str)]| {
             let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::AUTHORIZATION, value.parse().expect("header value"));
+            for (name, value) in values {
+                headers.append(name, value.parse().expect("header value"));
             }
             secret_hash(&headers, &pepper)
         };
+        let hash = |values: &[String]| hash_of(&values.iter().map(|value| (header::AUTHORIZATION, value.as_str())).collect::<Vec<_>>());
         let good = format!("Bearer {}", secret.expose());
         assert_eq!(hash(std::slice::from_ref(&good)), Ok(secret.hash(&pepper)));
         assert_eq!(hash(&[format!("bearer  {} ", secret.expose())]), Ok(secret.hash(&pepper)));
@@ -38,5 +50,10 @@ mod tests {
         {
             assert_eq!(hash(&values), Err(GatewayError::InvalidKey), "{values:?}");
         }
+        let key = secret.expose();
+        assert_eq!(hash_of(&[(API_KEY, key)]), Ok(secret.hash(&pepper)));
+        assert_eq!(hash_of(&[(API_KEY, key), (API_KEY, key)]), Err(GatewayError::InvalidKey));
+        // Who sends both means the bearer token.
+        assert_eq!(hash_of(&[(API_KEY, key), (header::AUTHORIZATION, "Bearer other")]), Err(GatewayError::InvalidKey));
     }
 }

@@ -7,25 +7,21 @@ use crate::suppliers::callable::{self, CallableModel, KeyAnswer};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
-    match models_of(&gateway, &headers).await {
-        Ok(models) => Json(json!({"object": "list", "data": models.iter().map(form).collect::<Vec<_>>()})).into_response(),
-        Err(error) => error.into_response(),
-    }
+pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
+    let models = models_of(&gateway, &headers).await?;
+    Ok(Json(json!({"object": "list", "data": models.iter().map(form).collect::<Vec<_>>()})))
 }
 
-pub async fn retrieve(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    match models_of(&gateway, &headers).await {
-        Ok(models) => match models.iter().find(|model| model.model_id == id) {
-            Some(model) => Json(form(model)).into_response(),
-            None => GatewayError::ModelNotFound { model: id }.into_response(),
-        },
-        Err(error) => error.into_response(),
-    }
+pub async fn retrieve(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, GatewayError> {
+    let models = models_of(&gateway, &headers).await?;
+    models.iter().find(|model| model.model_id == id).map(form).map(Json).ok_or(GatewayError::ModelNotFound { model: id })
 }
 
 /// OpenAI's model object.

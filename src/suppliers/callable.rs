@@ -1,5 +1,6 @@
 //! Which models a key may call, for `/v1/models`. The same conditions as admission, in the same words.
 
+use crate::suppliers::store::Protocol;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
@@ -46,4 +47,13 @@ pub async fn models_of_key(db: &PgPool, secret_hash: [u8; 32]) -> sqlx::Result<K
     .fetch_all(db)
     .await?;
     Ok(KeyAnswer::Models(models))
+}
+
+/// What the channels of the model's supplier speak; for saying which endpoint to use when it was the wrong one.
+pub async fn protocols_of_model(db: &PgPool, model_id: &str) -> sqlx::Result<Vec<Protocol>> {
+    let protocols = sqlx::query_scalar!(
+        "SELECT DISTINCT c.protocol FROM channels c JOIN models m USING (supplier_id) WHERE m.model_id = $1 AND c.status = 'enabled'",
+        model_id
+    );
+    Ok(protocols.fetch_all(db).await?.iter().map(|text| Protocol::of_column(text)).collect())
 }
