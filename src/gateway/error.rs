@@ -287,28 +287,29 @@ mod tests {
             row.trim_end().to_string()
         })
         .collect();
-        insta::assert_snapshot!(rows.join("\n"), @r"
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        403 permission_error null account_suspended
-        404 invalid_request_error model model_not_found
-        404 invalid_request_error model model_not_found
-        429 insufficient_quota null insufficient_quota x-should-retry: false
-        429 insufficient_quota null insufficient_quota x-should-retry: false
-        400 invalid_request_error null invalid_json
-        400 invalid_request_error n null
-        413 invalid_request_error null request_too_large
-        404 invalid_request_error null unknown_url
-        405 invalid_request_error null method_not_allowed
-        502 server_error null upstream_unavailable
-        502 server_error null upstream_unavailable
-        504 server_error null upstream_timeout x-should-retry: false
-        429 rate_limit_error null upstream_rate_limited retry-after: 7
-        422 invalid_request_error tools null
-        502 server_error null upstream_error
-        503 server_error null service_unavailable retry-after: 1
-        500 server_error null internal_error
-        ");
+        insta::assert_snapshot!(rows.join("\n"), @r#"
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        403 permission_error null account_suspended "permission_error"
+        404 invalid_request_error model model_not_found "not_found_error"
+        404 invalid_request_error model model_not_found "not_found_error"
+        404 invalid_request_error model endpoint_not_supported "not_found_error"
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        400 invalid_request_error null invalid_json "invalid_request_error"
+        400 invalid_request_error n null "invalid_request_error"
+        413 invalid_request_error null request_too_large "request_too_large"
+        404 invalid_request_error null unknown_url "not_found_error"
+        405 invalid_request_error null method_not_allowed "invalid_request_error"
+        502 server_error null upstream_unavailable "api_error"
+        502 server_error null upstream_unavailable "api_error"
+        504 server_error null upstream_timeout "timeout_error" x-should-retry: false
+        429 rate_limit_error null upstream_rate_limited "rate_limit_error" retry-after: 7
+        422 invalid_request_error tools null "invalid_request_error"
+        502 server_error null upstream_error "api_error"
+        503 server_error null service_unavailable "api_error" retry-after: 1
+        500 server_error null internal_error "api_error"
+        "#);
     }
 }

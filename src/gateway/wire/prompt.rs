@@ -73,7 +73,7 @@ mod tests {
         for (value, text, tokens, attachments) in [
             (json!("hi"), "hi\n", 0, 0),
             (json!([[1, 2], [3]]), "", 3, 0),
-            (json!({"type": "text", "text": "look"}), "text\nlook\n", 0, 0),
+            (json!({"type": "text", "text": "look"}), "look\ntext\n", 0, 0),
             (json!({"image_url": {"url": data_url}}), "", 0, 1),
             (json!({"image_url": "https://example.com/a.png"}), "", 0, 1),
             (json!({"source": {"data": base64}}), "", 0, 1),
