@@ -1,7 +1,10 @@
-//! The secret of a call: a bearer token, or Anthropic's `x-api-key`. Recognises the form only; whether the key may call is decided with the hold, in the database.
+//! The secret of a call: a bearer token, or Anthropic's `x-api-key`. Whether a call may run is decided with its hold, in the database;
+//! for requests that hold nothing, `caller` asks the same.
 
+use crate::gateway::Gateway;
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
+use crate::keys::store::{Caller, CallerKey, caller_by_hash};
 use axum::http::{HeaderMap, HeaderName, header};
 
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -13,6 +16,21 @@ pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], Gat
         false => the_only(headers, API_KEY),
     };
     secret.and_then(|text| KeySecret::parse(text.trim())).map(|secret| secret.hash(pepper)).ok_or(GatewayError::InvalidKey)
+}
+
+/// The key with this secret, or why it may not call.
+pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32]) -> Result<CallerKey, GatewayError> {
+    Err(match caller_by_hash(&gateway.db, secret_hash).await {
+        Ok(Caller::Key(key)) => return Ok(key),
+        Ok(Caller::Unknown) => GatewayError::InvalidKey,
+        Ok(Caller::Disabled) => GatewayError::KeyDisabled,
+        Ok(Caller::Expired) => GatewayError::KeyExpired,
+        Ok(Caller::Suspended) => GatewayError::AccountSuspended,
+        Err(error) => {
+            tracing::error!(%error, source = ?std::error::Error::source(&error), "database failed");
+            GatewayError::Unavailable
+        }
+    })
 }
 
 /// The value of a header that stands once.

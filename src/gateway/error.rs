@@ -51,6 +51,10 @@ pub enum GatewayError {
     MethodNotAllowed {
         method: String,
     },
+    /// No finished call of the account's has this id.
+    ReceiptNotFound {
+        request_id: String,
+    },
     /// Nothing was sent to any channel.
     UpstreamUnreachable,
     /// The supplier answered with a failure of its own.
@@ -80,6 +84,7 @@ impl GatewayError {
             GatewayError::ModelNotFound { .. }
             | GatewayError::NoChannel { .. }
             | GatewayError::EndpointUnsupported { .. }
+            | GatewayError::ReceiptNotFound { .. }
             | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
             GatewayError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamRateLimited { .. } => {
@@ -119,6 +124,7 @@ impl GatewayError {
             GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
             GatewayError::InvalidJson => "invalid_json",
             GatewayError::TooLarge { .. } => "request_too_large",
+            GatewayError::ReceiptNotFound { .. } => "receipt_not_found",
             GatewayError::NotFound { .. } => "unknown_url",
             GatewayError::MethodNotAllowed { .. } => "method_not_allowed",
             GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed => "upstream_unavailable",
@@ -171,6 +177,7 @@ impl GatewayError {
             GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
             GatewayError::NotFound { path } => format!("There is no {path} here. See GET /v1/models and POST /v1/chat/completions."),
             GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
+            GatewayError::ReceiptNotFound { request_id } => format!("No finished call of this account has the id '{request_id}'."),
             GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
             GatewayError::UpstreamFailed => "The model's supplier failed. Nothing was charged.".into(),
             GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
@@ -269,6 +276,7 @@ mod tests {
             GatewayError::TooLarge { limit_bytes: 1 },
             GatewayError::NotFound { path: "/v1/x".into() },
             GatewayError::MethodNotAllowed { method: "PUT".into() },
+            GatewayError::ReceiptNotFound { request_id: "x".into() },
             GatewayError::UpstreamUnreachable,
             GatewayError::UpstreamFailed,
             GatewayError::UpstreamTimeout,
@@ -302,6 +310,7 @@ mod tests {
         413 invalid_request_error null request_too_large "request_too_large"
         404 invalid_request_error null unknown_url "not_found_error"
         405 invalid_request_error null method_not_allowed "invalid_request_error"
+        404 invalid_request_error null receipt_not_found "not_found_error"
         502 server_error null upstream_unavailable "api_error"
         502 server_error null upstream_unavailable "api_error"
         504 server_error null upstream_timeout "timeout_error" x-should-retry: false

@@ -4,7 +4,6 @@ use crate::gateway::Gateway;
 use crate::gateway::auth;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::models;
 use crate::gateway::relay;
 use crate::gateway::upstream::{Outgoing, failure_of};
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
@@ -69,7 +68,7 @@ pub async fn call(
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let Ok(body) = axum::body::to_bytes(body, MOST_BODY_BYTES).await else {
         let error = GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES };
-        return Err(models::key_problem(&gateway, secret_hash).await.unwrap_or(error));
+        return Err(auth::caller(&gateway, secret_hash).await.err().unwrap_or(error));
     };
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
     let (reply, answer) = oneshot::channel();
@@ -95,7 +94,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         Ok(request) => request,
         Err(error) => {
             // Whoever has no valid key learns that first.
-            let error = models::key_problem(&gateway, secret_hash).await.unwrap_or(error);
+            let error = auth::caller(&gateway, secret_hash).await.err().unwrap_or(error);
             return send(reply, Err(error));
         }
     };

@@ -8,9 +8,11 @@ mod call;
 mod count;
 mod error;
 mod handler;
+mod key;
 mod live;
 mod meter;
 mod models;
+mod receipts;
 mod relay;
 mod settlement;
 mod spool;
@@ -114,6 +116,8 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/embeddings", post(handler::call).fallback(wrong_method).with_state(served(&wire::embeddings::ENDPOINT)))
         .route("/v1/responses", post(handler::call).fallback(wrong_method).with_state(served(&wire::responses::ENDPOINT)))
         .route("/v1/messages", post(handler::call).fallback(wrong_method).with_state(served(&wire::messages::ENDPOINT)))
+        .route("/v1/key", get(key::show).fallback(wrong_method))
+        .route("/v1/receipts/{request_id}", get(receipts::show).fallback(wrong_method))
         .route("/v1/models", get(models::list).fallback(wrong_method))
         .route("/v1/models/{*id}", get(models::retrieve).fallback(wrong_method))
         .route("/v1", axum::routing::any(unknown_path))

@@ -3,7 +3,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
-use crate::suppliers::callable::{self, CallableModel, KeyAnswer};
+use crate::suppliers::callable::{self, CallableModel};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -30,34 +30,9 @@ fn form(model: &CallableModel) -> Value {
 }
 
 async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {
-    let secret_hash = auth::secret_hash(headers, &gateway.pepper)?;
-    match callable::models_of_key(&gateway.db, secret_hash).await {
-        Ok(KeyAnswer::Models(models)) => Ok(models),
-        Ok(answer) => Err(problem(&answer).unwrap_or(GatewayError::Internal)),
-        Err(error) => {
-            tracing::error!(%error, "database failed");
-            Err(GatewayError::Unavailable)
-        }
-    }
-}
-
-/// What is wrong with the key, if anything. For requests that are refused before they are admitted.
-pub async fn key_problem(gateway: &Gateway, secret_hash: [u8; 32]) -> Option<GatewayError> {
-    match callable::models_of_key(&gateway.db, secret_hash).await {
-        Ok(answer) => problem(&answer),
-        Err(error) => {
-            tracing::error!(%error, "database failed");
-            Some(GatewayError::Unavailable)
-        }
-    }
-}
-
-fn problem(answer: &KeyAnswer) -> Option<GatewayError> {
-    match answer {
-        KeyAnswer::Models(_) => None,
-        KeyAnswer::Unknown => Some(GatewayError::InvalidKey),
-        KeyAnswer::Disabled => Some(GatewayError::KeyDisabled),
-        KeyAnswer::Expired => Some(GatewayError::KeyExpired),
-        KeyAnswer::Suspended => Some(GatewayError::AccountSuspended),
-    }
+    let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?).await?;
+    callable::models_of(&gateway.db, key.supplier_id).await.map_err(|error| {
+        tracing::error!(%error, "database failed");
+        GatewayError::Unavailable
+    })
 }
