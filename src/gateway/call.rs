@@ -63,7 +63,11 @@ impl Call {
         let (basis, usage) = match delivered.usage {
             _ if delivered.is_nothing() => (Basis::Waived, Usage::default()),
             Some(usage) => (Basis::Measured, usage),
-            None => (Basis::Counted, counted(request.prompt_text(), delivered.text).await),
+            None => {
+                // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
+                let most = self.admission.output_limit.saturating_mul(request.choices);
+                (Basis::Counted, counted(request.prompt_text(), delivered.text, most).await)
+            }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
         self.settle(settlement).await
@@ -100,6 +104,6 @@ impl Call {
     }
 }
 
-async fn counted(prompt: PromptText, text: String) -> Usage {
-    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await }
+async fn counted(prompt: PromptText, text: String, most_output: i64) -> Usage {
+    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await.min(most_output) }
 }

@@ -185,3 +185,7 @@ impl Tee {
         event.data().map_or(Part::Content, |data| (self.read_event)(&data, &mut self.delivered))
     }
 }
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;
