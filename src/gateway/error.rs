@@ -233,9 +233,11 @@ impl GatewayError {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
             }
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamTimeout => {
-                Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")))
-            }
+            // Trying again would not help, or the supplier has spent Tokens on this already.
+            GatewayError::BalanceExhausted { .. }
+            | GatewayError::QuotaExhausted
+            | GatewayError::UpstreamTimeout
+            | GatewayError::UpstreamBroken => Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))),
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_str(after).ok()?))
             }
@@ -316,7 +318,7 @@ mod tests {
         504 server_error null upstream_timeout "timeout_error" x-should-retry: false
         429 rate_limit_error null upstream_rate_limited "rate_limit_error" retry-after: 7
         422 invalid_request_error tools null "invalid_request_error"
-        502 server_error null upstream_error "api_error"
+        502 server_error null upstream_error "api_error" x-should-retry: false
         503 server_error null service_unavailable "api_error" retry-after: 1
         500 server_error null internal_error "api_error"
         "#);

@@ -5,8 +5,9 @@ use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
 use crate::suppliers::callable::{self, CallableModel};
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -17,9 +18,11 @@ pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Re
 
 pub async fn retrieve(
     State(gateway): State<Arc<Gateway>>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Json<Value>, GatewayError> {
+    let Path(id) = id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let models = models_of(&gateway, &headers).await?;
     models.iter().find(|model| model.model_id == id).map(form).map(Json).ok_or(GatewayError::ModelNotFound { model: id })
 }

@@ -6,16 +6,19 @@ use crate::gateway::error::GatewayError;
 use crate::usage::store::{Receipt, receipt_of};
 use crate::usage::types::Draw;
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 pub async fn show(
     State(gateway): State<Arc<Gateway>>,
-    Path(request_id): Path<String>,
+    request_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
+    uri: Uri,
 ) -> Result<Json<Value>, GatewayError> {
+    let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
     let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
     let receipt = receipt_of(&gateway.db, key.account_id, request_id.parse().map_err(|_| unknown())?).await.map_err(|error| {

@@ -140,7 +140,8 @@ async fn streams_of_every_endpoint(db: PgPool) {
 
 /// Makes the calls, some at a time; the results come in their order.
 async fn each<T, R>(calls: impl Iterator<Item = T>, make: impl AsyncFn(T) -> R) -> Vec<R> {
-    futures::stream::iter(calls).map(&make).buffered(8).collect().await
+    let make = &make;
+    futures::stream::iter(calls).map(|call| make(call)).buffered(8).collect().await
 }
 
 /// A stream as its caller saw it. Whatever is passed on is what was sent, to the byte.

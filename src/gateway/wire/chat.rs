@@ -5,12 +5,11 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{choices, invalid, required};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, is_set};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 /// What the chat template of a model may add around each message, and around all of them, in Tokens.
 pub const PER_MESSAGE: i64 = 8;
@@ -48,7 +47,7 @@ pub fn template_of_messages(object: &RawObject<'_>) -> Result<i64, GatewayError>
 struct Answer<'a> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -56,9 +55,9 @@ struct Answer<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     message: Option<Content<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     delta: Option<Content<'a>>,
 }
 
@@ -67,55 +66,47 @@ struct Content<'a> {
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    reasoning_content: Option<Cow<'a, str>>,
+    reasoning_content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    refusal: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
     tool_calls: Option<Vec<ToolCall<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     function_call: Option<Function<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     audio: Option<Audio<'a>>,
 }
 
 #[derive(Deserialize)]
 struct ToolCall<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, alias = "custom")]
     function: Option<Function<'a>>,
-    #[serde(borrow, default)]
-    custom: Option<Function<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Function<'a> {
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<&'a RawValue>,
     #[serde(borrow, default, alias = "input")]
-    arguments: Option<Cow<'a, str>>,
+    arguments: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Audio<'a> {
     #[serde(borrow, default)]
-    transcript: Option<Cow<'a, str>>,
+    transcript: Option<&'a RawValue>,
 }
 
 impl Content<'_> {
     fn say(&self, delivered: &mut Delivered) {
         // Some suppliers say their reasoning twice, under both names.
-        let reasoning = self.reasoning.filter(|_| self.reasoning_content.is_none());
-        for raw in [self.content, reasoning].into_iter().flatten().filter(|raw| raw.get() != "null") {
-            match serde_json::from_str::<Cow<'_, str>>(raw.get()) {
-                Ok(piece) => delivered.say(&piece),
-                Err(_) => delivered.say(raw.get()),
-            }
-        }
-        let calls = self.tool_calls.iter().flatten().flat_map(|call| call.function.iter().chain(&call.custom)).chain(&self.function_call);
-        let called = calls.flat_map(|function| [&function.name, &function.arguments]);
-        let transcript = self.audio.as_ref().map(|audio| &audio.transcript);
-        for piece in [&self.reasoning_content, &self.refusal].into_iter().chain(called).chain(transcript).flatten() {
+        let reasoning = self.reasoning_content.or(self.reasoning);
+        let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref()).chain(&self.function_call);
+        let called = functions.flat_map(|function| [function.name, function.arguments]);
+        let transcript = self.audio.as_ref().and_then(|audio| audio.transcript);
+        for piece in [self.content, reasoning, self.refusal, transcript].into_iter().chain(called).flatten() {
             delivered.say(piece);
         }
     }
@@ -124,7 +115,7 @@ impl Content<'_> {
 impl Answer<'_> {
     /// None when the bytes are no answer, or an error.
     fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
-        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| !is_set(answer.error))?;
+        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| answer.error.is_none())?;
         let reported = note_usage(answer.usage, delivered);
         let choices = answer.choices.as_deref().unwrap_or_default();
         choices.iter().filter_map(|choice| choice.message.as_ref().or(choice.delta.as_ref())).for_each(|content| content.say(delivered));
@@ -147,11 +138,10 @@ pub fn is_done(data: &[u8]) -> bool {
 
 /// Whether usage was reported; null counts as not.
 pub fn note_usage(raw: Option<&RawValue>, delivered: &mut Delivered) -> bool {
-    let reported = raw.filter(|raw| raw.get() != "null");
-    if let Some(raw) = reported {
+    if let Some(raw) = raw {
         delivered.report(raw, usage_of(raw));
     }
-    reported.is_some()
+    raw.is_some()
 }
 
 /// Reads a usage report. None when it is incomplete or absurd: then the call is counted instead.

@@ -101,6 +101,20 @@ fn answers_give_text_and_usage() {
 }
 
 #[test]
+fn what_is_in_no_known_form_is_no_reason_to_end_a_stream() {
+    for (chunk, text) in [
+        (r#"{"choices":[{"delta":{"content":[{"text":"a"}],"tool_calls":{"x":1}}}]}"#, r#"[{"text":"a"}]"#),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}}]}"#, r#"f{"a":1}"#),
+        (r#"{"choices":7}"#, ""),
+        (r#"{"choices":[{"delta":"x"}],"error":null}"#, ""),
+        (r#"{"x_unknown":true}"#, ""),
+    ] {
+        let mut delivered = Delivered::default();
+        assert_eq!((read_event(chunk.as_bytes(), &mut delivered), delivered.text.as_str()), (Part::Content, text), "{chunk}");
+    }
+}
+
+#[test]
 fn usage_is_read_when_it_is_sane() {
     let usage = |input, cached, output| Some(Usage { input, cached, output });
     for (json, expected) in [

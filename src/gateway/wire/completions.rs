@@ -4,11 +4,10 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::wire::chat::{PER_CALL, error_event, is_done, note_usage};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{choices, invalid, required};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, is_set};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 const MOST_PROMPTS: usize = 2_048;
 /// The reference's own: without a limit an answer ends here, not at the model's maximum.
@@ -60,7 +59,7 @@ pub fn count_inputs(object: &RawObject<'_>, name: &'static str, most: usize) -> 
 struct Answer<'a> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -69,14 +68,14 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
+    text: Option<&'a RawValue>,
 }
 
 impl Answer<'_> {
     fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
-        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| !is_set(answer.error))?;
+        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| answer.error.is_none())?;
         let reported = note_usage(answer.usage, delivered);
-        answer.choices.iter().flatten().filter_map(|choice| choice.text.as_ref()).for_each(|piece| delivered.say(piece));
+        answer.choices.iter().flatten().filter_map(|choice| choice.text).for_each(|piece| delivered.say(piece));
         Some(if reported && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
     }
 }

@@ -7,7 +7,7 @@ use crate::gateway::wire::chat::{PER_CALL, error_event};
 use crate::gateway::wire::completions::count_inputs;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{field, invalid};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, is_set};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -39,16 +39,16 @@ fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
 struct Answer<'a> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     data: Option<Vec<&'a RawValue>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    let answer = serde_json::from_slice(body).ok().filter(|answer: &Answer<'_>| !is_set(answer.error));
+    let answer = serde_json::from_slice(body).ok().filter(|answer: &Answer<'_>| answer.error.is_none());
     let Some(answer) = answer else { return false };
-    if let Some(raw) = answer.usage.filter(|raw| raw.get() != "null") {
+    if let Some(raw) = answer.usage {
         delivered.report(raw, usage_of(raw));
     }
     delivered.beyond_text = answer.data.is_some_and(|data| !data.is_empty());

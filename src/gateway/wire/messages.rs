@@ -7,12 +7,11 @@ use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::template_of_messages;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{invalid, positive, refuse_hosted_tools};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 
 /// What the supplier's own instructions add where there are tools, and again for each tool of its making; the reference's table of
 /// "tool use system prompt" Tokens stays below both.
@@ -53,9 +52,9 @@ fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
 /// A whole message; in a stream, the one that begins it.
 #[derive(Deserialize)]
 struct Message<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
     content: Option<Vec<Block<'a>>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
@@ -65,24 +64,23 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Block<'a> {
     #[serde(borrow, default)]
-    text: Option<Cow<'a, str>>,
+    text: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    thinking: Option<Cow<'a, str>>,
+    thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    partial_json: Option<Cow<'a, str>>,
+    partial_json: Option<&'a RawValue>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
 }
 
 impl Block<'_> {
     fn say(&self, delivered: &mut Delivered) {
-        [&self.text, &self.thinking, &self.name, &self.partial_json].into_iter().flatten().for_each(|piece| delivered.say(piece));
         // A block that is still to be filled has an empty input.
-        if let Some(input) = self.input.filter(|input| input.get() != "{}") {
-            delivered.say(input.get());
-        }
+        let input = self.input.filter(|input| input.get() != "{}");
+        let pieces = [self.text, self.thinking, self.name, self.partial_json, input];
+        pieces.into_iter().flatten().for_each(|piece| delivered.say(piece));
     }
 }
 
@@ -92,7 +90,7 @@ fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
         return false;
     }
     message.content.iter().flatten().for_each(|block| block.say(delivered));
-    if let Some(raw) = message.usage.filter(|raw| raw.get() != "null") {
+    if let Some(raw) = message.usage {
         delivered.report(raw, usage_of(raw));
     }
     true
@@ -100,13 +98,13 @@ fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
 
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
     message: Option<Message<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     content_block: Option<Block<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     delta: Option<Block<'a>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
@@ -114,17 +112,17 @@ struct Event<'a> {
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
-    match event.kind.as_ref() {
+    match event.kind.as_deref().unwrap_or_default() {
         "message_stop" => return Part::End,
         "error" => return Part::Broken,
         // A report of what has only begun: its output is no measure yet.
         "message_start" => {
-            if let Some(raw) = event.message.and_then(|message| message.usage).filter(|raw| raw.get() != "null") {
+            if let Some(raw) = event.message.and_then(|message| message.usage) {
                 delivered.report(raw, None);
             }
         }
         "message_delta" => {
-            if let Some(raw) = event.usage.filter(|raw| raw.get() != "null") {
+            if let Some(raw) = event.usage {
                 let whole = completed(delivered.raw_usage.as_deref(), raw);
                 delivered.report(&whole, usage_of(&whole));
             }

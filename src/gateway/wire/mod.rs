@@ -17,6 +17,7 @@ use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Text kept for counting; beyond it the rest is not counted.
@@ -97,9 +98,14 @@ impl Delivered {
         self.raw_usage = Some(raw.to_owned());
     }
 
-    fn say(&mut self, piece: &str) {
-        if self.text.len() < MOST_TEXT_BYTES {
-            self.text.push_str(piece);
+    fn say(&mut self, piece: &RawValue) {
+        if self.text.len() >= MOST_TEXT_BYTES {
+            return;
+        }
+        match serde_json::from_str::<String>(piece.get()) {
+            Ok(text) => self.text.push_str(&text),
+            // No string where the reference has one: it was delivered all the same.
+            Err(_) => self.text.push_str(piece.get()),
         }
     }
 }
@@ -119,9 +125,10 @@ pub enum Part {
     Broken,
 }
 
-/// Whether a field is there and not null.
-fn is_set(field: Option<&RawValue>) -> bool {
-    field.is_some_and(|raw| raw.get() != "null")
+/// A part of an answer that we read only to count it: in a form that we do not know it counts for nothing, and is passed on.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = <&'de RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, is_set};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
@@ -45,6 +45,8 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
     struct Item<'a> {
         #[serde(borrow, default, rename = "type")]
         kind: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        content: Option<&'a RawValue>,
     }
     const WHAT: &str = "a string or an array of items";
     let raw: &RawValue = required(object, "input", WHAT)?;
@@ -55,7 +57,12 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
     if items.is_empty() || items.len() > MOST_MESSAGES {
         return Err(invalid("input", format!("'input' must hold 1 to {MOST_MESSAGES} items.")));
     }
-    if items.iter().any(|item| item.kind.as_deref() == Some("item_reference")) {
+    // An item of no type is a message when it has content, and a reference when it has none.
+    let is_reference = |item: &Item<'_>| match item.kind.as_deref() {
+        Some(kind) => kind == "item_reference",
+        None => item.content.is_none(),
+    };
+    if items.iter().any(is_reference) {
         return Err(invalid("input", "An 'item_reference' refers to what a supplier keeps, which is not served. Send the item itself."));
     }
     Ok(items.len() as i64)
@@ -64,11 +71,11 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
 /// The response object: a whole answer, and part of the events that begin and end a stream.
 #[derive(Deserialize)]
 struct Answer<'a> {
-    #[serde(borrow, default)]
-    status: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "lenient")]
+    status: Option<String>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     output: Option<Vec<Item<'a>>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
@@ -78,31 +85,31 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 struct Item<'a> {
     #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
+    name: Option<&'a RawValue>,
     #[serde(borrow, default, alias = "input")]
-    arguments: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
     content: Option<Vec<Text<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     summary: Option<Vec<Text<'a>>>,
 }
 
 #[derive(Deserialize)]
 struct Text<'a> {
     #[serde(borrow, default, alias = "refusal", alias = "transcript")]
-    text: Option<Cow<'a, str>>,
+    text: Option<&'a RawValue>,
 }
 
 impl Answer<'_> {
     fn note(&self, delivered: &mut Delivered) {
-        if let Some(raw) = self.usage.filter(|raw| raw.get() != "null") {
+        if let Some(raw) = self.usage {
             delivered.report(raw, usage_of(raw));
         }
         // The last event of a stream says again what its deltas said.
         if delivered.text.is_empty() {
             for item in self.output.iter().flatten() {
-                let texts = item.content.iter().chain(&item.summary).flatten().map(|text| &text.text);
-                [&item.name, &item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
+                let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
+                [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
         }
     }
@@ -110,7 +117,7 @@ impl Answer<'_> {
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
     let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return false };
-    if is_set(answer.error) || answer.status.as_deref() == Some("failed") {
+    if answer.error.is_some() || answer.status.as_deref() == Some("failed") {
         return false;
     }
     answer.note(delivered);
@@ -119,44 +126,36 @@ fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
 
 #[derive(Deserialize)]
 struct Event<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     sequence_number: Option<i64>,
     #[serde(borrow, default)]
     delta: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     response: Option<Answer<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "lenient")]
     item: Option<Item<'a>>,
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
     delivered.number = event.sequence_number.unwrap_or(delivered.number);
-    match event.kind.as_ref() {
+    let kind = event.kind.as_deref().unwrap_or_default();
+    match kind {
         "response.completed" | "response.incomplete" | "response.failed" => {
-            if let Some(answer) = event.response {
+            if let Some(answer) = &event.response {
                 answer.note(delivered);
             }
-            if event.kind == "response.failed" { Part::Failure } else { Part::End }
+            return if kind == "response.failed" { Part::Failure } else { Part::End };
         }
-        "error" => Part::Broken,
-        "response.output_item.added" => {
-            event.item.and_then(|item| item.name).iter().for_each(|name| delivered.say(name));
-            Part::Content
-        }
-        "response.audio.delta" => {
-            delivered.beyond_text = true;
-            Part::Content
-        }
-        kind if kind.ends_with(".delta") => {
-            let piece = event.delta.and_then(|raw| serde_json::from_str::<Cow<'_, str>>(raw.get()).ok());
-            piece.iter().for_each(|piece| delivered.say(piece));
-            Part::Content
-        }
-        _ => Part::Content,
+        "error" => return Part::Broken,
+        "response.output_item.added" => event.item.and_then(|item| item.name).into_iter().for_each(|name| delivered.say(name)),
+        "response.audio.delta" => delivered.beyond_text = true,
+        kind if kind.ends_with(".delta") => event.delta.into_iter().for_each(|piece| delivered.say(piece)),
+        _ => {}
     }
+    Part::Content
 }
 
 /// Cached input is part of `input_tokens`, reasoning part of `output_tokens`.
@@ -211,6 +210,7 @@ mod tests {
             (r#""input":"hi","prompt":{"id":"pmpt_1"}"#, "prompt"),
             (r#""input":"hi","background":true"#, "background"),
             (r#""input":[{"type":"item_reference","id":"msg_1"}]"#, "input"),
+            (r#""input":[{"id":"msg_1"}]"#, "input"),
             (r#""input":[]"#, "input"),
             (r#""input":7"#, "input"),
             (r#""instructions":"hi""#, "input"),
