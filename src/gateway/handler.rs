@@ -32,7 +32,7 @@ pub type Reply = oneshot::Sender<Result<Response, GatewayError>>;
 /// Gives every answer of `/v1` its request id and its processing time, and a failure the form of the caller's protocol.
 pub async fn finish(mut request: extract::Request, next: Next) -> Response {
     let started = Instant::now();
-    let (request_id, protocol) = (RequestId::generate(), protocol_of(request.uri().path()));
+    let (request_id, protocol) = (RequestId::generate(), protocol_of(request.uri().path(), request.headers()));
     request.extensions_mut().insert(request_id);
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<GatewayError>() {
@@ -105,7 +105,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         Err(error) => return send(reply, Err(error)),
     };
     let upstream_body = request.upstream_body(&admission.upstream_id, admission.output_limit);
-    let outgoing = Outgoing::new(endpoint, &headers, request.stream, upstream_body);
+    let outgoing = Outgoing::new(endpoint, headers, request.stream, upstream_body);
     let mut call = Call::new(gateway.clone(), admission, &request, started);
     live.admitted(call.hold());
     if reply.is_closed() {
@@ -115,7 +115,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
 
     let channels = call.admission.channels.clone();
     let sent = tokio::select! {
-        sent = gateway.upstream.send(&channels, &outgoing) => sent,
+        sent = gateway.upstream.send(&channels, outgoing) => sent,
         // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
         () = reply.closed(), if request.stream => {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;

@@ -3,7 +3,9 @@
 use crate::gateway::Gateway;
 use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
+use crate::gateway::wire::protocol_of;
 use crate::suppliers::callable::{self, CallableModel};
+use crate::suppliers::store::Protocol;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -11,9 +13,17 @@ use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
+pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, uri: Uri) -> Result<Json<Value>, GatewayError> {
     let models = models_of(&gateway, &headers).await?;
-    Ok(Json(json!({"object": "list", "data": models.iter().map(form).collect::<Vec<_>>()})))
+    let protocol = protocol_of(uri.path(), &headers);
+    let data: Vec<Value> = models.iter().map(|model| form(model, protocol)).collect();
+    Ok(Json(match protocol {
+        Protocol::Openai => json!({"object": "list", "data": data}),
+        Protocol::Anthropic => {
+            let id_of = |model: Option<&CallableModel>| model.map(|model| model.model_id.clone());
+            json!({"data": data, "has_more": false, "first_id": id_of(models.first()), "last_id": id_of(models.last())})
+        }
+    }))
 }
 
 pub async fn retrieve(
@@ -24,12 +34,17 @@ pub async fn retrieve(
 ) -> Result<Json<Value>, GatewayError> {
     let Path(id) = id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let models = models_of(&gateway, &headers).await?;
-    models.iter().find(|model| model.model_id == id).map(form).map(Json).ok_or(GatewayError::ModelNotFound { model: id })
+    let model = models.iter().find(|model| model.model_id == id).ok_or(GatewayError::ModelNotFound { model: id })?;
+    Ok(Json(form(model, protocol_of(uri.path(), &headers))))
 }
 
-/// OpenAI's model object.
-fn form(model: &CallableModel) -> Value {
-    json!({"id": model.model_id, "object": "model", "created": model.created_at.timestamp(), "owned_by": model.supplier_slug})
+/// The protocol's model object.
+fn form(model: &CallableModel, protocol: Protocol) -> Value {
+    let (id, created_at) = (&model.model_id, model.created_at);
+    match protocol {
+        Protocol::Openai => json!({"id": id, "object": "model", "created": created_at.timestamp(), "owned_by": model.supplier_slug}),
+        Protocol::Anthropic => json!({"type": "model", "id": id, "display_name": id, "created_at": created_at}),
+    }
 }
 
 async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {

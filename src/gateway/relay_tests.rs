@@ -118,6 +118,6 @@ fn recorded_streams_are_passed_on_and_concluded() {
     completions broken, 1/0/2, "eins zwei"
     responses done, 9/0/4, "schön 😀"
     responses failed, no usage, "x"
-    messages done, 9/3/4, "où 😀"
+    messages done, 12/3/4, "où 😀"
     "#);
 }

@@ -3,7 +3,7 @@
 
 use crate::gateway::auth::API_KEY;
 use crate::gateway::error::GatewayError;
-use crate::gateway::wire::Endpoint;
+use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
 use crate::suppliers::address;
 use crate::suppliers::sealed::SealingKey;
@@ -38,7 +38,7 @@ pub struct Upstream {
 
 /// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
 const PASSED_ON: [(Protocol, HeaderName); 2] =
-    [(Protocol::Anthropic, HeaderName::from_static("anthropic-version")), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
+    [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
 
 /// What is sent to a channel.
 pub struct Outgoing {
@@ -50,7 +50,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// `callers`: the headers that the caller sent.
-    pub fn new(endpoint: &Endpoint, callers: &HeaderMap, stream: bool, body: Vec<u8>) -> Outgoing {
+    pub fn new(endpoint: &Endpoint, callers: HeaderMap, stream: bool, body: Vec<u8>) -> Outgoing {
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -96,9 +96,9 @@ impl Upstream {
     }
 
     /// Sends the request to one of the channels, by weight; to the next while nothing could be sent.
-    pub async fn send(&self, channels: &[Channel], outgoing: &Outgoing) -> Result<Answering, Failure> {
+    pub async fn send(&self, channels: &[Channel], outgoing: Outgoing) -> Result<Answering, Failure> {
         for channel in by_weight(channels) {
-            let Some(request) = self.request(channel, outgoing) else { continue };
+            let Some(request) = self.request(channel, &outgoing) else { continue };
             match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
                 Ok(Ok(response)) => return Ok(Answering { channel_id: channel.channel_id, response }),
                 Ok(Err(error)) if error.is_connect() => {

@@ -20,6 +20,8 @@ def ok():
     message = create(system="Be brief.")
     assert (message.content[0].text, message.stop_reason) == ("say two words", "end_turn")
     assert message._request_id
+    assert "sandbox/echo" in [model.id for model in client.models.list()]
+    assert client.models.retrieve("sandbox/echo").type == "model"
     # The other way to send a key, as Claude Code does with ANTHROPIC_AUTH_TOKEN.
     bearer = Anthropic(base_url=URL, auth_token=KEY, api_key=None, max_retries=0)
     assert bearer.messages.create(model="sandbox/echo", max_tokens=50, messages=MESSAGES).content[0].text == "say two words"

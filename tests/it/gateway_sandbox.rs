@@ -116,6 +116,8 @@ async fn embeddings_come_as_floats_or_base64(db: PgPool) {
         assert_eq!((answer.text.as_str(), answer.header("x-toki-charged-tokens")), (direct.as_str(), "9"));
         assert_eq!(matches!(answer.json()["data"][1]["embedding"], Value::String(_)), is_base64);
     }
+    // Its bytes, and no output.
+    assert!(app.number("SELECT max(held) FROM usage_records").await < 200);
     app.assert_exact().await;
     app.stop().await;
 }

@@ -17,6 +17,7 @@ use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
+use axum::http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -53,11 +54,16 @@ pub struct Endpoint {
 pub const ENDPOINTS: [&Endpoint; 5] =
     [&chat::ENDPOINT, &responses::ENDPOINT, &completions::ENDPOINT, &embeddings::ENDPOINT, &messages::ENDPOINT];
 
-/// The protocol that whoever asks for this path speaks.
-pub fn protocol_of(path: &str) -> Protocol {
-    match path.strip_prefix("/v1/messages") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Protocol::Anthropic,
-        _ => Protocol::Openai,
+/// What Anthropic's clients send with every request.
+pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The protocol that whoever asks for this path speaks: the endpoint's; elsewhere Anthropic's clients say so.
+pub fn protocol_of(path: &str, headers: &HeaderMap) -> Protocol {
+    let path = path.strip_prefix("/v1/").unwrap_or_default();
+    match ENDPOINTS.iter().find(|endpoint| endpoint.path == path) {
+        Some(endpoint) => endpoint.protocol,
+        None if path.starts_with("messages/") || headers.contains_key(ANTHROPIC_VERSION) => Protocol::Anthropic,
+        None => Protocol::Openai,
     }
 }
 
@@ -134,19 +140,24 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::http::HeaderValue;
 
     #[test]
-    fn paths_tell_the_protocol() {
+    fn paths_and_headers_tell_the_protocol() {
+        let (none, versioned) = (HeaderMap::new(), HeaderMap::from_iter([(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"))]));
         for endpoint in ENDPOINTS {
-            assert_eq!(protocol_of(&format!("/v1/{}", endpoint.path)), endpoint.protocol);
+            for headers in [&none, &versioned] {
+                assert_eq!(protocol_of(&format!("/v1/{}", endpoint.path), headers), endpoint.protocol);
+            }
         }
-        for (path, protocol) in [
-            ("/v1/messages/batches", Protocol::Anthropic),
-            ("/v1/messages2", Protocol::Openai),
-            ("/v1", Protocol::Openai),
-            ("/v1/models", Protocol::Openai),
+        for (path, headers, protocol) in [
+            ("/v1/messages/batches", &none, Protocol::Anthropic),
+            ("/v1/messages2", &none, Protocol::Openai),
+            ("/v1", &none, Protocol::Openai),
+            ("/v1/models", &none, Protocol::Openai),
+            ("/v1/models", &versioned, Protocol::Anthropic),
         ] {
-            assert_eq!(protocol_of(path), protocol, "{path}");
+            assert_eq!(protocol_of(path, headers), protocol, "{path}");
         }
     }
 }
