@@ -164,7 +164,7 @@ pub fn refuse_hosted_tools(object: &RawObject<'_>, run_by_caller: &[&str]) -> Re
     let mut made_by_supplier = 0;
     for kind in kinds {
         let caller_runs = |name: &&str| kind.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-        if !run_by_caller.iter().any(|name| caller_runs(&name)) {
+        if !run_by_caller.iter().any(caller_runs) {
             let kind: String = kind.chars().take(64).collect();
             return Err(invalid(
                 "tools",

@@ -2,29 +2,40 @@
 
 use crate::support::app::TestApp;
 
-/// The lines of the matrix in the order of their cells; each cell's results, with the endpoints that have them.
+/// Cells in the order in which they were first noted.
 #[derive(Default)]
-pub struct Matrix(Vec<(String, Vec<(String, Vec<&'static str>)>)>);
+pub struct Matrix(Vec<Cell>);
+
+struct Cell {
+    name: String,
+    results: Vec<Shared>,
+}
+
+/// A result, and the endpoints that have it.
+struct Shared {
+    result: String,
+    endpoints: Vec<&'static str>,
+}
 
 impl Matrix {
-    pub fn note(&mut self, cell: String, endpoint: &'static str, result: String) {
-        let at = self.0.iter().position(|(found, _)| *found == cell).unwrap_or_else(|| {
-            self.0.push((cell, Vec::new()));
-            self.0.len() - 1
-        });
-        let results = &mut self.0[at].1;
-        match results.iter_mut().find(|(found, _)| *found == result) {
-            Some((_, endpoints)) => endpoints.push(endpoint),
-            None => results.push((result, vec![endpoint])),
+    pub fn note(&mut self, name: String, endpoint: &'static str, result: String) {
+        let at = self.0.iter().position(|cell| cell.name == name).unwrap_or(self.0.len());
+        if at == self.0.len() {
+            self.0.push(Cell { name, results: Vec::new() });
+        }
+        let results = &mut self.0[at].results;
+        match results.iter_mut().find(|shared| shared.result == result) {
+            Some(shared) => shared.endpoints.push(endpoint),
+            None => results.push(Shared { result, endpoints: vec![endpoint] }),
         }
     }
 
     fn text(&self) -> String {
         let mut text = String::new();
-        for (cell, results) in &self.0 {
-            text.push_str(&format!("{cell}\n"));
-            for (result, endpoints) in results {
-                text.push_str(&format!("  {}: {result}\n", endpoints.join(", ")));
+        for cell in &self.0 {
+            text.push_str(&format!("{}\n", cell.name));
+            for shared in &cell.results {
+                text.push_str(&format!("  {}: {}\n", shared.endpoints.join(", "), shared.result));
             }
         }
         text
