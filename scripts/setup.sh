@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|chromium|wasm|wasm-bindgen|nextest|lint|node …
+#   scripts/setup.sh postgres|chromium|wasm|wasm-bindgen|nextest|lint|node|python …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
@@ -61,6 +61,10 @@ need_nextest() {
 # into_tools cargo install …: beside the project's other tools, built in a folder of its own and without the project's settings.
 into_tools() {
   (cd / && env -u CARGO_TARGET_DIR "$@" --root "$TOOLS_DIR")
+}
+
+need_python() {
+  python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
 }
 
 need_node() {

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 step "Setting up"
-scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node
+scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node python
 # Cargo does not know that the macros read .sqlx; see scripts/sqlx.sh.
 touch src/server/mod.rs
 scripts/check.sh
@@ -16,6 +16,8 @@ step "Building the tests, every query against the schema of migrations/"
 scripts/sqlx.sh check
 step "Tests"
 cargo nextest run --features ssr
+step "Real clients"
+scripts/clients.sh
 step "Site (release) and its size"
 scripts/site.sh release
 scripts/size.sh

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use toki::gateway::{Admissions, ChatRequest, LiveCalls, Settlements, Spooled};
+use toki::gateway::{Admissions, LiveCalls, Request, Settlements, Spooled, chat};
 use toki::ids::ReplicaId;
 use toki::server::run::{MIGRATIONS, gateway_pool};
 use tokio_util::sync::CancellationToken;
@@ -52,7 +52,7 @@ pub struct World {
     pub db: PgPool,
     pub admissions: Admissions,
     pub settlements: Settlements,
-    pub request: Arc<ChatRequest<'static>>,
+    pub request: Arc<Request<'static>>,
     keys: Keys,
     _spool: Arc<TempDir>,
 }
@@ -83,7 +83,7 @@ impl World {
             admissions: Admissions::spawn(&tasks, db.clone(), ReplicaId::generate(), LiveCalls::default()),
             settlements: Settlements::spawn(&tasks, db.clone(), spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
             _spool: Arc::new(spool),
-            request: Arc::new(ChatRequest::parse(BODY).map_err(|error| format!("{error:?}"))?),
+            request: Arc::new(Request::parse(&chat::ENDPOINT, BODY).map_err(|error| format!("{error:?}"))?),
             keys,
             db,
         })

@@ -6,7 +6,7 @@ use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::count;
 use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
-use crate::gateway::wire::chat::ChatRequest;
+use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, LedgerError, Verdict};
 use chrono::TimeDelta;
@@ -51,10 +51,10 @@ impl Admissions {
         Admissions { batches, lanes }
     }
 
-    /// Decides about a chat completion and, when it may run, holds what it may cost.
+    /// Decides about a call and, when it may run, holds what it may cost.
     pub async fn admit(
         &self,
-        request: &ChatRequest<'_>,
+        request: &Request<'_>,
         request_id: RequestId,
         secret_hash: [u8; 32],
         public_url: &str,
@@ -63,12 +63,12 @@ impl Admissions {
             request_id,
             secret_hash,
             model_id: request.model.clone(),
-            protocol: "openai",
+            protocol: request.endpoint.protocol.as_str(),
             input_tokens: request.input_bound(),
             output_limit: request.output_limit,
             choices: request.choices,
             exact: false,
-            endpoint: "chat/completions",
+            endpoint: request.endpoint.path,
             streamed: request.stream,
         };
         let mut verdict = self.ask(&asked).await?;

@@ -1,19 +1,48 @@
-//! The bearer token of a call. Recognises the form only; whether the key may call is decided with the hold, in the database.
+//! The secret of a call: a bearer token, or Anthropic's `x-api-key`. Whether a call may run is decided with its hold, in the database;
+//! for requests that hold nothing, `caller` asks the same.
 
+use crate::gateway::Gateway;
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
-use axum::http::{HeaderMap, header};
+use crate::keys::store::{Caller, CallerKey, caller_by_hash};
+use axum::http::{HeaderMap, HeaderName, header};
+
+pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The digest of the presented secret. Made-up and mistyped keys end here, without a look at the database.
 pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], GatewayError> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(GatewayError::InvalidKey) };
-    let text = value.to_str().map_err(|_| GatewayError::InvalidKey)?;
-    let (scheme, token) = text.split_once(' ').ok_or(GatewayError::InvalidKey)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(GatewayError::InvalidKey);
-    }
-    KeySecret::parse(token.trim()).map(|secret| secret.hash(pepper)).ok_or(GatewayError::InvalidKey)
+    let secret = match headers.contains_key(header::AUTHORIZATION) {
+        true => the_only(headers, header::AUTHORIZATION).and_then(bearer_token),
+        false => the_only(headers, API_KEY),
+    };
+    secret.and_then(|text| KeySecret::parse(text.trim())).map(|secret| secret.hash(pepper)).ok_or(GatewayError::InvalidKey)
+}
+
+/// The key with this secret, or why it may not call.
+pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32]) -> Result<CallerKey, GatewayError> {
+    Err(match caller_by_hash(&gateway.db, secret_hash).await {
+        Ok(Caller::Key(key)) => return Ok(key),
+        Ok(Caller::Unknown) => GatewayError::InvalidKey,
+        Ok(Caller::Disabled) => GatewayError::KeyDisabled,
+        Ok(Caller::Expired) => GatewayError::KeyExpired,
+        Ok(Caller::Suspended) => GatewayError::AccountSuspended,
+        Err(error) => {
+            tracing::error!(%error, source = ?std::error::Error::source(&error), "database failed");
+            GatewayError::Unavailable
+        }
+    })
+}
+
+/// The value of a header that stands once.
+fn the_only(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    value.to_str().ok()
+}
+
+fn bearer_token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 #[cfg(test)]
@@ -21,15 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secret_hash_takes_one_well_formed_bearer_token() {
+    fn secret_hash_takes_one_well_formed_secret() {
         let (pepper, secret) = (Pepper::derive(&[1; 32]), KeySecret::generate());
-        let hash = |values: &[String]| {
+        let hash_of = |values: &[(HeaderName, &str)]| {
             let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::AUTHORIZATION, value.parse().expect("header value"));
+            for (name, value) in values {
+                headers.append(name, value.parse().expect("header value"));
             }
             secret_hash(&headers, &pepper)
         };
+        let hash = |values: &[String]| hash_of(&values.iter().map(|value| (header::AUTHORIZATION, value.as_str())).collect::<Vec<_>>());
         let good = format!("Bearer {}", secret.expose());
         assert_eq!(hash(std::slice::from_ref(&good)), Ok(secret.hash(&pepper)));
         assert_eq!(hash(&[format!("bearer  {} ", secret.expose())]), Ok(secret.hash(&pepper)));
@@ -38,5 +68,10 @@ mod tests {
         {
             assert_eq!(hash(&values), Err(GatewayError::InvalidKey), "{values:?}");
         }
+        let key = secret.expose();
+        assert_eq!(hash_of(&[(API_KEY, key)]), Ok(secret.hash(&pepper)));
+        assert_eq!(hash_of(&[(API_KEY, key), (API_KEY, key)]), Err(GatewayError::InvalidKey));
+        // Who sends both means the bearer token.
+        assert_eq!(hash_of(&[(API_KEY, key), (header::AUTHORIZATION, "Bearer other")]), Err(GatewayError::InvalidKey));
     }
 }

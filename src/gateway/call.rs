@@ -3,7 +3,8 @@
 use crate::gateway::Gateway;
 use crate::gateway::count::{count_prompt, count_text};
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::chat::{ChatRequest, PromptText};
+use crate::gateway::wire::prompt::PromptText;
+use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Admission, Basis, Outcome, RunningHold, Settled, Settlement};
@@ -16,33 +17,18 @@ pub struct Call {
     gateway: Arc<Gateway>,
     pub admission: Admission,
     pub channel_id: Option<ChannelId>,
+    endpoint: &'static Endpoint,
     streamed: bool,
     started_at: DateTime<Utc>,
     started: Instant,
     first_byte_ms: Option<i64>,
 }
 
-/// What was delivered, as far as it is known.
-#[derive(Default)]
-pub struct Delivered {
-    /// The supplier's report, if it was sane.
-    pub usage: Option<Usage>,
-    /// The report word for word, sane or not.
-    pub raw_usage: Option<Box<RawValue>>,
-    pub text: String,
-}
-
-impl Delivered {
-    /// Nothing came back that anybody could use.
-    fn is_nothing(&self) -> bool {
-        self.text.is_empty() && self.usage.is_none_or(|usage| usage.output == 0)
-    }
-}
-
 impl Call {
-    pub fn new(gateway: Arc<Gateway>, admission: Admission, streamed: bool, started: Instant) -> Call {
+    pub fn new(gateway: Arc<Gateway>, admission: Admission, request: &Request<'_>, started: Instant) -> Call {
         let started_at = Utc::now() - started.elapsed();
-        Call { gateway, admission, channel_id: None, streamed, started_at, started, first_byte_ms: None }
+        let (endpoint, streamed) = (request.endpoint, request.stream);
+        Call { gateway, admission, channel_id: None, endpoint, streamed, started_at, started, first_byte_ms: None }
     }
 
     /// What must be held again should the database forget it.
@@ -55,7 +41,7 @@ impl Call {
             model_id: admission.model_id.clone(),
             supplier_id: admission.supplier_id,
             price_version: admission.price_version,
-            endpoint: "chat/completions",
+            endpoint: self.endpoint.path,
             streamed: self.streamed,
             tokens: admission.held,
             created_at: self.started_at,
@@ -73,11 +59,15 @@ impl Call {
     }
 
     /// Charges what was delivered: as the supplier measured it, else as we count it.
-    pub async fn charge(self, request: &ChatRequest<'_>, delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
+    pub async fn charge(self, request: &Request<'_>, delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
         let (basis, usage) = match delivered.usage {
             _ if delivered.is_nothing() => (Basis::Waived, Usage::default()),
             Some(usage) => (Basis::Measured, usage),
-            None => (Basis::Counted, counted(request.prompt_text(), delivered.text).await),
+            None => {
+                // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
+                let most = self.admission.output_limit.saturating_mul(request.choices);
+                (Basis::Counted, counted(request.prompt_text(), delivered.text, most).await)
+            }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
         self.settle(settlement).await
@@ -93,7 +83,7 @@ impl Call {
             supplier_id: admission.supplier_id,
             channel_id: self.channel_id,
             price_version: admission.price_version,
-            endpoint: "chat/completions".into(),
+            endpoint: self.endpoint.path.into(),
             streamed: self.streamed,
             outcome,
             basis,
@@ -114,6 +104,6 @@ impl Call {
     }
 }
 
-async fn counted(prompt: PromptText, text: String) -> Usage {
-    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await }
+async fn counted(prompt: PromptText, text: String, most_output: i64) -> Usage {
+    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await.min(most_output) }
 }

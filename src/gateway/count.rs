@@ -1,11 +1,9 @@
 //! Counting Tokens ourselves: an upper bound for a prompt, and what was delivered when a supplier reports nothing. Tokenizing is
 //! slow work, so it runs on the blocking pool, a few at a time.
 
-use crate::gateway::wire::chat::PromptText;
+use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText};
 use tokio::sync::Semaphore;
 
-/// What one attached image or file counts at most.
-const PER_ATTACHMENT: i64 = 4_096;
 /// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count.
 const LONGEST_TEXT: usize = 1 << 20;
 
@@ -28,7 +26,7 @@ pub async fn count_text(text: String) -> i64 {
 
 /// The count of a prompt, for a call whose supplier reported none.
 pub async fn count_prompt(prompt: PromptText) -> i64 {
-    prompt.attachments * PER_ATTACHMENT + count_text(prompt.text).await
+    prompt.attachments * PER_ATTACHMENT + prompt.tokens + count_text(prompt.text).await
 }
 
 /// A bound of a prompt that holds for other tokenizers too: our count and half of it again, but never more than `bytes_bound`.
@@ -49,7 +47,7 @@ mod tests {
     async fn count_is_the_tokenizers() {
         assert_eq!(count_text(String::new()).await, 0);
         assert_eq!(count_text("hello world".into()).await, 2);
-        let prompt = |text: &str| PromptText { text: text.into(), attachments: 1 };
+        let prompt = |text: &str| PromptText { text: text.into(), tokens: 0, attachments: 1 };
         assert_eq!(count_prompt(prompt("hello world")).await, 4_098);
         assert_eq!(bound_prompt(prompt("hello world"), 80, 10_000).await, 4_098 + 2_049 + 80);
         assert_eq!(bound_prompt(prompt("hello world"), 80, 100).await, 100);

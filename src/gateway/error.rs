@@ -1,7 +1,10 @@
-//! Every failure a caller of `/v1` can meet, and its form on the wire: OpenAI's `{"error":{message,type,param,code}}`.
+//! Every failure a caller of `/v1` can meet, and its form on the wire: OpenAI's `{"error":{message,type,param,code}}`, or Anthropic's
+//! `{"type":"error","error":{type,message},"request_id"}`.
 //!
 //! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
 
+use crate::ids::RequestId;
+use crate::suppliers::store::Protocol;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -21,9 +24,14 @@ pub enum GatewayError {
     ModelNotFound {
         model: String,
     },
-    /// The supplier speaks no protocol of this endpoint, or has no channel switched on.
+    /// The supplier has no channel switched on.
     NoChannel {
         model: String,
+    },
+    /// The supplier does not serve this endpoint for this model; `instead` are those of the protocol that it does speak.
+    EndpointUnsupported {
+        model: String,
+        instead: Vec<&'static str>,
     },
     BalanceExhausted {
         public_url: String,
@@ -42,6 +50,10 @@ pub enum GatewayError {
     },
     MethodNotAllowed {
         method: String,
+    },
+    /// No finished call of the account's has this id.
+    ReceiptNotFound {
+        request_id: String,
     },
     /// Nothing was sent to any channel.
     UpstreamUnreachable,
@@ -69,7 +81,11 @@ impl GatewayError {
         match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => StatusCode::UNAUTHORIZED,
             GatewayError::AccountSuspended => StatusCode::FORBIDDEN,
-            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
+            GatewayError::ModelNotFound { .. }
+            | GatewayError::NoChannel { .. }
+            | GatewayError::EndpointUnsupported { .. }
+            | GatewayError::ReceiptNotFound { .. }
+            | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
             GatewayError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamRateLimited { .. } => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -104,9 +120,11 @@ impl GatewayError {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => "invalid_api_key",
             GatewayError::AccountSuspended => "account_suspended",
             GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => "model_not_found",
+            GatewayError::EndpointUnsupported { .. } => "endpoint_not_supported",
             GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
             GatewayError::InvalidJson => "invalid_json",
             GatewayError::TooLarge { .. } => "request_too_large",
+            GatewayError::ReceiptNotFound { .. } => "receipt_not_found",
             GatewayError::NotFound { .. } => "unknown_url",
             GatewayError::MethodNotAllowed { .. } => "method_not_allowed",
             GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed => "upstream_unavailable",
@@ -121,7 +139,7 @@ impl GatewayError {
 
     fn param(&self) -> Option<&str> {
         match self {
-            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => Some("model"),
+            GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } | GatewayError::EndpointUnsupported { .. } => Some("model"),
             GatewayError::InvalidField { param, .. } => Some(param),
             GatewayError::UpstreamRefused { param, .. } => param.as_deref(),
             _ => None,
@@ -140,7 +158,13 @@ impl GatewayError {
                 format!("The model '{model}' does not exist, or this API key may not use it. GET /v1/models lists what it may use.")
             }
             GatewayError::NoChannel { model } => {
-                format!("The supplier of '{model}' cannot be reached through this endpoint at the moment.")
+                format!("The supplier of '{model}' is switched off at the moment.")
+            }
+            GatewayError::EndpointUnsupported { model, instead } if instead.is_empty() => {
+                format!("The supplier of '{model}' does not serve this endpoint for it.")
+            }
+            GatewayError::EndpointUnsupported { model, instead } => {
+                format!("The supplier of '{model}' does not speak this endpoint's protocol. Use POST /v1/{}.", instead.join(" or /v1/"))
             }
             GatewayError::BalanceExhausted { public_url } => {
                 format!("The wallet has too few Tokens left for this call. Buy a package at {public_url}{BUY_PATH}.")
@@ -153,6 +177,7 @@ impl GatewayError {
             GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
             GatewayError::NotFound { path } => format!("There is no {path} here. See GET /v1/models and POST /v1/chat/completions."),
             GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
+            GatewayError::ReceiptNotFound { request_id } => format!("No finished call of this account has the id '{request_id}'."),
             GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
             GatewayError::UpstreamFailed => "The model's supplier failed. Nothing was charged.".into(),
             GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
@@ -168,13 +193,39 @@ impl GatewayError {
         }
     }
 
-    fn body(&self) -> serde_json::Value {
+    /// The failure in OpenAI's form.
+    pub fn openai(&self) -> serde_json::Value {
         json!({"error": {"message": self.message(), "type": self.kind(), "param": self.param(), "code": self.code()}})
     }
 
-    /// The event that ends a stream which had begun with 200. No `[DONE]` follows: clients take a clean end for success.
-    pub fn event(&self) -> String {
-        format!("data: {}\n\n", self.body())
+    /// The failure in Anthropic's form, whose types go with the status.
+    pub fn anthropic(&self, request_id: RequestId) -> serde_json::Value {
+        let kind = match self.status().as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            504 => "timeout_error",
+            400..500 => "invalid_request_error",
+            _ => "api_error",
+        };
+        json!({"type": "error", "error": {"type": kind, "message": self.message()}, "request_id": request_id})
+    }
+
+    /// The answer to a caller who speaks this protocol.
+    pub fn response(&self, protocol: Protocol, request_id: RequestId) -> Response {
+        let body = match protocol {
+            Protocol::Openai => self.openai(),
+            Protocol::Anthropic => self.anthropic(request_id),
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some((name, value)) = self.extra_header() {
+            response.headers_mut().insert(name, value);
+        }
+        response
     }
 
     fn extra_header(&self) -> Option<(HeaderName, HeaderValue)> {
@@ -182,9 +233,11 @@ impl GatewayError {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
                 Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
             }
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamTimeout => {
-                Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false")))
-            }
+            // Trying again would not help, or the supplier has spent Tokens on this already.
+            GatewayError::BalanceExhausted { .. }
+            | GatewayError::QuotaExhausted
+            | GatewayError::UpstreamTimeout
+            | GatewayError::UpstreamBroken => Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))),
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_str(after).ok()?))
             }
@@ -194,14 +247,11 @@ impl GatewayError {
     }
 }
 
+/// What it looks like depends on whom it goes to: `handler::finish` sees to it.
 impl IntoResponse for GatewayError {
     fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body().to_string()));
-        *response.status_mut() = self.status();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some((name, value)) = self.extra_header() {
-            response.headers_mut().insert(name, value);
-        }
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -220,6 +270,7 @@ mod tests {
             GatewayError::AccountSuspended,
             GatewayError::ModelNotFound { model: model() },
             GatewayError::NoChannel { model: model() },
+            GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
             GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
             GatewayError::QuotaExhausted,
             GatewayError::InvalidJson,
@@ -227,6 +278,7 @@ mod tests {
             GatewayError::TooLarge { limit_bytes: 1 },
             GatewayError::NotFound { path: "/v1/x".into() },
             GatewayError::MethodNotAllowed { method: "PUT".into() },
+            GatewayError::ReceiptNotFound { request_id: "x".into() },
             GatewayError::UpstreamUnreachable,
             GatewayError::UpstreamFailed,
             GatewayError::UpstreamTimeout,
@@ -240,37 +292,35 @@ mod tests {
         .map(|error| {
             let header = error.extra_header().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?")));
             let (param, code) = (error.param().unwrap_or("null"), error.code().unwrap_or("null"));
-            format!("{} {} {param} {code} {}", error.status().as_u16(), error.kind(), header.unwrap_or_default()).trim_end().to_string()
+            let anthropic = error.anthropic(RequestId::generate())["error"]["type"].clone();
+            let row = format!("{} {} {param} {code} {anthropic} {}", error.status().as_u16(), error.kind(), header.unwrap_or_default());
+            row.trim_end().to_string()
         })
         .collect();
-        insta::assert_snapshot!(rows.join("\n"), @r"
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        401 invalid_request_error null invalid_api_key www-authenticate: Bearer
-        403 permission_error null account_suspended
-        404 invalid_request_error model model_not_found
-        404 invalid_request_error model model_not_found
-        429 insufficient_quota null insufficient_quota x-should-retry: false
-        429 insufficient_quota null insufficient_quota x-should-retry: false
-        400 invalid_request_error null invalid_json
-        400 invalid_request_error n null
-        413 invalid_request_error null request_too_large
-        404 invalid_request_error null unknown_url
-        405 invalid_request_error null method_not_allowed
-        502 server_error null upstream_unavailable
-        502 server_error null upstream_unavailable
-        504 server_error null upstream_timeout x-should-retry: false
-        429 rate_limit_error null upstream_rate_limited retry-after: 7
-        422 invalid_request_error tools null
-        502 server_error null upstream_error
-        503 server_error null service_unavailable retry-after: 1
-        500 server_error null internal_error
-        ");
-    }
-
-    #[test]
-    fn an_event_is_one_error_and_no_done() {
-        let event = GatewayError::UpstreamBroken.event();
-        assert!(event.starts_with("data: {\"error\":{") && event.ends_with("}}\n\n") && !event.contains("[DONE]"));
+        insta::assert_snapshot!(rows.join("\n"), @r#"
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
+        403 permission_error null account_suspended "permission_error"
+        404 invalid_request_error model model_not_found "not_found_error"
+        404 invalid_request_error model model_not_found "not_found_error"
+        404 invalid_request_error model endpoint_not_supported "not_found_error"
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        400 invalid_request_error null invalid_json "invalid_request_error"
+        400 invalid_request_error n null "invalid_request_error"
+        413 invalid_request_error null request_too_large "request_too_large"
+        404 invalid_request_error null unknown_url "not_found_error"
+        405 invalid_request_error null method_not_allowed "invalid_request_error"
+        404 invalid_request_error null receipt_not_found "not_found_error"
+        502 server_error null upstream_unavailable "api_error"
+        502 server_error null upstream_unavailable "api_error"
+        504 server_error null upstream_timeout "timeout_error" x-should-retry: false
+        429 rate_limit_error null upstream_rate_limited "rate_limit_error" retry-after: 7
+        422 invalid_request_error tools null "invalid_request_error"
+        502 server_error null upstream_error "api_error" x-should-retry: false
+        503 server_error null service_unavailable "api_error" retry-after: 1
+        500 server_error null internal_error "api_error"
+        "#);
     }
 }

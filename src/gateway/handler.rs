@@ -1,20 +1,21 @@
-//! `POST /v1/chat/completions`: the whole call as one story.
+//! A call to any endpoint that spends Tokens, as one story.
 
 use crate::gateway::Gateway;
 use crate::gateway::auth;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::models;
 use crate::gateway::relay;
-use crate::gateway::upstream::failure_of;
-use crate::gateway::wire::chat::ChatRequest;
+use crate::gateway::upstream::{Outgoing, failure_of};
+use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
 use crate::ids::RequestId;
+use crate::suppliers::callable;
+use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::Outcome;
 use axum::body::Body;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,13 +26,24 @@ const MOST_BODY_BYTES: usize = 16 << 20;
 /// What the record says of a call whose caller was gone before the answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Gives every answer of `/v1` its request id and its processing time.
-pub async fn with_request_id(mut request: Request, next: Next) -> Response {
+/// Where the answer to a caller goes; dropped when the caller left.
+pub type Reply = oneshot::Sender<Result<Response, GatewayError>>;
+
+/// Gives every answer of `/v1` its request id and its processing time, and a failure the form of the caller's protocol.
+pub async fn finish(mut request: extract::Request, next: Next) -> Response {
     let started = Instant::now();
-    let request_id = RequestId::generate();
+    let (request_id, protocol) = (RequestId::generate(), protocol_of(request.uri().path(), request.headers()));
     request.extensions_mut().insert(request_id);
     let mut response = next.run(request).await;
-    for (name, value) in [("x-request-id", request_id.to_string()), ("openai-processing-ms", started.elapsed().as_millis().to_string())] {
+    if let Some(error) = response.extensions_mut().remove::<GatewayError>() {
+        response = error.response(protocol, request_id);
+    }
+    let id = request_id.to_string();
+    let mut headers = vec![("openai-processing-ms", started.elapsed().as_millis().to_string()), ("x-request-id", id.clone())];
+    if protocol == Protocol::Anthropic {
+        headers.push(("request-id", id));
+    }
+    for (name, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(HeaderName::from_static(name), value);
         }
@@ -39,51 +51,62 @@ pub async fn with_request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
-pub async fn chat_completions(
-    State(gateway): State<Arc<Gateway>>,
+/// An endpoint of one replica's gateway.
+#[derive(Clone)]
+pub struct Served {
+    pub gateway: Arc<Gateway>,
+    pub endpoint: &'static Endpoint,
+}
+
+pub async fn call(
+    State(Served { gateway, endpoint }): State<Served>,
     Extension(request_id): Extension<RequestId>,
     headers: HeaderMap,
     body: Body,
-) -> Response {
+) -> Result<Response, GatewayError> {
     let started = Instant::now();
-    let secret_hash = match auth::secret_hash(&headers, &gateway.pepper) {
-        Ok(secret_hash) => secret_hash,
-        Err(error) => return error.into_response(),
-    };
+    let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let Ok(body) = axum::body::to_bytes(body, MOST_BODY_BYTES).await else {
         let error = GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES };
-        return models::key_problem(&gateway, secret_hash).await.unwrap_or(error).into_response();
+        return Err(auth::caller(&gateway, secret_hash).await.err().unwrap_or(error));
     };
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
     let (reply, answer) = oneshot::channel();
+    let incoming = Incoming { endpoint, request_id, secret_hash, headers, body, started };
     let tasks = gateway.tasks.clone();
-    tasks.spawn(run(gateway, request_id, secret_hash, body, started, reply));
-    answer.await.unwrap_or_else(|_| GatewayError::Internal.into_response())
+    tasks.spawn(run(gateway, incoming, reply));
+    answer.await.unwrap_or(Err(GatewayError::Internal))
 }
 
-async fn run(
-    gateway: Arc<Gateway>,
+/// A call as it came.
+struct Incoming {
+    endpoint: &'static Endpoint,
     request_id: RequestId,
     secret_hash: [u8; 32],
+    headers: HeaderMap,
     body: Bytes,
     started: Instant,
-    mut reply: oneshot::Sender<Response>,
-) {
-    let request = match ChatRequest::parse(&body) {
+}
+
+async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
+    let Incoming { endpoint, request_id, secret_hash, headers, body, started } = incoming;
+    let request = match Request::parse(endpoint, &body) {
         Ok(request) => request,
         Err(error) => {
             // Whoever has no valid key learns that first.
-            let error = models::key_problem(&gateway, secret_hash).await.unwrap_or(error);
-            return send(reply, error.into_response());
+            let error = auth::caller(&gateway, secret_hash).await.err().unwrap_or(error);
+            return send(reply, Err(error));
         }
     };
     let live = gateway.live.register(request_id);
     let admission = match gateway.admissions.admit(&request, request_id, secret_hash, &gateway.public_url).await {
         Ok(admission) => admission,
-        Err(error) => return send(reply, error.into_response()),
+        Err(GatewayError::NoChannel { model }) => return send(reply, Err(no_channel(&gateway, model).await)),
+        Err(error) => return send(reply, Err(error)),
     };
     let upstream_body = request.upstream_body(&admission.upstream_id, admission.output_limit);
-    let mut call = Call::new(gateway.clone(), admission, request.stream, started);
+    let outgoing = Outgoing::new(endpoint, headers, request.stream, upstream_body);
+    let mut call = Call::new(gateway.clone(), admission, &request, started);
     live.admitted(call.hold());
     if reply.is_closed() {
         call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
@@ -91,10 +114,8 @@ async fn run(
     }
 
     let channels = call.admission.channels.clone();
-    let accept = if request.stream { "text/event-stream" } else { "application/json" };
-    let sending = gateway.upstream.send(&channels, "chat/completions", upstream_body, accept);
     let sent = tokio::select! {
-        sent = sending => sent,
+        sent = gateway.upstream.send(&channels, outgoing) => sent,
         // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
         () = reply.closed(), if request.stream => {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
@@ -110,7 +131,7 @@ async fn run(
             call.channel_id = Some(answering.channel_id);
             match answering.response.status().is_success() {
                 false => {
-                    let error = failure_of(answering.response).await;
+                    let error = failure_of(answering.response, &request.model).await;
                     refuse(call, error, reply).await;
                 }
                 true if request.stream => {
@@ -122,18 +143,33 @@ async fn run(
     }
 }
 
+/// Why no channel speaks this endpoint's protocol: there is none, or those that there are speak another.
+async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
+    match callable::protocols_of_model(&gateway.db, &model).await {
+        Ok(spoken) if spoken.is_empty() => GatewayError::NoChannel { model },
+        Ok(spoken) => {
+            let instead = ENDPOINTS.iter().filter(|endpoint| spoken.contains(&endpoint.protocol)).map(|endpoint| endpoint.path).collect();
+            GatewayError::EndpointUnsupported { model, instead }
+        }
+        Err(error) => {
+            tracing::error!(%error, "database failed");
+            GatewayError::Unavailable
+        }
+    }
+}
+
 /// Ends a call of which nothing was delivered: the hold goes back before the caller hears of it.
-pub async fn refuse(call: Call, error: GatewayError, reply: oneshot::Sender<Response>) {
+pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
     let outcome = match error {
         GatewayError::UpstreamTimeout => Outcome::UpstreamTimeout,
         GatewayError::UpstreamBroken => Outcome::UpstreamCut,
         _ => Outcome::UpstreamError,
     };
     call.waive(outcome, error.status().as_u16()).await;
-    send(reply, error.into_response());
+    send(reply, Err(error));
 }
 
 /// The caller may have left; then nobody waits for the answer.
-pub fn send(reply: oneshot::Sender<Response>, response: Response) {
-    let _ = reply.send(response);
+pub fn send(reply: Reply, answer: Result<Response, GatewayError>) {
+    let _ = reply.send(answer);
 }

@@ -8,9 +8,11 @@ mod call;
 mod count;
 mod error;
 mod handler;
+mod key;
 mod live;
 mod meter;
 mod models;
+mod receipts;
 mod relay;
 mod settlement;
 mod spool;
@@ -24,16 +26,16 @@ pub use admission::Admissions;
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
-pub use wire::chat::ChatRequest;
+pub use wire::{Request, chat};
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::handler::Served;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
+use axum::http::{Method, Uri};
 use axum::routing::{get, post};
 use ipnet::IpNet;
 use sqlx::PgPool;
@@ -105,23 +107,30 @@ impl Gateway {
     }
 }
 
-/// Every route of `/v1`. An unknown path or method is answered in OpenAI's form too, never with HTML.
+/// Every route of `/v1`. An unknown path or method is answered in the protocol's form too, never with HTML.
 pub fn router(gateway: Arc<Gateway>) -> Router {
+    let served = |endpoint| Served { gateway: gateway.clone(), endpoint };
     Router::new()
-        .route("/v1/chat/completions", post(handler::chat_completions).fallback(wrong_method))
+        .route("/v1/chat/completions", post(handler::call).fallback(wrong_method).with_state(served(&wire::chat::ENDPOINT)))
+        .route("/v1/completions", post(handler::call).fallback(wrong_method).with_state(served(&wire::completions::ENDPOINT)))
+        .route("/v1/embeddings", post(handler::call).fallback(wrong_method).with_state(served(&wire::embeddings::ENDPOINT)))
+        .route("/v1/responses", post(handler::call).fallback(wrong_method).with_state(served(&wire::responses::ENDPOINT)))
+        .route("/v1/messages", post(handler::call).fallback(wrong_method).with_state(served(&wire::messages::ENDPOINT)))
+        .route("/v1/key", get(key::show).fallback(wrong_method))
+        .route("/v1/receipts/{request_id}", get(receipts::show).fallback(wrong_method))
         .route("/v1/models", get(models::list).fallback(wrong_method))
         .route("/v1/models/{*id}", get(models::retrieve).fallback(wrong_method))
         .route("/v1", axum::routing::any(unknown_path))
         .route("/v1/", axum::routing::any(unknown_path))
         .route("/v1/{*path}", axum::routing::any(unknown_path))
-        .layer(axum::middleware::from_fn(handler::with_request_id))
+        .layer(axum::middleware::from_fn(handler::finish))
         .with_state(gateway)
 }
 
-async fn unknown_path(request: Request) -> Response {
-    GatewayError::NotFound { path: request.uri().path().to_string() }.into_response()
+async fn unknown_path(uri: Uri) -> GatewayError {
+    GatewayError::NotFound { path: uri.path().to_string() }
 }
 
-async fn wrong_method(request: Request) -> Response {
-    GatewayError::MethodNotAllowed { method: request.method().to_string() }.into_response()
+async fn wrong_method(method: Method) -> GatewayError {
+    GatewayError::MethodNotAllowed { method: method.to_string() }
 }

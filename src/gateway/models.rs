@@ -3,65 +3,54 @@
 use crate::gateway::Gateway;
 use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
-use crate::suppliers::callable::{self, CallableModel, KeyAnswer};
+use crate::gateway::wire::protocol_of;
+use crate::suppliers::callable::{self, CallableModel};
+use crate::suppliers::store::Protocol;
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Response {
-    match models_of(&gateway, &headers).await {
-        Ok(models) => Json(json!({"object": "list", "data": models.iter().map(form).collect::<Vec<_>>()})).into_response(),
-        Err(error) => error.into_response(),
-    }
+pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, uri: Uri) -> Result<Json<Value>, GatewayError> {
+    let models = models_of(&gateway, &headers).await?;
+    let protocol = protocol_of(uri.path(), &headers);
+    let data: Vec<Value> = models.iter().map(|model| form(model, protocol)).collect();
+    Ok(Json(match protocol {
+        Protocol::Openai => json!({"object": "list", "data": data}),
+        Protocol::Anthropic => {
+            let id_of = |model: Option<&CallableModel>| model.map(|model| model.model_id.clone());
+            json!({"data": data, "has_more": false, "first_id": id_of(models.first()), "last_id": id_of(models.last())})
+        }
+    }))
 }
 
-pub async fn retrieve(State(gateway): State<Arc<Gateway>>, Path(id): Path<String>, headers: HeaderMap) -> Response {
-    match models_of(&gateway, &headers).await {
-        Ok(models) => match models.iter().find(|model| model.model_id == id) {
-            Some(model) => Json(form(model)).into_response(),
-            None => GatewayError::ModelNotFound { model: id }.into_response(),
-        },
-        Err(error) => error.into_response(),
-    }
+pub async fn retrieve(
+    State(gateway): State<Arc<Gateway>>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<Value>, GatewayError> {
+    let Path(id) = id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
+    let models = models_of(&gateway, &headers).await?;
+    let model = models.iter().find(|model| model.model_id == id).ok_or(GatewayError::ModelNotFound { model: id })?;
+    Ok(Json(form(model, protocol_of(uri.path(), &headers))))
 }
 
-/// OpenAI's model object.
-fn form(model: &CallableModel) -> Value {
-    json!({"id": model.model_id, "object": "model", "created": model.created_at.timestamp(), "owned_by": model.supplier_slug})
+/// The protocol's model object.
+fn form(model: &CallableModel, protocol: Protocol) -> Value {
+    let (id, created_at) = (&model.model_id, model.created_at);
+    match protocol {
+        Protocol::Openai => json!({"id": id, "object": "model", "created": created_at.timestamp(), "owned_by": model.supplier_slug}),
+        Protocol::Anthropic => json!({"type": "model", "id": id, "display_name": id, "created_at": created_at}),
+    }
 }
 
 async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {
-    let secret_hash = auth::secret_hash(headers, &gateway.pepper)?;
-    match callable::models_of_key(&gateway.db, secret_hash).await {
-        Ok(KeyAnswer::Models(models)) => Ok(models),
-        Ok(answer) => Err(problem(&answer).unwrap_or(GatewayError::Internal)),
-        Err(error) => {
-            tracing::error!(%error, "database failed");
-            Err(GatewayError::Unavailable)
-        }
-    }
-}
-
-/// What is wrong with the key, if anything. For requests that are refused before they are admitted.
-pub async fn key_problem(gateway: &Gateway, secret_hash: [u8; 32]) -> Option<GatewayError> {
-    match callable::models_of_key(&gateway.db, secret_hash).await {
-        Ok(answer) => problem(&answer),
-        Err(error) => {
-            tracing::error!(%error, "database failed");
-            Some(GatewayError::Unavailable)
-        }
-    }
-}
-
-fn problem(answer: &KeyAnswer) -> Option<GatewayError> {
-    match answer {
-        KeyAnswer::Models(_) => None,
-        KeyAnswer::Unknown => Some(GatewayError::InvalidKey),
-        KeyAnswer::Disabled => Some(GatewayError::KeyDisabled),
-        KeyAnswer::Expired => Some(GatewayError::KeyExpired),
-        KeyAnswer::Suspended => Some(GatewayError::AccountSuspended),
-    }
+    let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?).await?;
+    callable::models_of(&gateway.db, key.supplier_id).await.map_err(|error| {
+        tracing::error!(%error, "database failed");
+        GatewayError::Unavailable
+    })
 }

@@ -1,11 +1,11 @@
 //! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
 
-use crate::gateway::call::{Call, Delivered};
+use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::handler::{refuse, send};
+use crate::gateway::handler::{Reply, refuse, send};
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::upstream::Timeouts;
-use crate::gateway::wire::chat::{Answer, ChatRequest};
+use crate::gateway::wire::{Delivered, Part, Request};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Outcome, Settled};
 use axum::body::Body;
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,37 +21,28 @@ use tokio_util::sync::CancellationToken;
 /// Longer whole answers are taken for damage.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
 const MOST_EVENT_BYTES: usize = 4 << 20;
-/// Text kept for counting; beyond it the rest is not counted.
-const MOST_TEXT_BYTES: usize = 8 << 20;
 /// Reads that may wait for a slow caller before the supplier is made to wait too.
 const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
-pub async fn whole(
-    mut call: Call,
-    request: &ChatRequest<'_>,
-    response: reqwest::Response,
-    timeouts: Timeouts,
-    reply: oneshot::Sender<Response>,
-) {
+pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, reply: Reply) {
     let body = match read_whole(response, timeouts).await {
         Ok(body) => body,
         Err(error) => return refuse(call, error, reply).await,
     };
     call.mark_first_byte();
-    let Some(answer) = Answer::parse(&body).filter(|answer| !answer.is_error()) else {
+    let mut delivered = Delivered::default();
+    if !(request.endpoint.read_whole)(&body, &mut delivered) {
         return refuse(call, GatewayError::UpstreamFailed, reply).await;
-    };
-    let mut delivered = Delivered { usage: answer.usage(), raw_usage: answer.raw_usage().map(ToOwned::to_owned), text: String::new() };
-    answer.append_text(&mut delivered.text);
+    }
     let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
     let settled = call.charge(request, delivered, outcome, 200).await;
-    let mut response = Response::new(Body::from(body.clone()));
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(settled) = settled {
         charge_headers(response.headers_mut(), settled);
     }
-    send(reply, response);
+    send(reply, Ok(response));
 }
 
 async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts) -> Result<Bytes, GatewayError> {
@@ -78,11 +69,13 @@ fn charge_headers(headers: &mut HeaderMap, settled: Settled) {
 
 /// How a stream came to its end.
 enum End {
-    /// `[DONE]`, as it came; kept back until the call is settled.
+    /// With the event that ends a whole answer, as it came; kept back until the call is settled.
     Done(Bytes),
+    /// With the event by which the protocol says that the answer failed.
+    Failed(Bytes),
     ClientLeft,
     KeyEnded,
-    /// Closed without `[DONE]`, cut, unreadable, or an error event of the supplier's own.
+    /// Closed without such an event, cut, unreadable, or an error of the supplier's own.
     Broken,
     TimedOut,
 }
@@ -90,31 +83,33 @@ enum End {
 /// Passes on an answer that comes as server-sent events.
 pub async fn stream(
     mut call: Call,
-    request: &ChatRequest<'_>,
+    request: &Request<'_>,
     response: reqwest::Response,
     timeouts: Timeouts,
     ended: &CancellationToken,
-    reply: oneshot::Sender<Response>,
+    reply: Reply,
 ) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
     let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    send(reply, answer);
+    send(reply, Ok(answer));
 
-    let mut tee = Tee { wants_usage: request.wants_usage, delivered: Delivered::default() };
+    let mut tee = Tee { read_event: request.endpoint.read_event, wants_usage: request.wants_usage, delivered: Delivered::default() };
     let end = tokio::select! {
         biased;
         () = ended.cancelled() => End::KeyEnded,
         () = events.closed() => End::ClientLeft,
         end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, response, timeouts, &events)) => end.unwrap_or(End::TimedOut),
     };
+    let failed = |error: GatewayError| Some((request.endpoint.error_event)(&error, call.admission.request_id, &tee.delivered).into());
     let (outcome, last) = match end {
-        End::Done(done) => (Outcome::Ok, Some(done)),
+        End::Done(event) => (Outcome::Ok, Some(event)),
+        End::Failed(event) => (Outcome::UpstreamCut, Some(event)),
         End::ClientLeft => (Outcome::ClientLeft, None),
-        End::KeyEnded => (Outcome::KeyEnded, Some(GatewayError::KeyDisabled.event().into())),
-        End::Broken => (Outcome::UpstreamCut, Some(GatewayError::UpstreamBroken.event().into())),
-        End::TimedOut => (Outcome::UpstreamTimeout, Some(GatewayError::UpstreamBroken.event().into())),
+        End::KeyEnded => (Outcome::KeyEnded, failed(GatewayError::KeyDisabled)),
+        End::Broken => (Outcome::UpstreamCut, failed(GatewayError::UpstreamBroken)),
+        End::TimedOut => (Outcome::UpstreamTimeout, failed(GatewayError::UpstreamBroken)),
     };
     call.charge(request, tee.delivered, outcome, 200).await;
     if let Some(last) = last {
@@ -129,7 +124,7 @@ async fn pump(call: &mut Call, tee: &mut Tee, mut response: reqwest::Response, t
     loop {
         match tokio::time::timeout(timeouts.idle, response.chunk()).await {
             Ok(Ok(Some(chunk))) => splitter.push(&chunk),
-            Ok(Ok(None)) => return end_of_body(splitter),
+            Ok(Ok(None)) => return tee.end_of_body(splitter),
             Ok(Err(_)) => return End::Broken,
             Err(_) => return End::TimedOut,
         }
@@ -144,16 +139,9 @@ async fn pump(call: &mut Call, tee: &mut Tee, mut response: reqwest::Response, t
     }
 }
 
-/// A body that ends with `[DONE]` but without the blank line behind it is whole all the same.
-fn end_of_body(splitter: Splitter) -> End {
-    match (Event { raw: splitter.rest() }).data() {
-        Some(data) if data == b"[DONE]" => End::Done(Bytes::from_static(b"data: [DONE]\n\n")),
-        _ => End::Broken,
-    }
-}
-
 /// Looks at every event on its way.
 struct Tee {
+    read_event: fn(&[u8], &mut Delivered) -> Part,
     wants_usage: bool,
     delivered: Delivered,
 }
@@ -172,37 +160,32 @@ impl Tee {
                 }
             };
             match self.look_at(&event) {
-                Look::Pass => passed.extend_from_slice(&event.raw),
-                Look::Strip => {}
-                Look::Done => return (passed.freeze(), Some(End::Done(event.raw))),
-                Look::Failed => return (passed.freeze(), Some(End::Broken)),
+                Part::Usage if !self.wants_usage => {}
+                Part::Content | Part::Usage => passed.extend_from_slice(&event.raw),
+                Part::End => return (passed.freeze(), Some(End::Done(event.raw))),
+                Part::Failure => return (passed.freeze(), Some(End::Failed(event.raw))),
+                Part::Broken => return (passed.freeze(), Some(End::Broken)),
             }
         }
     }
 
-    fn look_at(&mut self, event: &Event) -> Look {
-        let Some(data) = event.data() else { return Look::Pass };
-        if data == b"[DONE]" {
-            return Look::Done;
+    /// A body whose last event lacks the blank line behind it is whole all the same.
+    fn end_of_body(&mut self, splitter: Splitter) -> End {
+        let event = Event { raw: splitter.rest() };
+        let finished = || Bytes::from([event.raw.trim_ascii_end(), b"\n\n"].concat());
+        match self.look_at(&event) {
+            Part::End => End::Done(finished()),
+            Part::Failure => End::Failed(finished()),
+            Part::Content | Part::Usage | Part::Broken => End::Broken,
         }
-        let Some(answer) = Answer::parse(&data) else { return Look::Failed };
-        if answer.is_error() {
-            return Look::Failed;
-        }
-        if let Some(raw) = answer.raw_usage() {
-            self.delivered.usage = answer.usage();
-            self.delivered.raw_usage = Some(raw.to_owned());
-        }
-        if self.delivered.text.len() < MOST_TEXT_BYTES {
-            answer.append_text(&mut self.delivered.text);
-        }
-        if answer.is_usage_chunk() && !self.wants_usage { Look::Strip } else { Look::Pass }
+    }
+
+    fn look_at(&mut self, event: &Event) -> Part {
+        // A comment, or an event without data: it keeps connections alive.
+        event.data().map_or(Part::Content, |data| (self.read_event)(&data, &mut self.delivered))
     }
 }
 
-enum Look {
-    Pass,
-    Strip,
-    Done,
-    Failed,
-}
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;

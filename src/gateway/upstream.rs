@@ -1,15 +1,18 @@
 //! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
 //! nothing has been sent.
 
+use crate::gateway::auth::API_KEY;
 use crate::gateway::error::GatewayError;
+use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
 use crate::suppliers::address;
 use crate::suppliers::sealed::SealingKey;
+use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::Channel;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use secrecy::ExposeSecret;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +34,35 @@ pub struct Upstream {
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
     pub timeouts: Timeouts,
+}
+
+/// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
+const PASSED_ON: [(Protocol, HeaderName); 2] =
+    [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
+
+/// What is sent to a channel.
+pub struct Outgoing {
+    path: &'static str,
+    protocol: Protocol,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+}
+
+impl Outgoing {
+    /// `callers`: the headers that the caller sent.
+    pub fn new(endpoint: &Endpoint, callers: HeaderMap, stream: bool, body: Vec<u8>) -> Outgoing {
+        let accept = if stream { "text/event-stream" } else { "application/json" };
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static(accept)),
+        ]);
+        for (_, name) in PASSED_ON.iter().filter(|(protocol, _)| *protocol == endpoint.protocol) {
+            callers.get_all(name).iter().for_each(|value| {
+                headers.append(name, value.clone());
+            });
+        }
+        Outgoing { path: endpoint.path, protocol: endpoint.protocol, headers, body: body.into() }
+    }
 }
 
 /// An answer that has begun.
@@ -64,10 +96,9 @@ impl Upstream {
     }
 
     /// Sends the request to one of the channels, by weight; to the next while nothing could be sent.
-    pub async fn send(&self, channels: &[Channel], path: &str, body: Vec<u8>, accept: &'static str) -> Result<Answering, Failure> {
-        let body = bytes::Bytes::from(body);
+    pub async fn send(&self, channels: &[Channel], outgoing: Outgoing) -> Result<Answering, Failure> {
         for channel in by_weight(channels) {
-            let Some(request) = self.request(channel, path, body.clone(), accept) else { continue };
+            let Some(request) = self.request(channel, &outgoing) else { continue };
             match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
                 Ok(Ok(response)) => return Ok(Answering { channel_id: channel.channel_id, response }),
                 Ok(Err(error)) if error.is_connect() => {
@@ -87,20 +118,28 @@ impl Upstream {
     }
 
     /// None when the channel may not be used as it is stored.
-    fn request(&self, channel: &Channel, path: &str, body: bytes::Bytes, accept: &'static str) -> Option<reqwest::RequestBuilder> {
+    fn request(&self, channel: &Channel, outgoing: &Outgoing) -> Option<reqwest::RequestBuilder> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
-        let url = Url::parse(&format!("{}/{path}", channel.base_url)).inspect_err(|error| unusable(error)).ok()?;
+        let url = Url::parse(&format!("{}/{}", channel.base_url, outgoing.path)).inspect_err(|error| unusable(error)).ok()?;
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
-        let mut request = self.client.post(url).header(CONTENT_TYPE, "application/json").header(ACCEPT, accept).body(body);
+        let mut request = self.client.post(url).headers(outgoing.headers.clone()).body(outgoing.body.clone());
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
-            let mut value =
-                HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret())).inspect_err(|error| unusable(error)).ok()?;
+            let (name, mut value) = credential(outgoing.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;
             value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(name, value);
         }
         Some(request)
     }
+}
+
+/// How a supplier of this protocol is shown its secret.
+fn credential(protocol: Protocol, secret: &SecretString) -> Result<(HeaderName, HeaderValue), InvalidHeaderValue> {
+    let secret = secret.expose_secret();
+    Ok(match protocol {
+        Protocol::Openai => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}"))?),
+        Protocol::Anthropic => (API_KEY, HeaderValue::from_str(secret)?),
+    })
 }
 
 /// The channels in random order, the heavier ones likelier to be first.
@@ -123,7 +162,7 @@ fn by_weight(channels: &[Channel]) -> Vec<&Channel> {
 
 /// What the caller is told when the supplier answers with a failure. The operator's secret is the operator's business: 401, 402
 /// and 403 are never passed on.
-pub async fn failure_of(response: reqwest::Response) -> GatewayError {
+pub async fn failure_of(response: reqwest::Response, model: &str) -> GatewayError {
     let status = response.status().as_u16();
     match status {
         429 => {
@@ -134,6 +173,7 @@ pub async fn failure_of(response: reqwest::Response) -> GatewayError {
             let (message, param) = read_refusal(response).await;
             GatewayError::UpstreamRefused { status, message, param }
         }
+        404 => GatewayError::EndpointUnsupported { model: model.to_string(), instead: Vec::new() },
         408 | 504 => GatewayError::UpstreamTimeout,
         _ => {
             tracing::warn!(status, "supplier answered with a failure");
@@ -142,7 +182,7 @@ pub async fn failure_of(response: reqwest::Response) -> GatewayError {
     }
 }
 
-/// The supplier's own words, from OpenAI's error shape, cut to a size nobody minds.
+/// The supplier's own words, which stand in the same place of both protocols' errors, cut to a size nobody minds.
 async fn read_refusal(mut response: reqwest::Response) -> (Option<String>, Option<String>) {
     #[derive(Deserialize)]
     struct Body {

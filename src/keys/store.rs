@@ -1,5 +1,9 @@
 //! All SQL about API keys' settings. What they spend and hold is written by `wallet::ledger`.
 
+mod caller;
+
+pub use caller::{Caller, CallerKey, caller_by_hash};
+
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};

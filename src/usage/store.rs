@@ -1,5 +1,9 @@
 //! All SQL about finished calls and their totals. Reads only; records are written by `wallet::ledger`.
 
+mod receipt;
+
+pub use receipt::{Receipt, receipt_of};
+
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, KeyId, OrderId, RequestId};

@@ -90,6 +90,9 @@ async fn unknown_paths_and_methods_are_answered_in_json(db: PgPool) {
     for path in ["/v1/nothing", "/v1", "/v1/", "/v1/chat", "/v1/chat/completions/x"] {
         assert_eq!(row(&app.post(path, "x", &json!({})).await), "404 invalid_request_error null unknown_url", "{path}");
     }
+    for path in ["/v1/models/%ff", "/v1/receipts/%ff"] {
+        assert_eq!(row(&app.get(path, "x").await), "404 invalid_request_error null unknown_url", "{path}");
+    }
     let wrong = app.get("/v1/chat/completions", "x").await;
     assert_eq!(row(&wrong), "405 invalid_request_error null method_not_allowed");
     assert_eq!(row(&app.post("/v1/models", "x", &json!({})).await), "405 invalid_request_error null method_not_allowed");

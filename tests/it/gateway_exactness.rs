@@ -2,6 +2,7 @@
 
 use crate::support::app::TestApp;
 use crate::support::client::chat;
+use crate::support::endpoints::ALL;
 use chrono::TimeDelta;
 use futures::StreamExt;
 use futures::future::join_all;
@@ -66,6 +67,33 @@ async fn the_last_call_is_clamped_to_what_is_left(db: PgPool) {
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
     let spent = app.number("SELECT spent FROM grants").await;
     assert!(spent > 100 && spent <= 200, "{spent}");
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn the_last_call_of_every_endpoint_is_clamped(db: PgPool) {
+    let app = TestApp::start(db).await;
+    for endpoint in ALL.iter().filter(|endpoint| endpoint.stream.is_some()) {
+        for quota in [None, Some(200)] {
+            let customer =
+                app.customer(&format!("{}-{}@example.com", endpoint.name, quota.is_some()), quota.map_or(200, |quota| quota * 10)).await;
+            let key = app.key(&customer, quota).await;
+            let mut body = (endpoint.request)();
+            for limit in ["max_tokens", "max_output_tokens"] {
+                if body.get(limit).is_some() {
+                    body[limit] = json!(4_000);
+                }
+            }
+            body["model"] = json!("sandbox/echo");
+            body["sandbox"] = json!({"words": 5_000});
+            let answer = app.post(endpoint.path, &key.secret, &body).await;
+            assert_eq!(answer.status, 200, "{}: {}", endpoint.name, answer.text);
+            let charged: i64 = answer.header("x-toki-charged-tokens").parse().expect("a charge");
+            assert!(charged > 100 && charged <= 200, "{}: {charged}", endpoint.name);
+        }
+    }
+    assert_eq!(app.number("SELECT sum(written_off)::bigint FROM usage_records").await, 0);
     app.assert_exact().await;
     app.stop().await;
 }

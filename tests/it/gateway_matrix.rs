@@ -1,153 +1,178 @@
-//! The metering matrix: for each way in which a supplier may behave, what the caller sees, what is charged, and on what basis.
+//! The metering matrix: for each way in which a supplier, or a caller, may behave, what the caller sees, what is charged, and on what
+//! basis. Every cell is a call to every endpoint; endpoints that agree share a line.
 
 use crate::support::app::TestApp;
-use crate::support::client::chat;
-use serde_json::json;
+use crate::support::client::Answer;
+use crate::support::endpoints::{ALL, Endpoint, Stream};
+use crate::support::matrix::{Matrix, last_record, record_of};
+use crate::support::scripted::{Scripted, script};
+use futures::StreamExt;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 
-/// "say two words" is 3 Tokens for the sandbox, 6 with the message's overhead.
-const PROMPT: &str = "say two words";
+/// What a supplier may say it used for "Hello there".
+const REPORTS: [&str; 9] = ["present", "null", "zero", "missing", "negative", "2^63", "float", "over the hold", "total is not the sum"];
+
+fn report(kind: &str, [input, output]: [&str; 2]) -> Option<Value> {
+    let of = |tokens_in: Value, tokens_out: Value, total: i64| Some(json!({"total_tokens": total, input: tokens_in, output: tokens_out}));
+    match kind {
+        "present" => of(7.into(), 2.into(), 9),
+        "null" => Some(Value::Null),
+        "zero" => of(0.into(), 0.into(), 0),
+        "negative" => of((-7).into(), 2.into(), -5),
+        "2^63" => of((1_u64 << 63).into(), 2.into(), 9),
+        "float" => of(7.5.into(), 2.into(), 9),
+        "over the hold" => of(900_000_000.into(), 2.into(), 9),
+        "total is not the sum" => of(7.into(), 2.into(), 1),
+        _ => None,
+    }
+}
+
+/// A script for a whole answer, and what it stands for.
+fn whole_answers(endpoint: &Endpoint) -> Vec<(String, Value)> {
+    let answer = |kind| (endpoint.whole)(report(kind, endpoint.usage)).to_string();
+    let good = answer("present");
+    let failed = |status: u16| json!({"status": status, "pieces": ["{\"error\":{\"message\":\"no\"}}"]});
+    let error =
+        if endpoint.name == "messages" { r#"{"type":"error","error":{"type":"api_error"}}"# } else { r#"{"error":{"message":"no"}}"# };
+    let mut cells: Vec<_> = REPORTS.iter().map(|kind| (format!("usage {kind}"), script(&[&answer(kind)], "end"))).collect();
+    cells.extend([
+        ("400".to_string(), failed(400)),
+        ("500".to_string(), failed(500)),
+        ("an error with 200".to_string(), script(&[error], "end")),
+        ("cut".to_string(), script(&[&good[..good.len() / 2]], "cut")),
+        ("garbage".to_string(), script(&[&good[..good.len() / 2]], "end")),
+    ]);
+    cells
+}
+
+/// A script for a stream, and what it stands for. How it ends matters for each report; whether a report came, for each end.
+fn streams(endpoint: &Endpoint, stream: &Stream) -> Vec<(String, Value)> {
+    let mut cells = Vec::new();
+    for kind in REPORTS {
+        let usage = || report(kind, endpoint.usage);
+        let (reported, end) = ((stream.report)(usage()), (stream.end)(usage()));
+        let half = &end[..end.len() / 2];
+        for (name, last, then) in [
+            ("ends", end.as_str(), "end"),
+            ("error", stream.error, "end"),
+            ("cut", half, "cut"),
+            ("clean end too early", "", "end"),
+            ("garbage", "data: {\"choices\":\n\n", "end"),
+        ] {
+            cells.push((format!("usage {kind}, {name}"), script(&[stream.words, &reported, last], then)));
+        }
+    }
+    let late = (stream.report)(report("present", endpoint.usage));
+    cells.push(("usage late, ends".to_string(), script(&[stream.words, &(stream.end)(None), &late], "end")));
+    cells.push(("nothing but an end".to_string(), script(&[&(stream.end)(None)], "end")));
+    cells.push(("400".to_string(), json!({"status": 400, "pieces": ["{}"]})));
+    cells.push(("500".to_string(), json!({"status": 500, "pieces": ["{}"]})));
+    cells
+}
 
 #[sqlx::test]
-async fn whole_answers(db: PgPool) {
+async fn whole_answers_of_every_endpoint(db: PgPool) {
     let app = TestApp::start(db).await;
-    let customer = app.customer("matrix@example.com", 1_000_000).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("matrix@example.com", 10_000_000).await;
     let key = app.key(&customer, None).await;
-    let mut rows = Vec::new();
-    for model in MODELS {
-        let answer = app.chat(&key.secret, &chat(&format!("sandbox/{model}"), PROMPT)).await;
-        let seen = if answer.status == 200 { "completion".to_string() } else { answer.error("code") };
-        rows.push(format!("{model}: {} {seen} | {}", answer.status, last_record(&app).await));
+    let mut matrix = Matrix::default();
+    let calls = ALL.iter().flat_map(|endpoint| whole_answers(endpoint).into_iter().map(move |(cell, script)| (endpoint, cell, script)));
+    let results = each(calls, async |(endpoint, cell, script)| {
+        let sent = script["pieces"][0].as_str().unwrap_or_default().to_string();
+        let answer = app.post(endpoint.path, &key.secret, &endpoint.call(script)).await;
+        let seen = if answer.status == 200 { "the answer".to_string() } else { failure(&answer) };
+        assert!(answer.status != 200 || answer.text == sent, "{cell}: {}", answer.text);
+        let record = record_of(&app, answer.header("x-request-id")).await;
+        (cell, endpoint.name, format!("{} {seen} | {record}", answer.status))
+    });
+    for (cell, endpoint, result) in results.await {
+        matrix.note(cell, endpoint, result);
     }
-    insta::assert_snapshot!(rows.join("\n"), @r"
-    echo: 200 completion | ok measured 6+3=9 off 0
-    slow: 200 completion | ok measured 6+3=9 off 0
-    rate-limited: 429 upstream_rate_limited | upstream_error waived 0+0=0 off 0
-    error: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
-    unauthorized: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
-    refuse: 422 null | upstream_error waived 0+0=0 off 0
-    cut: 502 upstream_error | upstream_cut waived 0+0=0 off 0
-    no-done: 200 completion | ok measured 6+3=9 off 0
-    no-usage: 200 completion | ok counted 6+3=9 off 0
-    null-usage: 200 completion | ok counted 6+3=9 off 0
-    absurd-usage: 200 completion | ok counted 6+3=9 off 0
-    excess-usage: 200 completion | ok measured 6+900000000=4207 off 899995799
-    hang: 504 upstream_timeout | upstream_timeout waived 0+0=0 off 0
-    garbage: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
-    error-event: 200 completion | ok measured 6+3=9 off 0
-    empty: 200 completion | ok waived 0+0=0 off 0
-    ");
+    for endpoint in &ALL {
+        let cell = "the caller leaves before the answer".to_string();
+        let answer = (endpoint.whole)(report("present", endpoint.usage)).to_string();
+        leave(&app, &key.secret, endpoint, endpoint.call(json!({"after_ms": 300, "pieces": [answer]})), "").await;
+        matrix.note(cell, endpoint.name, last_record(&app).await);
+    }
+    matrix.assert_snapshot("matrix_whole");
     app.assert_exact().await;
     app.stop().await;
 }
 
 #[sqlx::test]
-async fn streams(db: PgPool) {
+async fn streams_of_every_endpoint(db: PgPool) {
     let app = TestApp::start(db).await;
-    let customer = app.customer("matrix@example.com", 1_000_000).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("matrix@example.com", 10_000_000).await;
     let key = app.key(&customer, None).await;
-    let mut rows = Vec::new();
-    for model in MODELS {
-        let mut body = chat(&format!("sandbox/{model}"), PROMPT);
-        body["stream"] = json!(true);
-        let answer = app.chat(&key.secret, &body).await;
-        let done = if answer.text.contains("data: [DONE]") { "done" } else { "no done" };
+    let mut matrix = Matrix::default();
+    let streamed = || ALL.iter().filter_map(|endpoint| Some((endpoint, endpoint.stream.as_ref()?)));
+    let calls = streamed()
+        .flat_map(|(endpoint, stream)| streams(endpoint, stream).into_iter().map(move |(cell, script)| (endpoint, stream, cell, script)));
+    let results = each(calls, async |(endpoint, stream, cell, script)| {
+        let sent: String = script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let answer = app.post(endpoint.path, &key.secret, &endpoint.streamed_call(script)).await;
         let seen = match answer.status {
-            200 if answer.text.contains("\"error\"") => format!("{} words, error event, {done}", words(&answer.text)),
-            200 => format!("{} words, {done}", words(&answer.text)),
-            _ => answer.error("code"),
+            200 => what_was_seen(&answer.text, &sent, stream),
+            _ => failure(&answer),
         };
-        app.until_settled().await;
-        rows.push(format!("{model}: {} {seen} | {}", answer.status, last_record(&app).await));
+        // The last bytes of an answer leave after its settlement.
+        let record = record_of(&app, answer.header("x-request-id")).await;
+        (cell, endpoint.name, format!("{} {seen} | {record}", answer.status))
+    });
+    for (cell, endpoint, result) in results.await {
+        matrix.note(cell, endpoint, result);
     }
-    insta::assert_snapshot!(rows.join("\n"), @r"
-    echo: 200 3 words, done | ok measured 6+3=9 off 0
-    slow: 200 3 words, done | ok measured 6+3=9 off 0
-    rate-limited: 429 upstream_rate_limited | upstream_error waived 0+0=0 off 0
-    error: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
-    unauthorized: 502 upstream_unavailable | upstream_error waived 0+0=0 off 0
-    refuse: 422 null | upstream_error waived 0+0=0 off 0
-    cut: 200 3 words, error event, no done | upstream_cut counted 6+3=9 off 0
-    no-done: 200 3 words, error event, no done | upstream_cut measured 6+3=9 off 0
-    no-usage: 200 3 words, done | ok counted 6+3=9 off 0
-    null-usage: 200 3 words, done | ok counted 6+3=9 off 0
-    absurd-usage: 200 3 words, done | ok counted 6+3=9 off 0
-    excess-usage: 200 3 words, done | ok measured 6+900000000=4221 off 899995785
-    hang: 504 upstream_timeout | upstream_timeout waived 0+0=0 off 0
-    garbage: 200 3 words, error event, no done | upstream_cut counted 6+3=9 off 0
-    error-event: 200 3 words, error event, no done | upstream_cut counted 6+3=9 off 0
-    empty: 200 0 words, done | ok waived 0+0=0 off 0
-    ");
+    for (endpoint, stream) in streamed() {
+        for (cell, pieces, until) in
+            [("the caller leaves before the first word", vec![], ""), ("the caller leaves after two words", vec![stream.words], "there")]
+        {
+            leave(&app, &key.secret, endpoint, endpoint.streamed_call(script(&pieces, "hang")), until).await;
+            matrix.note(cell.to_string(), endpoint.name, last_record(&app).await);
+        }
+    }
+    matrix.assert_snapshot("matrix_streams");
     app.assert_exact().await;
     app.stop().await;
 }
 
-const MODELS: [&str; 16] = [
-    "echo",
-    "slow",
-    "rate-limited",
-    "error",
-    "unauthorized",
-    "refuse",
-    "cut",
-    "no-done",
-    "no-usage",
-    "null-usage",
-    "absurd-usage",
-    "excess-usage",
-    "hang",
-    "garbage",
-    "error-event",
-    "empty",
-];
-
-fn words(stream: &str) -> usize {
-    stream.lines().filter(|line| line.contains("\"content\":\"") && !line.contains("\"content\":\"\"")).count()
+/// Makes the calls, some at a time; the results come in their order.
+async fn each<T, R>(calls: impl Iterator<Item = T>, make: impl AsyncFn(T) -> R) -> Vec<R> {
+    let make = &make;
+    futures::stream::iter(calls).map(|call| make(call)).buffered(8).collect().await
 }
 
-/// Outcome, basis, model Tokens = charge, and what was written off, of the latest call.
-async fn last_record(app: &TestApp) -> String {
-    let (outcome, basis, input, output, charge, off): (String, String, i64, i64, i64, i64) = sqlx::query_as(
-        "SELECT outcome, basis, input_tokens, output_tokens, charge, written_off FROM usage_records ORDER BY request_id DESC LIMIT 1",
-    )
-    .fetch_one(&app.state.db)
-    .await
-    .expect("a record");
-    format!("{outcome} {basis} {input}+{output}={charge} off {off}")
+/// A stream as its caller saw it. Whatever is passed on is what was sent, to the byte.
+fn what_was_seen(text: &str, sent: &str, stream: &Stream) -> String {
+    let whole = text.contains(stream.end_mark);
+    let passed_on = text.find("broke off").map_or(text, |at| {
+        let event = text[..at].rfind("event: error").or(text[..at].rfind("data: "));
+        &text[..event.unwrap_or(at)]
+    });
+    assert!(sent.starts_with(passed_on), "{text}\nis not\n{sent}");
+    let words = if text.contains("there") { "the words" } else { "no words" };
+    let error = if text.contains("broke off") { ", an error" } else { "" };
+    format!("{words}{error}, {}", if whole { "the end" } else { "no end" })
 }
 
-#[sqlx::test]
-async fn a_stream_is_passed_on_byte_for_byte(db: PgPool) {
-    let app = TestApp::start(db).await;
-    let customer = app.customer("bytes@example.com", 1_000_000).await;
-    let key = app.key(&customer, None).await;
-    let mut upstream = chat("echo", "naïve 😀 words");
-    upstream["stream"] = json!(true);
-    upstream["stream_options"] = json!({"include_usage": true});
-    let direct = app.post("/sandbox/v1/chat/completions", toki::suppliers::sandbox::SECRET, &upstream).await.text;
-    let usage_chunk = direct.split_inclusive("\n\n").find(|event| event.contains("\"choices\":[]")).expect("a usage chunk").to_string();
-
-    let mut asked = chat("sandbox/echo", "naïve 😀 words");
-    asked["stream"] = json!(true);
-    assert_eq!(app.chat(&key.secret, &asked).await.text, direct.replace(&usage_chunk, ""));
-    asked["stream_options"] = json!({"include_usage": true});
-    let answer = app.chat(&key.secret, &asked).await;
-    assert_eq!(answer.text, direct);
-    assert!(answer.header("content-type").starts_with("text/event-stream") && !answer.header("x-request-id").is_empty());
-    app.assert_exact().await;
-    app.stop().await;
+fn failure(answer: &Answer) -> String {
+    let error = answer.json()["error"].clone();
+    error["code"].as_str().or(error["type"].as_str()).unwrap_or("?").to_string()
 }
 
-#[sqlx::test]
-async fn a_whole_answer_says_what_it_cost(db: PgPool) {
-    let app = TestApp::start(db).await;
-    let customer = app.customer("cost@example.com", 10_000).await;
-    let key = app.key(&customer, Some(5_000)).await;
-    let answer = app.chat(&key.secret, &chat("sandbox/echo", PROMPT)).await;
-    assert_eq!((answer.header("x-toki-charged-tokens"), answer.header("x-toki-remaining-tokens")), ("9", "4991"));
-    assert_eq!(answer.json()["choices"][0]["message"]["content"], PROMPT);
-    // Ours, not the supplier's own name for it, stays in the record; the supplier's answer is not rewritten.
-    assert_eq!(answer.json()["model"], "echo");
-    app.assert_exact().await;
-    app.stop().await;
+/// Calls, reads until this was read, and leaves.
+async fn leave(app: &TestApp, secret: &str, endpoint: &Endpoint, body: Value, until: &str) {
+    let before = app.number("SELECT count(*) FROM usage_records").await;
+    let call = app.begin(endpoint.path, secret, &body, until);
+    match until {
+        // No answer is going to begin: leave once the call is held, and so has been taken on.
+        "" => tokio::select! {
+            _ = call => {}
+            () = app.until("SELECT count(*) FROM holds", |held| held == 1) => {}
+        },
+        _ => drop(call.await),
+    }
+    app.until("SELECT count(*) FROM usage_records", |records| records > before).await;
 }

@@ -43,6 +43,12 @@ impl<'a> RawObject<'a> {
         self.0.iter().filter(|(field, _)| field == name).count() > 1
     }
 
+    /// The object again, with what another one says instead or besides; what is null there says nothing.
+    pub fn overlaid(&self, later: &RawObject<'_>) -> Vec<u8> {
+        let said = later.0.iter().filter(|(_, value)| value.get() != "null");
+        self.rewrite(&said.map(|(name, value)| (name.as_str(), value.get().to_string())).collect::<Vec<_>>())
+    }
+
     /// The object again, with `replacements` in the places of the fields they name, and at the end where there is none. An empty
     /// replacement drops the field.
     pub fn rewrite(&self, replacements: &[(&str, String)]) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! Makes the sandbox supplier callable: supplier, channel and models, written once and kept.
 
 use crate::ids::{ChannelId, SupplierId};
-use crate::suppliers::sandbox::answer::Quirk;
-use crate::suppliers::sandbox::{PATH, SECRET};
+use crate::suppliers::sandbox::quirk::Quirk;
+use crate::suppliers::sandbox::{CHANNELS, SECRET};
 use crate::suppliers::sealed::{SealingKey, UnsealError};
 use sqlx::PgPool;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,8 +15,8 @@ pub enum RegisterError {
     Db(#[from] sqlx::Error),
 }
 
-/// Adds what is missing of the sandbox supplier, with a channel to this replica. Several replicas may do it at once, and each
-/// becomes a channel; one that is gone is passed over like any channel that cannot be reached.
+/// Adds what is missing of the sandbox supplier, with its channels to this replica. Several replicas may do it at once, and each
+/// becomes channels; one that is gone is passed over like any channel that cannot be reached.
 pub async fn register(db: &PgPool, sealing_key: &SealingKey, addr: SocketAddr) -> Result<(), RegisterError> {
     let mut tx = db.begin().await?;
     sqlx::query!(
@@ -27,23 +27,27 @@ pub async fn register(db: &PgPool, sealing_key: &SealingKey, addr: SocketAddr) -
     .await?;
     let supplier_id =
         sqlx::query_scalar!("SELECT supplier_id FROM suppliers WHERE slug = 'sandbox' FOR UPDATE").fetch_one(&mut *tx).await?;
-    let base_url = format!("http://{}{PATH}", reachable(addr));
-    let channel = sqlx::query_scalar!("SELECT channel_id FROM channels WHERE supplier_id = $1 AND base_url = $2", supplier_id, base_url)
-        .fetch_optional(&mut *tx)
+    for (protocol, path) in CHANNELS {
+        let base_url = format!("http://{}{path}", reachable(addr));
+        let channel =
+            sqlx::query_scalar!("SELECT channel_id FROM channels WHERE supplier_id = $1 AND base_url = $2", supplier_id, base_url)
+                .fetch_optional(&mut *tx)
+                .await?;
+        // Sealed anew at each start: the secret key may have changed since.
+        let channel_id = channel.map_or_else(ChannelId::generate, ChannelId);
+        let sealed = sealing_key.seal(channel_id, &SECRET.into())?;
+        sqlx::query!(
+            "INSERT INTO channels (channel_id, supplier_id, base_url, protocol, secret_sealed) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT ON CONSTRAINT channels_pkey DO UPDATE SET secret_sealed = excluded.secret_sealed",
+            channel_id.0,
+            supplier_id,
+            base_url,
+            protocol.as_str(),
+            sealed
+        )
+        .execute(&mut *tx)
         .await?;
-    // Sealed anew at each start: the secret key may have changed since.
-    let channel_id = channel.map_or_else(ChannelId::generate, ChannelId);
-    let sealed = sealing_key.seal(channel_id, &SECRET.into())?;
-    sqlx::query!(
-        "INSERT INTO channels (channel_id, supplier_id, base_url, secret_sealed) VALUES ($1, $2, $3, $4)
-         ON CONFLICT ON CONSTRAINT channels_pkey DO UPDATE SET secret_sealed = excluded.secret_sealed",
-        channel_id.0,
-        supplier_id,
-        base_url,
-        sealed
-    )
-    .execute(&mut *tx)
-    .await?;
+    }
     for quirk in Quirk::ALL {
         let model_id = format!("sandbox/{}", quirk.name());
         let added = sqlx::query!(

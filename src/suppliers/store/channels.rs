@@ -29,7 +29,7 @@ impl Protocol {
         }
     }
 
-    fn of_column(text: &str) -> Protocol {
+    pub fn of_column(text: &str) -> Protocol {
         if text == "anthropic" { Protocol::Anthropic } else { Protocol::Openai }
     }
 }

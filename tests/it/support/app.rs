@@ -162,15 +162,20 @@ impl TestApp {
         sqlx::query_scalar(sql).fetch_one(&self.state.db).await.expect(sql)
     }
 
-    /// Waits until no call is held; a stream's caller may have the answer's end before the record is visible to others.
-    pub async fn until_settled(&self) {
-        for _ in 0..200 {
-            if self.number("SELECT count(*) FROM holds").await == 0 {
+    /// Waits until the number that this statement finds fits.
+    pub async fn until(&self, sql: &'static str, fits: impl Fn(i64) -> bool) {
+        for _ in 0..400 {
+            if fits(self.number(sql).await) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
-        panic!("calls are still held after 5 s");
+        panic!("not within 10 s: {sql}");
+    }
+
+    /// Waits until no call is held; a stream's caller may have the answer's end before the record is visible to others.
+    pub async fn until_settled(&self) {
+        self.until("SELECT count(*) FROM holds", |holds| holds == 0).await;
     }
 
     /// The books must balance, whatever the test did.

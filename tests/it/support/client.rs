@@ -40,6 +40,10 @@ impl TestApp {
         if let Some(secret) = secret {
             request = request.bearer_auth(secret);
         }
+        // Anthropic's clients always say it.
+        if path == "/v1/messages" {
+            request = request.header("anthropic-version", "2023-06-01");
+        }
         answer(request).await
     }
 
@@ -53,12 +57,31 @@ impl TestApp {
 
     /// Starts a stream and gives it back with its first bytes read.
     pub async fn begin_stream(&self, secret: &str, body: &Value) -> (String, impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin) {
-        let request = reqwest::Client::new().post(self.url("/v1/chat/completions")).bearer_auth(secret).json(body);
-        let response = request.send().await.expect("an answer");
+        self.begin("/v1/chat/completions", secret, body, "").await
+    }
+
+    /// The same at any path, read until this has come.
+    pub async fn begin(
+        &self,
+        path: &str,
+        secret: &str,
+        body: &Value,
+        until: &str,
+    ) -> (String, impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<>) {
+        let response = reqwest::Client::new().post(self.url(path)).bearer_auth(secret).json(body).send().await.expect("an answer");
         assert_eq!(response.status(), 200);
         let mut stream = Box::pin(response.bytes_stream());
-        let first = stream.next().await.expect("a first chunk").expect("readable");
-        (String::from_utf8(first.to_vec()).expect("UTF-8"), stream)
+        let mut text = String::new();
+        while text.is_empty() || !text.contains(until) {
+            let chunk = stream.next().await.expect("a chunk").expect("readable");
+            text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+        (text, stream)
+    }
+
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let request = reqwest::Client::new().post(self.url(path)).json(body);
+        answer(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 }
 

@@ -1,0 +1,29 @@
+//! `GET /v1/key`: what the key that asks may do, and what is left to it.
+
+use crate::gateway::Gateway;
+use crate::gateway::auth;
+use crate::gateway::error::GatewayError;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A key that is switched off is refused like any call of its: it says nothing about a wallet any more.
+pub async fn show(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
+    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
+    Ok(Json(json!({
+        "object": "key",
+        "id": key.key_id,
+        "name": key.name,
+        "status": "enabled",
+        "supplier": key.supplier_slug,
+        "quota": key.quota,
+        "spent": key.spent,
+        "held": key.held,
+        "left": key.quota_left(),
+        "expires_at": key.expires_at,
+        "last_used_at": key.last_used_at,
+        "wallet_left": key.wallet_left,
+    })))
+}

@@ -1,0 +1,58 @@
+//! `GET /v1/receipts/{request_id}`: how a call of the key's account came to its charge, down to the grants that paid.
+
+use crate::gateway::Gateway;
+use crate::gateway::auth;
+use crate::gateway::error::GatewayError;
+use crate::usage::store::{Receipt, receipt_of};
+use crate::usage::types::Draw;
+use axum::Json;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    request_id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<Value>, GatewayError> {
+    let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
+    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
+    let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
+    let receipt = receipt_of(&gateway.db, key.account_id, request_id.parse().map_err(|_| unknown())?).await.map_err(|error| {
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "database failed");
+        GatewayError::Unavailable
+    })?;
+    receipt.map(form).map(Json).ok_or_else(unknown)
+}
+
+fn form(Receipt { call, upstream_usage, drawn }: Receipt) -> Value {
+    json!({
+        "object": "receipt",
+        "request_id": call.request_id,
+        "started_at": call.started_at,
+        "key": {"id": call.key_id, "name": call.key_name},
+        "model": call.model_id,
+        "supplier": call.supplier,
+        "endpoint": call.endpoint,
+        "streamed": call.streamed,
+        "outcome": call.outcome,
+        "status": call.http_status,
+        "basis": call.basis,
+        "tokens": {"input": call.input_tokens, "cached": call.cached_tokens, "output": call.output_tokens},
+        "upstream_usage": upstream_usage,
+        "price": {"version": call.price_version, "input_ppm": call.input_ppm, "cached_ppm": call.cached_ppm, "output_ppm": call.output_ppm},
+        "held": call.held,
+        "charge": call.charge,
+        "written_off": call.written_off,
+        "grants": drawn.into_iter().map(grant).collect::<Vec<_>>(),
+        "first_byte_ms": call.first_byte_ms,
+        "latency_ms": call.latency_ms,
+    })
+}
+
+fn grant(draw: Draw) -> Value {
+    json!({"id": draw.grant_id, "source": draw.source, "order_id": draw.order_id, "tokens": draw.tokens, "expires_at": draw.expires_at})
+}

@@ -1,0 +1,139 @@
+//! Tests of chat requests and answers.
+
+use super::*;
+use crate::gateway::wire::Request;
+
+fn refusal(json: &str) -> (Option<&'static str>, &'static str) {
+    match Request::parse(&ENDPOINT, json.as_bytes()) {
+        Err(GatewayError::InvalidField { param, .. }) => (Some(param), "field"),
+        Err(GatewayError::InvalidJson) => (None, "json"),
+        Err(_) => (None, "other"),
+        Ok(_) => (None, "accepted"),
+    }
+}
+
+fn upstream(json: &str, limit: i64) -> String {
+    let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
+    String::from_utf8(request.upstream_body("up", limit)).expect("UTF-8")
+}
+
+#[test]
+fn parse_names_the_bad_field() {
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    assert_eq!(refusal("{}"), (Some("model"), "field"));
+    assert_eq!(refusal("[1]"), (None, "json"));
+    for (field, param) in [
+        (r#""model":"""#, "model"),
+        (r#""model":7"#, "model"),
+        (r#""model":"a","model":"b""#, "model"),
+        (r#""model":"a","stream":"yes""#, "stream"),
+        (r#""model":"a","n":0"#, "n"),
+        (r#""model":"a","n":1.5"#, "n"),
+        (r#""model":"a","n":129"#, "n"),
+        (r#""model":"a","max_tokens":-1"#, "max_tokens"),
+        (r#""model":"a","max_tokens":0"#, "max_tokens"),
+        (r#""model":"a","max_completion_tokens":"10""#, "max_completion_tokens"),
+        (r#""model":"a","max_tokens":1,"max_tokens":1000"#, "max_tokens"),
+        (r#""model":"a","stream_options":{"include_usage":true}"#, "stream_options"),
+    ] {
+        assert_eq!(refusal(&format!("{{{messages},{field}}}")), (Some(param), "field"), "{field}");
+    }
+    for messages in ["\"hi\"", "[]", "{}"] {
+        assert_eq!(refusal(&format!(r#"{{"model":"a","messages":{messages}}}"#)), (Some("messages"), "field"));
+    }
+    assert_eq!(refusal(r#"{"model":"a"}"#), (Some("messages"), "field"));
+}
+
+#[test]
+fn upstream_body_changes_model_limit_and_usage_only() {
+    let messages = r#""messages":[{"role":"user","content":"h\u0069"}]"#;
+    assert_eq!(
+        upstream(&format!(r#"{{"model":"a/b",{messages},"temperature":0.70,"x":{{"y":[1 ]}}}}"#), 5),
+        format!(r#"{{"model":"up",{messages},"temperature":0.70,"x":{{"y":[1 ]}},"max_tokens":5}}"#)
+    );
+    assert_eq!(
+        upstream(&format!(r#"{{"max_tokens":90,"model":"a","stream":true,{messages}}}"#), 5),
+        format!(r#"{{"max_tokens":5,"model":"up","stream":true,{messages},"stream_options":{{"include_usage":true}}}}"#)
+    );
+    assert_eq!(
+        upstream(
+            &format!(
+                r#"{{"max_tokens":90,"max_completion_tokens":20,"model":"a","stream":true,"stream_options":{{"include_usage":false,"z":1}},{messages}}}"#
+            ),
+            5
+        ),
+        format!(r#"{{"max_completion_tokens":5,"model":"up","stream":true,"stream_options":{{"include_usage":true,"z":1}},{messages}}}"#)
+    );
+}
+
+#[test]
+fn both_limits_hold_on_the_larger() {
+    let parse = |json: &str| Request::parse(&ENDPOINT, json.as_bytes()).map(|request| request.output_limit).unwrap_or(None);
+    let rest = r#""model":"a","messages":[{}]"#;
+    assert_eq!(parse(&format!(r#"{{{rest},"max_tokens":90,"max_completion_tokens":20}}"#)), Some(90));
+    assert_eq!(parse(&format!(r#"{{{rest},"max_tokens":null}}"#)), None);
+}
+
+#[test]
+fn prompt_text_holds_every_string_but_no_base64() {
+    let image = format!("data:image/png;base64,{}", "A".repeat(1_000));
+    let json = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":[{{"type":"text","text":"look"}},{{"type":"image_url","image_url":{{"url":"{image}"}}}}]}}],"tools":[{{"function":{{"name":"f"}}}}]}}"#
+    );
+    let prompt = Request::parse(&ENDPOINT, json.as_bytes()).map(|request| request.prompt_text()).unwrap_or_default();
+    assert_eq!(prompt.attachments, 1);
+    assert!(prompt.text.contains("look") && prompt.text.contains('f') && !prompt.text.contains("AAAA"));
+}
+
+#[test]
+fn answers_give_text_and_usage() {
+    let mut delivered = Delivered::default();
+    let chunk =
+        br#"{"choices":[{"delta":{"content":"a\n","tool_calls":[{"id":"x","type":"function","function":{"name":"f","arguments":"{}"}}]}},
+        {"message":{"content":null,"refusal":"no","reasoning":"r","audio":{"data":"AAAA","transcript":"t"}}}],"usage":null}"#;
+    assert_eq!(read_event(chunk, &mut delivered), Part::Content);
+    assert_eq!((delivered.text.as_str(), delivered.raw_usage.is_none()), ("a\nf{}rnot", true));
+    assert_eq!(read_event(br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, &mut delivered), Part::Usage);
+    assert_eq!(delivered.usage, Some(Usage { input: 1, cached: 0, output: 2 }));
+    assert_eq!(read_event(b"[DONE]", &mut delivered), Part::End);
+    assert_eq!(read_event(br#"{"error":{"message":"x"}}"#, &mut delivered), Part::Broken);
+    assert_eq!(read_event(b"not json", &mut delivered), Part::Broken);
+}
+
+#[test]
+fn what_is_in_no_known_form_is_no_reason_to_end_a_stream() {
+    for (chunk, text) in [
+        (r#"{"choices":[{"delta":{"content":[{"text":"a"}],"tool_calls":{"x":1}}}]}"#, r#"[{"text":"a"}]"#),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}}]}"#, r#"f{"a":1}"#),
+        (r#"{"choices":7}"#, ""),
+        (r#"{"choices":[{"delta":"x"}],"error":null}"#, ""),
+        (r#"{"x_unknown":true}"#, ""),
+    ] {
+        let mut delivered = Delivered::default();
+        assert_eq!((read_event(chunk.as_bytes(), &mut delivered), delivered.text.as_str()), (Part::Content, text), "{chunk}");
+    }
+}
+
+#[test]
+fn usage_is_read_when_it_is_sane() {
+    let usage = |input, cached, output| Some(Usage { input, cached, output });
+    for (json, expected) in [
+        (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}"#, usage(9, 0, 12)),
+        (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0}}"#, usage(9, 4, 12)),
+        (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":null}"#, usage(9, 0, 12)),
+        (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":1}"#, usage(9, 0, 12)),
+        (r#"{"prompt_tokens":0,"completion_tokens":0}"#, usage(0, 0, 0)),
+        ("null", None),
+        ("{}", None),
+        ("[]", None),
+        (r#"{"prompt_tokens":9}"#, None),
+        (r#"{"prompt_tokens":-1,"completion_tokens":1}"#, None),
+        (r#"{"prompt_tokens":1.5,"completion_tokens":1}"#, None),
+        (r#"{"prompt_tokens":"9","completion_tokens":1}"#, None),
+        (r#"{"prompt_tokens":9223372036854775808,"completion_tokens":1}"#, None),
+        (r#"{"prompt_tokens":1,"completion_tokens":1000000001}"#, None),
+        (r#"{"prompt_tokens":1,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}"#, None),
+    ] {
+        assert_eq!(usage_of(&RawValue::from_string(json.into()).expect("JSON")), expected, "{json}");
+    }
+}

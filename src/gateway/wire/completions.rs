@@ -1,0 +1,135 @@
+//! `POST /v1/completions` (OpenAI API reference, "Create completion", legacy): one prompt or many, as text or as Token ids.
+
+use crate::gateway::error::GatewayError;
+use crate::gateway::wire::chat::{PER_CALL, error_event, is_done, note_usage};
+use crate::gateway::wire::object::RawObject;
+use crate::gateway::wire::request::{choices, invalid, required};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::suppliers::store::Protocol;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+const MOST_PROMPTS: usize = 2_048;
+/// The reference's own: without a limit an answer ends here, not at the model's maximum.
+const DEFAULT_LIMIT: i64 = 16;
+
+pub const ENDPOINT: Endpoint = Endpoint {
+    path: "completions",
+    protocol: Protocol::Openai,
+    reads: &["prompt", "n", "best_of"],
+    prompt: &["prompt", "suffix"],
+    limits: &["max_tokens"],
+    usage_on_request: true,
+    read_request,
+    read_whole,
+    read_event,
+    error_event,
+};
+
+/// Every prompt is answered `n` times, or `best_of` times, of which the supplier keeps `n` and bills all.
+fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+    let prompts = count_inputs(object, "prompt", MOST_PROMPTS)?;
+    let answers = choices(object, "n")?.max(choices(object, "best_of")?);
+    Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT) })
+}
+
+/// How many texts stand in a field that holds one text or an array of texts, each of which may also be an array of Token ids.
+pub fn count_inputs(object: &RawObject<'_>, name: &'static str, most: usize) -> Result<i64, GatewayError> {
+    const WHAT: &str = "a string, an array of strings, or Token ids";
+    let raw: &RawValue = required(object, name, WHAT)?;
+    let begins_with = |raw: &RawValue, first: char| raw.get().starts_with(first);
+    if begins_with(raw, '"') {
+        return Ok(1);
+    }
+    let items: Vec<&RawValue> = required(object, name, WHAT)?;
+    let token_ids = |raw: &RawValue| serde_json::from_str::<Vec<u32>>(raw.get()).is_ok_and(|ids| !ids.is_empty());
+    let inputs = match items.first() {
+        Some(item) if begins_with(item, '"') && items.iter().all(|item| begins_with(item, '"')) => items.len(),
+        Some(item) if begins_with(item, '[') && items.iter().all(|item| token_ids(item)) => items.len(),
+        Some(_) if token_ids(raw) => 1,
+        _ => return Err(invalid(name, format!("'{name}' must be {WHAT}."))),
+    };
+    if inputs > most {
+        return Err(invalid(name, format!("'{name}' must hold at most {most} texts.")));
+    }
+    Ok(inputs as i64)
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+}
+
+impl Answer<'_> {
+    fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
+        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| answer.error.is_none())?;
+        let reported = note_usage(answer.usage, delivered);
+        answer.choices.iter().flatten().filter_map(|choice| choice.text).for_each(|piece| delivered.say(piece));
+        Some(if reported && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
+    }
+}
+
+fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
+    Answer::note(body, delivered).is_some()
+}
+
+fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
+    if is_done(data) { Part::End } else { Answer::note(data, delivered).unwrap_or(Part::Broken) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::wire::Request;
+
+    fn parsed(fields: &str) -> Result<(i64, Option<i64>), Option<&'static str>> {
+        let body = format!(r#"{{"model":"m",{fields}}}"#);
+        match Request::parse(&ENDPOINT, body.as_bytes()) {
+            Ok(request) => Ok((request.choices, request.output_limit)),
+            Err(GatewayError::InvalidField { param, .. }) => Err(Some(param)),
+            Err(_) => Err(None),
+        }
+    }
+
+    #[test]
+    fn every_prompt_is_held_for() {
+        for (fields, expected) in [
+            (r#""prompt":"hi""#, Ok((1, Some(16)))),
+            (r#""prompt":"""#, Ok((1, Some(16)))),
+            (r#""prompt":["a","b"],"n":3,"max_tokens":7"#, Ok((6, Some(7)))),
+            (r#""prompt":[1,2,3],"n":2,"best_of":5"#, Ok((5, Some(16)))),
+            (r#""prompt":[[1,2],[3]]"#, Ok((2, Some(16)))),
+            (r#""prompt":[]"#, Err(Some("prompt"))),
+            (r#""prompt":[[]]"#, Err(Some("prompt"))),
+            (r#""prompt":["a",1]"#, Err(Some("prompt"))),
+            (r#""prompt":{"a":1}"#, Err(Some("prompt"))),
+            (r#""max_tokens":1"#, Err(Some("prompt"))),
+            (r#""prompt":"a","best_of":129"#, Err(Some("best_of"))),
+            (r#""prompt":"a","prompt":["b","c"]"#, Err(Some("prompt"))),
+        ] {
+            assert_eq!(parsed(fields), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn answers_give_text_and_usage() {
+        let mut delivered = Delivered::default();
+        assert_eq!(read_event(br#"{"choices":[{"text":"a"},{"text":"b"}],"usage":null}"#, &mut delivered), Part::Content);
+        assert_eq!(read_event(br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, &mut delivered), Part::Usage);
+        assert_eq!(read_event(b"[DONE]", &mut delivered), Part::End);
+        assert_eq!((delivered.text.as_str(), delivered.usage.map(|usage| usage.output)), ("ab", Some(2)));
+        assert_eq!(read_event(br#"{"error":{"message":"x"}}"#, &mut delivered), Part::Broken);
+        assert!(!read_whole(b"{\"choices\":", &mut delivered));
+    }
+}

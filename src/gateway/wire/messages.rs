@@ -1,0 +1,247 @@
+//! `POST /v1/messages` (Anthropic API reference, "Create a Message"). Its report counts input in three parts that exclude each other:
+//! fresh (`input_tokens`), written to the cache and read from it. Our input is their sum, and our cached input what was read: writing
+//! to the cache is charged as input.
+
+use crate::gateway::error::GatewayError;
+use crate::gateway::meter::Usage;
+use crate::gateway::wire::chat::template_of_messages;
+use crate::gateway::wire::object::RawObject;
+use crate::gateway::wire::request::{invalid, positive, refuse_hosted_tools};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::ids::RequestId;
+use crate::suppliers::store::Protocol;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What the supplier's own instructions add where there are tools, and again for each tool of its making; the reference's table of
+/// "tool use system prompt" Tokens stays below both.
+const PER_TOOLS: i64 = 1_024;
+
+pub const ENDPOINT: Endpoint = Endpoint {
+    path: "messages",
+    protocol: Protocol::Anthropic,
+    reads: &["messages", "tools", "mcp_servers", "container"],
+    prompt: &["system", "messages", "tools"],
+    limits: &["max_tokens"],
+    usage_on_request: false,
+    read_request,
+    read_whole,
+    read_event,
+    error_event,
+};
+
+const RUN_BY_SUPPLIER: [&str; 2] = ["mcp_servers", "container"];
+const RUN_BY_CALLER: [&str; 4] = ["bash", "text_editor", "computer", "memory"];
+
+fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+    let template = template_of_messages(object)?;
+    if positive(object, "max_tokens")?.is_none() {
+        return Err(invalid("max_tokens", "'max_tokens' is missing."));
+    }
+    if let Some(param) = RUN_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {
+        return Err(invalid(
+            param,
+            format!("'{param}' makes the supplier run tools, whose cost cannot be known before. It is not served."),
+        ));
+    }
+    let made_by_supplier = refuse_hosted_tools(object, &RUN_BY_CALLER)?;
+    let instructions = if object.get("tools").is_some() { (1 + made_by_supplier) * PER_TOOLS } else { 0 };
+    Ok(Shape { choices: 1, template: template + instructions, default_limit: None })
+}
+
+/// A whole message; in a stream, the one that begins it.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    content: Option<Vec<Block<'a>>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+/// A block of content, or what is added to one.
+#[derive(Deserialize)]
+struct Block<'a> {
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input: Option<&'a RawValue>,
+}
+
+impl Block<'_> {
+    fn say(&self, delivered: &mut Delivered) {
+        // A block that is still to be filled has an empty input.
+        let input = self.input.filter(|input| input.get() != "{}");
+        let pieces = [self.text, self.thinking, self.name, self.partial_json, input];
+        pieces.into_iter().flatten().for_each(|piece| delivered.say(piece));
+    }
+}
+
+fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
+    let Ok(message) = serde_json::from_slice::<Message<'_>>(body) else { return false };
+    if message.kind.as_deref() == Some("error") {
+        return false;
+    }
+    message.content.iter().flatten().for_each(|block| block.say(delivered));
+    if let Some(raw) = message.usage {
+        delivered.report(raw, usage_of(raw));
+    }
+    true
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(default, rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    message: Option<Message<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    content_block: Option<Block<'a>>,
+    #[serde(borrow, default, deserialize_with = "lenient")]
+    delta: Option<Block<'a>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
+    let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
+    match event.kind.as_deref().unwrap_or_default() {
+        "message_stop" => return Part::End,
+        "error" => return Part::Broken,
+        // A report of what has only begun: its output is no measure yet.
+        "message_start" => {
+            if let Some(raw) = event.message.and_then(|message| message.usage) {
+                delivered.report(raw, None);
+            }
+        }
+        "message_delta" => {
+            if let Some(raw) = event.usage {
+                let whole = completed(delivered.raw_usage.as_deref(), raw);
+                delivered.report(&whole, usage_of(&whole));
+            }
+        }
+        _ => event.content_block.iter().chain(&event.delta).for_each(|block| block.say(delivered)),
+    }
+    Part::Content
+}
+
+/// The report that began, with what the later one says instead or besides, each value as it came.
+fn completed(begun: Option<&RawValue>, later: &RawValue) -> Box<RawValue> {
+    let merged = || {
+        let (begun, said) = (RawObject::parse(begun?.get().as_bytes())?, RawObject::parse(later.get().as_bytes())?);
+        RawValue::from_string(String::from_utf8(begun.overlaid(&said)).ok()?).ok()
+    };
+    merged().unwrap_or_else(|| later.to_owned())
+}
+
+fn usage_of(raw: &RawValue) -> Option<Usage> {
+    #[derive(Deserialize)]
+    struct Report {
+        input_tokens: i64,
+        output_tokens: i64,
+        #[serde(default)]
+        cache_creation_input_tokens: Option<i64>,
+        #[serde(default)]
+        cache_read_input_tokens: Option<i64>,
+    }
+    let report: Report = serde_json::from_str(raw.get()).ok()?;
+    let (written, read) = (report.cache_creation_input_tokens.unwrap_or(0), report.cache_read_input_tokens.unwrap_or(0));
+    if report.input_tokens < 0 || written < 0 {
+        return None;
+    }
+    let input = report.input_tokens.checked_add(written)?.checked_add(read)?;
+    Usage::sane(input, read, report.output_tokens)
+}
+
+fn error_event(error: &GatewayError, request_id: RequestId, _: &Delivered) -> String {
+    format!("event: error\ndata: {}\n\n", error.anthropic(request_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::wire::Request;
+
+    fn parsed(fields: &str) -> Result<i64, Option<&'static str>> {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+        match Request::parse(&ENDPOINT, body.as_bytes()) {
+            Ok(request) => Ok(request.template_bound()),
+            Err(GatewayError::InvalidField { param, .. }) => Err(Some(param)),
+            Err(_) => Err(None),
+        }
+    }
+
+    #[test]
+    fn tools_are_held_for_and_the_suppliers_own_refused() {
+        for (fields, expected) in [
+            ("", Err(Some("max_tokens"))),
+            (r#","max_tokens":9"#, Ok(24)),
+            (r#","max_tokens":9,"tools":[{"name":"f","input_schema":{}}]"#, Ok(24 + 1_024)),
+            (r#","max_tokens":9,"tools":[{"type":"bash_20250124","name":"bash"},{"type":"custom","name":"f"}]"#, Ok(24 + 2 * 1_024)),
+            (r#","max_tokens":9,"tools":[{"type":"web_search_20250305","name":"web_search"}]"#, Err(Some("tools"))),
+            (r#","max_tokens":9,"tools":[{"type":"bashful","name":"x"}]"#, Err(Some("tools"))),
+            (r#","max_tokens":9,"mcp_servers":[]"#, Err(Some("mcp_servers"))),
+            (r#","max_tokens":9,"max_tokens":8"#, Err(Some("max_tokens"))),
+        ] {
+            assert_eq!(parsed(fields), expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn usage_sums_what_excludes_each_other() {
+        let usage = |input, cached, output| Some(Usage { input, cached, output });
+        for (json, expected) in [
+            (r#"{"input_tokens":9,"output_tokens":12}"#, usage(9, 0, 12)),
+            (r#"{"input_tokens":9,"cache_creation_input_tokens":100,"cache_read_input_tokens":50,"output_tokens":1}"#, usage(159, 50, 1)),
+            (r#"{"input_tokens":9,"cache_creation_input_tokens":null,"output_tokens":1}"#, usage(9, 0, 1)),
+            (r#"{"input_tokens":-1,"cache_creation_input_tokens":5,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":9,"cache_creation_input_tokens":-5,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":9,"cache_read_input_tokens":-5,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":9,"cache_read_input_tokens":9223372036854775807,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":1.5,"output_tokens":1}"#, None),
+            (r#"{"output_tokens":1}"#, None),
+        ] {
+            assert_eq!(usage_of(&RawValue::from_string(json.into()).expect("JSON")), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_measured_once_its_report_is_complete() {
+        let mut delivered = Delivered::default();
+        for (data, part) in [
+            (
+                r#"{"type":"message_start","message":{"type":"message","content":[],"usage":{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":1}}}"#,
+                Part::Content,
+            ),
+            (r#"{"type":"ping"}"#, Part::Content),
+            (r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","name":"f","input":{}}}"#, Part::Content),
+            (r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"a\":1}"}}"#, Part::Content),
+        ] {
+            assert_eq!(read_event(data.as_bytes(), &mut delivered), part, "{data}");
+        }
+        assert_eq!((delivered.text.as_str(), delivered.usage), ("f{\"a\":1}", None));
+        let delta = br#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":15,"input_tokens":null}}"#;
+        assert_eq!(read_event(delta, &mut delivered), Part::Content);
+        assert_eq!(delivered.usage, Some(Usage { input: 10, cached: 3, output: 15 }));
+        let raw = delivered.raw_usage.as_deref().map(RawValue::get);
+        assert_eq!(raw, Some(r#"{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":15}"#));
+        assert_eq!(read_event(br#"{"type":"message_stop"}"#, &mut delivered), Part::End);
+        assert_eq!(read_event(br#"{"type":"error","error":{"type":"overloaded_error"}}"#, &mut delivered), Part::Broken);
+    }
+
+    #[test]
+    fn whole_messages_give_every_text() {
+        let mut delivered = Delivered::default();
+        let body = br#"{"type":"message","content":[{"type":"thinking","thinking":"h"},{"type":"text","text":"t"},{"type":"tool_use","name":"f","input":{"a":1}}]}"#;
+        assert!(read_whole(body, &mut delivered));
+        assert_eq!(delivered.text, "htf{\"a\":1}");
+        assert!(!read_whole(br#"{"type":"error","error":{"type":"api_error"}}"#, &mut delivered));
+    }
+}

@@ -1,0 +1,79 @@
+//! A key as whoever calls with it sees it.
+
+use super::KeyError;
+use crate::ids::{AccountId, KeyId, SupplierId};
+use crate::tokens::Tokens;
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+/// A key that may call, and what is left to it.
+#[derive(Clone, Debug)]
+pub struct CallerKey {
+    pub key_id: KeyId,
+    pub account_id: AccountId,
+    pub name: String,
+    /// Id and slug are there together, or neither is: then the key is for every supplier.
+    pub supplier_id: Option<SupplierId>,
+    pub supplier_slug: Option<String>,
+    pub quota: Option<Tokens>,
+    pub spent: Tokens,
+    pub held: Tokens,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// The balance of the account's wallet.
+    pub wallet_left: Tokens,
+}
+
+impl CallerKey {
+    /// What of its own quota no call has spent or holds; none = it has no quota.
+    pub fn quota_left(&self) -> Option<Tokens> {
+        self.quota.map(|quota| Tokens(quota.0 - self.spent.0 - self.held.0))
+    }
+}
+
+/// Whether a secret may call: the conditions of admission, in the same order.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    Unknown,
+    Disabled,
+    Expired,
+    Suspended,
+    Key(CallerKey),
+}
+
+/// Who presents the secret with this digest.
+pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32]) -> Result<Caller, KeyError> {
+    let row = sqlx::query!(
+        r#"SELECT k.key_id, k.account_id, k.name, k.supplier_id, s.slug AS "supplier_slug?", k.quota, k.spent, k.held, k.status, k.expires_at,
+                  coalesce(k.expires_at <= now(), false) AS "expired!", k.last_used_at, a.suspended_at,
+                  (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
+                    WHERE g.account_id = k.account_id AND g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now())
+                      AS "wallet_left!"
+             FROM api_keys k
+             JOIN accounts a USING (account_id)
+             LEFT JOIN suppliers s USING (supplier_id)
+            WHERE k.secret_hash = $1 AND k.status <> 'deleted'"#,
+        &secret_hash[..]
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(match row {
+        None => Caller::Unknown,
+        Some(row) if row.status != "enabled" => Caller::Disabled,
+        Some(row) if row.expired => Caller::Expired,
+        Some(row) if row.suspended_at.is_some() => Caller::Suspended,
+        Some(row) => Caller::Key(CallerKey {
+            key_id: KeyId(row.key_id),
+            account_id: AccountId(row.account_id),
+            name: row.name,
+            supplier_id: row.supplier_id.map(SupplierId),
+            supplier_slug: row.supplier_slug,
+            quota: row.quota.map(Tokens),
+            spent: Tokens(row.spent),
+            held: Tokens(row.held),
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            wallet_left: Tokens(row.wallet_left),
+        }),
+    })
+}
