@@ -71,6 +71,8 @@ pub enum GatewayError {
     },
     /// The answer broke off after its first byte.
     UpstreamBroken,
+    /// This replica goes down.
+    Leaving,
     /// Fail closed: without the database there is no hold, and without a hold no call.
     Unavailable,
     Internal,
@@ -95,7 +97,7 @@ impl GatewayError {
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed | GatewayError::UpstreamBroken => StatusCode::BAD_GATEWAY,
             GatewayError::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            GatewayError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            GatewayError::Leaving | GatewayError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             GatewayError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -109,6 +111,7 @@ impl GatewayError {
             | GatewayError::UpstreamFailed
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
+            | GatewayError::Leaving
             | GatewayError::Unavailable
             | GatewayError::Internal => "server_error",
             _ => "invalid_request_error",
@@ -131,7 +134,7 @@ impl GatewayError {
             GatewayError::UpstreamTimeout => "upstream_timeout",
             GatewayError::UpstreamRateLimited { .. } => "upstream_rate_limited",
             GatewayError::UpstreamBroken => "upstream_error",
-            GatewayError::Unavailable => "service_unavailable",
+            GatewayError::Leaving | GatewayError::Unavailable => "service_unavailable",
             GatewayError::Internal => "internal_error",
             GatewayError::InvalidField { .. } | GatewayError::UpstreamRefused { .. } => return None,
         })
@@ -188,6 +191,7 @@ impl GatewayError {
                 message.clone().unwrap_or_else(|| "The model's supplier refused the request. Nothing was charged.".into())
             }
             GatewayError::UpstreamBroken => "The model's supplier broke off. What was delivered is charged, nothing else.".into(),
+            GatewayError::Leaving => "This server is restarting. Nothing of this call is charged; send it again.".into(),
             GatewayError::Unavailable => "The service is unavailable at the moment. Nothing was sent or charged.".into(),
             GatewayError::Internal => "Something went wrong on our side.".into(),
         }
@@ -241,7 +245,7 @@ impl GatewayError {
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
                 Some((header::RETRY_AFTER, HeaderValue::from_str(after).ok()?))
             }
-            GatewayError::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
+            GatewayError::Leaving | GatewayError::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => None,
         }
     }
@@ -285,6 +289,7 @@ mod tests {
             GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
             GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()) },
             GatewayError::UpstreamBroken,
+            GatewayError::Leaving,
             GatewayError::Unavailable,
             GatewayError::Internal,
         ]
@@ -319,6 +324,7 @@ mod tests {
         429 rate_limit_error null upstream_rate_limited "rate_limit_error" retry-after: 7
         422 invalid_request_error tools null "invalid_request_error"
         502 server_error null upstream_error "api_error" x-should-retry: false
+        503 server_error null service_unavailable "api_error" retry-after: 1
         503 server_error null service_unavailable "api_error" retry-after: 1
         500 server_error null internal_error "api_error"
         "#);

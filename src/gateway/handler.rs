@@ -121,6 +121,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
             return;
         }
+        () = live.leaving.cancelled() => return refuse(call, GatewayError::Leaving, reply).await,
     };
     match sent {
         Err(failure) => {
@@ -135,9 +136,9 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
                     refuse(call, error, reply).await;
                 }
                 true if request.stream => {
-                    relay::stream(call, &request, answering.response, gateway.upstream.timeouts, &live.ended, reply).await;
+                    relay::stream(call, &request, answering.response, gateway.upstream.timeouts, &live, reply).await;
                 }
-                true => relay::whole(call, &request, answering.response, gateway.upstream.timeouts, reply).await,
+                true => relay::whole(call, &request, answering.response, gateway.upstream.timeouts, &live, reply).await,
             }
         }
     }
@@ -163,6 +164,7 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
     let outcome = match error {
         GatewayError::UpstreamTimeout => Outcome::UpstreamTimeout,
         GatewayError::UpstreamBroken => Outcome::UpstreamCut,
+        GatewayError::Leaving => Outcome::Interrupted,
         _ => Outcome::UpstreamError,
     };
     call.waive(outcome, error.status().as_u16()).await;

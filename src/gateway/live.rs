@@ -17,7 +17,10 @@ use tokio_util::task::TaskTracker;
 const PERIOD: Duration = Duration::from_millis(400);
 
 #[derive(Clone, Default)]
-pub struct LiveCalls(Arc<Mutex<HashMap<RequestId, Running>>>);
+pub struct LiveCalls {
+    running: Arc<Mutex<HashMap<RequestId, Running>>>,
+    leaving: CancellationToken,
+}
 
 struct Running {
     ended: CancellationToken,
@@ -29,19 +32,27 @@ struct Running {
 pub struct LiveCall {
     calls: LiveCalls,
     request_id: RequestId,
+    /// Its key, account or supplier was switched off.
     pub ended: CancellationToken,
+    /// The replica goes down and waits no longer.
+    pub leaving: CancellationToken,
 }
 
 impl LiveCalls {
     pub fn register(&self, request_id: RequestId) -> LiveCall {
         let ended = CancellationToken::new();
         self.lock().insert(request_id, Running { ended: ended.clone(), hold: None });
-        LiveCall { calls: self.clone(), request_id, ended }
+        LiveCall { calls: self.clone(), request_id, ended, leaving: self.leaving.clone() }
+    }
+
+    /// Every call must end now, those included that come only now.
+    pub fn end_all(&self) {
+        self.leaving.cancel();
     }
 
     /// A panic while the map was locked leaves it whole: every change is one insert or remove.
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes this replica known to a database that does not know it, with the holds of the calls that run.

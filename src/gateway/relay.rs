@@ -3,6 +3,7 @@
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse, send};
+use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::upstream::Timeouts;
 use crate::gateway::wire::{Delivered, Part, Request};
@@ -16,7 +17,6 @@ use std::convert::Infallible;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 
 /// Longer whole answers are taken for damage.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
@@ -25,8 +25,19 @@ const MOST_EVENT_BYTES: usize = 4 << 20;
 const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
-pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, reply: Reply) {
-    let body = match read_whole(response, timeouts).await {
+pub async fn whole(
+    mut call: Call,
+    request: &Request<'_>,
+    response: reqwest::Response,
+    timeouts: Timeouts,
+    live: &LiveCall,
+    reply: Reply,
+) {
+    let read = tokio::select! {
+        read = read_whole(response, timeouts) => read,
+        () = live.leaving.cancelled() => Err(GatewayError::Leaving),
+    };
+    let body = match read {
         Ok(body) => body,
         Err(error) => return refuse(call, error, reply).await,
     };
@@ -75,6 +86,8 @@ enum End {
     Failed(Bytes),
     ClientLeft,
     KeyEnded,
+    /// The replica goes down.
+    Leaving,
     /// Closed without such an event, cut, unreadable, or an error of the supplier's own.
     Broken,
     TimedOut,
@@ -86,7 +99,7 @@ pub async fn stream(
     request: &Request<'_>,
     response: reqwest::Response,
     timeouts: Timeouts,
-    ended: &CancellationToken,
+    live: &LiveCall,
     reply: Reply,
 ) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
@@ -98,7 +111,8 @@ pub async fn stream(
     let mut tee = Tee { read_event: request.endpoint.read_event, wants_usage: request.wants_usage, delivered: Delivered::default() };
     let end = tokio::select! {
         biased;
-        () = ended.cancelled() => End::KeyEnded,
+        () = live.ended.cancelled() => End::KeyEnded,
+        () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
         end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, response, timeouts, &events)) => end.unwrap_or(End::TimedOut),
     };
@@ -108,13 +122,17 @@ pub async fn stream(
         End::Failed(event) => (Outcome::UpstreamCut, Some(event)),
         End::ClientLeft => (Outcome::ClientLeft, None),
         End::KeyEnded => (Outcome::KeyEnded, failed(GatewayError::KeyDisabled)),
+        End::Leaving => (Outcome::Interrupted, failed(GatewayError::Leaving)),
         End::Broken => (Outcome::UpstreamCut, failed(GatewayError::UpstreamBroken)),
         End::TimedOut => (Outcome::UpstreamTimeout, failed(GatewayError::UpstreamBroken)),
     };
-    call.charge(request, tee.delivered, outcome, 200).await;
+    match outcome {
+        Outcome::Interrupted => call.waive(outcome, 200).await,
+        outcome => call.charge(request, tee.delivered, outcome, 200).await,
+    };
     if let Some(last) = last {
-        // The caller may have left by now; the call is settled either way.
-        let _ = events.send(last).await;
+        // The caller may have left by now, or read nothing; the call is settled either way.
+        let _ = tokio::time::timeout(timeouts.idle, events.send(last)).await;
     }
 }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -32,6 +33,8 @@ pub struct Config {
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
     pub settle_wait: Duration,
+    /// How long running calls may go on once the replica is asked to end.
+    pub drain: Duration,
 }
 
 /// Whether real customers are served.
@@ -56,8 +59,9 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "TOKI_ADDR",
+    "TOKI_DRAIN_MS",
     "TOKI_ENV",
     "TOKI_LOG",
     "TOKI_MAIL_FROM",
@@ -130,7 +134,8 @@ impl Config {
             site_root: site_root(),
             upstream: UPSTREAM,
             spool_dir: get("TOKI_SPOOL_DIR").filter(|folder| !folder.is_empty()).unwrap_or(".data/spool").into(),
-            settle_wait: settle_wait(get("TOKI_SETTLE_WAIT_MS"))?,
+            settle_wait: milliseconds("TOKI_SETTLE_WAIT_MS", get("TOKI_SETTLE_WAIT_MS"), 5_000, 100..=60_000)?,
+            drain: milliseconds("TOKI_DRAIN_MS", get("TOKI_DRAIN_MS"), 30_000, 0..=3_600_000)?,
         };
         config.refuse_unsafe_production()?;
         Ok(config)
@@ -250,14 +255,18 @@ fn development_secret_key() -> Result<SecretString, ConfigError> {
     std::fs::read_to_string(SECRET_KEY_FILE).map(|text| text.trim().into()).map_err(problem)
 }
 
-fn settle_wait(text: Option<&str>) -> Result<Duration, ConfigError> {
+fn milliseconds(
+    name: &'static str,
+    text: Option<&str>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<Duration, ConfigError> {
     let ms = match text {
-        None | Some("") => 5_000,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|ms| (100..=60_000).contains(ms))
-            .ok_or_else(|| invalid("TOKI_SETTLE_WAIT_MS", "must be a number of milliseconds from 100 to 60000"))?,
+        None | Some("") => default,
+        Some(text) => text.parse().ok().filter(|ms| range.contains(ms)).ok_or_else(|| {
+            let (least, most) = range.into_inner();
+            invalid(name, format!("must be a number of milliseconds from {least} to {most}"))
+        })?,
     };
     Ok(Duration::from_millis(ms))
 }

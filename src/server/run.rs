@@ -22,6 +22,7 @@ use leptos_axum::{LeptosRoutes, generate_route_list};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -143,7 +144,11 @@ fn static_files(app: &AppState) -> ServeDir {
     ServeDir::new(app.leptos.site_root.as_ref()).precompressed_gzip().precompressed_br().call_fallback_on_method_not_allowed(true)
 }
 
-/// Serves until `shutdown` is cancelled, then lets running requests and tasks finish.
+/// How long callers and tasks may take over their end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Serves until `shutdown` is cancelled, then lets running requests finish for `Config::drain`, ends those that still run, and
+/// settles all.
 pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
     jobs::spawn(&app);
     let shutdown = app.shutdown.clone();
@@ -154,10 +159,24 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     });
     let gateway_db = gateway_pool(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
-    axum::serve(listener, router(&app, gateway)).with_graceful_shutdown(async move { shutdown.cancelled().await }).await?;
+    let serving = axum::serve(listener, router(&app, gateway.clone()));
+    let serving = serving.with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
+    let drained = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(app.config.drain).await;
+        gateway.end_calls();
+        tokio::time::sleep(LAST_WORDS).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = drained => tracing::warn!("some callers did not read their answers to the end"),
+    }
+    drop(gateway);
     app.shutdown.cancel();
     app.tasks.close();
-    app.tasks.wait().await;
+    if tokio::time::timeout(app.config.settle_wait + LAST_WORDS, app.tasks.wait()).await.is_err() {
+        tracing::error!("some tasks did not end");
+    }
     gateway_db.close().await;
     app.db.close().await;
     Ok(())

@@ -35,6 +35,23 @@ async fn asked_to_end_it_serves_what_runs_and_nothing_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_outlasts_its_patience_is_told_to_come_back_and_not_charged() {
+    let mut site = Installation::new().await;
+    let mut replica = site.replica().with("TOKI_DRAIN_MS", "300").serve(&[]);
+    let (_answering, mut reader) = site.stream(&replica).await;
+    let whole = site.call(&replica, false);
+    let _arrived = site.supplier.accept().await;
+    replica.ask_to_end();
+    assert!(!reader.saw_the_end().await);
+    assert!(reader.text.contains("This server is restarting."), "{}", reader.text);
+    assert_eq!(whole.await.expect("no panic").expect("an answer").status(), 503);
+    eventually("it ends", async || replica.ended().is_some()).await;
+    assert_eq!(replica.ended(), Some(Some(0)));
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
+    site.assert_books(&[("interrupted", "waived", 0); 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn asked_twice_it_ends_at_once_and_what_ran_is_not_charged() {
     let mut site = Installation::new().await;
     let mut replica = site.replica().serve(&[]);

@@ -207,6 +207,8 @@ pub enum Outcome {
     ClientLeft,
     /// Key, account or supplier was switched off while the answer ran.
     KeyEnded,
+    /// The replica went down first.
+    Interrupted,
 }
 
 /// What a charge rests on.

@@ -72,6 +72,7 @@ impl TestApp {
             },
             spool_dir: spool.path().to_path_buf(),
             settle_wait: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
         };
         adjust(&mut config);
         let state = run::app_state(config, db);
