@@ -1,10 +1,13 @@
 //! What runs beside requests on every replica, each safe to run on all of them at once.
 
 use crate::accounts::session_store::delete_expired_sessions;
-use crate::checkout::reconcile::settle_left_events;
+use crate::checkout::reconcile::{reconcile, settle_left_events};
+use crate::checkout::refunding::finish_refunds;
+use crate::checkout::store::refunds::take_leftovers;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
+use chrono::TimeDelta;
 use std::future::Future;
 use std::time::Duration;
 
@@ -41,6 +44,24 @@ pub fn spawn(app: &AppState) {
     every(app, "settle left payment events", Duration::from_secs(60), MOST, move || {
         let db = db.clone();
         async move { settle_left_events(&db, 100).await.map_err(|error| error.to_string()) }
+    });
+    // The first at once: whatever happened while nobody listened is asked for.
+    let (db, payments) = (app.db.clone(), app.payments.clone());
+    every(app, "reconcile payments", Duration::from_secs(3_600), move || {
+        let (db, payments) = (db.clone(), payments.clone());
+        async move {
+            let done = reconcile(&db, &payments).await.map_err(|error| error.to_string())?;
+            Ok(done.new_events + done.credited + done.closed + done.refunds)
+        }
+    });
+    let (db, payments) = (app.db.clone(), app.payments.clone());
+    every(app, "finish refunds", Duration::from_secs(60), move || {
+        let (db, payments) = (db.clone(), payments.clone());
+        async move {
+            let taken = take_leftovers(&db, 100).await.map_err(|error| error.to_string())?;
+            let finished = finish_refunds(&db, &payments, TimeDelta::seconds(60), 100).await.map_err(|error| error.to_string())?;
+            Ok(taken + finished)
+        }
     });
     let db = app.db.clone();
     every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {

@@ -23,4 +23,5 @@ mod gateway_sandbox;
 mod home;
 mod immediacy;
 mod static_files;
+mod stripe_sdks;
 mod support;

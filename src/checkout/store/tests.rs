@@ -99,7 +99,7 @@ async fn place_order_takes_a_form_for_its_own_package_and_account_only(db: PgPoo
 async fn set_checkout_session_keeps_the_first(db: PgPool) {
     let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
     let (order_id, session_id) = open_order(&db, &ada, package_id).await;
-    let late = CheckoutSession { id: "cs_late".into(), url: "https://late.example".into() };
+    let late = CheckoutSession { id: "cs_late".into(), url: "https://late.example".into(), livemode: Some(false) };
     let url = set_checkout_session(&db, order_id, &late).await.expect("set");
     assert_eq!(url.as_deref(), Some("https://checkout.stripe.com/c/pay"));
     let stored: String = sqlx::query_scalar("SELECT provider_session_id FROM orders").fetch_one(&db).await.expect("one");
@@ -114,7 +114,7 @@ async fn orders_of_another_account_do_not_exist(db: PgPool) {
     let package_id = package(&db, "Starter", None).await;
     let request = request(&db, package_id).await;
     let order_id = place_order(&db, &ada, Provider::Sandbox, &request).await.expect("placed").purchase.order_id;
-    let session = CheckoutSession { id: "cs_sandbox_1".into(), url: "/sandbox/payments/cs_sandbox_1".into() };
+    let session = CheckoutSession { id: "cs_sandbox_1".into(), url: "/sandbox/payments/cs_sandbox_1".into(), livemode: Some(false) };
     set_checkout_session(&db, order_id, &session).await.expect("opened");
 
     assert_eq!(sandbox_payment(&db, &ada, "cs_sandbox_1").await.expect("hers").order_id, order_id);
