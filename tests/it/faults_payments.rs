@@ -141,8 +141,9 @@ async fn killed_at_each_point_of_a_fulfilment() {
     let mut fulfilled = 0;
     for round in 0..rounds() {
         for point in FULFILMENT {
-            let order = site.order().await;
+            // It asks about open orders when it starts, so the order comes after it.
             let replica = site.toki.serve(&[]);
+            let order = site.order().await;
             site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
             site.stripe.complete(&order.session_id, true);
             let barrier = site.barrier(point).await;

@@ -16,13 +16,14 @@ pub async fn answer(State(stripe): State<FakeStripe>, method: Method, uri: Uri, 
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
     let text = if method == Method::GET { uri.query().unwrap_or_default().as_bytes() } else { &body[..] };
     let request = Request {
-        method: method.to_string(),
         path: uri.path().trim_start_matches("/v1/").to_string(),
         authorization: header("authorization"),
         idempotency_key: header("idempotency-key"),
         form: url::form_urlencoded::parse(text).into_owned().collect(),
     };
-    stripe.inner().requests.push(request.clone());
+    if method != Method::GET {
+        stripe.inner().requests.push(request.clone());
+    }
     if request.authorization != format!("Bearer {SECRET_KEY}") {
         return respond((401, error("invalid_request_error", "Invalid API Key provided.", None)), false);
     }
@@ -118,9 +119,9 @@ fn read(books: &Books, path: &str, form: &Form) -> Result<Value, Refusal> {
         ["invoices", id] => books.get("in", id),
         ["disputes", id] => books.get("dp", id),
         ["events", id] => books.get("evt", id),
-        ["events"] => books.list("evt", form),
-        ["refunds"] => books.list("re", form),
-        ["checkout", "sessions"] => books.list("cs", form),
+        ["events"] => books.list("evt", path, form),
+        ["refunds"] => books.list("re", path, form),
+        ["checkout", "sessions"] => books.list("cs", path, form),
         _ => Err(Refusal::unknown_path(path)),
     }
 }

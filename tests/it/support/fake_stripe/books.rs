@@ -72,7 +72,7 @@ impl Books {
     }
 
     /// A page of what there is, newest first.
-    pub fn list(&self, kind: &str, form: &Form) -> Made {
+    pub fn list(&self, kind: &str, path: &str, form: &Form) -> Made {
         known(form, &["limit", "starting_after", "ending_before", "types[*]", "created[gte]", "payment_intent"])?;
         let types: Vec<&String> = form.iter().filter(|(name, _)| name.starts_with("types[")).map(|(_, value)| value).collect();
         let since = number(form, "created[gte]")?.unwrap_or(i64::MIN);
@@ -92,7 +92,7 @@ impl Books {
         };
         let page = &found[from..to.min(from + most)];
         let more = if form.contains_key("ending_before") { from > 0 } else { from + page.len() < to };
-        Ok(json!({"object": "list", "url": "/v1/list", "has_more": more, "data": page}))
+        Ok(json!({"object": "list", "url": format!("/v1/{path}"), "has_more": more, "data": page}))
     }
 
     pub fn open_session(&mut self, form: &Form) -> Made {

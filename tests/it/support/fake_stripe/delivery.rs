@@ -26,17 +26,15 @@ impl FakeStripe {
 
     /// Delivers what waits, and says how it was answered. What was not answered 200 waits again, as Stripe tries again.
     pub async fn deliver(&self, plan: Plan) -> Vec<u16> {
-        let (url, mut events) = {
-            let mut inner = self.inner();
-            (inner.endpoint.clone().expect("an endpoint"), std::mem::take(&mut inner.outbox))
-        };
+        let mut events = std::mem::take(&mut self.inner().outbox);
         match plan {
             Plan::InOrder => {}
-            Plan::Lost => events.clear(),
+            Plan::Lost => return Vec::new(),
             Plan::Twice => events = events.into_iter().flat_map(|event| [event.clone(), event]).collect(),
             Plan::Reversed => events.reverse(),
             Plan::Late(time) => tokio::time::sleep(time).await,
         }
+        let url = self.inner().endpoint.clone().expect("an endpoint");
         let mut answers = Vec::new();
         for event in events {
             let body = event.to_string();

@@ -7,7 +7,7 @@ mod api;
 mod books;
 mod delivery;
 
-pub use delivery::{Plan, WEBHOOK_SECRET};
+pub use delivery::{Plan, WEBHOOK_SECRET, post};
 
 use axum::Router;
 use axum::routing::any;
@@ -71,7 +71,6 @@ pub enum Stall {
 
 #[derive(Clone, Debug)]
 pub struct Request {
-    pub method: String,
     pub path: String,
     pub authorization: String,
     pub idempotency_key: String,
@@ -126,16 +125,7 @@ impl FakeStripe {
 
     /// The writes that were asked for, oldest first, those that failed or were repeated included.
     pub fn requests(&self) -> Vec<Request> {
-        self.asked("POST")
-    }
-
-    /// The reads.
-    pub fn reads(&self) -> Vec<Request> {
-        self.asked("GET")
-    }
-
-    fn asked(&self, method: &str) -> Vec<Request> {
-        self.inner().requests.iter().filter(|request| request.method == method).cloned().collect()
+        self.inner().requests.clone()
     }
 
     /// What there is of a kind (`cs`, `pi`, `ch`, `re`, `in`, `cus`, `dp`), oldest first, however often it was asked for.
