@@ -23,11 +23,9 @@ fn StatusBadge(status: OrderStatus) -> impl IntoView {
         OrderStatus::Fulfilled => BadgeKind::Ok,
         OrderStatus::AwaitingPayment | OrderStatus::Paid => BadgeKind::Warn,
         OrderStatus::Declined | OrderStatus::Disputed => BadgeKind::Bad,
-        OrderStatus::Created
-        | OrderStatus::Expired
-        | OrderStatus::Cancelled
-        | OrderStatus::PartlyRefunded
-        | OrderStatus::Refunded => BadgeKind::Quiet,
+        OrderStatus::Created | OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::PartlyRefunded | OrderStatus::Refunded => {
+            BadgeKind::Quiet
+        }
     };
     view! { <Badge kind text=status.word() /> }
 }

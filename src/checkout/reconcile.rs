@@ -4,13 +4,11 @@
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::payments::{Payments, PaymentsError};
 use crate::checkout::refunding::finish_refunds;
-use crate::checkout::store::events::{
-    Decision, EventOutcome, insert_event, listed_until, set_listed_until, settle_event, unsettled_events,
-};
+use crate::checkout::store::events::{Decision, EventOutcome, insert_event, listed_until, set_listed_until, unsettled_events};
 use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
 use crate::checkout::store::refunds::take_leftovers;
 use crate::checkout::store::{CheckoutError, OpenOrder, open_orders};
-use crate::checkout::webhook::report;
+use crate::checkout::webhook::settle_stored;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -45,8 +43,10 @@ pub struct Reconciled {
 pub async fn reconcile(db: &PgPool, payments: &Payments) -> Result<Reconciled, CheckoutError> {
     let mut done = Reconciled::default();
     settle_left_events(db, PAGE).await?;
-    done.new_events = read_events(db, payments).await?;
+    // A list that cannot be read keeps nobody's order from being asked about.
+    let read = read_events(db, payments).await;
     ask_about_orders(db, payments, &mut done).await?;
+    done.new_events = read?;
     done.closed += i64::try_from(expire_unopened_orders(db, UNOPENED_FOR).await?).unwrap_or(i64::MAX);
     done.refunds = finish_refunds(db, payments, TimeDelta::zero(), PAGE).await?;
     take_leftovers(db, PAGE).await?;
@@ -58,13 +58,7 @@ pub async fn reconcile(db: &PgPool, payments: &Payments) -> Result<Reconciled, C
 pub async fn settle_left_events(db: &PgPool, most: i64) -> Result<i64, CheckoutError> {
     let mut settled = 0;
     for (provider, event) in unsettled_events(db, OLDER_THAN, most).await? {
-        match settle_event(db, provider, &event).await {
-            Ok(decision) => {
-                report(provider, &event, &decision);
-                settled += 1;
-            }
-            Err(error) => tracing::error!(event_id = event.id, ?error, "a stored event was not settled"),
-        }
+        settled += i64::from(settle_stored(db, provider, &event).await);
     }
     Ok(settled)
 }
@@ -81,8 +75,7 @@ async fn read_events(db: &PgPool, payments: &Payments) -> Result<i64, CheckoutEr
         for payload in page.events.into_iter().rev() {
             let Ok(event) = PaymentEvent::from_payload(payload) else { continue };
             new += i64::from(insert_event(db, provider, &event).await?);
-            let decision = settle_event(db, provider, &event).await?;
-            report(provider, &event, &decision);
+            settle_stored(db, provider, &event).await;
         }
         after = page.after;
         if after.is_none() {

@@ -84,10 +84,5 @@ async fn request_of(payments: &Payments, requested: &RequestedRefund) -> Result<
         }
         (None, None) => String::new(),
     };
-    Ok(RefundRequest {
-        refund_id: requested.refund_id,
-        order_id: requested.order_id,
-        payment_id,
-        amount: requested.amount.clone(),
-    })
+    Ok(RefundRequest { refund_id: requested.refund_id, order_id: requested.order_id, payment_id, amount: requested.amount.clone() })
 }

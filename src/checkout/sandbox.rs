@@ -3,9 +3,9 @@
 
 use crate::accounts::rights::Member;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Purchase};
-use crate::checkout::webhook::signature::{hex, sign};
 use crate::checkout::store::{self, CheckoutError};
 use crate::checkout::types::SandboxPayment;
+use crate::checkout::webhook::signature::{hex, sign};
 use crate::ids::OrderId;
 use crate::keys::secret::derive_key;
 use crate::server::config::Config;

@@ -4,14 +4,14 @@
 use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
+use crate::checkout::store::fulfilment::locked_order_in;
+use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderRequest, OrderStatus, Terms};
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
-use crate::checkout::store::fulfilment::locked_order_in;
-use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -179,7 +179,7 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
 async fn orders_that_count_in(tx: &mut PgConnection, member: &Member, package_id: PackageId) -> Result<i64, CheckoutError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM orders
-            WHERE account_id = $1 AND package_id = $2 AND status NOT IN ('declined', 'expired', 'cancelled', 'refunded')"#,
+            WHERE account_id = $1 AND package_id = $2 AND status NOT IN ('declined', 'expired', 'cancelled')"#,
         member.account_id().0,
         package_id.0
     )

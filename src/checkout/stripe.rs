@@ -7,9 +7,9 @@ use crate::checkout::payments::{CheckoutSession, EventPage, PaymentsError, Purch
 use crate::checkout::store::refunds::refund_status;
 use crate::money::{Currency, Money};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
-use serde_json::Value;
 use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
 use stripe_checkout::CheckoutSessionMode;
 use stripe_checkout::checkout_session::{

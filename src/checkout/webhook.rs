@@ -76,22 +76,28 @@ async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     // Detached: it ends whether or not the provider waits. A crash leaves the event to its redelivery, or to `reconcile`.
-    let settling = webhook.tasks.spawn(settle(webhook.db.clone(), provider, event));
+    let db = webhook.db.clone();
+    let settling = webhook.tasks.spawn(async move { settle_stored(&db, provider, &event).await });
     let _ = tokio::time::timeout(SETTLE_WAIT, settling).await;
     StatusCode::OK
 }
 
-async fn settle(db: PgPool, provider: Provider, event: PaymentEvent) {
-    match settle_event(&db, provider, &event).await {
-        Ok(decision) => report(provider, &event, &decision),
+/// Acts on an event that is stored, and says so in the log. Whether it could: if not, it is tried again some time.
+pub async fn settle_stored(db: &PgPool, provider: Provider, event: &PaymentEvent) -> bool {
+    match settle_event(db, provider, event).await {
+        Ok(decision) => {
+            report(provider, event, &decision);
+            true
+        }
         Err(error) => {
-            tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "a stored event was not settled, and will be tried again");
+            tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "a stored event was not settled");
+            false
         }
     }
 }
 
 /// One log line an event; a quarantined one is an error, because money may have moved that bought nothing.
-pub fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
+fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
     let (provider, outcome) = (provider.as_str(), decision.outcome.as_str());
     let (order_id, reason) = (decision.order_id.map(|id| id.to_string()), decision.reason.as_deref());
     match decision.outcome {

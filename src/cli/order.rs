@@ -133,7 +133,13 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
             .map(|refund| {
                 let amount = crate::money::Money::new(refund.amount_minor, order.currency.clone()).exact();
                 let tokens = or_dash(refund.tokens, |tokens| tokens.exact());
-                [refund.refund_id.to_string(), amount, tokens, refund.status.as_str().to_string(), or_dash(refund.reason.clone(), |text| text)]
+                [
+                    refund.refund_id.to_string(),
+                    amount,
+                    tokens,
+                    refund.status.as_str().to_string(),
+                    or_dash(refund.reason.clone(), |text| text),
+                ]
             })
             .collect();
         let steps = table(["AT", "FROM", "TO", "CAUSE", "BY"], &steps);
@@ -155,7 +161,9 @@ async fn run_refund(ctx: &Context, given: Refund) -> Result<(), CliError> {
     ctx.out.reply(&document, || {
         let (amount, tokens) = (asked.amount.exact(), asked.tokens.exact());
         match status {
-            RefundStatus::Requested => format!("took {tokens} Tokens back; the provider did not answer, and will be asked for {amount} again"),
+            RefundStatus::Requested => {
+                format!("took {tokens} Tokens back; the provider did not answer, and will be asked for {amount} again")
+            }
             _ => format!("refunded {amount} and took {tokens} Tokens back, as refund {}", asked.refund_id),
         }
     })

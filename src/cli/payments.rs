@@ -81,8 +81,7 @@ async fn list(ctx: &Context) -> Result<(), CliError> {
 }
 
 async fn show(ctx: &Context, event_id: &str) -> Result<(), CliError> {
-    let event: QuarantinedEvent =
-        quarantined_events(&ctx.db, Some(event_id)).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
+    let event: QuarantinedEvent = quarantined_events(&ctx.db, Some(event_id)).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
     ctx.out.reply(&event, || {
         let head = facts(&[
             ("event", event.event_id.clone()),

@@ -258,7 +258,8 @@ async fn events_of_another_version_credit_while_they_say_what_is_needed(db: PgPo
         // Each to an order of its own: as the first, only with another id everywhere.
         let (order_id, session_id) = twin(&shop).await;
         event["id"] = json!(format!("evt_{order_id}"));
-        let body = event.to_string().replace(&shop.order_id, &order_id).replace(&format!("\"{}\"", shop.session_id), &format!("\"{session_id}\""));
+        let body =
+            event.to_string().replace(&shop.order_id, &order_id).replace(&format!("\"{}\"", shop.session_id), &format!("\"{session_id}\""));
         assert_eq!(post(&shop.app.url("/webhooks/stripe"), &body, FakeStripe::signature(&body)).await, 200);
         let outcome: String = sqlx::query_scalar("SELECT outcome FROM payment_event_outcomes WHERE event_id = $1")
             .bind(format!("evt_{order_id}"))
@@ -316,7 +317,6 @@ async fn without_any_webhook_the_return_page_credits(db: PgPool) {
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", shop.order_page().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    println!("credited {:?} after the return page was opened, without any webhook", begun.elapsed());
     assert_eq!(shop.app.text("SELECT cause FROM order_transitions WHERE to_status = 'fulfilled'").await, "reconciler");
     // Told after all, it is the same payment.
     let body = shop.stripe.all("evt").remove(0).to_string();
@@ -385,7 +385,8 @@ async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
     let refused = tokio::task::spawn_blocking(move || toki.refusal(&["order", "refund", &order_id, "--unused", "--reason", "more"]));
     assert!(refused.await.expect("no panic").contains("an order that is refunded cannot be refunded"));
     let shown = shop.toki_json(&["order", "show", &shop.order_id]).await;
-    let steps: Vec<_> = shown["transitions"].as_array().expect("steps").iter().map(|step| step["to_status"].as_str().expect("text")).collect();
+    let steps: Vec<_> =
+        shown["transitions"].as_array().expect("steps").iter().map(|step| step["to_status"].as_str().expect("text")).collect();
     assert_eq!(steps, ["awaiting_payment", "paid", "fulfilled", "partly_refunded", "refunded"]);
     shop.close().await;
 }

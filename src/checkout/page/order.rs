@@ -135,29 +135,28 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
             </tr>
         }
     };
-    (!refunds.is_empty())
-        .then(|| {
-            view! {
-                <h2>"Refunds"</h2>
-                <div class="table-wrap">
-                    <table>
-                        <thead>
-                            <tr>
-                                <th scope="col">"When"</th>
-                                <th scope="col" class="number">
-                                    "Amount"
-                                </th>
-                                <th scope="col" class="number">
-                                    "Tokens"
-                                </th>
-                                <th scope="col">"State"</th>
-                            </tr>
-                        </thead>
-                        <tbody>{refunds.into_iter().map(row).collect_view()}</tbody>
-                    </table>
-                </div>
-            }
-        })
+    (!refunds.is_empty()).then(|| {
+        view! {
+            <h2>"Refunds"</h2>
+            <div class="table-wrap">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"When"</th>
+                            <th scope="col" class="number">
+                                "Amount"
+                            </th>
+                            <th scope="col" class="number">
+                                "Tokens"
+                            </th>
+                            <th scope="col">"State"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{refunds.into_iter().map(row).collect_view()}</tbody>
+                </table>
+            </div>
+        }
+    })
 }
 
 /// What was bought: the order's own copy.

@@ -2,10 +2,10 @@
 
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
+use crate::checkout::store::CheckoutError;
 use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in};
 use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
 use crate::checkout::store::transitions::Cause;
-use crate::checkout::store::CheckoutError;
 use crate::checkout::types::OrderStatus;
 use crate::ids::{ActionId, OrderId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -132,11 +132,7 @@ pub(super) async fn insert_outcome_in(
 }
 
 /// The last decision about an event; an earlier one was overtaken by what came after it.
-pub(super) async fn decision_in(
-    tx: &mut PgConnection,
-    provider: Provider,
-    event_id: &str,
-) -> Result<Option<Decision>, CheckoutError> {
+pub(super) async fn decision_in(tx: &mut PgConnection, provider: Provider, event_id: &str) -> Result<Option<Decision>, CheckoutError> {
     let row = sqlx::query!(
         "SELECT outcome, reason, order_id FROM payment_event_outcomes WHERE provider = $1 AND event_id = $2
           ORDER BY outcome_id DESC LIMIT 1",

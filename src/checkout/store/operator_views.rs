@@ -90,7 +90,8 @@ pub async fn order_for_operator(db: &PgPool, order_id: OrderId) -> Result<OrderD
             refund_id: row.refund_id.map(RefundId),
         })
         .collect();
-    let refunds = sqlx::query!("SELECT * FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id", order_id.0).fetch_all(db).await?;
+    let refunds =
+        sqlx::query!("SELECT * FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id", order_id.0).fetch_all(db).await?;
     let refunds = refunds
         .into_iter()
         .map(|row| {

@@ -3,10 +3,10 @@
 
 use crate::checkout::event::{DisputeFacts, PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
+use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::store::CheckoutError;
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::tokens::Tokens;
@@ -35,17 +35,24 @@ pub async fn refund_told_in(
     let amount = refund.payment.amount.and_then(|amount| provider.minor_of(amount, &order.price.currency)).filter(|minor| *minor > 0);
     let currency = refund.payment.currency.map(str::to_ascii_lowercase);
     let (Some(amount), true) = (amount, currency.as_deref() == Some(order.price.currency.code())) else {
-        return quarantined(format!("a refund of {:?} {currency:?}, the order is in {}", refund.payment.amount, order.price.currency.code()));
+        return quarantined(format!(
+            "a refund of {:?} {currency:?}, the order is in {}",
+            refund.payment.amount,
+            order.price.currency.code()
+        ));
     };
     let ours = refund.metadata_refund_id.and_then(|text| text.parse::<RefundId>().ok());
     let status = refund_status(status);
-    // Known by the provider's id, or as ours while its answer has not reached us.
+    // Known by the provider's id; or as ours, by our id or at least by its amount, while the answer has not reached us.
     let known = sqlx::query!(
-        "SELECT refund_id, amount_minor, status FROM refunds
-          WHERE order_id = $1 AND (provider_refund_id = $2 OR (refund_id = $3 AND provider_refund_id IS NULL))",
+        "SELECT refund_id, amount_minor FROM refunds
+          WHERE order_id = $1 AND (provider_refund_id = $2
+                OR (provider_refund_id IS NULL AND (refund_id = $3 OR ($3::uuid IS NULL AND status = 'requested' AND amount_minor = $4))))
+          ORDER BY provider_refund_id, created_at LIMIT 1",
         order.order_id.0,
         id,
-        ours.map(|id| id.0)
+        ours.map(|id| id.0),
+        amount
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -116,7 +123,12 @@ async fn note_status_in(
 }
 
 /// Notes what the provider answered when it was asked for a refund of ours.
-pub async fn note_answer(db: &PgPool, order_id: OrderId, refund_id: RefundId, answer: &RefundAnswer) -> Result<RefundStatus, CheckoutError> {
+pub async fn note_answer(
+    db: &PgPool,
+    order_id: OrderId,
+    refund_id: RefundId,
+    answer: &RefundAnswer,
+) -> Result<RefundStatus, CheckoutError> {
     let mut tx = db.begin().await?;
     locked_order_in(&mut tx, order_id).await?;
     note_status_in(&mut tx, refund_id, answer.status, answer.id.as_deref()).await?;

@@ -50,9 +50,8 @@ impl Bought {
             json!({"id": format!("re_{payment_id}"), "object": "refund", "amount": amount, "currency": "usd", "status": status,
                 "payment_intent": payment_id})
         };
-        let dispute = |status: &str| {
-            json!({"id": format!("dp_{payment_id}"), "object": "dispute", "payment_intent": payment_id, "status": status})
-        };
+        let dispute =
+            |status: &str| json!({"id": format!("dp_{payment_id}"), "object": "dispute", "payment_intent": payment_id, "status": status});
         let (kind, object) = match what {
             "completed" => ("checkout.session.completed", session("complete", "paid")),
             "completed unpaid" => ("checkout.session.completed", session("complete", "unpaid")),
@@ -87,7 +86,8 @@ impl Bought {
     /// The order's state; left, refunded and frozen of its grant; what the wallet can spend.
     async fn standing(&self) -> (OrderStatus, i64, i64, bool, i64) {
         let status = order(&self.db, &self.ada, self.order_id).await.expect("order").status;
-        let row = sqlx::query!(r#"SELECT left_, refunded, frozen_at IS NOT NULL AS "frozen!" FROM grants WHERE order_id = $1"#, self.order_id.0);
+        let row =
+            sqlx::query!(r#"SELECT left_, refunded, frozen_at IS NOT NULL AS "frozen!" FROM grants WHERE order_id = $1"#, self.order_id.0);
         let row = row.fetch_one(&self.db).await.expect("one grant");
         let report = audit(&self.db, None).await.expect("audit");
         assert!(report.differences.is_empty(), "{:?}", report.differences);

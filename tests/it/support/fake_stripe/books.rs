@@ -100,7 +100,8 @@ impl Books {
         if text(form, "mode")? != "payment" {
             return Err(Refusal::because("This Stripe sells one-off payments only."));
         }
-        let (currency, amount) = (text(form, "line_items[0][price_data][currency]")?, number(form, "line_items[0][price_data][unit_amount]")?);
+        let (currency, amount) =
+            (text(form, "line_items[0][price_data][currency]")?, number(form, "line_items[0][price_data][unit_amount]")?);
         let amount = amount.filter(|amount| *amount > 0).ok_or_else(|| Refusal::because("Invalid unit_amount"))?;
         if THREE_DECIMALS.contains(&currency.as_str()) && amount % 10 != 0 {
             return Err(Refusal::because("Amounts in this currency end in 0."));
@@ -301,7 +302,9 @@ fn now_s() -> i64 {
 }
 
 fn text(form: &Form, name: &str) -> Result<String, Refusal> {
-    form.get(name).cloned().ok_or_else(|| Refusal { code: Some("parameter_missing"), ..Refusal::because(format!("Missing required param: {name}.")) })
+    form.get(name)
+        .cloned()
+        .ok_or_else(|| Refusal { code: Some("parameter_missing"), ..Refusal::because(format!("Missing required param: {name}.")) })
 }
 
 fn number(form: &Form, name: &str) -> Result<Option<i64>, Refusal> {
@@ -318,10 +321,12 @@ fn in_brackets(form: &Form, name: &str) -> Value {
 
 /// Stripe refuses what it does not know.
 fn known(form: &Form, names: &[&str]) -> Result<(), Refusal> {
-    let is_known = |field: &str| names.iter().any(|name| match name.split_once('*') {
-        Some((start, end)) => field.starts_with(start) && field.ends_with(end),
-        None => field == *name,
-    });
+    let is_known = |field: &str| {
+        names.iter().any(|name| match name.split_once('*') {
+            Some((start, end)) => field.starts_with(start) && field.ends_with(end),
+            None => field == *name,
+        })
+    };
     match form.keys().find(|field| !is_known(field)) {
         Some(field) => Err(Refusal { code: Some("parameter_unknown"), ..Refusal::because(format!("Received unknown parameter: {field}")) }),
         None => Ok(()),

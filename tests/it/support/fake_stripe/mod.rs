@@ -82,10 +82,7 @@ impl FakeStripe {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let stripe = FakeStripe { addr, inner: Arc::default(), stalled: Arc::new(watch::Sender::new(None)) };
-        let router = Router::new()
-            .route("/v1/{*path}", any(api::answer))
-            .route("/fake/{*path}", any(api::act))
-            .with_state(stripe.clone());
+        let router = Router::new().route("/v1/{*path}", any(api::answer)).route("/fake/{*path}", any(api::act)).with_state(stripe.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         stripe
     }
