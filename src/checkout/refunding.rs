@@ -4,8 +4,8 @@
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
 use crate::checkout::store::CheckoutError;
+use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_refund, unanswered_refunds};
 use crate::checkout::store::refunds::note_answer;
-use crate::checkout::store::refunds::requests::{RefundPart, RequestedRefund, request_refund, unanswered_refunds};
 use crate::checkout::types::RefundStatus;
 use crate::ids::OrderId;
 use crate::operators::rights::Operator;

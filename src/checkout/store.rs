@@ -22,6 +22,7 @@ mod fixtures;
 pub mod fulfilment;
 pub mod operator_views;
 pub mod quarantine;
+pub mod refund_requests;
 pub mod refunds;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use crate::accounts::types::Email;
 use crate::checkout::payments::Payments;
 use crate::checkout::refunding::refund;
 use crate::checkout::store::operator_views::{OrderRow, order_for_operator, orders_for_operator};
-use crate::checkout::store::refunds::requests::RefundPart;
+use crate::checkout::store::refund_requests::RefundPart;
 use crate::checkout::types::RefundStatus;
 use crate::cli::output::{facts, table};
 use crate::cli::values::{self, or_dash, shown};

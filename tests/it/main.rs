@@ -24,6 +24,7 @@ mod gateway_sandbox;
 mod home;
 mod immediacy;
 mod payments;
+mod payments_refunds;
 mod static_files;
 mod stripe_sdks;
 mod support;

@@ -14,8 +14,6 @@ use crate::wallet::ledger::refunds::{OrderedGrant, freeze_in, grant_of_order_in,
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-pub mod requests;
-
 /// Takes down what the provider says of a refund, ours or somebody else's, and draws the consequences.
 pub async fn refund_told_in(
     tx: &mut PgConnection,
@@ -298,7 +296,7 @@ async fn take_for_foreign_refunds_in(tx: &mut PgConnection, order: &LockedOrder,
 }
 
 /// The Tokens that an amount of the order's price stands for, rounded up: money and Tokens go back together.
-fn tokens_for(order: &LockedOrder, whole: Tokens, amount_minor: i64) -> Tokens {
+pub(super) fn tokens_for(order: &LockedOrder, whole: Tokens, amount_minor: i64) -> Tokens {
     let price = i128::from(order.price.minor);
     let tokens = (i128::from(amount_minor.min(order.price.minor)) * i128::from(whole.0) + price - 1) / price.max(1);
     Tokens(i64::try_from(tokens).unwrap_or(i64::MAX))

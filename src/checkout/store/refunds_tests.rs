@@ -1,12 +1,12 @@
 //! Tests of money that goes back: in every order, once, to the Token and to the cent.
 
-use super::requests::{RefundPart, RequestedRefund, request_refund};
 use super::*;
 use crate::accounts::rights::Member;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order, package};
 use crate::checkout::store::order;
+use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_refund};
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures;

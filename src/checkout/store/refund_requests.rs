@@ -2,9 +2,9 @@
 //! this transaction; only then is the provider asked.
 
 use crate::checkout::payments::Provider;
-use crate::checkout::store::CheckoutError;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
+use crate::checkout::store::{CheckoutError, stored_currency};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::money::Money;
@@ -138,7 +138,7 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
                 provider: Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?,
                 session_id: row.provider_session_id,
                 payment_id: row.provider_payment_id,
-                amount: Money::new(row.amount_minor, crate::checkout::store::stored_currency(&row.currency)?),
+                amount: Money::new(row.amount_minor, stored_currency(&row.currency)?),
                 tokens: Tokens(row.tokens.unwrap_or(0)),
             })
         })
