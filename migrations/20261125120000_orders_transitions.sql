@@ -16,6 +16,8 @@ ALTER TABLE orders
         (status IN ('fulfilled', 'partly_refunded', 'refunded', 'disputed')) = (fulfilled_at IS NOT NULL));
 CREATE INDEX orders_provider_payment_id_idx ON orders (provider, provider_payment_id) WHERE provider_payment_id IS NOT NULL;
 CREATE INDEX orders_open_idx ON orders (created_at) WHERE status IN ('created', 'awaiting_payment');
+-- Fulfilled before payments were noted, or told of without one.
+CREATE INDEX orders_payment_unknown_idx ON orders (order_id) WHERE fulfilled_at IS NOT NULL AND provider_payment_id IS NULL;
 
 CREATE TABLE order_transitions (
     transition_id bigint      GENERATED ALWAYS AS IDENTITY,

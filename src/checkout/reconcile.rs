@@ -5,7 +5,7 @@ use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::payments::{Payments, PaymentsError};
 use crate::checkout::refunding::finish_refunds;
 use crate::checkout::store::events::{Decision, EventOutcome, insert_event, listed_until, set_listed_until, unsettled_events};
-use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
+use crate::checkout::store::fulfilment::{expire_unopened_orders, note_payment, settle_session};
 use crate::checkout::store::refunds::take_leftovers;
 use crate::checkout::store::{CheckoutError, OpenOrder, open_orders};
 use crate::checkout::webhook::settle_stored;
@@ -113,7 +113,11 @@ async fn ask_about_orders(db: &PgPool, payments: &Payments, done: &mut Reconcile
 /// Asks what became of an order's session, and acts on it. None = its provider keeps no sessions.
 pub async fn ask_about_order(db: &PgPool, payments: &Payments, order: &OpenOrder) -> Result<Option<Decision>, CheckoutError> {
     let Some(session) = payments.session(order.provider, &order.session_id).await? else { return Ok(None) };
-    let decision = settle_session(db, order.provider, &SessionFacts::of(&session)).await?;
+    let facts = SessionFacts::of(&session);
+    let decision = settle_session(db, order.provider, &facts).await?;
+    if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, facts.payment_id) {
+        note_payment(db, order.order_id, payment_id).await?;
+    }
     let (outcome, reason) = (decision.outcome.as_str(), decision.reason.as_deref());
     match decision.outcome {
         EventOutcome::Quarantined => {

@@ -281,11 +281,14 @@ pub async fn claim_open_order(db: &PgPool, member: &Member, order_id: OrderId) -
     .transpose()
 }
 
-/// The orders that wait for a payment, a page of them after `after`.
+/// The orders that the provider is to be asked about, a page of them after `after`: they wait for a payment, or theirs is not known, so
+/// that nobody could tell which refund or dispute is about it.
 pub async fn open_orders(db: &PgPool, after: Option<OrderId>, most: i64) -> Result<Vec<OpenOrder>, CheckoutError> {
     let rows = sqlx::query!(
         r#"SELECT order_id, provider, provider_session_id AS "session_id!" FROM orders
-            WHERE status = 'awaiting_payment' AND ($1::uuid IS NULL OR order_id > $1) ORDER BY order_id LIMIT $2"#,
+            WHERE (status = 'awaiting_payment' OR (provider = 'stripe' AND fulfilled_at IS NOT NULL AND provider_payment_id IS NULL))
+              AND ($1::uuid IS NULL OR order_id > $1)
+            ORDER BY order_id LIMIT $2"#,
         after.map(|id| id.0),
         most
     )

@@ -9,7 +9,11 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::{Duration, Instant};
+use toki::catalog::store::{NewPackage, insert_package};
 use toki::checkout::webhook::signature::sign;
+use toki::money::{Currency, Money};
+use toki::operators::rights::Operator;
+use toki::tokens::Tokens;
 
 /// A replica, its Stripe, and a customer who stands at the checkout of an order of $5.00.
 pub struct Shop {
@@ -351,4 +355,36 @@ async fn after_an_outage_the_events_since_the_last_one_are_read(db: PgPool) {
     assert_eq!(shop.app.text(statuses).await, "expired partly_refunded fulfilled");
     assert_eq!(shop.toki_json(&["reconcile"]).await["new_events"], 0, "nothing is told twice");
     shop.close().await;
+}
+
+#[sqlx::test]
+async fn prices_of_zero_and_three_decimals_are_charged_as_they_are_shown(db: PgPool) {
+    let stripe = FakeStripe::start().await;
+    let config = stripe.config();
+    let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
+    stripe.deliver_to(&app.url("/webhooks/stripe"));
+    let browser = app.signed_up("ada@example.com").await;
+    for (minor, currency, shown, amount) in
+        [(2_000, "jpy", "¥2,000", 2_000), (1_500, "kwd", "KWD 1.500", 1_500), (900, "isk", "ISK 900", 90_000)]
+    {
+        let new = NewPackage {
+            name: format!("Priced in {currency}"),
+            tokens: Tokens(1_000_000),
+            price: Money::new(minor, Currency::parse(currency).expect("a code")),
+            valid_for_s: 2_592_000,
+            supplier_slugs: Vec::new(),
+            purchase_limit: None,
+            rolls_over: false,
+        };
+        let package_id = insert_package(&app.state.db, Operator::command_line(), new).await.expect("package");
+        assert!(browser.get(&format!("/products/{package_id}/confirm")).await.text().contains(shown));
+        confirm(&browser, package_id).await;
+        let session = stripe.sessions().pop().expect("a session");
+        assert_eq!(session["amount_total"], json!(amount), "{currency}");
+        stripe.complete(session["id"].as_str().expect("an id"), true);
+        stripe.deliver(Plan::InOrder).await;
+    }
+    assert_eq!(app.number("SELECT count(*) FROM orders WHERE status = 'fulfilled'").await, 3);
+    app.assert_exact().await;
+    app.stop().await;
 }

@@ -1,9 +1,12 @@
 //! Money that goes back, as operators, customers and banks see it: refunds by the command, refunds that fail, disputes.
 
+use crate::checkout::{confirm, package};
 use crate::payments::Shop;
-use crate::support::fake_stripe::Plan;
+use crate::support::app::TestApp;
+use crate::support::fake_stripe::{FakeStripe, Plan, post};
+use crate::support::toki::Toki;
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use toki::checkout::refunding::finish_refunds;
 
@@ -76,5 +79,42 @@ async fn a_dispute_freezes_the_tokens_until_the_bank_decides(db: PgPool) {
     shop.stripe.deliver(Plan::InOrder).await;
     assert_eq!(shop.app.number("SELECT refunded FROM grants WHERE left_ = 0").await, 1_000_000);
     assert!(shop.order_page().await.contains("Refunded"));
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn play_money_is_refunded_without_asking_anybody(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let placed = confirm(&browser, package_id).await;
+    let payment = browser.get(&placed.location).await;
+    let paid = browser.submit(&payment.form("/api/sandbox/pay"), &placed.location).await;
+    let order_id = app.text("SELECT order_id::text FROM orders").await;
+    let toki = Toki::new(&app.state.db);
+    let done = toki.json(&["order", "refund", &order_id, "--all", "--reason", "a rehearsal"]);
+    assert_eq!((&done["status"], &done["amount_minor"]), (&json!("succeeded"), &json!(500)));
+    assert!(browser.get(&paid.location).await.text().contains("Refunded The price went back in full"));
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_payment_that_nobody_named_is_asked_for_and_what_waited_for_it_is_done(db: PgPool) {
+    let shop = Shop::open(db).await;
+    shop.stripe.complete(&shop.session_id, true);
+    let mut event = shop.stripe.waiting().remove(0);
+    shop.stripe.deliver(Plan::Lost).await;
+    event["data"]["object"]["payment_intent"] = Value::Null;
+    let body = event.to_string();
+    post(&shop.app.url("/webhooks/stripe"), &body, FakeStripe::signature(&body)).await;
+    // Refunds name the order only if we asked for them.
+    shop.stripe.refund_elsewhere(&shop.session_id, 100);
+    shop.stripe.deliver(Plan::InOrder).await;
+    assert_eq!(shop.status().await, "fulfilled");
+    assert_eq!(shop.app.number("SELECT count(*) FROM payment_event_outcomes WHERE outcome = 'waiting'").await, 1);
+    shop.toki_json(&["reconcile"]).await;
+    assert_eq!(shop.status().await, "partly_refunded");
+    assert_eq!(shop.app.number("SELECT refunded FROM grants").await, 200_000);
     shop.close().await;
 }

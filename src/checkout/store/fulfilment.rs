@@ -105,6 +105,19 @@ pub async fn close_order_in(
     }
 }
 
+/// Notes the payment of an order that was fulfilled without learning it, and what had waited for it.
+pub async fn note_payment(db: &PgPool, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
+    let mut tx = db.begin().await?;
+    let order = locked_order_in(&mut tx, order_id).await?;
+    let provider = Provider::parse(&order.provider).ok_or(CheckoutError::Unreadable(order.provider))?;
+    sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)
+        .execute(&mut *tx)
+        .await?;
+    events::settle_waiting_in(&mut tx, provider, payment_id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Closes orders whose checkout was never opened, when the provider has forgotten the key under which it might have been. Returns
 /// how many.
 pub async fn expire_unopened_orders(db: &PgPool, older_than: TimeDelta) -> Result<u64, CheckoutError> {

@@ -155,3 +155,18 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     let card = package_on_sale(&db, package_id).await.expect("on sale");
     assert_eq!(offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts").open_order, None, "other terms, another order");
 }
+
+#[sqlx::test]
+async fn an_order_whose_checkout_was_never_opened_ends_some_day(db: PgPool) {
+    use crate::checkout::store::fulfilment::expire_unopened_orders;
+    use chrono::TimeDelta;
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let unopened = request(&db, package_id).await;
+    place_order(&db, &ada, Provider::Stripe, &unopened).await.expect("placed");
+    let (opened, _) = open_order(&db, &ada, package_id).await;
+    assert_eq!(expire_unopened_orders(&db, TimeDelta::hours(1)).await.expect("young"), 0);
+    assert_eq!(expire_unopened_orders(&db, TimeDelta::zero()).await.expect("old"), 1);
+    assert_eq!(order(&db, &ada, opened).await.expect("order").status, OrderStatus::AwaitingPayment);
+    let states = sqlx::query_scalar!("SELECT status FROM orders ORDER BY created_at").fetch_all(&db).await.expect("states");
+    assert_eq!(states, ["expired", "awaiting_payment"]);
+}
