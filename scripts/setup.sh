@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|chromium|wasm|wasm-bindgen|nextest|lint|node|python …
+#   scripts/setup.sh postgres|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
+stripe_python_version=16.1.0
+stripe_node_version=23.1.0
 
 # apt_install PACKAGE…: as root, or through sudo when it asks no password; else says what to run.
 apt_install() {
@@ -73,6 +75,21 @@ need_node() {
   [ end2end/node_modules/.package-lock.json -nt end2end/package-lock.json ] && return
   say "Installing the packages of end2end (npm ci)"
   (cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
+}
+
+# The official clients that judge the fake Stripe, in a folder of their own and at the versions above.
+need_stripe-sdks() {
+  local to=$TOOLS_DIR/stripe-sdks versions="$stripe_python_version $stripe_node_version"
+  [ "$(cat "$to/versions" 2>/dev/null)" = "$versions" ] && return
+  command -v npm >/dev/null || die "needs Node.js 20 or later with npm"
+  python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
+  say "Installing Stripe's SDKs for Python and Node (pip, npm)"
+  rm -rf "$to"
+  mkdir -p "$to/node"
+  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore \
+    --target "$to/python" "stripe==$stripe_python_version"
+  npm install --silent --no-audit --no-fund --prefix "$to/node" "stripe@$stripe_node_version"
+  echo "$versions" >"$to/versions"
 }
 
 for what in "$@"; do

@@ -46,6 +46,8 @@ ids! {
     AccountId,
     PackageId,
     OrderId,
+    /// One refund of ours; also the key under which the provider is asked for it.
+    RefundId,
     GrantId,
     KeyId,
     SupplierId,

@@ -23,11 +23,13 @@ impl Currency {
         &self.0
     }
 
-    /// Digits behind the point (ISO 4217, with Stripe's list of zero-decimal and three-decimal currencies).
+    /// Digits behind the point, as ISO 4217 has them. Payment providers differ in some; that is their business (`checkout::stripe`).
     pub fn decimals(&self) -> u32 {
         match self.0.as_str() {
-            "bif" | "clp" | "djf" | "gnf" | "jpy" | "kmf" | "krw" | "mga" | "pyg" | "rwf" | "vnd" | "vuv" | "xaf" | "xof" | "xpf" => 0,
-            "bhd" | "jod" | "kwd" | "omr" | "tnd" => 3,
+            "bif" | "clp" | "djf" | "gnf" | "isk" | "jpy" | "kmf" | "krw" | "pyg" | "rwf" | "ugx" | "uyi" | "vnd" | "vuv" | "xaf"
+            | "xof" | "xpf" => 0,
+            "bhd" | "iqd" | "jod" | "kwd" | "lyd" | "omr" | "tnd" => 3,
+            "clf" | "uyw" => 4,
             _ => 2,
         }
     }
@@ -88,6 +90,15 @@ impl Money {
         let minor = (i128::from(self.minor) * 1_000_000 + tokens - 1) / tokens;
         Some(Money::new(i64::try_from(minor).ok()?, self.currency.clone()))
     }
+
+    /// The part of it that `part` of `whole` Tokens stand for, rounded down to a minor unit.
+    pub fn share(&self, part: Tokens, whole: Tokens) -> Option<Money> {
+        if whole.0 <= 0 || part.0 < 0 || part > whole {
+            return None;
+        }
+        let minor = i128::from(self.minor) * i128::from(part.0) / i128::from(whole.0);
+        Some(Money::new(i64::try_from(minor).ok()?, self.currency.clone()))
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +117,15 @@ mod tests {
             (123_456_789, "eur", "€1,234,567.89"),
             (2_000, "jpy", "¥2,000"),
             (1_500, "kwd", "KWD 1.500"),
+            (5, "bhd", "BHD 0.005"),
+            (1_234_567, "iqd", "IQD 1,234.567"),
+            (1_234_567, "krw", "KRW 1,234,567"),
+            (2_000, "isk", "ISK 2,000"),
+            (2_000, "ugx", "UGX 2,000"),
+            (2_000, "mga", "MGA 20.00"),
+            (12_345, "clf", "CLF 1.2345"),
+            (0, "tnd", "TND 0.000"),
+            (-5, "jpy", "-¥5"),
             (-150, "usd", "-$1.50"),
         ] {
             assert_eq!(money(minor, code).exact(), exact);
@@ -117,6 +137,24 @@ mod tests {
         assert_eq!(money(2_000, "usd").per_million(Tokens(10_000_000)), Some(money(200, "usd")));
         assert_eq!(money(1_000, "usd").per_million(Tokens(3_000_000)), Some(money(334, "usd")));
         assert_eq!(money(1_000, "usd").per_million(Tokens(0)), None);
+    }
+
+    #[test]
+    fn share_rounds_down_to_what_the_currency_has() {
+        for (minor, code, part, whole, share) in [
+            (500, "usd", 1_000_000, 1_000_000, Some(500)),
+            (500, "usd", 999_999, 1_000_000, Some(499)),
+            (1_000, "jpy", 1, 3, Some(333)),
+            (1_505, "kwd", 2, 3, Some(1_003)),
+            (500, "usd", 0, 7, Some(0)),
+            (i64::MAX, "usd", 1_000_000_000_000_000, 1_000_000_000_000_000, Some(i64::MAX)),
+            (500, "usd", 8, 7, None),
+            (500, "usd", 0, 0, None),
+            (500, "usd", -1, 7, None),
+        ] {
+            let found = money(minor, code).share(Tokens(part), Tokens(whole)).map(|money| money.minor);
+            assert_eq!(found, share, "{minor} {code} × {part}/{whole}");
+        }
     }
 
     #[test]

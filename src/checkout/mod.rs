@@ -13,9 +13,9 @@ pub mod placing;
 #[cfg(feature = "ssr")]
 pub mod reconcile;
 #[cfg(feature = "ssr")]
-pub mod sandbox;
+pub mod refunding;
 #[cfg(feature = "ssr")]
-pub mod signature;
+pub mod sandbox;
 #[cfg(feature = "ssr")]
 pub mod store;
 #[cfg(feature = "ssr")]

@@ -21,9 +21,11 @@ use leptos::prelude::*;
 fn StatusBadge(status: OrderStatus) -> impl IntoView {
     let kind = match status {
         OrderStatus::Fulfilled => BadgeKind::Ok,
-        OrderStatus::AwaitingPayment => BadgeKind::Warn,
-        OrderStatus::Declined => BadgeKind::Bad,
-        OrderStatus::Created | OrderStatus::Expired | OrderStatus::Cancelled => BadgeKind::Quiet,
+        OrderStatus::AwaitingPayment | OrderStatus::Paid => BadgeKind::Warn,
+        OrderStatus::Declined | OrderStatus::Disputed => BadgeKind::Bad,
+        OrderStatus::Created | OrderStatus::Expired | OrderStatus::Cancelled | OrderStatus::PartlyRefunded | OrderStatus::Refunded => {
+            BadgeKind::Quiet
+        }
     };
     view! { <Badge kind text=status.word() /> }
 }

@@ -1,14 +1,15 @@
-//! The narrow interface to payment providers: open a checkout session for an order. Business code names no provider; what a
-//! provider reports back arrives at `webhook`, the same way for all of them.
+//! The narrow interface to payment providers: open a checkout session for an order, ask what became of it, give money back. Business
+//! code names no provider; what a provider reports back arrives at `webhook`, the same way for all of them.
 
 use crate::checkout::sandbox::SandboxPayments;
-use crate::checkout::stripe::StripePayments;
-use crate::checkout::types::PaymentOffer;
-use crate::ids::{OrderId, PackageId};
-use crate::money::Money;
+use crate::checkout::stripe::{self, StripePayments};
+use crate::checkout::types::{PaymentOffer, RefundStatus};
+use crate::ids::{OrderId, PackageId, RefundId};
+use crate::money::{Currency, Money};
 use crate::server::config::Config;
 use crate::tokens::Tokens;
 use secrecy::SecretString;
+use serde_json::Value;
 
 /// Stripe's secrets, checked when the configuration was read.
 #[derive(Clone)]
@@ -38,6 +39,22 @@ impl Provider {
     pub fn parse(text: &str) -> Option<Provider> {
         [Provider::Stripe, Provider::Sandbox].into_iter().find(|provider| provider.as_str() == text)
     }
+
+    /// An amount as the provider counts it; none = it cannot be paid there.
+    pub fn amount_of(self, money: &Money) -> Option<i64> {
+        match self {
+            Provider::Stripe => stripe::amount_of(money),
+            Provider::Sandbox => Some(money.minor),
+        }
+    }
+
+    /// The minor units of an amount as the provider counts it; none = there are no such.
+    pub fn minor_of(self, amount: i64, currency: &Currency) -> Option<i64> {
+        match self {
+            Provider::Stripe => stripe::minor_of(amount, currency),
+            Provider::Sandbox => Some(amount),
+        }
+    }
 }
 
 /// What is to be paid: an order's own copy, the same at every attempt.
@@ -56,6 +73,33 @@ pub struct Purchase {
 pub struct CheckoutSession {
     pub id: String,
     pub url: String,
+    /// Whether real money moves; none = the provider does not say.
+    pub livemode: Option<bool>,
+}
+
+/// Money of one order that is to go back.
+#[derive(Clone, Debug)]
+pub struct RefundRequest {
+    /// Also the idempotency key.
+    pub refund_id: RefundId,
+    pub order_id: OrderId,
+    pub payment_id: String,
+    pub amount: Money,
+}
+
+/// What the provider says of a refund.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundAnswer {
+    pub id: Option<String>,
+    pub status: RefundStatus,
+}
+
+/// A page of the provider's events, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct EventPage {
+    pub events: Vec<Value>,
+    /// Where the next page starts, if there is one.
+    pub after: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +161,40 @@ impl Payments {
             (Payments::Sandbox(sandbox), Provider::Sandbox) => Ok(sandbox.open(purchase)),
             // The order was placed before the configuration changed.
             (Payments::Stripe(_) | Payments::Sandbox(_) | Payments::None, _) => Err(PaymentsError::NotConfigured),
+        }
+    }
+    /// An order's session as the provider describes it now. None = it keeps none that could be asked about.
+    pub async fn session(&self, provider: Provider, session_id: &str) -> Result<Option<Value>, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.session(session_id).await.map(Some),
+            (_, Provider::Sandbox) => Ok(None),
+            (_, Provider::Stripe) => Err(PaymentsError::NotConfigured),
+        }
+    }
+
+    /// Gives money back, or finds that it did: the refund is the idempotency key. Play money needs nobody.
+    pub async fn refund(&self, provider: Provider, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.refund(request).await,
+            (_, Provider::Sandbox) => Ok(RefundAnswer { id: None, status: RefundStatus::Succeeded }),
+            (_, Provider::Stripe) => Err(PaymentsError::NotConfigured),
+        }
+    }
+
+    /// A refund that was asked for before, if it was made: the provider forgets idempotency keys after a day.
+    pub async fn find_refund(&self, provider: Provider, request: &RefundRequest) -> Result<Option<RefundAnswer>, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.find_refund(request).await,
+            (_, Provider::Sandbox) => Ok(None),
+            (_, Provider::Stripe) => Err(PaymentsError::NotConfigured),
+        }
+    }
+
+    /// A page of the events that concern us, since a moment; `after` = where the page before ended. The sandbox keeps none.
+    pub async fn events_since(&self, since_s: i64, after: Option<&str>) -> Result<EventPage, PaymentsError> {
+        match self {
+            Payments::Stripe(stripe) => stripe.events_since(since_s, after).await,
+            Payments::Sandbox(_) | Payments::None => Ok(EventPage::default()),
         }
     }
 }

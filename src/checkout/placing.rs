@@ -20,7 +20,7 @@ pub async fn place(db: &PgPool, payments: &Payments, member: &Member, request: &
     match order.status {
         OrderStatus::Created => Ok(open_checkout(db, payments, &order).await?.unwrap_or(order_page)),
         OrderStatus::AwaitingPayment => Ok(order.checkout_url.unwrap_or(order_page)),
-        OrderStatus::Fulfilled | OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled => Ok(order_page),
+        _ => Ok(order_page),
     }
 }
 

@@ -3,9 +3,9 @@
 
 use crate::accounts::rights::Member;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Purchase};
-use crate::checkout::signature::{hex, sign};
 use crate::checkout::store::{self, CheckoutError};
 use crate::checkout::types::SandboxPayment;
+use crate::checkout::webhook::signature::{hex, sign};
 use crate::ids::OrderId;
 use crate::keys::secret::derive_key;
 use crate::server::config::Config;
@@ -48,7 +48,7 @@ impl SandboxPayments {
     pub fn open(&self, purchase: &Purchase) -> CheckoutSession {
         let id = format!("cs_sandbox_{}", purchase.order_id.0.simple());
         let url = format!("/sandbox/payments/{id}");
-        CheckoutSession { id, url }
+        CheckoutSession { id, url, livemode: Some(false) }
     }
 
     /// Reports to our own webhook that a session was paid or declined. The same verdict on a session is the same event.

@@ -78,15 +78,24 @@ pub async fn list_orders() -> Result<OrderList, ConsoleError> {
     store::orders(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
 }
 
-/// One order of the account.
+/// One order of the account. While it waits for a payment, looking at it has the provider asked, in case nobody tells us.
 #[server(endpoint = "orders/show", input = GetUrl)]
 pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
+    use crate::checkout::reconcile::ask_about_order;
     use crate::checkout::store;
     use crate::server::request_ctx;
 
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    if let Some(open) = store::claim_open_order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))? {
+        let asking = app.clone();
+        app.tasks.spawn(async move {
+            if let Err(error) = ask_about_order(&asking.db, &asking.payments, &open).await {
+                tracing::warn!(%order_id, %error, "the provider was not asked about an order that is looked at");
+            }
+        });
+    }
     store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
 }
 

@@ -1,11 +1,14 @@
-//! SQL about orders: placing, opening, reading. What happens to them when money arrives is in `store::events`.
+//! SQL about orders: placing and opening them here, showing them in `views`; what happens to them when money arrives is in `events`
+//! and `fulfilment`, when it goes back in `refunds`.
 
 use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
-use crate::checkout::types::{OrderGrant, OrderLine, OrderList, OrderRequest, OrderStatus, OrderView, SandboxPayment, Terms};
+use crate::checkout::store::fulfilment::locked_order_in;
+use crate::checkout::store::transitions::{Cause, move_order_in};
+use crate::checkout::types::{OrderRequest, OrderStatus, Terms};
 use crate::error::{ConsoleError, unavailable};
-use crate::ids::{GrantId, OrderId, PackageId};
+use crate::ids::{OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
@@ -16,11 +19,17 @@ use uuid::Uuid;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
+pub mod fulfilment;
+pub mod operator_views;
+pub mod quarantine;
+pub mod refund_requests;
+pub mod refunds;
 #[cfg(test)]
 mod tests;
+pub mod transitions;
+mod views;
 
-/// How many orders a list shows.
-const LIST_MOST: i64 = 200;
+pub use views::{order, orders, sandbox_payment};
 
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
@@ -36,12 +45,18 @@ pub enum CheckoutError {
     FormReused,
     #[error("no such order")]
     NotFound,
+    #[error("an order that is {} cannot be refunded", .0.as_str().replace('_', " "))]
+    NotRefundable(OrderStatus),
+    #[error("the amount must be at least one minor unit, at most what has not gone back yet, and one that the provider can move")]
+    RefundOutOfRange,
+    #[error("no event of this id is quarantined")]
+    NotQuarantined,
     #[error("a row holds {0}, which is none of ours")]
     Unreadable(String),
     #[error(transparent)]
     Payments(#[from] PaymentsError),
-    #[error("the order's Tokens could not be issued")]
-    Ledger(#[source] LedgerError),
+    #[error(transparent)]
+    Ledger(LedgerError),
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
@@ -72,7 +87,11 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
             CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::Unreachable(_)) => ConsoleError::PaymentProviderFailed,
-            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) => {
+            CheckoutError::Unreadable(_)
+            | CheckoutError::Ledger(_)
+            | CheckoutError::NotRefundable(_)
+            | CheckoutError::RefundOutOfRange
+            | CheckoutError::NotQuarantined => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
             }
@@ -200,15 +219,20 @@ async fn order_by_form_in(tx: &mut PgConnection, member: &Member, form_key: Uuid
 /// Notes the checkout session of an order, and with it that payment may arrive. The first session noted stands; whichever it
 /// is, its address is returned.
 pub async fn set_checkout_session(db: &PgPool, order_id: OrderId, session: &CheckoutSession) -> Result<Option<String>, CheckoutError> {
-    sqlx::query!(
-        "UPDATE orders SET status = 'awaiting_payment', provider_session_id = $2, checkout_url = $3
-          WHERE order_id = $1 AND status = 'created'",
+    let mut tx = db.begin().await?;
+    let noted = sqlx::query!(
+        "UPDATE orders SET provider_session_id = $2, checkout_url = $3, livemode = $4 WHERE order_id = $1 AND status = 'created'",
         order_id.0,
         session.id,
-        session.url
+        session.url,
+        session.livemode
     )
-    .execute(db)
+    .execute(&mut *tx)
     .await?;
+    if noted.rows_affected() == 1 {
+        move_order_in(&mut tx, order_id, OrderStatus::Created, OrderStatus::AwaitingPayment, Cause::Checkout).await?;
+    }
+    tx.commit().await?;
     checkout_url(db, order_id).await
 }
 
@@ -222,10 +246,60 @@ pub async fn checkout_url(db: &PgPool, order_id: OrderId) -> Result<Option<Strin
 
 /// Cancels an order whose session the provider refused to open: nobody can ever pay it, so it must not count.
 pub async fn cancel_unopened_order(db: &PgPool, order_id: OrderId) -> Result<(), CheckoutError> {
-    sqlx::query!("UPDATE orders SET status = 'cancelled', closed_at = now() WHERE order_id = $1 AND status = 'created'", order_id.0)
-        .execute(db)
-        .await?;
+    let mut tx = db.begin().await?;
+    if locked_order_in(&mut tx, order_id).await?.status == OrderStatus::Created {
+        move_order_in(&mut tx, order_id, OrderStatus::Created, OrderStatus::Cancelled, Cause::Checkout).await?;
+    }
+    tx.commit().await?;
     Ok(())
+}
+
+/// An order whose provider may be asked what became of it.
+#[derive(Clone, Debug)]
+pub struct OpenOrder {
+    pub order_id: OrderId,
+    pub provider: Provider,
+    pub session_id: String,
+}
+
+/// Claims the member's order for being asked about: none if it waits for nothing, or was asked about just now.
+pub async fn claim_open_order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Option<OpenOrder>, CheckoutError> {
+    let row = sqlx::query!(
+        r#"UPDATE orders SET asked_at = clock_timestamp()
+            WHERE account_id = $1 AND order_id = $2 AND status = 'awaiting_payment'
+              AND (asked_at IS NULL OR asked_at < clock_timestamp() - interval '5 seconds')
+        RETURNING provider, provider_session_id AS "session_id!""#,
+        member.account_id().0,
+        order_id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let provider = Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?;
+        Ok(OpenOrder { order_id, provider, session_id: row.session_id })
+    })
+    .transpose()
+}
+
+/// The orders that the provider is to be asked about, a page of them after `after`: they wait for a payment, or theirs is not known, so
+/// that nobody could tell which refund or dispute is about it.
+pub async fn open_orders(db: &PgPool, after: Option<OrderId>, most: i64) -> Result<Vec<OpenOrder>, CheckoutError> {
+    let rows = sqlx::query!(
+        r#"SELECT order_id, provider, provider_session_id AS "session_id!" FROM orders
+            WHERE (status = 'awaiting_payment' OR (provider = 'stripe' AND fulfilled_at IS NOT NULL AND provider_payment_id IS NULL))
+              AND ($1::uuid IS NULL OR order_id > $1)
+            ORDER BY order_id LIMIT $2"#,
+        after.map(|id| id.0),
+        most
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let provider = Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?;
+            Ok(OpenOrder { order_id: OrderId(row.order_id), provider, session_id: row.session_id })
+        })
+        .collect()
 }
 
 /// What an account's own history adds to a package on its confirm page.
@@ -261,90 +335,6 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
         .fetch_one(&mut *connection)
         .await?;
     Ok(OfferFacts { open_order: open.map(|row| (OrderId(row.order_id), row.form_key)), bought, expires_at_if_paid_now: expires.into() })
-}
-
-/// The account's last orders, newest first.
-pub async fn orders(db: &PgPool, member: &Member) -> Result<OrderList, CheckoutError> {
-    let mut rows = sqlx::query!(
-        "SELECT order_id, package_name, tokens, price_minor, currency, status, created_at FROM orders
-          WHERE account_id = $1 ORDER BY created_at DESC, order_id DESC LIMIT $2",
-        member.account_id().0,
-        LIST_MOST + 1
-    )
-    .fetch_all(db)
-    .await?;
-    let more = rows.len() as i64 > LIST_MOST;
-    rows.truncate(LIST_MOST as usize);
-    let orders = rows
-        .into_iter()
-        .map(|row| {
-            Ok(OrderLine {
-                order_id: OrderId(row.order_id),
-                package_name: row.package_name,
-                tokens: Tokens(row.tokens),
-                price: Money::new(row.price_minor, stored_currency(&row.currency)?),
-                status: stored_status(&row.status)?,
-                created_at: row.created_at.into(),
-            })
-        })
-        .collect::<Result<_, CheckoutError>>()?;
-    Ok(OrderList { orders, more })
-}
-
-/// One order of the account, with the grant it brought.
-pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<OrderView, CheckoutError> {
-    let row = sqlx::query!(
-        r#"SELECT o.*, g.grant_id AS "grant_id?", g.expires_at AS "expires_at?",
-                  ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (o.scope_supplier_ids) ORDER BY s.name)
-                      AS "supplier_names!"
-             FROM orders o LEFT JOIN grants g ON g.order_id = o.order_id WHERE o.account_id = $1 AND o.order_id = $2"#,
-        member.account_id().0,
-        order_id.0
-    )
-    .fetch_optional(db)
-    .await?
-    .ok_or(CheckoutError::NotFound)?;
-    let status = stored_status(&row.status)?;
-    let grant = row.grant_id.zip(row.expires_at);
-    Ok(OrderView {
-        order_id,
-        package_id: PackageId(row.package_id),
-        package_name: row.package_name,
-        tokens: Tokens(row.tokens),
-        price: Money::new(row.price_minor, stored_currency(&row.currency)?),
-        valid_for_s: row.valid_for_s,
-        supplier_names: row.supplier_names,
-        model_ids: row.scope_model_ids,
-        status,
-        sandbox: row.provider == Provider::Sandbox.as_str(),
-        checkout_url: row.checkout_url.filter(|_| status == OrderStatus::AwaitingPayment),
-        created_at: row.created_at.into(),
-        fulfilled_at: row.fulfilled_at.map(UtcTime::from),
-        closed_at: row.closed_at.map(UtcTime::from),
-        grant: grant.map(|(grant_id, expires_at)| OrderGrant { grant_id: GrantId(grant_id), expires_at: expires_at.into() }),
-    })
-}
-
-/// The order that a sandbox session of this account is to pay.
-pub async fn sandbox_payment(db: &PgPool, member: &Member, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
-    let row = sqlx::query!(
-        "SELECT order_id, package_id, package_name, tokens, price_minor, currency, status FROM orders
-          WHERE account_id = $1 AND provider = 'sandbox' AND provider_session_id = $2",
-        member.account_id().0,
-        session_id
-    )
-    .fetch_optional(db)
-    .await?
-    .ok_or(CheckoutError::NotFound)?;
-    Ok(SandboxPayment {
-        session_id: session_id.to_string(),
-        order_id: OrderId(row.order_id),
-        package_id: PackageId(row.package_id),
-        package_name: row.package_name,
-        tokens: Tokens(row.tokens),
-        price: Money::new(row.price_minor, stored_currency(&row.currency)?),
-        status: stored_status(&row.status)?,
-    })
 }
 
 fn stored_status(text: &str) -> Result<OrderStatus, CheckoutError> {

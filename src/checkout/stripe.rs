@@ -1,15 +1,40 @@
-//! Stripe Checkout through async-stripe. Only opens sessions; what becomes of them comes back through `webhook`.
+//! Stripe through async-stripe: opens Checkout Sessions, asks about them, makes refunds, lists events. What becomes of all that also
+//! comes back through `webhook`. Answers are read as plain JSON, for the few fields we need: the client's own types refuse an answer
+//! that lacks any of a dozen others.
 
-use crate::checkout::payments::{CheckoutSession, PaymentsError, Purchase, StripeConfig};
+use crate::checkout::event::RefundFacts;
+use crate::checkout::payments::{CheckoutSession, EventPage, PaymentsError, Purchase, RefundAnswer, RefundRequest, StripeConfig};
+use crate::checkout::store::refunds::refund_status;
+use crate::money::{Currency, Money};
 use secrecy::ExposeSecret;
+use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
 use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
 use stripe_checkout::CheckoutSessionMode;
 use stripe_checkout::checkout_session::{
-    CreateCheckoutSession, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData, ProductData,
+    CreateCheckoutSession, CreateCheckoutSessionInvoiceCreation, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
+    CreateCheckoutSessionPaymentIntentData, ProductData,
 };
+use stripe_client_core::{RequestBuilder, StripeMethod};
 use url::Url;
+use url::form_urlencoded::Serializer;
+
+/// The events that concern us, as README tells operators to subscribe to them.
+pub const EVENT_TYPES: [&str; 9] = [
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.closed",
+];
+
+/// Of events and refunds, at most.
+const PAGE: &str = "100";
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,27 +57,77 @@ impl StripePayments {
     }
 
     pub async fn open(&self, purchase: &Purchase) -> Result<CheckoutSession, PaymentsError> {
-        let key = IdempotencyKey::new(purchase.order_id.to_string()).map_err(|error| PaymentsError::Refused(error.to_string()))?;
-        // Read as plain JSON, for the two fields we need: the client's own type refuses an answer that lacks any of a dozen others.
-        let session = self
-            .request(purchase)
-            .build()
-            .customize::<miniserde::json::Object>()
-            .request_strategy(RequestStrategy::Idempotent(key))
-            .send(&self.client)
-            .await
-            .map_err(payments_error)?;
-        match (session.get("id"), session.get("url")) {
-            (Some(miniserde::json::Value::String(id)), Some(miniserde::json::Value::String(url))) => {
-                Ok(CheckoutSession { id: id.clone(), url: url.clone() })
-            }
-            // A session that is over has no address (its order was closed meanwhile).
-            _ => Err(PaymentsError::Unreachable("the session has no id or no url".into())),
-        }
+        let session = self.write(self.request(purchase)?.build(), purchase.order_id.to_string()).await?;
+        let text = |name: &str| session.get(name).and_then(Value::as_str).map(str::to_string);
+        // A session that is over has no address (its order was closed meanwhile).
+        let missing = || PaymentsError::Unreachable("the session has no id or no url".into());
+        let (id, url) = text("id").zip(text("url")).ok_or_else(missing)?;
+        Ok(CheckoutSession { id, url, livemode: session.get("livemode").and_then(Value::as_bool) })
     }
 
-    fn request(&self, purchase: &Purchase) -> CreateCheckoutSession {
+    pub async fn session(&self, session_id: &str) -> Result<Value, PaymentsError> {
+        self.read(format!("/checkout/sessions/{session_id}"), &[]).await
+    }
+
+    pub async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
+        let (amount, order_id, refund_id) = (charged(&request.amount)?, request.order_id.to_string(), request.refund_id.to_string());
+        let form = [
+            ("payment_intent", request.payment_id.as_str()),
+            ("amount", &amount.to_string()),
+            ("metadata[order_id]", &order_id),
+            ("metadata[refund_id]", &refund_id),
+        ];
+        let mut builder = RequestBuilder::new(StripeMethod::Post, "/refunds");
+        builder.body = Some(Serializer::new(String::new()).extend_pairs(form).finish());
+        let refund = self.write(builder, refund_id).await?;
+        answer_of(&refund).ok_or_else(|| PaymentsError::Unreachable("the refund has no status".into()))
+    }
+
+    pub async fn find_refund(&self, request: &RefundRequest) -> Result<Option<RefundAnswer>, PaymentsError> {
+        let list = self.read("/refunds".into(), &[("payment_intent", &request.payment_id), ("limit", PAGE)]).await?;
+        let refund_id = request.refund_id.to_string();
+        let refunds = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        Ok(refunds.iter().find(|refund| RefundFacts::of(refund).metadata_refund_id == Some(&refund_id)).and_then(answer_of))
+    }
+
+    pub async fn events_since(&self, since_s: i64, after: Option<&str>) -> Result<EventPage, PaymentsError> {
+        let since = since_s.to_string();
+        let mut query = vec![("created[gte]", since.as_str()), ("limit", PAGE)];
+        let kinds: Vec<_> = EVENT_TYPES.iter().enumerate().map(|(at, kind)| (format!("types[{at}]"), *kind)).collect();
+        query.extend(kinds.iter().map(|(name, kind)| (name.as_str(), *kind)));
+        query.extend(after.map(|id| ("starting_after", id)));
+        let mut list = self.read("/events".into(), &query).await?;
+        let more = list.get("has_more").and_then(Value::as_bool) == Some(true);
+        let Some(Value::Array(events)) = list.get_mut("data").map(Value::take) else {
+            return Err(PaymentsError::Unreachable("the list of events has no data".into()));
+        };
+        let last = events.last().and_then(|event| event.get("id")).and_then(Value::as_str).map(str::to_string);
+        Ok(EventPage { events, after: last.filter(|_| more) })
+    }
+
+    async fn write(&self, builder: RequestBuilder, key: String) -> Result<Value, PaymentsError> {
+        let key = IdempotencyKey::new(key).map_err(|error| PaymentsError::Refused(error.to_string()))?;
+        self.send(builder, RequestStrategy::Idempotent(key)).await
+    }
+
+    async fn read(&self, path: String, query: &[(&str, &str)]) -> Result<Value, PaymentsError> {
+        let mut builder = RequestBuilder::new(StripeMethod::Get, path);
+        builder.query = Some(Serializer::new(String::new()).extend_pairs(query).finish());
+        self.send(builder, RequestStrategy::Once).await
+    }
+
+    async fn send(&self, builder: RequestBuilder, strategy: RequestStrategy) -> Result<Value, PaymentsError> {
+        let request = builder.customize::<miniserde::json::Value>().request_strategy(strategy);
+        let answer = request.send(&self.client).await.map_err(payments_error)?;
+        serde_json::from_str(&miniserde::json::to_string(&answer)).map_err(|error| PaymentsError::Unreachable(error.to_string()))
+    }
+
+    fn request(&self, purchase: &Purchase) -> Result<CreateCheckoutSession, PaymentsError> {
         let order_id = purchase.order_id.to_string();
+        // On the payment too, so that what happens to it later names the order.
+        let metadata = HashMap::from([("order_id".to_string(), order_id.clone())]);
+        let mut payment = CreateCheckoutSessionPaymentIntentData::new();
+        payment.metadata = Some(metadata.clone());
         let mut product = ProductData::new(purchase.package_name.clone());
         product.description = Some(format!("{} Tokens", purchase.tokens.exact()));
         let price = CreateCheckoutSessionLineItemsPriceData {
@@ -62,20 +137,22 @@ impl StripePayments {
             product_data: Some(product),
             recurring: None,
             tax_behavior: None,
-            unit_amount: Some(purchase.price.minor),
+            unit_amount: Some(charged(&purchase.price)?),
             unit_amount_decimal: None,
         };
         let mut item = CreateCheckoutSessionLineItems::new();
         item.price_data = Some(price);
         item.quantity = Some(1);
-        CreateCheckoutSession::new()
+        Ok(CreateCheckoutSession::new()
             .mode(CheckoutSessionMode::Payment)
             .line_items(vec![item])
-            .client_reference_id(order_id.clone())
-            .metadata(HashMap::from([("order_id".to_string(), order_id)]))
+            .client_reference_id(order_id)
+            .metadata(metadata)
+            .payment_intent_data(payment)
+            .invoice_creation(CreateCheckoutSessionInvoiceCreation::new(true))
             .customer_email(purchase.email.clone())
             .success_url(self.page(&format!("/orders/{}", purchase.order_id)))
-            .cancel_url(self.page(&format!("/products/{}/confirm", purchase.package_id)))
+            .cancel_url(self.page(&format!("/products/{}/confirm", purchase.package_id))))
     }
 
     fn page(&self, path: &str) -> String {
@@ -93,5 +170,71 @@ fn payments_error(error: StripeError) -> PaymentsError {
         StripeError::ConfigError(problem) => PaymentsError::Refused(problem),
         StripeError::JSONDeserialize(problem) | StripeError::ClientError(problem) => PaymentsError::Unreachable(problem),
         StripeError::Timeout => PaymentsError::Unreachable("timed out".into()),
+    }
+}
+
+fn answer_of(refund: &Value) -> Option<RefundAnswer> {
+    let facts = RefundFacts::of(refund);
+    Some(RefundAnswer { id: facts.id.map(str::to_string), status: refund_status(facts.status?) })
+}
+
+fn charged(money: &Money) -> Result<i64, PaymentsError> {
+    amount_of(money).ok_or_else(|| PaymentsError::Refused(format!("Stripe has no amount that is {}", money.exact())))
+}
+
+/// Digits behind the point as Stripe counts them, where it differs from ISO 4217.
+fn decimals(currency: &Currency) -> u32 {
+    match currency.code() {
+        "isk" | "ugx" => 2,
+        "mga" => 0,
+        _ => currency.decimals(),
+    }
+}
+
+/// An amount as Stripe counts it. Of three decimals the last must be 0.
+pub fn amount_of(money: &Money) -> Option<i64> {
+    let (ours, theirs) = (money.currency.decimals(), decimals(&money.currency));
+    let amount = rescaled(money.minor, ours, theirs)?;
+    (theirs != 3 || amount % 10 == 0).then_some(amount)
+}
+
+/// The minor units of an amount as Stripe counts it.
+pub fn minor_of(amount: i64, currency: &Currency) -> Option<i64> {
+    rescaled(amount, decimals(currency), currency.decimals())
+}
+
+/// From units of so many decimals to units of others; none where that is no whole number of them.
+fn rescaled(units: i64, from: u32, to: u32) -> Option<i64> {
+    if to >= from {
+        return units.checked_mul(10_i64.pow(to - from));
+    }
+    let scale = 10_i64.pow(from - to);
+    (units % scale == 0).then_some(units / scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_those_that_stripe_means() {
+        for (minor, code, amount) in [
+            (2_000, "usd", Some(2_000)),
+            (2_000, "jpy", Some(2_000)),
+            (2_000, "isk", Some(200_000)),
+            (2_000, "ugx", Some(200_000)),
+            (2_000, "mga", Some(20)),
+            (2_050, "mga", None),
+            (1_500, "kwd", Some(1_500)),
+            (1_505, "kwd", None),
+            (i64::MAX, "isk", None),
+        ] {
+            let money = Money::new(minor, Currency::parse(code).expect("a code"));
+            assert_eq!(amount_of(&money), amount, "{minor} {code}");
+            if let Some(amount) = amount {
+                assert_eq!(minor_of(amount, &money.currency), Some(minor), "{amount} {code}");
+            }
+        }
+        assert_eq!(minor_of(150, &Currency::parse("isk").expect("a code")), None);
     }
 }

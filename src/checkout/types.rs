@@ -16,21 +16,32 @@ pub enum OrderStatus {
     /// Written down; its checkout is not open yet.
     Created,
     AwaitingPayment,
+    /// Paid; the Tokens follow in the same transaction.
+    Paid,
     /// Paid, and the Tokens are in the wallet.
     Fulfilled,
     Declined,
     Expired,
     Cancelled,
+    PartlyRefunded,
+    /// All of the money went back.
+    Refunded,
+    /// The customer's bank asks for the money back, and has not decided.
+    Disputed,
 }
 
 impl OrderStatus {
-    pub const ALL: [OrderStatus; 6] = [
+    pub const ALL: [OrderStatus; 10] = [
         OrderStatus::Created,
         OrderStatus::AwaitingPayment,
+        OrderStatus::Paid,
         OrderStatus::Fulfilled,
         OrderStatus::Declined,
         OrderStatus::Expired,
         OrderStatus::Cancelled,
+        OrderStatus::PartlyRefunded,
+        OrderStatus::Refunded,
+        OrderStatus::Disputed,
     ];
 
     /// As the database writes it.
@@ -38,10 +49,14 @@ impl OrderStatus {
         match self {
             OrderStatus::Created => "created",
             OrderStatus::AwaitingPayment => "awaiting_payment",
+            OrderStatus::Paid => "paid",
             OrderStatus::Fulfilled => "fulfilled",
             OrderStatus::Declined => "declined",
             OrderStatus::Expired => "expired",
             OrderStatus::Cancelled => "cancelled",
+            OrderStatus::PartlyRefunded => "partly_refunded",
+            OrderStatus::Refunded => "refunded",
+            OrderStatus::Disputed => "disputed",
         }
     }
 
@@ -49,15 +64,23 @@ impl OrderStatus {
         OrderStatus::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
+    /// Whether its Tokens were granted, whatever became of them since.
+    pub fn was_fulfilled(self) -> bool {
+        matches!(self, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded | OrderStatus::Refunded | OrderStatus::Disputed)
+    }
+
     /// In a word, as a badge says it.
     pub fn word(self) -> &'static str {
         match self {
             OrderStatus::Created => "Not paid",
-            OrderStatus::AwaitingPayment => "Processing",
+            OrderStatus::AwaitingPayment | OrderStatus::Paid => "Processing",
             OrderStatus::Fulfilled => "Paid",
             OrderStatus::Declined => "Declined",
             OrderStatus::Expired => "Expired",
             OrderStatus::Cancelled => "Cancelled",
+            OrderStatus::PartlyRefunded => "Partly refunded",
+            OrderStatus::Refunded => "Refunded",
+            OrderStatus::Disputed => "Disputed",
         }
     }
 
@@ -66,10 +89,56 @@ impl OrderStatus {
         match self {
             OrderStatus::Created => "The checkout for this order was not opened. Nothing was charged.",
             OrderStatus::AwaitingPayment => "Waiting for the payment to be confirmed. This page shows it as soon as it is.",
+            OrderStatus::Paid => "The payment has arrived. The Tokens follow.",
             OrderStatus::Fulfilled => "Paid. The Tokens are in your wallet.",
             OrderStatus::Declined => "The payment was declined. Nothing was charged.",
             OrderStatus::Expired => "The checkout ended before it was paid. Nothing was charged.",
             OrderStatus::Cancelled => "The payment provider did not open a checkout for this order. Nothing was charged.",
+            OrderStatus::PartlyRefunded => "A part of the price went back, and with it the Tokens below. The rest stays in your wallet.",
+            OrderStatus::Refunded => "The price went back in full. What was left of the Tokens left your wallet.",
+            OrderStatus::Disputed => {
+                "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost."
+            }
+        }
+    }
+}
+
+/// Where a refund stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundStatus {
+    /// The Tokens are gone, and the provider is being asked.
+    Requested,
+    /// The money is on its way.
+    Pending,
+    Succeeded,
+    /// No money moved, and the Tokens came back.
+    Failed,
+}
+
+impl RefundStatus {
+    const ALL: [RefundStatus; 4] = [RefundStatus::Requested, RefundStatus::Pending, RefundStatus::Succeeded, RefundStatus::Failed];
+
+    /// As the database writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RefundStatus::Requested => "requested",
+            RefundStatus::Pending => "pending",
+            RefundStatus::Succeeded => "succeeded",
+            RefundStatus::Failed => "failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<RefundStatus> {
+        RefundStatus::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            RefundStatus::Requested => "Requested",
+            RefundStatus::Pending => "On its way",
+            RefundStatus::Succeeded => "Refunded",
+            RefundStatus::Failed => "Failed, Tokens returned",
         }
     }
 }
@@ -165,6 +234,18 @@ pub struct OrderView {
     pub fulfilled_at: Option<UtcTime>,
     pub closed_at: Option<UtcTime>,
     pub grant: Option<OrderGrant>,
+    /// Oldest first.
+    pub refunds: Vec<RefundLine>,
+}
+
+/// Money of an order that went back, or tried to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundLine {
+    pub amount: Money,
+    /// What left the wallet with it.
+    pub tokens: Tokens,
+    pub status: RefundStatus,
+    pub at: UtcTime,
 }
 
 /// The Tokens that an order brought.
@@ -214,7 +295,10 @@ mod tests {
         for status in OrderStatus::ALL {
             assert_eq!(OrderStatus::parse(status.as_str()), Some(status));
         }
-        assert_eq!(OrderStatus::parse("paid"), None);
+        assert_eq!(OrderStatus::parse("shipped"), None);
+        for status in RefundStatus::ALL {
+            assert_eq!(RefundStatus::parse(status.as_str()), Some(status));
+        }
     }
 
     #[test]

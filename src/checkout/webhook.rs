@@ -1,11 +1,11 @@
-//! `POST /webhooks/stripe`: what payment providers tell us. Verified, stored, settled, in this order; answered 200 only after all
-//! of it is in the database. No session here, and none of the console's layers.
+//! `POST /webhooks/stripe`: what payment providers tell us. Verified, stored, answered, settled: once it is stored nothing of it can be
+//! lost, so the provider need not wait for more than a moment. No session here, and none of the console's layers.
+
+pub mod signature;
 
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::sandbox;
-use crate::checkout::signature::verify;
-use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome, insert_event, settle_event};
 use crate::server::config::Config;
 use crate::server::state::AppState;
@@ -15,11 +15,17 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use secrecy::ExposeSecret;
+use signature::verify;
 use sqlx::PgPool;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::task::TaskTracker;
 
 /// Stripe's events are a few kilobytes.
 const BODY_MOST: usize = 256 * 1024;
+
+/// How long the answer waits for the settlement, which nearly always comes first: then whoever was told to look finds it done.
+const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
 /// What the webhook needs.
 #[derive(Clone)]
@@ -27,10 +33,11 @@ struct Webhook {
     db: PgPool,
     /// The secret that verifies says who sent it.
     secrets: Arc<Vec<(Vec<u8>, Provider)>>,
+    tasks: TaskTracker,
 }
 
 pub fn router(app: AppState) -> Router {
-    routes(Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)) })
+    routes(Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)), tasks: app.tasks.clone() })
 }
 
 fn routes(webhook: Webhook) -> Router {
@@ -63,26 +70,34 @@ async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes
             return StatusCode::BAD_REQUEST;
         }
     };
-    match take(&webhook.db, provider, &event).await {
-        Ok(()) => StatusCode::OK,
+    if let Err(error) = insert_event(&webhook.db, provider, &event).await {
         // Not 200: the provider keeps the event and tries again.
+        tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "event not stored");
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    // Detached: it ends whether or not the provider waits. A crash leaves the event to its redelivery, or to `reconcile`.
+    let db = webhook.db.clone();
+    let settling = webhook.tasks.spawn(async move { settle_stored(&db, provider, &event).await });
+    let _ = tokio::time::timeout(SETTLE_WAIT, settling).await;
+    StatusCode::OK
+}
+
+/// Acts on an event that is stored, and says so in the log. Whether it could: if not, it is tried again some time.
+pub async fn settle_stored(db: &PgPool, provider: Provider, event: &PaymentEvent) -> bool {
+    match settle_event(db, provider, event).await {
+        Ok(decision) => {
+            report(provider, event, &decision);
+            true
+        }
         Err(error) => {
-            tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "event not settled");
-            StatusCode::SERVICE_UNAVAILABLE
+            tracing::error!(provider = provider.as_str(), event_id = event.id, ?error, "a stored event was not settled");
+            false
         }
     }
 }
 
-/// Stores the event, then settles it. A crash between the two leaves it to its redelivery, or to `reconcile`.
-async fn take(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<(), CheckoutError> {
-    insert_event(db, provider, event).await?;
-    let decision = settle_event(db, provider, event).await?;
-    report(provider, event, &decision);
-    Ok(())
-}
-
 /// One log line an event; a quarantined one is an error, because money may have moved that bought nothing.
-pub fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
+fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
     let (provider, outcome) = (provider.as_str(), decision.outcome.as_str());
     let (order_id, reason) = (decision.order_id.map(|id| id.to_string()), decision.reason.as_deref());
     match decision.outcome {

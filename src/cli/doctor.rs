@@ -1,5 +1,6 @@
 //! `toki doctor`: configuration, database, suppliers, payments, mail; what works, what does not, what to do. Changes nothing.
 
+use crate::checkout::store::quarantine::quarantined_events;
 use crate::cli::doctor_channel::check_channels;
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
@@ -100,6 +101,7 @@ async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
             if current {
                 checks.push(self_check(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
+                checks.push(quarantine(&ctx).await);
             }
             checks.push(payments);
             checks.push(mail());
@@ -200,6 +202,19 @@ fn payments(config: &Config) -> Check {
         (false, Environment::Production) => {
             Check::warn("payments", "Stripe is configured in test mode: Tokens are sold for no money", "set the live secrets")
         }
+    }
+}
+
+async fn quarantine(ctx: &Context) -> Check {
+    let name = "payment events";
+    match quarantined_events(&ctx.db, None).await {
+        Err(error) => Check::fail(name, cause_chain(&error), "see the database's log"),
+        Ok(events) if events.is_empty() => Check::ok(name, "each fitted its order"),
+        Ok(events) => Check::fail(
+            name,
+            format!("{} quarantined: money may have moved that bought nothing", events.len()),
+            "run `toki payments quarantine list`",
+        ),
     }
 }
 

@@ -10,8 +10,10 @@ mod durations;
 mod key;
 mod migrate;
 mod model;
+mod order;
 mod output;
 mod package;
+mod payments;
 mod serve;
 mod supplier;
 mod usage;
@@ -20,6 +22,7 @@ mod values;
 use crate::accounts::store::{AccountError, NewAccount, account_by_email};
 use crate::accounts::types::Email;
 use crate::catalog::store::CatalogError;
+use crate::checkout::store::CheckoutError;
 use crate::keys::secret::Pepper;
 use crate::keys::store::KeyError;
 use crate::operators::credit::OperatorError;
@@ -85,6 +88,14 @@ enum Command {
     /// Packages of the Product Center: add, list, edit, disable, enable
     #[command(subcommand, alias = "packages")]
     Package(package::Command),
+    /// Orders: list, show, refund
+    #[command(subcommand, alias = "orders")]
+    Order(order::Command),
+    /// What payment providers told us that fits no order
+    #[command(subcommand)]
+    Payments(payments::Command),
+    /// Ask the payment provider about open orders, missed events and unanswered refunds
+    Reconcile,
     /// The calls of an account
     Usage(usage::Args),
     /// Make what a first look needs, and say how to look
@@ -111,6 +122,8 @@ pub enum CliError {
     Account(#[from] AccountError),
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -175,6 +188,9 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Channel(command) => channel::run(&Context::open(out).await?, command).await,
         Command::Model(command) => model::run(&Context::open(out).await?, command).await,
         Command::Package(command) => package::run(&Context::open(out).await?, command).await,
+        Command::Order(command) => order::run(&Context::open(out).await?, command).await,
+        Command::Payments(command) => payments::run(&Context::open(out).await?, command).await,
+        Command::Reconcile => payments::run_reconcile(&Context::open(out).await?).await,
         Command::Usage(args) => usage::run(&Context::open(out).await?, args).await,
         Command::Demo => demo::run(&Context::open(out).await?).await,
     }

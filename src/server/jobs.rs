@@ -1,10 +1,13 @@
 //! What runs beside requests on every replica, each safe to run on all of them at once.
 
 use crate::accounts::session_store::delete_expired_sessions;
-use crate::checkout::reconcile::settle_left_events;
+use crate::checkout::reconcile::{reconcile, settle_left_events};
+use crate::checkout::refunding::finish_refunds;
+use crate::checkout::store::refunds::take_leftovers;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
+use chrono::TimeDelta;
 use std::future::Future;
 use std::time::Duration;
 
@@ -12,6 +15,8 @@ use std::time::Duration;
 const MOST: Duration = Duration::from_secs(60);
 /// The audit reads everything.
 const AUDIT_MOST: Duration = Duration::from_secs(3600);
+/// A payment provider is asked one thing after the other, and may be slow.
+const PROVIDER_MOST: Duration = Duration::from_secs(1800);
 
 /// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
 pub fn spawn(app: &AppState) {
@@ -37,15 +42,38 @@ pub fn spawn(app: &AppState) {
         let db = db.clone();
         async move { ledger::sweep_expired_grants(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
+    payments(app);
+    let db = app.db.clone();
+    every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {
+        let db = db.clone();
+        async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+    });
+}
+
+/// What nobody tells us, or told us in vain.
+fn payments(app: &AppState) {
     let db = app.db.clone();
     every(app, "settle left payment events", Duration::from_secs(60), MOST, move || {
         let db = db.clone();
         async move { settle_left_events(&db, 100).await.map_err(|error| error.to_string()) }
     });
-    let db = app.db.clone();
-    every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {
-        let db = db.clone();
-        async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+    // The first at once: whatever happened while nobody listened is asked for.
+    let (db, payments) = (app.db.clone(), app.payments.clone());
+    every(app, "reconcile payments", Duration::from_secs(3_600), PROVIDER_MOST, move || {
+        let (db, payments) = (db.clone(), payments.clone());
+        async move {
+            let done = reconcile(&db, &payments).await.map_err(|error| error.to_string())?;
+            Ok(done.new_events + done.credited + done.closed + done.refunds)
+        }
+    });
+    let (db, payments) = (app.db.clone(), app.payments.clone());
+    every(app, "finish refunds", Duration::from_secs(60), PROVIDER_MOST, move || {
+        let (db, payments) = (db.clone(), payments.clone());
+        async move {
+            let taken = take_leftovers(&db, 100).await.map_err(|error| error.to_string())?;
+            let finished = finish_refunds(&db, &payments, TimeDelta::seconds(60), 100).await.map_err(|error| error.to_string())?;
+            Ok(taken + finished)
+        }
     });
 }
 

@@ -59,6 +59,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(usage_against_ledger(&mut tx, account).await?);
     differences.extend(spending_without_usage(&mut tx, account).await?);
     differences.extend(orders_against_grants(&mut tx, account).await?);
+    differences.extend(refunds_against_ledger(&mut tx, account).await?);
     differences.extend(holds_of_settled_calls(&mut tx, account).await?);
     tx.rollback().await?;
     Ok(AuditReport {
@@ -82,7 +83,8 @@ async fn grants_against_ledger(tx: &mut PgConnection, account: Account) -> Found
                       coalesce(sum(l.tokens) FILTER (WHERE l.from_book = 'issued'), 0) AS issued,
                       coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'spent'), 0) AS spent,
                       coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'expired'), 0) AS expired,
-                      coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'refunded'), 0) AS refunded
+                      coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'refunded'), 0)
+                          - coalesce(sum(l.tokens) FILTER (WHERE l.from_book = 'refunded'), 0) AS refunded
                  FROM ledger l JOIN grants g USING (grant_id)
                 WHERE $1::uuid IS NULL OR g.account_id = $1
                 GROUP BY l.grant_id)
@@ -243,7 +245,8 @@ async fn spending_without_usage(tx: &mut PgConnection, account: Account) -> Foun
     .await
 }
 
-/// A fulfilled order has exactly one grant, of its own account and with its Tokens; any other order has none.
+/// An order that was fulfilled, whatever became of it since, has exactly one grant, of its own account and with its Tokens; any other
+/// order has none.
 async fn orders_against_grants(tx: &mut PgConnection, account: Account) -> Found {
     sqlx::query_as!(
         Difference,
@@ -257,12 +260,40 @@ async fn orders_against_grants(tx: &mut PgConnection, account: Account) -> Found
            SELECT 'order ' || o.order_id AS "subject!", d.what AS "what!", d.expected AS "expected!", d.found::bigint AS "found!"
              FROM orders o
              JOIN granted USING (order_id)
+            CROSS JOIN LATERAL (SELECT o.status IN ('fulfilled', 'partly_refunded', 'refunded', 'disputed') AS so) AS paid
             CROSS JOIN LATERAL (VALUES
-                ('grants', CASE WHEN o.status = 'fulfilled' THEN 1 ELSE 0 END::bigint, granted.grants::numeric),
-                ('granted', CASE WHEN o.status = 'fulfilled' THEN o.tokens ELSE 0 END, granted.tokens)
+                ('grants', CASE WHEN paid.so THEN 1 ELSE 0 END::bigint, granted.grants::numeric),
+                ('granted', CASE WHEN paid.so THEN o.tokens ELSE 0 END, granted.tokens)
             ) AS d (what, expected, found)
             WHERE d.expected <> d.found
             ORDER BY o.order_id"#,
+        account
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// A refund took what its entries say, and one that failed gave all of it back. A grant is frozen while its order is disputed or
+/// refunded in whole, and never else.
+async fn refunds_against_ledger(tx: &mut PgConnection, account: Account) -> Found {
+    sqlx::query_as!(
+        Difference,
+        r#"SELECT 'refund ' || r.refund_id AS "subject!", d.what AS "what!", d.expected::bigint AS "expected!", d.found::bigint AS "found!"
+             FROM refunds r
+             JOIN orders o USING (order_id)
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'refunded'), 0) AS taken,
+                       coalesce(sum(l.tokens) FILTER (WHERE l.from_book = 'refunded'), 0) AS returned
+                  FROM ledger l WHERE l.refund_id = r.refund_id) AS l
+            CROSS JOIN LATERAL (VALUES
+                ('taken', coalesce(r.tokens, 0), l.taken),
+                ('returned', CASE WHEN r.returned_at IS NULL THEN 0 ELSE coalesce(r.tokens, 0) END, l.returned)
+            ) AS d (what, expected, found)
+            WHERE ($1::uuid IS NULL OR o.account_id = $1) AND d.expected <> d.found
+            UNION ALL
+           SELECT 'grant ' || g.grant_id, 'frozen', (o.status IN ('disputed', 'refunded'))::integer, (g.frozen_at IS NOT NULL)::integer
+             FROM grants g JOIN orders o USING (order_id)
+            WHERE ($1::uuid IS NULL OR g.account_id = $1) AND (o.status IN ('disputed', 'refunded')) <> (g.frozen_at IS NOT NULL)"#,
         account
     )
     .fetch_all(tx)

@@ -80,24 +80,35 @@ async fn buy(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId, to
     .execute(db)
     .await
     .expect("package");
-    for (status, fulfilled) in [("fulfilled", true), ("created", false)] {
+    for fulfilled in [true, false] {
         let order_id = OrderId::generate();
         let mut tx = db.begin().await.expect("begin");
         sqlx::query!(
             "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                                 scope_supplier_ids, scope_model_ids, status, form_key, provider, fulfilled_at)
-             VALUES ($1, $2, $3, $4, 'P', $5, 500, 'usd', 86400, '{}', '{}', $6, $1, 'sandbox', CASE WHEN $7 THEN now() END)",
+                                 scope_supplier_ids, scope_model_ids, form_key, provider, provider_session_id, checkout_url)
+             VALUES ($1, $2, $3, $4, 'P', $5, 500, 'usd', 86400, '{}', '{}', $1, 'sandbox', $1::uuid::text, '/')",
             order_id.0,
             account_id.0,
             user_id.0,
             package_id.0,
-            tokens,
-            status,
-            fulfilled
+            tokens
         )
         .execute(&mut *tx)
         .await
         .expect("order");
+        let steps = if fulfilled { 3 } else { 0 };
+        sqlx::query!(
+            "INSERT INTO order_transitions (order_id, from_status, to_status, cause)
+             SELECT $1, from_status, to_status, 'checkout'
+               FROM (VALUES (1, 'created', 'awaiting_payment'), (2, 'awaiting_payment', 'paid'), (3, 'paid', 'fulfilled'))
+                    AS step (place, from_status, to_status)
+              WHERE place <= $2 ORDER BY place",
+            order_id.0,
+            steps
+        )
+        .execute(&mut *tx)
+        .await
+        .expect("steps");
         if fulfilled {
             let new = NewGrant {
                 account_id,

@@ -1,8 +1,9 @@
 //! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `calls`: what calls hold
-//! and spend. Every decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here
+//! and spend; in `refunds`: what goes back with the money. Every decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here
 //! between calls.
 
 mod calls;
+pub mod refunds;
 
 pub use calls::{
     Admission, AdmissionRequest, Basis, Channel, Decision, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict, admit_calls,
@@ -223,7 +224,7 @@ pub async fn roll_over_in(tx: &mut PgConnection, account_id: AccountId, order_id
            JOIN orders o ON o.order_id = g.order_id
            JOIN orders new ON new.order_id = $2
           WHERE g.account_id = $1 AND g.grant_id <> $3 AND o.package_id = new.package_id AND o.rolls_over
-            AND g.left_ > 0 AND g.expires_at > clock_timestamp()
+            AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at > clock_timestamp()
           ORDER BY g.expires_at, g.created_at, g.grant_id",
         account_id.0,
         order_id.0,

@@ -160,6 +160,7 @@ fn turn_badge(turn: GrantTurn) -> (&'static str, &'static str) {
         GrantTurn::PaysNextInScope => ("badge badge-ok", "Pays next, for these only"),
         GrantTurn::Waiting => ("badge badge-quiet", "Waits its turn"),
         GrantTurn::NotStarted => ("badge badge-quiet", "Not begun"),
+        GrantTurn::Frozen => ("badge badge-warn", "Frozen"),
         GrantTurn::UsedUp => ("badge badge-quiet", "Used up"),
         GrantTurn::Expired => ("badge badge-bad", "Expired"),
     }

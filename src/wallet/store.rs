@@ -85,8 +85,10 @@ pub struct GrantRow {
     pub scope_suppliers: Vec<String>,
     /// Models it may be spent on; empty = all.
     pub scope_models: Vec<String>,
-    /// Whether it has begun and its time is not over.
+    /// Whether it has begun, its time is not over, and its payment is not disputed.
     pub current: bool,
+    /// Whether its payment is disputed, or went back.
+    pub frozen: bool,
     /// Whether anything of it may still be spent, now or later.
     pub live: bool,
 }
@@ -100,7 +102,8 @@ pub async fn grants_of(db: &PgPool, account_id: AccountId) -> Result<Vec<GrantRo
                       AS "scope_suppliers!",
                   CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
                   CASE WHEN g.expires_at > now() THEN g.expired ELSE g.expired + g.left_ END AS "expired!",
-                  g.starts_at <= now() AND g.expires_at > now() AS "current!",
+                  g.starts_at <= now() AND g.expires_at > now() AND g.frozen_at IS NULL AS "current!",
+                  g.frozen_at IS NOT NULL AS "frozen!",
                   v.live AS "live!"
              FROM grants g, LATERAL (SELECT g.expires_at > now() AND g.left_ + g.held > 0 AS live) v
             WHERE g.account_id = $1
@@ -128,6 +131,7 @@ pub async fn grants_of(db: &PgPool, account_id: AccountId) -> Result<Vec<GrantRo
             scope_suppliers: row.scope_suppliers,
             scope_models: row.scope_model_ids,
             current: row.current,
+            frozen: row.frozen,
             live: row.live,
         })
         .collect())
@@ -145,6 +149,7 @@ pub fn with_turns(rows: Vec<GrantRow>) -> Vec<GrantView> {
             let turn = match () {
                 () if !row.live && row.expired.0 + row.held.0 > 0 => GrantTurn::Expired,
                 () if !row.live => GrantTurn::UsedUp,
+                () if row.frozen => GrantTurn::Frozen,
                 () if !row.current => GrantTurn::NotStarted,
                 () if can_pay && scoped && !scoped_turn_taken => GrantTurn::PaysNextInScope,
                 () if can_pay && !scoped && !turn_taken => GrantTurn::PaysNext,

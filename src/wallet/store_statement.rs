@@ -20,14 +20,14 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
                SELECT coalesce(sum(g.left_ + g.held), 0) AS tokens FROM grants g WHERE g.account_id = $1
            ), since AS (
                SELECT coalesce(sum(signed), 0) AS tokens FROM (
-                   SELECT CASE WHEN l.from_book = 'issued' THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
+                   SELECT CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
                      FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2
                     UNION ALL
                    SELECT l.tokens FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2) entries
            ), page AS (
                -- Given and received are two indexes; each gives its newest page, in order.
                SELECT * FROM (
-                   (SELECT l.*, CASE WHEN l.from_book = 'issued' THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
+                   (SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
                       FROM ledger l
                      WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807)
                      ORDER BY l.entry_id DESC LIMIT $3)
@@ -38,7 +38,7 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
                      ORDER BY l.entry_id DESC LIMIT $3)) entries
                 ORDER BY entry_id DESC LIMIT $3
            )
-           SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.to_book AS "to_book!", p.to_grant_id, p.signed AS "signed!", p.order_id, p.request_id, p.action_id,
+           SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id, p.signed AS "signed!", p.order_id, p.request_id, p.action_id,
                   (wallet.tokens - since.tokens
                    - coalesce(sum(p.signed) OVER (ORDER BY p.entry_id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint
                       AS "after!",
@@ -71,6 +71,7 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
                 (None, None) => Cause::Operator { note: row.note },
             };
             let movement = match row.to_book.as_str() {
+                _ if row.from_book == "refunded" => Movement::Returned,
                 "spent" => Movement::Spent,
                 "expired" => Movement::Expired,
                 "refunded" if row.action_id.is_some() => Movement::TakenBack,

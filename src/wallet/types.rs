@@ -56,6 +56,8 @@ pub enum GrantTurn {
     PaysNextInScope,
     Waiting,
     NotStarted,
+    /// Its payment is disputed, or went back: nothing draws on it.
+    Frozen,
     UsedUp,
     Expired,
 }
@@ -89,6 +91,8 @@ pub enum Movement {
     Spent,
     Expired,
     Refunded,
+    /// A refund failed, and they came back.
+    Returned,
     /// An operator took them back.
     TakenBack,
     /// From another account.
@@ -108,6 +112,7 @@ impl Movement {
             Movement::Spent => "Spent",
             Movement::Expired => "Expired",
             Movement::Refunded => "Refunded",
+            Movement::Returned => "Refund failed, returned",
             Movement::TakenBack => "Taken back",
             Movement::Received => "Received",
             Movement::Transferred => "Transferred",

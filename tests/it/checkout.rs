@@ -208,7 +208,7 @@ async fn without_sandbox_and_stripe_nothing_is_offered(db: PgPool) {
     let secret = toki::checkout::sandbox::webhook_secret(&app.state.config);
     let signature = {
         use secrecy::ExposeSecret;
-        toki::checkout::signature::sign(secret.expose_secret().as_bytes(), body.as_bytes(), chrono::Utc::now().timestamp())
+        toki::checkout::webhook::signature::sign(secret.expose_secret().as_bytes(), body.as_bytes(), chrono::Utc::now().timestamp())
     };
     let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).header("stripe-signature", signature.expect("signed"));
     assert_eq!(request.body(body).send().await.expect("an answer").status(), 400);

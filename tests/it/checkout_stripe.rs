@@ -40,6 +40,8 @@ async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
         ("line_items[0][price_data][product_data][description]", "1,000,000 Tokens".into()),
         ("client_reference_id", order_id.clone()),
         ("metadata[order_id]", order_id.clone()),
+        ("payment_intent_data[metadata][order_id]", order_id.clone()),
+        ("invoice_creation[enabled]", "true".into()),
         ("customer_email", "ada@example.com".into()),
         ("success_url", app.url(&format!("/orders/{order_id}"))),
         ("cancel_url", app.url(&format!("/products/{package_id}/confirm"))),

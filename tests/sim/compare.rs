@@ -26,7 +26,8 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
                            + (SELECT coalesce(sum(m.tokens), 0) FROM ledger m WHERE m.to_grant_id = g.grant_id) AS issued,
                        coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'spent'), 0) AS spent,
                        coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'expired'), 0) AS expired,
-                       coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'refunded'), 0) AS refunded
+                       coalesce(sum(l.tokens) FILTER (WHERE l.to_book = 'refunded'), 0)
+                           - coalesce(sum(l.tokens) FILTER (WHERE l.from_book = 'refunded'), 0) AS refunded
                   FROM ledger l WHERE l.grant_id = g.grant_id) AS b
           WHERE g.account_id = ANY ($1)
          UNION ALL

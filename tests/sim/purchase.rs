@@ -29,7 +29,7 @@ pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, payment: P
         }
         Err(error) => panic!("no order: {error:?}"),
     };
-    let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into() };
+    let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into(), livemode: Some(false) };
     set_checkout_session(db, order_id, &session).await.expect("opened").expect("waiting");
 
     let completed = "checkout.session.completed";

@@ -4,7 +4,7 @@
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
-use crate::checkout::types::{OrderStatus, OrderView};
+use crate::checkout::types::{OrderStatus, OrderView, RefundLine};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
@@ -58,10 +58,15 @@ fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> A
     }
     view! {
         <OrderState order=order.clone() />
-        {(order.status == OrderStatus::AwaitingPayment).then(|| view! { <AskAgain asked /> })}
+        {is_waiting(order.status).then(|| view! { <AskAgain asked /> })}
+        <Refunds refunds=order.refunds.clone() />
         <OrderFacts order />
     }
     .into_any()
+}
+
+fn is_waiting(status: OrderStatus) -> bool {
+    matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
 }
 
 /// Has the page ask again, for as long as this stands on it: with JavaScript by a timer, without it by reloading. The reload
@@ -82,6 +87,11 @@ fn AskAgain(asked: RwSignal<u32>) -> impl IntoView {
 fn OrderState(order: OrderView) -> impl IntoView {
     let (class, next) = match order.status {
         OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), "Open your wallet"))),
+        OrderStatus::Paid => ("notice notice-info", None),
+        OrderStatus::PartlyRefunded | OrderStatus::Refunded => {
+            ("notice notice-info", Some(("/wallet#statement".to_string(), "See it in your ledger")))
+        }
+        OrderStatus::Disputed => ("notice notice-warn", Some(("/wallet".to_string(), "Open your wallet"))),
         OrderStatus::AwaitingPayment => {
             ("notice notice-info", order.checkout_url.map(|url| (url, "Not paid yet? Go back to the checkout")))
         }
@@ -104,6 +114,49 @@ fn OrderState(order: OrderView) -> impl IntoView {
 
 fn confirm_page(package_id: &str) -> String {
     format!("/products/{package_id}/confirm")
+}
+
+/// Money that went back, and the Tokens that went with it.
+#[component]
+fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
+    let row = |refund: RefundLine| {
+        view! {
+            <tr>
+                <td data-label="When">
+                    <UtcTime time=refund.at />
+                </td>
+                <td class="number" data-label="Amount">
+                    <Price money=refund.amount />
+                </td>
+                <td class="number" data-label="Tokens">
+                    <ExactTokens tokens=refund.tokens />
+                </td>
+                <td data-label="State">{refund.status.word()}</td>
+            </tr>
+        }
+    };
+    (!refunds.is_empty()).then(|| {
+        view! {
+            <h2>"Refunds"</h2>
+            <div class="table-wrap">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"When"</th>
+                            <th scope="col" class="number">
+                                "Amount"
+                            </th>
+                            <th scope="col" class="number">
+                                "Tokens"
+                            </th>
+                            <th scope="col">"State"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{refunds.into_iter().map(row).collect_view()}</tbody>
+                </table>
+            </div>
+        }
+    })
 }
 
 /// What was bought: the order's own copy.

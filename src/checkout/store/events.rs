@@ -1,15 +1,15 @@
-//! SQL about payment events: stored first, then settled, each once. The only place where an order turns into Tokens.
+//! SQL about payment events: stored first, then settled, each once. What they do to orders is in `fulfilment` and `refunds`.
 
-use crate::checkout::event::{PaymentEvent, SessionFacts};
+use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
-use crate::checkout::store::{CheckoutError, stored_status};
+use crate::checkout::store::CheckoutError;
+use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in};
+use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
+use crate::checkout::store::transitions::Cause;
 use crate::checkout::types::OrderStatus;
-use crate::ids::{AccountId, OrderId};
-use crate::tokens::Tokens;
-use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in, roll_over_in};
-use chrono::TimeDelta;
+use crate::ids::{ActionId, OrderId};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
 
 /// What was done about an event, as `payment_event_outcomes.outcome` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,22 +17,39 @@ pub enum EventOutcome {
     Fulfilled,
     AlreadyFulfilled,
     Closed,
+    /// It told of a refund or a dispute, which is recorded now with all that follows from it.
+    Recorded,
+    /// It is about a payment that we do not know, yet: another event may bring it, and until then this one is nobody's.
+    Waiting,
     Ignored,
     /// Signed by the provider, yet it does not fit an order of ours: nothing was credited, and somebody must look.
     Quarantined,
+    /// An operator looked into it, and nothing more is to be done.
+    Dismissed,
 }
 
 impl EventOutcome {
-    const ALL: [EventOutcome; 5] =
-        [EventOutcome::Fulfilled, EventOutcome::AlreadyFulfilled, EventOutcome::Closed, EventOutcome::Ignored, EventOutcome::Quarantined];
+    const ALL: [EventOutcome; 8] = [
+        EventOutcome::Fulfilled,
+        EventOutcome::AlreadyFulfilled,
+        EventOutcome::Closed,
+        EventOutcome::Recorded,
+        EventOutcome::Waiting,
+        EventOutcome::Ignored,
+        EventOutcome::Quarantined,
+        EventOutcome::Dismissed,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             EventOutcome::Fulfilled => "fulfilled",
             EventOutcome::AlreadyFulfilled => "already_fulfilled",
             EventOutcome::Closed => "closed",
+            EventOutcome::Recorded => "recorded",
+            EventOutcome::Waiting => "waiting",
             EventOutcome::Ignored => "ignored",
             EventOutcome::Quarantined => "quarantined",
+            EventOutcome::Dismissed => "dismissed",
         }
     }
 }
@@ -46,18 +63,19 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(outcome: EventOutcome, order_id: Option<OrderId>) -> Decision {
+    pub fn new(outcome: EventOutcome, order_id: Option<OrderId>) -> Decision {
         Decision { outcome, reason: None, order_id }
     }
 
-    fn because(self, reason: impl Into<String>) -> Decision {
+    pub fn because(self, reason: impl Into<String>) -> Decision {
         Decision { reason: Some(reason.into()), ..self }
     }
 }
 
-/// Keeps an event, in a transaction of its own: whatever happens next, it is not lost. A redelivery changes nothing.
-pub async fn insert_event(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<(), CheckoutError> {
-    sqlx::query!(
+/// Keeps an event, in a transaction of its own: whatever happens next, it is not lost. A redelivery changes nothing. Whether it is
+/// new.
+pub async fn insert_event(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<bool, CheckoutError> {
+    let inserted = sqlx::query!(
         "INSERT INTO payment_events (provider, event_id, event_type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         provider.as_str(),
         event.id,
@@ -66,42 +84,60 @@ pub async fn insert_event(db: &PgPool, provider: Provider, event: &PaymentEvent)
     )
     .execute(db)
     .await?;
-    Ok(())
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// Acts on a stored event, or says what was done about it before. One transaction: the grant, the order and the outcome are all
 /// there, or none of them.
 pub async fn settle_event(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
-    // Deliveries of the same event wait for each other here. An advisory lock, because rows of an append-only table cannot be
-    // locked by a role that may not change them.
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("payment event {} {}", provider.as_str(), event.id))
-        .fetch_one(&mut *tx)
-        .await?;
-    if let Some(decision) = decision_in(&mut tx, provider, event).await? {
+    lock_event_in(&mut tx, provider, &event.id).await?;
+    if let Some(decision) = decision_in(&mut tx, provider, &event.id).await? {
         return Ok(decision);
     }
     let decision = decide_in(&mut tx, provider, event).await?;
-    sqlx::query!(
-        "INSERT INTO payment_event_outcomes (provider, event_id, outcome, reason, order_id) VALUES ($1, $2, $3, $4, $5)",
-        provider.as_str(),
-        event.id,
-        decision.outcome.as_str(),
-        decision.reason,
-        decision.order_id.map(|id| id.0)
-    )
-    .execute(&mut *tx)
-    .await?;
+    insert_outcome_in(&mut tx, provider, &event.id, &decision, None).await?;
     tx.commit().await?;
     Ok(decision)
 }
 
-async fn decision_in(tx: &mut PgConnection, provider: Provider, event: &PaymentEvent) -> Result<Option<Decision>, CheckoutError> {
+/// Deliveries of the same event wait for each other here. An advisory lock, because rows of an append-only table cannot be locked by a
+/// role that may not change them.
+pub(super) async fn lock_event_in(tx: &mut PgConnection, provider: Provider, event_id: &str) -> Result<(), CheckoutError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("payment event {} {event_id}", provider.as_str()))
+        .fetch_one(tx)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_outcome_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    event_id: &str,
+    decision: &Decision,
+    action_id: Option<ActionId>,
+) -> Result<(), CheckoutError> {
+    sqlx::query!(
+        "INSERT INTO payment_event_outcomes (provider, event_id, outcome, reason, order_id, action_id) VALUES ($1, $2, $3, $4, $5, $6)",
+        provider.as_str(),
+        event_id,
+        decision.outcome.as_str(),
+        decision.reason,
+        decision.order_id.map(|id| id.0),
+        action_id.map(|id| id.0)
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The last decision about an event; an earlier one was overtaken by what came after it.
+pub(super) async fn decision_in(tx: &mut PgConnection, provider: Provider, event_id: &str) -> Result<Option<Decision>, CheckoutError> {
     let row = sqlx::query!(
         "SELECT outcome, reason, order_id FROM payment_event_outcomes WHERE provider = $1 AND event_id = $2
           ORDER BY outcome_id DESC LIMIT 1",
         provider.as_str(),
-        event.id
+        event_id
     )
     .fetch_optional(tx)
     .await?;
@@ -113,162 +149,60 @@ async fn decision_in(tx: &mut PgConnection, provider: Provider, event: &PaymentE
     .transpose()
 }
 
-async fn decide_in(tx: &mut PgConnection, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
+/// What an event means, and whatever follows from it. Its order is irrelevant: each kind of fact is kept where it belongs, and where
+/// the order stands is derived from all of them.
+pub(super) async fn decide_in(tx: &mut PgConnection, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
     let session = event.session();
+    let cause = Cause::Event(provider, &event.id);
     match event.kind.as_str() {
         // Bank debits and vouchers: the customer is done, the money is not there. Another event will say.
         "checkout.session.completed" if session.payment_status == Some("unpaid") => {
             Ok(Decision::new(EventOutcome::Ignored, None).because("awaiting asynchronous payment"))
         }
-        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => fulfil_order_in(tx, provider, &session).await,
-        "checkout.session.async_payment_failed" => close_order_in(tx, provider, &session, OrderStatus::Declined).await,
-        "checkout.session.expired" => close_order_in(tx, provider, &session, OrderStatus::Expired).await,
+        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => fulfil_order_in(tx, provider, &session, cause).await,
+        "checkout.session.async_payment_failed" => close_order_in(tx, provider, &session, OrderStatus::Declined, cause).await,
+        "checkout.session.expired" => close_order_in(tx, provider, &session, OrderStatus::Expired, cause).await,
+        "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" | "charge.refunded" => {
+            let mut decision = match event.refunded_charge() {
+                Some(charge) => whole_refund_told_in(tx, provider, &charge, cause).await?,
+                None => Decision::new(EventOutcome::Ignored, None).because("each refund is told of by an event of its own"),
+            };
+            for refund in event.refunds() {
+                decision = refund_told_in(tx, provider, &refund, cause).await?;
+            }
+            Ok(decision)
+        }
+        "charge.dispute.created" | "charge.dispute.updated" | "charge.dispute.closed" => {
+            dispute_told_in(tx, provider, &event.dispute(), cause).await
+        }
         _ => Ok(Decision::new(EventOutcome::Ignored, None).because("this type of event changes no order")),
     }
 }
 
-/// Credits a paid order, if the payment is exactly the one it asked for. Money that arrives for an order that had been closed
-/// still buys.
-pub async fn fulfil_order_in(tx: &mut PgConnection, provider: Provider, session: &SessionFacts<'_>) -> Result<Decision, CheckoutError> {
-    let Some(order) = locked_order_in(tx, provider, session).await? else {
-        return Ok(Decision::new(EventOutcome::Quarantined, None).because("no order of ours is paid by this session"));
-    };
-    let decision = |outcome| Decision::new(outcome, Some(order.order_id));
-    if let Some(reason) = order.stranger(provider, session).or_else(|| order.other_payment(session)) {
-        return Ok(decision(EventOutcome::Quarantined).because(reason));
-    }
-    if order.status == OrderStatus::Fulfilled {
-        return Ok(decision(EventOutcome::AlreadyFulfilled));
-    }
-    let grant = NewGrant {
-        account_id: order.account_id,
-        cause: GrantCause::Order(order.order_id),
-        tokens: order.tokens,
-        scope: Scope { supplier_ids: order.scope_supplier_ids.clone(), model_ids: order.scope_model_ids.clone() },
-        valid_for: TimeDelta::try_seconds(order.valid_for_s).unwrap_or(TimeDelta::MAX),
-        note: None,
-    };
-    let grant_id = issue_grant_in(tx, &grant).await?;
-    if order.rolls_over {
-        roll_over_in(tx, order.account_id, order.order_id, grant_id).await?;
-    }
-    sqlx::query!("UPDATE orders SET status = 'fulfilled', fulfilled_at = now(), closed_at = NULL WHERE order_id = $1", order.order_id.0)
-        .execute(tx)
-        .await?;
-    Ok(decision(EventOutcome::Fulfilled))
-}
-
-/// Closes an order that will not be paid. One that was paid, or closed, stays as it is.
-async fn close_order_in(
-    tx: &mut PgConnection,
-    provider: Provider,
-    session: &SessionFacts<'_>,
-    status: OrderStatus,
-) -> Result<Decision, CheckoutError> {
-    let Some(order) = locked_order_in(tx, provider, session).await? else {
-        return Ok(Decision::new(EventOutcome::Ignored, None).because("no order of ours waits for this session"));
-    };
-    let decision = |outcome| Decision::new(outcome, Some(order.order_id));
-    if let Some(reason) = order.stranger(provider, session) {
-        return Ok(decision(EventOutcome::Quarantined).because(reason));
-    }
-    match order.status {
-        OrderStatus::Fulfilled => Ok(decision(EventOutcome::AlreadyFulfilled)),
-        OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled => {
-            Ok(decision(EventOutcome::Ignored).because("the order was closed before"))
-        }
-        OrderStatus::Created | OrderStatus::AwaitingPayment => {
-            sqlx::query!("UPDATE orders SET status = $2, closed_at = now() WHERE order_id = $1", order.order_id.0, status.as_str())
-                .execute(tx)
-                .await?;
-            Ok(decision(EventOutcome::Closed))
-        }
-    }
-}
-
-/// An order's row, locked.
-struct LockedOrder {
-    order_id: OrderId,
-    account_id: AccountId,
-    tokens: Tokens,
-    price_minor: i64,
-    currency: String,
-    valid_for_s: i64,
-    rolls_over: bool,
-    scope_supplier_ids: Vec<Uuid>,
-    scope_model_ids: Vec<String>,
-    status: OrderStatus,
-    provider: String,
-    session_id: Option<String>,
-}
-
-impl LockedOrder {
-    /// Why this session is not the one that was opened for this order.
-    fn stranger(&self, provider: Provider, session: &SessionFacts<'_>) -> Option<String> {
-        let order_id = self.order_id.to_string();
-        let references = [session.client_reference_id, session.metadata_order_id];
-        if self.provider != provider.as_str() {
-            Some(format!("the event is from {}, the order is paid through {}", provider.as_str(), self.provider))
-        } else if session.id.is_none() || session.id != self.session_id.as_deref() {
-            Some(format!("the event is about session {:?}, the order's is {:?}", session.id, self.session_id))
-        } else if references.into_iter().flatten().any(|reference| reference != order_id) {
-            Some(format!("the session refers to {references:?}, not only to this order"))
-        } else {
-            None
-        }
-    }
-
-    /// Why this payment is not the one that the order asks for.
-    fn other_payment(&self, session: &SessionFacts<'_>) -> Option<String> {
-        let currency = session.currency.map(str::to_ascii_lowercase);
-        if session.mode != Some("payment") {
-            Some(format!("the session's mode is {:?}", session.mode))
-        } else if session.payment_status != Some("paid") {
-            Some(format!("the payment status is {:?}", session.payment_status))
-        } else if session.amount_total != Some(self.price_minor) {
-            Some(format!("the amount is {:?}, the order's {}", session.amount_total, self.price_minor))
-        } else if currency.as_deref() != Some(self.currency.as_str()) {
-            Some(format!("the currency is {currency:?}, the order's {}", self.currency))
-        } else {
-            None
-        }
-    }
-}
-
-/// The order that a session names, or else the one whose session it is. Whether they fit each other is for the caller to say.
-async fn locked_order_in(
-    tx: &mut PgConnection,
-    provider: Provider,
-    session: &SessionFacts<'_>,
-) -> Result<Option<LockedOrder>, CheckoutError> {
-    let reference = session.client_reference_id.or(session.metadata_order_id);
-    let order_id = reference.and_then(|reference| reference.parse::<OrderId>().ok());
-    let row = sqlx::query!(
-        "SELECT * FROM orders WHERE order_id = $1 OR ($1::uuid IS NULL AND provider = $2 AND provider_session_id = $3)
-            FOR NO KEY UPDATE",
-        order_id.map(|id| id.0),
+/// Decides again about events that waited for this payment to be known.
+pub(super) async fn settle_waiting_in(tx: &mut PgConnection, provider: Provider, payment_id: &str) -> Result<(), CheckoutError> {
+    let waiting = sqlx::query_scalar!(
+        "SELECT e.payload FROM payment_event_outcomes w JOIN payment_events e USING (provider, event_id)
+          WHERE w.outcome = 'waiting' AND w.provider = $1
+            AND coalesce(e.payload #>> '{data,object,payment_intent,id}', e.payload #>> '{data,object,payment_intent}') = $2
+            AND NOT EXISTS (SELECT FROM payment_event_outcomes later
+                             WHERE later.provider = w.provider AND later.event_id = w.event_id AND later.outcome_id > w.outcome_id)
+          ORDER BY w.outcome_id",
         provider.as_str(),
-        session.id
+        payment_id
     )
-    .fetch_optional(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    row.map(|row| {
-        Ok(LockedOrder {
-            order_id: OrderId(row.order_id),
-            account_id: AccountId(row.account_id),
-            tokens: Tokens(row.tokens),
-            price_minor: row.price_minor,
-            currency: row.currency,
-            valid_for_s: row.valid_for_s,
-            rolls_over: row.rolls_over,
-            scope_supplier_ids: row.scope_supplier_ids,
-            scope_model_ids: row.scope_model_ids,
-            status: stored_status(&row.status)?,
-            provider: row.provider,
-            session_id: row.provider_session_id,
-        })
-    })
-    .transpose()
+    for payload in waiting {
+        let event = stored_event(payload)?;
+        let decision = decide_in(tx, provider, &event).await?;
+        insert_outcome_in(tx, provider, &event.id, &decision, None).await?;
+    }
+    Ok(())
+}
+
+pub(super) fn stored_event(payload: serde_json::Value) -> Result<PaymentEvent, CheckoutError> {
+    PaymentEvent::from_payload(payload).map_err(|error| CheckoutError::Unreadable(error.to_string()))
 }
 
 /// Events that were stored, and whose outcome is missing although it has had time: the process ended in between.
@@ -285,10 +219,33 @@ pub async fn unsettled_events(db: &PgPool, older_than: TimeDelta, most: i64) -> 
     .await?;
     rows.into_iter()
         .map(|row| {
-            let event = PaymentEvent::from_payload(row.payload).map_err(|error| CheckoutError::Unreadable(error.to_string()))?;
+            let event = stored_event(row.payload)?;
             Ok((Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?, event))
         })
         .collect()
+}
+
+/// Until when the provider's list of events was read to its end. None = never: then from the first order on.
+pub async fn listed_until(db: &PgPool, provider: Provider) -> Result<Option<DateTime<Utc>>, CheckoutError> {
+    let until = sqlx::query_scalar!(
+        r#"SELECT coalesce((SELECT listed_until FROM payment_listings WHERE provider = $1),
+                           (SELECT min(created_at) FROM orders WHERE provider = $1)) AS "until""#,
+        provider.as_str()
+    );
+    Ok(until.fetch_one(db).await?)
+}
+
+/// Notes it. Two that list at once agree on the later of their moments: each has read everything before its own.
+pub async fn set_listed_until(db: &PgPool, provider: Provider, until: DateTime<Utc>) -> Result<(), CheckoutError> {
+    sqlx::query!(
+        "INSERT INTO payment_listings AS l (provider, listed_until) VALUES ($1, $2)
+         ON CONFLICT ON CONSTRAINT payment_listings_pkey DO UPDATE SET listed_until = greatest(l.listed_until, $2)",
+        provider.as_str(),
+        until
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub async fn open_order(db: &PgPool, member: &Member, package_id: PackageId) -> 
     let request = request(db, package_id).await;
     let order = place_order(db, member, Provider::Stripe, &request).await.expect("placed");
     let order_id = order.purchase.order_id;
-    let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into() };
+    let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into(), livemode: Some(false) };
     set_checkout_session(db, order_id, &session).await.expect("opened").expect("waiting");
     (order_id, session.id)
 }

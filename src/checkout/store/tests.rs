@@ -99,7 +99,7 @@ async fn place_order_takes_a_form_for_its_own_package_and_account_only(db: PgPoo
 async fn set_checkout_session_keeps_the_first(db: PgPool) {
     let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
     let (order_id, session_id) = open_order(&db, &ada, package_id).await;
-    let late = CheckoutSession { id: "cs_late".into(), url: "https://late.example".into() };
+    let late = CheckoutSession { id: "cs_late".into(), url: "https://late.example".into(), livemode: Some(false) };
     let url = set_checkout_session(&db, order_id, &late).await.expect("set");
     assert_eq!(url.as_deref(), Some("https://checkout.stripe.com/c/pay"));
     let stored: String = sqlx::query_scalar("SELECT provider_session_id FROM orders").fetch_one(&db).await.expect("one");
@@ -114,7 +114,7 @@ async fn orders_of_another_account_do_not_exist(db: PgPool) {
     let package_id = package(&db, "Starter", None).await;
     let request = request(&db, package_id).await;
     let order_id = place_order(&db, &ada, Provider::Sandbox, &request).await.expect("placed").purchase.order_id;
-    let session = CheckoutSession { id: "cs_sandbox_1".into(), url: "/sandbox/payments/cs_sandbox_1".into() };
+    let session = CheckoutSession { id: "cs_sandbox_1".into(), url: "/sandbox/payments/cs_sandbox_1".into(), livemode: Some(false) };
     set_checkout_session(&db, order_id, &session).await.expect("opened");
 
     assert_eq!(sandbox_payment(&db, &ada, "cs_sandbox_1").await.expect("hers").order_id, order_id);
@@ -154,4 +154,19 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     update_package(&db, Operator::command_line(), package_id, dearer).await.expect("edit");
     let card = package_on_sale(&db, package_id).await.expect("on sale");
     assert_eq!(offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts").open_order, None, "other terms, another order");
+}
+
+#[sqlx::test]
+async fn an_order_whose_checkout_was_never_opened_ends_some_day(db: PgPool) {
+    use crate::checkout::store::fulfilment::expire_unopened_orders;
+    use chrono::TimeDelta;
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let unopened = request(&db, package_id).await;
+    place_order(&db, &ada, Provider::Stripe, &unopened).await.expect("placed");
+    let (opened, _) = open_order(&db, &ada, package_id).await;
+    assert_eq!(expire_unopened_orders(&db, TimeDelta::hours(1)).await.expect("young"), 0);
+    assert_eq!(expire_unopened_orders(&db, TimeDelta::zero()).await.expect("old"), 1);
+    assert_eq!(order(&db, &ada, opened).await.expect("order").status, OrderStatus::AwaitingPayment);
+    let states = sqlx::query_scalar!("SELECT status FROM orders ORDER BY created_at").fetch_all(&db).await.expect("states");
+    assert_eq!(states, ["expired", "awaiting_payment"]);
 }

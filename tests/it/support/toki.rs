@@ -16,6 +16,7 @@ use crate::support::app::SECRET_KEY;
 /// What `toki serve` says on standard error.
 const LOG: &str = "serve.log";
 
+#[derive(Clone)]
 pub struct Toki {
     database_url: String,
     folder: Arc<TempDir>,
@@ -57,6 +58,11 @@ impl Toki {
         command.args(args).env_clear().env("DATABASE_URL", &self.database_url).envs(self.variables.iter().cloned());
         command.current_dir(self.folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Starts a command that a test may kill.
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("toki starts")
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {

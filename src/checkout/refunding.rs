@@ -1,0 +1,88 @@
+//! Giving money back. The Tokens leave the order's grant and the request is written down; then the provider is asked, under the
+//! request's own id; then its answer is noted. Each step may be repeated, and a crash between two leaves it to `reconcile`.
+
+use crate::checkout::event::SessionFacts;
+use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
+use crate::checkout::store::CheckoutError;
+use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_refund, unanswered_refunds};
+use crate::checkout::store::refunds::note_answer;
+use crate::checkout::types::RefundStatus;
+use crate::ids::OrderId;
+use crate::operators::rights::Operator;
+use chrono::TimeDelta;
+use sqlx::PgPool;
+
+/// Refunds a part of an order. Returns what was asked for, and how far it has come: `requested` when the provider did not answer, and
+/// will be asked again.
+pub async fn refund(
+    db: &PgPool,
+    payments: &Payments,
+    operator: Operator,
+    order_id: OrderId,
+    part: RefundPart,
+    reason: Option<&str>,
+) -> Result<(RequestedRefund, RefundStatus), CheckoutError> {
+    let requested = request_refund(db, operator, order_id, part, reason).await?;
+    let status = match ask(payments, &requested).await {
+        Ok(answer) => note_answer(db, order_id, requested.refund_id, &answer).await?,
+        Err(error) => {
+            tracing::error!(%order_id, refund_id = %requested.refund_id, %error, "the provider did not answer; the refund will be asked for again");
+            RefundStatus::Requested
+        }
+    };
+    Ok((requested, status))
+}
+
+/// Asks again about refunds that were not answered. Returns how many were.
+pub async fn finish_refunds(db: &PgPool, payments: &Payments, older_than: TimeDelta, most: i64) -> Result<i64, CheckoutError> {
+    let mut finished = 0;
+    for requested in unanswered_refunds(db, older_than, most).await? {
+        match find_or_ask(payments, &requested).await {
+            Ok(answer) => {
+                note_answer(db, requested.order_id, requested.refund_id, &answer).await?;
+                finished += 1;
+            }
+            Err(error) => tracing::error!(refund_id = %requested.refund_id, %error, "a refund is still not answered"),
+        }
+    }
+    Ok(finished)
+}
+
+/// The provider forgets the key after a day, and must not refund twice.
+async fn find_or_ask(payments: &Payments, requested: &RequestedRefund) -> Result<RefundAnswer, PaymentsError> {
+    let request = request_of(payments, requested).await?;
+    match payments.find_refund(requested.provider, &request).await? {
+        Some(answer) => Ok(answer),
+        None => answer_to(payments, requested, &request).await,
+    }
+}
+
+async fn ask(payments: &Payments, requested: &RequestedRefund) -> Result<RefundAnswer, PaymentsError> {
+    let request = request_of(payments, requested).await?;
+    answer_to(payments, requested, &request).await
+}
+
+/// A provider that understands and says no has moved no money: that is an answer, too.
+async fn answer_to(payments: &Payments, requested: &RequestedRefund, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
+    match payments.refund(requested.provider, request).await {
+        Err(PaymentsError::Refused(reason)) => {
+            tracing::error!(order_id = %request.order_id, refund_id = %request.refund_id, reason, "the provider refused a refund");
+            Ok(RefundAnswer { id: None, status: RefundStatus::Failed })
+        }
+        answered => answered,
+    }
+}
+
+/// The payment's id is known from its event, or else from its session.
+async fn request_of(payments: &Payments, requested: &RequestedRefund) -> Result<RefundRequest, PaymentsError> {
+    let payment_id = match (&requested.payment_id, &requested.session_id) {
+        (Some(payment_id), _) => payment_id.clone(),
+        (None, Some(session_id)) => {
+            let session = payments.session(requested.provider, session_id).await?;
+            let known = session.as_ref().and_then(|session| SessionFacts::of(session).payment_id);
+            known.unwrap_or_default().to_string()
+        }
+        (None, None) => String::new(),
+    };
+    Ok(RefundRequest { refund_id: requested.refund_id, order_id: requested.order_id, payment_id, amount: requested.amount.clone() })
+}

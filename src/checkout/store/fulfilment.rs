@@ -1,0 +1,234 @@
+//! The only place where an order turns into Tokens, and where one that will not be paid is closed. Whether the provider told us or
+//! was asked makes no difference here.
+
+use crate::checkout::event::SessionFacts;
+use crate::checkout::payments::Provider;
+use crate::checkout::store::events::{Decision, EventOutcome};
+use crate::checkout::store::transitions::{Cause, move_order_in};
+use crate::checkout::store::{CheckoutError, events, refunds, stored_currency, stored_status};
+use crate::checkout::types::OrderStatus;
+use crate::ids::{AccountId, OrderId};
+use crate::money::Money;
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in, roll_over_in};
+use chrono::TimeDelta;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// What a checkout session means for its order: paid, closed, or nothing yet.
+pub async fn settle_session_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    match (session.status, session.payment_status) {
+        (_, Some("paid")) => fulfil_order_in(tx, provider, session, cause).await,
+        (Some("expired"), _) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
+        _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
+    }
+}
+
+/// The same in a transaction of its own: for sessions that we asked about.
+pub async fn settle_session(db: &PgPool, provider: Provider, session: &SessionFacts<'_>) -> Result<Decision, CheckoutError> {
+    let mut tx = db.begin().await?;
+    let decision = settle_session_in(&mut tx, provider, session, Cause::Reconciler).await?;
+    tx.commit().await?;
+    Ok(decision)
+}
+
+/// Credits a paid order, if the payment is exactly the one it asked for. Money that arrives for an order that had been closed
+/// still buys.
+pub async fn fulfil_order_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    let Some(order) = order_of_session_in(tx, provider, session).await? else {
+        return Ok(Decision::new(EventOutcome::Quarantined, None).because("no order of ours is paid by this session"));
+    };
+    let decision = |outcome| Decision::new(outcome, Some(order.order_id));
+    if let Some(reason) = order.stranger(provider, session).or_else(|| order.other_payment(provider, session)) {
+        return Ok(decision(EventOutcome::Quarantined).because(reason));
+    }
+    if order.status.was_fulfilled() {
+        return Ok(decision(EventOutcome::AlreadyFulfilled));
+    }
+    move_order_in(tx, order.order_id, order.status, OrderStatus::Paid, cause).await?;
+    let grant = NewGrant {
+        account_id: order.account_id,
+        cause: GrantCause::Order(order.order_id),
+        tokens: order.tokens,
+        scope: Scope { supplier_ids: order.scope_supplier_ids.clone(), model_ids: order.scope_model_ids.clone() },
+        valid_for: TimeDelta::try_seconds(order.valid_for_s).unwrap_or(TimeDelta::MAX),
+        note: None,
+    };
+    let grant_id = issue_grant_in(tx, &grant).await?;
+    if order.rolls_over {
+        roll_over_in(tx, order.account_id, order.order_id, grant_id).await?;
+    }
+    sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1", order.order_id.0, session.payment_id)
+        .execute(&mut *tx)
+        .await?;
+    move_order_in(tx, order.order_id, OrderStatus::Paid, OrderStatus::Fulfilled, cause).await?;
+    // What had come before the payment was known: refunds and disputes of it.
+    if let Some(payment_id) = session.payment_id {
+        Box::pin(events::settle_waiting_in(tx, provider, payment_id)).await?;
+    }
+    refunds::restate_in(tx, order.order_id, cause).await?;
+    Ok(decision(EventOutcome::Fulfilled))
+}
+
+/// Closes an order that will not be paid. One that was paid, or closed, stays as it is.
+pub async fn close_order_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+    status: OrderStatus,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    let Some(order) = order_of_session_in(tx, provider, session).await? else {
+        return Ok(Decision::new(EventOutcome::Ignored, None).because("no order of ours waits for this session"));
+    };
+    let decision = |outcome| Decision::new(outcome, Some(order.order_id));
+    if let Some(reason) = order.stranger(provider, session) {
+        return Ok(decision(EventOutcome::Quarantined).because(reason));
+    }
+    match order.status {
+        OrderStatus::AwaitingPayment => {
+            move_order_in(tx, order.order_id, order.status, status, cause).await?;
+            Ok(decision(EventOutcome::Closed))
+        }
+        status if status.was_fulfilled() => Ok(decision(EventOutcome::AlreadyFulfilled)),
+        _ => Ok(decision(EventOutcome::Ignored).because("the order was closed before")),
+    }
+}
+
+/// Notes the payment of an order that was fulfilled without learning it, and what had waited for it.
+pub async fn note_payment(db: &PgPool, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
+    let mut tx = db.begin().await?;
+    let order = locked_order_in(&mut tx, order_id).await?;
+    let provider = Provider::parse(&order.provider).ok_or(CheckoutError::Unreadable(order.provider))?;
+    sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)
+        .execute(&mut *tx)
+        .await?;
+    events::settle_waiting_in(&mut tx, provider, payment_id).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Closes orders whose checkout was never opened, when the provider has forgotten the key under which it might have been. Returns
+/// how many.
+pub async fn expire_unopened_orders(db: &PgPool, older_than: TimeDelta) -> Result<u64, CheckoutError> {
+    let moved = sqlx::query!(
+        "INSERT INTO order_transitions (order_id, from_status, to_status, cause)
+         SELECT order_id, 'created', 'expired', 'reconciler' FROM orders
+          WHERE status = 'created' AND created_at < now() - $1::bigint * interval '1 second' FOR NO KEY UPDATE SKIP LOCKED",
+        older_than.num_seconds()
+    )
+    .execute(db)
+    .await?;
+    Ok(moved.rows_affected())
+}
+
+/// An order's row, locked.
+pub struct LockedOrder {
+    pub order_id: OrderId,
+    pub account_id: AccountId,
+    pub tokens: Tokens,
+    pub price: Money,
+    pub valid_for_s: i64,
+    pub rolls_over: bool,
+    pub scope_supplier_ids: Vec<Uuid>,
+    pub scope_model_ids: Vec<String>,
+    pub status: OrderStatus,
+    pub provider: String,
+    pub session_id: Option<String>,
+    pub payment_id: Option<String>,
+    pub livemode: Option<bool>,
+}
+
+impl LockedOrder {
+    /// Why this session is not the one that was opened for this order.
+    fn stranger(&self, provider: Provider, session: &SessionFacts<'_>) -> Option<String> {
+        let order_id = self.order_id.to_string();
+        let references = [session.client_reference_id, session.metadata_order_id];
+        if self.provider != provider.as_str() {
+            Some(format!("the event is from {}, the order is paid through {}", provider.as_str(), self.provider))
+        } else if session.id.is_none() || session.id != self.session_id.as_deref() {
+            Some(format!("the event is about session {:?}, the order's is {:?}", session.id, self.session_id))
+        } else if references.into_iter().flatten().any(|reference| reference != order_id) {
+            Some(format!("the session refers to {references:?}, not only to this order"))
+        } else if self.livemode.zip(session.livemode).is_some_and(|(ours, theirs)| ours != theirs) {
+            Some(format!("live mode is {:?}, the order's session has {:?}", session.livemode, self.livemode))
+        } else {
+            None
+        }
+    }
+
+    /// Why this payment is not the one that the order asks for.
+    fn other_payment(&self, provider: Provider, session: &SessionFacts<'_>) -> Option<String> {
+        let currency = session.currency.map(str::to_ascii_lowercase);
+        let expected = provider.amount_of(&self.price);
+        if session.mode != Some("payment") {
+            Some(format!("the session's mode is {:?}", session.mode))
+        } else if session.payment_status != Some("paid") {
+            Some(format!("the payment status is {:?}", session.payment_status))
+        } else if session.amount_total.is_none() || session.amount_total != expected {
+            Some(format!("the amount is {:?}, the order's {expected:?}", session.amount_total))
+        } else if currency.as_deref() != Some(self.price.currency.code()) {
+            Some(format!("the currency is {currency:?}, the order's {}", self.price.currency.code()))
+        } else {
+            None
+        }
+    }
+}
+
+/// The order that a session names, or else the one whose session it is. Whether they fit each other is for the caller to say.
+async fn order_of_session_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+) -> Result<Option<LockedOrder>, CheckoutError> {
+    let reference = session.client_reference_id.or(session.metadata_order_id);
+    let order_id = match reference {
+        Some(reference) => reference.parse::<OrderId>().ok().map(|id| id.0),
+        None => None,
+    };
+    let found = sqlx::query_scalar!(
+        "SELECT order_id FROM orders WHERE order_id = $1 OR ($1::uuid IS NULL AND provider = $2 AND provider_session_id = $3)",
+        order_id,
+        provider.as_str(),
+        session.id
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    match found {
+        Some(order_id) => locked_order_in(tx, OrderId(order_id)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Locks an order. Its account is locked after it, never before.
+pub async fn locked_order_in(tx: &mut PgConnection, order_id: OrderId) -> Result<LockedOrder, CheckoutError> {
+    let row = sqlx::query!("SELECT * FROM orders WHERE order_id = $1 FOR NO KEY UPDATE", order_id.0)
+        .fetch_optional(tx)
+        .await?
+        .ok_or(CheckoutError::NotFound)?;
+    Ok(LockedOrder {
+        order_id,
+        account_id: AccountId(row.account_id),
+        tokens: Tokens(row.tokens),
+        price: Money::new(row.price_minor, stored_currency(&row.currency)?),
+        valid_for_s: row.valid_for_s,
+        rolls_over: row.rolls_over,
+        scope_supplier_ids: row.scope_supplier_ids,
+        scope_model_ids: row.scope_model_ids,
+        status: stored_status(&row.status)?,
+        provider: row.provider,
+        session_id: row.provider_session_id,
+        payment_id: row.provider_payment_id,
+        livemode: row.livemode,
+    })
+}

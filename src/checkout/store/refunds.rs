@@ -1,0 +1,354 @@
+//! SQL about money that goes back: refunds of ours, refunds and disputes that the provider tells of. Each is a row; where the order
+//! stands and whether its grant may be spent is derived from all of its rows, so that nothing depends on the order they come in.
+
+use crate::checkout::event::{DisputeFacts, PaymentFacts, RefundFacts};
+use crate::checkout::payments::{Provider, RefundAnswer};
+use crate::checkout::store::CheckoutError;
+use crate::checkout::store::events::{Decision, EventOutcome};
+use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
+use crate::checkout::store::transitions::{Cause, move_order_in};
+use crate::checkout::types::{OrderStatus, RefundStatus};
+use crate::ids::{OrderId, RefundId};
+use crate::tokens::Tokens;
+use crate::wallet::ledger::refunds::{OrderedGrant, freeze_in, grant_of_order_in, return_refunded_in, take_refunded_in, thaw_in};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Takes down what the provider says of a refund, ours or somebody else's, and draws the consequences.
+pub async fn refund_told_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    refund: &RefundFacts<'_>,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    let order = match order_of_payment_in(tx, provider, &refund.payment).await? {
+        Ok(order) => order,
+        Err(decision) => return Ok(decision),
+    };
+    let decision = |outcome| Decision::new(outcome, Some(order.order_id));
+    let quarantined = |reason: String| Ok(decision(EventOutcome::Quarantined).because(reason));
+    let (Some(id), Some(status)) = (refund.id, refund.status) else {
+        return quarantined(format!("a refund with id {:?} and status {:?}", refund.id, refund.status));
+    };
+    let amount = refund.payment.amount.and_then(|amount| provider.minor_of(amount, &order.price.currency)).filter(|minor| *minor > 0);
+    let currency = refund.payment.currency.map(str::to_ascii_lowercase);
+    let (Some(amount), true) = (amount, currency.as_deref() == Some(order.price.currency.code())) else {
+        return quarantined(format!(
+            "a refund of {:?} {currency:?}, the order is in {}",
+            refund.payment.amount,
+            order.price.currency.code()
+        ));
+    };
+    let ours = refund.metadata_refund_id.and_then(|text| text.parse::<RefundId>().ok());
+    let status = refund_status(status);
+    // Known by the provider's id; or as ours, by our id or at least by its amount, while the answer has not reached us.
+    let known = sqlx::query!(
+        "SELECT refund_id, amount_minor FROM refunds
+          WHERE order_id = $1 AND (provider_refund_id = $2
+                OR (provider_refund_id IS NULL AND (refund_id = $3 OR ($3::uuid IS NULL AND status = 'requested' AND amount_minor = $4))))
+          ORDER BY provider_refund_id, created_at LIMIT 1",
+        order.order_id.0,
+        id,
+        ours.map(|id| id.0),
+        amount
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    match known {
+        Some(row) if row.amount_minor != amount => {
+            return quarantined(format!("refund {} is of {}, and the provider says {amount}", row.refund_id, row.amount_minor));
+        }
+        Some(row) => note_status_in(tx, RefundId(row.refund_id), status, Some(id)).await?,
+        None => {
+            insert_foreign_refund_in(tx, provider, order.order_id, amount, status, id).await?;
+        }
+    }
+    restate_in(tx, order.order_id, cause).await?;
+    Ok(decision(EventOutcome::Recorded))
+}
+
+/// What of the provider's words for a refund we tell apart. A word that we do not know is one on its way: the next event says more.
+pub fn refund_status(word: &str) -> RefundStatus {
+    match word {
+        "succeeded" => RefundStatus::Succeeded,
+        "failed" | "canceled" => RefundStatus::Failed,
+        _ => RefundStatus::Pending,
+    }
+}
+
+async fn insert_foreign_refund_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    order_id: OrderId,
+    amount: i64,
+    status: RefundStatus,
+    provider_id: &str,
+) -> Result<(), CheckoutError> {
+    sqlx::query!(
+        "INSERT INTO refunds (refund_id, order_id, provider, amount_minor, status, provider_refund_id) VALUES ($1, $2, $3, $4, $5, $6)",
+        RefundId::generate().0,
+        order_id.0,
+        provider.as_str(),
+        amount,
+        status.as_str(),
+        provider_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A refund's status only goes forward, in whichever order it is told: requested, pending, succeeded, failed.
+async fn note_status_in(
+    tx: &mut PgConnection,
+    refund_id: RefundId,
+    status: RefundStatus,
+    provider_id: Option<&str>,
+) -> Result<(), CheckoutError> {
+    sqlx::query!(
+        "UPDATE refunds SET provider_refund_id = coalesce(provider_refund_id, $3),
+                            status = CASE WHEN array_position(ARRAY['requested', 'pending', 'succeeded', 'failed'], $2)
+                                             > array_position(ARRAY['requested', 'pending', 'succeeded', 'failed'], status)
+                                          THEN $2 ELSE status END
+          WHERE refund_id = $1",
+        refund_id.0,
+        status.as_str(),
+        provider_id
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Notes what the provider answered when it was asked for a refund of ours.
+pub async fn note_answer(
+    db: &PgPool,
+    order_id: OrderId,
+    refund_id: RefundId,
+    answer: &RefundAnswer,
+) -> Result<RefundStatus, CheckoutError> {
+    let mut tx = db.begin().await?;
+    locked_order_in(&mut tx, order_id).await?;
+    note_status_in(&mut tx, refund_id, answer.status, answer.id.as_deref()).await?;
+    restate_in(&mut tx, order_id, Cause::Refund(refund_id)).await?;
+    let status = sqlx::query_scalar!("SELECT status FROM refunds WHERE refund_id = $1", refund_id.0).fetch_one(&mut *tx).await?;
+    tx.commit().await?;
+    RefundStatus::parse(&status).ok_or(CheckoutError::Unreadable(status))
+}
+
+/// A charge of which everything went back, without the refunds themselves: the rest of the price is taken down as one. A refund that
+/// is known to have failed contradicts it, and then only events of refunds count.
+pub async fn whole_refund_told_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    charge: &PaymentFacts<'_>,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    let order = match order_of_payment_in(tx, provider, charge).await? {
+        Ok(order) => order,
+        Err(decision) => return Ok(decision),
+    };
+    let row = sqlx::query!(
+        r#"SELECT coalesce(sum(amount_minor) FILTER (WHERE status <> 'failed'), 0)::bigint AS "refunded!",
+                  coalesce(bool_or(status = 'failed'), false) AS "failed!" FROM refunds WHERE order_id = $1"#,
+        order.order_id.0
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !row.failed && row.refunded < order.price.minor {
+        let id = format!("whole {}", charge.payment_id.unwrap_or_default());
+        insert_foreign_refund_in(tx, provider, order.order_id, order.price.minor - row.refunded, RefundStatus::Succeeded, &id).await?;
+    }
+    restate_in(tx, order.order_id, cause).await?;
+    Ok(Decision::new(EventOutcome::Recorded, Some(order.order_id)))
+}
+
+/// Takes down what the provider says of a dispute, and draws the consequences. One that was closed is not opened again by what was
+/// said before.
+pub async fn dispute_told_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    dispute: &DisputeFacts<'_>,
+    cause: Cause<'_>,
+) -> Result<Decision, CheckoutError> {
+    let order = match order_of_payment_in(tx, provider, &dispute.payment).await? {
+        Ok(order) => order,
+        Err(decision) => return Ok(decision),
+    };
+    let (Some(id), Some(status)) = (dispute.id, dispute.status) else {
+        let reason = format!("a dispute with id {:?} and status {:?}", dispute.id, dispute.status);
+        return Ok(Decision::new(EventOutcome::Quarantined, Some(order.order_id)).because(reason));
+    };
+    let status = match status {
+        "won" | "warning_closed" | "prevented" => "won",
+        "lost" => "lost",
+        _ => "open",
+    };
+    sqlx::query!(
+        "INSERT INTO disputes AS d (provider, provider_dispute_id, order_id, status) VALUES ($1, $2, $3, $4)
+         ON CONFLICT ON CONSTRAINT disputes_pkey DO UPDATE SET status = $4 WHERE d.status = 'open'",
+        provider.as_str(),
+        id,
+        order.order_id.0,
+        status
+    )
+    .execute(&mut *tx)
+    .await?;
+    restate_in(tx, order.order_id, cause).await?;
+    Ok(Decision::new(EventOutcome::Recorded, Some(order.order_id)))
+}
+
+/// The order of a payment, locked; or what becomes of an event that has none.
+async fn order_of_payment_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    payment: &PaymentFacts<'_>,
+) -> Result<Result<LockedOrder, Decision>, CheckoutError> {
+    let reference = payment.metadata_order_id.and_then(|text| text.parse::<OrderId>().ok());
+    let found = sqlx::query_scalar!(
+        "SELECT order_id FROM orders WHERE provider = $1 AND (provider_payment_id = $2 OR order_id = $3)
+          ORDER BY provider_payment_id IS DISTINCT FROM $2 LIMIT 1",
+        provider.as_str(),
+        payment.payment_id,
+        reference.map(|id| id.0)
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(order_id) = found else {
+        return Ok(Err(Decision::new(EventOutcome::Waiting, None).because("no order of ours is known by this payment")));
+    };
+    let order = locked_order_in(tx, OrderId(order_id)).await?;
+    let contradicts = order.payment_id.as_deref().zip(payment.payment_id).is_some_and(|(ours, theirs)| ours != theirs);
+    if contradicts || reference.is_some_and(|reference| reference != order.order_id) {
+        let reason = format!("it is about payment {:?} and order {reference:?}, which are not of one order", payment.payment_id);
+        return Ok(Err(Decision::new(EventOutcome::Quarantined, Some(order.order_id)).because(reason)));
+    }
+    Ok(Ok(order))
+}
+
+/// What is known of an order's money.
+struct Standing {
+    refunded_minor: i64,
+    disputed: bool,
+    lost: bool,
+}
+
+/// Brings a locked order, its grant and its refunds into agreement with what is known of its money.
+pub async fn restate_in(tx: &mut PgConnection, order_id: OrderId, cause: Cause<'_>) -> Result<(), CheckoutError> {
+    let order = locked_order_in(tx, order_id).await?;
+    if !order.status.was_fulfilled() {
+        // Fulfilment comes here again.
+        return Ok(());
+    }
+    let grant = grant_of_order_in(tx, order_id).await?;
+    take_for_foreign_refunds_in(tx, &order, &grant).await?;
+    return_failed_in(tx, &grant).await?;
+    let standing = standing_in(tx, order_id).await?;
+    let to = match standing {
+        Standing { disputed: true, .. } => OrderStatus::Disputed,
+        Standing { lost: true, .. } => OrderStatus::Refunded,
+        Standing { refunded_minor, .. } if refunded_minor >= order.price.minor => OrderStatus::Refunded,
+        Standing { refunded_minor: 0, .. } => OrderStatus::Fulfilled,
+        Standing { .. } => OrderStatus::PartlyRefunded,
+    };
+    match to {
+        OrderStatus::Disputed => freeze_in(tx, grant.grant_id).await?,
+        OrderStatus::Refunded => {
+            freeze_in(tx, grant.grant_id).await?;
+            take_the_rest_in(tx, &order, grant).await?;
+        }
+        _ => thaw_in(tx, grant.grant_id).await?,
+    }
+    if to != order.status {
+        move_order_in(tx, order_id, order.status, to, cause).await?;
+    }
+    Ok(())
+}
+
+async fn standing_in(tx: &mut PgConnection, order_id: OrderId) -> Result<Standing, CheckoutError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce((SELECT sum(amount_minor) FROM refunds WHERE order_id = $1 AND status IN ('pending', 'succeeded')), 0)::bigint
+                      AS "refunded!",
+                  EXISTS (SELECT FROM disputes WHERE order_id = $1 AND status = 'open') AS "disputed!",
+                  EXISTS (SELECT FROM disputes WHERE order_id = $1 AND status = 'lost') AS "lost!""#,
+        order_id.0
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(Standing { refunded_minor: row.refunded, disputed: row.disputed, lost: row.lost })
+}
+
+/// Refunds that were made at the provider take the Tokens they stand for, as far as they are left.
+async fn take_for_foreign_refunds_in(tx: &mut PgConnection, order: &LockedOrder, grant: &OrderedGrant) -> Result<(), CheckoutError> {
+    let untaken = sqlx::query!(
+        "SELECT refund_id, amount_minor, status FROM refunds WHERE order_id = $1 AND tokens IS NULL ORDER BY created_at, refund_id",
+        order.order_id.0
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for refund in untaken {
+        let failed = refund.status == RefundStatus::Failed.as_str();
+        let worth = if failed { Tokens(0) } else { tokens_for(order, grant.whole(order.tokens), refund.amount_minor) };
+        let taken = take_refunded_in(tx, grant, order.order_id, Some(RefundId(refund.refund_id)), worth).await?;
+        sqlx::query!("UPDATE refunds SET tokens = $2 WHERE refund_id = $1", refund.refund_id, taken.0).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// The Tokens that an amount of the order's price stands for, rounded up: money and Tokens go back together.
+pub(super) fn tokens_for(order: &LockedOrder, whole: Tokens, amount_minor: i64) -> Tokens {
+    let price = i128::from(order.price.minor);
+    let tokens = (i128::from(amount_minor.min(order.price.minor)) * i128::from(whole.0) + price - 1) / price.max(1);
+    Tokens(i64::try_from(tokens).unwrap_or(i64::MAX))
+}
+
+/// What refunds took that failed goes back, once.
+async fn return_failed_in(tx: &mut PgConnection, grant: &OrderedGrant) -> Result<(), CheckoutError> {
+    let failed = sqlx::query_scalar!(
+        "UPDATE refunds SET returned_at = now() WHERE order_id = $1 AND status = 'failed' AND returned_at IS NULL RETURNING refund_id",
+        grant.order_id.0
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for refund_id in failed {
+        return_refunded_in(tx, grant, RefundId(refund_id)).await?;
+    }
+    Ok(())
+}
+
+/// All of the money went back, so all that is left does: for the last refund, or for nobody's when a bank decided.
+async fn take_the_rest_in(tx: &mut PgConnection, order: &LockedOrder, grant: OrderedGrant) -> Result<(), CheckoutError> {
+    let last = sqlx::query_scalar!(
+        "SELECT refund_id FROM refunds WHERE order_id = $1 AND status IN ('pending', 'succeeded') ORDER BY created_at DESC, refund_id DESC LIMIT 1",
+        order.order_id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let taken = take_refunded_in(tx, &grant, order.order_id, last.map(RefundId), Tokens::MOST).await?;
+    if let Some(refund_id) = last.filter(|_| taken > Tokens(0)) {
+        sqlx::query!("UPDATE refunds SET tokens = tokens + $2 WHERE refund_id = $1", refund_id, taken.0).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Takes what running calls have given back since to grants whose money went back in full. Returns how many it visited.
+pub async fn take_leftovers(db: &PgPool, most: i64) -> Result<i64, CheckoutError> {
+    let orders: Vec<Uuid> = sqlx::query_scalar!(
+        r#"SELECT g.order_id AS "order_id!" FROM grants g JOIN orders o USING (order_id)
+            WHERE g.frozen_at IS NOT NULL AND g.left_ > 0 AND o.status = 'refunded' ORDER BY g.frozen_at LIMIT $1"#,
+        most
+    )
+    .fetch_all(db)
+    .await?;
+    let visited = orders.len() as i64;
+    for order_id in orders {
+        let mut tx = db.begin().await?;
+        restate_in(&mut tx, OrderId(order_id), Cause::Reconciler).await?;
+        tx.commit().await?;
+    }
+    Ok(visited)
+}
+
+#[cfg(test)]
+#[path = "refunds_tests.rs"]
+mod tests;

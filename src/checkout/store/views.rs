@@ -1,0 +1,121 @@
+//! Orders as their owner's pages show them. Reads only.
+
+use crate::accounts::rights::Member;
+use crate::checkout::payments::Provider;
+use crate::checkout::store::{CheckoutError, stored_currency, stored_status};
+use crate::checkout::types::{OrderGrant, OrderLine, OrderList, OrderStatus, OrderView, RefundLine, RefundStatus, SandboxPayment};
+use crate::ids::{GrantId, OrderId, PackageId};
+use crate::money::{Currency, Money};
+use crate::tokens::Tokens;
+use crate::utc::UtcTime;
+use sqlx::PgPool;
+
+/// How many orders a list shows.
+const LIST_MOST: i64 = 200;
+
+/// The account's last orders, newest first.
+pub async fn orders(db: &PgPool, member: &Member) -> Result<OrderList, CheckoutError> {
+    let mut rows = sqlx::query!(
+        "SELECT order_id, package_name, tokens, price_minor, currency, status, created_at FROM orders
+          WHERE account_id = $1 ORDER BY created_at DESC, order_id DESC LIMIT $2",
+        member.account_id().0,
+        LIST_MOST + 1
+    )
+    .fetch_all(db)
+    .await?;
+    let more = rows.len() as i64 > LIST_MOST;
+    rows.truncate(LIST_MOST as usize);
+    let orders = rows
+        .into_iter()
+        .map(|row| {
+            Ok(OrderLine {
+                order_id: OrderId(row.order_id),
+                package_name: row.package_name,
+                tokens: Tokens(row.tokens),
+                price: Money::new(row.price_minor, stored_currency(&row.currency)?),
+                status: stored_status(&row.status)?,
+                created_at: row.created_at.into(),
+            })
+        })
+        .collect::<Result<_, CheckoutError>>()?;
+    Ok(OrderList { orders, more })
+}
+
+/// One order of the account, with the grant it brought.
+pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<OrderView, CheckoutError> {
+    let row = sqlx::query!(
+        r#"SELECT o.*, g.grant_id AS "grant_id?", g.expires_at AS "expires_at?",
+                  ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (o.scope_supplier_ids) ORDER BY s.name)
+                      AS "supplier_names!"
+             FROM orders o LEFT JOIN grants g ON g.order_id = o.order_id WHERE o.account_id = $1 AND o.order_id = $2"#,
+        member.account_id().0,
+        order_id.0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(CheckoutError::NotFound)?;
+    let status = stored_status(&row.status)?;
+    let grant = row.grant_id.zip(row.expires_at);
+    let currency = stored_currency(&row.currency)?;
+    let refunds = refund_lines(db, order_id, &currency).await?;
+    Ok(OrderView {
+        order_id,
+        package_id: PackageId(row.package_id),
+        package_name: row.package_name,
+        tokens: Tokens(row.tokens),
+        price: Money::new(row.price_minor, currency),
+        valid_for_s: row.valid_for_s,
+        supplier_names: row.supplier_names,
+        model_ids: row.scope_model_ids,
+        status,
+        sandbox: row.provider == Provider::Sandbox.as_str(),
+        checkout_url: row.checkout_url.filter(|_| status == OrderStatus::AwaitingPayment),
+        created_at: row.created_at.into(),
+        fulfilled_at: row.fulfilled_at.map(UtcTime::from),
+        closed_at: row.closed_at.map(UtcTime::from),
+        grant: grant.map(|(grant_id, expires_at)| OrderGrant { grant_id: GrantId(grant_id), expires_at: expires_at.into() }),
+        refunds,
+    })
+}
+
+async fn refund_lines(db: &PgPool, order_id: OrderId, currency: &Currency) -> Result<Vec<RefundLine>, CheckoutError> {
+    let rows = sqlx::query!(
+        r#"SELECT amount_minor, coalesce(tokens, 0) AS "tokens!", status, created_at FROM refunds
+            WHERE order_id = $1 ORDER BY created_at, refund_id"#,
+        order_id.0
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(RefundLine {
+                amount: Money::new(row.amount_minor, currency.clone()),
+                tokens: Tokens(row.tokens),
+                status: RefundStatus::parse(&row.status).ok_or(CheckoutError::Unreadable(row.status))?,
+                at: row.created_at.into(),
+            })
+        })
+        .collect()
+}
+
+/// The order that a sandbox session of this account is to pay.
+pub async fn sandbox_payment(db: &PgPool, member: &Member, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
+    let row = sqlx::query!(
+        "SELECT order_id, package_id, package_name, tokens, price_minor, currency, status FROM orders
+          WHERE account_id = $1 AND provider = 'sandbox' AND provider_session_id = $2",
+        member.account_id().0,
+        session_id
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(CheckoutError::NotFound)?;
+    Ok(SandboxPayment {
+        session_id: session_id.to_string(),
+        order_id: OrderId(row.order_id),
+        package_id: PackageId(row.package_id),
+        package_name: row.package_name,
+        tokens: Tokens(row.tokens),
+        price: Money::new(row.price_minor, stored_currency(&row.currency)?),
+        status: stored_status(&row.status)?,
+    })
+}

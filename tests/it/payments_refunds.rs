@@ -1,0 +1,120 @@
+//! Money that goes back, as operators, customers and banks see it: refunds by the command, refunds that fail, disputes.
+
+use crate::checkout::{confirm, package};
+use crate::payments::Shop;
+use crate::support::app::TestApp;
+use crate::support::fake_stripe::{FakeStripe, Plan, post};
+use crate::support::toki::Toki;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use toki::checkout::refunding::finish_refunds;
+
+#[sqlx::test]
+async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
+    let shop = Shop::paid(db).await;
+    let done = shop.toki_json(&["order", "refund", &shop.order_id, "--tokens", "400,001", "--reason", "kindness"]).await;
+    assert_eq!((&done["amount_minor"], &done["tokens"], &done["status"]), (&json!(200), &json!(400_001), &json!("succeeded")));
+    assert_eq!(shop.status().await, "partly_refunded");
+    let asked = shop.stripe.requests().pop().expect("a request");
+    assert_eq!((asked.path.as_str(), asked.idempotency_key.as_str()), ("refunds", done["refund_id"].as_str().expect("an id")));
+    let page = shop.order_page().await;
+    for shown in ["Partly refunded", "$2.00", "400,001"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    // What Stripe tells of it is known already.
+    shop.stripe.deliver(Plan::Twice).await;
+    assert_eq!(shop.app.number("SELECT count(*) FROM refunds").await, 1);
+
+    shop.stripe.lose_next_answer();
+    let rest = shop.toki_json(&["order", "refund", &shop.order_id, "--all", "--reason", "all of it"]).await;
+    assert_eq!((&rest["status"], &rest["amount_minor"]), (&json!("requested"), &json!(300)));
+    let state = &shop.app.state;
+    let answered = finish_refunds(&state.db, &state.payments, TimeDelta::zero(), 10).await;
+    assert_eq!(answered.expect("asked"), 1, "it was made, and is found");
+    assert_eq!(shop.stripe.requests().len(), 3, "so it is not asked for once more");
+    assert_eq!((shop.status().await.as_str(), shop.stripe.all("re").len()), ("refunded", 2));
+    assert_eq!(shop.app.number("SELECT left_ + refunded * 10 FROM grants").await, 10_000_000);
+    let toki = shop.toki();
+    let order_id = shop.order_id.clone();
+    let refused = tokio::task::spawn_blocking(move || toki.refusal(&["order", "refund", &order_id, "--unused", "--reason", "more"]));
+    assert!(refused.await.expect("no panic").contains("an order that is refunded cannot be refunded"));
+    let shown = shop.toki_json(&["order", "show", &shop.order_id]).await;
+    let steps: Vec<_> =
+        shown["transitions"].as_array().expect("steps").iter().map(|step| step["to_status"].as_str().expect("text")).collect();
+    assert_eq!(steps, ["awaiting_payment", "paid", "fulfilled", "partly_refunded", "refunded"]);
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn a_refund_that_is_refused_or_sent_back_returns_the_tokens(db: PgPool) {
+    let shop = Shop::paid(db).await;
+    shop.stripe.fail_next(&[400]);
+    let (toki, order_id) = (shop.toki(), shop.order_id.clone());
+    let refused = tokio::task::spawn_blocking(move || toki.refusal(&["order", "refund", &order_id, "--unused", "--reason", "first"]));
+    assert!(refused.await.expect("no panic").contains("the Tokens are back in the grant"));
+    let left = "SELECT left_ FROM grants WHERE frozen_at IS NULL";
+    assert_eq!((shop.app.number(left).await, shop.status().await.as_str()), (1_000_000, "fulfilled"));
+
+    shop.stripe.refunds_begin("pending");
+    let pending = shop.toki_json(&["order", "refund", &shop.order_id, "--unused", "--reason", "second"]).await;
+    assert_eq!((&pending["status"], shop.status().await.as_str()), (&json!("pending"), "refunded"));
+    shop.stripe.fail_refund(shop.stripe.all("re")[0]["id"].as_str().expect("an id"));
+    shop.stripe.deliver(Plan::Reversed).await;
+    assert_eq!((shop.app.number(left).await, shop.status().await.as_str()), (1_000_000, "fulfilled"));
+    assert!(shop.order_page().await.contains("Failed, Tokens returned"));
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn a_dispute_freezes_the_tokens_until_the_bank_decides(db: PgPool) {
+    let shop = Shop::paid(db).await;
+    let dispute = shop.stripe.dispute(&shop.session_id);
+    shop.stripe.deliver(Plan::InOrder).await;
+    let page = shop.order_page().await;
+    assert!(page.contains("Disputed Your bank asked for the money back."), "{page}");
+    let wallet = shop.browser.get("/wallet").await.text();
+    assert!(wallet.contains("Frozen"), "{wallet}");
+    shop.stripe.close_dispute(&dispute, "lost");
+    shop.stripe.deliver(Plan::InOrder).await;
+    assert_eq!(shop.app.number("SELECT refunded FROM grants WHERE left_ = 0").await, 1_000_000);
+    assert!(shop.order_page().await.contains("Refunded"));
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn play_money_is_refunded_without_asking_anybody(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let placed = confirm(&browser, package_id).await;
+    let payment = browser.get(&placed.location).await;
+    let paid = browser.submit(&payment.form("/api/sandbox/pay"), &placed.location).await;
+    let order_id = app.text("SELECT order_id::text FROM orders").await;
+    let toki = Toki::new(&app.state.db);
+    let done = toki.json(&["order", "refund", &order_id, "--all", "--reason", "a rehearsal"]);
+    assert_eq!((&done["status"], &done["amount_minor"]), (&json!("succeeded"), &json!(500)));
+    assert!(browser.get(&paid.location).await.text().contains("Refunded The price went back in full"));
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_payment_that_nobody_named_is_asked_for_and_what_waited_for_it_is_done(db: PgPool) {
+    let shop = Shop::open(db).await;
+    shop.stripe.complete(&shop.session_id, true);
+    let mut event = shop.stripe.waiting().remove(0);
+    shop.stripe.deliver(Plan::Lost).await;
+    event["data"]["object"]["payment_intent"] = Value::Null;
+    let body = event.to_string();
+    post(&shop.app.url("/webhooks/stripe"), &body, FakeStripe::signature(&body)).await;
+    // Refunds name the order only if we asked for them.
+    shop.stripe.refund_elsewhere(&shop.session_id, 100);
+    shop.stripe.deliver(Plan::InOrder).await;
+    assert_eq!(shop.status().await, "fulfilled");
+    assert_eq!(shop.app.number("SELECT count(*) FROM payment_event_outcomes WHERE outcome = 'waiting'").await, 1);
+    shop.toki_json(&["reconcile"]).await;
+    assert_eq!(shop.status().await, "partly_refunded");
+    assert_eq!(shop.app.number("SELECT refunded FROM grants").await, 200_000);
+    shop.close().await;
+}

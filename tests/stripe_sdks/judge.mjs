@@ -1,0 +1,54 @@
+// The official Node SDK as the client of our fake Stripe, and as the maker of signatures that our webhook must accept.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+
+// Where the SDK was installed to, which is not beside this file.
+const [, , base, packages] = process.argv;
+const Stripe = createRequire(`${packages}/`)("stripe");
+const { hostname: host, port } = new URL(base);
+const stripe = new Stripe("sk_test_fake", { host, port, protocol: "http", maxNetworkRetries: 0, telemetry: false });
+const secret = "whsec_fake_0123456789abcdef";
+const fake = (path, options = {}) => fetch(`${base}/fake/${path}`, { method: "POST", ...options });
+const order = {
+  mode: "payment",
+  success_url: "https://toki.example/orders/2",
+  client_reference_id: "order-js",
+  line_items: [{ quantity: 1, price_data: { currency: "jpy", unit_amount: 2000, product_data: { name: "Starter" } } }],
+};
+
+const session = await stripe.checkout.sessions.create(order, { idempotencyKey: "js-1" });
+const again = await stripe.checkout.sessions.create(order, { idempotencyKey: "js-1" });
+assert.equal(again.id, session.id);
+await assert.rejects(stripe.checkout.sessions.create({ ...order, client_reference_id: "x" }, { idempotencyKey: "js-1" }), {
+  type: "StripeIdempotencyError",
+});
+const tenths = { currency: "kwd", unit_amount: 1505, product_data: { name: "Starter" } };
+await assert.rejects(stripe.checkout.sessions.create({ ...order, line_items: [{ quantity: 1, price_data: tenths }] }), {
+  type: "StripeInvalidRequestError",
+});
+
+await fake(`pay/${session.id}`);
+const paid = await stripe.checkout.sessions.retrieve(session.id);
+assert.equal(paid.payment_status, "paid");
+let kind;
+while (kind !== `checkout.session.completed ${session.id}`) {
+  const delivery = await fake("event");
+  const event = stripe.webhooks.constructEvent(await delivery.text(), delivery.headers.get("stripe-signature"), secret);
+  kind = `${event.type} ${event.data.object.id}`;
+}
+
+const refund = await stripe.refunds.create({ payment_intent: paid.payment_intent, amount: 500 });
+assert.equal((await stripe.refunds.retrieve(refund.id)).amount, 500);
+const events = await stripe.events.list({ limit: 1, created: { gte: session.created } }).autoPagingToArray({ limit: 100 });
+assert.equal(events[0].type, "refund.created");
+assert.ok(events.length >= 3);
+
+const payload = JSON.stringify({ id: "evt_signed_by_the_sdk", type: "payout.paid" });
+const verified = async (header, body = payload) => (await fake("verify", { headers: { "stripe-signature": header }, body })).status;
+const header = stripe.webhooks.generateTestHeaderString({ payload, secret });
+assert.equal(await verified(header), 200);
+assert.equal(await verified(header, `${payload} `), 400);
+assert.equal(await verified(stripe.webhooks.generateTestHeaderString({ payload, secret: "whsec_another_0123456789" })), 400);
+const old = Math.floor(Date.now() / 1000) - 301;
+assert.equal(await verified(stripe.webhooks.generateTestHeaderString({ payload, secret, timestamp: old })), 400);
+console.log(JSON.stringify({ sdk: `stripe-node ${Stripe.PACKAGE_VERSION}` }));
