@@ -25,14 +25,7 @@ const MOST_EVENT_BYTES: usize = 4 << 20;
 const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
-pub async fn whole(
-    mut call: Call,
-    request: &Request<'_>,
-    response: reqwest::Response,
-    timeouts: Timeouts,
-    live: &LiveCall,
-    reply: Reply,
-) {
+pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let read = tokio::select! {
         read = read_whole(response, timeouts) => read,
         () = live.leaving.cancelled() => Err(GatewayError::Leaving),
@@ -94,14 +87,7 @@ enum End {
 }
 
 /// Passes on an answer that comes as server-sent events.
-pub async fn stream(
-    mut call: Call,
-    request: &Request<'_>,
-    response: reqwest::Response,
-    timeouts: Timeouts,
-    live: &LiveCall,
-    reply: Reply,
-) {
+pub async fn stream(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
     let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));

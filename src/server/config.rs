@@ -255,12 +255,7 @@ fn development_secret_key() -> Result<SecretString, ConfigError> {
     std::fs::read_to_string(SECRET_KEY_FILE).map(|text| text.trim().into()).map_err(problem)
 }
 
-fn milliseconds(
-    name: &'static str,
-    text: Option<&str>,
-    default: u64,
-    range: RangeInclusive<u64>,
-) -> Result<Duration, ConfigError> {
+fn milliseconds(name: &'static str, text: Option<&str>, default: u64, range: RangeInclusive<u64>) -> Result<Duration, ConfigError> {
     let ms = match text {
         None | Some("") => default,
         Some(text) => text.parse().ok().filter(|ms| range.contains(ms)).ok_or_else(|| {
