@@ -6,8 +6,8 @@ mod calls;
 pub mod refunds;
 
 pub use calls::{
-    Admission, AdmissionRequest, Basis, Channel, Decision, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict, admit_calls,
-    extend_holds, reap_holds, restore_holds, settle_calls,
+    Admission, AdmissionRequest, Basis, Channel, Decision, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict,
+    admit_calls, extend_holds, reap_holds, restore_holds, settle_calls,
 };
 
 use crate::ids::{AccountId, ActionId, GrantId, OrderId};
