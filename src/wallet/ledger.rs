@@ -1,14 +1,16 @@
-//! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `calls`: what calls hold
-//! and spend; in `refunds`: what goes back with the money. Every decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here
-//! between calls.
+//! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `calls`: what running
+//! calls hold; in `settlements`: what they spend; in `refunds`: what goes back with the money. Every decision is made inside Postgres,
+//! on locked rows, keys before accounts before grants; nothing is remembered here between calls.
 
 mod calls;
 pub mod refunds;
+mod settlements;
 
 pub use calls::{
-    Admission, AdmissionRequest, Basis, Channel, Decision, Extended, Outcome, Price, RunningHold, Settled, Settlement, Verdict,
-    admit_calls, extend_holds, reap_holds, restore_holds, settle_calls,
+    Admission, AdmissionRequest, Channel, Decision, Extended, Price, RunningHold, Verdict, admit_calls, extend_holds, reap_holds,
+    restore_holds,
 };
+pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
 use crate::ids::{AccountId, ActionId, GrantId, OrderId};
 use crate::tokens::Tokens;

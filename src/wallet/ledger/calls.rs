@@ -1,18 +1,12 @@
-//! What calls do to the books: admit, settle, extend, reap, restore. Thin over the functions of the migrations, which lock and decide.
+//! What running calls do to the books: admit, extend, reap, restore. Thin over the functions of the migrations, which lock and decide.
 
 use super::{LedgerError, interval};
 use crate::ids::{AccountId, ChannelId, KeyId, ReplicaId, RequestId, SupplierId};
 use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use sqlx::encode::IsNull;
-use sqlx::error::BoxDynError;
-use sqlx::postgres::types::PgRecordEncoder;
-use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
+use serde::Serialize;
 use sqlx::types::Json;
-use sqlx::{Encode, PgConnection, PgExecutor, PgPool, Postgres, Type};
-use std::borrow::Cow;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -191,139 +185,6 @@ pub async fn admit_calls(
             Ok(Decision { account_id, verdict })
         })
         .collect()
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Outcome {
-    Ok,
-    /// The supplier refused or failed before anything was delivered.
-    UpstreamError,
-    UpstreamTimeout,
-    /// The answer broke off, or could not be read.
-    UpstreamCut,
-    ClientLeft,
-    /// Key, account or supplier was switched off while the answer ran.
-    KeyEnded,
-    /// The replica went down first.
-    Interrupted,
-}
-
-/// What a charge rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-pub enum Basis {
-    /// The supplier's own usage report.
-    Measured,
-    /// Our tokenizer, over what was sent and what came back.
-    Counted,
-    /// Nothing was delivered, nothing is charged.
-    Waived,
-}
-
-/// A finished call, as its usage record will say it. The names are the columns of `usage_records`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Settlement {
-    pub request_id: RequestId,
-    pub account_id: AccountId,
-    pub key_id: KeyId,
-    pub model_id: String,
-    pub supplier_id: SupplierId,
-    pub channel_id: Option<ChannelId>,
-    pub price_version: i32,
-    pub endpoint: Cow<'static, str>,
-    pub streamed: bool,
-    pub outcome: Outcome,
-    pub basis: Basis,
-    pub http_status: i32,
-    pub input_tokens: i64,
-    pub cached_tokens: i64,
-    pub output_tokens: i64,
-    /// What the call cost; beyond its hold it is written off.
-    pub charge: Tokens,
-    /// The supplier's report, word for word.
-    pub upstream_usage: Option<Box<RawValue>>,
-    pub started_at: DateTime<Utc>,
-    pub first_byte_ms: Option<i64>,
-    pub latency_ms: i64,
-}
-
-/// The composite type `settlement` of the database.
-impl Type<Postgres> for Settlement {
-    fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("settlement")
-    }
-}
-
-impl PgHasArrayType for Settlement {
-    fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("settlement")
-    }
-}
-
-impl Encode<'_, Postgres> for Settlement {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // In the order of the type's attributes.
-        let mut record = PgRecordEncoder::new(buffer);
-        record.encode(self.request_id.0)?;
-        record.encode(self.account_id.0)?;
-        record.encode(self.key_id.0)?;
-        record.encode(self.model_id.as_str())?;
-        record.encode(self.supplier_id.0)?;
-        record.encode(self.channel_id.map(|channel| channel.0))?;
-        record.encode(self.price_version)?;
-        record.encode(self.endpoint.as_ref())?;
-        record.encode(self.streamed)?;
-        record.encode(self.outcome)?;
-        record.encode(self.basis)?;
-        record.encode(self.http_status)?;
-        record.encode(self.input_tokens)?;
-        record.encode(self.cached_tokens)?;
-        record.encode(self.output_tokens)?;
-        record.encode(self.charge.0)?;
-        record.encode(self.upstream_usage.as_ref().map(Json))?;
-        record.encode(self.started_at)?;
-        record.encode(self.first_byte_ms)?;
-        record.encode(self.latency_ms)?;
-        record.finish();
-        Ok(IsNull::No)
-    }
-}
-
-/// What a settlement came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// False when the call had been settled before: that record stands.
-    pub first: bool,
-    pub charge: Tokens,
-    pub balance_left: Tokens,
-    /// None = the key has no quota of its own.
-    pub quota_left: Option<Tokens>,
-}
-
-/// Settles calls, each exactly once, in one durable commit. Results come in the order given.
-pub async fn settle_calls(db: impl PgExecutor<'_>, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
-    let rows = sqlx::query!(
-        r#"SELECT verdict AS "verdict!", charge AS "charge!", balance_left AS "balance_left!", quota_left FROM settle_calls($1)"#,
-        settlements as _
-    )
-    .fetch_all(db)
-    .await?;
-    if rows.len() != settlements.len() {
-        return Err(LedgerError::BatchMismatch);
-    }
-    Ok(rows
-        .into_iter()
-        .map(|row| Settled {
-            first: row.verdict == "settled",
-            charge: Tokens(row.charge),
-            balance_left: Tokens(row.balance_left),
-            quota_left: row.quota_left.map(Tokens),
-        })
-        .collect())
 }
 
 /// The hold of a running call, as its replica remembers it. The names are columns of `holds`.
