@@ -202,6 +202,9 @@ BEGIN
 END
 $$;
 
+-- Word for word, which jsonb does not keep.
+ALTER TABLE usage_records ALTER COLUMN upstream_usage TYPE json USING upstream_usage::json;
+
 -- A finished call as its owner reports it. `charge` is what the call cost, which may be more than what pays for it.
 CREATE TYPE settlement AS (
     request_id     uuid,
@@ -220,7 +223,7 @@ CREATE TYPE settlement AS (
     cached_tokens  bigint,
     output_tokens  bigint,
     charge         bigint,
-    upstream_usage jsonb,
+    upstream_usage json,
     started_at     timestamptz,
     first_byte_ms  bigint,
     latency_ms     bigint

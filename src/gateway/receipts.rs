@@ -9,6 +9,8 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ pub async fn show(
     request_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Value>, GatewayError> {
+) -> Result<Json<Form>, GatewayError> {
     let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
     let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
@@ -28,8 +30,16 @@ pub async fn show(
     receipt.map(form).map(Json).ok_or_else(unknown)
 }
 
-fn form(Receipt { call, upstream_usage, drawn }: Receipt) -> Value {
-    json!({
+#[derive(Serialize)]
+pub struct Form {
+    #[serde(flatten)]
+    ours: Value,
+    /// The supplier's words, as they came.
+    upstream_usage: Option<Box<RawValue>>,
+}
+
+fn form(Receipt { call, upstream_usage, drawn }: Receipt) -> Form {
+    let ours = json!({
         "object": "receipt",
         "request_id": call.request_id,
         "started_at": call.started_at,
@@ -42,7 +52,6 @@ fn form(Receipt { call, upstream_usage, drawn }: Receipt) -> Value {
         "status": call.http_status,
         "basis": call.basis,
         "tokens": {"input": call.input_tokens, "cached": call.cached_tokens, "output": call.output_tokens},
-        "upstream_usage": upstream_usage,
         "price": {"version": call.price_version, "input_ppm": call.input_ppm, "cached_ppm": call.cached_ppm, "output_ppm": call.output_ppm},
         "held": call.held,
         "charge": call.charge,
@@ -50,7 +59,8 @@ fn form(Receipt { call, upstream_usage, drawn }: Receipt) -> Value {
         "grants": drawn.into_iter().map(grant).collect::<Vec<_>>(),
         "first_byte_ms": call.first_byte_ms,
         "latency_ms": call.latency_ms,
-    })
+    });
+    Form { ours, upstream_usage }
 }
 
 fn grant(draw: Draw) -> Value {

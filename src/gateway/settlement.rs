@@ -130,7 +130,7 @@ async fn settle_together(db: &PgPool, settlements: Arc<[Settlement]>) -> Result<
 }
 
 /// Settles one call that spoiled a batch. What the supplier reported is the one part that we did not make ourselves, and that a
-/// jsonb column may refuse: it goes.
+/// column may refuse: it goes.
 async fn settle_alone(db: &PgPool, mut settlement: Settlement) -> Result<Settled, LedgerError> {
     settlement.upstream_usage = None;
     let settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::types::PgRecordEncoder;
+use sqlx::postgres::types::{Oid, PgRecordEncoder};
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
-use sqlx::types::Json;
 use sqlx::{Encode, PgExecutor, Postgres, Type};
 use std::borrow::Cow;
 
@@ -105,12 +104,29 @@ impl Encode<'_, Postgres> for Settlement {
         record.encode(self.cached_tokens)?;
         record.encode(self.output_tokens)?;
         record.encode(self.charge.0)?;
-        record.encode(self.upstream_usage.as_ref().map(Json))?;
+        record.encode(self.upstream_usage.as_deref().map(Verbatim))?;
         record.encode(self.started_at)?;
         record.encode(self.first_byte_ms)?;
         record.encode(self.latency_ms)?;
         record.finish();
         Ok(IsNull::No)
+    }
+}
+
+/// A value of type `json`, which keeps the text as it is; sqlx's own wrapper makes a `jsonb` of it.
+struct Verbatim<'a>(&'a RawValue);
+
+impl Type<Postgres> for Verbatim<'_> {
+    fn type_info() -> PgTypeInfo {
+        /// Of `json` in every database (`pg_type.dat`).
+        const OID: Oid = Oid(114);
+        PgTypeInfo::with_oid(OID)
+    }
+}
+
+impl Encode<'_, Postgres> for Verbatim<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <&str as Encode<Postgres>>::encode(self.0.get(), buffer)
     }
 }
 
