@@ -297,3 +297,24 @@ async fn a_hold_of_a_call_that_nobody_runs_passes_its_deadline(db: PgPool) {
     assert_eq!(grant(&db, grant_id).await, (90, 10, 0));
     assert_exact(&db).await;
 }
+
+/// While tables are empty all indexes look alike, and the plan of that moment is kept: what it reads must not grow with the table.
+#[sqlx::test]
+async fn calls_are_looked_for_by_their_id_on_the_first_day_too(db: PgPool) {
+    sqlx::raw_sql("VACUUM ANALYZE usage_records").execute(&db).await.expect("statistics of an empty table");
+    acme(&db).await;
+    let (_, _, _, secret) = customer(&db, "ada", 1_000, None).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 10).await;
+    let report = fixtures::settlement(&call, USED, Utc::now());
+    let mut session = db.acquire().await.expect("a connection");
+    let again = [report.clone(), report];
+    let settled = settle_calls(&mut *session, &again).await.expect("settled");
+    assert!(settled[0].first && settled.len() == 2);
+    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *session).await.expect("flushed");
+    let used: Vec<String> =
+        sqlx::query_scalar("SELECT indexrelname::text FROM pg_stat_user_indexes WHERE relname = 'usage_records' AND idx_scan > 0")
+            .fetch_all(&db)
+            .await
+            .expect("statistics");
+    assert_eq!(used, ["usage_records_pkey"]);
+}
