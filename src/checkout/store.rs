@@ -201,7 +201,7 @@ async fn order_by_form_in(tx: &mut PgConnection, member: &Member, form_key: Uuid
     row.map(|row| {
         Ok(PlacedOrder {
             status: stored_status(&row.status)?,
-            provider: Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?,
+            provider: stored_provider(&row.provider)?,
             checkout_url: row.checkout_url,
             purchase: Purchase {
                 order_id: OrderId(row.order_id),
@@ -275,7 +275,7 @@ pub async fn claim_open_order(db: &PgPool, member: &Member, order_id: OrderId) -
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        let provider = Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?;
+        let provider = stored_provider(&row.provider)?;
         Ok(OpenOrder { order_id, provider, session_id: row.session_id })
     })
     .transpose()
@@ -296,7 +296,7 @@ pub async fn open_orders(db: &PgPool, after: Option<OrderId>, most: i64) -> Resu
     .await?;
     rows.into_iter()
         .map(|row| {
-            let provider = Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?;
+            let provider = stored_provider(&row.provider)?;
             Ok(OpenOrder { order_id: OrderId(row.order_id), provider, session_id: row.session_id })
         })
         .collect()
@@ -339,6 +339,10 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
 
 fn stored_status(text: &str) -> Result<OrderStatus, CheckoutError> {
     OrderStatus::parse(text).ok_or_else(|| CheckoutError::Unreadable(text.to_string()))
+}
+
+fn stored_provider(text: &str) -> Result<Provider, CheckoutError> {
+    Provider::parse(text).ok_or_else(|| CheckoutError::Unreadable(text.to_string()))
 }
 
 fn stored_currency(code: &str) -> Result<Currency, CheckoutError> {

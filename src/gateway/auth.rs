@@ -26,10 +26,7 @@ pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32]) -> Result<CallerKe
         Ok(Caller::Disabled) => GatewayError::KeyDisabled,
         Ok(Caller::Expired) => GatewayError::KeyExpired,
         Ok(Caller::Suspended) => GatewayError::AccountSuspended,
-        Err(error) => {
-            tracing::error!(%error, source = ?std::error::Error::source(&error), "database failed");
-            GatewayError::Unavailable
-        }
+        Err(error) => GatewayError::of_database(&error),
     })
 }
 

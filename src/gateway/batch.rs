@@ -131,6 +131,9 @@ where
         places.push(place);
         items.push(item.clone());
     }
+    if parts.len() == 1 {
+        return batch.iter().map(|_| Err(Locked)).collect();
+    }
     let run = &run;
     let parts = parts.into_values().map(|(places, items)| async move {
         match run(items.into()).await {

@@ -79,6 +79,12 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    /// Of a look at the database that failed: logged here, told to nobody.
+    pub fn of_database(error: &dyn std::error::Error) -> GatewayError {
+        tracing::error!(%error, source = ?error.source(), "database failed");
+        GatewayError::Unavailable
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => StatusCode::UNAUTHORIZED,

@@ -152,10 +152,7 @@ async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
             let instead = ENDPOINTS.iter().filter(|endpoint| spoken.contains(&endpoint.protocol)).map(|endpoint| endpoint.path).collect();
             GatewayError::EndpointUnsupported { model, instead }
         }
-        Err(error) => {
-            tracing::error!(%error, "database failed");
-            GatewayError::Unavailable
-        }
+        Err(error) => GatewayError::of_database(&error),
     }
 }
 

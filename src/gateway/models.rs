@@ -49,8 +49,5 @@ fn form(model: &CallableModel, protocol: Protocol) -> Value {
 
 async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {
     let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?).await?;
-    callable::models_of(&gateway.db, key.supplier_id).await.map_err(|error| {
-        tracing::error!(%error, "database failed");
-        GatewayError::Unavailable
-    })
+    callable::models_of(&gateway.db, key.supplier_id).await.map_err(|error| GatewayError::of_database(&error))
 }

@@ -2,10 +2,10 @@
 
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
-use crate::checkout::store::CheckoutError;
 use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in};
 use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
 use crate::checkout::store::transitions::Cause;
+use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::checkout::types::OrderStatus;
 use crate::ids::{ActionId, OrderId};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -217,12 +217,7 @@ pub async fn unsettled_events(db: &PgPool, older_than: TimeDelta, most: i64) -> 
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let event = stored_event(row.payload)?;
-            Ok((Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?, event))
-        })
-        .collect()
+    rows.into_iter().map(|row| Ok((stored_provider(&row.provider)?, stored_event(row.payload)?))).collect()
 }
 
 /// Until when the provider's list of events was read to its end. None = never: then from the first order on.

@@ -5,7 +5,7 @@ use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::store::{CheckoutError, events, refunds, stored_currency, stored_status};
+use crate::checkout::store::{CheckoutError, events, refunds, stored_currency, stored_provider, stored_status};
 use crate::checkout::types::OrderStatus;
 use crate::ids::{AccountId, OrderId};
 use crate::money::Money;
@@ -109,7 +109,7 @@ pub async fn close_order_in(
 pub async fn note_payment(db: &PgPool, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
     let order = locked_order_in(&mut tx, order_id).await?;
-    let provider = Provider::parse(&order.provider).ok_or(CheckoutError::Unreadable(order.provider))?;
+    let provider = stored_provider(&order.provider)?;
     sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)
         .execute(&mut *tx)
         .await?;

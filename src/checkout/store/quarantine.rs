@@ -1,9 +1,8 @@
 //! SQL about quarantined events: signed by the provider, yet fitting no order. An operator looks at them, and has them decided again
 //! or dismisses them.
 
-use crate::checkout::payments::Provider;
-use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome, decide_in, decision_in, insert_outcome_in, lock_event_in, stored_event};
+use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::ids::OrderId;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
@@ -70,7 +69,7 @@ pub async fn resolve_quarantined(
     reason: &str,
 ) -> Result<Decision, CheckoutError> {
     let event = quarantined_events(db, Some(event_id)).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
-    let provider = Provider::parse(&event.provider).ok_or(CheckoutError::Unreadable(event.provider))?;
+    let provider = stored_provider(&event.provider)?;
     let mut tx = db.begin().await?;
     lock_event_in(&mut tx, provider, event_id).await?;
     // Somebody else may have been quicker.

@@ -4,7 +4,7 @@
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
-use crate::checkout::store::{CheckoutError, stored_currency};
+use crate::checkout::store::{CheckoutError, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::money::Money;
@@ -55,7 +55,7 @@ pub async fn request_refund(
     if !matches!(order.status, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded) {
         return Err(CheckoutError::NotRefundable(order.status));
     }
-    let provider = Provider::parse(&order.provider).ok_or(CheckoutError::Unreadable(order.provider.clone()))?;
+    let provider = stored_provider(&order.provider)?;
     let grant = grant_of_order_in(&mut tx, order_id).await?;
     let before = refunded_in(&mut tx, order_id).await?;
     let (amount, tokens) = shares(&order, &grant, order.price.minor - before, part)?;
@@ -135,7 +135,7 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
             Ok(RequestedRefund {
                 refund_id: RefundId(row.refund_id),
                 order_id: OrderId(row.order_id),
-                provider: Provider::parse(&row.provider).ok_or(CheckoutError::Unreadable(row.provider))?,
+                provider: stored_provider(&row.provider)?,
                 session_id: row.provider_session_id,
                 payment_id: row.provider_payment_id,
                 amount: Money::new(row.amount_minor, stored_currency(&row.currency)?),

@@ -42,13 +42,14 @@ pub fn template_of_messages(object: &RawObject<'_>) -> Result<i64, GatewayError>
     Ok(messages.len() as i64 * PER_MESSAGE + PER_CALL)
 }
 
-/// What an answer, or a chunk of one, says that we must know.
+/// What an answer, or a chunk of one, says that we must know; `C` = a choice in it.
 #[derive(Deserialize)]
-struct Answer<'a> {
+#[serde(bound(deserialize = "C: Deserialize<'de>"))]
+struct Answer<'a, C> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    choices: Option<Vec<Choice<'a>>>,
+    #[serde(default, deserialize_with = "lenient")]
+    choices: Option<Vec<C>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
@@ -112,36 +113,37 @@ impl Content<'_> {
     }
 }
 
-impl Answer<'_> {
-    /// None when the bytes are no answer, or an error.
-    fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
-        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| answer.error.is_none())?;
-        let reported = note_usage(answer.usage, delivered);
-        let choices = answer.choices.as_deref().unwrap_or_default();
-        choices.iter().filter_map(|choice| choice.message.as_ref().or(choice.delta.as_ref())).for_each(|content| content.say(delivered));
-        Some(if reported && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
+/// Notes an answer or a chunk, whose choices `say` what they hold. None when the bytes are neither, or an error.
+pub fn note_answer<'a, C: Deserialize<'a>>(bytes: &'a [u8], delivered: &mut Delivered, say: impl Fn(&C, &mut Delivered)) -> Option<Part> {
+    let answer: Answer<'a, C> = serde_json::from_slice(bytes).ok()?;
+    if answer.error.is_some() {
+        return None;
     }
+    // Null counts as not reported.
+    if let Some(raw) = answer.usage {
+        delivered.report(raw, usage_of(raw));
+    }
+    answer.choices.iter().flatten().for_each(|choice| say(choice, delivered));
+    Some(if answer.usage.is_some() && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
+}
+
+/// Reads an event of a stream that ends with `[DONE]`; `note` reads every other.
+pub fn until_done(data: &[u8], delivered: &mut Delivered, note: impl Fn(&[u8], &mut Delivered) -> Option<Part>) -> Part {
+    if data.trim_ascii() == b"[DONE]" { Part::End } else { note(data, delivered).unwrap_or(Part::Broken) }
+}
+
+fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
+    note_answer(bytes, delivered, |choice: &Choice<'_>, delivered| {
+        choice.message.iter().chain(&choice.delta).take(1).for_each(|content| content.say(delivered));
+    })
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    Answer::note(body, delivered).is_some()
+    note(body, delivered).is_some()
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
-    if is_done(data) { Part::End } else { Answer::note(data, delivered).unwrap_or(Part::Broken) }
-}
-
-/// OpenAI's last event.
-pub fn is_done(data: &[u8]) -> bool {
-    data.trim_ascii() == b"[DONE]"
-}
-
-/// Whether usage was reported; null counts as not.
-pub fn note_usage(raw: Option<&RawValue>, delivered: &mut Delivered) -> bool {
-    if let Some(raw) = raw {
-        delivered.report(raw, usage_of(raw));
-    }
-    raw.is_some()
+    until_done(data, delivered, note)
 }
 
 /// Reads a usage report. None when it is incomplete or absurd: then the call is counted instead.

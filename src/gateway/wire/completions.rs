@@ -1,10 +1,10 @@
 //! `POST /v1/completions` (OpenAI API reference, "Create completion", legacy): one prompt or many, as text or as Token ids.
 
 use crate::gateway::error::GatewayError;
-use crate::gateway::wire::chat::{PER_CALL, error_event, is_done, note_usage};
+use crate::gateway::wire::chat::{PER_CALL, error_event, note_answer, until_done};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{choices, invalid, required};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -56,36 +56,21 @@ pub fn count_inputs(object: &RawObject<'_>, name: &'static str, most: usize) -> 
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
     text: Option<&'a RawValue>,
 }
 
-impl Answer<'_> {
-    fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
-        let answer: Answer<'_> = serde_json::from_slice(bytes).ok().filter(|answer: &Answer<'_>| answer.error.is_none())?;
-        let reported = note_usage(answer.usage, delivered);
-        answer.choices.iter().flatten().filter_map(|choice| choice.text).for_each(|piece| delivered.say(piece));
-        Some(if reported && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
-    }
+fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
+    note_answer(bytes, delivered, |choice: &Choice<'_>, delivered| choice.text.into_iter().for_each(|piece| delivered.say(piece)))
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    Answer::note(body, delivered).is_some()
+    note(body, delivered).is_some()
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
-    if is_done(data) { Part::End } else { Answer::note(data, delivered).unwrap_or(Part::Broken) }
+    until_done(data, delivered, note)
 }
 
 #[cfg(test)]
