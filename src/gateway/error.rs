@@ -5,6 +5,7 @@
 
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
+use crate::wallet::ledger::SwitchedOff;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -83,6 +84,17 @@ impl GatewayError {
     pub fn of_database(error: &dyn std::error::Error) -> GatewayError {
         tracing::error!(%error, source = ?error.source(), "database failed");
         GatewayError::Unavailable
+    }
+
+    /// Why a running call was ended: what the next one would be told too.
+    pub fn of_switched_off(off: SwitchedOff, model: &str) -> GatewayError {
+        match off {
+            SwitchedOff::KeyDeleted => GatewayError::InvalidKey,
+            SwitchedOff::KeyDisabled => GatewayError::KeyDisabled,
+            SwitchedOff::KeyExpired => GatewayError::KeyExpired,
+            SwitchedOff::AccountSuspended => GatewayError::AccountSuspended,
+            SwitchedOff::Supplier => GatewayError::NoChannel { model: model.to_string() },
+        }
     }
 
     pub fn status(&self) -> StatusCode {

@@ -121,6 +121,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
             return;
         }
+        off = live.ended(), if request.stream => return refuse(call, GatewayError::of_switched_off(off, &request.model), reply).await,
         () = live.leaving.cancelled() => return refuse(call, GatewayError::Leaving, reply).await,
     };
     match sent {
@@ -162,6 +163,11 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
         GatewayError::UpstreamTimeout => Outcome::UpstreamTimeout,
         GatewayError::UpstreamBroken => Outcome::UpstreamCut,
         GatewayError::Leaving => Outcome::Interrupted,
+        GatewayError::InvalidKey
+        | GatewayError::KeyDisabled
+        | GatewayError::KeyExpired
+        | GatewayError::AccountSuspended
+        | GatewayError::NoChannel { .. } => Outcome::KeyEnded,
         _ => Outcome::UpstreamError,
     };
     call.waive(outcome, error.status().as_u16()).await;

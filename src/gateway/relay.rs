@@ -8,7 +8,7 @@ use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::upstream::Timeouts;
 use crate::gateway::wire::{Delivered, Part, Request};
 use crate::tokens::Tokens;
-use crate::wallet::ledger::{Outcome, Settled};
+use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -78,7 +78,7 @@ enum End {
     /// With the event by which the protocol says that the answer failed.
     Failed(Bytes),
     ClientLeft,
-    KeyEnded,
+    SwitchedOff(SwitchedOff),
     /// The replica goes down.
     Leaving,
     /// Closed without such an event, cut, unreadable, or an error of the supplier's own.
@@ -97,7 +97,7 @@ pub async fn stream(mut call: Call, request: &Request<'_>, response: reqwest::Re
     let mut tee = Tee { read_event: request.endpoint.read_event, wants_usage: request.wants_usage, delivered: Delivered::default() };
     let end = tokio::select! {
         biased;
-        () = live.ended.cancelled() => End::KeyEnded,
+        off = live.ended() => End::SwitchedOff(off),
         () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
         end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, response, timeouts, &events)) => end.unwrap_or(End::TimedOut),
@@ -107,7 +107,7 @@ pub async fn stream(mut call: Call, request: &Request<'_>, response: reqwest::Re
         End::Done(event) => (Outcome::Ok, Some(event)),
         End::Failed(event) => (Outcome::UpstreamCut, Some(event)),
         End::ClientLeft => (Outcome::ClientLeft, None),
-        End::KeyEnded => (Outcome::KeyEnded, failed(GatewayError::KeyDisabled)),
+        End::SwitchedOff(off) => (Outcome::KeyEnded, failed(GatewayError::of_switched_off(off, &request.model))),
         End::Leaving => (Outcome::Interrupted, failed(GatewayError::Leaving)),
         End::Broken => (Outcome::UpstreamCut, failed(GatewayError::UpstreamBroken)),
         End::TimedOut => (Outcome::UpstreamTimeout, failed(GatewayError::UpstreamBroken)),

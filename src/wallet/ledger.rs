@@ -7,8 +7,8 @@ pub mod refunds;
 mod settlements;
 
 pub use calls::{
-    Admission, AdmissionRequest, Channel, Decision, Extended, Price, RunningHold, Verdict, admit_calls, extend_holds, reap_holds,
-    restore_holds,
+    Admission, AdmissionRequest, Channel, Decision, Looked, Price, RunningHold, SwitchedOff, Verdict, admit_calls, extend_holds,
+    look_at_holds, reap_holds, restore_holds,
 };
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 

@@ -182,7 +182,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     let verdicts = decide(&db, &[request()], owner, false).await;
     let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
     forget_holds(&db).await;
-    assert!(!extend_holds(&mut db.acquire().await.expect("a connection"), owner, HOLD_FOR, &[]).await.expect("extended").known);
+    assert!(!look_at_holds(&db, owner, &[]).await.expect("looked").known);
     let refused = decide(&db, &[request(), request()], owner, false).await;
     assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
     let running = RunningHold {
@@ -200,7 +200,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, std::slice::from_ref(&running)).await.expect("restored"), 1);
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, &[running]).await.expect("restored"), 0);
     assert_eq!(grant(&db, grant_id).await, (50, 50, 0));
-    assert!(extend_holds(&mut db.acquire().await.expect("a connection"), owner, HOLD_FOR, &[]).await.expect("extended").known);
+    assert!(look_at_holds(&db, owner, &[]).await.expect("looked").known);
     assert_eq!(settled(&db, &[fixtures::settlement(call, USED, Utc::now())]).await, [(true, 20)]);
     assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
     assert_exact(&db).await;
@@ -292,7 +292,7 @@ async fn a_hold_of_a_call_that_nobody_runs_passes_its_deadline(db: PgPool) {
     let requests = [fixtures::request(&secret, "acme/m", 10, 20), fixtures::request(&secret, "acme/m", 4, 3)];
     decide(&db, &requests, owner, false).await;
     sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("late");
-    extend_holds(&mut db.acquire().await.expect("a connection"), owner, HOLD_FOR, &[requests[1].request_id]).await.expect("extended");
+    extend_holds(&db, owner, HOLD_FOR, &[requests[1].request_id]).await.expect("extended");
     assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
     assert_eq!(grant(&db, grant_id).await, (90, 10, 0));
     assert_exact(&db).await;

@@ -17,6 +17,7 @@ mod faults_shutdown;
 mod gateway_errors;
 mod gateway_exactness;
 mod gateway_fidelity;
+mod gateway_kill;
 mod gateway_matrix;
 mod gateway_messages;
 mod gateway_receipts;

@@ -54,9 +54,7 @@ async fn a_hold_that_its_replica_does_not_know_is_reaped(db: PgPool) {
     world.apply(&Op::Admit { requests: vec![request], owner, crash: None }, &model).await;
     for _ in 0..3 {
         world.apply(&Op::Clock { hours: 1 }, &model).await;
-        ledger::extend_holds(&mut db.acquire().await.expect("a connection"), owner, TimeDelta::minutes(HOLD_FOR), &[])
-            .await
-            .expect("extended");
+        ledger::extend_holds(&db, owner, TimeDelta::minutes(HOLD_FOR), &[]).await.expect("extended");
     }
     assert_eq!(ledger::reap_holds(&db, 500).await.expect("reaped"), 1, "held for ever: each heartbeat extends what it does not know");
 }

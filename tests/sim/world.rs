@@ -147,12 +147,9 @@ impl World {
             Op::Settle { settlements, .. } => settle(&db, settlements).await,
             Op::Extend(owner) => {
                 let calls: Vec<RequestId> = model.holds.iter().filter(|hold| hold.owner == *owner).map(|hold| hold.request_id).collect();
-                let ended =
-                    ledger::extend_holds(&mut db.acquire().await.expect("a connection"), *owner, TimeDelta::minutes(HOLD_FOR), &calls)
-                        .await
-                        .expect("extended")
-                        .ended;
-                let mut lines: Vec<String> = ended.iter().map(|request_id| format!("ended {request_id}")).collect();
+                ledger::extend_holds(&db, *owner, TimeDelta::minutes(HOLD_FOR), &calls).await.expect("extended");
+                let ended = ledger::look_at_holds(&db, *owner, &calls).await.expect("looked").ended;
+                let mut lines: Vec<String> = ended.iter().map(|(request_id, _)| format!("ended {request_id}")).collect();
                 lines.sort();
                 Answer { lines, ..Answer::default() }
             }

@@ -6,7 +6,7 @@ use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgExecutor, PgPool};
+use sqlx::{PgExecutor, PgPool};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -214,47 +214,75 @@ pub async fn restore_holds(
     Ok(restored.fetch_one(db).await?)
 }
 
+/// What was switched off under a running call, so that it must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchedOff {
+    KeyDisabled,
+    KeyDeleted,
+    KeyExpired,
+    AccountSuspended,
+    Supplier,
+}
+
 /// What the database says about a replica's running calls.
 #[derive(Debug)]
-pub struct Extended {
-    /// Calls that must end now: key, account or supplier was switched off.
-    pub ended: Vec<RequestId>,
+pub struct Looked {
+    /// Calls that must end now.
+    pub ended: Vec<(RequestId, SwitchedOff)>,
     /// False when the database does not know the replica, as after a crash that forgot its holds.
     pub known: bool,
 }
 
-/// Moves the deadline of the holds of these calls, and names those that must end now. What this replica holds for calls that it
-/// does not know, since their admission never reached it, is left to the reaper.
-pub async fn extend_holds(
-    db: &mut PgConnection,
-    owner: ReplicaId,
-    hold_for: TimeDelta,
-    calls: &[RequestId],
-) -> Result<Extended, LedgerError> {
+/// Which of these calls must end. Waits for no lock, so that nothing delays the end of a call.
+pub async fn look_at_holds(db: impl PgExecutor<'_>, owner: ReplicaId, calls: &[RequestId]) -> Result<Looked, LedgerError> {
     let calls: Vec<Uuid> = calls.iter().map(|call| call.0).collect();
+    let rows = sqlx::query!(
+        r#"SELECT r.known AS "known!", e.request_id AS "request_id?", e.off AS "off?"
+             FROM (SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS known) r
+             LEFT JOIN (SELECT h.request_id,
+                               CASE WHEN k.status = 'deleted' THEN 'key_deleted'
+                                    WHEN k.status <> 'enabled' THEN 'key_disabled'
+                                    WHEN k.expires_at <= clock_timestamp() THEN 'key_expired'
+                                    WHEN a.suspended_at IS NOT NULL THEN 'account_suspended'
+                                    WHEN s.status <> 'enabled' THEN 'supplier' END AS off
+                          FROM holds h
+                          JOIN api_keys k ON k.key_id = h.key_id
+                          JOIN accounts a ON a.account_id = h.account_id
+                          JOIN suppliers s ON s.supplier_id = h.supplier_id
+                         WHERE h.request_id = ANY ($2)) e ON e.off IS NOT NULL"#,
+        owner.0,
+        &calls
+    )
+    .fetch_all(db)
+    .await?;
+    let known = rows.first().is_some_and(|row| row.known);
+    let ended = rows.into_iter().filter_map(|row| Some((RequestId(row.request_id?), row.off?)));
+    let ended = ended.map(|(call, off)| match off.as_str() {
+        "key_deleted" => Ok((call, SwitchedOff::KeyDeleted)),
+        "key_disabled" => Ok((call, SwitchedOff::KeyDisabled)),
+        "key_expired" => Ok((call, SwitchedOff::KeyExpired)),
+        "account_suspended" => Ok((call, SwitchedOff::AccountSuspended)),
+        "supplier" => Ok((call, SwitchedOff::Supplier)),
+        _ => Err(LedgerError::BatchMismatch),
+    });
+    Ok(Looked { ended: ended.collect::<Result<_, _>>()?, known })
+}
+
+/// Moves the deadline of the holds of these calls, of which half the time is over. A hold that is locked is being settled, and is
+/// left alone. What this replica holds for calls that it does not know, since their admission never reached it, is left to the reaper.
+pub async fn extend_holds(db: impl PgExecutor<'_>, owner: ReplicaId, hold_for: TimeDelta, calls: &[RequestId]) -> Result<(), LedgerError> {
     sqlx::query!(
         "UPDATE holds SET deadline = now() + $2::interval
-          WHERE owner = $1 AND deadline < now() + $2::interval * 0.5 AND request_id = ANY ($3)",
+          WHERE request_id IN (SELECT request_id FROM holds
+                                WHERE owner = $1 AND deadline < now() + $2::interval * 0.5 AND request_id = ANY ($3)
+                                ORDER BY request_id FOR NO KEY UPDATE SKIP LOCKED)",
         owner.0,
         interval(hold_for),
-        &calls
+        &calls.iter().map(|call| call.0).collect::<Vec<_>>()
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    let ended = sqlx::query!(
-        "SELECT h.request_id FROM holds h
-           JOIN api_keys k ON k.key_id = h.key_id
-           JOIN accounts a ON a.account_id = h.account_id
-           JOIN suppliers s ON s.supplier_id = h.supplier_id
-          WHERE h.request_id = ANY ($1)
-            AND (k.status <> 'enabled' OR k.expires_at <= now() OR a.suspended_at IS NOT NULL OR s.status <> 'enabled')",
-        &calls
-    )
-    .fetch_all(&mut *db)
-    .await?;
-    let known =
-        sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS "known!""#, owner.0).fetch_one(db).await?;
-    Ok(Extended { ended: ended.into_iter().map(|row| RequestId(row.request_id)).collect(), known })
+    Ok(())
 }
 
 /// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many.
