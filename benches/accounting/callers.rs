@@ -5,9 +5,11 @@ use crate::world::{Keys, World};
 use chrono::Utc;
 use serde_json::value::RawValue;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use toki::gateway::Asked;
 use toki::ids::RequestId;
 use toki::tokens::Tokens;
 use toki::wallet::ledger::{Admission, Basis, Outcome, Settlement, settle_calls};
@@ -109,7 +111,8 @@ impl World {
     }
 
     async fn admit(&self, key: [u8; 32]) -> Admission {
-        match self.admissions.admit(&self.request, RequestId::generate(), key, "").await {
+        let asked = Asked { request_id: RequestId::generate(), secret_hash: key, address: Ipv4Addr::LOCALHOST.into(), idempotency: None };
+        match self.admissions.admit(&self.request, asked, "").await {
             Ok(admission) => admission,
             Err(error) => panic!("a call was not admitted: {error:?}"),
         }

@@ -1,12 +1,13 @@
-//! `toki account`: create, show, credit, take back, transfer, suspend, resume.
+//! `toki account`: create, show, credit, take back, transfer, limit, suspend, resume.
 
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
-use crate::cli::values::{self, shown, word};
+use crate::cli::values::{self, RateLimits, shown, word};
 use crate::cli::{CliError, Context, durations};
 use crate::ids::GrantId;
 use crate::operators::accounts::{create_account, set_account_suspended};
 use crate::operators::credit::credit_account;
+use crate::operators::limits::{AccountLimitsEdit, limit_account};
 use crate::operators::moves::{take_back, transfer};
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
@@ -29,6 +30,8 @@ pub enum Command {
     TakeBack(TakeBack),
     /// Move Tokens to another account; they keep scope and expiry
     Transfer(Transfer),
+    /// Limit the calls of the account, all its keys together; without an option: show its limits
+    Limit(Limit),
     /// Stop the account's keys and end its owners' sessions
     Suspend(Of),
     /// Let the account's keys work again
@@ -97,6 +100,15 @@ pub struct Transfer {
     note: Option<String>,
 }
 
+#[derive(Args)]
+pub struct Limit {
+    /// E-mail of the owner
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+    #[command(flatten)]
+    rates: RateLimits,
+}
+
 #[derive(Serialize)]
 struct Shown<'a> {
     #[serde(flatten)]
@@ -111,6 +123,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Credit(credit) => run_credit(ctx, credit).await,
         Command::TakeBack(taken) => run_take_back(ctx, taken).await,
         Command::Transfer(given) => run_transfer(ctx, given).await,
+        Command::Limit(limit) => run_limit(ctx, limit).await,
         Command::Suspend(of) => suspend(ctx, &of.email, true).await,
         Command::Resume(of) => suspend(ctx, &of.email, false).await,
     }
@@ -133,6 +146,24 @@ fn password_from_stdin() -> Result<Password, CliError> {
         return Err(CliError::Stdin("one line with the password is expected".into()));
     }
     Password::parse(line.to_string()).map_err(|error| CliError::Stdin(sentence(error)))
+}
+
+async fn run_limit(ctx: &Context, limit: Limit) -> Result<(), CliError> {
+    let account_id = ctx.account(&limit.email).await?.account_id;
+    let edit = AccountLimitsEdit {
+        requests_per_minute: limit.rates.requests_per_minute.map(|limit| limit.0),
+        tokens_per_minute: limit.rates.tokens_per_minute.map(|limit| limit.0),
+        concurrent_calls: limit.rates.concurrent_calls.map(|limit| limit.0),
+    };
+    let limits = limit_account(&ctx.db, ctx.operator(), account_id, edit).await?;
+    let number = |limit: Option<i32>| limit.map_or_else(|| "none".into(), |limit| limit.to_string());
+    ctx.out.reply(&limits, || {
+        facts(&[
+            ("requests a minute", number(limits.requests_per_minute)),
+            ("Tokens a minute", limits.tokens_per_minute.map_or_else(|| "none".into(), Tokens::exact)),
+            ("calls at once", number(limits.concurrent_calls)),
+        ])
+    })
 }
 
 async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {

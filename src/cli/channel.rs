@@ -36,6 +36,9 @@ pub struct Add {
     /// Share of the calls, 1 to 1000
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1000))]
     weight: i32,
+    /// Channels of the highest priority are tried first, -1000 to 1000
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: i32,
     /// openai or anthropic
     #[arg(long, default_value = "openai", value_parser = values::protocol)]
     protocol: Protocol,
@@ -55,6 +58,8 @@ pub struct Edit {
     no_secret: bool,
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..=1000))]
     weight: Option<i32>,
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
+    priority: Option<i32>,
 }
 
 #[derive(Args)]
@@ -76,7 +81,8 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
 async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
     let secret = add.secret_env.as_deref().map(secret_from_env).transpose()?;
     let supplier_id = supplier_by_slug(&ctx.db, &add.supplier).await?;
-    let new = NewChannel { supplier_id, base_url: &add.base_url, protocol: add.protocol, weight: add.weight, secret };
+    let Add { base_url, protocol, weight, priority, .. } = &add;
+    let new = NewChannel { supplier_id, base_url, protocol: *protocol, weight: *weight, priority: *priority, secret };
     let networks = &ctx.config.supplier_networks;
     let channel_id = insert_channel(&ctx.db, ctx.operator(), &ctx.sealing_key(), networks, new).await?;
     ctx.out.reply(&json!({ "channel_id": channel_id }), || format!("added channel {channel_id}"))
@@ -93,13 +99,14 @@ async fn list(ctx: &Context) -> Result<(), CliError> {
                     row.supplier.clone(),
                     row.base_url.clone(),
                     row.protocol.as_str().into(),
+                    row.priority.to_string(),
                     row.weight.to_string(),
                     if row.has_secret { "sealed" } else { "-" }.into(),
                     row.status.as_str().into(),
                 ]
             })
             .collect();
-        table(["CHANNEL", "SUPPLIER", "BASE URL", "PROTOCOL", "WEIGHT", "SECRET", "STATUS"], &rows)
+        table(["CHANNEL", "SUPPLIER", "BASE URL", "PROTOCOL", "PRIORITY", "WEIGHT", "SECRET", "STATUS"], &rows)
     })
 }
 
@@ -108,7 +115,7 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
         Some(name) => Some(Some(secret_from_env(name)?)),
         None => edit.no_secret.then_some(None),
     };
-    let change = ChannelEdit { base_url: edit.base_url, weight: edit.weight, status: None, secret };
+    let change = ChannelEdit { base_url: edit.base_url, weight: edit.weight, priority: edit.priority, status: None, secret };
     apply(ctx, edit.channel.channel_id, change, "edited").await
 }
 

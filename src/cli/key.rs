@@ -2,15 +2,19 @@
 
 use crate::accounts::types::Email;
 use crate::cli::output::facts;
-use crate::cli::values::{self, OrNone, or_dash, shown};
+use crate::cli::values::{self, OrNone, RateLimits, or_dash, shown};
 use crate::cli::{CliError, Context};
 use crate::ids::{KeyId, SupplierId};
-use crate::keys::store::{KeyEdit, KeyOwner, KeyRow, NewKey, delete_key, insert_key, key_by_id, update_key};
+use crate::keys::store::{
+    KeyEdit, KeyLimits, KeyOwner, KeyRow, LimitsEdit, NewKey, Period, PeriodQuota, delete_key, insert_key, key_by_id, limits_of,
+    update_key, update_limits,
+};
 use crate::keys::types::{KeyName, KeyStatus};
 use crate::suppliers::store::supplier_by_slug;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::json;
 
@@ -70,6 +74,41 @@ pub struct Edit {
     /// RFC 3339, or `none`
     #[arg(long, value_parser = values::time_or_none)]
     expires: Option<OrNone<DateTime<Utc>>>,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+#[derive(Args)]
+struct Limits {
+    #[command(flatten)]
+    rates: RateLimits,
+    /// The only models it may call, or `none`
+    #[arg(long, value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// The only networks it may be used from, like 203.0.113.0/24, or `none`
+    #[arg(long, value_delimiter = ',', value_parser = values::network_or_none)]
+    networks: Option<Vec<OrNone<IpNet>>>,
+    /// Most Tokens a day, week or month, like `day:50,000`, or `none`
+    #[arg(long, value_name = "PERIOD:TOKENS", value_parser = values::period_quota_or_none)]
+    quota_per: Option<OrNone<(Period, Tokens)>>,
+    /// Where a day begins, like Europe/Zurich; UTC unless set
+    #[arg(long)]
+    time_zone: Option<String>,
+}
+
+impl Limits {
+    fn edit(self) -> LimitsEdit {
+        let models = self.models.map(|models| models.into_iter().filter(|model| model != "none").collect());
+        LimitsEdit {
+            requests_per_minute: self.rates.requests_per_minute.map(|limit| limit.0),
+            tokens_per_minute: self.rates.tokens_per_minute.map(|limit| limit.0),
+            concurrent_calls: self.rates.concurrent_calls.map(|limit| limit.0),
+            models,
+            networks: self.networks.map(|networks| networks.into_iter().filter_map(|network| network.0).collect()),
+            period: self.quota_per.map(|quota| quota.0),
+            time_zone: self.time_zone,
+        }
+    }
 }
 
 /// A key as `show` answers it.
@@ -88,6 +127,7 @@ struct Shown<'a> {
     last_used_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     created_by: &'a str,
+    limits: &'a KeyLimits,
 }
 
 pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
@@ -120,7 +160,10 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
 
 async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
     let row = key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id).await?;
-    ctx.out.reply(&document(&row), || {
+    let limits = limits_of(&ctx.db, key_id).await?;
+    let list = |list: &[String]| if list.is_empty() { "all".into() } else { list.join(", ") };
+    let number = |limit: Option<i32>| limit.map_or_else(|| "none".into(), |limit| limit.to_string());
+    ctx.out.reply(&document(&row, &limits), || {
         facts(&[
             ("key", row.key_id.to_string()),
             ("name", row.name.clone()),
@@ -133,12 +176,24 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
             ("expires", row.expires_at.map_or_else(|| "never".into(), shown)),
             ("last used", or_dash(row.last_used_at, shown)),
             ("created", format!("{} by {}", shown(row.created_at), row.created_by_email)),
+            ("requests a minute", number(limits.requests_per_minute)),
+            ("Tokens a minute", limits.tokens_per_minute.map_or_else(|| "none".into(), Tokens::exact)),
+            ("calls at once", number(limits.concurrent_calls)),
+            ("models", list(&limits.models)),
+            ("networks", list(&limits.networks)),
+            ("quota of a period", limits.period.as_ref().map_or_else(|| "none".into(), period_in_words)),
         ])
     })
 }
 
-fn document(row: &KeyRow) -> Shown<'_> {
+fn period_in_words(quota: &PeriodQuota) -> String {
+    let PeriodQuota { period, time_zone, quota, used, ends_at } = quota;
+    format!("{} of {} used; a {} in {time_zone}, the next begins {}", used.exact(), quota.exact(), period.as_str(), shown(*ends_at))
+}
+
+fn document<'a>(row: &'a KeyRow, limits: &'a KeyLimits) -> Shown<'a> {
     Shown {
+        limits,
         key_id: row.key_id,
         name: &row.name,
         hint: &row.hint,
@@ -167,6 +222,10 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
         supplier_id,
         enabled: None,
     };
+    let limits = edit.limits.edit();
+    if !limits.is_nothing() {
+        update_limits(&ctx.db, KeyOwner::Operator(ctx.operator()), edit.key.key_id, limits).await?;
+    }
     apply(ctx, edit.key.key_id, change, "edited").await
 }
 

@@ -1,8 +1,8 @@
 //! `toki supplier`: add, list, edit, disable, enable.
 
 use crate::cli::output::table;
-use crate::cli::{CliError, Context};
-use crate::suppliers::store::{Status, SupplierEdit, all_suppliers, insert_supplier, update_supplier};
+use crate::cli::{CliError, Context, values};
+use crate::suppliers::store::{OnLeave, Status, SupplierEdit, all_suppliers, insert_supplier, update_supplier};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -19,17 +19,34 @@ pub enum Command {
     },
     /// All suppliers
     List,
-    /// Rename a supplier
-    Edit {
-        #[command(flatten)]
-        supplier: Slug,
-        #[arg(long)]
-        name: String,
-    },
+    /// Change a supplier; `toki doctor` says what fits it
+    Edit(Edit),
     /// Stop calls to a supplier, running ones within a second
     Disable(Slug),
     /// Let calls reach a supplier again
     Enable(Slug),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+pub struct Change {
+    /// Name on pages
+    #[arg(long)]
+    name: Option<String>,
+    /// When a caller leaves: `cancel` the call and count what was delivered, or `drain` the answer and charge what it reports
+    #[arg(long, value_parser = values::on_leave)]
+    on_leave: Option<OnLeave>,
+    /// Tokens that it adds to the input of each call beside what is sent
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..=1_000_000))]
+    prompt_overhead: Option<i64>,
+}
+
+#[derive(Args)]
+pub struct Edit {
+    #[command(flatten)]
+    supplier: Slug,
+    #[command(flatten)]
+    change: Change,
 }
 
 /// `SLUG`, or `--slug SLUG` as in `add`.
@@ -49,17 +66,25 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
             ctx.out.reply(&json!({ "supplier_id": supplier_id }), || format!("added supplier {slug}"))
         }
         Command::List => list(ctx).await,
-        Command::Edit { supplier, name } => edit(ctx, supplier, SupplierEdit { name: Some(name), status: None }).await,
-        Command::Disable(slug) => edit(ctx, slug, SupplierEdit { name: None, status: Some(Status::Disabled) }).await,
-        Command::Enable(slug) => edit(ctx, slug, SupplierEdit { name: None, status: Some(Status::Enabled) }).await,
+        Command::Edit(Edit { supplier, change: Change { name, on_leave, prompt_overhead } }) => {
+            edit(ctx, supplier, SupplierEdit { name, status: None, on_leave, prompt_overhead }).await
+        }
+        Command::Disable(slug) => edit(ctx, slug, SupplierEdit { status: Some(Status::Disabled), ..SupplierEdit::default() }).await,
+        Command::Enable(slug) => edit(ctx, slug, SupplierEdit { status: Some(Status::Enabled), ..SupplierEdit::default() }).await,
     }
 }
 
 async fn list(ctx: &Context) -> Result<(), CliError> {
     let suppliers = all_suppliers(&ctx.db).await?;
     ctx.out.reply(&json!({ "suppliers": suppliers }), || {
-        let rows: Vec<_> = suppliers.iter().map(|row| [row.slug.clone(), row.name.clone(), row.status.as_str().into()]).collect();
-        table(["SLUG", "NAME", "STATUS"], &rows)
+        let rows: Vec<_> = suppliers
+            .iter()
+            .map(|row| {
+                let (on_leave, overhead) = (row.on_leave.as_str().into(), row.prompt_overhead.to_string());
+                [row.slug.clone(), row.name.clone(), on_leave, overhead, row.status.as_str().into()]
+            })
+            .collect();
+        table(["SLUG", "NAME", "ON LEAVE", "OVERHEAD", "STATUS"], &rows)
     })
 }
 

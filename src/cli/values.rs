@@ -2,14 +2,32 @@
 
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
+use crate::keys::store::Period;
 use crate::keys::types::KeyName;
 use crate::money::Currency;
-use crate::suppliers::store::Protocol;
+use crate::suppliers::store::{OnLeave, Protocol};
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
 use crate::utc::UtcTime;
 use chrono::{DateTime, Utc};
+use clap::Args;
+use ipnet::IpNet;
 use serde::Serialize;
+use std::net::IpAddr;
+
+/// What limits the calls of a key or an account.
+#[derive(Args)]
+pub struct RateLimits {
+    /// A number, or `none`
+    #[arg(long, value_parser = number_or_none)]
+    pub requests_per_minute: Option<OrNone<i32>>,
+    /// Tokens, or `none`; what a call holds counts until it has ended, then what it spent
+    #[arg(long, value_parser = tokens_or_none)]
+    pub tokens_per_minute: Option<OrNone<Tokens>>,
+    /// Calls at once, or `none`
+    #[arg(long, value_parser = number_or_none)]
+    pub concurrent_calls: Option<OrNone<i32>>,
+}
 
 /// A value, or `none` to take it away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +51,30 @@ pub fn tokens(text: &str) -> Result<Tokens, String> {
 
 pub fn tokens_or_none(text: &str) -> Result<OrNone<Tokens>, String> {
     or_none(text, tokens)
+}
+
+fn number_or_none(text: &str) -> Result<OrNone<i32>, String> {
+    or_none(text, |text| text.parse::<i32>().ok().filter(|number| *number > 0).ok_or_else(|| "not a positive whole number".to_string()))
+}
+
+/// A network, or one address as a network of its own.
+pub fn network_or_none(text: &str) -> Result<OrNone<IpNet>, String> {
+    let address = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
+    or_none(text, |text| text.parse::<IpNet>().or_else(|_| address(text)).map_err(|_| "not a network like 203.0.113.0/24".to_string()))
+}
+
+/// `day:50,000`
+pub fn period_quota_or_none(text: &str) -> Result<OrNone<(Period, Tokens)>, String> {
+    or_none(text, |text| {
+        let (period, quota) = text.split_once(':').ok_or("not a period and its Tokens, like day:50000")?;
+        let period = match period {
+            "day" => Period::Day,
+            "week" => Period::Week,
+            "month" => Period::Month,
+            _ => return Err("a period is day, week or month".into()),
+        };
+        Ok((period, tokens(quota)?))
+    })
 }
 
 /// RFC 3339 with its offset: `2026-12-31T00:00:00Z`.
@@ -60,6 +102,14 @@ pub fn protocol(text: &str) -> Result<Protocol, String> {
         "openai" => Ok(Protocol::Openai),
         "anthropic" => Ok(Protocol::Anthropic),
         _ => Err("must be openai or anthropic".into()),
+    }
+}
+
+pub fn on_leave(text: &str) -> Result<OnLeave, String> {
+    match text {
+        "cancel" => Ok(OnLeave::Cancel),
+        "drain" => Ok(OnLeave::Drain),
+        _ => Err("must be cancel or drain".into()),
     }
 }
 

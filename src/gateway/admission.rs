@@ -8,10 +8,11 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
-use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, LedgerError, Verdict};
+use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, Idempotency, LedgerError, Verdict};
 use chrono::TimeDelta;
 use sqlx::PgPool;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
@@ -30,6 +31,15 @@ pub const SILENT: Duration = Duration::from_secs(12);
 
 /// Keys whose account is remembered, at most.
 const MOST_LANES: usize = 100_000;
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub request_id: RequestId,
+    pub secret_hash: [u8; 32],
+    pub address: IpAddr,
+    pub idempotency: Option<Idempotency>,
+}
 
 /// None = the database did not decide.
 type Answer = Option<Decision>;
@@ -52,16 +62,12 @@ impl Admissions {
     }
 
     /// Decides about a call and, when it may run, holds what it may cost.
-    pub async fn admit(
-        &self,
-        request: &Request<'_>,
-        request_id: RequestId,
-        secret_hash: [u8; 32],
-        public_url: &str,
-    ) -> Result<Admission, GatewayError> {
+    pub async fn admit(&self, request: &Request<'_>, asked: Asked, public_url: &str) -> Result<Admission, GatewayError> {
         let mut asked = AdmissionRequest {
-            request_id,
-            secret_hash,
+            request_id: asked.request_id,
+            secret_hash: asked.secret_hash,
+            address: asked.address,
+            idempotency: asked.idempotency,
             model_id: request.model.clone(),
             protocol: request.endpoint.protocol.as_str(),
             input_tokens: request.input_bound(),
@@ -88,6 +94,10 @@ impl Admissions {
             Verdict::NoChannel => GatewayError::NoChannel { model: model() },
             Verdict::BalanceExhausted => GatewayError::BalanceExhausted { public_url: public_url.to_string() },
             Verdict::QuotaExhausted => GatewayError::QuotaExhausted,
+            Verdict::PeriodExhausted { ends_at } => GatewayError::PeriodExhausted { ends_at },
+            Verdict::AddressRefused => GatewayError::AddressRefused,
+            Verdict::Limited(limited) => GatewayError::RateLimited(limited),
+            Verdict::SentBefore { original, state } => GatewayError::SentBefore { original, state },
             Verdict::CountInput | Verdict::HoldsForgotten => GatewayError::Internal,
         })
     }

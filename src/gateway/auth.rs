@@ -6,6 +6,7 @@ use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{Caller, CallerKey, caller_by_hash};
 use axum::http::{HeaderMap, HeaderName, header};
+use std::net::IpAddr;
 
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -19,13 +20,14 @@ pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], Gat
 }
 
 /// The key with this secret, or why it may not call.
-pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32]) -> Result<CallerKey, GatewayError> {
-    Err(match caller_by_hash(&gateway.db, secret_hash).await {
+pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr) -> Result<CallerKey, GatewayError> {
+    Err(match caller_by_hash(&gateway.db, secret_hash, address).await {
         Ok(Caller::Key(key)) => return Ok(key),
         Ok(Caller::Unknown) => GatewayError::InvalidKey,
         Ok(Caller::Disabled) => GatewayError::KeyDisabled,
         Ok(Caller::Expired) => GatewayError::KeyExpired,
         Ok(Caller::Suspended) => GatewayError::AccountSuspended,
+        Ok(Caller::Elsewhere) => GatewayError::AddressRefused,
         Err(error) => GatewayError::of_database(&error),
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::count::{count_prompt, count_text};
+use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::prompt::PromptText;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
@@ -19,16 +20,31 @@ pub struct Call {
     pub channel_id: Option<ChannelId>,
     endpoint: &'static Endpoint,
     streamed: bool,
+    idempotent: bool,
     started_at: DateTime<Utc>,
     started: Instant,
     first_byte_ms: Option<i64>,
 }
 
 impl Call {
-    pub fn new(gateway: Arc<Gateway>, admission: Admission, request: &Request<'_>, started: Instant) -> Call {
-        let started_at = Utc::now() - started.elapsed();
-        let (endpoint, streamed) = (request.endpoint, request.stream);
-        Call { gateway, admission, channel_id: None, endpoint, streamed, started_at, started, first_byte_ms: None }
+    /// `idempotent`: it was sent under an Idempotency-Key.
+    pub fn new(gateway: Arc<Gateway>, admission: Admission, request: &Request<'_>, idempotent: bool, started: Instant) -> Call {
+        Call {
+            gateway,
+            admission,
+            channel_id: None,
+            endpoint: request.endpoint,
+            streamed: request.stream,
+            idempotent,
+            started_at: Utc::now() - started.elapsed(),
+            started,
+            first_byte_ms: None,
+        }
+    }
+
+    /// What is to be remembered of it when it is settled; none unless it was sent under an Idempotency-Key.
+    pub fn memory(&self) -> Option<Memory> {
+        self.idempotent.then(|| Memory::new(self.gateway.clone(), self.admission.request_id))
     }
 
     /// What must be held again should the database forget it.
@@ -66,7 +82,9 @@ impl Call {
             None => {
                 // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
                 let most = self.admission.output_limit.saturating_mul(request.choices);
-                (Basis::Counted, counted(request.prompt_text(), delivered.text, most).await)
+                let mut usage = counted(request.prompt_text(), delivered.text, most).await;
+                usage.input += self.admission.prompt_overhead;
+                (Basis::Counted, usage)
             }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);

@@ -1,15 +1,13 @@
-//! Every failure a caller of `/v1` can meet, and its form on the wire: OpenAI's `{"error":{message,type,param,code}}`, or Anthropic's
-//! `{"type":"error","error":{type,message},"request_id"}`.
+//! Every failure a caller of `/v1` can meet: its status, type, code and sentence. `form` puts them on the wire.
 //!
 //! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
 
+mod form;
+
 use crate::ids::RequestId;
-use crate::suppliers::store::Protocol;
-use crate::wallet::ledger::SwitchedOff;
-use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use crate::wallet::ledger::{Limit, Limited, SentBefore, SwitchedOff};
+use axum::http::StatusCode;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Where a refusal for lack of Tokens sends people.
 const BUY_PATH: &str = "/products";
@@ -38,6 +36,18 @@ pub enum GatewayError {
         public_url: String,
     },
     QuotaExhausted,
+    /// The key's quota of the day, week or month, until the next begins.
+    PeriodExhausted {
+        ends_at: DateTime<Utc>,
+    },
+    /// The key may not be used from the caller's address.
+    AddressRefused,
+    RateLimited(Limited),
+    /// Sent before under the same Idempotency-Key.
+    SentBefore {
+        original: RequestId,
+        state: SentBefore,
+    },
     InvalidJson,
     InvalidField {
         param: &'static str,
@@ -100,16 +110,20 @@ impl GatewayError {
     pub fn status(&self) -> StatusCode {
         match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => StatusCode::UNAUTHORIZED,
-            GatewayError::AccountSuspended => StatusCode::FORBIDDEN,
+            GatewayError::AccountSuspended | GatewayError::AddressRefused => StatusCode::FORBIDDEN,
             GatewayError::ModelNotFound { .. }
             | GatewayError::NoChannel { .. }
             | GatewayError::EndpointUnsupported { .. }
             | GatewayError::ReceiptNotFound { .. }
             | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
             GatewayError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::UpstreamRateLimited { .. } => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            GatewayError::BalanceExhausted { .. }
+            | GatewayError::QuotaExhausted
+            | GatewayError::PeriodExhausted { .. }
+            | GatewayError::RateLimited(_)
+            | GatewayError::UpstreamRateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            GatewayError::SentBefore { .. } => StatusCode::CONFLICT,
             GatewayError::InvalidJson | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
             GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -122,9 +136,11 @@ impl GatewayError {
 
     fn kind(&self) -> &'static str {
         match self {
-            GatewayError::AccountSuspended => "permission_error",
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
-            GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
+            GatewayError::AccountSuspended | GatewayError::AddressRefused => "permission_error",
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::PeriodExhausted { .. } => {
+                "insufficient_quota"
+            }
+            GatewayError::RateLimited(_) | GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
             GatewayError::UpstreamUnreachable
             | GatewayError::UpstreamFailed
             | GatewayError::UpstreamTimeout
@@ -142,7 +158,16 @@ impl GatewayError {
             GatewayError::AccountSuspended => "account_suspended",
             GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => "model_not_found",
             GatewayError::EndpointUnsupported { .. } => "endpoint_not_supported",
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted => "insufficient_quota",
+            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::PeriodExhausted { .. } => {
+                "insufficient_quota"
+            }
+            GatewayError::AddressRefused => "ip_not_allowed",
+            GatewayError::RateLimited(_) => "rate_limit_exceeded",
+            GatewayError::SentBefore { state, .. } => match state {
+                SentBefore::Mismatch => "idempotency_mismatch",
+                SentBefore::Running => "idempotency_in_flight",
+                SentBefore::Answered | SentBefore::Ended => "idempotency_ended",
+            },
             GatewayError::InvalidJson => "invalid_json",
             GatewayError::TooLarge { .. } => "request_too_large",
             GatewayError::ReceiptNotFound { .. } => "receipt_not_found",
@@ -193,6 +218,27 @@ impl GatewayError {
             GatewayError::QuotaExhausted => {
                 "This API key has too little of its quota left for this call. Raise the quota in the console, or use another key.".into()
             }
+            GatewayError::PeriodExhausted { ends_at } => format!(
+                "This API key has too little left for this call of its quota, which begins anew at {}. Raise it in the console, or use \
+                 another key.",
+                ends_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+            ),
+            GatewayError::AddressRefused => "This API key may not be used from this address. Its networks are set in the console.".into(),
+            GatewayError::RateLimited(limited) => match limited.by {
+                Limit::RequestsPerMinute => "Too many requests this minute. Wait, as 'retry-after' says.".into(),
+                Limit::TokensPerMinute => {
+                    "Too many Tokens this minute. Wait, as 'retry-after' says, or ask for a lower output limit.".into()
+                }
+                Limit::ConcurrentCalls => "Too many calls at once. Wait until one of them has ended.".into(),
+            },
+            GatewayError::SentBefore { original, state } => match state {
+                SentBefore::Mismatch => "This Idempotency-Key was sent with another request. Use a new one.".into(),
+                SentBefore::Running => format!("The call {original} with this Idempotency-Key still runs."),
+                SentBefore::Answered | SentBefore::Ended => format!(
+                    "The call {original} with this Idempotency-Key has ended, and its answer was not kept. GET /v1/receipts/{original} \
+                     says what it cost."
+                ),
+            },
             GatewayError::InvalidJson => "The body is not a JSON object.".into(),
             GatewayError::InvalidField { message, .. } => message.clone(),
             GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
@@ -214,77 +260,19 @@ impl GatewayError {
             GatewayError::Internal => "Something went wrong on our side.".into(),
         }
     }
-
-    /// The failure in OpenAI's form.
-    pub fn openai(&self) -> serde_json::Value {
-        json!({"error": {"message": self.message(), "type": self.kind(), "param": self.param(), "code": self.code()}})
-    }
-
-    /// The failure in Anthropic's form, whose types go with the status.
-    pub fn anthropic(&self, request_id: RequestId) -> serde_json::Value {
-        let kind = match self.status().as_u16() {
-            401 => "authentication_error",
-            403 => "permission_error",
-            404 => "not_found_error",
-            413 => "request_too_large",
-            429 => "rate_limit_error",
-            504 => "timeout_error",
-            400..500 => "invalid_request_error",
-            _ => "api_error",
-        };
-        json!({"type": "error", "error": {"type": kind, "message": self.message()}, "request_id": request_id})
-    }
-
-    /// The answer to a caller who speaks this protocol.
-    pub fn response(&self, protocol: Protocol, request_id: RequestId) -> Response {
-        let body = match protocol {
-            Protocol::Openai => self.openai(),
-            Protocol::Anthropic => self.anthropic(request_id),
-        };
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = self.status();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some((name, value)) = self.extra_header() {
-            response.headers_mut().insert(name, value);
-        }
-        response
-    }
-
-    fn extra_header(&self) -> Option<(HeaderName, HeaderValue)> {
-        match self {
-            GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
-                Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-            }
-            // Trying again would not help, or the supplier has spent Tokens on this already.
-            GatewayError::BalanceExhausted { .. }
-            | GatewayError::QuotaExhausted
-            | GatewayError::UpstreamTimeout
-            | GatewayError::UpstreamBroken => Some((HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))),
-            GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
-                Some((header::RETRY_AFTER, HeaderValue::from_str(after).ok()?))
-            }
-            GatewayError::Leaving | GatewayError::Unavailable => Some((header::RETRY_AFTER, HeaderValue::from_static("1"))),
-            _ => None,
-        }
-    }
-}
-
-/// What it looks like depends on whom it goes to: `handler::finish` sees to it.
-impl IntoResponse for GatewayError {
-    fn into_response(self) -> Response {
-        let mut response = self.status().into_response();
-        response.extensions_mut().insert(self);
-        response
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wallet::ledger::Rates;
+    use std::time::Duration;
 
     #[test]
     fn every_failure_has_its_row() {
         let model = || "a/b".to_string();
+        let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
+        let sent_before = |state| GatewayError::SentBefore { original: RequestId::generate(), state };
         let rows: Vec<String> = [
             GatewayError::InvalidKey,
             GatewayError::KeyDisabled,
@@ -295,6 +283,12 @@ mod tests {
             GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
             GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
             GatewayError::QuotaExhausted,
+            GatewayError::PeriodExhausted { ends_at: DateTime::UNIX_EPOCH },
+            GatewayError::AddressRefused,
+            GatewayError::RateLimited(limited),
+            sent_before(SentBefore::Mismatch),
+            sent_before(SentBefore::Running),
+            sent_before(SentBefore::Ended),
             GatewayError::InvalidJson,
             GatewayError::InvalidField { param: "n", message: "n".into() },
             GatewayError::TooLarge { limit_bytes: 1 },
@@ -313,10 +307,11 @@ mod tests {
         ]
         .iter()
         .map(|error| {
-            let header = error.extra_header().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?")));
+            let headers = error.extra_headers();
+            let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?"))).collect();
             let (param, code) = (error.param().unwrap_or("null"), error.code().unwrap_or("null"));
             let anthropic = error.anthropic(RequestId::generate())["error"]["type"].clone();
-            let row = format!("{} {} {param} {code} {anthropic} {}", error.status().as_u16(), error.kind(), header.unwrap_or_default());
+            let row = format!("{} {} {param} {code} {anthropic} {}", error.status().as_u16(), error.kind(), headers.join(", "));
             row.trim_end().to_string()
         })
         .collect();
@@ -330,6 +325,12 @@ mod tests {
         404 invalid_request_error model endpoint_not_supported "not_found_error"
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        403 permission_error null ip_not_allowed "permission_error"
+        429 rate_limit_error null rate_limit_exceeded "rate_limit_error" retry-after: 2, retry-after-ms: 1200
+        422 invalid_request_error null idempotency_mismatch "invalid_request_error" x-should-retry: false
+        409 invalid_request_error null idempotency_in_flight "invalid_request_error" retry-after: 1
+        409 invalid_request_error null idempotency_ended "invalid_request_error" x-should-retry: false
         400 invalid_request_error null invalid_json "invalid_request_error"
         400 invalid_request_error n null "invalid_request_error"
         413 invalid_request_error null request_too_large "request_too_large"

@@ -1,22 +1,23 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
-use crate::gateway::Gateway;
-use crate::gateway::auth;
+use crate::gateway::admission::Asked;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::relay;
+use crate::gateway::idempotency::{Memory, idempotency, replay};
 use crate::gateway::upstream::{Outgoing, failure_of};
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
+use crate::gateway::{ClientAddress, Gateway, auth, rates, relay};
 use crate::ids::RequestId;
 use crate::suppliers::callable;
-use crate::suppliers::store::Protocol;
-use crate::wallet::ledger::Outcome;
+use crate::suppliers::store::{OnLeave, Protocol};
+use crate::wallet::ledger::{Outcome, Rates, SentBefore};
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
@@ -26,8 +27,32 @@ const MOST_BODY_BYTES: usize = 16 << 20;
 /// What the record says of a call whose caller was gone before the answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Where the answer to a caller goes; dropped when the caller left.
-pub type Reply = oneshot::Sender<Result<Response, GatewayError>>;
+/// Where the answer to a caller goes.
+pub struct Reply {
+    answer: oneshot::Sender<Result<Response, GatewayError>>,
+    /// What limits the caller, once that is known.
+    rates: Option<Rates>,
+}
+
+impl Reply {
+    /// The caller may have left; then nobody waits for the answer.
+    pub fn send(self, answer: Result<Response, GatewayError>) {
+        let mut response = answer.into_response();
+        if let Some(rates) = self.rates {
+            response.extensions_mut().insert(rates);
+        }
+        let _ = self.answer.send(Ok(response));
+    }
+
+    /// Comes when the caller left.
+    pub async fn closed(&mut self) {
+        self.answer.closed().await;
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.answer.is_closed()
+    }
+}
 
 /// Gives every answer of `/v1` its request id and its processing time, and a failure the form of the caller's protocol.
 pub async fn finish(mut request: extract::Request, next: Next) -> Response {
@@ -35,8 +60,13 @@ pub async fn finish(mut request: extract::Request, next: Next) -> Response {
     let (request_id, protocol) = (RequestId::generate(), protocol_of(request.uri().path(), request.headers()));
     request.extensions_mut().insert(request_id);
     let mut response = next.run(request).await;
+    let mut rates = response.extensions_mut().remove::<Rates>();
     if let Some(error) = response.extensions_mut().remove::<GatewayError>() {
         response = error.response(protocol, request_id);
+        rates = rates.or(response.extensions_mut().remove());
+    }
+    if let Some(rates) = rates {
+        rates::insert_headers(response.headers_mut(), rates);
     }
     let id = request_id.to_string();
     let mut headers = vec![("openai-processing-ms", started.elapsed().as_millis().to_string()), ("x-request-id", id.clone())];
@@ -61,6 +91,7 @@ pub struct Served {
 pub async fn call(
     State(Served { gateway, endpoint }): State<Served>,
     Extension(request_id): Extension<RequestId>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, GatewayError> {
@@ -68,13 +99,13 @@ pub async fn call(
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let Ok(body) = axum::body::to_bytes(body, MOST_BODY_BYTES).await else {
         let error = GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES };
-        return Err(auth::caller(&gateway, secret_hash).await.err().unwrap_or(error));
+        return Err(auth::caller(&gateway, secret_hash, address).await.err().unwrap_or(error));
     };
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
-    let (reply, answer) = oneshot::channel();
-    let incoming = Incoming { endpoint, request_id, secret_hash, headers, body, started };
+    let (sender, answer) = oneshot::channel();
+    let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, started };
     let tasks = gateway.tasks.clone();
-    tasks.spawn(run(gateway, incoming, reply));
+    tasks.spawn(run(gateway, incoming, Reply { answer: sender, rates: None }));
     answer.await.unwrap_or(Err(GatewayError::Internal))
 }
 
@@ -83,41 +114,50 @@ struct Incoming {
     endpoint: &'static Endpoint,
     request_id: RequestId,
     secret_hash: [u8; 32],
+    address: IpAddr,
     headers: HeaderMap,
     body: Bytes,
     started: Instant,
 }
 
 async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
-    let Incoming { endpoint, request_id, secret_hash, headers, body, started } = incoming;
-    let request = match Request::parse(endpoint, &body) {
-        Ok(request) => request,
+    let Incoming { endpoint, request_id, secret_hash, address, headers, body, started } = incoming;
+    let parsed = Request::parse(endpoint, &body).and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
+    let (request, idempotency) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Whoever has no valid key learns that first.
-            let error = auth::caller(&gateway, secret_hash).await.err().unwrap_or(error);
-            return send(reply, Err(error));
+            let error = auth::caller(&gateway, secret_hash, address).await.err().unwrap_or(error);
+            return reply.send(Err(error));
         }
     };
     let live = gateway.live.register(request_id);
-    let admission = match gateway.admissions.admit(&request, request_id, secret_hash, &gateway.public_url).await {
+    let asked = Asked { request_id, secret_hash, address, idempotency };
+    let admission = match gateway.admissions.admit(&request, asked, &gateway.public_url).await {
         Ok(admission) => admission,
-        Err(GatewayError::NoChannel { model }) => return send(reply, Err(no_channel(&gateway, model).await)),
-        Err(error) => return send(reply, Err(error)),
+        Err(GatewayError::NoChannel { model }) => return reply.send(Err(no_channel(&gateway, model).await)),
+        Err(GatewayError::SentBefore { original, state: SentBefore::Answered }) => {
+            return reply.send(replay(&gateway, original).await);
+        }
+        Err(error) => return reply.send(Err(error)),
     };
+    reply.rates = Some(admission.rates);
     let upstream_body = request.upstream_body(&admission.upstream_id, admission.output_limit);
     let outgoing = Outgoing::new(endpoint, headers, request.stream, upstream_body);
-    let mut call = Call::new(gateway.clone(), admission, &request, started);
+    let mut call = Call::new(gateway.clone(), admission, &request, idempotency.is_some(), started);
     live.admitted(call.hold());
     if reply.is_closed() {
+        let memory = call.memory();
         call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
-        return;
+        return forget(memory).await;
     }
 
     let channels = call.admission.channels.clone();
+    // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
+    let may_leave = request.stream && call.admission.on_leave == OnLeave::Cancel;
     let sent = tokio::select! {
-        sent = gateway.upstream.send(&channels, outgoing) => sent,
-        // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
-        () = reply.closed(), if request.stream => {
+        sent = gateway.upstream.send(&channels, &request.model, outgoing) => sent,
+        () = reply.closed(), if may_leave => {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
             return;
         }
@@ -170,11 +210,17 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
         | GatewayError::NoChannel { .. } => Outcome::KeyEnded,
         _ => Outcome::UpstreamError,
     };
+    let memory = call.memory();
     call.waive(outcome, error.status().as_u16()).await;
-    send(reply, Err(error));
+    // What a supplier may have worked on is not sent again under the same key.
+    if !matches!(error, GatewayError::UpstreamTimeout | GatewayError::UpstreamBroken) {
+        forget(memory).await;
+    }
+    reply.send(Err(error));
 }
 
-/// The caller may have left; then nobody waits for the answer.
-pub fn send(reply: Reply, answer: Result<Response, GatewayError>) {
-    let _ = reply.send(answer);
+async fn forget(memory: Option<Memory>) {
+    if let Some(memory) = memory {
+        memory.forget().await;
+    }
 }

@@ -1,17 +1,21 @@
 //! `GET /v1/key`: what the key that asks may do, and what is left to it.
 
-use crate::gateway::Gateway;
-use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
+use crate::gateway::{ClientAddress, Gateway, auth};
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A key that is switched off is refused like any call of its: it says nothing about a wallet any more.
-pub async fn show(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Result<Json<Value>, GatewayError> {
-    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
+pub async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, GatewayError> {
+    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?, address).await?;
+    let limits = &key.limits;
     Ok(Json(json!({
         "object": "key",
         "id": key.key_id,
@@ -22,6 +26,11 @@ pub async fn show(State(gateway): State<Arc<Gateway>>, headers: HeaderMap) -> Re
         "spent": key.spent,
         "held": key.held,
         "left": key.quota_left(),
+        "period": limits.period,
+        "requests_per_minute": limits.requests_per_minute,
+        "tokens_per_minute": limits.tokens_per_minute,
+        "concurrent_calls": limits.concurrent_calls,
+        "models": limits.models,
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
         "wallet_left": key.wallet_left,

@@ -4,14 +4,17 @@ mod admission;
 mod answered;
 mod auth;
 mod batch;
+mod breaker;
 mod call;
 mod count;
 mod error;
 mod handler;
+mod idempotency;
 mod key;
 mod live;
 mod meter;
 mod models;
+mod rates;
 mod receipts;
 mod relay;
 mod settlement;
@@ -22,7 +25,7 @@ mod wire;
 
 pub use spool::Census;
 // What `benches/` measures.
-pub use admission::Admissions;
+pub use admission::{Admissions, Asked};
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
@@ -39,11 +42,16 @@ use axum::http::{Method, Uri};
 use axum::routing::{get, post};
 use ipnet::IpNet;
 use sqlx::PgPool;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+/// Where a request came from, as whoever serves us knows it: an extension of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientAddress(pub IpAddr);
 
 /// What `/v1` is given to work with.
 pub struct Setup {

@@ -1,20 +1,24 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: the models that the key may use.
 
-use crate::gateway::Gateway;
-use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
 use crate::gateway::wire::protocol_of;
+use crate::gateway::{ClientAddress, Gateway, auth};
 use crate::suppliers::callable::{self, CallableModel};
 use crate::suppliers::store::Protocol;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Uri};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, uri: Uri) -> Result<Json<Value>, GatewayError> {
-    let models = models_of(&gateway, &headers).await?;
+pub async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(address): Extension<ClientAddress>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Json<Value>, GatewayError> {
+    let models = models_of(&gateway, &headers, address).await?;
     let protocol = protocol_of(uri.path(), &headers);
     let data: Vec<Value> = models.iter().map(|model| form(model, protocol)).collect();
     Ok(Json(match protocol {
@@ -28,12 +32,13 @@ pub async fn list(State(gateway): State<Arc<Gateway>>, headers: HeaderMap, uri: 
 
 pub async fn retrieve(
     State(gateway): State<Arc<Gateway>>,
+    Extension(address): Extension<ClientAddress>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Json<Value>, GatewayError> {
     let Path(id) = id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
-    let models = models_of(&gateway, &headers).await?;
+    let models = models_of(&gateway, &headers, address).await?;
     let model = models.iter().find(|model| model.model_id == id).ok_or(GatewayError::ModelNotFound { model: id })?;
     Ok(Json(form(model, protocol_of(uri.path(), &headers))))
 }
@@ -47,7 +52,8 @@ fn form(model: &CallableModel, protocol: Protocol) -> Value {
     }
 }
 
-async fn models_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Vec<CallableModel>, GatewayError> {
-    let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?).await?;
-    callable::models_of(&gateway.db, key.supplier_id).await.map_err(|error| GatewayError::of_database(&error))
+async fn models_of(gateway: &Gateway, headers: &HeaderMap, address: ClientAddress) -> Result<Vec<CallableModel>, GatewayError> {
+    let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?, address.0).await?;
+    let models = callable::models_of(&gateway.db, key.supplier_id, &key.limits.models).await;
+    models.map_err(|error| GatewayError::of_database(&error))
 }

@@ -1,13 +1,12 @@
 //! `GET /v1/receipts/{request_id}`: how a call of the key's account came to its charge, down to the grants that paid.
 
-use crate::gateway::Gateway;
-use crate::gateway::auth;
 use crate::gateway::error::GatewayError;
+use crate::gateway::{ClientAddress, Gateway, auth};
 use crate::usage::store::{Receipt, receipt_of};
 use crate::usage::types::Draw;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Uri};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -16,12 +15,13 @@ use std::sync::Arc;
 
 pub async fn show(
     State(gateway): State<Arc<Gateway>>,
+    Extension(ClientAddress(address)): Extension<ClientAddress>,
     request_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Json<Form>, GatewayError> {
     let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
-    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?).await?;
+    let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?, address).await?;
     let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
     let receipt = receipt_of(&gateway.db, key.account_id, request_id.parse().map_err(|_| unknown())?).await;
     receipt.map_err(|error| GatewayError::of_database(&error))?.map(form).map(Json).ok_or_else(unknown)

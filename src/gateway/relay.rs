@@ -2,11 +2,12 @@
 
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::handler::{Reply, refuse, send};
+use crate::gateway::handler::{Reply, refuse};
 use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::upstream::Timeouts;
 use crate::gateway::wire::{Delivered, Part, Request};
+use crate::suppliers::store::OnLeave;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
 use axum::body::Body;
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use std::convert::Infallible;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +23,8 @@ use tokio_stream::wrappers::ReceiverStream;
 /// Longer whole answers are taken for damage.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
 const MOST_EVENT_BYTES: usize = 4 << 20;
+/// How long an answer is read on whose caller left, where the supplier bills it anyway.
+const MOST_DRAIN: Duration = Duration::from_secs(120);
 /// Reads that may wait for a slow caller before the supplier is made to wait too.
 const QUEUED_READS: usize = 4;
 
@@ -40,13 +44,17 @@ pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Res
         return refuse(call, GatewayError::UpstreamFailed, reply).await;
     }
     let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
+    let memory = call.memory();
     let settled = call.charge(request, delivered, outcome, 200).await;
+    if let Some(memory) = memory {
+        memory.keep(&body).await;
+    }
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(settled) = settled {
         charge_headers(response.headers_mut(), settled);
     }
-    send(reply, Ok(response));
+    reply.send(Ok(response));
 }
 
 async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts) -> Result<Bytes, GatewayError> {
@@ -87,21 +95,40 @@ enum End {
 }
 
 /// Passes on an answer that comes as server-sent events.
-pub async fn stream(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
+pub async fn stream(
+    mut call: Call,
+    request: &Request<'_>,
+    mut response: reqwest::Response,
+    timeouts: Timeouts,
+    live: &LiveCall,
+    reply: Reply,
+) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
     let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    send(reply, Ok(answer));
+    reply.send(Ok(answer));
 
-    let mut tee = Tee { read_event: request.endpoint.read_event, wants_usage: request.wants_usage, delivered: Delivered::default() };
+    let mut tee = Tee::new(request);
     let end = tokio::select! {
         biased;
         off = live.ended() => End::SwitchedOff(off),
         () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
-        end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, response, timeouts, &events)) => end.unwrap_or(End::TimedOut),
+        end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, &mut response, timeouts, Some(&events))) => {
+            end.unwrap_or(End::TimedOut)
+        }
     };
+    if matches!(end, End::ClientLeft) && call.admission.on_leave == OnLeave::Drain {
+        // For the supplier's own report of what it bills; how the reading ends makes no difference.
+        tokio::select! {
+            _ = tokio::time::timeout(MOST_DRAIN, pump(&mut call, &mut tee, &mut response, timeouts, None)) => {}
+            _ = live.ended() => {}
+            () = live.leaving.cancelled() => {}
+        }
+    }
+    // Whatever comes now comes from a supplier who is to stop.
+    drop(response);
     let failed = |error: GatewayError| Some((request.endpoint.error_event)(&error, call.admission.request_id, &tee.delivered).into());
     let (outcome, last) = match end {
         End::Done(event) => (Outcome::Ok, Some(event)),
@@ -122,19 +149,28 @@ pub async fn stream(mut call: Call, request: &Request<'_>, response: reqwest::Re
     }
 }
 
-/// Reads events and passes them on until something ends it. Waits for the caller, and so makes the supplier wait.
-async fn pump(call: &mut Call, tee: &mut Tee, mut response: reqwest::Response, timeouts: Timeouts, events: &mpsc::Sender<Bytes>) -> End {
-    let mut splitter = Splitter::new(MOST_EVENT_BYTES);
+/// Reads events and passes them on, to nobody when `events` is none, until something ends it. Waits for the caller, and so makes the
+/// supplier wait. May be dropped at any moment and be called again: what was read is in `tee`.
+async fn pump(
+    call: &mut Call,
+    tee: &mut Tee,
+    response: &mut reqwest::Response,
+    timeouts: Timeouts,
+    events: Option<&mpsc::Sender<Bytes>>,
+) -> End {
     loop {
         match tokio::time::timeout(timeouts.idle, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => splitter.push(&chunk),
-            Ok(Ok(None)) => return tee.end_of_body(splitter),
+            Ok(Ok(Some(chunk))) => tee.splitter.push(&chunk),
+            Ok(Ok(None)) => return tee.end_of_body(),
             Ok(Err(_)) => return End::Broken,
             Err(_) => return End::TimedOut,
         }
         call.mark_first_byte();
-        let (passed, end) = tee.read(&mut splitter);
-        if !passed.is_empty() && events.send(passed).await.is_err() {
+        let (passed, end) = tee.read();
+        if let Some(events) = events
+            && !passed.is_empty()
+            && events.send(passed).await.is_err()
+        {
             return End::ClientLeft;
         }
         if let Some(end) = end {
@@ -145,17 +181,27 @@ async fn pump(call: &mut Call, tee: &mut Tee, mut response: reqwest::Response, t
 
 /// Looks at every event on its way.
 struct Tee {
+    splitter: Splitter,
     read_event: fn(&[u8], &mut Delivered) -> Part,
     wants_usage: bool,
     delivered: Delivered,
 }
 
 impl Tee {
+    fn new(request: &Request<'_>) -> Tee {
+        Tee {
+            splitter: Splitter::new(MOST_EVENT_BYTES),
+            read_event: request.endpoint.read_event,
+            wants_usage: request.wants_usage,
+            delivered: Delivered::default(),
+        }
+    }
+
     /// All whole events that have arrived: the bytes to pass on now, and whether they end the stream.
-    fn read(&mut self, splitter: &mut Splitter) -> (Bytes, Option<End>) {
+    fn read(&mut self) -> (Bytes, Option<End>) {
         let mut passed = BytesMut::new();
         loop {
-            let event = match splitter.next_event() {
+            let event = match self.splitter.next_event() {
                 Ok(Some(event)) => event,
                 Ok(None) => return (passed.freeze(), None),
                 Err(error) => {
@@ -174,8 +220,8 @@ impl Tee {
     }
 
     /// A body whose last event lacks the blank line behind it is whole all the same.
-    fn end_of_body(&mut self, splitter: Splitter) -> End {
-        let event = Event { raw: splitter.rest() };
+    fn end_of_body(&mut self) -> End {
+        let event = Event { raw: self.splitter.take_rest() };
         let finished = || Bytes::from([event.raw.trim_ascii_end(), b"\n\n"].concat());
         match self.look_at(&event) {
             Part::End => End::Done(finished()),

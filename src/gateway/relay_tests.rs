@@ -48,19 +48,19 @@ struct Relayed {
 }
 
 fn relayed(endpoint: &Endpoint, wants_usage: bool, reads: &[&[u8]]) -> Relayed {
-    let mut splitter = Splitter::new(MOST_EVENT_BYTES);
-    let mut tee = Tee { read_event: endpoint.read_event, wants_usage, delivered: Delivered::default() };
+    let splitter = Splitter::new(MOST_EVENT_BYTES);
+    let mut tee = Tee { splitter, read_event: endpoint.read_event, wants_usage, delivered: Delivered::default() };
     let (mut passed, mut end) = (Vec::new(), None);
     for read in reads {
-        splitter.push(read);
-        let (bytes, ended) = tee.read(&mut splitter);
+        tee.splitter.push(read);
+        let (bytes, ended) = tee.read();
         passed.extend_from_slice(&bytes);
         end = ended;
         if end.is_some() {
             break;
         }
     }
-    let end = match end.unwrap_or_else(|| tee.end_of_body(splitter)) {
+    let end = match end.unwrap_or_else(|| tee.end_of_body()) {
         End::Done(event) => format!("done: {event:?}"),
         End::Failed(event) => format!("failed: {event:?}"),
         End::Broken => "broken".to_string(),

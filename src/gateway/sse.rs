@@ -72,8 +72,8 @@ impl Splitter {
     }
 
     /// What is left when the stream has ended: an event that was never finished.
-    pub fn rest(self) -> Bytes {
-        self.pending.freeze()
+    pub fn take_rest(&mut self) -> Bytes {
+        std::mem::take(&mut self.pending).freeze()
     }
 
     /// Where the first blank line ends. A line ends with LF, CRLF or CR; a CR at the very end may be half of a CRLF, so it waits.
@@ -134,7 +134,7 @@ mod tests {
         let mut splitter = Splitter::new(1 << 20);
         splitter.push(b"data: [DONE]\n");
         assert_eq!(splitter.next_event(), Ok(None));
-        assert_eq!(&splitter.rest()[..], b"data: [DONE]\n");
+        assert_eq!(&splitter.take_rest()[..], b"data: [DONE]\n");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
-//! nothing has been sent.
+//! nothing has been sent, or when the first one says that it has not worked on the call.
 
 use crate::gateway::auth::API_KEY;
+use crate::gateway::breaker::Breaker;
 use crate::gateway::error::GatewayError;
 use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
@@ -10,6 +11,7 @@ use crate::suppliers::sealed::SealingKey;
 use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::Channel;
 use ipnet::IpNet;
+use reqwest::StatusCode;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
@@ -33,6 +35,7 @@ pub struct Upstream {
     client: reqwest::Client,
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
+    breaker: Breaker,
     pub timeouts: Timeouts,
 }
 
@@ -92,29 +95,52 @@ impl Upstream {
             .tcp_nodelay(true)
             .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Upstream { client, sealing_key, allowed, timeouts })
+        Ok(Upstream { client, sealing_key, allowed, breaker: Breaker::default(), timeouts })
     }
 
-    /// Sends the request to one of the channels, by weight; to the next while nothing could be sent.
-    pub async fn send(&self, channels: &[Channel], outgoing: Outgoing) -> Result<Answering, Failure> {
-        for channel in by_weight(channels) {
+    /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
+    /// refused to work on it. One that keeps failing for this model is passed over.
+    pub async fn send(&self, channels: &[Channel], model: &str, outgoing: Outgoing) -> Result<Answering, Failure> {
+        let mut refused = None;
+        for channel in by_rank(channels) {
+            let channel_id = channel.channel_id;
             let Some(request) = self.request(channel, &outgoing) else { continue };
+            let Some(permit) = self.breaker.permit(channel_id, model) else {
+                tracing::debug!(%channel_id, model, "channel is passed over: it has failed lately");
+                continue;
+            };
             match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
-                Ok(Ok(response)) => return Ok(Answering { channel_id: channel.channel_id, response }),
+                Ok(Ok(response)) => {
+                    let status = response.status();
+                    if status.is_server_error() {
+                        permit.failed()
+                    } else {
+                        permit.succeeded()
+                    }
+                    let answering = Answering { channel_id, response };
+                    if !was_not_worked_on(status) {
+                        return Ok(answering);
+                    }
+                    tracing::warn!(%channel_id, %status, "channel refused a call");
+                    refused = Some(answering);
+                }
                 Ok(Err(error)) if error.is_connect() => {
-                    tracing::warn!(channel_id = %channel.channel_id, error = ?error.without_url(), "channel cannot be reached");
+                    permit.failed();
+                    tracing::warn!(%channel_id, error = ?error.without_url(), "channel cannot be reached");
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(channel_id = %channel.channel_id, error = ?error.without_url(), "channel failed before answering");
-                    return Err(Failure { channel_id: Some(channel.channel_id), error: GatewayError::UpstreamFailed });
+                    permit.failed();
+                    tracing::warn!(%channel_id, error = ?error.without_url(), "channel failed before answering");
+                    return Err(Failure { channel_id: Some(channel_id), error: GatewayError::UpstreamFailed });
                 }
                 Err(_) => {
-                    tracing::warn!(channel_id = %channel.channel_id, "channel did not answer in time");
-                    return Err(Failure { channel_id: Some(channel.channel_id), error: GatewayError::UpstreamTimeout });
+                    permit.failed();
+                    tracing::warn!(%channel_id, "channel did not answer in time");
+                    return Err(Failure { channel_id: Some(channel_id), error: GatewayError::UpstreamTimeout });
                 }
             }
         }
-        Err(Failure { channel_id: None, error: GatewayError::UpstreamUnreachable })
+        refused.ok_or(Failure { channel_id: None, error: GatewayError::UpstreamUnreachable })
     }
 
     /// None when the channel may not be used as it is stored.
@@ -142,20 +168,27 @@ fn credential(protocol: Protocol, secret: &SecretString) -> Result<(HeaderName, 
     })
 }
 
-/// The channels in random order, the heavier ones likelier to be first.
-fn by_weight(channels: &[Channel]) -> Vec<&Channel> {
+/// Statuses by which a supplier says that it has not worked on a call, so that another channel may: our credential or our balance there
+/// is refused, it limits us, or it is overloaded (529 is Anthropic's).
+fn was_not_worked_on(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 402 | 403 | 429 | 503 | 529)
+}
+
+/// The channels of the highest priority first; those of one priority in random order, the heavier ones likelier to be before.
+fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
     let mut left: Vec<&Channel> = channels.iter().collect();
     let mut order = Vec::with_capacity(left.len());
-    while !left.is_empty() {
-        let total: u64 = left.iter().map(|channel| u64::from(channel.weight.unsigned_abs())).sum();
-        let mut draw = if total == 0 { 0 } else { rand::random::<u64>() % total };
-        let at = left.iter().position(|channel| {
-            let weight = u64::from(channel.weight.unsigned_abs());
+    while let Some(highest) = left.iter().map(|channel| channel.priority).max() {
+        let weight = |channel: &Channel| if channel.priority == highest { u64::from(channel.weight.unsigned_abs()) } else { 0 };
+        let total: u64 = left.iter().map(|channel| weight(channel)).sum();
+        let mut draw = rand::random::<u64>() % total.max(1);
+        let drawn = left.iter().position(|channel| {
+            let weight = weight(channel);
             let here = draw < weight;
             draw = draw.saturating_sub(weight);
             here
         });
-        order.push(left.swap_remove(at.unwrap_or(0)));
+        order.push(left.swap_remove(drawn.unwrap_or(0)));
     }
     order
 }
@@ -228,16 +261,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_weight_orders_every_channel_once_and_heavy_ones_first() {
-        let channel = |weight| Channel { channel_id: ChannelId::generate(), base_url: String::new(), secret_sealed: None, weight };
-        let channels = [channel(1), channel(9), channel(90)];
-        let mut first = [0; 3];
+    fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
+        let channel = |weight, priority| Channel {
+            channel_id: ChannelId::generate(),
+            base_url: String::new(),
+            secret_sealed: None,
+            weight,
+            priority,
+        };
+        let channels = [channel(1, 5), channel(9, 5), channel(90, 5), channel(1000, 4), channel(1, 6)];
+        let mut second = [0; 3];
         for _ in 0..2_000 {
-            let order = by_weight(&channels);
-            assert_eq!(order.len(), 3);
-            let at = channels.iter().position(|channel| channel.channel_id == order[0].channel_id).expect("one of them");
-            first[at] += 1;
+            let order: Vec<_> = by_rank(&channels).iter().map(|channel| channel.channel_id).collect();
+            let at = |place: usize| channels.iter().position(|channel| channel.channel_id == order[place]).expect("one of them");
+            assert_eq!((order.len(), at(0), at(4)), (5, 4, 3), "by priority");
+            second[at(1)] += 1;
         }
-        assert!(first[2] > first[1] && first[1] > first[0], "{first:?}");
+        assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
     }
 }

@@ -1,8 +1,10 @@
 //! All SQL about API keys' settings. What they spend and hold is written by `wallet::ledger`.
 
 mod caller;
+mod limits;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
+pub use limits::{KeyLimits, LimitsEdit, Period, PeriodQuota, limits_of, update_limits};
 
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, unavailable};
@@ -25,8 +27,12 @@ pub enum KeyError {
     UnknownSupplier,
     #[error("the quota is below what the key has spent or holds")]
     QuotaBelowUse,
-    #[error("a name or quota out of range")]
+    #[error("a name, quota or limit out of range")]
     OutOfRange,
+    #[error("there is no such model; `toki model list` has them")]
+    UnknownModel,
+    #[error("there is no such time zone; use a name like Europe/Zurich")]
+    UnknownTimeZone,
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
@@ -36,7 +42,16 @@ impl From<sqlx::Error> for KeyError {
         match error.as_database_error().and_then(|error| error.constraint()) {
             Some("api_keys_within_quota_check") => KeyError::QuotaBelowUse,
             Some("api_keys_supplier_id_fkey") => KeyError::UnknownSupplier,
-            Some("api_keys_name_check" | "api_keys_quota_check") => KeyError::OutOfRange,
+            Some(
+                "api_keys_name_check"
+                | "api_keys_quota_check"
+                | "api_keys_requests_per_minute_check"
+                | "api_keys_tokens_per_minute_check"
+                | "api_keys_concurrent_calls_check"
+                | "api_keys_allowed_models_check"
+                | "api_keys_allowed_networks_check"
+                | "api_keys_period_quota_check",
+            ) => KeyError::OutOfRange,
             Some("api_keys_account_id_fkey" | "api_keys_created_by_fkey") => KeyError::NotFound,
             _ => KeyError::Db(error),
         }
@@ -49,7 +64,7 @@ impl From<KeyError> for ConsoleError {
             KeyError::NotFound => ConsoleError::NotFound,
             KeyError::UnknownSupplier => ConsoleError::SupplierUnavailable,
             KeyError::QuotaBelowUse => ConsoleError::QuotaBelowUse,
-            KeyError::OutOfRange => ConsoleError::BadRequest,
+            KeyError::OutOfRange | KeyError::UnknownModel | KeyError::UnknownTimeZone => ConsoleError::BadRequest,
             KeyError::Db(error) => unavailable(&error),
         }
     }
@@ -280,16 +295,16 @@ pub async fn delete_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Resu
 }
 
 /// The audit row of an operator's deed. A member's keys are their own business.
-async fn write_down_in(
+async fn write_down_in<T: Serialize>(
     tx: &mut PgConnection,
     owner: KeyOwner<'_>,
     action: &str,
     key_id: KeyId,
-    before: Option<&Settings>,
-    after: Option<&Settings>,
+    before: Option<&T>,
+    after: Option<&T>,
 ) -> Result<(), KeyError> {
     let KeyOwner::Operator(operator) = owner else { return Ok(()) };
-    let json = |settings: &Settings| serde_json::to_value(settings).map_err(|error| KeyError::Db(sqlx::Error::Encode(error.into())));
+    let json = |state: &T| serde_json::to_value(state).map_err(|error| KeyError::Db(sqlx::Error::Encode(error.into())));
     let action = Action {
         action,
         subject_id: key_id.to_string(),

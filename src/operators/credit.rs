@@ -27,13 +27,20 @@ pub enum OperatorError {
     Account(#[from] AccountError),
     #[error(transparent)]
     Ledger(LedgerError),
+    #[error("a limit is at most 1,000,000 requests or 1,000,000,000,000 Tokens a minute, and 100,000 calls at once")]
+    LimitRange,
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
 
 impl From<sqlx::Error> for OperatorError {
     fn from(error: sqlx::Error) -> OperatorError {
-        OperatorError::Db(error)
+        match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("accounts_requests_per_minute_check" | "accounts_tokens_per_minute_check" | "accounts_concurrent_calls_check") => {
+                OperatorError::LimitRange
+            }
+            _ => OperatorError::Db(error),
+        }
     }
 }
 
@@ -52,6 +59,7 @@ impl From<OperatorError> for ConsoleError {
         match error {
             OperatorError::NotFound | OperatorError::SameAccount | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
             OperatorError::UnknownSupplier(_) => ConsoleError::SupplierUnavailable,
+            OperatorError::LimitRange => ConsoleError::BadRequest,
             OperatorError::AmountRange | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {
                 ConsoleError::invalid(Field::Quota, Problem::Malformed)
             }

@@ -3,5 +3,6 @@
 pub mod accounts;
 pub mod audit;
 pub mod credit;
+pub mod limits;
 pub mod moves;
 pub mod rights;

@@ -18,7 +18,7 @@ const AUDIT_MOST: Duration = Duration::from_secs(3600);
 /// A payment provider is asked one thing after the other, and may be slow.
 const PROVIDER_MOST: Duration = Duration::from_secs(1800);
 
-/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the session clean-up; they end with `shutdown`.
+/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the clean-up; they end with `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
     every(app, "reap holds", Duration::from_secs(5), MOST, move || {
@@ -43,10 +43,20 @@ pub fn spawn(app: &AppState) {
         async move { ledger::sweep_expired_grants(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
     payments(app);
+    clean_up(app);
+}
+
+/// What is kept for a while, and what is over.
+fn clean_up(app: &AppState) {
     let db = app.db.clone();
     every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {
         let db = db.clone();
         async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+    });
+    let db = app.db.clone();
+    every(app, "forget old idempotent calls", Duration::from_secs(600), MOST, move || {
+        let db = db.clone();
+        async move { ledger::forget_old_idempotent_calls(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
     });
 }
 

@@ -3,7 +3,7 @@
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, ClientAddress, Gateway};
 use crate::keys::secret::Pepper;
 use crate::server::config::Config;
 use crate::server::state::AppState;
@@ -11,9 +11,11 @@ use crate::server::{jobs, layers};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::handler::Handler;
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::get;
 use axum::serve::ListenerExt;
 use leptos::config::LeptosOptions;
@@ -23,6 +25,7 @@ use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::future::IntoFuture;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -105,6 +108,12 @@ fn gateway_setup(app: &AppState, db: PgPool) -> gateway::Setup {
     }
 }
 
+/// Where the request came from: whoever is connected.
+async fn with_client_address(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(ClientAddress(peer.ip().to_canonical()));
+    next.run(request).await
+}
+
 async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
     match sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&db).await {
         Ok(_) => (StatusCode::OK, "ready"),
@@ -159,7 +168,8 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     });
     let gateway_db = gateway_pool(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
-    let serving = axum::serve(listener, router(&app, gateway.clone()));
+    let service = router(&app, gateway.clone()).layer(axum::middleware::from_fn(with_client_address));
+    let serving = axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>());
     let serving = serving.with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
     let drained = async {
         shutdown.cancelled().await;

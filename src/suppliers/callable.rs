@@ -11,14 +11,16 @@ pub struct CallableModel {
     pub created_at: DateTime<Utc>,
 }
 
-/// The models of one supplier that may be called; of every supplier, where a key is for all.
-pub async fn models_of(db: &PgPool, supplier_id: Option<SupplierId>) -> sqlx::Result<Vec<CallableModel>> {
+/// The models of one supplier that may be called, of every supplier where a key is for all; of these models only, unless there are none.
+pub async fn models_of(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> sqlx::Result<Vec<CallableModel>> {
     sqlx::query_as!(
         CallableModel,
         "SELECT m.model_id, s.slug AS supplier_slug, m.created_at FROM models m JOIN suppliers s USING (supplier_id)
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
+            AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
           ORDER BY m.model_id",
-        supplier_id.map(|id| id.0)
+        supplier_id.map(|id| id.0),
+        models
     )
     .fetch_all(db)
     .await

@@ -40,6 +40,10 @@ pub enum SupplierError {
     Address(#[from] AddressError),
     #[error("a weight is 1 to 1000")]
     WeightRange,
+    #[error("a priority is -1000 to 1000")]
+    PriorityRange,
+    #[error("a prompt overhead is 0 to 1,000,000 Tokens")]
+    OverheadRange,
     #[error("the channel's secret could not be sealed")]
     Sealing(#[from] UnsealError),
     #[error("a model with this id exists")]
@@ -68,6 +72,8 @@ impl From<sqlx::Error> for SupplierError {
             Some("suppliers_name_check") => SupplierError::NameLength,
             Some("channels_supplier_id_base_url_key") => SupplierError::ChannelExists,
             Some("channels_weight_check") => SupplierError::WeightRange,
+            Some("channels_priority_check") => SupplierError::PriorityRange,
+            Some("suppliers_prompt_overhead_check") => SupplierError::OverheadRange,
             Some("channels_supplier_id_fkey" | "models_supplier_id_fkey") => SupplierError::UnknownSupplier,
             Some("models_pkey") => SupplierError::ModelExists,
             Some("models_model_id_check") => SupplierError::ModelIdMalformed,
@@ -91,6 +97,8 @@ impl From<SupplierError> for ConsoleError {
             | SupplierError::BaseUrlMalformed
             | SupplierError::Address(_)
             | SupplierError::WeightRange
+            | SupplierError::PriorityRange
+            | SupplierError::OverheadRange
             | SupplierError::ModelExists
             | SupplierError::ModelIdMalformed
             | SupplierError::UpstreamIdLength
@@ -125,12 +133,38 @@ impl Status {
     }
 }
 
+/// What becomes of an answer whose caller left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLeave {
+    /// The call is cancelled, and what was delivered is counted: right for a supplier who stops and bills no more.
+    Cancel,
+    /// The answer is read on for a while, so that the supplier's own usage is charged: right for one who bills the whole anyway.
+    Drain,
+}
+
+impl OnLeave {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnLeave::Cancel => "cancel",
+            OnLeave::Drain => "drain",
+        }
+    }
+
+    pub fn of_column(text: &str) -> OnLeave {
+        if text == "drain" { OnLeave::Drain } else { OnLeave::Cancel }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct SupplierRow {
     pub supplier_id: SupplierId,
     pub slug: String,
     pub name: String,
     pub status: Status,
+    pub on_leave: OnLeave,
+    /// Tokens that the supplier adds to the input of each call, as a template of its own.
+    pub prompt_overhead: i64,
     pub created_at: DateTime<Utc>,
 }
 
@@ -139,6 +173,8 @@ pub struct SupplierRow {
 pub struct SupplierEdit {
     pub name: Option<String>,
     pub status: Option<Status>,
+    pub on_leave: Option<OnLeave>,
+    pub prompt_overhead: Option<i64>,
 }
 
 pub async fn insert_supplier(db: &PgPool, operator: Operator, slug: &str, name: &str) -> Result<SupplierId, SupplierError> {
@@ -159,7 +195,8 @@ pub async fn insert_supplier(db: &PgPool, operator: Operator, slug: &str, name: 
 }
 
 pub async fn all_suppliers(db: &PgPool) -> Result<Vec<SupplierRow>, SupplierError> {
-    let rows = sqlx::query!("SELECT supplier_id, slug, name, status, created_at FROM suppliers ORDER BY slug").fetch_all(db).await?;
+    let rows = sqlx::query!("SELECT supplier_id, slug, name, status, on_leave, prompt_overhead, created_at FROM suppliers ORDER BY slug");
+    let rows = rows.fetch_all(db).await?;
     Ok(rows
         .into_iter()
         .map(|row| SupplierRow {
@@ -167,6 +204,8 @@ pub async fn all_suppliers(db: &PgPool) -> Result<Vec<SupplierRow>, SupplierErro
             slug: row.slug,
             name: row.name,
             status: Status::of_column(&row.status),
+            on_leave: OnLeave::of_column(&row.on_leave),
+            prompt_overhead: row.prompt_overhead,
             created_at: row.created_at,
         })
         .collect())
@@ -180,25 +219,32 @@ pub async fn supplier_by_slug(db: impl PgExecutor<'_>, slug: &str) -> Result<Sup
 /// Changes a supplier. Calls admitted after the commit see it; running ones end within a second when it was disabled.
 pub async fn update_supplier(db: &PgPool, operator: Operator, slug: &str, edit: SupplierEdit) -> Result<SupplierId, SupplierError> {
     let mut tx = db.begin().await?;
-    let row = sqlx::query!("SELECT supplier_id, slug, name, status, created_at FROM suppliers WHERE slug = $1 FOR UPDATE", slug)
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(SupplierError::UnknownSupplier)?;
+    let row = sqlx::query!(
+        "SELECT supplier_id, slug, name, status, on_leave, prompt_overhead, created_at FROM suppliers WHERE slug = $1 FOR UPDATE",
+        slug
+    );
+    let row = row.fetch_optional(&mut *tx).await?.ok_or(SupplierError::UnknownSupplier)?;
     let before = SupplierRow {
         supplier_id: SupplierId(row.supplier_id),
         slug: row.slug,
         name: row.name,
         status: Status::of_column(&row.status),
+        on_leave: OnLeave::of_column(&row.on_leave),
+        prompt_overhead: row.prompt_overhead,
         created_at: row.created_at,
     };
     let mut after = before.clone();
     after.name = edit.name.unwrap_or(after.name);
     after.status = edit.status.unwrap_or(after.status);
+    after.on_leave = edit.on_leave.unwrap_or(after.on_leave);
+    after.prompt_overhead = edit.prompt_overhead.unwrap_or(after.prompt_overhead);
     sqlx::query!(
-        "UPDATE suppliers SET name = $2, status = $3 WHERE supplier_id = $1",
+        "UPDATE suppliers SET name = $2, status = $3, on_leave = $4, prompt_overhead = $5 WHERE supplier_id = $1",
         after.supplier_id.0,
         after.name,
-        after.status.as_str()
+        after.status.as_str(),
+        after.on_leave.as_str(),
+        after.prompt_overhead
     )
     .execute(&mut *tx)
     .await?;

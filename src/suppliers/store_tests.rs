@@ -54,8 +54,14 @@ async fn update_supplier_changes_only_what_is_given(db: PgPool) {
 async fn channel_secret_is_sealed_and_absent_from_the_audit_log(db: PgPool) {
     let supplier_id = insert_supplier(&db, OPERATOR(), "acme", "Acme").await.expect("insert");
     let key = SealingKey::derive(&[1; 32]);
-    let new =
-        |base_url| NewChannel { supplier_id, base_url, protocol: Protocol::Openai, weight: 1, secret: Some("sk-upstream-canary".into()) };
+    let new = |base_url| NewChannel {
+        supplier_id,
+        base_url,
+        protocol: Protocol::Openai,
+        weight: 1,
+        priority: 0,
+        secret: Some("sk-upstream-canary".into()),
+    };
     let channel_id = insert_channel(&db, OPERATOR(), &key, &[], new("https://api.example.com/v1/")).await.expect("insert");
     let again = insert_channel(&db, OPERATOR(), &key, &[], new("https://api.example.com/v1")).await;
     assert!(matches!(again, Err(SupplierError::ChannelExists)));

@@ -175,7 +175,7 @@ async fn keys_against_calls(tx: &mut PgConnection, account: Account) -> Found {
     sqlx::query_as!(
         Difference,
         r#"WITH held AS (
-               SELECT key_id, sum(tokens) AS tokens FROM holds WHERE $1::uuid IS NULL OR account_id = $1 GROUP BY key_id),
+               SELECT key_id, sum(tokens) AS tokens, count(*) AS calls FROM holds WHERE $1::uuid IS NULL OR account_id = $1 GROUP BY key_id),
            spent AS (
                SELECT key_id, sum(charge) AS tokens FROM usage_records WHERE $1::uuid IS NULL OR account_id = $1 GROUP BY key_id)
            SELECT 'key ' || k.key_id AS "subject!", d.what AS "what!", d.expected::bigint AS "expected!", d.found AS "found!"
@@ -184,6 +184,7 @@ async fn keys_against_calls(tx: &mut PgConnection, account: Account) -> Found {
              LEFT JOIN spent USING (key_id)
             CROSS JOIN LATERAL (VALUES
                 ('held', coalesce(held.tokens, 0), k.held),
+                ('running calls', coalesce(held.calls, 0), k.running),
                 ('spent', coalesce(spent.tokens, 0), k.spent),
                 ('spent and held beyond the quota of ' || k.quota, 0, greatest(k.spent + k.held - k.quota, 0))
             ) AS d (what, expected, found)

@@ -12,6 +12,7 @@ use crate::tokens::Tokens;
 use crate::wallet::fixtures;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Price, Scope, Settlement, Verdict};
 use chrono::{TimeDelta, Utc};
+use std::net::Ipv4Addr;
 
 /// One account with an order, an expired credit, a settled call and a call in flight.
 struct History {
@@ -29,7 +30,14 @@ async fn history(db: PgPool) -> History {
     let operator = Operator::command_line();
     let new = account(&db, "ada@example.com").await;
     let supplier_id = insert_supplier(&db, operator, "acme", "Acme").await.expect("supplier");
-    let channel = NewChannel { supplier_id, base_url: "https://api.example.com/v1", protocol: Protocol::Openai, weight: 1, secret: None };
+    let channel = NewChannel {
+        supplier_id,
+        base_url: "https://api.example.com/v1",
+        protocol: Protocol::Openai,
+        weight: 1,
+        priority: 0,
+        secret: None,
+    };
     let sealing_key = crate::suppliers::sealed::SealingKey::derive(&[1; 32]);
     insert_channel(&db, operator, &sealing_key, &[], channel).await.expect("channel");
     let model = NewModel {
@@ -149,6 +157,8 @@ async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
         exact: true,
         endpoint: "/v1/chat/completions",
         streamed: false,
+        address: Ipv4Addr::LOCALHOST.into(),
+        idempotency: None,
     };
     let decisions = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1), false).await.expect("admit");
     match decisions.into_iter().next().map(|decision| decision.verdict) {

@@ -13,6 +13,7 @@ use crate::tokens::Tokens;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Scope, Settlement, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
+use std::net::Ipv4Addr;
 
 pub fn pepper() -> Pepper {
     Pepper::derive(&[7; 32])
@@ -113,6 +114,8 @@ pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_lim
         exact: true,
         endpoint: "chat",
         streamed: false,
+        address: Ipv4Addr::LOCALHOST.into(),
+        idempotency: None,
     }
 }
 

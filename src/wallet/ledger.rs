@@ -1,15 +1,18 @@
-//! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `calls`: what running
-//! calls hold; in `settlements`: what they spend; in `refunds`: what goes back with the money. Every decision is made inside Postgres,
-//! on locked rows, keys before accounts before grants; nothing is remembered here between calls.
+//! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `admission`: whether
+//! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money. Every
+//! decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here between calls.
 
+mod admission;
 mod calls;
+mod idempotency;
 pub mod refunds;
 mod settlements;
 
-pub use calls::{
-    Admission, AdmissionRequest, Channel, Decision, Looked, Price, RunningHold, SwitchedOff, Verdict, admit_calls, extend_holds,
-    look_at_holds, reap_holds, restore_holds,
+pub use admission::{
+    Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
+pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
+pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
 use crate::ids::{AccountId, ActionId, GrantId, OrderId};

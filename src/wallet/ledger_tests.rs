@@ -46,9 +46,12 @@ async fn assert_exact(db: &PgPool) {
 /// What a crash of Postgres does to holds that were not yet on its disk.
 async fn forget_holds(db: &PgPool) {
     let mut tx = db.begin().await.expect("begin");
-    for sql in
-        ["UPDATE grants SET left_ = left_ + held, held = 0", "UPDATE api_keys SET held = 0", "DELETE FROM holds", "TRUNCATE replicas"]
-    {
+    for sql in [
+        "UPDATE grants SET left_ = left_ + held, held = 0",
+        "UPDATE api_keys SET held = 0, running = 0",
+        "DELETE FROM holds",
+        "TRUNCATE replicas",
+    ] {
         sqlx::raw_sql(sql).execute(&mut *tx).await.expect(sql);
     }
     tx.commit().await.expect("commit");

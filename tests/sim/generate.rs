@@ -5,6 +5,7 @@ use crate::model::{Account, Key, KeyState, Model, Offer};
 use crate::op::{CrashPoint, KeyChange, Like, Op, Payment};
 use crate::settlements::settlement_of;
 use crate::traffic::Traffic;
+use std::net::Ipv4Addr;
 use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
 
@@ -202,6 +203,8 @@ fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest
         exact: dice.percent(75),
         endpoint: "chat/completions",
         streamed: dice.percent(50),
+        address: Ipv4Addr::LOCALHOST.into(),
+        idempotency: None,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::run;
 use crate::world::{self, Answer, World};
 use chrono::TimeDelta;
 use sqlx::PgPool;
+use std::net::Ipv4Addr;
 use toki::ids::{ReplicaId, RequestId};
 use toki::wallet::ledger::{self, AdmissionRequest, Scope};
 
@@ -31,6 +32,8 @@ async fn asked(db: &PgPool) -> (World, Model, AdmissionRequest) {
         exact: true,
         endpoint: "chat/completions",
         streamed: false,
+        address: Ipv4Addr::LOCALHOST.into(),
+        idempotency: None,
     };
     (world, model, request)
 }

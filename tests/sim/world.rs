@@ -324,8 +324,8 @@ async fn forget(db: &PgPool, request_ids: &[RequestId]) {
            FROM (SELECT line.grant_id, sum(line.tokens)::bigint AS tokens
                    FROM holds h CROSS JOIN LATERAL unnest(h.grant_ids, h.grant_tokens) AS line (grant_id, tokens)
                   WHERE h.request_id = ANY ($1) GROUP BY line.grant_id) AS lost WHERE lost.grant_id = g.grant_id",
-        "UPDATE api_keys k SET held = k.held - lost.tokens
-           FROM (SELECT key_id, sum(tokens)::bigint AS tokens FROM holds WHERE request_id = ANY ($1) GROUP BY key_id) AS lost
+        "UPDATE api_keys k SET held = k.held - lost.tokens, running = k.running - lost.calls
+           FROM (SELECT key_id, sum(tokens)::bigint AS tokens, count(*) AS calls FROM holds WHERE request_id = ANY ($1) GROUP BY key_id) AS lost
           WHERE lost.key_id = k.key_id",
         "DELETE FROM holds WHERE request_id = ANY ($1)",
     ] {

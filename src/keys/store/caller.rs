@@ -1,10 +1,11 @@
 //! A key as whoever calls with it sees it.
 
-use super::KeyError;
+use super::{KeyError, KeyLimits, limits_of};
 use crate::ids::{AccountId, KeyId, SupplierId};
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use std::net::IpAddr;
 
 /// A key that may call, and what is left to it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub struct CallerKey {
     pub last_used_at: Option<DateTime<Utc>>,
     /// The balance of the account's wallet.
     pub wallet_left: Tokens,
+    pub limits: KeyLimits,
 }
 
 impl CallerKey {
@@ -38,14 +40,17 @@ pub enum Caller {
     Disabled,
     Expired,
     Suspended,
+    /// Not from this address.
+    Elsewhere,
     Key(CallerKey),
 }
 
 /// Who presents the secret with this digest.
-pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32]) -> Result<Caller, KeyError> {
+pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.name, k.supplier_id, s.slug AS "supplier_slug?", k.quota, k.spent, k.held, k.status, k.expires_at,
                   coalesce(k.expires_at <= now(), false) AS "expired!", k.last_used_at, a.suspended_at,
+                  k.allowed_networks IS NULL OR EXISTS (SELECT 1 FROM unnest(k.allowed_networks) n WHERE $2::text::inet <<= n) AS "here!",
                   (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
                     WHERE g.account_id = k.account_id AND g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now())
                       AS "wallet_left!"
@@ -53,7 +58,8 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32]) -> Result<Caller
              JOIN accounts a USING (account_id)
              LEFT JOIN suppliers s USING (supplier_id)
             WHERE k.secret_hash = $1 AND k.status <> 'deleted'"#,
-        &secret_hash[..]
+        &secret_hash[..],
+        address.to_string()
     )
     .fetch_optional(db)
     .await?;
@@ -62,6 +68,7 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32]) -> Result<Caller
         Some(row) if row.status != "enabled" => Caller::Disabled,
         Some(row) if row.expired => Caller::Expired,
         Some(row) if row.suspended_at.is_some() => Caller::Suspended,
+        Some(row) if !row.here => Caller::Elsewhere,
         Some(row) => Caller::Key(CallerKey {
             key_id: KeyId(row.key_id),
             account_id: AccountId(row.account_id),
@@ -74,6 +81,7 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32]) -> Result<Caller
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             wallet_left: Tokens(row.wallet_left),
+            limits: limits_of(db, KeyId(row.key_id)).await?,
         }),
     })
 }

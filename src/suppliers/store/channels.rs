@@ -39,6 +39,8 @@ pub struct NewChannel<'a> {
     pub base_url: &'a str,
     pub protocol: Protocol,
     pub weight: i32,
+    /// Channels of the highest priority are tried first, by weight among themselves.
+    pub priority: i32,
     pub secret: Option<SecretString>,
 }
 
@@ -49,6 +51,7 @@ pub struct ChannelRow {
     pub base_url: String,
     pub protocol: Protocol,
     pub weight: i32,
+    pub priority: i32,
     pub status: Status,
     pub has_secret: bool,
     #[serde(skip)]
@@ -60,6 +63,7 @@ pub struct ChannelRow {
 pub struct ChannelEdit {
     pub base_url: Option<String>,
     pub weight: Option<i32>,
+    pub priority: Option<i32>,
     pub status: Option<Status>,
     /// Some(None) takes the secret away.
     pub secret: Option<Option<SecretString>>,
@@ -88,13 +92,15 @@ pub async fn insert_channel(
     let sealed = new.secret.as_ref().map(|secret| sealing_key.seal(channel_id, secret)).transpose()?;
     let mut tx = db.begin().await?;
     sqlx::query!(
-        "INSERT INTO channels (channel_id, supplier_id, base_url, protocol, secret_sealed, weight) VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO channels (channel_id, supplier_id, base_url, protocol, secret_sealed, weight, priority)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
         channel_id.0,
         new.supplier_id.0,
         base_url,
         new.protocol.as_str(),
         sealed,
-        new.weight
+        new.weight,
+        new.priority
     )
     .execute(&mut *tx)
     .await?;
@@ -107,7 +113,7 @@ pub async fn insert_channel(
 
 pub async fn all_channels(db: &PgPool) -> Result<Vec<ChannelRow>, SupplierError> {
     let rows = sqlx::query!(
-        "SELECT c.channel_id, s.slug, c.base_url, c.protocol, c.weight, c.status, c.secret_sealed
+        "SELECT c.channel_id, s.slug, c.base_url, c.protocol, c.weight, c.priority, c.status, c.secret_sealed
            FROM channels c JOIN suppliers s USING (supplier_id) ORDER BY s.slug, c.created_at, c.channel_id"
     )
     .fetch_all(db)
@@ -120,6 +126,7 @@ pub async fn all_channels(db: &PgPool) -> Result<Vec<ChannelRow>, SupplierError>
             base_url: row.base_url,
             protocol: Protocol::of_column(&row.protocol),
             weight: row.weight,
+            priority: row.priority,
             status: Status::of_column(&row.status),
             has_secret: row.secret_sealed.is_some(),
             secret_sealed: row.secret_sealed,
@@ -130,7 +137,7 @@ pub async fn all_channels(db: &PgPool) -> Result<Vec<ChannelRow>, SupplierError>
 /// Reads one channel and locks it, so that the row before an edit is the row that is edited.
 async fn row_in(tx: &mut PgConnection, channel_id: ChannelId) -> Result<ChannelRow, SupplierError> {
     let row = sqlx::query!(
-        "SELECT s.slug, c.base_url, c.protocol, c.weight, c.status, c.secret_sealed
+        "SELECT s.slug, c.base_url, c.protocol, c.weight, c.priority, c.status, c.secret_sealed
            FROM channels c JOIN suppliers s USING (supplier_id) WHERE c.channel_id = $1 FOR UPDATE OF c",
         channel_id.0
     )
@@ -143,6 +150,7 @@ async fn row_in(tx: &mut PgConnection, channel_id: ChannelId) -> Result<ChannelR
         base_url: row.base_url,
         protocol: Protocol::of_column(&row.protocol),
         weight: row.weight,
+        priority: row.priority,
         status: Status::of_column(&row.status),
         has_secret: row.secret_sealed.is_some(),
         secret_sealed: row.secret_sealed,
@@ -164,18 +172,20 @@ pub async fn update_channel(
     let mut after = before.clone();
     after.base_url = base_url.unwrap_or(after.base_url);
     after.weight = edit.weight.unwrap_or(after.weight);
+    after.priority = edit.priority.unwrap_or(after.priority);
     after.status = edit.status.unwrap_or(after.status);
     if let Some(secret) = edit.secret {
         after.secret_sealed = secret.map(|secret| sealing_key.seal(channel_id, &secret)).transpose()?;
         after.has_secret = after.secret_sealed.is_some();
     }
     sqlx::query!(
-        "UPDATE channels SET base_url = $2, weight = $3, status = $4, secret_sealed = $5 WHERE channel_id = $1",
+        "UPDATE channels SET base_url = $2, weight = $3, status = $4, secret_sealed = $5, priority = $6 WHERE channel_id = $1",
         channel_id.0,
         after.base_url,
         after.weight,
         after.status.as_str(),
-        after.secret_sealed
+        after.secret_sealed,
+        after.priority
     )
     .execute(&mut *tx)
     .await?;

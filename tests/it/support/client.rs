@@ -56,7 +56,11 @@ impl TestApp {
     }
 
     /// Starts a stream and gives it back with its first bytes read.
-    pub async fn begin_stream(&self, secret: &str, body: &Value) -> (String, impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin) {
+    pub async fn begin_stream(
+        &self,
+        secret: &str,
+        body: &Value,
+    ) -> (String, impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<>) {
         self.begin("/v1/chat/completions", secret, body, "").await
     }
 

@@ -1,0 +1,146 @@
+//! The circuit breaker: a channel that keeps failing for a model is left alone for a while, then tried with one call. Each replica
+//! knows what it has seen itself; it decides about the order of channels and about nothing else.
+
+use crate::ids::ChannelId;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Failures one after another that open the circuit.
+const THRESHOLD: u32 = 5;
+/// How long it stays open the first time; twice as long after each probe that fails.
+const OPEN_FOR: Duration = Duration::from_secs(5);
+const OPEN_AT_MOST: Duration = Duration::from_secs(60);
+
+type Way = (ChannelId, String);
+
+/// What has failed lately. A way that works is not in it.
+#[derive(Clone, Default)]
+pub struct Breaker(Arc<Mutex<HashMap<Way, Failing>>>);
+
+#[derive(Clone, Copy)]
+struct Failing {
+    failures: u32,
+    open_until: Instant,
+    open_for: Duration,
+    probed: bool,
+}
+
+/// Leave to send one call on a way. Dropped without a verdict, as when the caller leaves, it changes nothing.
+pub struct Permit {
+    breaker: Breaker,
+    way: Way,
+    probe: bool,
+}
+
+impl Breaker {
+    /// None while the circuit is open, or half open with a probe under way.
+    pub fn permit(&self, channel_id: ChannelId, model: &str) -> Option<Permit> {
+        self.permit_at(Instant::now(), channel_id, model)
+    }
+
+    fn permit_at(&self, now: Instant, channel_id: ChannelId, model: &str) -> Option<Permit> {
+        let way = (channel_id, model.to_string());
+        let mut probe = false;
+        if let Some(failing) = self.lock().get_mut(&way).filter(|failing| failing.failures >= THRESHOLD) {
+            if failing.probed || now < failing.open_until {
+                return None;
+            }
+            failing.probed = true;
+            probe = true;
+        }
+        Some(Permit { breaker: self.clone(), way, probe })
+    }
+
+    /// A panic while the map was locked leaves it whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Way, Failing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit {
+    pub fn succeeded(self) {
+        self.breaker.lock().remove(&self.way);
+    }
+
+    pub fn failed(self) {
+        self.failed_at(Instant::now());
+    }
+
+    fn failed_at(self, now: Instant) {
+        let mut all = self.breaker.lock();
+        let fresh = Failing { failures: 0, open_until: now, open_for: OPEN_FOR, probed: false };
+        let failing = all.entry(self.way.clone()).or_insert(fresh);
+        failing.failures = failing.failures.saturating_add(1);
+        if self.probe {
+            failing.open_for = (failing.open_for * 2).min(OPEN_AT_MOST);
+        }
+        if failing.failures >= THRESHOLD {
+            failing.open_until = now + failing.open_for;
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.probe
+            && let Some(failing) = self.breaker.lock().get_mut(&self.way)
+        {
+            failing.probed = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEL: &str = "acme/large";
+
+    #[test]
+    fn opens_after_failures_in_a_row_and_lets_one_probe_through() {
+        let (breaker, channel, now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        let permit = |at| breaker.permit_at(at, channel, MODEL);
+        for _ in 0..THRESHOLD {
+            permit(now).expect("closed").failed_at(now);
+        }
+        assert!(permit(now).is_none(), "open");
+        assert!(breaker.permit_at(now, channel, "acme/small").is_some(), "another model is another way");
+        assert!(breaker.permit_at(now, ChannelId::generate(), MODEL).is_some(), "another channel too");
+
+        let later = now + OPEN_FOR;
+        let probe = permit(later).expect("half open");
+        assert!(permit(later).is_none(), "one probe at a time");
+        drop(probe);
+        permit(later).expect("the probe's caller left, so it said nothing").failed_at(later);
+        assert!(permit(later + OPEN_FOR).is_none(), "twice as long the second time");
+        permit(later + OPEN_FOR * 2).expect("half open again").succeeded();
+        permit(later).expect("closed").failed_at(later);
+        assert!(permit(later).is_some(), "failures are counted anew");
+    }
+
+    #[test]
+    fn a_success_between_failures_keeps_it_closed() {
+        let (breaker, channel, now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        for _ in 0..3 {
+            for _ in 1..THRESHOLD {
+                breaker.permit_at(now, channel, MODEL).expect("closed").failed_at(now);
+            }
+            breaker.permit_at(now, channel, MODEL).expect("closed").succeeded();
+        }
+        assert!(breaker.lock().is_empty(), "nothing is kept of a way that works");
+    }
+
+    #[test]
+    fn stays_open_for_a_minute_at_most() {
+        let (breaker, channel, mut now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        for _ in 0..40 {
+            if let Some(permit) = breaker.permit_at(now, channel, MODEL) {
+                permit.failed_at(now);
+            }
+            now += OPEN_AT_MOST;
+        }
+        now += OPEN_AT_MOST;
+        assert!(breaker.permit_at(now, channel, MODEL).is_some());
+    }
+}

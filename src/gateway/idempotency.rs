@@ -1,0 +1,105 @@
+//! `Idempotency-Key`: a call that is sent twice reaches its supplier once. What tells the second from a new one is decided with the
+//! hold, in the database; here is what the header says, and what becomes of the first call's answer.
+
+use crate::gateway::Gateway;
+use crate::gateway::error::GatewayError;
+use crate::ids::RequestId;
+use crate::wallet::ledger::{self, Idempotency, SentBefore};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const LONGEST_KEY: usize = 255;
+/// Longer answers are not kept; whoever asks for one again is told so.
+const MOST_KEPT_BYTES: usize = 1 << 20;
+
+/// What the caller said; none without the header. The same bytes to the same endpoint are the same call.
+pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<Option<Idempotency>, GatewayError> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let plain = !value.is_empty() && value.len() <= LONGEST_KEY && value.as_bytes().iter().all(u8::is_ascii_graphic);
+    if !plain || values.next().is_some() {
+        let message = format!("An Idempotency-Key is sent once, and has 1 to {LONGEST_KEY} visible ASCII characters.");
+        return Err(GatewayError::InvalidField { param: "Idempotency-Key", message });
+    }
+    let fingerprint = Sha256::new().chain_update(endpoint).chain_update([0]).chain_update(body).finalize();
+    Ok(Some(Idempotency { key_hash: Sha256::digest(value).into(), fingerprint: fingerprint.into() }))
+}
+
+/// The answer that the first call had.
+pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, GatewayError> {
+    let answer = ledger::kept_answer(&gateway.db, original).await.map_err(|error| GatewayError::of_database(&error))?;
+    let Some(answer) = answer else { return Err(GatewayError::SentBefore { original, state: SentBefore::Ended }) };
+    let mut response = Response::new(Body::from(answer));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+    if let Ok(id) = HeaderValue::from_str(&original.to_string()) {
+        headers.insert(HeaderName::from_static("x-toki-original-request-id"), id);
+    }
+    Ok(response)
+}
+
+/// What is to be remembered of a call that was sent under an Idempotency-Key, once it is settled. Nothing waits for it in vain: a
+/// call of which nothing could be remembered is not sent again, only not answered again.
+pub struct Memory {
+    gateway: Arc<Gateway>,
+    request_id: RequestId,
+}
+
+impl Memory {
+    pub fn new(gateway: Arc<Gateway>, request_id: RequestId) -> Memory {
+        Memory { gateway, request_id }
+    }
+
+    /// The whole answer, for whoever asks again.
+    pub async fn keep(self, answer: &Bytes) {
+        if answer.len() <= MOST_KEPT_BYTES
+            && let Err(error) = ledger::keep_answer(&self.gateway.db, self.request_id, answer).await
+        {
+            tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept");
+        }
+    }
+
+    /// Nothing of the call was worked on, so it may be sent again.
+    pub async fn forget(self) {
+        if let Err(error) = ledger::forget_idempotent_call(&self.gateway.db, self.request_id).await {
+            tracing::error!(request_id = %self.request_id, %error, "a failed call could not be forgotten");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[&str], endpoint: &str, body: &[u8]) -> Result<Option<Idempotency>, GatewayError> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(IDEMPOTENCY_KEY, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
+        }
+        idempotency(&headers, endpoint, body)
+    }
+
+    #[test]
+    fn the_same_bytes_to_the_same_endpoint_are_the_same_call() {
+        let first = of(&["a"], "chat/completions", b"{}").expect("fine").expect("there");
+        assert_eq!(of(&["a"], "chat/completions", b"{}"), Ok(Some(first)));
+        assert_eq!(of(&[], "chat/completions", b"{}"), Ok(None));
+        for (value, endpoint, body) in [("b", "chat/completions", "{}"), ("a", "completions", "{}"), ("a", "chat/completions", "{ }")] {
+            assert_ne!(of(&[value], endpoint, body.as_bytes()), Ok(Some(first)), "{value} {endpoint} {body}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_short_and_visible_and_stands_once() {
+        assert!(of(&[&"k".repeat(255)], "chat/completions", b"").is_ok());
+        for values in [vec![""], vec!["a b"], vec!["é"], vec!["a", "a"], vec![&*"k".repeat(256)]] {
+            assert!(matches!(of(&values, "chat/completions", b""), Err(GatewayError::InvalidField { .. })), "{values:?}");
+        }
+    }
+}

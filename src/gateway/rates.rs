@@ -1,0 +1,43 @@
+//! `x-ratelimit-*`, in the words of OpenAI's API reference: what limits the calls of a key, on every reply to one that has limits.
+
+use crate::wallet::ledger::{Rate, Rates};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use std::time::Duration;
+
+pub fn insert_headers(headers: &mut HeaderMap, rates: Rates) {
+    let names = [
+        (rates.requests, ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]),
+        (rates.tokens, ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]),
+    ];
+    for (rate, [limit_name, remaining_name, reset_name]) in names {
+        let Some(Rate { limit, remaining, reset }) = rate else { continue };
+        headers.insert(HeaderName::from_static(limit_name), HeaderValue::from(limit));
+        headers.insert(HeaderName::from_static(remaining_name), HeaderValue::from(remaining));
+        if let Ok(reset) = HeaderValue::from_str(&until(reset)) {
+            headers.insert(HeaderName::from_static(reset_name), reset);
+        }
+    }
+}
+
+/// As OpenAI writes how long it takes: `0s`, `120ms`, `1.5s`, `1m0s`.
+fn until(time: Duration) -> String {
+    let ms = time.as_millis();
+    let seconds = |ms: u128| if ms % 1_000 == 0 { format!("{}s", ms / 1_000) } else { format!("{}s", ms as f64 / 1_000.0) };
+    match ms {
+        1..1_000 => format!("{ms}ms"),
+        0 | 1_000..60_000 => seconds(ms),
+        _ => format!("{}m{}", ms / 60_000, seconds(ms % 60_000)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn until_is_written_as_openai_writes_it() {
+        for (ms, text) in [(0, "0s"), (120, "120ms"), (1_000, "1s"), (1_500, "1.5s"), (60_000, "1m0s"), (61_250, "1m1.25s")] {
+            assert_eq!(until(Duration::from_millis(ms)), text);
+        }
+    }
+}

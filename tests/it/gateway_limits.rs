@@ -1,0 +1,185 @@
+//! What limits calls beside Tokens: rates, calls at once, quotas of a period, lists of models and networks. Decided in the database,
+//! so the limits of one key hold on all replicas together.
+
+use crate::support::app::TestApp;
+use crate::support::client::chat;
+use crate::support::endpoints::ALL;
+use crate::support::scripted::Scripted;
+use crate::support::toki::Toki;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// A call of 5 Tokens: 4 for the prompt, 1 for the answer.
+fn short() -> Value {
+    let mut body = chat("sandbox/echo", "hi");
+    body["max_tokens"] = json!(1);
+    body
+}
+
+#[sqlx::test]
+async fn requests_a_minute_are_counted_over_all_replicas(db: PgPool) {
+    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let customer = one.customer("rate@example.com", 10_000).await;
+    let (limited, free) = (one.key(&customer, None).await, one.key(&customer, None).await);
+    one.execute("UPDATE api_keys SET requests_per_minute = 10 WHERE created_at = (SELECT min(created_at) FROM api_keys)").await;
+    let body = short();
+    let calls = (0..30).map(|n| if n % 2 == 0 { one.chat(&limited.secret, &body) } else { two.chat(&limited.secret, &body) });
+    let answers = futures::future::join_all(calls).await;
+    let served = answers.iter().filter(|answer| answer.status == 200).count();
+    // One comes back every 6 s; the machine may be that slow.
+    assert!((10..=12).contains(&served), "{served}");
+    for answer in &answers {
+        assert_eq!(answer.header("x-ratelimit-limit-requests"), "10");
+        assert!(answer.header("x-ratelimit-remaining-requests").parse::<i64>().expect("a number") < 10);
+        assert!(answer.header("x-ratelimit-reset-requests").ends_with('s'));
+        assert_eq!(answer.header("x-ratelimit-limit-tokens"), "");
+        if answer.status == 429 {
+            assert_eq!([answer.error("type"), answer.error("code")], ["rate_limit_error", "rate_limit_exceeded"]);
+            assert!((1..=6).contains(&answer.header("retry-after").parse().expect("seconds")), "{}", answer.header("retry-after"));
+            assert_eq!(answer.header("x-should-retry"), "");
+        }
+    }
+    let answer = one.chat(&free.secret, &body).await;
+    assert_eq!((answer.status, answer.header("x-ratelimit-limit-requests")), (200, ""), "another key is not limited");
+
+    one.execute("UPDATE accounts SET requests_per_minute = 1").await;
+    assert_eq!(two.chat(&free.secret, &body).await.status, 200);
+    assert_eq!(one.chat(&free.secret, &body).await.error("code"), "rate_limit_exceeded", "all keys of an account together");
+    one.assert_exact().await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn tokens_a_minute_count_what_is_held_and_then_what_was_spent(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("tokens@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    app.execute("UPDATE api_keys SET tokens_per_minute = 1000").await;
+    // Its hold is most of the minute, and it gives back what it does not spend.
+    let mut body = chat("sandbox/echo", "hi");
+    body["max_tokens"] = json!(800);
+    for round in 0..5 {
+        let answer = app.chat(&key.secret, &body).await;
+        assert_eq!((answer.status, answer.header("x-ratelimit-limit-tokens")), (200, "1000"), "round {round}: {}", answer.text);
+    }
+    body["stream"] = json!(true);
+    body["sandbox"] = json!({"words": 700, "pace_ms": 20});
+    let (_, stream) = app.begin_stream(&key.secret, &body).await;
+    body["stream"] = json!(false);
+    let refused = app.chat(&key.secret, &body).await;
+    assert_eq!((refused.status, refused.error("code").as_str()), (429, "rate_limit_exceeded"), "{}", refused.text);
+    assert!(refused.error("message").contains("Tokens"));
+    drop(stream);
+    app.assert_exact().await;
+
+    app.execute("UPDATE api_keys SET tokens_per_minute = 10, tokens_full_at = NULL").await;
+    assert_eq!(app.chat(&key.secret, &body).await.status, 200, "larger than a whole minute, of which nothing is used");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn calls_at_once_are_given_back_however_they_end(db: PgPool) {
+    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let customer = one.customer("many@example.com", 100_000).await;
+    let (key, other) = (one.key(&customer, None).await, one.key(&customer, None).await);
+    one.execute("UPDATE api_keys SET concurrent_calls = 2").await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["stream"] = json!(true);
+    body["sandbox"] = json!({"words": 2_000, "pace_ms": 20});
+    let (_, first) = one.begin_stream(&key.secret, &body).await;
+    let (_, second) = two.begin_stream(&key.secret, &body).await;
+    for app in [&one, &two] {
+        let refused = app.chat(&key.secret, &short()).await;
+        assert_eq!((refused.status, refused.error("code").as_str(), refused.header("retry-after")), (429, "rate_limit_exceeded", "1"));
+    }
+    assert_eq!(one.chat(&other.secret, &short()).await.status, 200);
+    one.execute("UPDATE accounts SET concurrent_calls = 2").await;
+    assert_eq!(one.chat(&other.secret, &short()).await.status, 429, "all keys of an account together");
+    drop((first, second));
+    one.until("SELECT sum(running)::bigint FROM api_keys", |running| running == 0).await;
+    assert_eq!(two.chat(&key.secret, &short()).await.status, 200);
+    // A failure gives its place back too.
+    assert_eq!(one.chat(&key.secret, &chat("sandbox/broken", "hi")).await.status / 100, 5);
+    one.assert_exact().await;
+    assert_eq!(one.number("SELECT sum(running)::bigint FROM api_keys").await, 0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn a_quota_of_a_period_is_exact_and_begins_anew(db: PgPool) {
+    let app = TestApp::start(db.clone()).await;
+    let customer = app.customer("daily@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    assert_eq!(app.chat(&key.secret, &short()).await.status, 200, "5 Tokens, before there is a quota");
+    let toki = Toki::new(&db);
+    let key_id = app.text("SELECT key_id::text FROM api_keys").await;
+    toki.json(&["key", "edit", &key_id, "--quota-per", "day:35", "--time-zone", "Asia/Shanghai"]);
+    let calls = (0..20).map(|_| app.post("/v1/chat/completions", &key.secret, &CALL));
+    let answers = futures::future::join_all(calls).await;
+    app.assert_exact().await;
+    let used = app.number("SELECT period_used FROM api_keys").await;
+    assert!(used <= 35 && used % 5 == 0 && used == app.number("SELECT spent FROM api_keys").await, "{used}");
+    let refused = answers.iter().find(|answer| answer.status == 429).expect("20 calls of 5 Tokens are more than 35");
+    assert_eq!(refused.error("code"), "insufficient_quota");
+    assert_eq!(refused.header("x-should-retry"), "false");
+    // Midnight in Shanghai is 16:00 UTC.
+    assert!(refused.error("message").contains("T16:00:00Z"), "{}", refused.text);
+    let told = app.get("/v1/key", &key.secret).await.json();
+    assert_eq!(told["period"]["quota"], 35);
+    assert_eq!(told["period"]["used"], used);
+
+    app.execute("UPDATE api_keys SET period_began = period_began - interval '1 day'").await;
+    assert_eq!(app.chat(&key.secret, &short()).await.status, 200, "the next day");
+    app.assert_exact().await;
+    assert_eq!(app.number("SELECT period_used FROM api_keys").await, 5);
+    assert!(toki.refusal(&["key", "edit", &key_id, "--time-zone", "Nowhere/Town", "--quota-per", "week:1"]).contains("time zone"));
+    app.stop().await;
+}
+
+static CALL: std::sync::LazyLock<Value> = std::sync::LazyLock::new(short);
+
+#[sqlx::test]
+async fn a_key_may_be_for_some_models_and_networks_only(db: PgPool) {
+    let app = TestApp::start(db.clone()).await;
+    let customer = app.customer("lists@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    let toki = Toki::new(&db);
+    let key_id = app.text("SELECT key_id::text FROM api_keys").await;
+    toki.json(&["key", "edit", &key_id, "--models", "sandbox/echo", "--networks", "127.0.0.0/8,2001:db8::1"]);
+    assert_eq!(app.chat(&key.secret, &short()).await.status, 200);
+    let refused = app.chat(&key.secret, &chat("sandbox/slow", "hi")).await;
+    assert_eq!((refused.status, refused.error("code").as_str()), (404, "model_not_found"));
+    let listed = app.get("/v1/models", &key.secret).await.json();
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
+
+    toki.json(&["key", "edit", &key_id, "--models", "none", "--networks", "203.0.113.0/24"]);
+    let refused = app.chat(&key.secret, &chat("sandbox/slow", "hi")).await;
+    assert_eq!((refused.status, refused.error("code").as_str()), (403, "ip_not_allowed"));
+    for path in ["/v1/key", "/v1/models", "/v1/receipts/x"] {
+        assert_eq!(app.get(path, &key.secret).await.error("code"), "ip_not_allowed", "{path}");
+    }
+    toki.json(&["key", "edit", &key_id, "--networks", "none"]);
+    assert_eq!(app.chat(&key.secret, &short()).await.status, 200);
+    assert!(toki.refusal(&["key", "edit", &key_id, "--models", "nobody/nothing"]).contains("no such model"));
+    assert_eq!(toki.json(&["key", "show", &key_id])["limits"]["models"], json!([]));
+    app.stop().await;
+}
+
+/// Every endpoint that spends Tokens has its answers marked.
+#[sqlx::test]
+async fn every_endpoint_says_what_limits_it(db: PgPool) {
+    let app = TestApp::start(db.clone()).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("all@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    let limits = ["account", "limit", "--email", "all@example.com", "--requests-per-minute", "5", "--tokens-per-minute", "90000"];
+    assert_eq!(Toki::new(&db).json(&limits)["requests_per_minute"], 5);
+    for endpoint in ALL {
+        let answer = app.post(endpoint.path, &key.secret, &endpoint.call(json!({"status": 500}))).await;
+        let headers = ["x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"].map(|name| answer.header(name).to_string());
+        assert_eq!(headers, ["5", "90000"], "{} {}: {}", endpoint.path, answer.status, answer.text);
+    }
+    app.stop().await;
+}
