@@ -343,9 +343,9 @@ BEGIN
             IF NOT v_call.exact THEN verdict := 'count_input'; output_limit := NULL; RETURN NEXT; CONTINUE; END IF;
             IF v_room < 0 OR v_most < 1 THEN
                 verdict := CASE
-                    WHEN v_quota_left >= v_available THEN 'balance_exhausted'
-                    WHEN v_call.period_left < v_call.quota_left OR v_call.quota_left IS NULL THEN 'period_exhausted'
-                    ELSE 'quota_exhausted' END;
+                    WHEN v_quota_left < v_available AND v_call.period_left < coalesce(v_call.quota_left, v_available) THEN 'period_exhausted'
+                    WHEN v_quota_left < v_available THEN 'quota_exhausted'
+                    ELSE 'balance_exhausted' END;
                 IF verdict = 'period_exhausted' THEN period_ends := period_end(v_call.period, v_call.period_zone, v_now); END IF;
                 output_limit := NULL; RETURN NEXT; CONTINUE;
             END IF;

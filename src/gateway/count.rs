@@ -9,6 +9,11 @@ const LONGEST_TEXT: usize = 1 << 20;
 
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
+/// Reads the tokenizer's tables, which takes a while, before a call waits for them.
+pub fn warm_up() {
+    tokio::task::spawn_blocking(tiktoken_rs::o200k_base_singleton);
+}
+
 /// Tokens of a text in o200k, the tokenizer of the larger share of models; those of others differ by some per cent.
 pub async fn count_text(text: String) -> i64 {
     if text.is_empty() {

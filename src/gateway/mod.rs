@@ -99,6 +99,7 @@ impl Gateway {
     }
 
     pub fn start(setup: Setup) -> Result<Arc<Gateway>, StartError> {
+        count::warm_up();
         let owner = ReplicaId::generate();
         let live = LiveCalls::default();
         let stop = CancellationToken::new();

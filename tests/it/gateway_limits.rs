@@ -74,7 +74,11 @@ async fn tokens_a_minute_count_what_is_held_and_then_what_was_spent(db: PgPool) 
     app.assert_exact().await;
 
     app.execute("UPDATE api_keys SET tokens_per_minute = 10, tokens_full_at = NULL").await;
-    assert_eq!(app.chat(&key.secret, &body).await.status, 200, "larger than a whole minute, of which nothing is used");
+    assert_eq!(
+        app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status,
+        200,
+        "larger than a whole minute, of which nothing is used"
+    );
     app.stop().await;
 }
 
@@ -100,7 +104,7 @@ async fn calls_at_once_are_given_back_however_they_end(db: PgPool) {
     one.until("SELECT sum(running)::bigint FROM api_keys", |running| running == 0).await;
     assert_eq!(two.chat(&key.secret, &short()).await.status, 200);
     // A failure gives its place back too.
-    assert_eq!(one.chat(&key.secret, &chat("sandbox/broken", "hi")).await.status / 100, 5);
+    assert_eq!(one.chat(&key.secret, &chat("sandbox/error", "hi")).await.status / 100, 5);
     one.assert_exact().await;
     assert_eq!(one.number("SELECT sum(running)::bigint FROM api_keys").await, 0);
     one.stop().await;
