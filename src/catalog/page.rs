@@ -119,7 +119,7 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
         </div>
         <div>
             <dt>"Purchase limit"</dt>
-            <dd>{limit_text(card.purchase_limit)}</dd>
+            <dd>{limit_text(card.purchase_limit, card.limit_period_s)}</dd>
         </div>
         <div>
             <dt>"At expiry"</dt>
@@ -136,14 +136,18 @@ pub fn scope_text(names: &[String], everything: &'static str) -> String {
 fn at_expiry(rolls_over: bool) -> &'static str {
     match rolls_over {
         false => "What is left expires.",
-        true => "What is left expires, unless you buy it again before: then it rolls over.",
+        true => "What is left expires, unless you buy it again before: then it rolls over to the new purchase.",
     }
 }
 
-fn limit_text(purchase_limit: Option<i32>) -> String {
-    match purchase_limit {
-        None => "As often as you like".to_string(),
+fn limit_text(purchase_limit: Option<i32>, period_s: Option<i64>) -> String {
+    let times = match purchase_limit {
+        None => return "As often as you like".to_string(),
         Some(1) => "Once per account".to_string(),
         Some(times) => format!("{times} times per account"),
+    };
+    match period_s {
+        None => times,
+        Some(period_s) => format!("{times} in any {}", validity(period_s)),
     }
 }

@@ -20,6 +20,8 @@ pub struct PackageCard {
     pub model_ids: Vec<String>,
     /// Most orders of one account; none = as many as it likes.
     pub purchase_limit: Option<i32>,
+    /// In any so many seconds; none = ever.
+    pub limit_period_s: Option<i64>,
     /// Whether buying it again takes over what is left of the last one.
     pub rolls_over: bool,
     pub best_value: bool,
@@ -65,6 +67,7 @@ mod tests {
             supplier_names: Vec::new(),
             model_ids: Vec::new(),
             purchase_limit: None,
+            limit_period_s: None,
             rolls_over: false,
             best_value: false,
         }

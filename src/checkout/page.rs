@@ -4,6 +4,7 @@ mod confirm;
 mod order;
 mod orders;
 mod sandbox;
+mod start;
 
 pub use confirm::ConfirmPage;
 pub use order::OrderPage;

@@ -1,6 +1,6 @@
 //! Server functions of `checkout`: who, parse, store, reply.
 
-use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment};
+use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment, TermsForm};
 use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
@@ -10,7 +10,7 @@ use leptos::server_fn::codec::GetUrl;
 pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
     use crate::catalog::store::{CatalogError, package_on_sale};
     use crate::checkout::payments::Provider;
-    use crate::checkout::store;
+    use crate::checkout::store::offer::offer_facts;
     use crate::error::unavailable;
     use crate::server::request_ctx;
     use uuid::Uuid;
@@ -23,36 +23,28 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
         _ => request_ctx::fail(ConsoleError::PackageUnavailable),
     })?;
     let provider = app.payments.provider().unwrap_or(Provider::Stripe);
-    let facts = store::offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let (open_order, form_key) = facts.open_order.unzip();
+    let facts = offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
     Ok(Offer {
         package,
-        form_key: form_key.unwrap_or_else(Uuid::new_v4),
-        open_order,
-        bought: facts.bought,
-        expires_at_if_paid_now: facts.expires_at_if_paid_now,
+        form_key: facts.open_order.as_ref().map_or_else(Uuid::new_v4, |open| open.form_key),
+        open_order: facts.open_order,
+        limit: facts.limit,
+        if_paid_now: facts.if_paid_now,
+        if_queued: facts.if_queued,
+        rolls_over_now: facts.rolls_over_now,
         payment: app.payments.offer(),
     })
 }
 
-/// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` is the same order.
+/// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` and choice of start is the same order.
 #[server(endpoint = "checkout/place_order")]
-pub async fn place_order(
-    package_id: String,
-    form_key: String,
-    tokens: i64,
-    price_minor: i64,
-    currency: String,
-    valid_for_s: i64,
-    #[server(default)] rolls_over: bool,
-) -> Result<(), ConsoleError> {
+pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
     use crate::checkout::types::OrderRequest;
     use crate::server::request_ctx;
 
     let member = request_ctx::member().await?;
-    let request =
-        OrderRequest::parse(&package_id, &form_key, tokens, price_minor, &currency, valid_for_s, rolls_over).map_err(request_ctx::fail)?;
+    let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms).map_err(request_ctx::fail)?;
     let app = request_ctx::app()?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
     let placing = app.tasks.spawn({

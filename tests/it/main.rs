@@ -3,6 +3,7 @@
 
 mod accounts;
 mod checkout;
+mod checkout_again;
 mod checkout_stripe;
 mod cli;
 mod console_headers;

@@ -374,6 +374,7 @@ async fn prices_of_zero_and_three_decimals_are_charged_as_they_are_shown(db: PgP
             valid_for_s: 2_592_000,
             supplier_slugs: Vec::new(),
             purchase_limit: None,
+            limit_period_s: None,
             rolls_over: false,
         };
         let package_id = insert_package(&app.state.db, Operator::command_line(), new).await.expect("package");

@@ -4,7 +4,7 @@
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
-use crate::checkout::types::{OrderStatus, OrderView, RefundLine};
+use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Start};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
@@ -190,9 +190,16 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                 </div>
                 <div>
                     <dt>"Valid for"</dt>
-                    <dd>{format!("{} from payment", validity(order.valid_for_s))}</dd>
+                    <dd>{valid_for(order.valid_for_s, order.starts)}</dd>
                 </div>
-                {order.grant.map(|grant| moment("Tokens expire", grant.expires_at))}
+                {order
+                    .grant
+                    .map(|OrderGrant { validity, .. }| {
+                        view! {
+                            {moment("Tokens begin", validity.starts_at)}
+                            {moment("Tokens expire", validity.expires_at)}
+                        }
+                    })}
                 <div>
                     <dt>"Suppliers"</dt>
                     <dd>{scope_text(&order.supplier_names, "All suppliers")}</dd>
@@ -211,4 +218,12 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
             </dl>
         </section>
     }
+}
+
+fn valid_for(seconds: i64, starts: Start) -> String {
+    let from = match starts {
+        Start::Now => "payment",
+        Start::AfterCurrent => "the end of the Tokens you have of this package",
+    };
+    format!("{} from {from}", validity(seconds))
 }
