@@ -125,6 +125,10 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
             <dt>"At expiry"</dt>
             <dd>{at_expiry(card.rolls_over)}</dd>
         </div>
+        <div>
+            <dt>"Refund"</dt>
+            <dd>{refund_text(card.refund_window_s)}</dd>
+        </div>
     }
 }
 
@@ -137,6 +141,13 @@ fn at_expiry(rolls_over: bool) -> &'static str {
     match rolls_over {
         false => "What is left expires.",
         true => "What is left expires, unless you buy it again before: then it rolls over to the new purchase.",
+    }
+}
+
+fn refund_text(window_s: Option<i64>) -> String {
+    match window_s {
+        None => "On request, by an operator".to_string(),
+        Some(window_s) => format!("The unused part, for {} from payment", validity(window_s)),
     }
 }
 

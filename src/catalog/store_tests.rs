@@ -16,6 +16,7 @@ fn package(name: &str) -> NewPackage {
         purchase_limit: None,
         limit_period_s: None,
         rolls_over: false,
+        refund_window_s: None,
     }
 }
 

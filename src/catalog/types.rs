@@ -24,6 +24,8 @@ pub struct PackageCard {
     pub limit_period_s: Option<i64>,
     /// Whether buying it again takes over what is left of the last one.
     pub rolls_over: bool,
+    /// How long after the payment a customer may give the unused part back; none = not by themselves.
+    pub refund_window_s: Option<i64>,
     pub best_value: bool,
 }
 
@@ -69,6 +71,7 @@ mod tests {
             purchase_limit: None,
             limit_period_s: None,
             rolls_over: false,
+            refund_window_s: None,
             best_value: false,
         }
     }

@@ -48,6 +48,13 @@ impl Provider {
         }
     }
 
+    /// The most minor units that it can move, of at most these.
+    pub fn movable(self, minor: i64, currency: &Currency) -> i64 {
+        // No provider's unit is more than a hundred of the currency's.
+        let fits = |minor: &i64| self.amount_of(&Money::new(*minor, currency.clone())).is_some();
+        (0..100).map(|less| minor - less).find(fits).unwrap_or(minor)
+    }
+
     /// The minor units of an amount as the provider counts it; none = there are no such.
     pub fn minor_of(self, amount: i64, currency: &Currency) -> Option<i64> {
         match self {

@@ -1,6 +1,7 @@
 //! Server functions of `checkout`: who, parse, store, reply.
 
 use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment, TermsForm};
+use crate::checkout::types_refund::RefundOffer;
 use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
@@ -89,6 +90,42 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
         });
     }
     store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// What the customer may give back of an order now, and what for.
+#[server(endpoint = "orders/show_refund", input = GetUrl)]
+pub async fn show_refund(order_id: String) -> Result<RefundOffer, ConsoleError> {
+    use crate::checkout::store::refund_requests::own_refund_offer;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    own_refund_offer(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Gives it back, as it was shown. The same `form_key` is the same refund.
+#[server(endpoint = "orders/refund")]
+pub async fn refund_order(order_id: String, form_key: String, tokens: i64, amount_minor: i64) -> Result<(), ConsoleError> {
+    use crate::checkout::refunding::refund_own;
+    use crate::checkout::types_refund::OwnRefundRequest;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let asked = OwnRefundRequest::parse(&order_id, &form_key, tokens, amount_minor).map_err(request_ctx::fail)?;
+    let app = request_ctx::app()?;
+    // The Tokens are gone when the provider is asked: a customer who leaves must not leave the answer unread.
+    let refunding = app.tasks.spawn({
+        let app = app.clone();
+        async move { refund_own(&app.db, &app.payments, &member, &asked).await }
+    });
+    let refunded = refunding.await.map_err(|error| {
+        tracing::error!(%error, "a refund ended early");
+        request_ctx::fail(ConsoleError::Internal)
+    })?;
+    refunded.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/orders/{}", asked.order_id));
+    Ok(())
 }
 
 /// What a sandbox session is to pay. There are none unless the sandbox is on.

@@ -22,6 +22,7 @@ pub mod fulfilment;
 pub mod offer;
 pub mod operator_views;
 pub mod quarantine;
+pub mod receipts;
 pub mod refund_requests;
 pub mod refunds;
 #[cfg(test)]
@@ -49,6 +50,12 @@ pub enum CheckoutError {
     NotRefundable(OrderStatus),
     #[error("the amount must be at least one minor unit, at most what has not gone back yet, and one that the provider can move")]
     RefundOutOfRange,
+    #[error("customers cannot refund this order themselves")]
+    NoRefundWindow,
+    #[error("the time in which customers can refund this order themselves is over")]
+    RefundWindowOver,
+    #[error("what is left changed since it was shown")]
+    RefundChanged,
     #[error("no event of this id is quarantined")]
     NotQuarantined,
     #[error("a row holds {0}, which is none of ours")]
@@ -83,17 +90,17 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::PackageChanged => ConsoleError::PackageChanged,
             CheckoutError::PurchaseLimitReached => ConsoleError::PurchaseLimitReached,
             CheckoutError::AccountSuspended => ConsoleError::AccountSuspended,
+            CheckoutError::NotRefundable(_) | CheckoutError::NoRefundWindow => ConsoleError::NotRefundable,
+            CheckoutError::RefundWindowOver => ConsoleError::RefundWindowOver,
+            CheckoutError::RefundOutOfRange => ConsoleError::NothingToRefund,
+            CheckoutError::RefundChanged => ConsoleError::RefundChanged,
             CheckoutError::FormReused => ConsoleError::BadRequest,
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
             CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::UnknownCustomer | PaymentsError::Unreachable(_)) => {
                 ConsoleError::PaymentProviderFailed
             }
-            CheckoutError::Unreadable(_)
-            | CheckoutError::Ledger(_)
-            | CheckoutError::NotRefundable(_)
-            | CheckoutError::RefundOutOfRange
-            | CheckoutError::NotQuarantined => {
+            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::NotQuarantined => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
             }
@@ -133,9 +140,9 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
     check_package_in(&mut tx, member, request).await?;
     sqlx::query!(
         "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, starts)
+                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, starts, refund_window_s)
          SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, rolls_over,
-                $5, $6, $7
+                $5, $6, $7, refund_window_s
            FROM packages WHERE package_id = $4",
         OrderId::generate().0,
         member.account_id().0,
@@ -155,7 +162,7 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
 /// Locks the package as it is, and refuses what was not confirmed, is not for sale, or is one too many.
 async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<(), CheckoutError> {
     let package = sqlx::query!(
-        "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, purchase_limit, limit_period_s FROM packages
+        "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, refund_window_s, purchase_limit, limit_period_s FROM packages
           WHERE package_id = $1 AND status = 'on_sale' FOR SHARE",
         request.package_id.0
     )
@@ -167,6 +174,7 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
         price: Money::new(package.price_minor, stored_currency(&package.currency)?),
         valid_for_s: package.valid_for_s,
         rolls_over: package.rolls_over,
+        refund_window_s: package.refund_window_s,
     };
     if now != request.terms {
         return Err(CheckoutError::PackageChanged);

@@ -1,6 +1,7 @@
 //! What crosses the wire of `checkout`: the offer to confirm, orders and their states.
 
 use crate::catalog::types::PackageCard;
+use crate::checkout::types_refund::OwnRefund;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
@@ -181,6 +182,14 @@ pub struct Terms {
     pub price: Money,
     pub valid_for_s: i64,
     pub rolls_over: bool,
+    pub refund_window_s: Option<i64>,
+}
+
+impl Terms {
+    pub fn of(card: PackageCard) -> Terms {
+        let PackageCard { tokens, price, valid_for_s, rolls_over, refund_window_s, .. } = card;
+        Terms { tokens, price, valid_for_s, rolls_over, refund_window_s }
+    }
 }
 
 /// A confirmed form.
@@ -201,6 +210,9 @@ pub struct TermsForm {
     pub valid_for_s: i64,
     #[serde(default)]
     pub rolls_over: bool,
+    /// 0 = none.
+    #[serde(default)]
+    pub refund_window_s: i64,
 }
 
 impl OrderRequest {
@@ -215,6 +227,7 @@ impl OrderRequest {
                 price: Money::new(terms.price_minor, Currency::parse(&terms.currency).map_err(|_| ConsoleError::BadRequest)?),
                 valid_for_s: terms.valid_for_s,
                 rolls_over: terms.rolls_over,
+                refund_window_s: Some(terms.refund_window_s).filter(|window_s| *window_s != 0),
             },
         })
     }
@@ -293,6 +306,7 @@ pub struct OrderView {
     pub grant: Option<OrderGrant>,
     /// Oldest first.
     pub refunds: Vec<RefundLine>,
+    pub own_refund: OwnRefund,
 }
 
 /// Money of an order that went back, or tried to.
@@ -361,7 +375,14 @@ mod tests {
     #[test]
     fn order_request_refuses_a_form_of_somebody_elses_making() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        let terms = |currency: &str| TermsForm { tokens: 1, price_minor: 1, currency: currency.into(), valid_for_s: 60, rolls_over: false };
+        let terms = |currency: &str| TermsForm {
+            tokens: 1,
+            price_minor: 1,
+            currency: currency.into(),
+            valid_for_s: 60,
+            rolls_over: false,
+            refund_window_s: 0,
+        };
         for starts in [Start::Now, Start::AfterCurrent] {
             assert_eq!(OrderRequest::parse(id, id, starts.as_str(), &terms("usd")).map(|request| request.starts), Ok(starts));
         }

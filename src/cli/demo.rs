@@ -114,6 +114,7 @@ async fn ensure_packages(ctx: &Context) -> Result<(), CliError> {
             purchase_limit: None,
             limit_period_s: None,
             rolls_over: false,
+            refund_window_s: None,
         };
         insert_package(&ctx.db, ctx.operator(), new).await?;
     }

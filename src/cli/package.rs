@@ -53,6 +53,9 @@ pub struct Add {
     /// Buying it again before its end takes over what is left
     #[arg(long)]
     rolls_over: bool,
+    /// For so long after the payment, customers may give the unused part back: 14d, 12h or 90m; without: only operators refund
+    #[arg(long, value_parser = durations::parse)]
+    refund_window: Option<TimeDelta>,
 }
 
 #[derive(Args)]
@@ -79,6 +82,9 @@ pub struct Edit {
     /// Whether buying it again before its end takes over what is left
     #[arg(long)]
     rolls_over: Option<bool>,
+    /// How long after the payment customers may give the unused part back: 14d, 12h or 90m, or `none`
+    #[arg(long, value_parser = values::duration_or_none)]
+    refund_window: Option<OrNone<TimeDelta>>,
 }
 
 /// `PACKAGE_ID`, or `--id PACKAGE_ID`.
@@ -118,6 +124,7 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
         purchase_limit: add.purchase_limit,
         limit_period_s: add.limit_period.map(|span| span.num_seconds()),
         rolls_over: add.rolls_over,
+        refund_window_s: add.refund_window.map(|span| span.num_seconds()),
     };
     let package_id = insert_package(&ctx.db, ctx.operator(), new).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("added package {} as {package_id}", add.name))
@@ -168,6 +175,7 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
             (None, _) => None,
         },
         rolls_over: edit.rolls_over,
+        refund_window_s: edit.refund_window.map(|window| window.0.map(|span| span.num_seconds())),
         on_sale: None,
     };
     apply(ctx, package_id, change, "edited").await

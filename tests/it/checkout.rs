@@ -29,6 +29,7 @@ pub async fn package(app: &TestApp, name: &str, purchase_limit: Option<i32>) -> 
         purchase_limit,
         limit_period_s: None,
         rolls_over: false,
+        refund_window_s: None,
     };
     insert_package(&app.state.db, Operator::command_line(), new).await.expect("package")
 }

@@ -187,6 +187,10 @@ async fn packages_are_added_listed_edited_and_taken_off_sale(db: PgPool) {
         let package = &toki.json(&["package", "list"])["packages"][0];
         assert_eq!((&package["purchase_limit"], &package["limit_period_s"]), (&stored_limit, &stored_period), "{limit} {period}");
     }
+    for (window, stored) in [("14d", json!(1_209_600)), ("none", json!(null))] {
+        toki.json(&["package", "edit", &package_id, "--refund-window", window]);
+        assert_eq!(toki.json(&["package", "list"])["packages"][0]["refund_window_s"], stored);
+    }
     assert!(toki.refusal(&["package", "edit", &package_id, "--limit-period", "7d"]).contains("nothing without a purchase limit"));
     toki.wrong_usage(&["package", "edit", &package_id, "--purchase-limit", "0"]);
     toki.wrong_usage(&[&add[..], &["--valid-for", "30d", "--limit-period", "7d"]].concat());

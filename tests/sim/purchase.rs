@@ -20,8 +20,7 @@ pub const PRICE: i64 = 500;
 
 pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, starts: Start, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
-    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
-    let request = OrderRequest { package_id, form_key: Uuid::new_v4(), starts, terms };
+    let request = OrderRequest { package_id, form_key: Uuid::new_v4(), starts, terms: Terms::of(card) };
     let order_id = match place_order(db, member, Provider::Stripe, &request).await {
         Ok(order) => order.purchase.order_id,
         Err(CheckoutError::AccountSuspended) => {

@@ -275,6 +275,7 @@ async fn furnish(dice: &mut Dice, model: &mut Model, world: &mut World) {
             purchase_limit: None,
             limit_period_s: None,
             rolls_over: at == 2,
+            refund_window_s: None,
         };
         world.packages.push(insert_package(&db, operator(), new).await.expect("a package"));
         let theirs = model.suppliers.iter().filter(|supplier| Some(supplier.slug.as_str()) == slug);

@@ -10,6 +10,7 @@ use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
+use crate::utc::validity;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -86,7 +87,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                 <li>{beginning(offer.if_queued.is_some())}</li>
                 <li>"Tokens tied to suppliers or models are used before others; among those, what expires first."</li>
                 <li>{leftovers(offer.package.rolls_over)}</li>
-                <li>"Ask support about refunds before the Tokens are used."</li>
+                <li>{refunds(offer.package.refund_window_s)}</li>
             </ul>
             {action}
             <p>
@@ -102,6 +103,16 @@ fn leftovers(rolls_over: bool) -> &'static str {
         false => "Tokens left at expiry are gone; they do not roll over.",
         true => {
             "Tokens left at expiry are gone. Buy this package again before, and they move to the new purchase and get its expiry: when that begins."
+        }
+    }
+}
+
+fn refunds(window_s: Option<i64>) -> String {
+    match window_s {
+        None => "Ask support about refunds before the Tokens are used.".to_string(),
+        Some(window_s) => {
+            let window = validity(window_s);
+            format!("For {window} from payment you can return what is not used, and get its share of the price back, rounded down.")
         }
     }
 }
@@ -147,6 +158,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             <input type="hidden" name="terms[currency]" value=package.price.currency.code().to_string() />
             <input type="hidden" name="terms[valid_for_s]" value=package.valid_for_s.to_string() />
             <input type="hidden" name="terms[rolls_over]" value=package.rolls_over.to_string() />
+            <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
             <StartChoice offer=choice />
             <Submit pending=place.pending()>{button}</Submit>
         </ActionForm>

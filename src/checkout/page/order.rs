@@ -5,7 +5,9 @@ use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Start};
+use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
+use crate::ids::OrderId;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
@@ -59,7 +61,9 @@ fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> A
     view! {
         <OrderState order=order.clone() />
         {is_waiting(order.status).then(|| view! { <AskAgain asked /> })}
+        <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
+        {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>"Receipt"</a></p> })}
         <OrderFacts order />
     }
     .into_any()
@@ -114,6 +118,29 @@ fn OrderState(order: OrderView) -> impl IntoView {
 
 fn confirm_page(package_id: &str) -> String {
     format!("/products/{package_id}/confirm")
+}
+
+/// Whether what is not used can be given back, and until when.
+#[component]
+fn OwnRefundState(order_id: OrderId, own_refund: OwnRefund) -> impl IntoView {
+    match own_refund {
+        OwnRefund::No => ().into_any(),
+        OwnRefund::Until(time) => view! {
+            <p class="row">
+                <a class="button" href=format!("/orders/{order_id}/refund")>
+                    "Return unused Tokens"
+                </a>
+                <span class="muted">"Possible until " <UtcTime time /></span>
+            </p>
+        }
+        .into_any(),
+        OwnRefund::NothingLeft(time) => {
+            view! { <p class="muted">"No Tokens of this order are left that you could return until " <UtcTime time /> "."</p> }.into_any()
+        }
+        OwnRefund::Over(time) => {
+            view! { <p class="muted">"You could return unused Tokens of this order until " <UtcTime time /> "."</p> }.into_any()
+        }
+    }
 }
 
 /// Money that went back, and the Tokens that went with it.

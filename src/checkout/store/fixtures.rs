@@ -29,6 +29,7 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
         purchase_limit,
         limit_period_s: None,
         rolls_over: false,
+        refund_window_s: None,
     };
     insert_package(db, Operator::command_line(), new).await.expect("package")
 }
@@ -36,7 +37,7 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
 /// What a form of the package's confirm page posts; another form at every call.
 pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
     let card = package_on_sale(db, package_id).await.expect("on sale");
-    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
+    let terms = Terms::of(card);
     OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms }
 }
 

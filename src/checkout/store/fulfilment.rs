@@ -5,14 +5,14 @@ use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::store::{CheckoutError, events, refunds, stored_currency, stored_provider, stored_start, stored_status};
+use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
 use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::renewals::{issue_queued_grant_in, roll_over_in};
 use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -67,6 +67,9 @@ pub async fn fulfil_order_in(
         Box::pin(events::settle_waiting_in(tx, provider, payment_id)).await?;
     }
     refunds::restate_in(tx, order.order_id, cause).await?;
+    // Last, when nothing is left to wait for: everybody's next number waits for this one.
+    receipts::issue_receipt_in(tx, order.order_id).await?;
+    receipts::issue_credit_notes_in(tx, order.order_id).await?;
     Ok(decision(EventOutcome::Fulfilled))
 }
 
@@ -153,8 +156,11 @@ pub struct LockedOrder {
     pub tokens: Tokens,
     pub price: Money,
     pub valid_for_s: i64,
+    pub package_name: String,
     pub rolls_over: bool,
     pub starts: Start,
+    pub refund_window_s: Option<i64>,
+    pub fulfilled_at: Option<DateTime<Utc>>,
     pub scope_supplier_ids: Vec<Uuid>,
     pub scope_model_ids: Vec<String>,
     pub status: OrderStatus,
@@ -165,6 +171,11 @@ pub struct LockedOrder {
 }
 
 impl LockedOrder {
+    /// Until when its customer may give back what is not used; none = not by themselves, or not yet.
+    pub fn refundable_until(&self) -> Option<DateTime<Utc>> {
+        self.fulfilled_at?.checked_add_signed(TimeDelta::try_seconds(self.refund_window_s?)?)
+    }
+
     /// Why this session is not the one that was opened for this order.
     fn stranger(&self, provider: Provider, session: &SessionFacts<'_>) -> Option<String> {
         let order_id = self.order_id.to_string();
@@ -238,8 +249,11 @@ pub async fn locked_order_in(tx: &mut PgConnection, order_id: OrderId) -> Result
         tokens: Tokens(row.tokens),
         price: Money::new(row.price_minor, stored_currency(&row.currency)?),
         valid_for_s: row.valid_for_s,
+        package_name: row.package_name,
         rolls_over: row.rolls_over,
         starts: stored_start(&row.starts)?,
+        refund_window_s: row.refund_window_s,
+        fulfilled_at: row.fulfilled_at,
         scope_supplier_ids: row.scope_supplier_ids,
         scope_model_ids: row.scope_model_ids,
         status: stored_status(&row.status)?,

@@ -32,8 +32,9 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
             AND (o.status = 'created' OR (o.status = 'awaiting_payment'
                                        AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
             AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
-                 o.rolls_over)
-              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids, p.rolls_over)
+                 o.rolls_over, coalesce(o.refund_window_s, 0))
+              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids,
+                 p.rolls_over, coalesce(p.refund_window_s, 0))
           ORDER BY o.created_at DESC LIMIT 1",
         member.account_id().0,
         member.user_id().0,

@@ -204,18 +204,17 @@ async fn a_limit_within_a_period_counts_what_was_ordered_in_it(db: PgPool) {
     shop.buy(Start::Now).await;
     assert_eq!(shop.facts().await.limit, LimitState::Open);
     let unpaid = order().await.expect("the second");
-    // It counts while it can be paid, and no date says how long that is.
-    assert_eq!((refused().await, shop.facts().await.limit), (true, LimitState::Reached));
+    // It counts while it can be paid; the place of the first is the next to be free.
+    assert!(refused().await);
+    let first = sqlx::query_scalar!("SELECT created_at FROM orders WHERE fulfilled_at IS NOT NULL").fetch_one(&shop.db).await.expect("one");
+    assert_eq!(shop.facts().await.limit, LimitState::ReachedUntil((first + TimeDelta::days(10)).into()));
     cancel_unopened_order(&shop.db, unpaid).await.expect("cancelled");
     assert_eq!(shop.facts().await.limit, LimitState::Open, "its place is free");
     let second = shop.buy(Start::Now).await;
     assert!(refused().await);
-    let first_of_two = sqlx::query_scalar!("SELECT min(created_at) FROM orders WHERE fulfilled_at IS NOT NULL").fetch_one(&shop.db).await;
-    let again_at = first_of_two.expect("a time").expect("a time") + TimeDelta::days(10);
-    assert_eq!(shop.facts().await.limit, LimitState::ReachedUntil(again_at.into()));
+    assert_eq!(shop.facts().await.limit, LimitState::ReachedUntil((first + TimeDelta::days(10)).into()));
 
-    let age = "ALTER TABLE orders DISABLE TRIGGER orders_keep_the_copy";
-    shop.execute(age).await;
+    shop.execute("ALTER TABLE orders DISABLE TRIGGER orders_keep_the_copy").await;
     sqlx::query("UPDATE orders SET created_at = created_at - interval '10 days' WHERE order_id <> $1")
         .bind(second.0)
         .execute(&shop.db)
@@ -225,7 +224,9 @@ async fn a_limit_within_a_period_counts_what_was_ordered_in_it(db: PgPool) {
     order().await.expect("one more");
     assert!(refused().await);
 
-    // The operator takes the limit away, with or without the period; and neither stands without the other.
+    // What may still be paid says no date. A limit goes together with its period, which limits nothing alone.
+    shop.edit(PackageEdit { purchase_limit: Some(Some(1)), ..PackageEdit::default() }).await;
+    assert_eq!(shop.facts().await.limit, LimitState::Reached);
     let period_alone = PackageEdit { purchase_limit: Some(None), ..PackageEdit::default() };
     let error = update_package(&shop.db, Operator::command_line(), shop.package_id, period_alone).await;
     assert!(matches!(error, Err(crate::catalog::store::CatalogError::PeriodWithoutLimit)), "{error:?}");

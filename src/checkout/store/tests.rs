@@ -22,6 +22,7 @@ async fn place_order_copies_the_package_and_no_edit_reaches_the_copy(db: PgPool)
         valid_for_s: Some(60),
         purchase_limit: Some(Some(1)),
         limit_period_s: Some(Some(60)),
+        refund_window_s: Some(Some(60)),
         rolls_over: Some(true),
         on_sale: Some(false),
     };
@@ -71,6 +72,7 @@ async fn place_order_refuses_what_was_not_confirmed(db: PgPool) {
         Terms { price: Money::new(500, Currency::parse("jpy").expect("a code")), ..terms.clone() },
         Terms { valid_for_s: 99_999_999, ..terms.clone() },
         Terms { rolls_over: true, ..terms.clone() },
+        Terms { refund_window_s: Some(60), ..terms.clone() },
     ] {
         let request = OrderRequest { terms: changed, ..good.clone() };
         let refused = place_order(&db, &ada, Provider::Stripe, &request).await;
@@ -147,8 +149,7 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     let open = facts.open_order.expect("open");
     assert_eq!(open.order_id, order_id);
     let form_key = open.form_key;
-    let terms = Terms { tokens: card.tokens, price: card.price.clone(), valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
-    let again = OrderRequest { package_id, form_key, starts: Start::Now, terms };
+    let again = OrderRequest { form_key, ..request(&db, package_id).await };
     let order = place_order(&db, &ada, Provider::Stripe, &again).await.expect("the same");
     assert_eq!((order.purchase.order_id, order.status), (order_id, OrderStatus::AwaitingPayment));
 
