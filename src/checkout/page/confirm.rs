@@ -117,6 +117,13 @@ fn refunds(window_s: Option<i64>) -> String {
     }
 }
 
+fn unpaid(has_choice: bool) -> &'static str {
+    match has_choice {
+        false => "You have an order of this package that is not paid yet. Paying here pays that one.",
+        true => "You have an order of this package that is not paid yet. Paying here pays that one, unless you choose another start.",
+    }
+}
+
 fn beginning(has_choice: bool) -> &'static str {
     match has_choice {
         false => "The validity period starts when the payment is confirmed, beside any Tokens you already have.",
@@ -145,7 +152,8 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             .map(|open| {
                 view! {
                     <p class="notice notice-info">
-                        "You have an order of this package that is not paid yet. Paying here pays that one. "
+                        {unpaid(choice.if_queued.is_some())}
+                        " "
                         <a href=format!("/orders/{}", open.order_id)>"See the order"</a>
                     </p>
                 }
