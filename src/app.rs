@@ -2,7 +2,7 @@
 
 use crate::accounts::page::{SignInPage, SignUpPage};
 use crate::catalog::page::ProductsPage;
-use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, SandboxPaymentPage};
+use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::keys::page::{KeyPage, KeysPage};
 use crate::suppliers::page::ModelsPage;
@@ -52,6 +52,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/products/:id/confirm") view=ConfirmPage />
                     <Route path=path!("/orders") view=OrdersPage />
                     <Route path=path!("/orders/:id") view=OrderPage />
+                    <Route path=path!("/orders/:id/receipt") view=ReceiptPage />
+                    <Route path=path!("/orders/:id/refund") view=RefundPage />
                     <Route path=path!("/sandbox/payments/:id") view=SandboxPaymentPage />
                     <Route path=path!("/wallet") view=WalletPage />
                     <Route path=path!("/keys") view=KeysPage />

@@ -28,6 +28,14 @@ pub enum ConsoleError {
     PackageChanged,
     #[error("purchase limit reached")]
     PurchaseLimitReached,
+    #[error("the order cannot be refunded by its customer")]
+    NotRefundable,
+    #[error("the refund window is over")]
+    RefundWindowOver,
+    #[error("nothing is left to refund")]
+    NothingToRefund,
+    #[error("what is left changed since the page was shown")]
+    RefundChanged,
     #[error("account suspended")]
     AccountSuspended,
     #[error("payments not configured")]
@@ -59,6 +67,7 @@ pub enum Field {
     Supplier,
     Status,
     Package,
+    Billing,
 }
 
 /// What is wrong with a field.
@@ -97,7 +106,13 @@ impl ConsoleError {
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
             ConsoleError::TooManyAttempts { .. } => 429,
-            ConsoleError::PackageUnavailable | ConsoleError::PackageChanged | ConsoleError::PurchaseLimitReached => 409,
+            ConsoleError::PackageUnavailable
+            | ConsoleError::PackageChanged
+            | ConsoleError::PurchaseLimitReached
+            | ConsoleError::NotRefundable
+            | ConsoleError::RefundWindowOver
+            | ConsoleError::NothingToRefund
+            | ConsoleError::RefundChanged => 409,
             ConsoleError::Invalid { .. }
             | ConsoleError::EmailUnavailable
             | ConsoleError::QuotaBelowUse

@@ -46,6 +46,8 @@ ids! {
     AccountId,
     PackageId,
     OrderId,
+    /// An account at its payment provider; also the key under which the provider is asked to make it.
+    CustomerId,
     /// One refund of ours; also the key under which the provider is asked for it.
     RefundId,
     GrantId,

@@ -36,9 +36,9 @@ async function fillCredentials(page: Page, { email, password }: Customer) {
 }
 
 /** From the Product Center to the provider's page. */
-export async function orderPackage(page: Page) {
+export async function orderPackage(page: Page, name = PACKAGE.name) {
   await page.goto("/products");
-  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await page.getByRole("article", { name }).getByRole("link", { name: "Choose" }).click();
   await expect(page.getByRole("heading", { name: "Confirm your order" })).toBeVisible();
   await page.getByRole("button", { name: /^Pay/ }).click();
   await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();

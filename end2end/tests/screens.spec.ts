@@ -50,6 +50,6 @@ test("pages of a customer who uses it", async ({ page }) => {
   for (const content of ["Good morning", "A longer question, for a bar that is taller than the others. ".repeat(20)]) {
     await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content }] });
   }
-  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, orders: "/orders", order, wallet: "/wallet", keys: "/keys", key, usage: "/usage" };
+  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: "/wallet", keys: "/keys", key, usage: "/usage" };
   for (const [name, path] of Object.entries(pages)) await take(page, name, path);
 });

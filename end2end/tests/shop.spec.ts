@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { expect, test } from "../support/fixtures.ts";
 import { PACKAGE, toki } from "../support/server.ts";
 import { answerPayment, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
@@ -21,4 +22,55 @@ test("a declined payment brings no Tokens, and the package can be ordered again"
   await orderPackage(page);
   await answerPayment(page, "Pay", "Paid");
   expect(toki(["account", "show", "--email", customer.email]).granted).toBe(PACKAGE.tokens);
+});
+
+test("what is bought again can wait until the current Tokens end", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  await orderPackage(page);
+  await answerPayment(page, "Pay", "Paid");
+  await page.goto("/products");
+  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await expect(page.getByRole("radio", { name: /^Now, beside/ })).toBeChecked();
+  await page.getByRole("radio", { name: /^When your current/ }).check();
+  await page.getByRole("button", { name: /^Pay/ }).click();
+  await answerPayment(page, "Pay", "Paid");
+  await page.goto("/wallet");
+  await expect(page.getByText("Not begun")).toBeVisible();
+  const grants = toki(["account", "show", "--email", customer.email]).grants;
+  expect(grants.map((grant: any) => grant.tokens)).toEqual([PACKAGE.tokens, PACKAGE.tokens]);
+});
+
+test("a receipt takes billing details once, and unused Tokens are paid back as shown", async ({ page }) => {
+  const sold = { name: `Refundable ${randomUUID()}`, tokens: 2_000_000 };
+  toki([
+    "package", "add", "--name", sold.name, "--tokens", `${sold.tokens}`, "--price", "900", "--currency", "usd", "--valid-for", "30d",
+    "--refund-window", "14d", "--purchase-limit", "1", "--limit-period", "7d",
+  ]);
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  await orderPackage(page, sold.name);
+  await answerPayment(page, "Pay", "Paid");
+
+  await page.getByRole("link", { name: "Receipt" }).click();
+  await expect(page.getByRole("heading", { name: /^Receipt R-/ })).toBeVisible();
+  await page.getByLabel("Name or company").fill("Ada Ltd");
+  await page.getByLabel("Address").fill("1 Street\nLondon");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("article").getByText("Ada Ltd")).toBeVisible();
+
+  await page.getByRole("link", { name: "Back to the order" }).click();
+  await page.getByRole("link", { name: "Return unused Tokens" }).click();
+  await expect(page.getByText("$9.00 of $9.00")).toBeVisible();
+  await page.getByRole("button", { name: "Return the Tokens for $9.00" }).click();
+  await expect(page.getByRole("status").getByText("Refunded", { exact: true })).toBeVisible();
+  await page.getByRole("link", { name: "Receipt" }).click();
+  await expect(page.getByText(/Credit note C-/)).toBeVisible();
+  expect(toki(["account", "show", "--email", customer.email]).refunded).toBe(sold.tokens);
+
+  await page.goto("/products");
+  await page.getByRole("article", { name: sold.name }).getByRole("link", { name: "Choose" }).click();
+  await expect(page.getByText(/as often as it allows for now. You can buy it again from/)).toBeVisible();
+  const packages = toki(["package", "list"]).packages;
+  toki(["package", "disable", packages.find((row: any) => row.name === sold.name).package_id]);
 });

@@ -119,11 +119,15 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
         </div>
         <div>
             <dt>"Purchase limit"</dt>
-            <dd>{limit_text(card.purchase_limit)}</dd>
+            <dd>{limit_text(card.purchase_limit, card.limit_period_s)}</dd>
         </div>
         <div>
             <dt>"At expiry"</dt>
             <dd>{at_expiry(card.rolls_over)}</dd>
+        </div>
+        <div>
+            <dt>"Refund"</dt>
+            <dd>{refund_text(card.refund_window_s)}</dd>
         </div>
     }
 }
@@ -136,14 +140,25 @@ pub fn scope_text(names: &[String], everything: &'static str) -> String {
 fn at_expiry(rolls_over: bool) -> &'static str {
     match rolls_over {
         false => "What is left expires.",
-        true => "What is left expires, unless you buy it again before: then it rolls over.",
+        true => "What is left expires, unless you buy it again before: then it rolls over to the new purchase.",
     }
 }
 
-fn limit_text(purchase_limit: Option<i32>) -> String {
-    match purchase_limit {
-        None => "As often as you like".to_string(),
+fn refund_text(window_s: Option<i64>) -> String {
+    match window_s {
+        None => "On request, by an operator".to_string(),
+        Some(window_s) => format!("The unused part, for {} from payment", validity(window_s)),
+    }
+}
+
+fn limit_text(purchase_limit: Option<i32>, period_s: Option<i64>) -> String {
+    let times = match purchase_limit {
+        None => return "As often as you like".to_string(),
         Some(1) => "Once per account".to_string(),
         Some(times) => format!("{times} times per account"),
+    };
+    match period_s {
+        None => times,
+        Some(period_s) => format!("{times} in any {}", validity(period_s)),
     }
 }

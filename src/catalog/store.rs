@@ -23,9 +23,11 @@ pub enum CatalogError {
     NotFound,
     /// Free packages are out of range too: a payment provider moves no money for them, and a credit grants Tokens without one.
     #[error(
-        "out of range: a name has 1 to 100 characters, Tokens are 1 to 10^15, a price is at least one minor unit, validity is 1 minute to 3650 days, a purchase limit is at least 1"
+        "out of range: a name has 1 to 100 characters, Tokens are 1 to 10^15, a price is at least one minor unit, validity is 1 minute to 3650 days, a purchase limit is at least 1, its period and a refund window 1 minute to 3650 days"
     )]
     OutOfRange,
+    #[error("a period limits nothing without a purchase limit")]
+    PeriodWithoutLimit,
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
@@ -39,8 +41,11 @@ impl From<sqlx::Error> for CatalogError {
                 | "packages_tokens_check"
                 | "packages_price_minor_check"
                 | "packages_valid_for_s_check"
-                | "packages_purchase_limit_check",
+                | "packages_purchase_limit_check"
+                | "packages_limit_period_s_check"
+                | "packages_refund_window_s_check",
             ) => CatalogError::OutOfRange,
+            Some("packages_limit_period_of_limit_check") => CatalogError::PeriodWithoutLimit,
             _ => CatalogError::Db(error),
         }
     }
@@ -52,7 +57,7 @@ impl From<CatalogError> for ConsoleError {
             CatalogError::NameTaken => ConsoleError::invalid(Field::Name, Problem::Unknown),
             CatalogError::UnknownSupplier(_) => ConsoleError::invalid(Field::Supplier, Problem::Unknown),
             CatalogError::NotFound => ConsoleError::NotFound,
-            CatalogError::OutOfRange => ConsoleError::invalid(Field::Package, Problem::Malformed),
+            CatalogError::OutOfRange | CatalogError::PeriodWithoutLimit => ConsoleError::invalid(Field::Package, Problem::Malformed),
             CatalogError::Db(error) => unavailable(&error),
         }
     }
@@ -61,7 +66,8 @@ impl From<CatalogError> for ConsoleError {
 /// What is on sale, cheapest Token first, the best value marked.
 pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogError> {
     let rows = sqlx::query!(
-        r#"SELECT package_id, name, tokens, price_minor, currency, valid_for_s, scope_model_ids, purchase_limit, rolls_over,
+        r#"SELECT package_id, name, tokens, price_minor, currency, valid_for_s, scope_model_ids, purchase_limit, limit_period_s, rolls_over,
+                  refund_window_s,
                   ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (p.scope_supplier_ids) ORDER BY s.name)
                       AS "supplier_names!"
              FROM packages p WHERE status = 'on_sale'"#
@@ -80,7 +86,9 @@ pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogEr
                 supplier_names: row.supplier_names,
                 model_ids: row.scope_model_ids,
                 purchase_limit: row.purchase_limit,
+                limit_period_s: row.limit_period_s,
                 rolls_over: row.rolls_over,
+                refund_window_s: row.refund_window_s,
                 best_value: false,
             })
         })
@@ -104,7 +112,9 @@ pub struct NewPackage {
     /// Empty = every supplier.
     pub supplier_slugs: Vec<String>,
     pub purchase_limit: Option<i32>,
+    pub limit_period_s: Option<i64>,
     pub rolls_over: bool,
+    pub refund_window_s: Option<i64>,
 }
 
 /// Puts a package on sale.
@@ -117,8 +127,8 @@ pub async fn insert_package(db: &PgPool, operator: Operator, new: NewPackage) ->
     let supplier_ids = supplier_ids_in(&mut tx, &new.supplier_slugs).await?;
     sqlx::query!(
         "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, purchase_limit,
-                               rolls_over)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                               limit_period_s, rolls_over, refund_window_s)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         package_id.0,
         new.name.trim(),
         new.tokens.0,
@@ -127,7 +137,9 @@ pub async fn insert_package(db: &PgPool, operator: Operator, new: NewPackage) ->
         new.valid_for_s,
         &supplier_ids,
         new.purchase_limit,
-        new.rolls_over
+        new.limit_period_s,
+        new.rolls_over,
+        new.refund_window_s
     )
     .execute(&mut *tx)
     .await?;
@@ -153,7 +165,13 @@ pub struct PackageEdit {
     pub tokens: Option<Tokens>,
     pub price: Option<Money>,
     pub valid_for_s: Option<i64>,
+    /// Some(none) = no limit.
+    pub purchase_limit: Option<Option<i32>>,
+    /// Some(none) = for ever.
+    pub limit_period_s: Option<Option<i64>>,
     pub rolls_over: Option<bool>,
+    /// Some(none) = only an operator refunds it.
+    pub refund_window_s: Option<Option<i64>>,
     pub on_sale: Option<bool>,
 }
 
@@ -171,7 +189,10 @@ pub async fn update_package(db: &PgPool, operator: Operator, id: PackageId, edit
     sqlx::query!(
         "UPDATE packages SET name = coalesce($2, name), tokens = coalesce($3, tokens), price_minor = coalesce($4, price_minor),
                              currency = coalesce($5, currency), valid_for_s = coalesce($6, valid_for_s),
-                             status = coalesce($7, status), rolls_over = coalesce($8, rolls_over), updated_at = now()
+                             status = coalesce($7, status), rolls_over = coalesce($8, rolls_over),
+                             purchase_limit = CASE WHEN $9 THEN $10 ELSE purchase_limit END,
+                             limit_period_s = CASE WHEN $11 THEN $12 ELSE limit_period_s END,
+                             refund_window_s = CASE WHEN $13 THEN $14 ELSE refund_window_s END, updated_at = now()
           WHERE package_id = $1",
         id.0,
         edit.name.as_deref().map(str::trim),
@@ -180,7 +201,13 @@ pub async fn update_package(db: &PgPool, operator: Operator, id: PackageId, edit
         edit.price.as_ref().map(|price| price.currency.code()),
         edit.valid_for_s,
         edit.on_sale.map(|on_sale| if on_sale { "on_sale" } else { "disabled" }),
-        edit.rolls_over
+        edit.rolls_over,
+        edit.purchase_limit.is_some(),
+        edit.purchase_limit.flatten(),
+        edit.limit_period_s.is_some(),
+        edit.limit_period_s.flatten(),
+        edit.refund_window_s.is_some(),
+        edit.refund_window_s.flatten()
     )
     .execute(&mut *tx)
     .await?;
@@ -211,7 +238,9 @@ pub struct PackageRow {
     pub scope_supplier_ids: Vec<Uuid>,
     pub scope_model_ids: Vec<String>,
     pub purchase_limit: Option<i32>,
+    pub limit_period_s: Option<i64>,
     pub rolls_over: bool,
+    pub refund_window_s: Option<i64>,
     pub status: String,
     pub created_at: UtcTime,
     pub updated_at: UtcTime,
@@ -249,7 +278,9 @@ async fn package_rows(connection: &mut PgConnection, only: Option<PackageId>) ->
             scope_supplier_ids: row.scope_supplier_ids,
             scope_model_ids: row.scope_model_ids,
             purchase_limit: row.purchase_limit,
+            limit_period_s: row.limit_period_s,
             rolls_over: row.rolls_over,
+            refund_window_s: row.refund_window_s,
             status: row.status,
             created_at: row.created_at.into(),
             updated_at: row.updated_at.into(),

@@ -14,7 +14,9 @@ fn package(name: &str) -> NewPackage {
         valid_for_s: 30 * 86_400,
         supplier_slugs: Vec::new(),
         purchase_limit: None,
+        limit_period_s: None,
         rolls_over: false,
+        refund_window_s: None,
     }
 }
 

@@ -20,8 +20,12 @@ pub struct PackageCard {
     pub model_ids: Vec<String>,
     /// Most orders of one account; none = as many as it likes.
     pub purchase_limit: Option<i32>,
+    /// In any so many seconds; none = ever.
+    pub limit_period_s: Option<i64>,
     /// Whether buying it again takes over what is left of the last one.
     pub rolls_over: bool,
+    /// How long after the payment a customer may give the unused part back; none = not by themselves.
+    pub refund_window_s: Option<i64>,
     pub best_value: bool,
 }
 
@@ -65,7 +69,9 @@ mod tests {
             supplier_names: Vec::new(),
             model_ids: Vec::new(),
             purchase_limit: None,
+            limit_period_s: None,
             rolls_over: false,
+            refund_window_s: None,
             best_value: false,
         }
     }

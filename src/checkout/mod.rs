@@ -2,7 +2,10 @@
 
 pub mod page;
 pub mod server_fns;
+pub mod server_fns_receipt;
 pub mod types;
+pub mod types_receipt;
+pub mod types_refund;
 
 #[cfg(feature = "ssr")]
 pub mod event;

@@ -3,11 +3,16 @@
 mod confirm;
 mod order;
 mod orders;
+mod receipt;
+mod refund;
 mod sandbox;
+mod start;
 
 pub use confirm::ConfirmPage;
 pub use order::OrderPage;
 pub use orders::OrdersPage;
+pub use receipt::ReceiptPage;
+pub use refund::RefundPage;
 pub use sandbox::SandboxPaymentPage;
 
 use crate::checkout::types::OrderStatus;

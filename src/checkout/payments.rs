@@ -4,7 +4,7 @@
 use crate::checkout::sandbox::SandboxPayments;
 use crate::checkout::stripe::{self, StripePayments};
 use crate::checkout::types::{PaymentOffer, RefundStatus};
-use crate::ids::{OrderId, PackageId, RefundId};
+use crate::ids::{CustomerId, OrderId, PackageId, RefundId};
 use crate::money::{Currency, Money};
 use crate::server::config::Config;
 use crate::tokens::Tokens;
@@ -48,6 +48,13 @@ impl Provider {
         }
     }
 
+    /// The most minor units that it can move, of at most these.
+    pub fn movable(self, minor: i64, currency: &Currency) -> i64 {
+        // No provider's unit is more than a hundred of the currency's.
+        let fits = |minor: &i64| self.amount_of(&Money::new(*minor, currency.clone())).is_some();
+        (0..100).map(|less| minor - less).find(fits).unwrap_or(minor)
+    }
+
     /// The minor units of an amount as the provider counts it; none = there are no such.
     pub fn minor_of(self, amount: i64, currency: &Currency) -> Option<i64> {
         match self {
@@ -66,6 +73,16 @@ pub struct Purchase {
     pub tokens: Tokens,
     pub price: Money,
     pub email: String,
+}
+
+/// An account as the provider knows it.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// Also the idempotency key.
+    pub customer_id: CustomerId,
+    pub email: String,
+    /// What the provider calls it; none = it has not been asked, or has not answered.
+    pub provider_id: Option<String>,
 }
 
 /// Where a customer pays for one order.
@@ -109,6 +126,9 @@ pub enum PaymentsError {
     /// The provider understood and said no; asking again will not help.
     #[error("the payment provider refused: {0}")]
     Refused(String),
+    /// The customer was deleted at the provider.
+    #[error("the payment provider does not know the customer any more")]
+    UnknownCustomer,
     /// Nobody knows whether it worked. Asking again with the same order is safe.
     #[error("the payment provider could not be reached or failed: {0}")]
     Unreachable(String),
@@ -154,15 +174,38 @@ impl Payments {
         }
     }
 
-    /// Opens the checkout session of an order, or finds the one that was opened before: the order is the idempotency key.
-    pub async fn open(&self, provider: Provider, purchase: &Purchase) -> Result<CheckoutSession, PaymentsError> {
+    /// The mode in which the provider keeps customers: whether real money moves. None = it keeps none.
+    pub fn customer_mode(&self, provider: Provider) -> Option<bool> {
         match (self, provider) {
-            (Payments::Stripe(stripe), Provider::Stripe) => stripe.open(purchase).await,
+            (Payments::Stripe(stripe), Provider::Stripe) => Some(stripe.livemode()),
+            _ => None,
+        }
+    }
+
+    /// Makes a customer, or finds the one that was made before. Returns what the provider calls it.
+    pub async fn make_customer(&self, provider: Provider, customer: &Customer) -> Result<String, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.make_customer(customer).await,
+            _ => Err(PaymentsError::NotConfigured),
+        }
+    }
+
+    /// Opens the checkout session of an order, or finds the one that was opened before: the order with its customer is the idempotency
+    /// key.
+    pub async fn open(
+        &self,
+        provider: Provider,
+        purchase: &Purchase,
+        customer: Option<&Customer>,
+    ) -> Result<CheckoutSession, PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.open(purchase, customer).await,
             (Payments::Sandbox(sandbox), Provider::Sandbox) => Ok(sandbox.open(purchase)),
             // The order was placed before the configuration changed.
             (Payments::Stripe(_) | Payments::Sandbox(_) | Payments::None, _) => Err(PaymentsError::NotConfigured),
         }
     }
+
     /// An order's session as the provider describes it now. None = it keeps none that could be asked about.
     pub async fn session(&self, provider: Provider, session_id: &str) -> Result<Option<Value>, PaymentsError> {
         match (self, provider) {

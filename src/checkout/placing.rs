@@ -1,8 +1,9 @@
-//! From a confirmed form to the page where it is paid. Each step may be repeated: the form is the order, the order is the
-//! provider's idempotency key, and the first session noted stands.
+//! From a confirmed form to the page where it is paid. Each step may be repeated: the form is the order, the order with its customer
+//! is the provider's idempotency key, and the first session noted stands.
 
 use crate::accounts::rights::Member;
-use crate::checkout::payments::{Payments, PaymentsError};
+use crate::checkout::payments::{CheckoutSession, Customer, Payments, PaymentsError};
+use crate::checkout::store::customers::{current_customer, replace_customer, set_provider_id};
 use crate::checkout::store::{self, CheckoutError, PlacedOrder};
 use crate::checkout::types::{OrderRequest, OrderStatus};
 use sqlx::PgPool;
@@ -18,26 +19,25 @@ pub async fn place(db: &PgPool, payments: &Payments, member: &Member, request: &
     let order = store::place_order(db, member, provider, request).await?;
     let order_page = format!("/orders/{}", order.purchase.order_id);
     match order.status {
-        OrderStatus::Created => Ok(open_checkout(db, payments, &order).await?.unwrap_or(order_page)),
+        OrderStatus::Created => Ok(open_checkout(db, payments, member, &order).await?.unwrap_or(order_page)),
         OrderStatus::AwaitingPayment => Ok(order.checkout_url.unwrap_or(order_page)),
         _ => Ok(order_page),
     }
 }
 
 /// Opens the order's session. None = the order is no longer waiting for one.
-async fn open_checkout(db: &PgPool, payments: &Payments, order: &PlacedOrder) -> Result<Option<String>, CheckoutError> {
+async fn open_checkout(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<Option<String>, CheckoutError> {
     let order_id = order.purchase.order_id;
     let mut waits = WAITS.iter();
     loop {
-        match payments.open(order.provider, &order.purchase).await {
+        match session_of(db, payments, member, order).await {
             Ok(session) => return store::set_checkout_session(db, order_id, &session).await,
-            Err(error @ PaymentsError::NotConfigured) => return Err(error.into()),
-            Err(error @ PaymentsError::Refused(_)) => {
+            Err(CheckoutError::Payments(error @ (PaymentsError::Refused(_) | PaymentsError::UnknownCustomer))) => {
                 tracing::error!(%order_id, %error, "checkout session refused, order cancelled");
                 store::cancel_unopened_order(db, order_id).await?;
                 return Err(error.into());
             }
-            Err(error @ PaymentsError::Unreachable(_)) => {
+            Err(CheckoutError::Payments(error @ PaymentsError::Unreachable(_))) => {
                 let Some(wait) = waits.next() else {
                     tracing::error!(%order_id, %error, "no checkout session; the order waits for another attempt");
                     return Err(error.into());
@@ -47,6 +47,30 @@ async fn open_checkout(db: &PgPool, payments: &Payments, order: &PlacedOrder) ->
                     return Ok(Some(url));
                 }
             }
+            Err(error) => return Err(error),
         }
     }
+}
+
+/// The order's session, for the account's own customer; one that was deleted at the provider is replaced by another.
+async fn session_of(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<CheckoutSession, CheckoutError> {
+    let customer = customer_of(db, payments, member, order).await?;
+    let opened = payments.open(order.provider, &order.purchase, customer.as_ref()).await;
+    let (Some(gone), Err(PaymentsError::UnknownCustomer)) = (&customer, &opened) else { return Ok(opened?) };
+    tracing::warn!(customer_id = %gone.customer_id, "the provider does not know this customer any more; making another");
+    replace_customer(db, gone.customer_id).await?;
+    let customer = customer_of(db, payments, member, order).await?;
+    Ok(payments.open(order.provider, &order.purchase, customer.as_ref()).await?)
+}
+
+/// The account as the provider knows it. None = it keeps no customers.
+async fn customer_of(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<Option<Customer>, CheckoutError> {
+    let Some(livemode) = payments.customer_mode(order.provider) else { return Ok(None) };
+    let mut customer = current_customer(db, member, order.provider, livemode, &order.purchase.email).await?;
+    if customer.provider_id.is_none() {
+        let provider_id = payments.make_customer(order.provider, &customer).await?;
+        set_provider_id(db, customer.customer_id, &provider_id).await?;
+        customer.provider_id = Some(provider_id);
+    }
+    Ok(Some(customer))
 }

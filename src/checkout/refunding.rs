@@ -1,12 +1,14 @@
 //! Giving money back. The Tokens leave the order's grant and the request is written down; then the provider is asked, under the
 //! request's own id; then its answer is noted. Each step may be repeated, and a crash between two leaves it to `reconcile`.
 
+use crate::accounts::rights::Member;
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
 use crate::checkout::store::CheckoutError;
-use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_refund, unanswered_refunds};
+use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_own_refund, request_refund, unanswered_refunds};
 use crate::checkout::store::refunds::note_answer;
 use crate::checkout::types::RefundStatus;
+use crate::checkout::types_refund::OwnRefundRequest;
 use crate::ids::OrderId;
 use crate::operators::rights::Operator;
 use chrono::TimeDelta;
@@ -23,14 +25,28 @@ pub async fn refund(
     reason: Option<&str>,
 ) -> Result<(RequestedRefund, RefundStatus), CheckoutError> {
     let requested = request_refund(db, operator, order_id, part, reason).await?;
-    let status = match ask(payments, &requested).await {
-        Ok(answer) => note_answer(db, order_id, requested.refund_id, &answer).await?,
-        Err(error) => {
-            tracing::error!(%order_id, refund_id = %requested.refund_id, %error, "the provider did not answer; the refund will be asked for again");
-            RefundStatus::Requested
-        }
-    };
+    let status = carry_out(db, payments, &requested).await?;
     Ok((requested, status))
+}
+
+/// Refunds the unused part of the customer's own order, as it was shown to them. The same form is the same refund.
+pub async fn refund_own(db: &PgPool, payments: &Payments, member: &Member, asked: &OwnRefundRequest) -> Result<(), CheckoutError> {
+    if let Some(requested) = request_own_refund(db, member, asked).await? {
+        carry_out(db, payments, &requested).await?;
+    }
+    Ok(())
+}
+
+/// Asks for what was requested, and notes the answer.
+async fn carry_out(db: &PgPool, payments: &Payments, requested: &RequestedRefund) -> Result<RefundStatus, CheckoutError> {
+    let RequestedRefund { order_id, refund_id, .. } = *requested;
+    match ask(payments, requested).await {
+        Ok(answer) => note_answer(db, order_id, refund_id, &answer).await,
+        Err(error) => {
+            tracing::error!(%order_id, %refund_id, %error, "the provider did not answer; the refund will be asked for again");
+            Ok(RefundStatus::Requested)
+        }
+    }
 }
 
 /// Asks again about refunds that were not answered. Returns how many were.

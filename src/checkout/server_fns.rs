@@ -1,6 +1,7 @@
 //! Server functions of `checkout`: who, parse, store, reply.
 
-use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment};
+use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment, TermsForm};
+use crate::checkout::types_refund::RefundOffer;
 use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
@@ -10,7 +11,7 @@ use leptos::server_fn::codec::GetUrl;
 pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
     use crate::catalog::store::{CatalogError, package_on_sale};
     use crate::checkout::payments::Provider;
-    use crate::checkout::store;
+    use crate::checkout::store::offer::offer_facts;
     use crate::error::unavailable;
     use crate::server::request_ctx;
     use uuid::Uuid;
@@ -23,36 +24,28 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
         _ => request_ctx::fail(ConsoleError::PackageUnavailable),
     })?;
     let provider = app.payments.provider().unwrap_or(Provider::Stripe);
-    let facts = store::offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let (open_order, form_key) = facts.open_order.unzip();
+    let facts = offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
     Ok(Offer {
         package,
-        form_key: form_key.unwrap_or_else(Uuid::new_v4),
-        open_order,
-        bought: facts.bought,
-        expires_at_if_paid_now: facts.expires_at_if_paid_now,
+        form_key: facts.open_order.as_ref().map_or_else(Uuid::new_v4, |open| open.form_key),
+        open_order: facts.open_order,
+        limit: facts.limit,
+        if_paid_now: facts.if_paid_now,
+        if_queued: facts.if_queued,
+        rolls_over_now: facts.rolls_over_now,
         payment: app.payments.offer(),
     })
 }
 
-/// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` is the same order.
+/// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` and choice of start is the same order.
 #[server(endpoint = "checkout/place_order")]
-pub async fn place_order(
-    package_id: String,
-    form_key: String,
-    tokens: i64,
-    price_minor: i64,
-    currency: String,
-    valid_for_s: i64,
-    #[server(default)] rolls_over: bool,
-) -> Result<(), ConsoleError> {
+pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
     use crate::checkout::types::OrderRequest;
     use crate::server::request_ctx;
 
     let member = request_ctx::member().await?;
-    let request =
-        OrderRequest::parse(&package_id, &form_key, tokens, price_minor, &currency, valid_for_s, rolls_over).map_err(request_ctx::fail)?;
+    let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms).map_err(request_ctx::fail)?;
     let app = request_ctx::app()?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
     let placing = app.tasks.spawn({
@@ -97,6 +90,42 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
         });
     }
     store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// What the customer may give back of an order now, and what for.
+#[server(endpoint = "orders/show_refund", input = GetUrl)]
+pub async fn show_refund(order_id: String) -> Result<RefundOffer, ConsoleError> {
+    use crate::checkout::store::refund_requests::own_refund_offer;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    own_refund_offer(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Gives it back, as it was shown. The same `form_key` is the same refund.
+#[server(endpoint = "orders/refund")]
+pub async fn refund_order(order_id: String, form_key: String, tokens: i64, amount_minor: i64) -> Result<(), ConsoleError> {
+    use crate::checkout::refunding::refund_own;
+    use crate::checkout::types_refund::OwnRefundRequest;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::member().await?;
+    let asked = OwnRefundRequest::parse(&order_id, &form_key, tokens, amount_minor).map_err(request_ctx::fail)?;
+    let app = request_ctx::app()?;
+    // The Tokens are gone when the provider is asked: a customer who leaves must not leave the answer unread.
+    let refunding = app.tasks.spawn({
+        let app = app.clone();
+        async move { refund_own(&app.db, &app.payments, &member, &asked).await }
+    });
+    let refunded = refunding.await.map_err(|error| {
+        tracing::error!(%error, "a refund ended early");
+        request_ctx::fail(ConsoleError::Internal)
+    })?;
+    refunded.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/orders/{}", asked.order_id));
+    Ok(())
 }
 
 /// What a sandbox session is to pay. There are none unless the sandbox is on.

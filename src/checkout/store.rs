@@ -1,27 +1,28 @@
-//! SQL about orders: placing and opening them here, showing them in `views`; what happens to them when money arrives is in `events`
+//! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money arrives is in `events`
 //! and `fulfilment`, when it goes back in `refunds`.
 
 use crate::accounts::rights::Member;
-use crate::catalog::types::PackageCard;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::fulfilment::locked_order_in;
+use crate::checkout::store::offer::orders_that_count_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::types::{OrderRequest, OrderStatus, Terms};
+use crate::checkout::types::{OrderRequest, OrderStatus, Start, Terms};
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
-use crate::utc::UtcTime;
 use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
 
+pub mod customers;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
 pub mod fulfilment;
+pub mod offer;
 pub mod operator_views;
 pub mod quarantine;
+pub mod receipts;
 pub mod refund_requests;
 pub mod refunds;
 #[cfg(test)]
@@ -49,6 +50,12 @@ pub enum CheckoutError {
     NotRefundable(OrderStatus),
     #[error("the amount must be at least one minor unit, at most what has not gone back yet, and one that the provider can move")]
     RefundOutOfRange,
+    #[error("customers cannot refund this order themselves")]
+    NoRefundWindow,
+    #[error("the time in which customers can refund this order themselves is over")]
+    RefundWindowOver,
+    #[error("what is left changed since it was shown")]
+    RefundChanged,
     #[error("no event of this id is quarantined")]
     NotQuarantined,
     #[error("a row holds {0}, which is none of ours")]
@@ -83,15 +90,17 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::PackageChanged => ConsoleError::PackageChanged,
             CheckoutError::PurchaseLimitReached => ConsoleError::PurchaseLimitReached,
             CheckoutError::AccountSuspended => ConsoleError::AccountSuspended,
+            CheckoutError::NotRefundable(_) | CheckoutError::NoRefundWindow => ConsoleError::NotRefundable,
+            CheckoutError::RefundWindowOver => ConsoleError::RefundWindowOver,
+            CheckoutError::RefundOutOfRange => ConsoleError::NothingToRefund,
+            CheckoutError::RefundChanged => ConsoleError::RefundChanged,
             CheckoutError::FormReused => ConsoleError::BadRequest,
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
-            CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::Unreachable(_)) => ConsoleError::PaymentProviderFailed,
-            CheckoutError::Unreadable(_)
-            | CheckoutError::Ledger(_)
-            | CheckoutError::NotRefundable(_)
-            | CheckoutError::RefundOutOfRange
-            | CheckoutError::NotQuarantined => {
+            CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::UnknownCustomer | PaymentsError::Unreachable(_)) => {
+                ConsoleError::PaymentProviderFailed
+            }
+            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::NotQuarantined => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
             }
@@ -124,27 +133,28 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
     if account.suspended {
         return Err(CheckoutError::AccountSuspended);
     }
-    if let Some(order) = order_by_form_in(&mut tx, member, request.form_key).await? {
+    if let Some(order) = order_by_form_in(&mut tx, member, request).await? {
         let same = order.purchase.package_id == request.package_id;
         return if same { Ok(order) } else { Err(CheckoutError::FormReused) };
     }
     check_package_in(&mut tx, member, request).await?;
     sqlx::query!(
         "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider)
+                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, starts, refund_window_s)
          SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, rolls_over,
-                $5, $6
+                $5, $6, $7, refund_window_s
            FROM packages WHERE package_id = $4",
         OrderId::generate().0,
         member.account_id().0,
         member.user_id().0,
         request.package_id.0,
         request.form_key,
-        provider.as_str()
+        provider.as_str(),
+        request.starts.as_str()
     )
     .execute(&mut *tx)
     .await?;
-    let order = order_by_form_in(&mut tx, member, request.form_key).await?.ok_or(CheckoutError::NotFound)?;
+    let order = order_by_form_in(&mut tx, member, request).await?.ok_or(CheckoutError::NotFound)?;
     tx.commit().await?;
     Ok(order)
 }
@@ -152,7 +162,7 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
 /// Locks the package as it is, and refuses what was not confirmed, is not for sale, or is one too many.
 async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<(), CheckoutError> {
     let package = sqlx::query!(
-        "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, purchase_limit FROM packages
+        "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, refund_window_s, purchase_limit, limit_period_s FROM packages
           WHERE package_id = $1 AND status = 'on_sale' FOR SHARE",
         request.package_id.0
     )
@@ -164,37 +174,27 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
         price: Money::new(package.price_minor, stored_currency(&package.currency)?),
         valid_for_s: package.valid_for_s,
         rolls_over: package.rolls_over,
+        refund_window_s: package.refund_window_s,
     };
     if now != request.terms {
         return Err(CheckoutError::PackageChanged);
     }
     match package.purchase_limit {
-        Some(limit) if orders_that_count_in(tx, member, request.package_id).await? >= i64::from(limit) => {
+        Some(limit) if orders_that_count_in(tx, member, request.package_id, package.limit_period_s).await?.len() >= limit as usize => {
             Err(CheckoutError::PurchaseLimitReached)
         }
         _ => Ok(()),
     }
 }
 
-/// Orders of the account for this package, but for those that came to nothing.
-async fn orders_that_count_in(tx: &mut PgConnection, member: &Member, package_id: PackageId) -> Result<i64, CheckoutError> {
-    Ok(sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM orders
-            WHERE account_id = $1 AND package_id = $2 AND status NOT IN ('declined', 'expired', 'cancelled')"#,
-        member.account_id().0,
-        package_id.0
-    )
-    .fetch_one(tx)
-    .await?)
-}
-
-async fn order_by_form_in(tx: &mut PgConnection, member: &Member, form_key: Uuid) -> Result<Option<PlacedOrder>, CheckoutError> {
+async fn order_by_form_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<Option<PlacedOrder>, CheckoutError> {
     let row = sqlx::query!(
         "SELECT o.order_id, o.package_id, o.package_name, o.tokens, o.price_minor, o.currency, o.status, o.provider, o.checkout_url,
                 u.email
-           FROM orders o JOIN users u USING (user_id) WHERE o.account_id = $1 AND o.form_key = $2",
+           FROM orders o JOIN users u USING (user_id) WHERE o.account_id = $1 AND o.form_key = $2 AND o.starts = $3",
         member.account_id().0,
-        form_key
+        request.form_key,
+        request.starts.as_str()
     )
     .fetch_optional(tx)
     .await?;
@@ -302,43 +302,12 @@ pub async fn open_orders(db: &PgPool, after: Option<OrderId>, most: i64) -> Resu
         .collect()
 }
 
-/// What an account's own history adds to a package on its confirm page.
-#[derive(Clone, Debug)]
-pub struct OfferFacts {
-    /// The order of this user that waits for payment on exactly these terms: going on is going on with it.
-    pub open_order: Option<(OrderId, Uuid)>,
-    pub bought: i64,
-    pub expires_at_if_paid_now: UtcTime,
-}
-
-/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on.
-pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, package: &PackageCard) -> Result<OfferFacts, CheckoutError> {
-    let mut connection = db.acquire().await?;
-    let open = sqlx::query!(
-        "SELECT o.order_id, o.form_key FROM orders o JOIN packages p USING (package_id)
-          WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
-            AND (o.status = 'created' OR (o.status = 'awaiting_payment'
-                                       AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
-            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
-                 o.rolls_over)
-              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids, p.rolls_over)
-          ORDER BY o.created_at DESC LIMIT 1",
-        member.account_id().0,
-        member.user_id().0,
-        package.package_id.0,
-        provider.as_str()
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let bought = orders_that_count_in(&mut connection, member, package.package_id).await?;
-    let expires = sqlx::query_scalar!(r#"SELECT now() + $1::bigint * interval '1 second' AS "at!""#, package.valid_for_s)
-        .fetch_one(&mut *connection)
-        .await?;
-    Ok(OfferFacts { open_order: open.map(|row| (OrderId(row.order_id), row.form_key)), bought, expires_at_if_paid_now: expires.into() })
-}
-
 fn stored_status(text: &str) -> Result<OrderStatus, CheckoutError> {
     OrderStatus::parse(text).ok_or_else(|| CheckoutError::Unreadable(text.to_string()))
+}
+
+fn stored_start(text: &str) -> Result<Start, CheckoutError> {
+    Start::parse(text).ok_or_else(|| CheckoutError::Unreadable(text.to_string()))
 }
 
 fn stored_provider(text: &str) -> Result<Provider, CheckoutError> {

@@ -3,14 +3,14 @@
 //! that lacks any of a dozen others.
 
 use crate::checkout::event::RefundFacts;
-use crate::checkout::payments::{CheckoutSession, EventPage, PaymentsError, Purchase, RefundAnswer, RefundRequest, StripeConfig};
+use crate::checkout::payments::{CheckoutSession, Customer, EventPage, PaymentsError, Purchase, RefundAnswer, RefundRequest, StripeConfig};
 use crate::checkout::store::refunds::refund_status;
 use crate::money::{Currency, Money};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
-use stripe::{Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
+use stripe::{ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
 use stripe_checkout::CheckoutSessionMode;
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionInvoiceCreation, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
@@ -42,6 +42,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct StripePayments {
     client: Client,
+    /// As the key says.
+    livemode: bool,
     public_url: Url,
 }
 
@@ -53,11 +55,29 @@ impl StripePayments {
             builder = builder.url(format!("{}/", base.trim_end_matches('/')));
         }
         let client = builder.build().map_err(|error| PaymentsError::Refused(error.to_string()))?;
-        Ok(StripePayments { client, public_url: public_url.clone() })
+        let livemode = ["sk_live_", "rk_live_"].iter().any(|start| config.secret_key.expose_secret().starts_with(start));
+        Ok(StripePayments { client, livemode, public_url: public_url.clone() })
     }
 
-    pub async fn open(&self, purchase: &Purchase) -> Result<CheckoutSession, PaymentsError> {
-        let session = self.write(self.request(purchase)?.build(), purchase.order_id.to_string()).await?;
+    pub fn livemode(&self) -> bool {
+        self.livemode
+    }
+
+    pub async fn make_customer(&self, customer: &Customer) -> Result<String, PaymentsError> {
+        let customer_id = customer.customer_id.to_string();
+        let form = [("email", customer.email.as_str()), ("metadata[customer_id]", &customer_id)];
+        let made = self.write(post("/customers", &form), customer_id.clone()).await?;
+        let id = made.get("id").and_then(Value::as_str).map(str::to_string);
+        id.ok_or_else(|| PaymentsError::Unreachable("the customer has no id".into()))
+    }
+
+    /// The key names the customer too: a session that was refused for want of one is asked for again with another.
+    pub async fn open(&self, purchase: &Purchase, customer: Option<&Customer>) -> Result<CheckoutSession, PaymentsError> {
+        let key = match customer {
+            Some(customer) => format!("{}/{}", purchase.order_id, customer.customer_id),
+            None => purchase.order_id.to_string(),
+        };
+        let session = self.write(self.request(purchase, customer)?.build(), key).await?;
         let text = |name: &str| session.get(name).and_then(Value::as_str).map(str::to_string);
         // A session that is over has no address (its order was closed meanwhile).
         let missing = || PaymentsError::Unreachable("the session has no id or no url".into());
@@ -77,9 +97,7 @@ impl StripePayments {
             ("metadata[order_id]", &order_id),
             ("metadata[refund_id]", &refund_id),
         ];
-        let mut builder = RequestBuilder::new(StripeMethod::Post, "/refunds");
-        builder.body = Some(Serializer::new(String::new()).extend_pairs(form).finish());
-        let refund = self.write(builder, refund_id).await?;
+        let refund = self.write(post("/refunds", &form), refund_id.clone()).await?;
         answer_of(&refund).ok_or_else(|| PaymentsError::Unreachable("the refund has no status".into()))
     }
 
@@ -122,7 +140,7 @@ impl StripePayments {
         serde_json::from_str(&miniserde::json::to_string(&answer)).map_err(|error| PaymentsError::Unreachable(error.to_string()))
     }
 
-    fn request(&self, purchase: &Purchase) -> Result<CreateCheckoutSession, PaymentsError> {
+    fn request(&self, purchase: &Purchase, customer: Option<&Customer>) -> Result<CreateCheckoutSession, PaymentsError> {
         let order_id = purchase.order_id.to_string();
         // On the payment too, so that what happens to it later names the order.
         let metadata = HashMap::from([("order_id".to_string(), order_id.clone())]);
@@ -143,14 +161,19 @@ impl StripePayments {
         let mut item = CreateCheckoutSessionLineItems::new();
         item.price_data = Some(price);
         item.quantity = Some(1);
-        Ok(CreateCheckoutSession::new()
+        let request = CreateCheckoutSession::new();
+        // A session has either.
+        let request = match customer.and_then(|customer| customer.provider_id.clone()) {
+            Some(provider_id) => request.customer(provider_id),
+            None => request.customer_email(purchase.email.clone()),
+        };
+        Ok(request
             .mode(CheckoutSessionMode::Payment)
             .line_items(vec![item])
             .client_reference_id(order_id)
             .metadata(metadata)
             .payment_intent_data(payment)
             .invoice_creation(CreateCheckoutSessionInvoiceCreation::new(true))
-            .customer_email(purchase.email.clone())
             .success_url(self.page(&format!("/orders/{}", purchase.order_id)))
             .cancel_url(self.page(&format!("/products/{}/confirm", purchase.package_id))))
     }
@@ -160,9 +183,20 @@ impl StripePayments {
     }
 }
 
+fn post(path: &str, form: &[(&str, &str)]) -> RequestBuilder {
+    let mut builder = RequestBuilder::new(StripeMethod::Post, path);
+    builder.body = Some(Serializer::new(String::new()).extend_pairs(form).finish());
+    builder
+}
+
 /// A 409 is Stripe still working on the same order; a 429 and a 5xx may pass; every other answer is a decision.
 fn payments_error(error: StripeError) -> PaymentsError {
     match error {
+        StripeError::Stripe(reported, _)
+            if reported.code == Some(ApiErrorsCode::ResourceMissing) && reported.param.as_deref() == Some("customer") =>
+        {
+            PaymentsError::UnknownCustomer
+        }
         StripeError::Stripe(reported, status) if status != 409 && status != 429 && status < 500 => {
             PaymentsError::Refused(format!("{status} {}", reported.message.unwrap_or_default()))
         }

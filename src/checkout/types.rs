@@ -1,6 +1,7 @@
 //! What crosses the wire of `checkout`: the offer to confirm, orders and their states.
 
 use crate::catalog::types::PackageCard;
+use crate::checkout::types_refund::OwnRefund;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
@@ -143,6 +144,37 @@ impl RefundStatus {
     }
 }
 
+/// When the Tokens of an order begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// When it is paid, beside what the account has.
+    Now,
+    /// When the last of what the account has of the package ends.
+    AfterCurrent,
+}
+
+impl Start {
+    /// As the database and the confirm page's form write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Start::Now => "now",
+            Start::AfterCurrent => "after_current",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Start> {
+        [Start::Now, Start::AfterCurrent].into_iter().find(|start| start.as_str() == text)
+    }
+}
+
+/// From when to when Tokens can be spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    pub starts_at: UtcTime,
+    pub expires_at: UtcTime,
+}
+
 /// The terms that somebody agrees to: shown on the confirm page, sent back by its form, compared with the package as it is then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
@@ -150,6 +182,14 @@ pub struct Terms {
     pub price: Money,
     pub valid_for_s: i64,
     pub rolls_over: bool,
+    pub refund_window_s: Option<i64>,
+}
+
+impl Terms {
+    pub fn of(card: PackageCard) -> Terms {
+        let PackageCard { tokens, price, valid_for_s, rolls_over, refund_window_s, .. } = card;
+        Terms { tokens, price, valid_for_s, rolls_over, refund_window_s }
+    }
 }
 
 /// A confirmed form.
@@ -157,31 +197,57 @@ pub struct Terms {
 pub struct OrderRequest {
     pub package_id: PackageId,
     pub form_key: Uuid,
+    pub starts: Start,
     pub terms: Terms,
+}
+
+/// The terms as a form carries them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermsForm {
+    pub tokens: i64,
+    pub price_minor: i64,
+    pub currency: String,
+    pub valid_for_s: i64,
+    #[serde(default)]
+    pub rolls_over: bool,
+    /// 0 = none.
+    #[serde(default)]
+    pub refund_window_s: i64,
 }
 
 impl OrderRequest {
     /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form.
-    pub fn parse(
-        package_id: &str,
-        form_key: &str,
-        tokens: i64,
-        price_minor: i64,
-        currency: &str,
-        valid_for_s: i64,
-        rolls_over: bool,
-    ) -> Result<OrderRequest, ConsoleError> {
+    pub fn parse(package_id: &str, form_key: &str, starts: &str, terms: &TermsForm) -> Result<OrderRequest, ConsoleError> {
         Ok(OrderRequest {
             package_id: package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?,
             form_key: Uuid::try_parse(form_key).map_err(|_| ConsoleError::BadRequest)?,
+            starts: Start::parse(starts).ok_or(ConsoleError::BadRequest)?,
             terms: Terms {
-                tokens: Tokens(tokens),
-                price: Money::new(price_minor, Currency::parse(currency).map_err(|_| ConsoleError::BadRequest)?),
-                valid_for_s,
-                rolls_over,
+                tokens: Tokens(terms.tokens),
+                price: Money::new(terms.price_minor, Currency::parse(&terms.currency).map_err(|_| ConsoleError::BadRequest)?),
+                valid_for_s: terms.valid_for_s,
+                rolls_over: terms.rolls_over,
+                refund_window_s: Some(terms.refund_window_s).filter(|window_s| *window_s != 0),
             },
         })
     }
+}
+
+/// An order that waits for its payment on the terms that a page shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpaidOrder {
+    pub order_id: OrderId,
+    pub form_key: Uuid,
+    pub starts: Start,
+}
+
+/// Whether a purchase limit lets an account order once more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LimitState {
+    Open,
+    Reached,
+    /// Until then; the order that fills the last place is too old after it.
+    ReachedUntil(UtcTime),
 }
 
 /// How an order can be paid here.
@@ -200,16 +266,19 @@ pub struct Offer {
     /// Names this form: posted twice, it is one order. An order that already waits for payment on the same terms lends its own.
     pub form_key: Uuid,
     /// That order, if there is one.
-    pub open_order: Option<OrderId>,
-    /// Orders of this account that count against the purchase limit.
-    pub bought: i64,
-    pub expires_at_if_paid_now: UtcTime,
+    pub open_order: Option<UnpaidOrder>,
+    pub limit: LimitState,
+    pub if_paid_now: Validity,
+    /// If the Tokens are to begin when the current ones end; none = there are none that they could follow.
+    pub if_queued: Option<Validity>,
+    /// What is left of earlier purchases, and moves to the new one where it begins at once.
+    pub rolls_over_now: Tokens,
     pub payment: PaymentOffer,
 }
 
 impl Offer {
     pub fn limit_reached(&self) -> bool {
-        self.open_order.is_none() && self.package.purchase_limit.is_some_and(|limit| self.bought >= i64::from(limit))
+        self.open_order.is_none() && self.limit != LimitState::Open
     }
 }
 
@@ -222,6 +291,7 @@ pub struct OrderView {
     pub tokens: Tokens,
     pub price: Money,
     pub valid_for_s: i64,
+    pub starts: Start,
     /// Empty = every supplier.
     pub supplier_names: Vec<String>,
     /// Empty = every model.
@@ -236,6 +306,7 @@ pub struct OrderView {
     pub grant: Option<OrderGrant>,
     /// Oldest first.
     pub refunds: Vec<RefundLine>,
+    pub own_refund: OwnRefund,
 }
 
 /// Money of an order that went back, or tried to.
@@ -252,7 +323,7 @@ pub struct RefundLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderGrant {
     pub grant_id: GrantId,
-    pub expires_at: UtcTime,
+    pub validity: Validity,
 }
 
 /// A line of the list of orders.
@@ -304,11 +375,23 @@ mod tests {
     #[test]
     fn order_request_refuses_a_form_of_somebody_elses_making() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        assert!(OrderRequest::parse(id, id, 1, 1, "usd", 60, false).is_ok());
-        let wrong_package = OrderRequest::parse("1", id, 1, 1, "usd", 60, false);
+        let terms = |currency: &str| TermsForm {
+            tokens: 1,
+            price_minor: 1,
+            currency: currency.into(),
+            valid_for_s: 60,
+            rolls_over: false,
+            refund_window_s: 0,
+        };
+        for starts in [Start::Now, Start::AfterCurrent] {
+            assert_eq!(OrderRequest::parse(id, id, starts.as_str(), &terms("usd")).map(|request| request.starts), Ok(starts));
+        }
+        let wrong_package = OrderRequest::parse("1", id, "now", &terms("usd"));
         assert_eq!(wrong_package, Err(ConsoleError::invalid(Field::Package, Problem::Malformed)));
-        for (form_key, currency) in [("", "usd"), ("key", "usd"), (id, ""), (id, "dollars")] {
-            assert_eq!(OrderRequest::parse(id, form_key, 1, 1, currency, 60, false), Err(ConsoleError::BadRequest));
+        for (form_key, starts, currency) in
+            [("", "now", "usd"), ("key", "now", "usd"), (id, "", "usd"), (id, "later", "usd"), (id, "now", ""), (id, "now", "dollars")]
+        {
+            assert_eq!(OrderRequest::parse(id, form_key, starts, &terms(currency)), Err(ConsoleError::BadRequest));
         }
     }
 }

@@ -112,7 +112,9 @@ async fn ensure_packages(ctx: &Context) -> Result<(), CliError> {
             valid_for_s: TimeDelta::days(days).num_seconds(),
             supplier_slugs: Vec::new(),
             purchase_limit: None,
+            limit_period_s: None,
             rolls_over: false,
+            refund_window_s: None,
         };
         insert_package(&ctx.db, ctx.operator(), new).await?;
     }

@@ -2,7 +2,7 @@
 
 use crate::catalog::store::{NewPackage, PackageEdit, PackageRow, all_packages, insert_package, update_package};
 use crate::cli::output::table;
-use crate::cli::values::{self, currency};
+use crate::cli::values::{self, OrNone, currency};
 use crate::cli::{CliError, Context, durations};
 use crate::ids::PackageId;
 use crate::money::{Currency, Money};
@@ -47,9 +47,15 @@ pub struct Add {
     /// Most orders of one account; without: no limit
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     purchase_limit: Option<i32>,
+    /// The limit holds for orders within any such span: 30d, 12h or 90m; without: for ever
+    #[arg(long, requires = "purchase_limit", value_parser = durations::parse)]
+    limit_period: Option<TimeDelta>,
     /// Buying it again before its end takes over what is left
     #[arg(long)]
     rolls_over: bool,
+    /// For so long after the payment, customers may give the unused part back: 14d, 12h or 90m; without: only operators refund
+    #[arg(long, value_parser = durations::parse)]
+    refund_window: Option<TimeDelta>,
 }
 
 #[derive(Args)]
@@ -67,9 +73,18 @@ pub struct Edit {
     currency: Option<Currency>,
     #[arg(long, value_parser = durations::parse)]
     valid_for: Option<TimeDelta>,
+    /// Most orders of one account, or `none`
+    #[arg(long, value_parser = values::number_or_none)]
+    purchase_limit: Option<OrNone<i32>>,
+    /// The span within which the limit holds: 30d, 12h or 90m; `none` = for ever
+    #[arg(long, value_parser = values::duration_or_none)]
+    limit_period: Option<OrNone<TimeDelta>>,
     /// Whether buying it again before its end takes over what is left
     #[arg(long)]
     rolls_over: Option<bool>,
+    /// How long after the payment customers may give the unused part back: 14d, 12h or 90m, or `none`
+    #[arg(long, value_parser = values::duration_or_none)]
+    refund_window: Option<OrNone<TimeDelta>>,
 }
 
 /// `PACKAGE_ID`, or `--id PACKAGE_ID`.
@@ -107,7 +122,9 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
         valid_for_s: add.valid_for.num_seconds(),
         supplier_slugs: add.suppliers,
         purchase_limit: add.purchase_limit,
+        limit_period_s: add.limit_period.map(|span| span.num_seconds()),
         rolls_over: add.rolls_over,
+        refund_window_s: add.refund_window.map(|span| span.num_seconds()),
     };
     let package_id = insert_package(&ctx.db, ctx.operator(), new).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("added package {} as {package_id}", add.name))
@@ -150,7 +167,15 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
         tokens: edit.tokens,
         price,
         valid_for_s: edit.valid_for.map(|span| span.num_seconds()),
+        purchase_limit: edit.purchase_limit.map(|limit| limit.0),
+        // Without a limit there is nothing to hold in a period.
+        limit_period_s: match (edit.limit_period, edit.purchase_limit) {
+            (Some(period), _) => Some(period.0.map(|span| span.num_seconds())),
+            (None, Some(OrNone(None))) => Some(None),
+            (None, _) => None,
+        },
         rolls_over: edit.rolls_over,
+        refund_window_s: edit.refund_window.map(|window| window.0.map(|span| span.num_seconds())),
         on_sale: None,
     };
     apply(ctx, package_id, change, "edited").await

@@ -1,6 +1,7 @@
 //! Arguments that are more than text: parsed here, so that a wrong one is wrong usage (exit 2) and names itself.
 
 use crate::accounts::types::Email;
+use crate::cli::durations;
 use crate::error::ConsoleError;
 use crate::keys::store::Period;
 use crate::keys::types::KeyName;
@@ -9,7 +10,7 @@ use crate::suppliers::store::{OnLeave, Protocol};
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
 use crate::utc::UtcTime;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use ipnet::IpNet;
 use serde::Serialize;
@@ -53,7 +54,7 @@ pub fn tokens_or_none(text: &str) -> Result<OrNone<Tokens>, String> {
     or_none(text, tokens)
 }
 
-fn number_or_none(text: &str) -> Result<OrNone<i32>, String> {
+pub fn number_or_none(text: &str) -> Result<OrNone<i32>, String> {
     or_none(text, |text| text.parse::<i32>().ok().filter(|number| *number > 0).ok_or_else(|| "not a positive whole number".to_string()))
 }
 
@@ -87,6 +88,10 @@ pub fn time(text: &str) -> Result<DateTime<Utc>, String> {
 
 pub fn time_or_none(text: &str) -> Result<OrNone<DateTime<Utc>>, String> {
     or_none(text, time)
+}
+
+pub fn duration_or_none(text: &str) -> Result<OrNone<TimeDelta>, String> {
+    or_none(text, |text| durations::parse(text).map_err(|error| error.to_string()))
 }
 
 fn or_none<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<OrNone<T>, String> {

@@ -1,6 +1,7 @@
 //! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
 
 use crate::checkout::payments::StripeConfig;
+use crate::checkout::types_receipt::{Seller, TaxRate};
 use crate::gateway::Timeouts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +24,8 @@ pub struct Config {
     pub supplier_networks: Vec<IpNet>,
     /// Payments through Stripe; `None` = no checkout is offered, unless the sandbox offers its own.
     pub stripe: Option<StripeConfig>,
+    /// Who sells, as receipts name them.
+    pub seller: Option<Seller>,
     /// Sandbox supplier and sandbox payments, for development and rehearsal.
     pub sandbox: bool,
     /// Where `make build` put the site.
@@ -59,7 +62,7 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 15] = [
     "TOKI_ADDR",
     "TOKI_DRAIN_MS",
     "TOKI_ENV",
@@ -68,6 +71,10 @@ const KNOWN: [&str; 11] = [
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
+    "TOKI_SELLER_ADDRESS",
+    "TOKI_SELLER_NAME",
+    "TOKI_SELLER_TAX_ID",
+    "TOKI_SELLER_TAX_RATE",
     "TOKI_SETTLE_WAIT_MS",
     "TOKI_SPOOL_DIR",
     "TOKI_SUPPLIER_NETWORKS",
@@ -130,6 +137,7 @@ impl Config {
             environment,
             supplier_networks,
             stripe: stripe(get("STRIPE_SECRET_KEY"), get("STRIPE_WEBHOOK_SECRET"), get("STRIPE_API_BASE"))?,
+            seller: seller([get("TOKI_SELLER_NAME"), get("TOKI_SELLER_ADDRESS"), get("TOKI_SELLER_TAX_ID"), get("TOKI_SELLER_TAX_RATE")])?,
             sandbox,
             site_root: site_root(),
             upstream: UPSTREAM,
@@ -227,6 +235,26 @@ fn stripe(key: Option<&str>, webhook_secret: Option<&str>, api_base: Option<&str
         return Err(invalid("STRIPE_API_BASE", "must be a URL like https://api.stripe.com"));
     }
     Ok(Some(StripeConfig { secret_key: key.into(), webhook_secret: webhook_secret.into(), api_base: api_base.map(str::to_string) }))
+}
+
+/// Name, address, tax number and tax rate. A name without an address is no seller to a tax office, nor the other way round.
+fn seller(given: [Option<&str>; 4]) -> Result<Option<Seller>, ConfigError> {
+    let [name, address, tax_id, rate] = given.map(|text| text.filter(|text| !text.is_empty()));
+    let (name, address) = match (name, address) {
+        (Some(name), Some(address)) => (name, address),
+        (None, None) if tax_id.is_none() && rate.is_none() => return Ok(None),
+        (None, _) => return Err(ConfigError::Missing("TOKI_SELLER_NAME")),
+        (_, None) => return Err(ConfigError::Missing("TOKI_SELLER_ADDRESS")),
+    };
+    let address = address.replace("\\n", ";");
+    let lines: Vec<_> = address.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let not_a_rate = || invalid("TOKI_SELLER_TAX_RATE", "must be a per cent from 0 to 100 with at most two decimals, like 19 or 8.1");
+    Ok(Some(Seller {
+        name: name.to_string(),
+        address: lines.join("\n"),
+        tax_id: tax_id.map(str::to_string),
+        tax_rate: rate.map(|text| TaxRate::parse(text).ok_or_else(not_a_rate)).transpose()?,
+    }))
 }
 
 fn secret_key(text: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
@@ -331,6 +359,23 @@ mod tests {
         }
         for secret in ["whsec_0123456789abcdef", "whsec_0123456789abcdef, whsec_1123456789abcdef"] {
             assert!(read(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_ok(), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_seller_has_a_name_and_an_address_and_perhaps_a_tax() {
+        let name = ("TOKI_SELLER_NAME", "Toki Ltd");
+        let address = ("TOKI_SELLER_ADDRESS", "Street 1; 1010 Vienna\\nAustria");
+        let config = read(&[name, address, ("TOKI_SELLER_TAX_RATE", "8.1")], false).expect("a seller");
+        let seller = config.seller.expect("a seller");
+        assert_eq!((seller.address.as_str(), seller.tax_id, seller.tax_rate), ("Street 1\n1010 Vienna\nAustria", None, Some(TaxRate(810))));
+        for (vars, said) in [
+            (&[name][..], "TOKI_SELLER_ADDRESS"),
+            (&[address], "TOKI_SELLER_NAME"),
+            (&[("TOKI_SELLER_TAX_ID", "ATU1")], "TOKI_SELLER_NAME"),
+            (&[name, address, ("TOKI_SELLER_TAX_RATE", "a fifth")], "TOKI_SELLER_TAX_RATE"),
+        ] {
+            assert!(refusal(vars, false).contains(said), "{vars:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::accounts::session_store::delete_expired_sessions;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
+use crate::checkout::store::receipts::set_seller;
 use crate::checkout::store::refunds::take_leftovers;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
@@ -42,6 +43,7 @@ pub fn spawn(app: &AppState) {
         let db = db.clone();
         async move { ledger::sweep_expired_grants(&db, 500).await.map(i64::from).map_err(|error| error.to_string()) }
     });
+    note_seller(app);
     payments(app);
     clean_up(app);
 }
@@ -57,6 +59,22 @@ fn clean_up(app: &AppState) {
     every(app, "forget old idempotent calls", Duration::from_secs(600), MOST, move || {
         let db = db.clone();
         async move { ledger::forget_old_idempotent_calls(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+    });
+}
+
+/// Has receipts name the seller that this replica was configured with, as soon as the database takes it; once, so that an older replica
+/// does not take it back.
+fn note_seller(app: &AppState) {
+    let Some(seller) = app.config.seller.clone() else { return };
+    let (db, shutdown) = (app.db.clone(), app.shutdown.clone());
+    app.tasks.spawn(async move {
+        while let Err(error) = set_seller(&db, &seller).await {
+            tracing::error!(%error, "the seller could not be noted; trying again");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
     });
 }
 

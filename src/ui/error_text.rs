@@ -16,6 +16,14 @@ pub fn sentence(error: ConsoleError) -> String {
             "The package has changed since you opened this page. Nothing was charged; check the new terms below.".into()
         }
         ConsoleError::PurchaseLimitReached => "You have bought this package as often as it allows. Nothing was charged.".into(),
+        ConsoleError::NotRefundable => "This order cannot be refunded here as it stands. Nothing was changed; ask support.".into(),
+        ConsoleError::RefundWindowOver => {
+            "The time in which you could return unused Tokens of this order is over. Nothing was changed; ask support.".into()
+        }
+        ConsoleError::NothingToRefund => "No Tokens of this order are left that could be returned. Nothing was changed.".into(),
+        ConsoleError::RefundChanged => {
+            "What is left of these Tokens has changed since you opened this page. Nothing was returned; check the new amount below.".into()
+        }
         ConsoleError::AccountSuspended => "This account is suspended. Nothing was charged; contact support.".into(),
         ConsoleError::PaymentsUnavailable => "Payments are not set up on this server. Nothing was charged.".into(),
         ConsoleError::PaymentProviderFailed => "The payment provider did not answer. Nothing was charged; try again in a moment.".into(),
@@ -46,6 +54,9 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Expiration, _) => "Enter a date and time in UTC, or leave it empty for a key that never expires.",
         (Field::Supplier, _) => "Choose a supplier from the list.",
         (Field::Status, _) => "Choose enabled or disabled.",
+        (Field::Billing, Problem::Empty) => "Enter the name that receipts are to be made out to.",
+        (Field::Billing, Problem::TooLong) => "A name has at most 200 characters, an address 500, a tax number 50.",
+        (Field::Billing, _) => "Billing details are plain text.",
         (Field::Package, _) => "Choose a package from the Product Center.",
     }
 }

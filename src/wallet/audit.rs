@@ -21,7 +21,7 @@ pub struct AuditReport {
 /// One number that is not what the records behind it say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`
+    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `receipts of <year>`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -61,6 +61,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(orders_against_grants(&mut tx, account).await?);
     differences.extend(refunds_against_ledger(&mut tx, account).await?);
     differences.extend(holds_of_settled_calls(&mut tx, account).await?);
+    differences.extend(receipts_against_numbers(&mut tx, account).await?);
     tx.rollback().await?;
     Ok(AuditReport {
         accounts: counts.accounts,
@@ -310,6 +311,23 @@ async fn holds_of_settled_calls(tx: &mut PgConnection, account: Account) -> Foun
              FROM holds h JOIN usage_records u USING (request_id)
             WHERE $1::uuid IS NULL OR h.account_id = $1
             ORDER BY h.request_id"#,
+        account
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// No number of a receipt or credit note is missing: there are as many as were given. Numbers are of no one account.
+async fn receipts_against_numbers(tx: &mut PgConnection, account: Account) -> Found {
+    sqlx::query_as!(
+        Difference,
+        r#"SELECT n.series || 's of ' || n.year AS "subject!", 'numbers' AS "what!", n.last AS "expected!", issued.count AS "found!"
+             FROM receipt_numbers n
+            CROSS JOIN LATERAL (
+                SELECT CASE n.series WHEN 'receipt' THEN (SELECT count(*) FROM receipts r WHERE r.year = n.year)
+                                     ELSE (SELECT count(*) FROM credit_notes c WHERE c.year = n.year) END AS count) AS issued
+            WHERE $1::uuid IS NULL AND issued.count <> n.last
+            ORDER BY n.series, n.year"#,
         account
     )
     .fetch_all(tx)

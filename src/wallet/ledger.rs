@@ -1,11 +1,13 @@
 //! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `admission`: whether
-//! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money. Every
-//! decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here between calls.
+//! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money; in
+//! `renewals`: what buying again does. Every decision is made inside Postgres, on locked rows, keys before accounts before grants;
+//! nothing is remembered here between calls.
 
 mod admission;
 mod calls;
 mod idempotency;
 pub mod refunds;
+pub mod renewals;
 mod settlements;
 
 pub use admission::{
@@ -17,7 +19,7 @@ pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
 use crate::ids::{AccountId, ActionId, GrantId, OrderId};
 use crate::tokens::Tokens;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
 use std::borrow::Cow;
@@ -108,6 +110,11 @@ pub struct NewGrant {
 
 /// Issues Tokens: a grant and its ledger entry. Spendable by the first call admitted after the transaction commits.
 pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<GrantId, LedgerError> {
+    issue_in(tx, new, None).await
+}
+
+/// `starts_at`: none = now.
+async fn issue_in(tx: &mut PgConnection, new: &NewGrant, starts_at: Option<DateTime<Utc>>) -> Result<GrantId, LedgerError> {
     let grant_id = GrantId::generate();
     let (source, order_id, action_id) = match new.cause {
         GrantCause::Order(order_id) => ("order", Some(order_id.0), None),
@@ -116,7 +123,7 @@ pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<Gra
     sqlx::query!(
         "INSERT INTO grants (grant_id, account_id, source, order_id, action_id, tokens, left_, scope_supplier_ids, scope_model_ids,
                              note, starts_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, now(), now() + $10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, coalesce($11, now()), coalesce($11, now()) + $10)",
         grant_id.0,
         new.account_id.0,
         source,
@@ -126,7 +133,8 @@ pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<Gra
         &new.scope.supplier_ids,
         &new.scope.model_ids,
         new.note,
-        interval(new.valid_for)
+        interval(new.valid_for),
+        starts_at
     )
     .execute(&mut *tx)
     .await?;
@@ -218,32 +226,6 @@ pub async fn transfer_in(
         rest = Tokens(rest.0 - part.0);
     }
     if rest == Tokens(0) { Ok(made) } else { Err(LedgerError::NotEnoughLeft) }
-}
-
-/// Moves what is left of the account's earlier purchases of the same package to the grant of this order, where those purchases said
-/// that they roll over. Returns how much that was.
-pub async fn roll_over_in(tx: &mut PgConnection, account_id: AccountId, order_id: OrderId, into: GrantId) -> Result<Tokens, LedgerError> {
-    lock_accounts_in(tx, &[account_id]).await?;
-    let earlier = sqlx::query!(
-        "SELECT g.grant_id, g.left_ FROM grants g
-           JOIN orders o ON o.order_id = g.order_id
-           JOIN orders new ON new.order_id = $2
-          WHERE g.account_id = $1 AND g.grant_id <> $3 AND o.package_id = new.package_id AND o.rolls_over
-            AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at > clock_timestamp()
-          ORDER BY g.expires_at, g.created_at, g.grant_id",
-        account_id.0,
-        order_id.0,
-        into.0
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let mut rolled = Tokens(0);
-    for row in earlier {
-        let from = (account_id, GrantId(row.grant_id));
-        move_in(tx, from, (account_id, into), Tokens(row.left_), MoveCause::Renewal(order_id)).await?;
-        rolled = Tokens(rolled.0 + row.left_);
-    }
-    Ok(rolled)
 }
 
 /// One entry. Both accounts are locked.

@@ -29,8 +29,10 @@ async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
 
     let order_id = app.text("SELECT order_id::text FROM orders").await;
     let requests = stripe.requests();
-    assert_eq!(requests.len(), 1);
-    assert_eq!((requests[0].idempotency_key.as_str(), requests[0].authorization.as_str()), (order_id.as_str(), "Bearer sk_test_fake"));
+    let customer_id = app.text("SELECT payment_customer_id::text FROM payment_customers").await;
+    let asked: Vec<_> = requests.iter().map(|request| (request.path.as_str(), request.idempotency_key.clone())).collect();
+    assert_eq!(asked, [("customers", customer_id.clone()), ("checkout/sessions", format!("{order_id}/{customer_id}"))]);
+    assert!(requests.iter().all(|request| request.authorization == "Bearer sk_test_fake"));
     let expected = [
         ("mode", "payment".to_string()),
         ("line_items[0][quantity]", "1".into()),
@@ -42,11 +44,11 @@ async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
         ("metadata[order_id]", order_id.clone()),
         ("payment_intent_data[metadata][order_id]", order_id.clone()),
         ("invoice_creation[enabled]", "true".into()),
-        ("customer_email", "ada@example.com".into()),
+        ("customer", "cus_1".into()),
         ("success_url", app.url(&format!("/orders/{order_id}"))),
         ("cancel_url", app.url(&format!("/products/{package_id}/confirm"))),
     ];
-    let form: Vec<_> = requests[0].form.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let form: Vec<_> = requests[1].form.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     let mut expected: Vec<_> = expected.into_iter().collect();
     expected.sort();
     assert_eq!(form, expected);
@@ -114,8 +116,12 @@ async fn a_stripe_that_fails_for_a_moment_is_asked_again(db: PgPool) {
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     assert_eq!(confirm(&browser, package_id).await.location, "https://checkout.stripe.com/c/pay/cs_test_1");
-    let keys: Vec<_> = stripe.requests().into_iter().map(|request| request.idempotency_key).collect();
-    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    stripe.fail_next(&[500, 429]);
+    let second = package(&app, "Second", None).await;
+    assert_eq!(confirm(&browser, second).await.location, "https://checkout.stripe.com/c/pay/cs_test_2");
+    let asked: Vec<_> = stripe.requests().into_iter().map(|request| (request.path, request.idempotency_key)).collect();
+    assert!(asked.len() == 7 && asked[..3].iter().all(|one| *one == asked[0]), "{asked:?}");
+    assert!(asked[4..].iter().all(|one| *one == asked[4]), "{asked:?}");
     app.stop().await;
 }
 
@@ -144,6 +150,47 @@ async fn what_stripe_refuses_does_not_count(db: PgPool) {
     assert_eq!(app.text("SELECT status FROM orders").await, "cancelled");
     assert_eq!(stripe.requests().len(), 1, "a refusal is final");
     assert!(confirm(&browser, package_id).await.location.starts_with("https://checkout.stripe.com/"));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn one_account_is_one_customer_however_many_orders_come_at_once(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.work_for(Duration::from_millis(50));
+    let browser = app.signed_up("ada@example.com").await;
+    let mut forms = Vec::new();
+    for n in 0..6 {
+        let path = format!("/products/{}/confirm", package(&app, &format!("Package {n}"), None).await);
+        forms.push((browser.get(&path).await.form("/api/checkout/place_order"), path));
+    }
+    let placed = join_all(forms.iter().map(|(form, path)| browser.submit(form, path))).await;
+    let places: Vec<_> = placed.into_iter().map(|answer| answer.location).collect();
+    assert!(places.iter().all(|place| place.starts_with("https://checkout.stripe.com/")), "{places:?}");
+    assert!(stripe.sessions().iter().all(|session| session["customer"] == "cus_1"), "{:?}", stripe.sessions());
+    let other = app.signed_up("bob@example.com").await;
+    confirm(&other, package(&app, "Another", None).await).await;
+    let emails: Vec<_> = stripe.all("cus").into_iter().map(|customer| customer["email"].clone()).collect();
+    assert_eq!(
+        (emails, stripe.sessions()[6]["customer"].clone()),
+        (vec![json!("ada@example.com"), json!("bob@example.com")], json!("cus_2"))
+    );
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_customer_deleted_at_stripe_is_replaced(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    let browser = app.signed_up("ada@example.com").await;
+    confirm(&browser, package(&app, "First", None).await).await;
+    stripe.delete_customer("cus_1");
+    for name in ["Second", "Third"] {
+        let placed = confirm(&browser, package(&app, name, None).await).await;
+        assert!(placed.location.starts_with("https://checkout.stripe.com/"), "{}", placed.location);
+    }
+    let customers: Vec<_> = stripe.sessions().into_iter().map(|session| session["customer"].clone()).collect();
+    assert_eq!(customers, ["cus_1", "cus_2", "cus_2"]);
+    let kept = "SELECT string_agg(provider_customer_id, ' ' ORDER BY created_at) FROM payment_customers WHERE replaced_at IS NULL";
+    assert_eq!((app.text(kept).await, app.number("SELECT count(*) FROM payment_customers").await), ("cus_2".into(), 2));
     app.stop().await;
 }
 

@@ -180,6 +180,20 @@ async fn packages_are_added_listed_edited_and_taken_off_sale(db: PgPool) {
         assert_eq!(package[field], value, "{field}");
     }
     toki.json(&["package", "enable", "--id", &package_id]);
+    let limits =
+        [("3", "30d", json!(3), json!(2_592_000)), ("2", "none", json!(2), json!(null)), ("none", "none", json!(null), json!(null))];
+    for (limit, period, stored_limit, stored_period) in limits {
+        toki.json(&["package", "edit", &package_id, "--purchase-limit", limit, "--limit-period", period]);
+        let package = &toki.json(&["package", "list"])["packages"][0];
+        assert_eq!((&package["purchase_limit"], &package["limit_period_s"]), (&stored_limit, &stored_period), "{limit} {period}");
+    }
+    for (window, stored) in [("14d", json!(1_209_600)), ("none", json!(null))] {
+        toki.json(&["package", "edit", &package_id, "--refund-window", window]);
+        assert_eq!(toki.json(&["package", "list"])["packages"][0]["refund_window_s"], stored);
+    }
+    assert!(toki.refusal(&["package", "edit", &package_id, "--limit-period", "7d"]).contains("nothing without a purchase limit"));
+    toki.wrong_usage(&["package", "edit", &package_id, "--purchase-limit", "0"]);
+    toki.wrong_usage(&[&add[..], &["--valid-for", "30d", "--limit-period", "7d"]].concat());
     let text = toki.text(&["package", "list"]);
     assert!(text.contains("$7.00") && text.contains("12 hours") && text.contains("on_sale"), "{text}");
     let again = toki.refusal(&[&add[..], &["--valid-for", "30d"]].concat());

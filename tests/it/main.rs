@@ -3,6 +3,9 @@
 
 mod accounts;
 mod checkout;
+mod checkout_again;
+mod checkout_receipts;
+mod checkout_refund;
 mod checkout_stripe;
 mod cli;
 mod console_headers;

@@ -32,7 +32,7 @@ async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
     let state = &shop.app.state;
     let answered = finish_refunds(&state.db, &state.payments, TimeDelta::zero(), 10).await;
     assert_eq!(answered.expect("asked"), 1, "it was made, and is found");
-    assert_eq!(shop.stripe.requests().len(), 3, "so it is not asked for once more");
+    assert_eq!(shop.stripe.requests().iter().filter(|request| request.path == "refunds").count(), 2, "so it is not asked for once more");
     assert_eq!((shop.status().await.as_str(), shop.stripe.all("re").len()), ("refunded", 2));
     assert_eq!(shop.app.number("SELECT left_ + refunded * 10 FROM grants").await, 10_000_000);
     let toki = shop.toki();

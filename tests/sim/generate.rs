@@ -6,6 +6,7 @@ use crate::op::{CrashPoint, KeyChange, Like, Op, Payment};
 use crate::settlements::settlement_of;
 use crate::traffic::Traffic;
 use std::net::Ipv4Addr;
+use toki::checkout::types::Start;
 use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
 
@@ -125,7 +126,8 @@ fn transfer(dice: &mut Dice, model: &Model) -> Option<Op> {
 fn purchase(dice: &mut Dice, model: &Model) -> Option<Op> {
     let account = dice.pick(&model.accounts)?.account_id;
     let payments = [Payment::Once, Payment::Once, Payment::SameEventTwice, Payment::TwoEvents, Payment::WrongAmount, Payment::AfterExpiry];
-    Some(Op::Purchase { account, package: dice.below(model.packages.len()), payment: *dice.pick(&payments)? })
+    let starts = if dice.percent(30) { Start::AfterCurrent } else { Start::Now };
+    Some(Op::Purchase { account, package: dice.below(model.packages.len()), starts, payment: *dice.pick(&payments)? })
 }
 
 fn some_supplier(dice: &mut Dice, model: &Model) -> Option<SupplierId> {

@@ -16,6 +16,9 @@ use toki::wallet::ledger::{Price, Scope};
 /// How long a replica may be silent, in model minutes.
 pub const HOLD_FOR: i64 = 90;
 
+/// What is valid from a full hour ends at half past; what is valid as long from half past is given this much more.
+pub const HALF_PAST: i64 = 30;
+
 #[derive(Clone, Default)]
 pub struct Model {
     pub now: i64,
@@ -111,8 +114,12 @@ pub struct Grant {
     /// Order of creation; grants of the same age share one.
     pub born: i64,
     pub swept: bool,
-    /// The package it was bought as, if that rolls over.
-    pub rolls_over: Option<usize>,
+    /// The package it was bought as.
+    pub package: Option<usize>,
+    /// Whether what is left rolls over to the next purchase of it.
+    pub rolls_over: bool,
+    /// The end, of which grant, at which it begins; none = it began when it was given.
+    pub begins: Option<(i64, i64)>,
 }
 
 impl Grant {
@@ -122,6 +129,14 @@ impl Grant {
 
     fn is_alive(&self, now: i64) -> bool {
         now < self.expires
+    }
+
+    fn can_pay(&self, now: i64) -> bool {
+        self.is_alive(now) && self.begins.is_none_or(|(minute, _)| minute <= now)
+    }
+
+    fn ends(&self) -> (i64, i64) {
+        (self.expires, self.given)
     }
 
     fn pays_for(&self, supplier_id: SupplierId, model_id: &str) -> bool {
@@ -199,9 +214,9 @@ impl Model {
         self.offers.iter().find(|offer| offer.model_id == model_id)
     }
 
-    /// What the account could spend now, on anything: grants that have not expired, without what running calls hold.
+    /// What the account could spend now, on anything: grants that have begun and not expired, without what running calls hold.
     fn balance(&self, account_id: AccountId) -> i64 {
         let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
-        grants.iter().filter(|grant| grant.is_alive(self.now)).map(|grant| grant.left).sum()
+        grants.iter().filter(|grant| grant.can_pay(self.now)).map(|grant| grant.left).sum()
     }
 }

@@ -1,6 +1,7 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
 use std::fmt;
+use toki::checkout::types::Start;
 use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
 
@@ -51,6 +52,7 @@ pub enum Op {
     Purchase {
         account: AccountId,
         package: usize,
+        starts: Start,
         payment: Payment,
     },
     Credit {
@@ -129,7 +131,9 @@ impl fmt::Display for Op {
         match self {
             Op::SignUp => write!(f, "sign up"),
             Op::Retire(account) => write!(f, "retire account {account}"),
-            Op::Purchase { account, package, payment } => write!(f, "purchase by {account} of package {package}, paid {payment:?}"),
+            Op::Purchase { account, package, starts, payment } => {
+                write!(f, "purchase by {account} of package {package}, starts {starts:?}, paid {payment:?}")
+            }
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 write!(f, "credit {tokens} to {account} for {valid_for} min, {scope:?}, like {like:?}")
             }

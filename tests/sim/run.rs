@@ -13,6 +13,7 @@ use sqlx::PgPool;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 use toki::catalog::store::{NewPackage, insert_package};
+use toki::checkout::types::Start;
 use toki::ids::{AccountId, RequestId};
 use toki::keys::secret::Pepper;
 use toki::money::{Currency, Money};
@@ -109,14 +110,18 @@ impl Run {
         match op {
             Op::SignUp => model.sign_up(answer.account.expect("an account"), step),
             Op::Retire(account) => model.retire(*account),
-            Op::Purchase { account, package, payment } => {
+            Op::Purchase { account, package, starts, payment } => {
                 let expected = model.purchase(*account, *payment);
                 if expected.contains(&"fulfilled") {
                     let Package { tokens, valid_for, scope, rolls_over } = model.packages[*package].clone();
                     let grant_id = answer.grant.expect("a grant of a fulfilled order");
+                    let after = model.last_end(*account, *package).filter(|_| *starts == Start::AfterCurrent);
                     model.issue(*account, grant_id, tokens, valid_for, scope, None);
-                    if rolls_over {
-                        model.roll_over(*account, *package, grant_id);
+                    model.bought_as(*account, grant_id, *package, rolls_over);
+                    match after {
+                        Some(end) => model.queue(*account, grant_id, end, valid_for),
+                        None if rolls_over => model.roll_over(*account, *package, grant_id),
+                        None => {}
                     }
                 }
                 return expected.iter().map(|line| line.to_string()).collect();
@@ -268,7 +273,9 @@ async fn furnish(dice: &mut Dice, model: &mut Model, world: &mut World) {
             valid_for_s: valid_for * 60,
             supplier_slugs: slug.map(str::to_string).into_iter().collect(),
             purchase_limit: None,
+            limit_period_s: None,
             rolls_over: at == 2,
+            refund_window_s: None,
         };
         world.packages.push(insert_package(&db, operator(), new).await.expect("a package"));
         let theirs = model.suppliers.iter().filter(|supplier| Some(supplier.slug.as_str()) == slug);

@@ -72,8 +72,8 @@ impl World {
                 self.members.remove(account);
                 Answer::default()
             }
-            Op::Purchase { account, package, payment } => {
-                purchase::pay(&db, &self.members[account], self.packages[*package], *payment).await
+            Op::Purchase { account, package, starts, payment } => {
+                purchase::pay(&db, &self.members[account], self.packages[*package], *starts, *payment).await
             }
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 let grant_id = credit(&db, model, *account, *tokens, TimeDelta::minutes(*valid_for), scope).await;

@@ -37,6 +37,13 @@ while (kind !== `checkout.session.completed ${session.id}`) {
   kind = `${event.type} ${event.data.object.id}`;
 }
 
+const customer = await stripe.customers.create({ email: "ada@example.com" }, { idempotencyKey: "js-2" });
+const same = await stripe.customers.create({ email: "ada@example.com" }, { idempotencyKey: "js-2" });
+assert.equal(same.id, customer.id);
+assert.equal((await stripe.checkout.sessions.create({ ...order, customer: customer.id })).customer, customer.id);
+assert.equal((await stripe.customers.del(customer.id)).deleted, true);
+await assert.rejects(stripe.checkout.sessions.create({ ...order, customer: customer.id }), { code: "resource_missing", param: "customer" });
+
 const refund = await stripe.refunds.create({ payment_intent: paid.payment_intent, amount: 500 });
 assert.equal((await stripe.refunds.retrieve(refund.id)).amount, 500);
 const events = await stripe.events.list({ limit: 1, created: { gte: session.created } }).autoPagingToArray({ limit: 100 });

@@ -69,6 +69,10 @@ kinds = [event.type for event in client.v1.events.list({"limit": 2, "types": ["r
 assert kinds[:4] == ["refund.created", "charge.refunded", "refund.created", "charge.refunded"], kinds
 customer = client.v1.customers.create({"email": "ada@example.com"})
 assert client.v1.customers.retrieve(customer.id).email == "ada@example.com"
+assert sessions.create({**order, "customer": customer.id}).customer == customer.id
+refused(stripe.InvalidRequestError, None, lambda: sessions.create({**order, "customer": customer.id, "customer_email": "a@b.c"}))
+assert client.v1.customers.delete(customer.id).deleted and client.v1.customers.retrieve(customer.id).deleted
+refused(stripe.InvalidRequestError, "resource_missing", lambda: sessions.create({**order, "customer": customer.id}))
 expired = sessions.expire(sessions.create(order).id)
 assert expired.status == "expired" and expired.url is None
 refused(stripe.InvalidRequestError, None, lambda: sessions.expire(expired.id))

@@ -2,13 +2,15 @@
 
 use crate::catalog::page::PackageFacts;
 use crate::checkout::page::failed_view;
+use crate::checkout::page::start::StartChoice;
 use crate::checkout::server_fns::{PlaceOrder, show_offer};
-use crate::checkout::types::{Offer, PaymentOffer};
+use crate::checkout::types::{LimitState, Offer, PaymentOffer};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
+use crate::utc::validity;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -41,7 +43,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
     } else if offer.limit_reached() {
         view! {
             <p class="notice notice-warn">
-                "Your account has bought this package as often as it allows. " <a href="/orders">"Look at your orders"</a>
+                {limit_sentence(&offer.limit)} " " <a href="/orders">"Look at your orders"</a>
             </p>
         }
         .into_any()
@@ -64,21 +66,28 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                         <Price money=offer.package.price.clone() />
                     </dd>
                 </div>
-                <div>
-                    <dt>"Expires, if you pay now"</dt>
-                    <dd>
-                        <UtcTime time=offer.expires_at_if_paid_now.clone() />
-                    </dd>
-                </div>
+                {offer
+                    .if_queued
+                    .is_none()
+                    .then(|| {
+                        view! {
+                            <div>
+                                <dt>"Expires, if you pay now"</dt>
+                                <dd>
+                                    <UtcTime time=offer.if_paid_now.expires_at.clone() />
+                                </dd>
+                            </div>
+                        }
+                    })}
                 <PackageFacts card=offer.package.clone() />
             </dl>
             <h3>"Rules"</h3>
             <ul>
                 <li>"You pay once. Nothing renews by itself."</li>
-                <li>"The validity period starts when the payment is confirmed, beside any Tokens you already have."</li>
+                <li>{beginning(offer.if_queued.is_some())}</li>
                 <li>"Tokens tied to suppliers or models are used before others; among those, what expires first."</li>
                 <li>{leftovers(offer.package.rolls_over)}</li>
-                <li>"Ask support about refunds before the Tokens are used."</li>
+                <li>{refunds(offer.package.refund_window_s)}</li>
             </ul>
             {action}
             <p>
@@ -92,7 +101,41 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
 fn leftovers(rolls_over: bool) -> &'static str {
     match rolls_over {
         false => "Tokens left at expiry are gone; they do not roll over.",
-        true => "Tokens left at expiry are gone. Buy this package again before, and they move to the new one and get its expiry.",
+        true => {
+            "Tokens left at expiry are gone. Buy this package again before, and they move to the new purchase and get its expiry: when that begins."
+        }
+    }
+}
+
+fn refunds(window_s: Option<i64>) -> String {
+    match window_s {
+        None => "Ask support about refunds before the Tokens are used.".to_string(),
+        Some(window_s) => {
+            let window = validity(window_s);
+            format!("For {window} from payment you can return what is not used, and get its share of the price back, rounded down.")
+        }
+    }
+}
+
+fn unpaid(has_choice: bool) -> &'static str {
+    match has_choice {
+        false => "You have an order of this package that is not paid yet. Paying here pays that one.",
+        true => "You have an order of this package that is not paid yet. Paying here pays that one, unless you choose another start.",
+    }
+}
+
+fn beginning(has_choice: bool) -> &'static str {
+    match has_choice {
+        false => "The validity period starts when the payment is confirmed, beside any Tokens you already have.",
+        true => "The validity period starts when the payment is confirmed, or when your current Tokens of this package end: as you choose.",
+    }
+}
+
+fn limit_sentence(limit: &LimitState) -> String {
+    const REACHED: &str = "Your account has bought this package as often as it allows";
+    match limit {
+        LimitState::Open | LimitState::Reached => format!("{REACHED}."),
+        LimitState::ReachedUntil(time) => format!("{REACHED} for now. You can buy it again from {}.", time.minute()),
     }
 }
 
@@ -100,27 +143,31 @@ fn leftovers(rolls_over: bool) -> &'static str {
 /// server refuses instead of charging something else.
 #[component]
 fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
+    let choice = offer.clone();
     let Offer { package, form_key, open_order, payment, .. } = offer;
     let price = package.price.exact();
     let button = if payment == PaymentOffer::Sandbox { format!("Pay {price} of play money") } else { format!("Pay {price}") };
     view! {
         {open_order
-            .map(|order_id| {
+            .map(|open| {
                 view! {
                     <p class="notice notice-info">
-                        "You have an order of this package that is not paid yet. Paying here pays that one. "
-                        <a href=format!("/orders/{order_id}")>"See the order"</a>
+                        {unpaid(choice.if_queued.is_some())}
+                        " "
+                        <a href=format!("/orders/{}", open.order_id)>"See the order"</a>
                     </p>
                 }
             })}
         <ActionForm action=place>
             <input type="hidden" name="package_id" value=package.package_id.to_string() />
             <input type="hidden" name="form_key" value=form_key.to_string() />
-            <input type="hidden" name="tokens" value=package.tokens.0.to_string() />
-            <input type="hidden" name="price_minor" value=package.price.minor.to_string() />
-            <input type="hidden" name="currency" value=package.price.currency.code().to_string() />
-            <input type="hidden" name="valid_for_s" value=package.valid_for_s.to_string() />
-            <input type="hidden" name="rolls_over" value=package.rolls_over.to_string() />
+            <input type="hidden" name="terms[tokens]" value=package.tokens.0.to_string() />
+            <input type="hidden" name="terms[price_minor]" value=package.price.minor.to_string() />
+            <input type="hidden" name="terms[currency]" value=package.price.currency.code().to_string() />
+            <input type="hidden" name="terms[valid_for_s]" value=package.valid_for_s.to_string() />
+            <input type="hidden" name="terms[rolls_over]" value=package.rolls_over.to_string() />
+            <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
+            <StartChoice offer=choice />
             <Submit pending=place.pending()>{button}</Submit>
         </ActionForm>
     }

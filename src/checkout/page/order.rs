@@ -4,8 +4,10 @@
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
-use crate::checkout::types::{OrderStatus, OrderView, RefundLine};
+use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Start};
+use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
+use crate::ids::OrderId;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
@@ -59,7 +61,9 @@ fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> A
     view! {
         <OrderState order=order.clone() />
         {is_waiting(order.status).then(|| view! { <AskAgain asked /> })}
+        <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
+        {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>"Receipt"</a></p> })}
         <OrderFacts order />
     }
     .into_any()
@@ -114,6 +118,29 @@ fn OrderState(order: OrderView) -> impl IntoView {
 
 fn confirm_page(package_id: &str) -> String {
     format!("/products/{package_id}/confirm")
+}
+
+/// Whether what is not used can be given back, and until when.
+#[component]
+fn OwnRefundState(order_id: OrderId, own_refund: OwnRefund) -> impl IntoView {
+    match own_refund {
+        OwnRefund::No => ().into_any(),
+        OwnRefund::Until(time) => view! {
+            <p class="row">
+                <a class="button" href=format!("/orders/{order_id}/refund")>
+                    "Return unused Tokens"
+                </a>
+                <span class="muted">"Possible until " <UtcTime time /></span>
+            </p>
+        }
+        .into_any(),
+        OwnRefund::NothingLeft(time) => {
+            view! { <p class="muted">"No Tokens of this order are left that you could return until " <UtcTime time /> "."</p> }.into_any()
+        }
+        OwnRefund::Over(time) => {
+            view! { <p class="muted">"You could return unused Tokens of this order until " <UtcTime time /> "."</p> }.into_any()
+        }
+    }
 }
 
 /// Money that went back, and the Tokens that went with it.
@@ -190,9 +217,16 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                 </div>
                 <div>
                     <dt>"Valid for"</dt>
-                    <dd>{format!("{} from payment", validity(order.valid_for_s))}</dd>
+                    <dd>{valid_for(order.valid_for_s, order.starts)}</dd>
                 </div>
-                {order.grant.map(|grant| moment("Tokens expire", grant.expires_at))}
+                {order
+                    .grant
+                    .map(|OrderGrant { validity, .. }| {
+                        view! {
+                            {moment("Tokens begin", validity.starts_at)}
+                            {moment("Tokens expire", validity.expires_at)}
+                        }
+                    })}
                 <div>
                     <dt>"Suppliers"</dt>
                     <dd>{scope_text(&order.supplier_names, "All suppliers")}</dd>
@@ -211,4 +245,12 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
             </dl>
         </section>
     }
+}
+
+fn valid_for(seconds: i64, starts: Start) -> String {
+    let from = match starts {
+        Start::Now => "payment",
+        Start::AfterCurrent => "the end of the Tokens you have of this package",
+    };
+    format!("{} from {from}", validity(seconds))
 }

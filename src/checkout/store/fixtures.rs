@@ -4,7 +4,11 @@ use super::*;
 use crate::accounts;
 use crate::accounts::types::{Email, Password};
 use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
+use crate::checkout::event::PaymentEvent;
+use crate::checkout::store::events::{Decision, insert_event, settle_event};
 use crate::operators::rights::Operator;
+use serde_json::json;
+use uuid::Uuid;
 
 pub async fn member(db: &PgPool, email: &str) -> Member {
     let email = Email::parse(email).expect("an address");
@@ -23,7 +27,9 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
         valid_for_s: 2_592_000,
         supplier_slugs: Vec::new(),
         purchase_limit,
+        limit_period_s: None,
         rolls_over: false,
+        refund_window_s: None,
     };
     insert_package(db, Operator::command_line(), new).await.expect("package")
 }
@@ -31,16 +37,30 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
 /// What a form of the package's confirm page posts; another form at every call.
 pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
     let card = package_on_sale(db, package_id).await.expect("on sale");
-    let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
-    OrderRequest { package_id, form_key: Uuid::new_v4(), terms }
+    let terms = Terms::of(card);
+    OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms }
 }
 
 /// A new order of the package, waiting for the payment of session `cs_<order id>`.
 pub async fn open_order(db: &PgPool, member: &Member, package_id: PackageId) -> (OrderId, String) {
-    let request = request(db, package_id).await;
+    open_order_that_starts(db, member, package_id, Start::Now).await
+}
+
+pub async fn open_order_that_starts(db: &PgPool, member: &Member, package_id: PackageId, starts: Start) -> (OrderId, String) {
+    let request = OrderRequest { starts, ..request(db, package_id).await };
     let order = place_order(db, member, Provider::Stripe, &request).await.expect("placed");
     let order_id = order.purchase.order_id;
     let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into(), livemode: Some(false) };
     set_checkout_session(db, order_id, &session).await.expect("opened").expect("waiting");
     (order_id, session.id)
+}
+
+/// Delivers the event that pays an order of [`package`].
+pub async fn pay(db: &PgPool, (order_id, session_id): &(OrderId, String)) -> Decision {
+    let payload = json!({"id": format!("evt_{order_id}"), "type": "checkout.session.completed", "data": {"object": {
+        "id": session_id, "mode": "payment", "payment_status": "paid", "amount_total": 500, "currency": "usd",
+        "payment_intent": format!("pi_{order_id}"), "client_reference_id": order_id.to_string()}}});
+    let event = PaymentEvent::from_payload(payload).expect("an event");
+    insert_event(db, Provider::Stripe, &event).await.expect("stored");
+    settle_event(db, Provider::Stripe, &event).await.expect("settled")
 }

@@ -5,13 +5,14 @@ use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::store::{CheckoutError, events, refunds, stored_currency, stored_provider, stored_status};
-use crate::checkout::types::OrderStatus;
-use crate::ids::{AccountId, OrderId};
+use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
+use crate::checkout::types::{OrderStatus, Start};
+use crate::ids::{AccountId, GrantId, OrderId, PackageId};
 use crate::money::Money;
 use crate::tokens::Tokens;
-use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in, roll_over_in};
-use chrono::TimeDelta;
+use crate::wallet::ledger::renewals::{issue_queued_grant_in, roll_over_in};
+use crate::wallet::ledger::{GrantCause, NewGrant, Scope, issue_grant_in};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -56,18 +57,7 @@ pub async fn fulfil_order_in(
         return Ok(decision(EventOutcome::AlreadyFulfilled));
     }
     move_order_in(tx, order.order_id, order.status, OrderStatus::Paid, cause).await?;
-    let grant = NewGrant {
-        account_id: order.account_id,
-        cause: GrantCause::Order(order.order_id),
-        tokens: order.tokens,
-        scope: Scope { supplier_ids: order.scope_supplier_ids.clone(), model_ids: order.scope_model_ids.clone() },
-        valid_for: TimeDelta::try_seconds(order.valid_for_s).unwrap_or(TimeDelta::MAX),
-        note: None,
-    };
-    let grant_id = issue_grant_in(tx, &grant).await?;
-    if order.rolls_over {
-        roll_over_in(tx, order.account_id, order.order_id, grant_id).await?;
-    }
+    grant_in(tx, &order).await?;
     sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1", order.order_id.0, session.payment_id)
         .execute(&mut *tx)
         .await?;
@@ -77,7 +67,33 @@ pub async fn fulfil_order_in(
         Box::pin(events::settle_waiting_in(tx, provider, payment_id)).await?;
     }
     refunds::restate_in(tx, order.order_id, cause).await?;
+    // Last, when nothing is left to wait for: everybody's next number waits for this one.
+    receipts::issue_receipt_in(tx, order.order_id).await?;
+    receipts::issue_credit_notes_in(tx, order.order_id).await?;
     Ok(decision(EventOutcome::Fulfilled))
+}
+
+/// The Tokens of an order: beside what the account has of the package, or for when the last of that ends. That is known only now: it
+/// may have been used up since the order was confirmed, or followed by another.
+async fn grant_in(tx: &mut PgConnection, order: &LockedOrder) -> Result<GrantId, CheckoutError> {
+    let grant = NewGrant {
+        account_id: order.account_id,
+        cause: GrantCause::Order(order.order_id),
+        tokens: order.tokens,
+        scope: Scope { supplier_ids: order.scope_supplier_ids.clone(), model_ids: order.scope_model_ids.clone() },
+        valid_for: TimeDelta::try_seconds(order.valid_for_s).unwrap_or(TimeDelta::MAX),
+        note: None,
+    };
+    if order.starts == Start::AfterCurrent
+        && let Some(grant_id) = issue_queued_grant_in(tx, &grant, order.package_id).await?
+    {
+        return Ok(grant_id);
+    }
+    let grant_id = issue_grant_in(tx, &grant).await?;
+    if order.rolls_over {
+        roll_over_in(tx, order.account_id, order.package_id, order.order_id, grant_id).await?;
+    }
+    Ok(grant_id)
 }
 
 /// Closes an order that will not be paid. One that was paid, or closed, stays as it is.
@@ -136,10 +152,15 @@ pub async fn expire_unopened_orders(db: &PgPool, older_than: TimeDelta) -> Resul
 pub struct LockedOrder {
     pub order_id: OrderId,
     pub account_id: AccountId,
+    pub package_id: PackageId,
     pub tokens: Tokens,
     pub price: Money,
     pub valid_for_s: i64,
+    pub package_name: String,
     pub rolls_over: bool,
+    pub starts: Start,
+    pub refund_window_s: Option<i64>,
+    pub fulfilled_at: Option<DateTime<Utc>>,
     pub scope_supplier_ids: Vec<Uuid>,
     pub scope_model_ids: Vec<String>,
     pub status: OrderStatus,
@@ -150,6 +171,11 @@ pub struct LockedOrder {
 }
 
 impl LockedOrder {
+    /// Until when its customer may give back what is not used; none = not by themselves, or not yet.
+    pub fn refundable_until(&self) -> Option<DateTime<Utc>> {
+        self.fulfilled_at?.checked_add_signed(TimeDelta::try_seconds(self.refund_window_s?)?)
+    }
+
     /// Why this session is not the one that was opened for this order.
     fn stranger(&self, provider: Provider, session: &SessionFacts<'_>) -> Option<String> {
         let order_id = self.order_id.to_string();
@@ -219,10 +245,15 @@ pub async fn locked_order_in(tx: &mut PgConnection, order_id: OrderId) -> Result
     Ok(LockedOrder {
         order_id,
         account_id: AccountId(row.account_id),
+        package_id: PackageId(row.package_id),
         tokens: Tokens(row.tokens),
         price: Money::new(row.price_minor, stored_currency(&row.currency)?),
         valid_for_s: row.valid_for_s,
+        package_name: row.package_name,
         rolls_over: row.rolls_over,
+        starts: stored_start(&row.starts)?,
+        refund_window_s: row.refund_window_s,
+        fulfilled_at: row.fulfilled_at,
         scope_supplier_ids: row.scope_supplier_ids,
         scope_model_ids: row.scope_model_ids,
         status: stored_status(&row.status)?,

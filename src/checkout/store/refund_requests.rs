@@ -1,26 +1,29 @@
-//! Refunds that an operator asks for: what they come to, and the rows with which they begin. The Tokens leave the order's grant in
-//! this transaction; only then is the provider asked.
+//! Refunds that an operator or the customer asks for: what they come to, and the rows with which they begin. The Tokens leave the
+//! order's grant in this transaction; only then is the provider asked.
 
+use crate::accounts::rights::Member;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
 use crate::checkout::store::{CheckoutError, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
-use crate::ids::{OrderId, RefundId};
+use crate::checkout::types_refund::{OwnRefundRequest, RefundOffer};
+use crate::ids::{ActionId, OrderId, RefundId, UserId};
 use crate::money::Money;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::LedgerError;
 use crate::wallet::ledger::refunds::{OrderedGrant, grant_of_order_in, take_refunded_in};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 /// How much of an order is to go back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundPart {
-    /// What is left of the Tokens, and their share of the price, rounded down.
+    /// What is left of the Tokens, and their share of the price, rounded down to what the provider can move.
     Unused,
     /// So many of those left, and their share of the price, rounded down.
     Tokens(Tokens),
@@ -42,7 +45,7 @@ pub struct RequestedRefund {
     pub tokens: Tokens,
 }
 
-/// Takes the Tokens, and writes down what is to be asked for and who wanted it.
+/// Takes the Tokens, and writes down what is to be asked for and that an operator wanted it.
 pub async fn request_refund(
     db: &PgPool,
     operator: Operator,
@@ -52,44 +55,130 @@ pub async fn request_refund(
 ) -> Result<RequestedRefund, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = locked_order_in(&mut tx, order_id).await?;
+    let quote = quote_in(&mut tx, order, part).await?;
+    let action = Action {
+        action: "order.refund",
+        subject_id: order_id.to_string(),
+        before: Some(json!({ "status": quote.order.status, "refunded_minor": quote.refunded_minor, "tokens_left": quote.grant.left })),
+        after: Some(json!({ "amount_minor": quote.amount.minor, "currency": quote.amount.currency, "tokens": quote.tokens })),
+        reason,
+    };
+    let action_id = insert_action_in(&mut tx, operator, action).await?;
+    let requested = begin_refund_in(&mut tx, quote, AskedBy::Operator { action_id, reason }).await?;
+    tx.commit().await?;
+    Ok(requested)
+}
+
+/// What a customer may have refunded of their own order now: the unused part, while its window is open.
+pub async fn own_refund_offer(db: &PgPool, member: &Member, order_id: OrderId) -> Result<RefundOffer, CheckoutError> {
+    let mut tx = db.begin().await?;
+    let order = own_order_in(&mut tx, member, order_id).await?;
+    let until = open_until(&order)?;
+    let quote = quote_in(&mut tx, order, RefundPart::Unused).await?;
+    tx.rollback().await?;
+    Ok(RefundOffer {
+        order_id,
+        package_name: quote.order.package_name,
+        form_key: Uuid::new_v4(),
+        tokens: quote.tokens,
+        whole: quote.grant.whole(quote.order.tokens),
+        amount: quote.amount,
+        price: quote.order.price,
+        held: quote.grant.held,
+        until: until.into(),
+    })
+}
+
+/// Takes what the customer was shown, and nothing else. The same form is the same refund; None = it had begun before.
+pub async fn request_own_refund(db: &PgPool, member: &Member, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
+    let mut tx = db.begin().await?;
+    let order = own_order_in(&mut tx, member, asked.order_id).await?;
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM refunds WHERE order_id = $1 AND form_key = $2) AS "known!""#,
+        asked.order_id.0,
+        asked.form_key
+    );
+    if known.fetch_one(&mut *tx).await? {
+        return Ok(None);
+    }
+    open_until(&order)?;
+    let quote = quote_in(&mut tx, order, RefundPart::Unused).await?;
+    if (quote.tokens, quote.amount.minor) != (asked.tokens, asked.amount_minor) {
+        return Err(CheckoutError::RefundChanged);
+    }
+    let requested = begin_refund_in(&mut tx, quote, AskedBy::Customer { user_id: member.user_id(), form_key: asked.form_key }).await?;
+    tx.commit().await?;
+    Ok(Some(requested))
+}
+
+async fn own_order_in(tx: &mut PgConnection, member: &Member, order_id: OrderId) -> Result<LockedOrder, CheckoutError> {
+    let order = locked_order_in(tx, order_id).await?;
+    if order.account_id == member.account_id() { Ok(order) } else { Err(CheckoutError::NotFound) }
+}
+
+fn open_until(order: &LockedOrder) -> Result<DateTime<Utc>, CheckoutError> {
+    let until = order.refundable_until().ok_or(CheckoutError::NoRefundWindow)?;
+    if Utc::now() < until { Ok(until) } else { Err(CheckoutError::RefundWindowOver) }
+}
+
+/// What a refund would come to; the order and its account are locked.
+struct Quote {
+    order: LockedOrder,
+    provider: Provider,
+    grant: OrderedGrant,
+    /// What had gone back before.
+    refunded_minor: i64,
+    amount: Money,
+    tokens: Tokens,
+}
+
+async fn quote_in(tx: &mut PgConnection, order: LockedOrder, part: RefundPart) -> Result<Quote, CheckoutError> {
     if !matches!(order.status, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded) {
         return Err(CheckoutError::NotRefundable(order.status));
     }
     let provider = stored_provider(&order.provider)?;
-    let grant = grant_of_order_in(&mut tx, order_id).await?;
-    let before = refunded_in(&mut tx, order_id).await?;
-    let (amount, tokens) = shares(&order, &grant, order.price.minor - before, part)?;
+    let grant = grant_of_order_in(tx, order.order_id).await?;
+    let refunded_minor = refunded_in(tx, order.order_id).await?;
+    let (amount, tokens) = shares(&order, provider, &grant, order.price.minor - refunded_minor, part)?;
     if provider.amount_of(&amount).is_none() {
         return Err(CheckoutError::RefundOutOfRange);
     }
-    let action = Action {
-        action: "order.refund",
-        subject_id: order_id.to_string(),
-        before: Some(json!({ "status": order.status, "refunded_minor": before, "tokens_left": grant.left })),
-        after: Some(json!({ "amount_minor": amount.minor, "currency": amount.currency, "tokens": tokens })),
-        reason,
+    Ok(Quote { order, provider, grant, refunded_minor, amount, tokens })
+}
+
+/// Who wants the money back.
+enum AskedBy<'a> {
+    Operator { action_id: ActionId, reason: Option<&'a str> },
+    Customer { user_id: UserId, form_key: Uuid },
+}
+
+async fn begin_refund_in(tx: &mut PgConnection, quote: Quote, asked_by: AskedBy<'_>) -> Result<RequestedRefund, CheckoutError> {
+    let Quote { order, provider, grant, amount, tokens, .. } = quote;
+    let (refund_id, order_id) = (RefundId::generate(), order.order_id);
+    let (action_id, reason, user_id, form_key) = match asked_by {
+        AskedBy::Operator { action_id, reason } => (Some(action_id.0), reason, None, None),
+        AskedBy::Customer { user_id, form_key } => (None, None, Some(user_id.0), Some(form_key)),
     };
-    let action_id = insert_action_in(&mut tx, operator, action).await?;
-    let refund_id = RefundId::generate();
     sqlx::query!(
-        "INSERT INTO refunds (refund_id, order_id, provider, amount_minor, tokens, status, action_id, reason)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO refunds (refund_id, order_id, provider, amount_minor, tokens, status, action_id, reason, user_id, form_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         refund_id.0,
         order_id.0,
         provider.as_str(),
         amount.minor,
         tokens.0,
         RefundStatus::Requested.as_str(),
-        action_id.0,
-        reason
+        action_id,
+        reason,
+        user_id,
+        form_key
     )
     .execute(&mut *tx)
     .await?;
-    let taken = take_refunded_in(&mut tx, &grant, order_id, Some(refund_id), tokens).await?;
+    let taken = take_refunded_in(tx, &grant, order_id, Some(refund_id), tokens).await?;
     if taken != tokens {
         return Err(LedgerError::NotEnoughLeft.into());
     }
-    tx.commit().await?;
     Ok(RequestedRefund { refund_id, order_id, provider, session_id: order.session_id, payment_id: order.payment_id, amount, tokens })
 }
 
@@ -103,11 +192,17 @@ async fn refunded_in(tx: &mut PgConnection, order_id: OrderId) -> Result<i64, Ch
 }
 
 /// What a part comes to, in money and Tokens. `rest_minor` is what of the price has not gone back.
-fn shares(order: &LockedOrder, grant: &OrderedGrant, rest_minor: i64, part: RefundPart) -> Result<(Money, Tokens), CheckoutError> {
+fn shares(
+    order: &LockedOrder,
+    provider: Provider,
+    grant: &OrderedGrant,
+    rest_minor: i64,
+    part: RefundPart,
+) -> Result<(Money, Tokens), CheckoutError> {
     let whole = grant.whole(order.tokens);
     let worth = |tokens: Tokens| order.price.share(tokens, whole).map_or(0, |share| share.minor);
     let (minor, tokens) = match part {
-        RefundPart::Unused => (worth(grant.left).min(rest_minor), grant.left),
+        RefundPart::Unused => (provider.movable(worth(grant.left).min(rest_minor), &order.price.currency), grant.left),
         RefundPart::Tokens(tokens) if tokens > grant.left => return Err(LedgerError::NotEnoughLeft.into()),
         RefundPart::Tokens(tokens) => (worth(tokens).min(rest_minor), tokens),
         RefundPart::Amount(minor) => (minor, tokens_for(order, whole, minor).min(grant.left)),
@@ -144,3 +239,7 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "refund_requests_tests.rs"]
+mod tests;

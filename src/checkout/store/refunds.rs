@@ -6,6 +6,7 @@ use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
+use crate::checkout::store::receipts::issue_credit_notes_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
@@ -262,7 +263,7 @@ pub async fn restate_in(tx: &mut PgConnection, order_id: OrderId, cause: Cause<'
     if to != order.status {
         move_order_in(tx, order_id, order.status, to, cause).await?;
     }
-    Ok(())
+    issue_credit_notes_in(tx, order_id).await
 }
 
 async fn standing_in(tx: &mut PgConnection, order_id: OrderId) -> Result<Standing, CheckoutError> {

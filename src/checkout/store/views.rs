@@ -2,12 +2,16 @@
 
 use crate::accounts::rights::Member;
 use crate::checkout::payments::Provider;
-use crate::checkout::store::{CheckoutError, stored_currency, stored_status};
-use crate::checkout::types::{OrderGrant, OrderLine, OrderList, OrderStatus, OrderView, RefundLine, RefundStatus, SandboxPayment};
+use crate::checkout::store::{CheckoutError, stored_currency, stored_start, stored_status};
+use crate::checkout::types::{
+    OrderGrant, OrderLine, OrderList, OrderStatus, OrderView, RefundLine, RefundStatus, SandboxPayment, Validity,
+};
+use crate::checkout::types_refund::OwnRefund;
 use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
+use chrono::Utc;
 use sqlx::PgPool;
 
 /// How many orders a list shows.
@@ -44,7 +48,9 @@ pub async fn orders(db: &PgPool, member: &Member) -> Result<OrderList, CheckoutE
 /// One order of the account, with the grant it brought.
 pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<OrderView, CheckoutError> {
     let row = sqlx::query!(
-        r#"SELECT o.*, g.grant_id AS "grant_id?", g.expires_at AS "expires_at?",
+        r#"SELECT o.*, g.grant_id AS "grant_id?", g.starts_at AS "starts_at?", g.expires_at AS "expires_at?",
+                  CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
+                  o.fulfilled_at + o.refund_window_s * interval '1 second' AS "refundable_until?",
                   ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (o.scope_supplier_ids) ORDER BY s.name)
                       AS "supplier_names!"
              FROM orders o LEFT JOIN grants g ON g.order_id = o.order_id WHERE o.account_id = $1 AND o.order_id = $2"#,
@@ -55,9 +61,15 @@ pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Or
     .await?
     .ok_or(CheckoutError::NotFound)?;
     let status = stored_status(&row.status)?;
-    let grant = row.grant_id.zip(row.expires_at);
+    let validity = row.starts_at.zip(row.expires_at).map(|(starts, ends)| Validity { starts_at: starts.into(), expires_at: ends.into() });
     let currency = stored_currency(&row.currency)?;
     let refunds = refund_lines(db, order_id, &currency).await?;
+    let own_refund = match row.refundable_until.filter(|_| matches!(status, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded)) {
+        None => OwnRefund::No,
+        Some(until) if until <= Utc::now() => OwnRefund::Over(until.into()),
+        Some(until) if row.left == 0 => OwnRefund::NothingLeft(until.into()),
+        Some(until) => OwnRefund::Until(until.into()),
+    };
     Ok(OrderView {
         order_id,
         package_id: PackageId(row.package_id),
@@ -65,6 +77,7 @@ pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Or
         tokens: Tokens(row.tokens),
         price: Money::new(row.price_minor, currency),
         valid_for_s: row.valid_for_s,
+        starts: stored_start(&row.starts)?,
         supplier_names: row.supplier_names,
         model_ids: row.scope_model_ids,
         status,
@@ -73,8 +86,9 @@ pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Or
         created_at: row.created_at.into(),
         fulfilled_at: row.fulfilled_at.map(UtcTime::from),
         closed_at: row.closed_at.map(UtcTime::from),
-        grant: grant.map(|(grant_id, expires_at)| OrderGrant { grant_id: GrantId(grant_id), expires_at: expires_at.into() }),
+        grant: row.grant_id.zip(validity).map(|(grant_id, validity)| OrderGrant { grant_id: GrantId(grant_id), validity }),
         refunds,
+        own_refund,
     })
 }
 

@@ -14,6 +14,8 @@ pub struct OrderedGrant {
     pub account_id: AccountId,
     /// What of it can go back: neither spent nor held, and its time is not over.
     pub left: Tokens,
+    /// What running calls hold.
+    pub held: Tokens,
     tokens: Tokens,
 }
 
@@ -31,14 +33,14 @@ pub async fn grant_of_order_in(tx: &mut PgConnection, order_id: OrderId) -> Resu
     let account_id = account_id.map(AccountId).ok_or(LedgerError::NoGrant)?;
     lock_accounts_in(tx, &[account_id]).await?;
     let row = sqlx::query!(
-        r#"SELECT grant_id, tokens, CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!"
+        r#"SELECT grant_id, tokens, held, CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!"
              FROM grants WHERE order_id = $1"#,
         order_id.0
     )
     .fetch_one(tx)
     .await?;
     let (grant_id, left, tokens) = (GrantId(row.grant_id), Tokens(row.left), Tokens(row.tokens));
-    Ok(OrderedGrant { grant_id, order_id, account_id, left, tokens })
+    Ok(OrderedGrant { grant_id, order_id, account_id, left, held: Tokens(row.held), tokens })
 }
 
 /// Takes Tokens out of the grant, as many of these as are left. Returns how many.

@@ -61,6 +61,7 @@ impl TestApp {
             environment: Environment::Development,
             supplier_networks: loopback_networks().to_vec(),
             stripe: None,
+            seller: None,
             sandbox: true,
             // Pages are tested without the files that a browser would load.
             site_root: PathBuf::from("/nonexistent"),

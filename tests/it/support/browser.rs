@@ -18,7 +18,7 @@ pub struct Page {
     pub html: String,
 }
 
-/// A form of a page: where it posts to, and its hidden fields.
+/// A form of a page: where it posts to, and what it sends.
 #[derive(Clone, Debug)]
 pub struct Form {
     pub action: String,
@@ -135,7 +135,9 @@ impl Page {
         let form = self.html.split("<form").skip(1).find(|form| form.contains(&format!("action=\"{action}\"")))?;
         let form = form.split("</form>").next()?;
         let attribute = |tag: &str, name: &str| Some(tag.split(&format!("{name}=\"")).nth(1)?.split('"').next()?.to_string());
-        let inputs = form.split("<input").skip(1).filter_map(|tag| tag.split('>').next());
+        // Of radio buttons, the one that is on.
+        let is_sent = |tag: &&str| !tag.contains(r#"type="radio""#) || tag.contains("checked");
+        let inputs = form.split("<input").skip(1).filter_map(|tag| tag.split('>').next()).filter(is_sent);
         let fields = inputs.filter_map(|tag| Some((attribute(tag, "name")?, attribute(tag, "value").unwrap_or_default()))).collect();
         Some(Form { action: action.to_string(), fields })
     }

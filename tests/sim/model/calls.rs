@@ -88,7 +88,7 @@ impl Model {
         let mut grants: Vec<_> = account
             .grants
             .iter()
-            .filter(|grant| grant.is_alive(self.now) && grant.left > 0 && grant.pays_for(supplier_id, model_id))
+            .filter(|grant| grant.can_pay(self.now) && grant.left > 0 && grant.pays_for(supplier_id, model_id))
             .collect();
         grants.sort_by_key(|grant| grant.burns_at());
         grants.into_iter().map(|grant| (grant.grant_id, grant.left)).collect()

@@ -1,6 +1,6 @@
 //! What customers, operators and the sweep do to the books.
 
-use super::{Account, Grant, Key, KeyState, Model};
+use super::{Account, Grant, HALF_PAST, Key, KeyState, Model};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -31,7 +31,7 @@ impl Model {
             born = if like.same_age { other.born } else { born };
         }
         let (held, spent, expired, refunded) = (0, 0, 0, 0);
-        let (left, swept, rolls_over) = (tokens, false, None);
+        let (left, swept, package, rolls_over, begins) = (tokens, false, None, false, None);
         account.grants.push(Grant {
             grant_id,
             tokens,
@@ -45,22 +45,45 @@ impl Model {
             given,
             born,
             swept,
+            package,
             rolls_over,
+            begins,
         });
     }
 
-    /// A purchase of a package that rolls over takes along what is left of the ones before.
+    pub fn bought_as(&mut self, account_id: AccountId, grant_id: GrantId, package: usize, rolls_over: bool) {
+        let grant = self.grant_mut(account_id, grant_id);
+        (grant.package, grant.rolls_over) = (Some(package), rolls_over);
+    }
+
+    /// When the last grant of a package ends that can be spent, now or later.
+    pub fn last_end(&self, account_id: AccountId, package: usize) -> Option<(i64, i64)> {
+        let grants = &self.account(account_id)?.grants;
+        let running =
+            grants.iter().filter(|grant| grant.package == Some(package) && grant.is_alive(self.now) && grant.left + grant.held > 0);
+        running.map(Grant::ends).max()
+    }
+
+    /// A purchase that begins at the end of another.
+    pub fn queue(&mut self, account_id: AccountId, grant_id: GrantId, end: (i64, i64), valid_for: i64) {
+        let grant = self.grant_mut(account_id, grant_id);
+        grant.begins = Some(end);
+        (grant.expires, grant.given) = (end.0 + valid_for + HALF_PAST, end.1);
+    }
+
+    /// A purchase of a package that rolls over takes along what is left of the running ones before.
     pub fn roll_over(&mut self, account_id: AccountId, package: usize, into: GrantId) {
         let now = self.now;
         let mut rolled = 0;
         let account = self.account_mut(account_id);
-        for grant in account.grants.iter_mut().filter(|grant| grant.rolls_over == Some(package) && grant.is_alive(now)) {
+        let running =
+            |grant: &&mut Grant| grant.package == Some(package) && grant.rolls_over && grant.grant_id != into && grant.can_pay(now);
+        for grant in account.grants.iter_mut().filter(running) {
             rolled += grant.left;
             grant.tokens -= grant.left;
             grant.left = 0;
         }
         let into = self.grant_mut(account_id, into);
-        into.rolls_over = Some(package);
         into.tokens += rolled;
         into.left += rolled;
     }
@@ -84,7 +107,7 @@ impl Model {
         self.touched.insert(to);
         let now = self.now;
         let giver = self.account(from).expect("an account of the model");
-        let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.is_alive(now) && grant.left > 0).cloned().collect();
+        let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.can_pay(now) && grant.left > 0).cloned().collect();
         if grants.iter().map(|grant| grant.left).sum::<i64>() < tokens {
             return "NotEnoughLeft";
         }
@@ -186,23 +209,44 @@ impl Model {
         }
     }
 
-    /// Moves what is left of grants whose time is over. Answers how many it visited: those with something left, and those that
-    /// nothing holds any more.
+    /// Moves what is left of grants whose time is over: to the purchase that was queued after them where the package rolls over, else
+    /// it expires. Answers how many it visited: those with something left, and those that nothing holds any more.
     pub fn sweep(&mut self) -> usize {
         self.volatile.clear();
         let now = self.now;
         let mut visited = 0;
         for account in &mut self.accounts {
-            for grant in account.grants.iter_mut().filter(|grant| !grant.is_alive(now) && !grant.swept) {
-                if grant.left > 0 || grant.held == 0 {
-                    grant.expired += grant.left;
-                    grant.left = 0;
-                    grant.swept = grant.held == 0;
-                    visited += 1;
-                    self.touched.insert(account.account_id);
+            for at in 0..account.grants.len() {
+                let grant = &account.grants[at];
+                if grant.is_alive(now) || grant.swept || (grant.left == 0 && grant.held > 0) {
+                    continue;
                 }
+                let left = grant.left;
+                let next = successor(&account.grants, grant, now).filter(|_| left > 0);
+                if let Some(next) = next {
+                    account.grants[next].tokens += left;
+                    account.grants[next].left += left;
+                }
+                let grant = &mut account.grants[at];
+                match next {
+                    Some(_) => grant.tokens -= left,
+                    None => grant.expired += left,
+                }
+                grant.left = 0;
+                grant.swept = grant.held == 0;
+                visited += 1;
+                self.touched.insert(account.account_id);
             }
         }
         visited
     }
+}
+
+/// The queued purchase that takes over what is left of a grant: the first of those that end later.
+fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
+    let takes = |grant: &Grant| {
+        grant.package == ended.package && grant.rolls_over && grant.is_alive(now) && grant.begins.is_some() && grant.ends() > ended.ends()
+    };
+    let found = grants.iter().enumerate().filter(|(_, grant)| ended.rolls_over && takes(grant));
+    found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)
 }

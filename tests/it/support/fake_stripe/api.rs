@@ -25,17 +25,17 @@ pub async fn answer(State(stripe): State<FakeStripe>, method: Method, uri: Uri, 
         stripe.inner().requests.push(request.clone());
     }
     if request.authorization != format!("Bearer {SECRET_KEY}") {
-        return respond((401, error("invalid_request_error", "Invalid API Key provided.", None)), false);
+        return respond((401, error("invalid_request_error", "Invalid API Key provided.", None, None)), false);
     }
     if method == Method::GET {
         let inner = stripe.inner();
         return respond(outcome(read(&inner.books, &request.path, &request.form)), false);
     }
-    write(&stripe, &request).await
+    write(&stripe, &method, &request).await
 }
 
 /// A write, once per idempotency key: a repetition gets the first one's answer, a different request under its key is refused.
-async fn write(stripe: &FakeStripe, request: &Request) -> Response {
+async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Response {
     let Request { path, idempotency_key: key, form, .. } = request;
     let (failure, work) = {
         let mut inner = stripe.inner();
@@ -46,12 +46,12 @@ async fn write(stripe: &FakeStripe, request: &Request) -> Response {
         match inner.kept.get(key) {
             Some(kept) if kept.path != *path || kept.form != *form => {
                 let message = "Keys for idempotent requests can only be used with the same parameters they were first used with.";
-                return respond((400, error("idempotency_error", message, None)), false);
+                return respond((400, error("idempotency_error", message, None, None)), false);
             }
             Some(Kept { answer: Some(answer), .. }) => return respond(answer.clone(), true),
             Some(Kept { answer: None, .. }) => {
                 let message = "There is currently another in-progress request using this Idempotent Key.";
-                return respond((409, error("idempotency_error", message, Some("idempotency_key_in_use"))), false);
+                return respond((409, error("idempotency_error", message, Some("idempotency_key_in_use"), None)), false);
             }
             None if key.is_empty() => {}
             None => drop(inner.kept.insert(key.clone(), Kept { path: path.clone(), form: form.clone(), answer: None })),
@@ -64,7 +64,7 @@ async fn write(stripe: &FakeStripe, request: &Request) -> Response {
     released(stripe, Stall::BeforeTheDeed).await;
     let answer = {
         let mut inner = stripe.inner();
-        let answer = outcome(act_on(&mut inner.books, path, form));
+        let answer = outcome(act_on(&mut inner.books, method, path, form));
         inner.post();
         if let Some(kept) = inner.kept.get_mut(key) {
             kept.answer = Some(answer.clone());
@@ -99,8 +99,9 @@ async fn released(stripe: &FakeStripe, here: Stall) {
     let _ = stalled.wait_for(|stall| *stall != Some(here)).await;
 }
 
-fn act_on(books: &mut Books, path: &str, form: &Form) -> Result<Value, Refusal> {
+fn act_on(books: &mut Books, method: &Method, path: &str, form: &Form) -> Result<Value, Refusal> {
     match path.split('/').collect::<Vec<_>>()[..] {
+        ["customers", id] if method == Method::DELETE => books.delete_customer(id),
         ["checkout", "sessions"] => books.open_session(form),
         ["checkout", "sessions", id, "expire"] => books.expire(id),
         ["refunds"] => books.refund(form),
@@ -129,16 +130,16 @@ fn read(books: &Books, path: &str, form: &Form) -> Result<Value, Refusal> {
 fn outcome(result: Result<Value, Refusal>) -> Answer {
     match result {
         Ok(object) => (200, object),
-        Err(refusal) => (refusal.status, error("invalid_request_error", &refusal.message, refusal.code)),
+        Err(refusal) => (refusal.status, error("invalid_request_error", &refusal.message, refusal.code, refusal.param)),
     }
 }
 
-fn error(kind: &str, message: &str, code: Option<&str>) -> Value {
-    json!({"error": {"type": kind, "message": message, "code": code}})
+fn error(kind: &str, message: &str, code: Option<&str>, param: Option<&str>) -> Value {
+    json!({"error": {"type": kind, "message": message, "code": code, "param": param}})
 }
 
 fn failed_on_demand(status: u16) -> Answer {
-    (status, error("api_error", "It fails on demand.", None))
+    (status, error("api_error", "It fails on demand.", None, None))
 }
 
 fn respond((status, body): Answer, replayed: bool) -> Response {

@@ -19,19 +19,21 @@ pub struct Refusal {
     pub status: u16,
     pub message: String,
     pub code: Option<&'static str>,
+    /// The parameter that it is about.
+    pub param: Option<&'static str>,
 }
 
 impl Refusal {
     fn because(message: impl Into<String>) -> Refusal {
-        Refusal { status: 400, message: message.into(), code: None }
+        Refusal { status: 400, message: message.into(), code: None, param: None }
     }
 
     fn missing(id: &str) -> Refusal {
-        Refusal { status: 404, message: format!("No such object: '{id}'"), code: Some("resource_missing") }
+        Refusal { status: 404, message: format!("No such object: '{id}'"), code: Some("resource_missing"), param: Some("id") }
     }
 
     pub fn unknown_path(path: &str) -> Refusal {
-        Refusal { status: 404, message: format!("Unrecognized request URL (/v1/{path})."), code: None }
+        Refusal { status: 404, message: format!("Unrecognized request URL (/v1/{path})."), code: None, param: None }
     }
 }
 
@@ -105,6 +107,16 @@ impl Books {
         let amount = amount.filter(|amount| *amount > 0).ok_or_else(|| Refusal::because("Invalid unit_amount"))?;
         if THREE_DECIMALS.contains(&currency.as_str()) && amount % 10 != 0 {
             return Err(Refusal::because("Amounts in this currency end in 0."));
+        }
+        if let Some(customer_id) = form.get("customer") {
+            if form.contains_key("customer_email") {
+                return Err(Refusal::because("You may only specify one of these parameters: customer, customer_email."));
+            }
+            self.get("cus", customer_id).ok().filter(|customer| customer["deleted"] != true).ok_or_else(|| Refusal {
+                code: Some("resource_missing"),
+                param: Some("customer"),
+                ..Refusal::because(format!("No such customer: '{customer_id}'"))
+            })?;
         }
         let quantity = number(form, "line_items[0][quantity]")?.unwrap_or(1);
         let session = json!({
@@ -247,6 +259,15 @@ impl Books {
         let customer =
             json!({"object": "customer", "email": form.get("email"), "name": form.get("name"), "metadata": in_brackets(form, "metadata")});
         Ok(self.add("cus", customer))
+    }
+
+    /// It is gone, but for its id.
+    pub fn delete_customer(&mut self, id: &str) -> Made {
+        self.get("cus", id)?;
+        let gone = json!({"id": id, "object": "customer", "deleted": true});
+        let customer = self.objects.iter_mut().find(|object| object["id"] == id).ok_or_else(|| Refusal::missing(id))?;
+        *customer = gone.clone();
+        Ok(gone)
     }
 
     /// A field of text; empty when it has none.

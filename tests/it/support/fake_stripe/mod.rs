@@ -167,6 +167,11 @@ impl FakeStripe {
         self.happens(|books| books.fail_refund(refund_id));
     }
 
+    /// Somebody deletes a customer in Stripe's own pages.
+    pub fn delete_customer(&self, customer_id: &str) {
+        self.happens(|books| books.delete_customer(customer_id).map(|_| ()));
+    }
+
     /// The customer's bank takes the payment back, for now. Returns the dispute's id.
     pub fn dispute(&self, session_id: &str) -> String {
         self.happens(|books| books.dispute(session_id))

@@ -1,0 +1,107 @@
+//! What an account's own history adds to a package on its confirm page, and the count behind purchase limits. Reads only.
+
+use crate::accounts::rights::Member;
+use crate::catalog::types::PackageCard;
+use crate::checkout::payments::Provider;
+use crate::checkout::store::{CheckoutError, stored_start};
+use crate::checkout::types::{LimitState, UnpaidOrder, Validity};
+use crate::ids::{OrderId, PackageId};
+use crate::tokens::Tokens;
+use crate::utc::UtcTime;
+use crate::wallet::ledger::renewals::{last_end_in, rolls_over_now};
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+
+#[derive(Clone, Debug)]
+pub struct OfferFacts {
+    /// The order of this user that waits for payment on exactly these terms: going on is going on with it.
+    pub open_order: Option<UnpaidOrder>,
+    pub limit: LimitState,
+    pub if_paid_now: Validity,
+    /// When the Tokens would begin and end if they were queued; none = nothing is running that they could follow.
+    pub if_queued: Option<Validity>,
+    pub rolls_over_now: Tokens,
+}
+
+/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on.
+pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, package: &PackageCard) -> Result<OfferFacts, CheckoutError> {
+    let mut connection = db.acquire().await?;
+    let open = sqlx::query!(
+        "SELECT o.order_id, o.form_key, o.starts FROM orders o JOIN packages p USING (package_id)
+          WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
+            AND (o.status = 'created' OR (o.status = 'awaiting_payment'
+                                       AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
+            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
+                 o.rolls_over, coalesce(o.refund_window_s, 0))
+              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids,
+                 p.rolls_over, coalesce(p.refund_window_s, 0))
+          ORDER BY o.created_at DESC LIMIT 1",
+        member.account_id().0,
+        member.user_id().0,
+        package.package_id.0,
+        provider.as_str()
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let open_order = match open {
+        Some(row) => Some(UnpaidOrder { order_id: OrderId(row.order_id), form_key: row.form_key, starts: stored_start(&row.starts)? }),
+        None => None,
+    };
+    let counted = orders_that_count_in(&mut connection, member, package.package_id, package.limit_period_s).await?;
+    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(&mut *connection).await?;
+    let end = last_end_in(&mut connection, member.account_id(), package.package_id).await?;
+    let rolls_over_now = match package.rolls_over {
+        true => rolls_over_now(&mut connection, member.account_id(), package.package_id).await?,
+        false => Tokens(0),
+    };
+    let valid_for = TimeDelta::try_seconds(package.valid_for_s).unwrap_or(TimeDelta::MAX);
+    let validity = |starts_at: DateTime<Utc>| Validity { starts_at: starts_at.into(), expires_at: (starts_at + valid_for).into() };
+    Ok(OfferFacts {
+        open_order,
+        limit: limit_state(package, &counted),
+        if_paid_now: validity(now),
+        if_queued: end.map(validity),
+        rolls_over_now,
+    })
+}
+
+/// An order that counts against a purchase limit.
+pub struct CountedOrder {
+    /// When it stops counting; none = not by the passing of time.
+    free_at: Option<DateTime<Utc>>,
+}
+
+/// The account's orders of a package that count against its limit, newest first: those that may still be paid, and those that were,
+/// placed within the period. One that came to nothing frees its place; one that was refunded does not.
+pub async fn orders_that_count_in(
+    connection: &mut PgConnection,
+    member: &Member,
+    package_id: PackageId,
+    period_s: Option<i64>,
+) -> Result<Vec<CountedOrder>, CheckoutError> {
+    let rows = sqlx::query!(
+        r#"SELECT CASE WHEN o.fulfilled_at IS NOT NULL THEN o.created_at + $3::bigint * interval '1 second' END AS free_at FROM orders o
+            WHERE o.account_id = $1 AND o.package_id = $2 AND o.status NOT IN ('declined', 'expired', 'cancelled')
+              AND ($3::bigint IS NULL OR o.fulfilled_at IS NULL OR o.created_at > now() - $3::bigint * interval '1 second')
+            ORDER BY o.created_at DESC"#,
+        member.account_id().0,
+        package_id.0,
+        period_s
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| CountedOrder { free_at: row.free_at }).collect())
+}
+
+fn limit_state(package: &PackageCard, counted: &[CountedOrder]) -> LimitState {
+    // The oldest of the last so many is the one whose place is next to be free.
+    let place = package.purchase_limit.and_then(|limit| usize::try_from(limit - 1).ok());
+    match place.and_then(|place| counted.get(place)) {
+        None => LimitState::Open,
+        Some(next) => next.free_at.map_or(LimitState::Reached, |at| LimitState::ReachedUntil(UtcTime::from(at))),
+    }
+}
+
+#[cfg(test)]
+#[path = "offer_tests.rs"]
+mod tests;
