@@ -28,6 +28,8 @@ pub enum ConsoleError {
     PackageChanged,
     #[error("purchase limit reached")]
     PurchaseLimitReached,
+    #[error("code: {0:?}")]
+    Code(CodeProblem),
     #[error("account suspended")]
     AccountSuspended,
     #[error("payments not configured")]
@@ -59,6 +61,28 @@ pub enum Field {
     Supplier,
     Status,
     Package,
+    Code,
+}
+
+/// Why a code does nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeProblem {
+    Empty,
+    /// Not even the shape of one.
+    Malformed,
+    Unknown,
+    Disabled,
+    Expired,
+    UsedUp,
+    /// By this very account.
+    AlreadyUsed,
+    /// It is worth a part of a price, and was typed where Tokens are redeemed.
+    TakesOffAPrice,
+    /// It is worth Tokens, and was typed where a price is.
+    IsWorthTokens,
+    NotForPackage,
+    /// It leaves less to pay than can be charged.
+    TooLittleLeft,
 }
 
 /// What is wrong with a field.
@@ -85,6 +109,7 @@ impl ConsoleError {
             ConsoleError::QuotaBelowUse => Some(Field::Quota),
             ConsoleError::SupplierUnavailable => Some(Field::Supplier),
             ConsoleError::EmailUnavailable => Some(Field::Email),
+            ConsoleError::Code(_) => Some(Field::Code),
             _ => None,
         }
     }
@@ -99,6 +124,7 @@ impl ConsoleError {
             ConsoleError::TooManyAttempts { .. } => 429,
             ConsoleError::PackageUnavailable | ConsoleError::PackageChanged | ConsoleError::PurchaseLimitReached => 409,
             ConsoleError::Invalid { .. }
+            | ConsoleError::Code(_)
             | ConsoleError::EmailUnavailable
             | ConsoleError::QuotaBelowUse
             | ConsoleError::SupplierUnavailable => 422,

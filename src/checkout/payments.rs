@@ -4,6 +4,7 @@
 use crate::checkout::sandbox::SandboxPayments;
 use crate::checkout::stripe::{self, StripePayments};
 use crate::checkout::types::{PaymentOffer, RefundStatus};
+use crate::codes::store::promotions::Chargeable;
 use crate::ids::{OrderId, PackageId, RefundId};
 use crate::money::{Currency, Money};
 use crate::server::config::Config;
@@ -45,6 +46,14 @@ impl Provider {
         match self {
             Provider::Stripe => stripe::amount_of(money),
             Provider::Sandbox => Some(money.minor),
+        }
+    }
+
+    /// What can be charged in a currency there. Less, the provider refuses.
+    pub fn chargeable(self, currency: &Currency) -> Chargeable {
+        match self {
+            Provider::Stripe => stripe::chargeable(currency),
+            Provider::Sandbox => Chargeable { least_minor: 1, step_minor: 1 },
         }
     }
 

@@ -4,11 +4,15 @@
 use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
+use crate::checkout::store::discounts::{check_discount_in, discount_of};
 use crate::checkout::store::fulfilment::locked_order_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderRequest, OrderStatus, Terms};
-use crate::error::{ConsoleError, unavailable};
-use crate::ids::{OrderId, PackageId};
+use crate::codes::store::CodeError;
+use crate::codes::store::promotions;
+use crate::codes::types::{Discount, TypedCode};
+use crate::error::{CodeProblem, ConsoleError, unavailable};
+use crate::ids::{CodeId, OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
@@ -16,6 +20,7 @@ use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+pub mod discounts;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
@@ -54,6 +59,8 @@ pub enum CheckoutError {
     #[error("a row holds {0}, which is none of ours")]
     Unreadable(String),
     #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
     Payments(#[from] PaymentsError),
     #[error(transparent)]
     Ledger(LedgerError),
@@ -83,6 +90,7 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::PackageChanged => ConsoleError::PackageChanged,
             CheckoutError::PurchaseLimitReached => ConsoleError::PurchaseLimitReached,
             CheckoutError::AccountSuspended => ConsoleError::AccountSuspended,
+            CheckoutError::Code(error) => error.into(),
             CheckoutError::FormReused => ConsoleError::BadRequest,
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
@@ -129,21 +137,28 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
         return if same { Ok(order) } else { Err(CheckoutError::FormReused) };
     }
     check_package_in(&mut tx, member, request).await?;
+    check_discount_in(&mut tx, member, provider, request).await?;
+    let order_id = OrderId::generate();
     sqlx::query!(
         "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider)
-         SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, rolls_over,
-                $5, $6
+                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, code_id, discount_minor)
+         SELECT $1, $2, $3, package_id, name, tokens, price_minor - $8, currency, valid_for_s, scope_supplier_ids, scope_model_ids,
+                rolls_over, $5, $6, $7, $8
            FROM packages WHERE package_id = $4",
-        OrderId::generate().0,
+        order_id.0,
         member.account_id().0,
         member.user_id().0,
         request.package_id.0,
         request.form_key,
-        provider.as_str()
+        provider.as_str(),
+        request.discount.code_id.map(|id| id.0),
+        request.discount.minor
     )
     .execute(&mut *tx)
     .await?;
+    if let Some(code_id) = request.discount.code_id {
+        promotions::take_in(&mut tx, member, code_id, order_id).await?;
+    }
     let order = order_by_form_in(&mut tx, member, request.form_key).await?.ok_or(CheckoutError::NotFound)?;
     tx.commit().await?;
     Ok(order)
@@ -309,32 +324,49 @@ pub struct OfferFacts {
     pub open_order: Option<(OrderId, Uuid)>,
     pub bought: i64,
     pub expires_at_if_paid_now: UtcTime,
+    pub discount: Result<Discount, CodeProblem>,
 }
 
-/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on.
-pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, package: &PackageCard) -> Result<OfferFacts, CheckoutError> {
+/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on. An order
+/// without the promotion code that was typed since is another one.
+pub async fn offer_facts(
+    db: &PgPool,
+    member: &Member,
+    provider: Provider,
+    package: &PackageCard,
+    typed: Option<TypedCode>,
+) -> Result<OfferFacts, CheckoutError> {
+    let typed = typed.filter(|typed| typed.package_id == package.package_id).map(|typed| typed.code_id);
     let mut connection = db.acquire().await?;
     let open = sqlx::query!(
-        "SELECT o.order_id, o.form_key FROM orders o JOIN packages p USING (package_id)
+        "SELECT o.order_id, o.form_key, o.code_id, o.discount_minor FROM orders o JOIN packages p USING (package_id)
           WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
             AND (o.status = 'created' OR (o.status = 'awaiting_payment'
                                        AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
-            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
+            AND ($5::uuid IS NULL OR o.code_id = $5)
+            AND (o.package_name, o.tokens, o.price_minor + o.discount_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
                  o.rolls_over)
               = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids, p.rolls_over)
           ORDER BY o.created_at DESC LIMIT 1",
         member.account_id().0,
         member.user_id().0,
         package.package_id.0,
-        provider.as_str()
+        provider.as_str(),
+        typed.map(|id| id.0)
     )
     .fetch_optional(&mut *connection)
     .await?;
+    let discount = match (&open, typed) {
+        (Some(order), _) => Ok(Discount { code_id: order.code_id.map(CodeId), minor: order.discount_minor }),
+        (None, Some(code_id)) => discount_of(&mut connection, member, provider, package, code_id).await?,
+        (None, None) => Ok(Discount::default()),
+    };
     let bought = orders_that_count_in(&mut connection, member, package.package_id).await?;
     let expires = sqlx::query_scalar!(r#"SELECT now() + $1::bigint * interval '1 second' AS "at!""#, package.valid_for_s)
         .fetch_one(&mut *connection)
         .await?;
-    Ok(OfferFacts { open_order: open.map(|row| (OrderId(row.order_id), row.form_key)), bought, expires_at_if_paid_now: expires.into() })
+    let open_order = open.map(|row| (OrderId(row.order_id), row.form_key));
+    Ok(OfferFacts { open_order, bought, expires_at_if_paid_now: expires.into(), discount })
 }
 
 fn stored_status(text: &str) -> Result<OrderStatus, CheckoutError> {

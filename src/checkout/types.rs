@@ -1,7 +1,8 @@
 //! What crosses the wire of `checkout`: the offer to confirm, orders and their states.
 
 use crate::catalog::types::PackageCard;
-use crate::error::{ConsoleError, Field, Problem};
+use crate::codes::types::{Discount, TypedCode};
+use crate::error::{CodeProblem, ConsoleError, Field, Problem};
 use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
@@ -158,28 +159,39 @@ pub struct OrderRequest {
     pub package_id: PackageId,
     pub form_key: Uuid,
     pub terms: Terms,
+    /// What a promotion code takes off the price.
+    pub discount: Discount,
+}
+
+/// The terms as a form carries them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermsForm {
+    pub tokens: i64,
+    pub price_minor: i64,
+    pub currency: String,
+    pub valid_for_s: i64,
+    #[serde(default)]
+    pub rolls_over: bool,
+    #[serde(default)]
+    pub discount_minor: i64,
 }
 
 impl OrderRequest {
-    /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form.
-    pub fn parse(
-        package_id: &str,
-        form_key: &str,
-        tokens: i64,
-        price_minor: i64,
-        currency: &str,
-        valid_for_s: i64,
-        rolls_over: bool,
-    ) -> Result<OrderRequest, ConsoleError> {
+    /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form. Which code the discount is of
+    /// is in no form: `typed` is what the session knows.
+    pub fn parse(package_id: &str, form_key: &str, terms: &TermsForm, typed: Option<TypedCode>) -> Result<OrderRequest, ConsoleError> {
+        let package_id = package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?;
+        let typed = typed.filter(|typed| typed.package_id == package_id);
         Ok(OrderRequest {
-            package_id: package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?,
+            package_id,
             form_key: Uuid::try_parse(form_key).map_err(|_| ConsoleError::BadRequest)?,
             terms: Terms {
-                tokens: Tokens(tokens),
-                price: Money::new(price_minor, Currency::parse(currency).map_err(|_| ConsoleError::BadRequest)?),
-                valid_for_s,
-                rolls_over,
+                tokens: Tokens(terms.tokens),
+                price: Money::new(terms.price_minor, Currency::parse(&terms.currency).map_err(|_| ConsoleError::BadRequest)?),
+                valid_for_s: terms.valid_for_s,
+                rolls_over: terms.rolls_over,
             },
+            discount: Discount { code_id: typed.map(|typed| typed.code_id), minor: terms.discount_minor },
         })
     }
 }
@@ -205,9 +217,20 @@ pub struct Offer {
     pub bought: i64,
     pub expires_at_if_paid_now: UtcTime,
     pub payment: PaymentOffer,
+    /// What the promotion code takes off that was typed here, or that the open order has.
+    pub discount: Discount,
+    /// Why the one that was typed takes nothing off any more.
+    pub code_problem: Option<CodeProblem>,
+    /// What a discount leaves at least.
+    pub least: Money,
 }
 
 impl Offer {
+    /// What the customer pays.
+    pub fn to_pay(&self) -> Money {
+        Money::new(self.package.price.minor - self.discount.minor, self.package.price.currency.clone())
+    }
+
     pub fn limit_reached(&self) -> bool {
         self.open_order.is_none() && self.package.purchase_limit.is_some_and(|limit| self.bought >= i64::from(limit))
     }
@@ -220,7 +243,10 @@ pub struct OrderView {
     pub package_id: PackageId,
     pub package_name: String,
     pub tokens: Tokens,
+    /// What is paid.
     pub price: Money,
+    /// What a promotion code took off the package's price; none = there was no code.
+    pub discount: Option<Money>,
     pub valid_for_s: i64,
     /// Empty = every supplier.
     pub supplier_names: Vec<String>,
@@ -304,11 +330,19 @@ mod tests {
     #[test]
     fn order_request_refuses_a_form_of_somebody_elses_making() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        assert!(OrderRequest::parse(id, id, 1, 1, "usd", 60, false).is_ok());
-        let wrong_package = OrderRequest::parse("1", id, 1, 1, "usd", 60, false);
+        let terms = |currency: &str| TermsForm {
+            tokens: 1,
+            price_minor: 1,
+            currency: currency.into(),
+            valid_for_s: 60,
+            rolls_over: false,
+            discount_minor: 0,
+        };
+        assert!(OrderRequest::parse(id, id, &terms("usd"), None).is_ok());
+        let wrong_package = OrderRequest::parse("1", id, &terms("usd"), None);
         assert_eq!(wrong_package, Err(ConsoleError::invalid(Field::Package, Problem::Malformed)));
         for (form_key, currency) in [("", "usd"), ("key", "usd"), (id, ""), (id, "dollars")] {
-            assert_eq!(OrderRequest::parse(id, form_key, 1, 1, currency, 60, false), Err(ConsoleError::BadRequest));
+            assert_eq!(OrderRequest::parse(id, form_key, &terms(currency), None), Err(ConsoleError::BadRequest));
         }
     }
 }

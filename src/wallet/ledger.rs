@@ -12,7 +12,7 @@ pub use calls::{
 };
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
-use crate::ids::{AccountId, ActionId, GrantId, OrderId};
+use crate::ids::{AccountId, ActionId, GrantId, OrderId, RedemptionId};
 use crate::tokens::Tokens;
 use chrono::TimeDelta;
 use sqlx::postgres::types::PgInterval;
@@ -75,6 +75,7 @@ impl LedgerError {
 pub enum GrantCause {
     Order(OrderId),
     Credit(ActionId),
+    Code(RedemptionId),
 }
 
 /// Why Tokens moved from one grant to another.
@@ -106,19 +107,21 @@ pub struct NewGrant {
 /// Issues Tokens: a grant and its ledger entry. Spendable by the first call admitted after the transaction commits.
 pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<GrantId, LedgerError> {
     let grant_id = GrantId::generate();
-    let (source, order_id, action_id) = match new.cause {
-        GrantCause::Order(order_id) => ("order", Some(order_id.0), None),
-        GrantCause::Credit(action_id) => ("credit", None, Some(action_id.0)),
+    let (source, order_id, action_id, redemption_id) = match new.cause {
+        GrantCause::Order(order_id) => ("order", Some(order_id.0), None, None),
+        GrantCause::Credit(action_id) => ("credit", None, Some(action_id.0), None),
+        GrantCause::Code(redemption_id) => ("code", None, None, Some(redemption_id.0)),
     };
     sqlx::query!(
-        "INSERT INTO grants (grant_id, account_id, source, order_id, action_id, tokens, left_, scope_supplier_ids, scope_model_ids,
-                             note, starts_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, now(), now() + $10)",
+        "INSERT INTO grants (grant_id, account_id, source, order_id, action_id, redemption_id, tokens, left_, scope_supplier_ids,
+                             scope_model_ids, note, starts_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, now(), now() + $11)",
         grant_id.0,
         new.account_id.0,
         source,
         order_id,
         action_id,
+        redemption_id,
         new.tokens.0,
         &new.scope.supplier_ids,
         &new.scope.model_ids,
@@ -128,13 +131,14 @@ pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<Gra
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, order_id, action_id)
-         VALUES ($1, $2, 'issued', 'grant', $3, $4, $5)",
+        "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, order_id, action_id, redemption_id)
+         VALUES ($1, $2, 'issued', 'grant', $3, $4, $5, $6)",
         new.account_id.0,
         grant_id.0,
         new.tokens.0,
         order_id,
-        action_id
+        action_id,
+        redemption_id
     )
     .execute(&mut *tx)
     .await?;

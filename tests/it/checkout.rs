@@ -140,7 +140,7 @@ async fn a_package_that_changed_meanwhile_is_not_sold_at_the_old_terms(db: PgPoo
     let form = browser.get(&path).await.form(PLACE);
     let dearer = PackageEdit { price: Some(usd(700)), ..PackageEdit::default() };
     update_package(&app.state.db, Operator::command_line(), package_id, dearer).await.expect("edit");
-    for form in [form.clone(), form.with("price_minor", "1"), form.with("tokens", "999999999")] {
+    for form in [form.clone(), form.with("terms[price_minor]", "1"), form.with("terms[tokens]", "999999999")] {
         let refused = browser.submit(&form, &path).await;
         assert_eq!(refused.status, 302);
         let page = browser.follow(&refused).await;

@@ -14,6 +14,7 @@ use toki::checkout::payments::Payments;
 use toki::checkout::placing::place;
 use toki::checkout::stripe::StripePayments;
 use toki::checkout::types::{OrderRequest, Terms};
+use toki::codes::types::Discount;
 use toki::ids::PackageId;
 use uuid::Uuid;
 
@@ -64,7 +65,7 @@ impl Site {
     async fn order(&self) -> Order {
         let card = package_on_sale(&self.db, self.package_id).await.expect("on sale");
         let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
-        let request = OrderRequest { package_id: self.package_id, form_key: Uuid::new_v4(), terms };
+        let request = OrderRequest { package_id: self.package_id, form_key: Uuid::new_v4(), terms, discount: Discount::default() };
         place(&self.db, &self.payments, &self.ada, &request).await.expect("placed");
         let (id, session_id) = sqlx::query_as("SELECT order_id::text, provider_session_id FROM orders ORDER BY order_id DESC LIMIT 1")
             .fetch_one(&self.db)

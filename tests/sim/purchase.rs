@@ -11,6 +11,7 @@ use toki::checkout::payments::{CheckoutSession, Provider};
 use toki::checkout::store::events::{insert_event, settle_event};
 use toki::checkout::store::{CheckoutError, place_order, set_checkout_session};
 use toki::checkout::types::{OrderRequest, Terms};
+use toki::codes::types::Discount;
 use toki::ids::{GrantId, OrderId, PackageId};
 use uuid::Uuid;
 
@@ -20,7 +21,7 @@ pub const PRICE: i64 = 500;
 pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     let terms = Terms { tokens: card.tokens, price: card.price, valid_for_s: card.valid_for_s, rolls_over: card.rolls_over };
-    let request = OrderRequest { package_id, form_key: Uuid::new_v4(), terms };
+    let request = OrderRequest { package_id, form_key: Uuid::new_v4(), terms, discount: Discount::default() };
     let order_id = match place_order(db, member, Provider::Stripe, &request).await {
         Ok(order) => order.purchase.order_id,
         Err(CheckoutError::AccountSuspended) => {

@@ -6,6 +6,7 @@ use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderStatus, OrderView, RefundLine};
 use crate::error::ConsoleError;
+use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
@@ -178,6 +179,26 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                         <ExactTokens tokens=order.tokens />
                     </dd>
                 </div>
+                {order
+                    .discount
+                    .map(|off| {
+                        let list = Money::new(order.price.minor + off.minor, off.currency.clone());
+                        let off = Money::new(-off.minor, off.currency);
+                        view! {
+                            <div>
+                                <dt>"List price"</dt>
+                                <dd>
+                                    <Price money=list />
+                                </dd>
+                            </div>
+                            <div>
+                                <dt>"Promotion code"</dt>
+                                <dd>
+                                    <Price money=off />
+                                </dd>
+                            </div>
+                        }
+                    })}
                 <div>
                     <dt>"Price"</dt>
                     <dd>
