@@ -26,8 +26,7 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
     })?;
     let provider = app.payments.provider().unwrap_or(Provider::Stripe);
     let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
-    let facts =
-        store::offer_facts(&app.db, &member, provider, &package, typed).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let facts = store::offer_facts(&app.db, &member, provider, &package, typed).await.map_err(|error| request_ctx::fail(error.into()))?;
     let (open_order, form_key) = facts.open_order.unzip();
     Ok(Offer {
         discount: facts.discount.unwrap_or_default(),

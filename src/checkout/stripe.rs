@@ -262,7 +262,9 @@ mod tests {
 
     #[test]
     fn what_can_be_charged_is_an_amount_that_stripe_means() {
-        for (code, least_minor, step_minor) in [("usd", 50, 1), ("jpy", 50, 1), ("huf", 17_500, 1), ("kwd", 1, 10), ("mga", 1, 100), ("isk", 1, 1)] {
+        for (code, least_minor, step_minor) in
+            [("usd", 50, 1), ("jpy", 50, 1), ("huf", 17_500, 1), ("kwd", 1, 10), ("mga", 1, 100), ("isk", 1, 1)]
+        {
             let currency = Currency::parse(code).expect("a code");
             assert_eq!(chargeable(&currency), Chargeable { least_minor, step_minor }, "{code}");
             assert!(amount_of(&Money::new(step_minor * 7, currency.clone())).is_some());

@@ -7,12 +7,8 @@ pub mod handover;
 use crate::secret::{Shape, derive_key, hmac_sha256};
 use std::fmt;
 
-const SHAPE: Shape = Shape {
-    prefix: "sk-toki-",
-    alphabet: b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
-    random: 40,
-    checksum: 6,
-};
+const SHAPE: Shape =
+    Shape { prefix: "sk-toki-", alphabet: b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", random: 40, checksum: 6 };
 
 /// HMAC key for API keys, derived from the configured secret key: a stolen table cannot be tested against guessed secrets.
 #[derive(Clone)]

@@ -1,7 +1,9 @@
 //! What is bought or edited counts for the very next call, on every replica.
 
+use crate::checkout::{confirm, package};
 use crate::support::app::TestApp;
 use crate::support::client::chat;
+use crate::support::fake_stripe::{FakeStripe, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgPool;
@@ -31,6 +33,33 @@ async fn every_edit_counts_for_the_next_call_on_the_other_replica(db: PgPool) {
         here.execute("UPDATE accounts SET suspended_at = now()").await;
         assert_eq!(there.chat(&key.secret, &body).await.status, 403, "round {round}: suspended");
         here.execute("UPDATE accounts SET suspended_at = NULL").await;
+        here.execute("UPDATE grants SET expires_at = clock_timestamp(), starts_at = starts_at - interval '1 day' WHERE expires_at > now()")
+            .await;
+    }
+    one.assert_exact().await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test]
+async fn a_purchase_counts_for_the_very_next_call_on_the_other_replica(db: PgPool) {
+    let stripe = FakeStripe::start().await;
+    let (here, there) = (stripe.config(), stripe.config());
+    let one = TestApp::start_with(db.clone(), |ours| ours.stripe = Some(here)).await;
+    let two = TestApp::start_with(db, |ours| ours.stripe = Some(there)).await;
+    let customer = one.customer("now@example.com", 0).await;
+    let (browser, key) = (one.browser_of(&customer).await, one.key(&customer, None).await);
+    let package_id = package(&one, "Starter", None).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["max_tokens"] = json!(1);
+    for round in 0..100 {
+        let (here, there) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        confirm(&browser, package_id).await;
+        stripe.complete(stripe.sessions().pop().expect("a session")["id"].as_str().expect("an id"), true);
+        assert_eq!(there.chat(&key.secret, &body).await.status, 429, "round {round}: paid, and nobody has told us");
+        stripe.deliver_to(&here.url("/webhooks/stripe"));
+        assert_eq!(stripe.deliver(Plan::InOrder).await, [200], "round {round}");
+        assert_eq!(there.chat(&key.secret, &body).await.status, 200, "round {round}: told, and there");
         here.execute("UPDATE grants SET expires_at = clock_timestamp(), starts_at = starts_at - interval '1 day' WHERE expires_at > now()")
             .await;
     }

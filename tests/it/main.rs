@@ -5,6 +5,7 @@ mod accounts;
 mod checkout;
 mod checkout_stripe;
 mod cli;
+mod codes;
 mod console_headers;
 mod console_keys;
 mod faults_database;

@@ -38,11 +38,7 @@ pub fn ConfirmPage() -> impl IntoView {
     .into_any()
 }
 
-fn offer_view(
-    offer: Result<Offer, ConsoleError>,
-    place: ServerAction<PlaceOrder>,
-    type_code: ServerAction<TypeCode>,
-) -> AnyView {
+fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>, type_code: ServerAction<TypeCode>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
         Err(error) => return failed_view(error, "/products", "Back to the Product Center"),

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::catalog::store::package_on_sale;
+use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::store::events::{insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order_of, package, request};
 use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
 use crate::checkout::store::{cancel_unopened_order, offer_facts, order, place_order};
-use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::codes::store::batches::{NewCodes, Off, Worth, disable_code, insert_codes};
 use crate::codes::types::Discount;
 use crate::ids::OrderId;

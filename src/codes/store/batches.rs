@@ -98,13 +98,7 @@ impl Columns {
 }
 
 /// Makes codes. They are shown to whoever asked for them, and never again.
-pub async fn insert_codes(
-    db: &PgPool,
-    operator: Operator,
-    pepper: &CodePepper,
-    new: &NewCodes,
-    reason: &str,
-) -> Result<Batch, CodeError> {
+pub async fn insert_codes(db: &PgPool, operator: Operator, pepper: &CodePepper, new: &NewCodes, reason: &str) -> Result<Batch, CodeError> {
     let late = new.expires_at.is_some_and(|end| end <= Utc::now());
     if late || !(1..=BATCH_MOST).contains(&new.count) || !(1..=USES_MOST).contains(&new.uses) {
         return Err(CodeError::OutOfRange);
