@@ -6,11 +6,13 @@
 
 mod calls;
 mod console;
+mod money;
 mod state;
 
 pub use calls::{Decision, price_of};
+pub use money::PRICE;
 use std::collections::{BTreeMap, BTreeSet};
-use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
 
 /// How long a replica may be silent, in model minutes.
@@ -22,6 +24,7 @@ pub struct Model {
     pub suppliers: Vec<Supplier>,
     pub offers: Vec<Offer>,
     pub packages: Vec<Package>,
+    pub codes: Vec<Code>,
     pub accounts: Vec<Account>,
     /// In the order of admission.
     pub holds: Vec<Hold>,
@@ -68,6 +71,57 @@ pub struct Account {
     pub suspended: bool,
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
+    pub bought: Vec<Bought>,
+}
+
+/// An order that was paid.
+#[derive(Clone, Debug)]
+pub struct Bought {
+    pub order_id: OrderId,
+    pub grant_id: GrantId,
+    pub tokens: i64,
+    /// Oldest first.
+    pub refunds: Vec<Refund>,
+    pub disputes: Vec<Dispute>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// None = somebody made it at the provider.
+    pub refund_id: Option<RefundId>,
+    pub amount: i64,
+    /// What left the grant for it.
+    pub tokens: i64,
+    pub state: RefundState,
+    pub returned: bool,
+}
+
+/// In the order in which they go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefundState {
+    Requested,
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dispute {
+    Open,
+    Won,
+    Lost,
+}
+
+/// A code that is worth Tokens.
+#[derive(Clone, Debug)]
+pub struct Code {
+    pub tokens: i64,
+    pub valid_for: i64,
+    pub scope: Scope,
+    pub uses: usize,
+    pub disabled: bool,
+    /// Who has used it.
+    pub by: Vec<AccountId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +164,10 @@ pub struct Grant {
     pub given: i64,
     /// Order of creation; grants of the same age share one.
     pub born: i64,
+    /// Out of the burn order: its time is over and nothing is left to move, or it is frozen.
     pub swept: bool,
+    /// Its money went back, or may.
+    pub frozen: bool,
     /// The package it was bought as, if that rolls over.
     pub rolls_over: Option<usize>,
 }
@@ -120,8 +177,12 @@ impl Grant {
         !self.scope.supplier_ids.is_empty() || !self.scope.model_ids.is_empty()
     }
 
-    fn is_alive(&self, now: i64) -> bool {
+    pub fn is_alive(&self, now: i64) -> bool {
         now < self.expires
+    }
+
+    fn pays(&self, now: i64) -> bool {
+        self.is_alive(now) && !self.frozen
     }
 
     fn pays_for(&self, supplier_id: SupplierId, model_id: &str) -> bool {
@@ -199,9 +260,9 @@ impl Model {
         self.offers.iter().find(|offer| offer.model_id == model_id)
     }
 
-    /// What the account could spend now, on anything: grants that have not expired, without what running calls hold.
+    /// What the account could spend now, on anything: grants that have not expired and are not frozen, without what running calls hold.
     fn balance(&self, account_id: AccountId) -> i64 {
         let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
-        grants.iter().filter(|grant| grant.is_alive(self.now)).map(|grant| grant.left).sum()
+        grants.iter().filter(|grant| grant.pays(self.now)).map(|grant| grant.left).sum()
     }
 }

@@ -1,5 +1,6 @@
 //! A purchase through the real checkout: order, session, and the events of a payment as a provider might send them.
 
+use crate::model::PRICE;
 use crate::op::Payment;
 use crate::world::{Answer, rolled_back};
 use serde_json::json;
@@ -14,9 +15,6 @@ use toki::checkout::types::{OrderRequest, Terms};
 use toki::codes::types::Discount;
 use toki::ids::{GrantId, OrderId, PackageId};
 use uuid::Uuid;
-
-/// In minor units, of every package here.
-pub const PRICE: i64 = 500;
 
 pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
@@ -53,7 +51,7 @@ pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, payment: P
         .fetch_optional(db)
         .await
         .expect("at most one grant");
-    answer.grant = grant.map(GrantId);
+    (answer.grant, answer.order) = (grant.map(GrantId), Some(order_id));
     answer
 }
 

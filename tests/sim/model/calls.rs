@@ -85,11 +85,8 @@ impl Model {
     /// Grants that may pay for this call, and what is left of each.
     fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(toki::ids::GrantId, i64)> {
         let account = self.account(account_id).expect("an account of the model");
-        let mut grants: Vec<_> = account
-            .grants
-            .iter()
-            .filter(|grant| grant.is_alive(self.now) && grant.left > 0 && grant.pays_for(supplier_id, model_id))
-            .collect();
+        let mut grants: Vec<_> =
+            account.grants.iter().filter(|grant| grant.pays(self.now) && grant.left > 0 && grant.pays_for(supplier_id, model_id)).collect();
         grants.sort_by_key(|grant| grant.burns_at());
         grants.into_iter().map(|grant| (grant.grant_id, grant.left)).collect()
     }

@@ -9,7 +9,7 @@ impl Model {
     pub fn sign_up(&mut self, account_id: AccountId, since: u64) {
         self.volatile.clear();
         self.touched.insert(account_id);
-        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new() });
+        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new(), bought: Vec::new() });
     }
 
     /// The account leaves the simulation; its rows stay for the audit.
@@ -31,7 +31,7 @@ impl Model {
             born = if like.same_age { other.born } else { born };
         }
         let (held, spent, expired, refunded) = (0, 0, 0, 0);
-        let (left, swept, rolls_over) = (tokens, false, None);
+        let (left, swept, frozen, rolls_over) = (tokens, false, false, None);
         account.grants.push(Grant {
             grant_id,
             tokens,
@@ -45,6 +45,7 @@ impl Model {
             given,
             born,
             swept,
+            frozen,
             rolls_over,
         });
     }
@@ -54,7 +55,7 @@ impl Model {
         let now = self.now;
         let mut rolled = 0;
         let account = self.account_mut(account_id);
-        for grant in account.grants.iter_mut().filter(|grant| grant.rolls_over == Some(package) && grant.is_alive(now)) {
+        for grant in account.grants.iter_mut().filter(|grant| grant.rolls_over == Some(package) && grant.pays(now)) {
             rolled += grant.left;
             grant.tokens -= grant.left;
             grant.left = 0;
@@ -84,7 +85,7 @@ impl Model {
         self.touched.insert(to);
         let now = self.now;
         let giver = self.account(from).expect("an account of the model");
-        let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.is_alive(now) && grant.left > 0).cloned().collect();
+        let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.pays(now) && grant.left > 0).cloned().collect();
         if grants.iter().map(|grant| grant.left).sum::<i64>() < tokens {
             return "NotEnoughLeft";
         }
