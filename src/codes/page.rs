@@ -8,7 +8,8 @@ use leptos::prelude::*;
 
 /// Redeems a code into the wallet that it stands in.
 #[component]
-pub fn RedeemForm(action: ServerAction<RedeemCode>) -> impl IntoView {
+pub fn RedeemForm() -> impl IntoView {
+    let action = ServerAction::<RedeemCode>::new();
     let error = error_of(action.value());
     view! {
         <section class="card stack" aria-labelledby="redeem">

@@ -1,7 +1,6 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
 use crate::codes::page::RedeemForm;
-use crate::codes::server_fns::RedeemCode;
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
@@ -19,7 +18,6 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn WalletPage() -> impl IntoView {
     let query = use_query_map();
-    let redeem = ServerAction::<RedeemCode>::new();
     let address = Memo::new(move |_| {
         let named = |name: &str| query.with(|query| query.get(name).unwrap_or_default());
         Address { before: named("before"), redeemed: named("redeemed") }
@@ -37,7 +35,7 @@ pub fn WalletPage() -> impl IntoView {
             <a class="button button-primary" href="/products">"Buy Tokens"</a>
         </div>
         <Transition fallback=|| view! { <p class="muted">"Loading your wallet…"</p> }>
-            {move || Suspend::new(async move { body(wallet.await, address.get_untracked(), redeem) })}
+            {move || Suspend::new(async move { body(wallet.await, address.get_untracked()) })}
         </Transition>
     }
     .into_any()
@@ -50,7 +48,7 @@ struct Address {
     redeemed: String,
 }
 
-fn body(wallet: Result<WalletView, ConsoleError>, address: Address, redeem: ServerAction<RedeemCode>) -> AnyView {
+fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
     let wallet = match wallet {
         Ok(wallet) => wallet,
         Err(error) => return view! { <Failure error /> }.into_any(),
@@ -85,7 +83,7 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address, redeem: Serv
     view! {
         {redeemed}
         <Standing balance=wallet.balance totals=wallet.totals />
-        <RedeemForm action=redeem />
+        <RedeemForm />
         <h2>"Grants"</h2>
         <p class="muted">"In the order they pay: limited to a supplier or model first, then what expires soonest."</p>
         {grants}

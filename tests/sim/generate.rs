@@ -233,12 +233,14 @@ fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {
 /// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
 fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
     let careless = dice.percent(15);
+    // Rare among keys that work, and an answer that must not go unseen.
+    let ended = dice.percent(3);
     let young = model.accounts.iter().filter(|account| step - account.since <= LIFETIME);
     let works = |key: &&Key| key.state == KeyState::Enabled && key.expires.is_none_or(|expires| expires > model.now);
     let keys: Vec<_> = young
         .filter(|account| careless || !account.suspended)
         .flat_map(|account| &account.keys)
-        .filter(|key| careless || works(key))
+        .filter(|key| if ended { !works(key) } else { careless || works(key) })
         .collect();
     let key = dice.pick(&keys)?;
     let serves = |offer: &&Offer| {
