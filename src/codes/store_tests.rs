@@ -61,6 +61,9 @@ async fn a_redeemed_code_is_a_grant_that_says_where_it_came_from(db: PgPool) {
     let (row, uses) = code(&db, batch.codes[0].0).await.expect("the code");
     assert_eq!((row.used, row.status.as_str(), uses.len(), uses[0].email.as_str()), (1, "used_up", 1, "ada@example.com"));
     assert_exact(&db).await;
+    sqlx::query("UPDATE codes SET used = 0").execute(&db).await.expect("forged");
+    let found = audit(&db, None).await.expect("an audit").differences;
+    assert_eq!(found.iter().map(|difference| difference.what.as_str()).collect::<Vec<_>>(), ["used"]);
 }
 
 #[sqlx::test]
