@@ -1,5 +1,5 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check soak
+.PHONY: help run test build dev bench check soak kill
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -25,3 +25,6 @@ bench: ## Benchmarks, each as a ratio against its baseline in the same run
 
 soak: ## The accounting simulator for a million operations, on a database of its own
 	@scripts/soak.sh
+
+kill: ## Payments under kill -9 at every point, fifty times each
+	@scripts/kill.sh

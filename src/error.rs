@@ -36,6 +36,8 @@ pub enum ConsoleError {
     NothingToRefund,
     #[error("what is left changed since the page was shown")]
     RefundChanged,
+    #[error("code: {0:?}")]
+    Code(CodeProblem),
     #[error("account suspended")]
     AccountSuspended,
     #[error("payments not configured")]
@@ -68,6 +70,28 @@ pub enum Field {
     Status,
     Package,
     Billing,
+    Code,
+}
+
+/// Why a code does nothing here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeProblem {
+    Empty,
+    /// Not even the shape of one.
+    Malformed,
+    Unknown,
+    Disabled,
+    Expired,
+    UsedUp,
+    /// By this very account.
+    AlreadyUsed,
+    /// It is worth a part of a price, and was typed where Tokens are redeemed.
+    TakesOffAPrice,
+    /// It is worth Tokens, and was typed where a price is.
+    IsWorthTokens,
+    NotForPackage,
+    /// It leaves less to pay than can be charged.
+    TooLittleLeft,
 }
 
 /// What is wrong with a field.
@@ -94,6 +118,7 @@ impl ConsoleError {
             ConsoleError::QuotaBelowUse => Some(Field::Quota),
             ConsoleError::SupplierUnavailable => Some(Field::Supplier),
             ConsoleError::EmailUnavailable => Some(Field::Email),
+            ConsoleError::Code(_) => Some(Field::Code),
             _ => None,
         }
     }
@@ -114,6 +139,7 @@ impl ConsoleError {
             | ConsoleError::NothingToRefund
             | ConsoleError::RefundChanged => 409,
             ConsoleError::Invalid { .. }
+            | ConsoleError::Code(_)
             | ConsoleError::EmailUnavailable
             | ConsoleError::QuotaBelowUse
             | ConsoleError::SupplierUnavailable => 422,

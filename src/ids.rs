@@ -52,6 +52,9 @@ ids! {
     RefundId,
     GrantId,
     KeyId,
+    CodeId,
+    /// One use of a code by one account.
+    RedemptionId,
     SupplierId,
     ChannelId,
     /// One call to `/v1`; also its hold, its settlement and its usage record.

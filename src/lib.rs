@@ -12,6 +12,7 @@ pub mod accounts;
 pub mod app;
 pub mod catalog;
 pub mod checkout;
+pub mod codes;
 pub mod error;
 pub mod home;
 pub mod ids;
@@ -30,6 +31,8 @@ pub mod cli;
 pub mod gateway;
 #[cfg(feature = "ssr")]
 pub mod operators;
+#[cfg(feature = "ssr")]
+pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod server;
 

@@ -44,6 +44,27 @@ export async function orderPackage(page: Page, name = PACKAGE.name) {
   await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();
 }
 
+/** A code that the command line just made, and its id. */
+export function makeCode(worth: string[]): { code: string; id: string } {
+  const { codes } = toki(["code", "create", ...worth, "--reason", "a journey"]);
+  return { code: codes[0].code, id: codes[0].code_id };
+}
+
+/** Redeems a code in the wallet, typed as people type. */
+export async function redeem(page: Page, code: string) {
+  await page.goto("/wallet");
+  await page.getByLabel("Code", { exact: true }).fill(code.toLowerCase().replaceAll("-", " "));
+  await page.getByRole("button", { name: "Redeem" }).click();
+}
+
+/** Types a promotion code on the confirm page. */
+export async function applyCode(page: Page, code: string) {
+  const form = page.locator("details", { hasText: "Have a promotion code?" });
+  if (!(await page.getByLabel("Code", { exact: true }).isVisible())) await form.locator("summary").click();
+  await page.getByLabel("Code", { exact: true }).fill(code);
+  await page.getByRole("button", { name: "Apply" }).click();
+}
+
 /** Pays or declines on the sandbox's payment page, and waits until the order page says so. */
 export async function answerPayment(page: Page, button: "Pay" | "Decline", state: "Paid" | "Declined") {
   await page.getByRole("button", { name: button, exact: true }).click();

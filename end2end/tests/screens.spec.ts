@@ -2,7 +2,7 @@
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
 import { MODEL, openai } from "../support/server.ts";
-import { answerPayment, createKey, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
+import { answerPayment, applyCode, createKey, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
 const WIDTHS = [360, 1440];
 const SCHEMES = ["light", "dark"] as const;
@@ -50,6 +50,12 @@ test("pages of a customer who uses it", async ({ page }) => {
   for (const content of ["Good morning", "A longer question, for a bar that is taller than the others. ".repeat(20)]) {
     await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content }] });
   }
-  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: "/wallet", keys: "/keys", key, usage: "/usage" };
+  await redeem(page, makeCode(["--tokens", "250000", "--note", "Welcome"]).code);
+  await expect(page.getByRole("status")).toContainText("Redeemed");
+  const wallet = new URL(page.url());
+  await page.goto(confirm!);
+  await applyCode(page, makeCode(["--percent-off", "20"]).code);
+  await expect(page.getByRole("button", { name: "Pay $4.00" })).toBeVisible();
+  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: wallet.pathname + wallet.search, keys: "/keys", key, usage: "/usage" };
   for (const [name, path] of Object.entries(pages)) await take(page, name, path);
 });

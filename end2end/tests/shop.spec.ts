@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, test } from "../support/fixtures.ts";
 import { PACKAGE, toki } from "../support/server.ts";
-import { answerPayment, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
+import { answerPayment, applyCode, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
 test("a visitor sees what is on sale, and is asked who they are only when they choose", async ({ page }) => {
   await page.goto("/products");
@@ -73,4 +73,42 @@ test("a receipt takes billing details once, and unused Tokens are paid back as s
   await expect(page.getByText(/as often as it allows for now. You can buy it again from/)).toBeVisible();
   const packages = toki(["package", "list"]).packages;
   toki(["package", "disable", packages.find((row: any) => row.name === sold.name).package_id]);
+});
+
+test("a redemption code brings its Tokens once, and says so", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  await expect(page.getByRole("heading", { name: "Dashboard", level: 1 })).toBeVisible();
+  const { code, id } = makeCode(["--tokens", "250000", "--uses", "5", "--note", "Welcome"]);
+  await redeem(page, "no code at all");
+  await expect(page.getByRole("alert")).toContainText("This is no code");
+  await redeem(page, code);
+  await expect(page.getByRole("status")).toContainText("Redeemed: 250,000 Tokens");
+  await expect(page.getByRole("cell", { name: "Redeemed" })).toBeVisible();
+  await redeem(page, code);
+  await expect(page.getByRole("alert")).toContainText("Your account has used this code");
+  expect(toki(["account", "show", "--email", customer.email]).granted).toBe(250_000);
+  expect(toki(["code", "show", id]).used).toBe(1);
+});
+
+test("a promotion code lowers the price before anything is bought", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  await expect(page.getByRole("heading", { name: "Dashboard", level: 1 })).toBeVisible();
+  const { code, id } = makeCode(["--percent-off", "20"]);
+  await page.goto("/products");
+  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await expect(page.getByRole("button", { name: "Pay $5.00" })).toBeVisible();
+  await applyCode(page, "0000-0000-0000-0000-0000");
+  await expect(page.getByRole("alert")).toContainText("This is no code");
+  await applyCode(page, code);
+  const pay = page.getByRole("button", { name: "Pay $4.00" });
+  await expect(pay).toBeVisible();
+  await expect(page.getByRole("main")).toContainText("-$1.00");
+  await pay.click();
+  await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();
+  expect(toki(["code", "show", id]).used).toBe(1);
+  await answerPayment(page, "Pay", "Paid");
+  await expect(page.getByRole("main")).toContainText("List price");
+  expect(toki(["account", "show", "--email", customer.email]).granted).toBe(PACKAGE.tokens);
 });

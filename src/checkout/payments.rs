@@ -4,6 +4,7 @@
 use crate::checkout::sandbox::SandboxPayments;
 use crate::checkout::stripe::{self, StripePayments};
 use crate::checkout::types::{PaymentOffer, RefundStatus};
+use crate::codes::store::promotions::Chargeable;
 use crate::ids::{CustomerId, OrderId, PackageId, RefundId};
 use crate::money::{Currency, Money};
 use crate::server::config::Config;
@@ -53,6 +54,14 @@ impl Provider {
         // No provider's unit is more than a hundred of the currency's.
         let fits = |minor: &i64| self.amount_of(&Money::new(*minor, currency.clone())).is_some();
         (0..100).map(|less| minor - less).find(fits).unwrap_or(minor)
+    }
+
+    /// What can be charged in a currency there. Less, the provider refuses.
+    pub fn chargeable(self, currency: &Currency) -> Chargeable {
+        match self {
+            Provider::Stripe => stripe::chargeable(currency),
+            Provider::Sandbox => Chargeable { least_minor: 1, step_minor: 1 },
+        }
     }
 
     /// The minor units of an amount as the provider counts it; none = there are no such.

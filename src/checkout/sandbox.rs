@@ -7,7 +7,7 @@ use crate::checkout::store::{self, CheckoutError};
 use crate::checkout::types::SandboxPayment;
 use crate::checkout::webhook::signature::{hex, sign};
 use crate::ids::OrderId;
-use crate::keys::secret::derive_key;
+use crate::secret::derive_key;
 use crate::server::config::Config;
 use crate::server::state::AppState;
 use secrecy::{ExposeSecret, SecretString};

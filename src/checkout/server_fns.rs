@@ -12,7 +12,9 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
     use crate::catalog::store::{CatalogError, package_on_sale};
     use crate::checkout::payments::Provider;
     use crate::checkout::store::offer::offer_facts;
+    use crate::codes::types::TypedCode;
     use crate::error::unavailable;
+    use crate::money::Money;
     use crate::server::request_ctx;
     use uuid::Uuid;
 
@@ -24,8 +26,12 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
         _ => request_ctx::fail(ConsoleError::PackageUnavailable),
     })?;
     let provider = app.payments.provider().unwrap_or(Provider::Stripe);
-    let facts = offer_facts(&app.db, &member, provider, &package).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
+    let facts = offer_facts(&app.db, &member, provider, &package, typed).await.map_err(|error| request_ctx::fail(error.into()))?;
     Ok(Offer {
+        discount: facts.discount.unwrap_or_default(),
+        code_problem: facts.discount.err(),
+        least: Money::new(provider.chargeable(&package.price.currency).least_minor, package.price.currency.clone()),
         package,
         form_key: facts.open_order.as_ref().map_or_else(Uuid::new_v4, |open| open.form_key),
         open_order: facts.open_order,
@@ -42,10 +48,13 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
 pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
     use crate::checkout::types::OrderRequest;
+    use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
 
     let member = request_ctx::member().await?;
-    let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms).map_err(request_ctx::fail)?;
+    let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
+    let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
+    let has_code = request.discount.code_id.is_some();
     let app = request_ctx::app()?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
     let placing = app.tasks.spawn({
@@ -56,8 +65,36 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
         tracing::error!(%error, "placing an order ended early");
         request_ctx::fail(ConsoleError::Internal)
     })?;
-    request_ctx::go(&url.map_err(|error| request_ctx::fail(error.into()))?);
+    let url = url.map_err(|error| request_ctx::fail(error.into()))?;
+    if has_code {
+        // The order has it now.
+        request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await?;
+    }
+    request_ctx::go(&url);
     Ok(())
+}
+
+/// Takes a promotion code down for the confirm page that it was typed on; an empty one takes the last away. The page shows the discount.
+#[server(endpoint = "checkout/type_code")]
+pub async fn type_code(package_id: String, #[server(default)] code: String) -> Result<(), ConsoleError> {
+    use crate::catalog::store::package_on_sale;
+    use crate::checkout::payments::Provider;
+    use crate::checkout::store::discounts;
+    use crate::codes::types::TypedCode;
+    use crate::server::request_ctx;
+    use secrecy::ExposeSecret;
+
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    if code.trim().is_empty() {
+        return request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await.map(drop);
+    }
+    let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
+    let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let provider = app.payments.provider().unwrap_or(Provider::Stripe);
+    let secret_key = app.config.secret_key.expose_secret();
+    let typed = discounts::type_code(&app.db, &member, provider, &package, &code, secret_key).await;
+    request_ctx::put_flash(TypedCode::KEPT_AS, &typed.map_err(|error| request_ctx::fail(error.into()))?).await
 }
 
 /// The account's orders.

@@ -3,10 +3,13 @@
 
 use crate::accounts::rights::Member;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
+use crate::checkout::store::discounts::check_discount_in;
 use crate::checkout::store::fulfilment::locked_order_in;
 use crate::checkout::store::offer::orders_that_count_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderRequest, OrderStatus, Start, Terms};
+use crate::codes::store::CodeError;
+use crate::codes::store::promotions;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
 use crate::money::{Currency, Money};
@@ -15,6 +18,7 @@ use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
 
 pub mod customers;
+pub mod discounts;
 pub mod events;
 #[cfg(test)]
 mod fixtures;
@@ -61,6 +65,8 @@ pub enum CheckoutError {
     #[error("a row holds {0}, which is none of ours")]
     Unreadable(String),
     #[error(transparent)]
+    Code(#[from] CodeError),
+    #[error(transparent)]
     Payments(#[from] PaymentsError),
     #[error(transparent)]
     Ledger(LedgerError),
@@ -94,6 +100,7 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::RefundWindowOver => ConsoleError::RefundWindowOver,
             CheckoutError::RefundOutOfRange => ConsoleError::NothingToRefund,
             CheckoutError::RefundChanged => ConsoleError::RefundChanged,
+            CheckoutError::Code(error) => error.into(),
             CheckoutError::FormReused => ConsoleError::BadRequest,
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
@@ -138,22 +145,30 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
         return if same { Ok(order) } else { Err(CheckoutError::FormReused) };
     }
     check_package_in(&mut tx, member, request).await?;
+    check_discount_in(&mut tx, member, provider, request).await?;
+    let order_id = OrderId::generate();
     sqlx::query!(
         "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, starts, refund_window_s)
-         SELECT $1, $2, $3, package_id, name, tokens, price_minor, currency, valid_for_s, scope_supplier_ids, scope_model_ids, rolls_over,
-                $5, $6, $7, refund_window_s
+                             scope_supplier_ids, scope_model_ids, rolls_over, form_key, provider, starts, refund_window_s, code_id,
+                             discount_minor)
+         SELECT $1, $2, $3, package_id, name, tokens, price_minor - $9, currency, valid_for_s, scope_supplier_ids, scope_model_ids,
+                rolls_over, $5, $6, $7, refund_window_s, $8, $9
            FROM packages WHERE package_id = $4",
-        OrderId::generate().0,
+        order_id.0,
         member.account_id().0,
         member.user_id().0,
         request.package_id.0,
         request.form_key,
         provider.as_str(),
-        request.starts.as_str()
+        request.starts.as_str(),
+        request.discount.code_id.map(|id| id.0),
+        request.discount.minor
     )
     .execute(&mut *tx)
     .await?;
+    if let Some(code_id) = request.discount.code_id {
+        promotions::take_in(&mut tx, member, code_id, order_id).await?;
+    }
     let order = order_by_form_in(&mut tx, member, request).await?.ok_or(CheckoutError::NotFound)?;
     tx.commit().await?;
     Ok(order)

@@ -5,6 +5,7 @@
 use crate::checkout::event::RefundFacts;
 use crate::checkout::payments::{CheckoutSession, Customer, EventPage, PaymentsError, Purchase, RefundAnswer, RefundRequest, StripeConfig};
 use crate::checkout::store::refunds::refund_status;
+use crate::codes::store::promotions::Chargeable;
 use crate::money::{Currency, Money};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -232,6 +233,27 @@ pub fn amount_of(money: &Money) -> Option<i64> {
     (theirs != 3 || amount % 10 == 0).then_some(amount)
 }
 
+/// The least that Stripe charges, where it says so; and only what [`amount_of`] can say.
+pub fn chargeable(currency: &Currency) -> Chargeable {
+    let least_minor = match currency.code() {
+        "usd" | "eur" | "aud" | "brl" | "cad" | "chf" | "inr" | "nzd" | "sgd" => 50,
+        "gbp" => 30,
+        "bgn" => 100,
+        "aed" | "myr" | "pln" | "ron" => 200,
+        "dkk" => 250,
+        "nok" | "sek" => 300,
+        "hkd" => 400,
+        "mxn" | "thb" => 1_000,
+        "czk" => 1_500,
+        "huf" => 17_500,
+        "jpy" => 50,
+        _ => 1,
+    };
+    let (ours, theirs) = (currency.decimals(), decimals(currency));
+    let step_minor = if theirs == 3 { 10 } else { 10_i64.pow(ours.saturating_sub(theirs)) };
+    Chargeable { least_minor, step_minor }
+}
+
 /// The minor units of an amount as Stripe counts it.
 pub fn minor_of(amount: i64, currency: &Currency) -> Option<i64> {
     rescaled(amount, decimals(currency), currency.decimals())
@@ -270,5 +292,17 @@ mod tests {
             }
         }
         assert_eq!(minor_of(150, &Currency::parse("isk").expect("a code")), None);
+    }
+
+    #[test]
+    fn what_can_be_charged_is_an_amount_that_stripe_means() {
+        for (code, least_minor, step_minor) in
+            [("usd", 50, 1), ("jpy", 50, 1), ("huf", 17_500, 1), ("kwd", 1, 10), ("mga", 1, 100), ("isk", 1, 1)]
+        {
+            let currency = Currency::parse(code).expect("a code");
+            assert_eq!(chargeable(&currency), Chargeable { least_minor, step_minor }, "{code}");
+            assert!(amount_of(&Money::new(step_minor * 7, currency.clone())).is_some());
+            assert!(step_minor == 1 || amount_of(&Money::new(step_minor * 7 + 1, currency)).is_none());
+        }
     }
 }

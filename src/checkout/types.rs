@@ -2,7 +2,8 @@
 
 use crate::catalog::types::PackageCard;
 use crate::checkout::types_refund::OwnRefund;
-use crate::error::{ConsoleError, Field, Problem};
+use crate::codes::types::{Discount, TypedCode};
+use crate::error::{CodeProblem, ConsoleError, Field, Problem};
 use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
@@ -199,6 +200,8 @@ pub struct OrderRequest {
     pub form_key: Uuid,
     pub starts: Start,
     pub terms: Terms,
+    /// What a promotion code takes off the price.
+    pub discount: Discount,
 }
 
 /// The terms as a form carries them.
@@ -213,13 +216,24 @@ pub struct TermsForm {
     /// 0 = none.
     #[serde(default)]
     pub refund_window_s: i64,
+    #[serde(default)]
+    pub discount_minor: i64,
 }
 
 impl OrderRequest {
-    /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form.
-    pub fn parse(package_id: &str, form_key: &str, starts: &str, terms: &TermsForm) -> Result<OrderRequest, ConsoleError> {
+    /// Parses what the confirm page's form posts. No person types these, so a wrong one is a wrong form. Which code the discount is of
+    /// is in no form: `typed` is what the session knows.
+    pub fn parse(
+        package_id: &str,
+        form_key: &str,
+        starts: &str,
+        terms: &TermsForm,
+        typed: Option<TypedCode>,
+    ) -> Result<OrderRequest, ConsoleError> {
+        let package_id = package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?;
+        let typed = typed.filter(|typed| typed.package_id == package_id);
         Ok(OrderRequest {
-            package_id: package_id.parse().map_err(|_| ConsoleError::invalid(Field::Package, Problem::Malformed))?,
+            package_id,
             form_key: Uuid::try_parse(form_key).map_err(|_| ConsoleError::BadRequest)?,
             starts: Start::parse(starts).ok_or(ConsoleError::BadRequest)?,
             terms: Terms {
@@ -229,6 +243,7 @@ impl OrderRequest {
                 rolls_over: terms.rolls_over,
                 refund_window_s: Some(terms.refund_window_s).filter(|window_s| *window_s != 0),
             },
+            discount: Discount { code_id: typed.map(|typed| typed.code_id), minor: terms.discount_minor },
         })
     }
 }
@@ -274,9 +289,20 @@ pub struct Offer {
     /// What is left of earlier purchases, and moves to the new one where it begins at once.
     pub rolls_over_now: Tokens,
     pub payment: PaymentOffer,
+    /// What the promotion code takes off that was typed here, or that the open order has.
+    pub discount: Discount,
+    /// Why the one that was typed takes nothing off any more.
+    pub code_problem: Option<CodeProblem>,
+    /// What a discount leaves at least.
+    pub least: Money,
 }
 
 impl Offer {
+    /// What the customer pays.
+    pub fn to_pay(&self) -> Money {
+        Money::new(self.package.price.minor - self.discount.minor, self.package.price.currency.clone())
+    }
+
     pub fn limit_reached(&self) -> bool {
         self.open_order.is_none() && self.limit != LimitState::Open
     }
@@ -289,7 +315,10 @@ pub struct OrderView {
     pub package_id: PackageId,
     pub package_name: String,
     pub tokens: Tokens,
+    /// What is paid.
     pub price: Money,
+    /// What a promotion code took off the package's price; none = there was no code.
+    pub discount: Option<Money>,
     pub valid_for_s: i64,
     pub starts: Start,
     /// Empty = every supplier.
@@ -382,16 +411,17 @@ mod tests {
             valid_for_s: 60,
             rolls_over: false,
             refund_window_s: 0,
+            discount_minor: 0,
         };
         for starts in [Start::Now, Start::AfterCurrent] {
-            assert_eq!(OrderRequest::parse(id, id, starts.as_str(), &terms("usd")).map(|request| request.starts), Ok(starts));
+            assert_eq!(OrderRequest::parse(id, id, starts.as_str(), &terms("usd"), None).map(|request| request.starts), Ok(starts));
         }
-        let wrong_package = OrderRequest::parse("1", id, "now", &terms("usd"));
+        let wrong_package = OrderRequest::parse("1", id, "now", &terms("usd"), None);
         assert_eq!(wrong_package, Err(ConsoleError::invalid(Field::Package, Problem::Malformed)));
         for (form_key, starts, currency) in
             [("", "now", "usd"), ("key", "now", "usd"), (id, "", "usd"), (id, "later", "usd"), (id, "now", ""), (id, "now", "dollars")]
         {
-            assert_eq!(OrderRequest::parse(id, form_key, starts, &terms(currency)), Err(ConsoleError::BadRequest));
+            assert_eq!(OrderRequest::parse(id, form_key, starts, &terms(currency), None), Err(ConsoleError::BadRequest));
         }
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod audit;
 mod channel;
+mod code;
 mod demo;
 mod doctor;
 mod doctor_channel;
@@ -23,6 +24,7 @@ use crate::accounts::store::{AccountError, NewAccount, account_by_email};
 use crate::accounts::types::Email;
 use crate::catalog::store::CatalogError;
 use crate::checkout::store::CheckoutError;
+use crate::codes::store::CodeError;
 use crate::keys::secret::Pepper;
 use crate::keys::store::KeyError;
 use crate::operators::credit::OperatorError;
@@ -88,6 +90,9 @@ enum Command {
     /// Packages of the Product Center: add, list, edit, disable, enable
     #[command(subcommand, alias = "packages")]
     Package(package::Command),
+    /// Redemption and promotion codes: create, list, show, disable
+    #[command(subcommand, alias = "codes")]
+    Code(code::Command),
     /// Orders: list, show, refund
     #[command(subcommand, alias = "orders")]
     Order(order::Command),
@@ -124,6 +129,8 @@ pub enum CliError {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
+    #[error(transparent)]
+    Code(#[from] CodeError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]
@@ -188,6 +195,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Channel(command) => channel::run(&Context::open(out).await?, command).await,
         Command::Model(command) => model::run(&Context::open(out).await?, command).await,
         Command::Package(command) => package::run(&Context::open(out).await?, command).await,
+        Command::Code(command) => code::run(&Context::open(out).await?, command).await,
         Command::Order(command) => order::run(&Context::open(out).await?, command).await,
         Command::Payments(command) => payments::run(&Context::open(out).await?, command).await,
         Command::Reconcile => payments::run_reconcile(&Context::open(out).await?).await,

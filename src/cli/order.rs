@@ -114,6 +114,7 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
             ("package", order.package_name.clone()),
             ("tokens", order.tokens.exact()),
             ("price", order.price().exact()),
+            ("discount", or_dash(order.code_id, |id| format!("{} by code {id}", order.discount().exact()))),
             ("state", order.status.as_str().to_string()),
             ("provider", order.provider.clone()),
             ("session", or_dash(order.session_id.clone(), |id| id)),

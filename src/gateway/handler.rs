@@ -9,7 +9,7 @@ use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
 use crate::gateway::{ClientAddress, Gateway, auth, rates, relay};
 use crate::ids::RequestId;
 use crate::suppliers::callable;
-use crate::suppliers::store::{OnLeave, Protocol};
+use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::{Outcome, Rates, SentBefore};
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
@@ -154,7 +154,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
 
     let channels = call.admission.channels.clone();
     // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
-    let may_leave = request.stream && call.admission.on_leave == OnLeave::Cancel;
+    let may_leave = request.stream && !call.admission.drains;
     let sent = tokio::select! {
         sent = gateway.upstream.send(&channels, &request.model, outgoing) => sent,
         () = reply.closed(), if may_leave => {

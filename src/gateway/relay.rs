@@ -7,7 +7,6 @@ use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::upstream::Timeouts;
 use crate::gateway::wire::{Delivered, Part, Request};
-use crate::suppliers::store::OnLeave;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
 use axum::body::Body;
@@ -119,7 +118,7 @@ pub async fn stream(
             end.unwrap_or(End::TimedOut)
         }
     };
-    if matches!(end, End::ClientLeft) && call.admission.on_leave == OnLeave::Drain {
+    if matches!(end, End::ClientLeft) && call.admission.drains {
         // For the supplier's own report of what it bills; how the reading ends makes no difference.
         tokio::select! {
             _ = tokio::time::timeout(MOST_DRAIN, pump(&mut call, &mut tee, &mut response, timeouts, None)) => {}

@@ -10,8 +10,6 @@ pub mod types;
 #[cfg(feature = "ssr")]
 pub mod expiration;
 #[cfg(feature = "ssr")]
-pub mod handover;
-#[cfg(feature = "ssr")]
 pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod store;

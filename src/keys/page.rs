@@ -1,14 +1,14 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
 use crate::error::ConsoleError;
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField, successes};
+use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 pub use crate::keys::page_key::KeyPage;
 use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
 use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::form::{FormError, Labelled, Submit, error_of, successes};
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::form::ActionForm;

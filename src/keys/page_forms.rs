@@ -8,20 +8,6 @@ use crate::suppliers::types::SupplierChoice;
 use crate::ui::form::Labelled;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos::server_fn::ServerFn;
-
-/// How often an action has succeeded. Pages load again on this and not on every attempt: what was typed into a form that is refused
-/// must stay there.
-pub fn successes<S>(action: ServerAction<S>) -> Memo<usize>
-where
-    S: ServerFn<Output = (), Error = ConsoleError> + Clone + Send + Sync + 'static,
-{
-    let value = action.value();
-    Memo::new(move |before: Option<&usize>| {
-        let succeeded = value.with(|value| matches!(value, Some(Ok(()))));
-        before.copied().unwrap_or_default() + usize::from(succeeded)
-    })
-}
 
 #[component]
 pub fn NameField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {

@@ -2,13 +2,13 @@
 
 use crate::error::ConsoleError;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used};
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField, successes};
+use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_snippets::{NewSecret, Snippets};
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{KeyDetails, KeyView};
 use crate::suppliers::types::SupplierChoice;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::form::{FormError, Submit, error_of, successes};
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::usage::calls::{CallsTable, TotalsCards};

@@ -32,7 +32,7 @@ pub async fn create_key(
 ) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::expiration::parse_expiration;
-    use crate::keys::handover::{FLASH, Handover};
+    use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::store::{self, KeyOwner, NewKey};
     use crate::keys::types::{KeyName, parse_enabled, parse_quota, parse_supplier};
     use crate::server::request_ctx;
@@ -68,7 +68,7 @@ pub async fn create_key(
 #[server(endpoint = "keys/show", input = GetUrl)]
 pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::ids::KeyId;
-    use crate::keys::handover::{FLASH, Handover};
+    use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::store::{self, KeyOwner};
     use crate::keys::types::{KeyView, ShownSecret};
     use crate::server::request_ctx;

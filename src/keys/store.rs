@@ -2,18 +2,19 @@
 
 mod caller;
 mod limits;
+mod views;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{KeyLimits, LimitsEdit, Period, PeriodQuota, limits_of, update_limits};
+pub use views::{KeyRow, key_by_id, keys_of};
 
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::keys::secret::{KeySecret, Pepper};
-use crate::keys::types::{KeyName, KeyStatus, KeyView};
+use crate::keys::types::{KeyName, KeyStatus};
 use crate::operators::audit::{self, Action};
 use crate::operators::rights::Operator;
-use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -314,100 +315,6 @@ async fn write_down_in<T: Serialize>(
     };
     audit::insert_action_in(tx, operator, action).await?;
     Ok(())
-}
-
-/// A key and its standing, at one moment.
-#[derive(Clone, Debug)]
-pub struct KeyRow {
-    pub key_id: KeyId,
-    pub name: String,
-    pub hint: String,
-    /// The supplier's id, slug and name are there together, or none is: then the key is for all.
-    pub supplier_id: Option<SupplierId>,
-    pub supplier_slug: Option<String>,
-    pub supplier_name: Option<String>,
-    pub quota: Option<Tokens>,
-    pub spent: Tokens,
-    pub held: Tokens,
-    pub status: KeyStatus,
-    /// Whether its time is over, whatever its status.
-    pub expired: bool,
-    pub expires_at: Option<DateTime<Utc>>,
-    pub last_used_at: Option<DateTime<Utc>>,
-    pub created_at: DateTime<Utc>,
-    pub created_by_email: String,
-}
-
-impl From<KeyRow> for KeyView {
-    fn from(row: KeyRow) -> KeyView {
-        let supplier = row.supplier_id.zip(row.supplier_name).map(|(supplier_id, name)| SupplierChoice { supplier_id, name });
-        KeyView {
-            key_id: row.key_id,
-            name: row.name,
-            hint: row.hint,
-            supplier,
-            quota: row.quota,
-            spent: row.spent,
-            held: row.held,
-            status: row.status,
-            expired: row.expired,
-            expires_at: row.expires_at.map(Into::into),
-            last_used_at: row.last_used_at.map(Into::into),
-            created_at: row.created_at.into(),
-            created_by: row.created_by_email,
-        }
-    }
-}
-
-/// One key.
-pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
-    key_rows(db, owner.account_id(), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
-}
-
-/// The keys of the member's account, newest first.
-pub async fn keys_of(db: &PgPool, member: &Member) -> Result<Vec<KeyRow>, KeyError> {
-    key_rows(db, Some(member.account_id()), None).await
-}
-
-async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<KeyId>) -> Result<Vec<KeyRow>, KeyError> {
-    let rows = sqlx::query!(
-        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
-                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, u.email
-             FROM api_keys k
-             JOIN users u ON u.user_id = k.created_by
-             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
-            WHERE ($1::uuid IS NULL OR k.account_id = $1) AND ($2::uuid IS NULL OR k.key_id = $2) AND k.status <> 'deleted'
-            ORDER BY k.created_at DESC, k.key_id DESC"#,
-        account_id.map(|id| id.0),
-        key_id.map(|id| id.0)
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| KeyRow {
-            key_id: KeyId(row.key_id),
-            name: row.name,
-            hint: row.secret_hint,
-            supplier_id: row.supplier_id.map(SupplierId),
-            supplier_slug: row.supplier_slug,
-            supplier_name: row.supplier_name,
-            quota: row.quota.map(Tokens),
-            spent: Tokens(row.spent),
-            held: Tokens(row.held),
-            status: match (row.status.as_str(), row.expired) {
-                ("enabled", false) => KeyStatus::Enabled,
-                ("enabled", true) => KeyStatus::Expired,
-                _ => KeyStatus::Disabled,
-            },
-            expired: row.expired,
-            expires_at: row.expires_at,
-            last_used_at: row.last_used_at,
-            created_at: row.created_at,
-            created_by_email: row.email,
-        })
-        .collect())
 }
 
 #[cfg(test)]

@@ -3,6 +3,6 @@
 pub mod accounts;
 pub mod audit;
 pub mod credit;
-pub mod limits;
 pub mod moves;
 pub mod rights;
+pub mod store_limits;

@@ -102,6 +102,11 @@ pub async fn put_flash<T: serde::Serialize>(name: &'static str, value: &T) -> Re
     session().await?.insert(name, value).await.map_err(session_failed)
 }
 
+/// Reads the value left under `name`, which stays.
+pub async fn kept<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
+    session().await?.get(name).await.map_err(session_failed)
+}
+
 /// Reads the value left under `name`, and forgets it.
 pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
     session().await?.remove(name).await.map_err(session_failed)

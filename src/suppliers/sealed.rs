@@ -2,7 +2,7 @@
 //! ciphertext moved to another row opens nothing.
 
 use crate::ids::ChannelId;
-use crate::keys::secret::derive_key;
+use crate::secret::derive_key;
 use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use secrecy::{ExposeSecret, SecretString};

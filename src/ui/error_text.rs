@@ -1,6 +1,6 @@
 //! The sentence for each `ConsoleError`: what happened, what was not lost, what to do.
 
-use crate::error::{ConsoleError, Field, Problem};
+use crate::error::{CodeProblem, ConsoleError, Field, Problem};
 
 pub fn sentence(error: ConsoleError) -> String {
     match error {
@@ -10,6 +10,9 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::Invalid { field, problem } => field_sentence(field, problem).into(),
         ConsoleError::WrongCredentials => "E-mail or password is wrong.".into(),
         ConsoleError::EmailUnavailable => "This address cannot be used to sign up. If it is yours, sign in instead.".into(),
+        ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
+            format!("Too many attempts. Try again in {} minutes.", wait_s.div_ceil(60))
+        }
         ConsoleError::TooManyAttempts { wait_s } => format!("Too many attempts. Try again in {wait_s} seconds."),
         ConsoleError::PackageUnavailable => "This package is not on sale any more. Nothing was charged.".into(),
         ConsoleError::PackageChanged => {
@@ -24,6 +27,7 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::RefundChanged => {
             "What is left of these Tokens has changed since you opened this page. Nothing was returned; check the new amount below.".into()
         }
+        ConsoleError::Code(problem) => code_sentence(problem).into(),
         ConsoleError::AccountSuspended => "This account is suspended. Nothing was charged; contact support.".into(),
         ConsoleError::PaymentsUnavailable => "Payments are not set up on this server. Nothing was charged.".into(),
         ConsoleError::PaymentProviderFailed => "The payment provider did not answer. Nothing was charged; try again in a moment.".into(),
@@ -35,6 +39,24 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::Unreachable => "The server could not be reached. Nothing was changed as far as we know; check and try again.".into(),
         ConsoleError::Unavailable => "The service is unavailable for the moment. Nothing was changed; try again shortly.".into(),
         ConsoleError::Internal => "Something went wrong on our side. Nothing was changed; try again, and tell support if it stays.".into(),
+    }
+}
+
+fn code_sentence(problem: CodeProblem) -> &'static str {
+    match problem {
+        CodeProblem::Empty => "Enter a code.",
+        CodeProblem::Malformed => "This is no code: one has 20 letters and digits. Check it, letter by letter.",
+        CodeProblem::Unknown => "There is no such code. Check it, letter by letter.",
+        CodeProblem::Disabled => "This code was taken back and is worth nothing any more.",
+        CodeProblem::Expired => "This code has expired.",
+        CodeProblem::UsedUp => "This code was used as often as it may be.",
+        CodeProblem::AlreadyUsed => "Your account has used this code, and may use it once.",
+        CodeProblem::TakesOffAPrice => "This code takes something off a price: type it where you confirm an order.",
+        CodeProblem::IsWorthTokens => "This code is worth Tokens, not a part of a price: redeem it in your wallet.",
+        CodeProblem::NotForPackage => "This code takes nothing off the price of this package.",
+        CodeProblem::TooLittleLeft => {
+            "With this code less would be left to pay than the payment provider can charge, so it cannot be used on this package."
+        }
     }
 }
 
@@ -57,6 +79,7 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, Problem::Empty) => "Enter the name that receipts are to be made out to.",
         (Field::Billing, Problem::TooLong) => "A name has at most 200 characters, an address 500, a tax number 50.",
         (Field::Billing, _) => "Billing details are plain text.",
+        (Field::Code, _) => "Enter a code.",
         (Field::Package, _) => "Choose a package from the Product Center.",
     }
 }

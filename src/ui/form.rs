@@ -4,6 +4,7 @@ use crate::error::{ConsoleError, Field};
 use crate::ui::error_text::sentence;
 use leptos::html;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 /// The failure of a form, above it; takes the focus when it appears after hydration.
 #[component]
@@ -69,4 +70,17 @@ pub fn error_of<T: 'static>(
     value: impl Get<Value = Option<Result<T, ConsoleError>>> + Send + Sync + 'static,
 ) -> Signal<Option<ConsoleError>> {
     Signal::derive(move || value.get().and_then(Result::err))
+}
+
+/// How often an action has succeeded. Pages load again on this and not on every attempt: what was typed into a form that is refused
+/// must stay there.
+pub fn successes<S>(action: ServerAction<S>) -> Memo<usize>
+where
+    S: ServerFn<Output = (), Error = ConsoleError> + Clone + Send + Sync + 'static,
+{
+    let value = action.value();
+    Memo::new(move |before: Option<&usize>| {
+        let succeeded = value.with(|value| matches!(value, Some(Ok(()))));
+        before.copied().unwrap_or_default() + usize::from(succeeded)
+    })
 }

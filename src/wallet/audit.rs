@@ -21,7 +21,7 @@ pub struct AuditReport {
 /// One number that is not what the records behind it say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `receipts of <year>`
+    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -60,6 +60,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(spending_without_usage(&mut tx, account).await?);
     differences.extend(orders_against_grants(&mut tx, account).await?);
     differences.extend(refunds_against_ledger(&mut tx, account).await?);
+    differences.extend(codes_against_redemptions(&mut tx, account).await?);
     differences.extend(holds_of_settled_calls(&mut tx, account).await?);
     differences.extend(receipts_against_numbers(&mut tx, account).await?);
     tx.rollback().await?;
@@ -296,6 +297,31 @@ async fn refunds_against_ledger(tx: &mut PgConnection, account: Account) -> Foun
            SELECT 'grant ' || g.grant_id, 'frozen', (o.status IN ('disputed', 'refunded'))::integer, (g.frozen_at IS NOT NULL)::integer
              FROM grants g JOIN orders o USING (order_id)
             WHERE ($1::uuid IS NULL OR g.account_id = $1) AND (o.status IN ('disputed', 'refunded')) <> (g.frozen_at IS NOT NULL)"#,
+        account
+    )
+    .fetch_all(tx)
+    .await
+}
+
+/// A code was used as often as it was redeemed; each redemption of one that is worth Tokens issued them, once, and no other did.
+async fn codes_against_redemptions(tx: &mut PgConnection, account: Account) -> Found {
+    sqlx::query_as!(
+        Difference,
+        r#"SELECT 'code ' || c.code_id AS "subject!", d.what AS "what!", d.expected::bigint AS "expected!", d.found::bigint AS "found!"
+             FROM codes c
+            CROSS JOIN LATERAL (
+                SELECT count(*) AS redemptions, count(g.grant_id) AS grants, coalesce(sum(l.tokens), 0) AS granted
+                  FROM code_redemptions r
+                  LEFT JOIN grants g ON g.redemption_id = r.redemption_id AND g.account_id = r.account_id
+                  LEFT JOIN ledger l ON l.grant_id = g.grant_id AND l.redemption_id = r.redemption_id
+                 WHERE r.code_id = c.code_id AND ($1::uuid IS NULL OR r.account_id = $1)) AS r
+            CROSS JOIN LATERAL (VALUES
+                ('used', r.redemptions, CASE WHEN $1::uuid IS NULL THEN c.used ELSE r.redemptions END),
+                ('grants', CASE WHEN c.kind = 'redemption' THEN r.redemptions ELSE 0 END, r.grants),
+                ('granted', r.redemptions * coalesce(c.tokens, 0), r.granted)
+            ) AS d (what, expected, found)
+            WHERE d.expected <> d.found
+            ORDER BY c.code_id"#,
         account
     )
     .fetch_all(tx)

@@ -17,7 +17,7 @@ pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, r
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
-use crate::ids::{AccountId, ActionId, GrantId, OrderId};
+use crate::ids::{AccountId, ActionId, GrantId, OrderId, RedemptionId};
 use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
@@ -80,6 +80,7 @@ impl LedgerError {
 pub enum GrantCause {
     Order(OrderId),
     Credit(ActionId),
+    Code(RedemptionId),
 }
 
 /// Why Tokens moved from one grant to another.
@@ -116,19 +117,21 @@ pub async fn issue_grant_in(tx: &mut PgConnection, new: &NewGrant) -> Result<Gra
 /// `starts_at`: none = now.
 async fn issue_in(tx: &mut PgConnection, new: &NewGrant, starts_at: Option<DateTime<Utc>>) -> Result<GrantId, LedgerError> {
     let grant_id = GrantId::generate();
-    let (source, order_id, action_id) = match new.cause {
-        GrantCause::Order(order_id) => ("order", Some(order_id.0), None),
-        GrantCause::Credit(action_id) => ("credit", None, Some(action_id.0)),
+    let (source, order_id, action_id, redemption_id) = match new.cause {
+        GrantCause::Order(order_id) => ("order", Some(order_id.0), None, None),
+        GrantCause::Credit(action_id) => ("credit", None, Some(action_id.0), None),
+        GrantCause::Code(redemption_id) => ("code", None, None, Some(redemption_id.0)),
     };
     sqlx::query!(
-        "INSERT INTO grants (grant_id, account_id, source, order_id, action_id, tokens, left_, scope_supplier_ids, scope_model_ids,
-                             note, starts_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, coalesce($11, now()), coalesce($11, now()) + $10)",
+        "INSERT INTO grants (grant_id, account_id, source, order_id, action_id, redemption_id, tokens, left_, scope_supplier_ids,
+                             scope_model_ids, note, starts_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10, coalesce($12, now()), coalesce($12, now()) + $11)",
         grant_id.0,
         new.account_id.0,
         source,
         order_id,
         action_id,
+        redemption_id,
         new.tokens.0,
         &new.scope.supplier_ids,
         &new.scope.model_ids,
@@ -139,13 +142,14 @@ async fn issue_in(tx: &mut PgConnection, new: &NewGrant, starts_at: Option<DateT
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, order_id, action_id)
-         VALUES ($1, $2, 'issued', 'grant', $3, $4, $5)",
+        "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, order_id, action_id, redemption_id)
+         VALUES ($1, $2, 'issued', 'grant', $3, $4, $5, $6)",
         new.account_id.0,
         grant_id.0,
         new.tokens.0,
         order_id,
-        action_id
+        action_id,
+        redemption_id
     )
     .execute(&mut *tx)
     .await?;

@@ -14,5 +14,3 @@ pub mod fixtures;
 pub mod ledger;
 #[cfg(feature = "ssr")]
 pub mod store;
-#[cfg(feature = "ssr")]
-pub mod store_statement;

@@ -1,14 +1,16 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
+use crate::codes::page::RedeemForm;
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::failure::Failure;
+use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
-use crate::wallet::types::{AccountTotals, GrantTurn, GrantView, WalletView};
+use crate::wallet::types::{AccountTotals, GrantSource, GrantTurn, GrantView, WalletView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -16,8 +18,16 @@ use leptos_router::hooks::use_query_map;
 #[component]
 pub fn WalletPage() -> impl IntoView {
     let query = use_query_map();
-    let before = Memo::new(move |_| query.with(|query| query.get("before").unwrap_or_default()));
-    let wallet = page_data(move || before.get(), show_wallet);
+    let address = Memo::new(move |_| {
+        let named = |name: &str| query.with(|query| query.get(name).unwrap_or_default());
+        Address { before: named("before"), redeemed: named("redeemed") }
+    });
+    let wallet = page_data(move || address.get(), |address| show_wallet(address.before));
+    Effect::new(move |_| {
+        if !address.get().redeemed.is_empty() {
+            refresh_balance();
+        }
+    });
     view! {
         <Title text="Wallet" />
         <div class="page-head">
@@ -25,17 +35,32 @@ pub fn WalletPage() -> impl IntoView {
             <a class="button button-primary" href="/products">"Buy Tokens"</a>
         </div>
         <Transition fallback=|| view! { <p class="muted">"Loading your wallet…"</p> }>
-            {move || Suspend::new(async move { body(wallet.await, before.get_untracked()) })}
+            {move || Suspend::new(async move { body(wallet.await, address.get_untracked()) })}
         </Transition>
     }
     .into_any()
 }
 
-fn body(wallet: Result<WalletView, ConsoleError>, before: String) -> AnyView {
+/// What the page's address asks for: which part of the ledger, and after a redemption the grant that it brought.
+#[derive(Clone, PartialEq)]
+struct Address {
+    before: String,
+    redeemed: String,
+}
+
+fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
     let wallet = match wallet {
         Ok(wallet) => wallet,
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
+    let redeemed = wallet.grants.iter().find(|grant| grant.source == GrantSource::Code && grant.grant_id.to_string() == address.redeemed);
+    let redeemed = redeemed.cloned().map(|grant| {
+        view! {
+            <p class="notice notice-ok" role="status">
+                "Redeemed: " <ExactTokens tokens=grant.tokens /> " Tokens are in your wallet, until " <UtcTime time=grant.expires_at /> "."
+            </p>
+        }
+    });
     let ended = (!wallet.ended.is_empty()).then(|| {
         view! {
             <details>
@@ -56,13 +81,15 @@ fn body(wallet: Result<WalletView, ConsoleError>, before: String) -> AnyView {
         view! { <GrantTable grants=wallet.grants /> }.into_any()
     };
     view! {
+        {redeemed}
         <Standing balance=wallet.balance totals=wallet.totals />
+        <RedeemForm />
         <h2>"Grants"</h2>
         <p class="muted">"In the order they pay: limited to a supplier or model first, then what expires soonest."</p>
         {grants}
         {ended}
         <h2 id="statement">"Ledger"</h2>
-        <StatementTable statement=wallet.statement older_page=!before.is_empty() />
+        <StatementTable statement=wallet.statement older_page=!address.before.is_empty() />
     }
     .into_any()
 }

@@ -66,6 +66,7 @@ fn cause(cause: Cause) -> AnyView {
         }
         .into_any(),
         Cause::Operator { note } => note.unwrap_or_else(|| "Booked by an operator".to_string()).into_any(),
+        Cause::Code { note } => note.unwrap_or_else(|| "Redemption code".to_string()).into_any(),
         Cause::Expiry => "The grant's time was over".into_any(),
     }
 }

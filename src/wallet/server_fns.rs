@@ -9,7 +9,8 @@ use leptos::server_fn::codec::GetUrl;
 #[server(endpoint = "wallet/show", input = GetUrl)]
 pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView, ConsoleError> {
     use crate::server::request_ctx;
-    use crate::wallet::{store, store_statement, types::GrantTurn};
+    use crate::wallet::store::{self, statement};
+    use crate::wallet::types::GrantTurn;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
@@ -22,6 +23,6 @@ pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
         grants,
         ended: ended.into_iter().take(20).collect(),
-        statement: store_statement::statement_of(&app.db, &member, before.parse().ok()).await.map_err(failed)?,
+        statement: statement::statement_of(&app.db, &member, before.parse().ok()).await.map_err(failed)?,
     })
 }

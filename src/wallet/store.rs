@@ -1,4 +1,6 @@
-//! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `store_statement`.
+//! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `statement`.
+
+pub mod statement;
 
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, OrderId};

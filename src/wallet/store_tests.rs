@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::RequestId;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::{self, Scope};
-use crate::wallet::store_statement::{PAGE, statement_of};
+use crate::wallet::store::statement::{PAGE, statement_of};
 use crate::wallet::types::{Cause, Movement};
 use chrono::TimeDelta;
 use std::time::Duration;

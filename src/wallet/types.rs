@@ -137,6 +137,10 @@ pub enum Cause {
     Operator {
         note: Option<String>,
     },
+    /// What its maker wrote beside a redemption code, if anything.
+    Code {
+        note: Option<String>,
+    },
     /// The grant's time was over.
     Expiry,
 }

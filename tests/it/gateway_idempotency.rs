@@ -88,7 +88,7 @@ async fn a_failure_is_repeated_only_where_nothing_was_worked_on(db: PgPool) {
         ("failed", json!({"status": 500}), 502, true),
         ("cut", script(&[&WHOLE[..40]], "cut"), 502, false),
         ("silent", script(&[], "hang"), 504, false),
-        ("too large to keep", script(&[&WHOLE.replace("Hi", &"Hi ".repeat(400_000))], "end"), 200, false),
+        ("long", script(&[&WHOLE.replace("Hi", &"Hi ".repeat(400_000))], "end"), 200, false),
     ] {
         let body = call(script);
         let before = supplier.count();

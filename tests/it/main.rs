@@ -8,6 +8,7 @@ mod checkout_receipts;
 mod checkout_refund;
 mod checkout_stripe;
 mod cli;
+mod codes;
 mod console_headers;
 mod console_keys;
 mod faults_database;

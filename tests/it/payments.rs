@@ -319,6 +319,7 @@ async fn without_any_webhook_the_return_page_credits(db: PgPool) {
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", shop.order_page().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    eprintln!("credited {} ms after the payment, by asking", begun.elapsed().as_millis());
     assert_eq!(shop.app.text("SELECT cause FROM order_transitions WHERE to_status = 'fulfilled'").await, "reconciler");
     // Told after all, it is the same payment.
     let body = shop.stripe.all("evt").remove(0).to_string();

@@ -1,8 +1,8 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
 use crate::dice::Dice;
-use crate::model::{Account, Key, KeyState, Model, Offer};
-use crate::op::{CrashPoint, KeyChange, Like, Op, Payment};
+use crate::model::{Account, Bought, Code, Dispute, Key, KeyState, Model, Offer, PRICE, RefundState};
+use crate::op::{CrashPoint, KeyChange, Like, Op, Part, Payment, Told};
 use crate::settlements::settlement_of;
 use crate::traffic::Traffic;
 use std::net::Ipv4Addr;
@@ -43,11 +43,13 @@ pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op 
 fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
     let crowded = if traffic.flights.len() > FLIGHTS { 25 } else { 0 };
     match dice.below(100 + crowded) {
-        0..=35 => admit(dice, model, traffic, step),
+        0..=30 => admit(dice, model, traffic, step),
+        31..=33 => money(dice, model),
+        34..=35 => redeem(dice, model),
         36..=39 => together(dice, model, traffic, step),
         40 => take_back(dice, model),
-        41..=45 => credit(dice, model),
-        46 => purchase(dice, model),
+        41..=44 => credit(dice, model),
+        45..=46 => purchase(dice, model),
         67 if dice.percent(60) => transfer(dice, model),
         47..=48 => insert_key(dice, model),
         49..=54 => edit_key(dice, model),
@@ -130,6 +132,60 @@ fn purchase(dice: &mut Dice, model: &Model) -> Option<Op> {
     Some(Op::Purchase { account, package: dice.below(model.packages.len()), starts, payment: *dice.pick(&payments)? })
 }
 
+/// Something that happens to an order after it was paid.
+fn money(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let orders: Vec<_> = model.accounts.iter().flat_map(|account| account.bought.iter().map(|order| (account.account_id, order))).collect();
+    let (account, order) = *dice.pick(&orders)?;
+    match dice.below(20) {
+        0..=8 => refund(dice, model, account, order),
+        9 => {
+            let amount = dice.between(1, PRICE);
+            // While an answer is missing, a refund of the same amount is taken for the one that was asked for.
+            let like = order.refunds.iter().any(|refund| refund.state == RefundState::Requested && refund.amount == amount);
+            (!like).then_some(Op::RefundElsewhere { order: order.order_id, at: order.refunds.len(), amount })
+        }
+        10..=13 => {
+            let at = dice.below(order.refunds.len());
+            let refund = order.refunds.get(at)?;
+            let told = *dice.pick(&[Told::Pending, Told::Succeeded, Told::Failed])?;
+            Some(Op::RefundTold { order: order.order_id, at, ours: refund.refund_id, amount: refund.amount, told })
+        }
+        14..=15 => Some(Op::DisputeTold { order: order.order_id, at: order.disputes.len(), dispute: Dispute::Open }),
+        16..=18 => {
+            let at = dice.below(order.disputes.len());
+            order.disputes.get(at)?;
+            Some(Op::DisputeTold {
+                order: order.order_id,
+                at,
+                dispute: *dice.pick(&[Dispute::Open, Dispute::Won, Dispute::Won, Dispute::Lost])?,
+            })
+        }
+        _ => Some(Op::TakeLeftovers),
+    }
+}
+
+fn refund(dice: &mut Dice, model: &Model, account: AccountId, order: &Bought) -> Option<Op> {
+    let grant = model.account(account)?.grants.iter().find(|grant| grant.grant_id == order.grant_id)?;
+    let part = match dice.below(6) {
+        0 => Part::Unused,
+        1..=2 => Part::Tokens(dice.between(1, grant.left.clamp(1, 2_000) + 1)),
+        3..=4 => Part::Amount(dice.between(1, PRICE / 2)),
+        _ => Part::All,
+    };
+    let told = *dice.pick(&[None, Some(Told::Pending), Some(Told::Succeeded), Some(Told::Succeeded), Some(Told::Failed)])?;
+    Some(Op::Refund { account, order: order.order_id, part, told })
+}
+
+fn redeem(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?.account_id;
+    let last = model.codes.len().saturating_sub(4);
+    if model.codes[last..].iter().all(|code| code.by.len() >= code.uses) || dice.percent(10) {
+        let (tokens, valid_for, uses) = (dice.between(1, 900), half_hours(dice, 40), dice.below(3) + 1);
+        return Some(Op::MakeCode(Code { tokens, valid_for, scope: scope(dice, model), uses, disabled: dice.percent(5), by: Vec::new() }));
+    }
+    Some(Op::Redeem { account, code: last + dice.below(model.codes.len() - last) })
+}
+
 fn some_supplier(dice: &mut Dice, model: &Model) -> Option<SupplierId> {
     if dice.percent(70) { None } else { dice.pick(&model.suppliers).map(|supplier| supplier.supplier_id) }
 }
@@ -180,12 +236,14 @@ fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {
 /// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
 fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
     let careless = dice.percent(15);
+    // Rare among keys that work, and an answer that must not go unseen.
+    let ended = dice.percent(3);
     let young = model.accounts.iter().filter(|account| step - account.since <= LIFETIME);
     let works = |key: &&Key| key.state == KeyState::Enabled && key.expires.is_none_or(|expires| expires > model.now);
     let keys: Vec<_> = young
         .filter(|account| careless || !account.suspended)
         .flat_map(|account| &account.keys)
-        .filter(|key| careless || works(key))
+        .filter(|key| if ended { !works(key) } else { careless || works(key) })
         .collect();
     let key = dice.pick(&keys)?;
     let serves = |offer: &&Offer| {

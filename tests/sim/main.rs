@@ -14,6 +14,7 @@ mod dice;
 mod generate;
 mod lost_answer;
 mod model;
+mod money;
 mod op;
 mod purchase;
 mod run;
@@ -34,7 +35,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 1_200;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 12] = [
+const COMMON: [&str; 17] = [
     "admitted",
     "settled",
     "transferred",
@@ -47,6 +48,11 @@ const COMMON: [&str; 12] = [
     "ModelNotFound",
     "UnknownKey",
     "fulfilled",
+    "partly_refunded",
+    "refunded",
+    "disputed",
+    "redeemed",
+    "UsedUp",
 ];
 
 fn number(name: &str) -> Option<u64> {

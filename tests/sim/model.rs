@@ -6,11 +6,13 @@
 
 mod calls;
 mod console;
+mod money;
 mod state;
 
 pub use calls::{Decision, price_of};
+pub use money::PRICE;
 use std::collections::{BTreeMap, BTreeSet};
-use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
 
 /// How long a replica may be silent, in model minutes.
@@ -25,6 +27,7 @@ pub struct Model {
     pub suppliers: Vec<Supplier>,
     pub offers: Vec<Offer>,
     pub packages: Vec<Package>,
+    pub codes: Vec<Code>,
     pub accounts: Vec<Account>,
     /// In the order of admission.
     pub holds: Vec<Hold>,
@@ -71,6 +74,57 @@ pub struct Account {
     pub suspended: bool,
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
+    pub bought: Vec<Bought>,
+}
+
+/// An order that was paid.
+#[derive(Clone, Debug)]
+pub struct Bought {
+    pub order_id: OrderId,
+    pub grant_id: GrantId,
+    pub tokens: i64,
+    /// Oldest first.
+    pub refunds: Vec<Refund>,
+    pub disputes: Vec<Dispute>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Refund {
+    /// None = somebody made it at the provider.
+    pub refund_id: Option<RefundId>,
+    pub amount: i64,
+    /// What left the grant for it.
+    pub tokens: i64,
+    pub state: RefundState,
+    pub returned: bool,
+}
+
+/// In the order in which they go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefundState {
+    Requested,
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dispute {
+    Open,
+    Won,
+    Lost,
+}
+
+/// A code that is worth Tokens.
+#[derive(Clone, Debug)]
+pub struct Code {
+    pub tokens: i64,
+    pub valid_for: i64,
+    pub scope: Scope,
+    pub uses: usize,
+    pub disabled: bool,
+    /// Who has used it.
+    pub by: Vec<AccountId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +167,10 @@ pub struct Grant {
     pub given: i64,
     /// Order of creation; grants of the same age share one.
     pub born: i64,
+    /// Out of the burn order: its time is over and nothing is left to move, or it is frozen.
     pub swept: bool,
+    /// Its money went back, or may.
+    pub frozen: bool,
     /// The package it was bought as.
     pub package: Option<usize>,
     /// Whether what is left rolls over to the next purchase of it.
@@ -127,12 +184,12 @@ impl Grant {
         !self.scope.supplier_ids.is_empty() || !self.scope.model_ids.is_empty()
     }
 
-    fn is_alive(&self, now: i64) -> bool {
+    pub fn is_alive(&self, now: i64) -> bool {
         now < self.expires
     }
 
     fn can_pay(&self, now: i64) -> bool {
-        self.is_alive(now) && self.begins.is_none_or(|(minute, _)| minute <= now)
+        self.is_alive(now) && !self.frozen && self.begins.is_none_or(|(minute, _)| minute <= now)
     }
 
     fn ends(&self) -> (i64, i64) {
@@ -214,7 +271,8 @@ impl Model {
         self.offers.iter().find(|offer| offer.model_id == model_id)
     }
 
-    /// What the account could spend now, on anything: grants that have begun and not expired, without what running calls hold.
+    /// What the account could spend now, on anything: grants that have begun, not expired and are not frozen, without what running
+    /// calls hold.
     fn balance(&self, account_id: AccountId) -> i64 {
         let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
         grants.iter().filter(|grant| grant.can_pay(self.now)).map(|grant| grant.left).sum()

@@ -1,8 +1,9 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
+use crate::model::{Code, Dispute, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
-use toki::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
 
 /// Where a replica's process may end in the life of a call.
@@ -26,6 +27,33 @@ pub enum Payment {
     WrongAmount,
     /// The session expired, and the money came all the same.
     AfterExpiry,
+}
+
+/// How much of an order goes back.
+#[derive(Clone, Copy, Debug)]
+pub enum Part {
+    Unused,
+    Tokens(i64),
+    Amount(i64),
+    All,
+}
+
+/// What the provider says of a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Pending,
+    Succeeded,
+    Failed,
+}
+
+impl Told {
+    pub fn state(self) -> RefundState {
+        match self {
+            Told::Pending => RefundState::Pending,
+            Told::Succeeded => RefundState::Succeeded,
+            Told::Failed => RefundState::Failed,
+        }
+    }
 }
 
 /// A grant that ends when another does: then the age decides which burns first, or with the same age the id.
@@ -54,6 +82,38 @@ pub enum Op {
         package: usize,
         starts: Start,
         payment: Payment,
+    },
+    /// An operator asks for it, and the provider answers; nothing = its answer is lost.
+    Refund {
+        account: AccountId,
+        order: OrderId,
+        part: Part,
+        told: Option<Told>,
+    },
+    /// Somebody made it at the provider.
+    RefundElsewhere {
+        order: OrderId,
+        at: usize,
+        amount: i64,
+    },
+    /// The provider tells of the refund at this place in the order's list.
+    RefundTold {
+        order: OrderId,
+        at: usize,
+        ours: Option<RefundId>,
+        amount: i64,
+        told: Told,
+    },
+    DisputeTold {
+        order: OrderId,
+        at: usize,
+        dispute: Dispute,
+    },
+    TakeLeftovers,
+    MakeCode(Code),
+    Redeem {
+        account: AccountId,
+        code: usize,
     },
     Credit {
         account: AccountId,
@@ -134,6 +194,13 @@ impl fmt::Display for Op {
             Op::Purchase { account, package, starts, payment } => {
                 write!(f, "purchase by {account} of package {package}, starts {starts:?}, paid {payment:?}")
             }
+            Op::Refund { account, order, part, told } => write!(f, "refund {part:?} of order {order} of {account}, answered {told:?}"),
+            Op::RefundElsewhere { order, amount, .. } => write!(f, "refund {amount} of order {order} at the provider"),
+            Op::RefundTold { order, at, ours, told, .. } => write!(f, "told of refund {at} ({ours:?}) of order {order}: {told:?}"),
+            Op::DisputeTold { order, at, dispute } => write!(f, "told of dispute {at} of order {order}: {dispute:?}"),
+            Op::TakeLeftovers => write!(f, "take leftovers"),
+            Op::MakeCode(code) => write!(f, "make {code:?}"),
+            Op::Redeem { account, code } => write!(f, "redeem code {code} by {account}"),
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 write!(f, "credit {tokens} to {account} for {valid_for} min, {scope:?}, like {like:?}")
             }

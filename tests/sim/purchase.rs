@@ -1,6 +1,6 @@
 //! A purchase through the real checkout: order, session, and the events of a payment as a provider might send them.
 
-use crate::model::HALF_PAST;
+use crate::model::{HALF_PAST, PRICE};
 use crate::op::Payment;
 use crate::world::{Answer, rolled_back};
 use serde_json::json;
@@ -12,15 +12,14 @@ use toki::checkout::payments::{CheckoutSession, Provider};
 use toki::checkout::store::events::{insert_event, settle_event};
 use toki::checkout::store::{CheckoutError, place_order, set_checkout_session};
 use toki::checkout::types::{OrderRequest, Start, Terms};
+use toki::codes::types::Discount;
 use toki::ids::{GrantId, OrderId, PackageId};
 use uuid::Uuid;
 
-/// In minor units, of every package here.
-pub const PRICE: i64 = 500;
-
 pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, starts: Start, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
-    let request = OrderRequest { package_id, form_key: Uuid::new_v4(), starts, terms: Terms::of(card) };
+    let (form_key, terms) = (Uuid::new_v4(), Terms::of(card));
+    let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default() };
     let order_id = match place_order(db, member, Provider::Stripe, &request).await {
         Ok(order) => order.purchase.order_id,
         Err(CheckoutError::AccountSuspended) => {
@@ -54,7 +53,7 @@ pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, starts: St
         .expect("at most one grant");
     let sql = "UPDATE grants SET expires_at = expires_at + $2 * interval '1 minute' WHERE grant_id = $1 AND starts_at > created_at";
     sqlx::query(sql).bind(grant).bind(HALF_PAST).execute(db).await.expect("an end at half past");
-    answer.grant = grant.map(GrantId);
+    (answer.grant, answer.order) = (grant.map(GrantId), Some(order_id));
     answer
 }
 

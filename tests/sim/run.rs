@@ -3,9 +3,8 @@
 use crate::compare;
 use crate::dice::Dice;
 use crate::generate;
-use crate::model::{Key, KeyState, Model, Offer, Package, Supplier};
+use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Supplier};
 use crate::op::{CrashPoint, Op};
-use crate::purchase;
 use crate::together;
 use crate::traffic::Traffic;
 use crate::world::{Answer, World, operator};
@@ -117,6 +116,7 @@ impl Run {
                     let grant_id = answer.grant.expect("a grant of a fulfilled order");
                     let after = model.last_end(*account, *package).filter(|_| *starts == Start::AfterCurrent);
                     model.issue(*account, grant_id, tokens, valid_for, scope, None);
+                    model.buy(*account, answer.order.expect("an order"), grant_id, tokens);
                     model.bought_as(*account, grant_id, *package, rolls_over);
                     match after {
                         Some(end) => model.queue(*account, grant_id, end, valid_for),
@@ -125,6 +125,23 @@ impl Run {
                     }
                 }
                 return expected.iter().map(|line| line.to_string()).collect();
+            }
+            Op::Refund { order, part, told, .. } => return vec![model.refund(*order, *part, *told, answer.refund).into()],
+            Op::RefundElsewhere { order, amount, .. } => return vec![model.refund_elsewhere(*order, *amount).into()],
+            Op::RefundTold { order, at, told, .. } => return vec![model.refund_told(*order, *at, *told).into()],
+            Op::DisputeTold { order, at, dispute } => return vec![model.dispute_told(*order, *at, *dispute).into()],
+            Op::TakeLeftovers => model.take_leftovers(),
+            Op::MakeCode(code) => {
+                model.volatile.clear();
+                model.codes.push(code.clone());
+            }
+            Op::Redeem { account, code } => {
+                let expected = model.redeem(*account, *code);
+                if expected == "redeemed" {
+                    let Code { tokens, valid_for, scope, .. } = model.codes[*code].clone();
+                    model.issue(*account, answer.grant.expect("a grant of a redeemed code"), tokens, valid_for, scope, None);
+                }
+                return vec![expected.into()];
             }
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 model.issue(*account, answer.grant.expect("a grant"), *tokens, *valid_for, scope.clone(), *like);
@@ -216,7 +233,8 @@ impl Run {
 pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
     reset(&pools[0]).await;
     let mut model = Model::default();
-    let mut world = World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), members: HashMap::new(), made: 0 };
+    let mut world =
+        World { pools, pepper: Pepper::derive(&[7; 32]), packages: Vec::new(), codes: Vec::new(), members: HashMap::new(), made: 0 };
     furnish(dice, &mut model, &mut world).await;
     (model, world)
 }
@@ -269,7 +287,7 @@ async fn furnish(dice: &mut Dice, model: &mut Model, world: &mut World) {
         let new = NewPackage {
             name: format!("package {at}"),
             tokens: Tokens(tokens),
-            price: Money::new(purchase::PRICE, Currency::parse("usd").expect("a code")),
+            price: Money::new(PRICE, Currency::parse("usd").expect("a code")),
             valid_for_s: valid_for * 60,
             supplier_slugs: slug.map(str::to_string).into_iter().collect(),
             purchase_limit: None,

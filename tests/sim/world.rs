@@ -1,7 +1,8 @@
 //! The product: its stores, on a Postgres, through more than one pool. Applies an operation and says what was answered.
 
 use crate::model::{HOLD_FOR, Model};
-use crate::op::{CrashPoint, KeyChange, Op};
+use crate::money;
+use crate::op::{CrashPoint, KeyChange, Op, Told};
 use crate::purchase;
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use toki::accounts::rights::Member;
 use toki::accounts::store as accounts;
 use toki::accounts::types::Email;
-use toki::ids::{AccountId, GrantId, KeyId, PackageId, ReplicaId, RequestId, UserId};
+use toki::checkout::store::refunds::take_leftovers;
+use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, ReplicaId, RequestId, UserId};
 use toki::keys::secret::Pepper;
 use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, NewKey};
 use toki::keys::types::KeyName;
@@ -29,6 +31,8 @@ pub struct World {
     pub pools: [PgPool; 2],
     pub pepper: Pepper,
     pub packages: Vec<PackageId>,
+    /// Hashes of the codes that were made.
+    pub codes: Vec<[u8; 32]>,
     pub members: HashMap<AccountId, Member>,
     /// Makes addresses and names unlike.
     pub made: u64,
@@ -41,6 +45,8 @@ pub struct Answer {
     pub account: Option<AccountId>,
     pub key: Option<(KeyId, [u8; 32])>,
     pub grant: Option<GrantId>,
+    pub order: Option<OrderId>,
+    pub refund: Option<RefundId>,
     /// What a transfer made.
     pub grants: Vec<GrantId>,
     pub admitted: Vec<Admission>,
@@ -75,6 +81,19 @@ impl World {
             Op::Purchase { account, package, starts, payment } => {
                 purchase::pay(&db, &self.members[account], self.packages[*package], *starts, *payment).await
             }
+            Op::Refund { account, order, part, told } => money::refund(&db, *account, *order, *part, *told).await,
+            Op::RefundElsewhere { order, at, amount } => money::refund_event(&db, *order, *at, None, *amount, Told::Succeeded).await,
+            Op::RefundTold { order, at, ours, amount, told } => money::refund_event(&db, *order, *at, *ours, *amount, *told).await,
+            Op::DisputeTold { order, at, dispute } => money::dispute_event(&db, *order, *at, *dispute).await,
+            Op::TakeLeftovers => {
+                take_leftovers(&db, 1_000).await.expect("taken");
+                Answer::default()
+            }
+            Op::MakeCode(code) => {
+                self.codes.push(money::make_code(&db, code).await);
+                Answer::default()
+            }
+            Op::Redeem { account, code } => money::redeem_code(&db, &self.members[account], &self.codes[*code]).await,
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 let grant_id = credit(&db, model, *account, *tokens, TimeDelta::minutes(*valid_for), scope).await;
                 if let Some(like) = like {
@@ -340,7 +359,7 @@ async fn pass_time(db: &PgPool, hours: i64) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "UPDATE grants SET starts_at = starts_at - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour',
-                           expires_at = expires_at - $1 * interval '1 hour' WHERE swept_at IS NULL AND expires_at < 'infinity'",
+                           expires_at = expires_at - $1 * interval '1 hour' WHERE expires_at < 'infinity'",
         "UPDATE holds SET deadline = deadline - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour'",
         "UPDATE api_keys SET expires_at = expires_at - $1 * interval '1 hour' WHERE expires_at IS NOT NULL AND status <> 'deleted'",
     ] {

@@ -3,11 +3,13 @@
 use crate::catalog::page::PackageFacts;
 use crate::checkout::page::failed_view;
 use crate::checkout::page::start::StartChoice;
-use crate::checkout::server_fns::{PlaceOrder, show_offer};
+use crate::checkout::server_fns::{PlaceOrder, TypeCode, show_offer};
 use crate::checkout::types::{LimitState, Offer, PaymentOffer};
+use crate::codes::page::CodeField;
 use crate::error::ConsoleError;
+use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::form::{FormError, Submit, error_of, successes};
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::utc::validity;
@@ -20,20 +22,25 @@ use leptos_router::hooks::use_params_map;
 pub fn ConfirmPage() -> impl IntoView {
     let params = use_params_map();
     let place = ServerAction::<PlaceOrder>::new();
-    let offer =
-        page_data(move || (params.read().get("id").unwrap_or_default(), place.version().get()), |(package_id, _)| show_offer(package_id));
+    let type_code = ServerAction::<TypeCode>::new();
+    let typed = successes(type_code);
+    let offer = page_data(
+        move || (params.read().get("id").unwrap_or_default(), place.version().get(), typed.get()),
+        |(package_id, ..)| show_offer(package_id),
+    );
     view! {
         <Title text="Confirm your order" />
         <div class="page-head">
             <h1>"Confirm your order"</h1>
         </div>
         <FormError error=error_of(place.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, place) })}</Transition>
+        <FormError error=error_of(type_code.value()) />
+        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, place, type_code) })}</Transition>
     }
     .into_any()
 }
 
-fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>) -> AnyView {
+fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>, type_code: ServerAction<TypeCode>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
         Err(error) => return failed_view(error, "/products", "Back to the Product Center"),
@@ -48,7 +55,11 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
         }
         .into_any()
     } else {
-        view! { <ConfirmForm offer=offer.clone() place /> }.into_any()
+        view! {
+            <PromotionForm offer=offer.clone() type_code />
+            <ConfirmForm offer=offer.clone() place />
+        }
+        .into_any()
     };
     view! {
         <section class="card stack">
@@ -66,6 +77,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                         <Price money=offer.package.price.clone() />
                     </dd>
                 </div>
+                <Discounted offer=offer.clone() />
                 {offer
                     .if_queued
                     .is_none()
@@ -139,13 +151,60 @@ fn limit_sentence(limit: &LimitState) -> String {
     }
 }
 
+/// What a promotion code takes off, and what is left to pay.
+#[component]
+fn Discounted(offer: Offer) -> impl IntoView {
+    let to_pay = offer.to_pay();
+    let off = Money::new(-offer.discount.minor, to_pay.currency.clone());
+    (offer.discount.minor > 0).then(|| {
+        view! {
+            <div>
+                <dt>"Promotion code"</dt>
+                <dd>
+                    <Price money=off />
+                </dd>
+            </div>
+            <div>
+                <dt>"To pay"</dt>
+                <dd>
+                    <strong>
+                        <Price money=to_pay />
+                    </strong>
+                </dd>
+            </div>
+        }
+    })
+}
+
+/// Takes a promotion code, which the server looks at before anything is bought.
+#[component]
+fn PromotionForm(offer: Offer, type_code: ServerAction<TypeCode>) -> impl IntoView {
+    let typed = error_of(type_code.value());
+    // One that was good when it was typed may not be any more.
+    let error = Signal::derive(move || typed.get().or(offer.code_problem.map(ConsoleError::Code)));
+    let hint = format!("A code leaves at least {} to pay.", offer.least.exact());
+    view! {
+        <details open=move || error.get().is_some()>
+            <summary>"Have a promotion code?"</summary>
+            <ActionForm action=type_code attr:class="row">
+                <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
+                <CodeField error />
+                <button class="button" type="submit" disabled=type_code.pending()>
+                    "Apply"
+                </button>
+            </ActionForm>
+            <p class="muted">{hint}</p>
+        </details>
+    }
+}
+
 /// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
 /// server refuses instead of charging something else.
 #[component]
 fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
     let choice = offer.clone();
-    let Offer { package, form_key, open_order, payment, .. } = offer;
-    let price = package.price.exact();
+    let price = offer.to_pay().exact();
+    let Offer { package, form_key, open_order, payment, discount, .. } = offer;
     let button = if payment == PaymentOffer::Sandbox { format!("Pay {price} of play money") } else { format!("Pay {price}") };
     view! {
         {open_order
@@ -168,6 +227,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             <input type="hidden" name="terms[rolls_over]" value=package.rolls_over.to_string() />
             <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
             <StartChoice offer=choice />
+            <input type="hidden" name="terms[discount_minor]" value=discount.minor.to_string() />
             <Submit pending=place.pending()>{button}</Submit>
         </ActionForm>
     }

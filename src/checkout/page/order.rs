@@ -8,6 +8,7 @@ use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Sta
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
 use crate::ids::OrderId;
+use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
@@ -205,6 +206,26 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                         <ExactTokens tokens=order.tokens />
                     </dd>
                 </div>
+                {order
+                    .discount
+                    .map(|off| {
+                        let list = Money::new(order.price.minor + off.minor, off.currency.clone());
+                        let off = Money::new(-off.minor, off.currency);
+                        view! {
+                            <div>
+                                <dt>"List price"</dt>
+                                <dd>
+                                    <Price money=list />
+                                </dd>
+                            </div>
+                            <div>
+                                <dt>"Promotion code"</dt>
+                                <dd>
+                                    <Price money=off />
+                                </dd>
+                            </div>
+                        }
+                    })}
                 <div>
                     <dt>"Price"</dt>
                     <dd>

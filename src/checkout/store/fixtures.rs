@@ -6,6 +6,7 @@ use crate::accounts::types::{Email, Password};
 use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{Decision, insert_event, settle_event};
+use crate::codes::types::Discount;
 use crate::operators::rights::Operator;
 use serde_json::json;
 use uuid::Uuid;
@@ -38,17 +39,21 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
 pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     let terms = Terms::of(card);
-    OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms }
+    OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms, discount: Discount::default() }
 }
 
 /// A new order of the package, waiting for the payment of session `cs_<order id>`.
 pub async fn open_order(db: &PgPool, member: &Member, package_id: PackageId) -> (OrderId, String) {
-    open_order_that_starts(db, member, package_id, Start::Now).await
+    open_order_of(db, member, &request(db, package_id).await).await
 }
 
 pub async fn open_order_that_starts(db: &PgPool, member: &Member, package_id: PackageId, starts: Start) -> (OrderId, String) {
-    let request = OrderRequest { starts, ..request(db, package_id).await };
-    let order = place_order(db, member, Provider::Stripe, &request).await.expect("placed");
+    open_order_of(db, member, &OrderRequest { starts, ..request(db, package_id).await }).await
+}
+
+/// The same of a form.
+pub async fn open_order_of(db: &PgPool, member: &Member, request: &OrderRequest) -> (OrderId, String) {
+    let order = place_order(db, member, Provider::Stripe, request).await.expect("placed");
     let order_id = order.purchase.order_id;
     let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into(), livemode: Some(false) };
     set_checkout_session(db, order_id, &session).await.expect("opened").expect("waiting");

@@ -3,9 +3,12 @@
 use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
 use crate::checkout::payments::Provider;
+use crate::checkout::store::discounts::discount_of;
 use crate::checkout::store::{CheckoutError, stored_start};
 use crate::checkout::types::{LimitState, UnpaidOrder, Validity};
-use crate::ids::{OrderId, PackageId};
+use crate::codes::types::{Discount, TypedCode};
+use crate::error::CodeProblem;
+use crate::ids::{CodeId, OrderId, PackageId};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
 use crate::wallet::ledger::renewals::{last_end_in, rolls_over_now};
@@ -21,17 +24,27 @@ pub struct OfferFacts {
     /// When the Tokens would begin and end if they were queued; none = nothing is running that they could follow.
     pub if_queued: Option<Validity>,
     pub rolls_over_now: Tokens,
+    pub discount: Result<Discount, CodeProblem>,
 }
 
-/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on.
-pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, package: &PackageCard) -> Result<OfferFacts, CheckoutError> {
+/// Reads them. A Stripe session lives for a day, so an order about that old is no longer gone on with; the sandbox's live on. An order
+/// without the promotion code that was typed since is another one.
+pub async fn offer_facts(
+    db: &PgPool,
+    member: &Member,
+    provider: Provider,
+    package: &PackageCard,
+    typed: Option<TypedCode>,
+) -> Result<OfferFacts, CheckoutError> {
+    let typed = typed.filter(|typed| typed.package_id == package.package_id).map(|typed| typed.code_id);
     let mut connection = db.acquire().await?;
     let open = sqlx::query!(
-        "SELECT o.order_id, o.form_key, o.starts FROM orders o JOIN packages p USING (package_id)
+        "SELECT o.order_id, o.form_key, o.starts, o.code_id, o.discount_minor FROM orders o JOIN packages p USING (package_id)
           WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
             AND (o.status = 'created' OR (o.status = 'awaiting_payment'
                                        AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
-            AND (o.package_name, o.tokens, o.price_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
+            AND ($5::uuid IS NULL OR o.code_id = $5)
+            AND (o.package_name, o.tokens, o.price_minor + o.discount_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
                  o.rolls_over, coalesce(o.refund_window_s, 0))
               = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids, p.scope_model_ids,
                  p.rolls_over, coalesce(p.refund_window_s, 0))
@@ -39,10 +52,16 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
         member.account_id().0,
         member.user_id().0,
         package.package_id.0,
-        provider.as_str()
+        provider.as_str(),
+        typed.map(|id| id.0)
     )
     .fetch_optional(&mut *connection)
     .await?;
+    let discount = match (&open, typed) {
+        (Some(order), _) => Ok(Discount { code_id: order.code_id.map(CodeId), minor: order.discount_minor }),
+        (None, Some(code_id)) => discount_of(&mut connection, member, provider, package, code_id).await?,
+        (None, None) => Ok(Discount::default()),
+    };
     let open_order = match open {
         Some(row) => Some(UnpaidOrder { order_id: OrderId(row.order_id), form_key: row.form_key, starts: stored_start(&row.starts)? }),
         None => None,
@@ -62,6 +81,7 @@ pub async fn offer_facts(db: &PgPool, member: &Member, provider: Provider, packa
         if_paid_now: validity(now),
         if_queued: end.map(validity),
         rolls_over_now,
+        discount,
     })
 }
 

@@ -64,7 +64,7 @@ impl Shop {
 
     async fn facts(&self) -> OfferFacts {
         let card = package_on_sale(&self.db, self.package_id).await.expect("on sale");
-        offer_facts(&self.db, &self.ada, Provider::Stripe, &card).await.expect("facts")
+        offer_facts(&self.db, &self.ada, Provider::Stripe, &card, None).await.expect("facts")
     }
 
     async fn assert_exact(&self) {

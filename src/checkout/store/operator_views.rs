@@ -2,7 +2,7 @@
 
 use crate::checkout::store::{CheckoutError, stored_currency, stored_status};
 use crate::checkout::types::{OrderStatus, RefundStatus};
-use crate::ids::{AccountId, ActionId, OrderId, RefundId};
+use crate::ids::{AccountId, ActionId, CodeId, OrderId, RefundId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
@@ -19,7 +19,10 @@ pub struct OrderRow {
     pub email: String,
     pub package_name: String,
     pub tokens: Tokens,
+    /// What is paid; with the discount it is the package's price.
     pub price_minor: i64,
+    pub discount_minor: i64,
+    pub code_id: Option<CodeId>,
     pub currency: Currency,
     pub status: OrderStatus,
     pub provider: String,
@@ -31,6 +34,10 @@ pub struct OrderRow {
 impl OrderRow {
     pub fn price(&self) -> Money {
         Money::new(self.price_minor, self.currency.clone())
+    }
+
+    pub fn discount(&self) -> Money {
+        Money::new(self.discount_minor, self.currency.clone())
     }
 }
 
@@ -112,7 +119,8 @@ pub async fn order_for_operator(db: &PgPool, order_id: OrderId) -> Result<OrderD
 
 async fn orders(db: &PgPool, account_id: Option<AccountId>, order_id: Option<OrderId>) -> Result<Vec<OrderRow>, CheckoutError> {
     let rows = sqlx::query!(
-        "SELECT o.order_id, o.account_id, u.email, o.package_name, o.tokens, o.price_minor, o.currency, o.status, o.provider,
+        "SELECT o.order_id, o.account_id, u.email, o.package_name, o.tokens, o.price_minor, o.discount_minor, o.code_id, o.currency, o.status,
+                o.provider,
                 o.provider_session_id, o.provider_payment_id, o.created_at
            FROM orders o JOIN users u USING (user_id)
           WHERE ($1::uuid IS NULL OR o.account_id = $1) AND ($2::uuid IS NULL OR o.order_id = $2)
@@ -132,6 +140,8 @@ async fn orders(db: &PgPool, account_id: Option<AccountId>, order_id: Option<Ord
                 package_name: row.package_name,
                 tokens: Tokens(row.tokens),
                 price_minor: row.price_minor,
+                discount_minor: row.discount_minor,
+                code_id: row.code_id.map(CodeId),
                 currency: stored_currency(&row.currency)?,
                 status: stored_status(&row.status)?,
                 provider: row.provider,

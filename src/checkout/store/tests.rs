@@ -141,11 +141,11 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
     let package_id = package(&db, "Starter", None).await;
     let card = package_on_sale(&db, package_id).await.expect("on sale");
-    let facts = offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts");
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card, None).await.expect("facts");
     assert_eq!(facts.open_order, None);
 
     let (order_id, _) = open_order(&db, &ada, package_id).await;
-    let facts = offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts");
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card, None).await.expect("facts");
     let open = facts.open_order.expect("open");
     assert_eq!(open.order_id, order_id);
     let form_key = open.form_key;
@@ -153,12 +153,12 @@ async fn offer_facts_go_on_with_the_order_that_waits_on_the_same_terms(db: PgPoo
     let order = place_order(&db, &ada, Provider::Stripe, &again).await.expect("the same");
     assert_eq!((order.purchase.order_id, order.status), (order_id, OrderStatus::AwaitingPayment));
 
-    assert_eq!(offer_facts(&db, &bob, Provider::Stripe, &card).await.expect("facts").open_order, None);
-    assert_eq!(offer_facts(&db, &ada, Provider::Sandbox, &card).await.expect("facts").open_order, None);
+    assert_eq!(offer_facts(&db, &bob, Provider::Stripe, &card, None).await.expect("facts").open_order, None);
+    assert_eq!(offer_facts(&db, &ada, Provider::Sandbox, &card, None).await.expect("facts").open_order, None);
     let dearer = PackageEdit { price: Some(Money::new(900, card.price.currency.clone())), ..PackageEdit::default() };
     update_package(&db, Operator::command_line(), package_id, dearer).await.expect("edit");
     let card = package_on_sale(&db, package_id).await.expect("on sale");
-    assert_eq!(offer_facts(&db, &ada, Provider::Stripe, &card).await.expect("facts").open_order, None, "other terms, another order");
+    assert_eq!(offer_facts(&db, &ada, Provider::Stripe, &card, None).await.expect("facts").open_order, None, "other terms, another order");
 }
 
 #[sqlx::test]

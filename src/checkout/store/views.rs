@@ -75,6 +75,7 @@ pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Or
         package_id: PackageId(row.package_id),
         package_name: row.package_name,
         tokens: Tokens(row.tokens),
+        discount: (row.discount_minor > 0).then(|| Money::new(row.discount_minor, currency.clone())),
         price: Money::new(row.price_minor, currency),
         valid_for_s: row.valid_for_s,
         starts: stored_start(&row.starts)?,

@@ -2,7 +2,6 @@
 
 use super::{LedgerError, interval};
 use crate::ids::{AccountId, ChannelId, KeyId, ReplicaId, RequestId, SupplierId};
-use crate::suppliers::store::OnLeave;
 use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
@@ -137,7 +136,8 @@ pub struct Admission {
     /// The output limit to send upstream, a choice: what the hold pays for.
     pub output_limit: i64,
     pub channels: Vec<Channel>,
-    pub on_leave: OnLeave,
+    /// Whether the supplier's answer is read to its end when the caller leaves.
+    pub drains: bool,
     /// Tokens that the supplier adds to the input of each call; the hold covers them.
     pub prompt_overhead: i64,
     pub rates: Rates,
@@ -286,7 +286,7 @@ impl Row {
             price: Price { input_ppm: self.input_ppm?, cached_ppm: self.cached_ppm?, output_ppm: self.output_ppm? },
             held: Tokens(self.held?),
             output_limit: self.output_limit?,
-            on_leave: OnLeave::of_column(&self.on_leave.take()?),
+            drains: self.on_leave.as_deref() == Some("drain"),
             prompt_overhead: self.prompt_overhead?,
             rates: self.rates(),
             channels: self.channels()?,

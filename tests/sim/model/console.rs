@@ -9,7 +9,7 @@ impl Model {
     pub fn sign_up(&mut self, account_id: AccountId, since: u64) {
         self.volatile.clear();
         self.touched.insert(account_id);
-        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new() });
+        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new(), bought: Vec::new() });
     }
 
     /// The account leaves the simulation; its rows stay for the audit.
@@ -31,7 +31,7 @@ impl Model {
             born = if like.same_age { other.born } else { born };
         }
         let (held, spent, expired, refunded) = (0, 0, 0, 0);
-        let (left, swept, package, rolls_over, begins) = (tokens, false, None, false, None);
+        let (left, swept, frozen, package, rolls_over, begins) = (tokens, false, false, None, false, None);
         account.grants.push(Grant {
             grant_id,
             tokens,
@@ -46,6 +46,7 @@ impl Model {
             born,
             swept,
             package,
+            frozen,
             rolls_over,
             begins,
         });

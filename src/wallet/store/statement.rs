@@ -38,7 +38,7 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
                      ORDER BY l.entry_id DESC LIMIT $3)) entries
                 ORDER BY entry_id DESC LIMIT $3
            )
-           SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id, p.signed AS "signed!", p.order_id, p.request_id, p.action_id,
+           SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id, p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id,
                   (wallet.tokens - since.tokens
                    - coalesce(sum(p.signed) OVER (ORDER BY p.entry_id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint
                       AS "after!",
@@ -68,6 +68,7 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
                     key_name: row.key_name.unwrap_or_default(),
                 },
                 (None, None) if row.to_book == "expired" => Cause::Expiry,
+                (None, None) if row.redemption_id.is_some() => Cause::Code { note: row.note },
                 (None, None) => Cause::Operator { note: row.note },
             };
             let movement = match row.to_book.as_str() {

@@ -2,7 +2,8 @@
 //! database: sealed (ChaCha20-Poly1305, the key's id as associated data), since no secret is ever stored in clear.
 
 use crate::ids::KeyId;
-use crate::keys::secret::{KeySecret, derive_key};
+use crate::keys::secret::KeySecret;
+use crate::secret::derive_key;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};

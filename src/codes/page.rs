@@ -1,0 +1,45 @@
+//! The forms that take a code.
+
+use crate::codes::server_fns::RedeemCode;
+use crate::error::{ConsoleError, Field};
+use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+
+/// Redeems a code into the wallet that it stands in.
+#[component]
+pub fn RedeemForm() -> impl IntoView {
+    let action = ServerAction::<RedeemCode>::new();
+    let error = error_of(action.value());
+    view! {
+        <section class="card stack" aria-labelledby="redeem">
+            <h2 id="redeem">"Redeem a code"</h2>
+            <FormError error />
+            <ActionForm action attr:class="row">
+                <CodeField error />
+                <Submit pending=action.pending()>"Redeem"</Submit>
+            </ActionForm>
+        </section>
+    }
+}
+
+/// Where a code is typed, in either case and with or without dashes.
+#[component]
+pub fn CodeField(error: Signal<Option<ConsoleError>>) -> impl IntoView {
+    view! {
+        <Labelled id="code" label="Code" field=Field::Code error>
+            <input
+                id="code"
+                name="code"
+                class="mono"
+                type="text"
+                autocomplete="off"
+                autocapitalize="characters"
+                spellcheck="false"
+                maxlength="100"
+                placeholder="ABCD-EFGH-JKMN-PQRS-TVWX"
+                aria-describedby="code-error"
+            />
+        </Labelled>
+    }
+}

@@ -1,0 +1,20 @@
+//! Server functions of codes: who, parse, store, reply.
+
+use crate::error::ConsoleError;
+use leptos::prelude::*;
+
+/// Redeems a code into the wallet, and goes there: the page says what came in.
+#[server(endpoint = "codes/redeem")]
+pub async fn redeem_code(#[server(default)] code: String) -> Result<(), ConsoleError> {
+    use crate::codes::store;
+    use crate::codes::store::plain::{CodePepper, PlainCode};
+    use crate::server::request_ctx;
+    use secrecy::ExposeSecret;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let code = PlainCode::parse(&code).map_err(|problem| request_ctx::fail(ConsoleError::Code(problem)))?;
+    let pepper = CodePepper::derive(app.config.secret_key.expose_secret());
+    let grant_id = store::redeem(&app.db, &member, &code.hash(&pepper)).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/wallet?redeemed={grant_id}"));
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! What happens to orders after they were paid, and to codes: refunds and disputes as rows, and what follows from all rows of an order.
+
+use super::{Account, Bought, Code, Dispute, Model, Refund, RefundState};
+use crate::op::{Part, Told};
+use toki::ids::{AccountId, GrantId, OrderId, RefundId};
+
+/// In minor units, of every package here.
+pub const PRICE: i64 = 500;
+
+impl Bought {
+    fn refunded(&self, counts: fn(RefundState) -> bool) -> i64 {
+        self.refunds.iter().filter(|refund| counts(refund.state)).map(|refund| refund.amount).sum()
+    }
+
+    /// Where the order stands, in the database's word.
+    pub fn status(&self) -> &'static str {
+        let back = self.refunded(|state| matches!(state, RefundState::Pending | RefundState::Succeeded));
+        match () {
+            () if self.disputes.contains(&Dispute::Open) => "disputed",
+            () if self.disputes.contains(&Dispute::Lost) || back >= PRICE => "refunded",
+            () if back == 0 => "fulfilled",
+            () => "partly_refunded",
+        }
+    }
+}
+
+impl Model {
+    pub fn bought(&self, order_id: OrderId) -> (&Account, &Bought) {
+        let found =
+            self.accounts.iter().find_map(|account| Some((account, account.bought.iter().find(|order| order.order_id == order_id)?)));
+        found.expect("an order of the model")
+    }
+
+    fn bought_mut(&mut self, account_id: AccountId, order_id: OrderId) -> &mut Bought {
+        self.account_mut(account_id).bought.iter_mut().find(|order| order.order_id == order_id).expect("an order of the model")
+    }
+
+    pub fn buy(&mut self, account_id: AccountId, order_id: OrderId, grant_id: GrantId, tokens: i64) {
+        self.account_mut(account_id).bought.push(Bought { order_id, grant_id, tokens, refunds: Vec::new(), disputes: Vec::new() });
+    }
+
+    /// An operator's refund, and what the provider answered; `refund_id` is the product's, if it wrote one down.
+    pub fn refund(&mut self, order_id: OrderId, part: Part, told: Option<Told>, refund_id: Option<RefundId>) -> &'static str {
+        self.volatile.clear();
+        let now = self.now;
+        let (account, order) = self.bought(order_id);
+        let (account_id, grant_id, bought) = (account.account_id, order.grant_id, order.tokens);
+        if !matches!(order.status(), "fulfilled" | "partly_refunded") {
+            return "NotRefundable";
+        }
+        let rest = PRICE - order.refunded(|state| state != RefundState::Failed);
+        let grant = account.grants.iter().find(|grant| grant.grant_id == grant_id).expect("the order's grant");
+        let left = if grant.is_alive(now) { grant.left } else { 0 };
+        let whole = grant.tokens.max(bought);
+        let worth = |tokens: i64| PRICE * tokens / whole;
+        let (amount, tokens) = match part {
+            Part::Unused => (worth(left).min(rest), left),
+            Part::Tokens(tokens) if tokens > left => return "NotEnoughLeft",
+            Part::Tokens(tokens) => (worth(tokens).min(rest), tokens),
+            Part::Amount(amount) => (amount, stands_for(amount, whole).min(left)),
+            Part::All => (rest, left),
+        };
+        if amount < 1 || amount > rest {
+            return "RefundOutOfRange";
+        }
+        let grant = self.grant_mut(account_id, grant_id);
+        grant.left -= tokens;
+        grant.refunded += tokens;
+        let state = told.map_or(RefundState::Requested, Told::state);
+        let refund = Refund { refund_id, amount, tokens, state, returned: false };
+        self.bought_mut(account_id, order_id).refunds.push(refund);
+        if told.is_some() {
+            self.restate(account_id, order_id);
+        }
+        self.bought(order_id).1.status()
+    }
+
+    /// A refund that somebody made at the provider takes the Tokens it stands for, as far as they are left.
+    pub fn refund_elsewhere(&mut self, order_id: OrderId, amount: i64) -> &'static str {
+        self.volatile.clear();
+        let now = self.now;
+        let (account, order) = self.bought(order_id);
+        let (account_id, grant_id, bought) = (account.account_id, order.grant_id, order.tokens);
+        let grant = self.grant_mut(account_id, grant_id);
+        let left = if grant.is_alive(now) { grant.left } else { 0 };
+        let tokens = stands_for(amount, grant.tokens.max(bought)).min(left);
+        grant.left -= tokens;
+        grant.refunded += tokens;
+        let refund = Refund { refund_id: None, amount, tokens, state: RefundState::Succeeded, returned: false };
+        self.bought_mut(account_id, order_id).refunds.push(refund);
+        self.restate(account_id, order_id);
+        self.bought(order_id).1.status()
+    }
+
+    /// The provider tells of a refund; what it said before only goes forward.
+    pub fn refund_told(&mut self, order_id: OrderId, at: usize, told: Told) -> &'static str {
+        self.volatile.clear();
+        let account_id = self.bought(order_id).0.account_id;
+        let refund = &mut self.bought_mut(account_id, order_id).refunds[at];
+        refund.state = refund.state.max(told.state());
+        self.restate(account_id, order_id);
+        self.bought(order_id).1.status()
+    }
+
+    /// One that is closed is not opened again.
+    pub fn dispute_told(&mut self, order_id: OrderId, at: usize, dispute: Dispute) -> &'static str {
+        self.volatile.clear();
+        let account_id = self.bought(order_id).0.account_id;
+        let disputes = &mut self.bought_mut(account_id, order_id).disputes;
+        match disputes.get_mut(at) {
+            Some(known) if *known == Dispute::Open => *known = dispute,
+            Some(_) => {}
+            None => disputes.push(dispute),
+        }
+        self.restate(account_id, order_id);
+        self.bought(order_id).1.status()
+    }
+
+    /// Takes what running calls have given back since to grants whose money went back in full.
+    pub fn take_leftovers(&mut self) {
+        self.volatile.clear();
+        let refunded: Vec<_> = self
+            .accounts
+            .iter()
+            .flat_map(|account| account.bought.iter().map(|order| (account.account_id, order)))
+            .filter(|(_, order)| order.status() == "refunded")
+            .map(|(account_id, order)| (account_id, order.order_id))
+            .collect();
+        for (account_id, order_id) in refunded {
+            self.restate(account_id, order_id);
+        }
+    }
+
+    fn restate(&mut self, account_id: AccountId, order_id: OrderId) {
+        let now = self.now;
+        let order = self.bought_mut(account_id, order_id);
+        let (grant_id, status) = (order.grant_id, order.status());
+        let mut back = 0;
+        for refund in order.refunds.iter_mut().filter(|refund| refund.state == RefundState::Failed && !refund.returned) {
+            refund.returned = true;
+            back += refund.tokens;
+        }
+        let grant = self.grant_mut(account_id, grant_id);
+        grant.left += back;
+        grant.refunded -= back;
+        if back > 0 && !grant.frozen {
+            grant.swept = false;
+        }
+        let freezes = matches!(status, "disputed" | "refunded");
+        if freezes != grant.frozen {
+            (grant.frozen, grant.swept) = (freezes, freezes);
+        }
+        if status == "refunded" && grant.is_alive(now) {
+            let rest = std::mem::take(&mut grant.left);
+            grant.refunded += rest;
+            let order = self.bought_mut(account_id, order_id);
+            let counts = |refund: &&mut Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
+            if let Some(last) = order.refunds.iter_mut().rev().find(counts) {
+                last.tokens += rest;
+            }
+        }
+    }
+
+    /// What redeeming a code must come to; the grant is issued by whoever learnt its id.
+    pub fn redeem(&mut self, account_id: AccountId, at: usize) -> &'static str {
+        self.volatile.clear();
+        let suspended = self.account(account_id).is_some_and(|account| account.suspended);
+        let Code { uses, disabled, by, .. } = &mut self.codes[at];
+        match () {
+            () if suspended => "AccountSuspended",
+            () if *disabled => "Disabled",
+            () if by.contains(&account_id) => "AlreadyUsed",
+            () if by.len() >= *uses => "UsedUp",
+            () => {
+                by.push(account_id);
+                "redeemed"
+            }
+        }
+    }
+}
+
+/// The Tokens that an amount of the price stands for, rounded up.
+fn stands_for(amount: i64, whole: i64) -> i64 {
+    (amount.min(PRICE) * whole + PRICE - 1) / PRICE
+}
