@@ -1,9 +1,9 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check soak kill
+.PHONY: help run test build dev bench check soak kill conformance model-run
 .DEFAULT_GOAL := help
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\): ## /\1\t/p' Makefile | awk -F '\t' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 run: ## Set up, build and start everything on http://127.0.0.1:3000, in the foreground
 	@scripts/run.sh
@@ -28,3 +28,9 @@ soak: ## The accounting simulator for a million operations, on a database of its
 
 kill: ## Payments under kill -9 at every point, fifty times each
 	@scripts/kill.sh
+
+conformance: ## OpenAI's own tests, and Claude Code, against a sandbox server
+	@scripts/conformance.sh
+
+model-run: ## A small real model as supplier, asked directly and through us; the first run builds its server
+	@scripts/model-run.sh

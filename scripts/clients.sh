@@ -1,61 +1,49 @@
 #!/usr/bin/env bash
-# Real clients against the debug server: the packages that people install, each in its own words (tests/clients). The Python packages
-# are installed once, into a cache beside the project's tools; those for Node.js are the browser tests'.
+# Real clients against the debug server: the packages that people install, each in its own words (tests/clients). Requests are counted
+# before us and behind us, and beside the supplier's channels there are some that lead nowhere: what a client shows, and how often it
+# and we ask, must not depend on which is tried first.
 . "$(dirname "$0")/lib.sh"
+. scripts/sandbox.sh
 
-toki=$target/debug/toki
-[ -x "$toki" ] || die "no debug server: cargo build --features ssr"
-scripts/setup.sh node python
-packages=tests/clients/requirements.txt
-python=$TOOLS_DIR/clients-$(sha256sum <$packages | cut -c1-12)
-if [ ! -e "$python/installed" ]; then
-  say "Installing the clients of $packages (pip; once)"
-  rm -rf "$python"
-  python3 -m venv "$python"
-  "$python/bin/pip" install --quiet --disable-pip-version-check -r $packages
-  touch "$python/installed"
-fi
+scripts/setup.sh node
+python_with tests/clients/requirements.txt
 throwaway_cluster
-
-# In a subshell: what it starts and makes ends with it, whatever happens.
 (
-  home=$(mktemp -d "${TMPDIR:-/tmp}/toki-clients.XXXXXX")
-  database=toki_clients_$$
-  server=
-  leave() {
-    [ -z "$server" ] || { kill -TERM "$server" && wait "$server" || true; }
-    psql "$THROWAWAY_URL" -Xqc "DROP DATABASE IF EXISTS $database WITH (FORCE)"
-    rm -rf "$home"
-  }
-  trap leave EXIT
-  psql "$THROWAWAY_URL" -Xqc "CREATE DATABASE $database"
-  export DATABASE_URL=${THROWAWAY_URL/\/toki\?/\/$database?}
-  export TOKI_ADDR=127.0.0.1:0
+  serve_sandbox clients
+  node "$root/tests/clients/counter.mjs" "$url" >counted &
+  running+=($!)
+  wait_for counted $! || die "the counter did not start"
 
-  # Where a secret key is made and found again.
-  cd "$home"
-  "$toki" migrate >/dev/null
-  "$toki" serve --sandbox --json >ready 2>log &
-  server=$!
-  for _ in $(seq 300); do
-    [ ! -s ready ] || break
-    kill -0 "$server" 2>/dev/null || { cat log >&2; die "the server did not start"; }
-    sleep 0.1
+  # The way to the sandbox leads through the counter, or nowhere.
+  export TOKI_SUPPLIER_NETWORKS=127.0.0.0/8 SANDBOX_SECRET=sk-sandbox-supplier
+  for id in $("$toki" channel list --json | field 'channels.map((channel) => channel.channel_id).join(" ")'); do
+    "$toki" channel disable "$id" >/dev/null
   done
-  field() { node -p "JSON.parse(require('fs').readFileSync(0)).$1"; }
-  CLIENTS_URL=$(field url <ready)
-  email=clients@toki.example
-  node -p "crypto.randomUUID()" | "$toki" account create --email $email --password-stdin >/dev/null
-  "$toki" account credit --email $email --tokens 1000000 >/dev/null
-  CLIENTS_KEY=$("$toki" key create --email $email --name rich --json | field secret)
-  CLIENTS_POOR_KEY=$("$toki" key create --email $email --name poor --quota 1 --json | field secret)
-  export CLIENTS_URL CLIENTS_KEY CLIENTS_POOR_KEY
+  for to in "$(field supplier <counted)" "$(field nobody <counted)"; do
+    channel() { "$toki" channel add --supplier sandbox --secret-env SANDBOX_SECRET --base-url "$to/sandbox$1" --protocol "$2" >/dev/null; }
+    channel /v1 openai
+    channel /anthropic/v1 anthropic
+  done
+
+  CLIENTS_URL=$(field gateway <counted)
+  CLIENTS_POOR_KEY=$(new_key poor --quota 1)
+  export CLIENTS_URL CLIENTS_KEY=$key CLIENTS_POOR_KEY
+
+  # A key that may send one request a minute, for one script: the second request is refused.
+  rated_key() {
+    local made
+    made=$("$toki" key create --email $email --name rated --json)
+    "$toki" key edit "$(field key_id <<<"$made")" --requests-per-minute 1 >/dev/null
+    field secret <<<"$made"
+  }
 
   failed=
-  for script in openai_client.py anthropic_client.py; do
-    "$python/bin/python" -B "$root/tests/clients/$script" || failed=yes
+  for script in openai anthropic langchain litellm; do
+    CLIENTS_RATED_KEY=$(rated_key) "$python" -B "$root/tests/clients/${script}_client.py" || failed=yes
   done
-  node "$root/tests/clients/openai_client.mjs" || failed=yes
+  for script in openai ai_sdk; do
+    CLIENTS_RATED_KEY=$(rated_key) node "$root/tests/clients/${script}_client.mjs" || failed=yes
+  done
   "$toki" audit >/dev/null || { failed=yes; say "the books do not balance"; }
   [ -z "$failed" ]
 )

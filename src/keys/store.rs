@@ -12,7 +12,7 @@ use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::keys::secret::{KeySecret, Pepper};
-use crate::keys::types::{KeyName, KeyStatus};
+use crate::keys::types::KeyName;
 use crate::operators::audit::{self, Action};
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;

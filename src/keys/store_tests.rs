@@ -1,6 +1,7 @@
 //! Tests of `keys::store`: every operation against somebody else's key, quotas against use, the end of a key.
 
 use super::*;
+use crate::keys::types::KeyStatus;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::Verdict;
 use chrono::TimeDelta;

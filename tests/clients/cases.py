@@ -1,38 +1,53 @@
-"""What the clients' cases share: where the server is, and how a case is run and reported."""
+"""What the clients' cases share: where the server is, how requests are counted, and how a case is run and reported."""
 
+import json
 import os
 import sys
 import traceback
+import urllib.request
+from contextlib import contextmanager
 
 URL = os.environ["CLIENTS_URL"]
 KEY = os.environ["CLIENTS_KEY"]
 # A key with a quota that pays for no call.
 POOR_KEY = os.environ["CLIENTS_POOR_KEY"]
+# A key that may send one request a minute.
+RATED_KEY = os.environ["CLIENTS_RATED_KEY"]
 
 _cases = []
 
 
-def case(function):
-    _cases.append(function)
-    return function
+def case(gateway, supplier):
+    """A case, and how many requests it sends, retries included: so many reach the gateway, and so many of them the supplier."""
+    return lambda function: _cases.append((function, {"gateway": gateway, "supplier": supplier}))
 
 
-def client_with_count():
-    """An HTTP client for an SDK, and the list of the requests that it sends."""
-    requests = []
+def _requests():
+    with urllib.request.urlopen(f"{URL}/-/requests") as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def raises(kind, says="", **attributes):
+    """The failure that a client shows, and what it says of it."""
     try:
-        import httpx
-    except ImportError:
-        import httpx2 as httpx
-    return httpx.Client(event_hooks={"request": [requests.append]}), requests
+        yield
+    except kind as error:
+        known = {name: getattr(error, name) for name in attributes}
+        assert known == attributes and says in str(error), (known, error)
+    else:
+        raise AssertionError("served")
 
 
 def main():
     name = os.path.basename(sys.argv[0])
     failed = []
-    for function in _cases:
+    for function, expected in _cases:
+        before = _requests()
         try:
             function()
+            sent = {way: count - before[way] for way, count in _requests().items()}
+            assert sent == expected, f"{function.__name__} sent {sent}"
         except Exception:
             traceback.print_exc()
             failed.append(function.__name__)

@@ -1,16 +1,14 @@
 // The openai package for Node against our gateway: what its users see, case by case. Run by scripts/clients.sh.
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
+import { key, main, poorKey, ratedKey, require, sends, url } from "./cases.mjs";
 
-// Installed once, for the browser tests.
-const require = createRequire(new URL("../../end2end/package.json", import.meta.url));
 const OpenAI = require("openai").default;
 
-const { CLIENTS_URL, CLIENTS_KEY, CLIENTS_POOR_KEY } = process.env;
 const messages = [{ role: "user", content: "say two words" }];
 const parameters = { type: "object", properties: { text: { type: "string" } } };
-const connect = (apiKey, more = {}) => new OpenAI({ baseURL: `${CLIENTS_URL}/v1`, apiKey, maxRetries: 0, ...more });
-const client = connect(CLIENTS_KEY);
+// With the retries that everybody has.
+const connect = (apiKey, more = {}) => new OpenAI({ baseURL: `${url}/v1`, apiKey, ...more });
+const client = connect(key);
 
 /** The words of a streamed chat, and the error that ended them, if one did. */
 async function read(model) {
@@ -26,7 +24,7 @@ async function read(model) {
 }
 
 const cases = {
-  async ok() {
+  ok: sends(5, 4, async () => {
     const chat = await client.chat.completions.create({ model: "sandbox/echo", messages });
     assert.equal(chat.choices[0].message.content, "say two words");
     const completion = await client.completions.create({ model: "sandbox/echo", prompt: "say two words" });
@@ -36,24 +34,24 @@ const cases = {
     const response = await client.responses.create({ model: "sandbox/echo", input: "say two words" });
     assert.equal(response.output_text, "say two words");
     assert.ok((await client.models.list()).data.some((model) => model.id === "sandbox/echo"));
-  },
-  async stream() {
+  }),
+  stream: sends(2, 2, async () => {
     assert.deepEqual(await read("sandbox/echo"), ["say two words", undefined]);
     let words = "";
     for await (const event of await client.responses.create({ model: "sandbox/echo", input: "say two words", stream: true })) {
       if (event.type === "response.output_text.delta") words += event.delta;
     }
     assert.equal(words, "say two words");
-  },
-  async usage() {
+  }),
+  usage: sends(1, 1, async () => {
     const stream_options = { include_usage: true };
     const reports = [];
     for await (const chunk of await client.chat.completions.create({ model: "sandbox/echo", messages, stream: true, stream_options })) {
       if (chunk.usage) reports.push(chunk.usage.total_tokens);
     }
     assert.deepEqual(reports, [9]);
-  },
-  async tools() {
+  }),
+  tools: sends(2, 2, async () => {
     const tools = [{ type: "function", function: { name: "look", parameters } }];
     const stream = client.chat.completions.stream({ model: "sandbox/tool", messages, tools });
     const { message } = (await stream.finalChatCompletion()).choices[0];
@@ -61,37 +59,37 @@ const cases = {
     const turns = [...messages, message, { role: "tool", tool_call_id: message.tool_calls[0].id, content: "seen" }];
     const answer = await client.chat.completions.create({ model: "sandbox/tool", messages: turns, tools });
     assert.equal(answer.choices[0].message.content, "seen");
-  },
-  async quota() {
-    let requests = 0;
-    const counting = (url, init) => ((requests += 1), fetch(url, init));
-    const poor = connect(CLIENTS_POOR_KEY, { maxRetries: 2, fetch: counting });
-    const call = poor.chat.completions.create({ model: "sandbox/echo", messages });
+  }),
+  // Trying again would not help, and the answer says so.
+  quota: sends(1, 0, async () => {
+    const call = connect(poorKey).chat.completions.create({ model: "sandbox/echo", messages });
     await assert.rejects(call, (error) => error instanceof OpenAI.RateLimitError && error.code === "insufficient_quota");
-    assert.equal(requests, 1);
-  },
-  async badKey() {
+  }),
+  rate: sends(2, 1, async () => {
+    const rated = connect(ratedKey, { maxRetries: 0 });
+    await rated.chat.completions.create({ model: "sandbox/echo", messages });
+    const call = rated.chat.completions.create({ model: "sandbox/echo", messages });
+    await assert.rejects(call, (error) => error instanceof OpenAI.RateLimitError && error.code === "rate_limit_exceeded");
+  }),
+  badKey: sends(1, 0, async () => {
     const call = connect("sk-toki-wrong").chat.completions.create({ model: "sandbox/echo", messages });
     await assert.rejects(call, (error) => error instanceof OpenAI.AuthenticationError && error.code === "invalid_api_key");
-  },
-  async inStreamFailure() {
+  }),
+  // Nothing was spent, so it may be tried again, and each try is a call of its own.
+  supplierFailure: sends(3, 3, async () => {
+    const call = client.chat.completions.create({ model: "sandbox/error", messages });
+    await assert.rejects(call, (error) => error.status === 502 && error.code === "upstream_unavailable");
+  }),
+  inStreamFailure: sends(1, 1, async () => {
     assert.deepEqual(await read("sandbox/error-event"), ["say two words", "upstream_error"]);
-  },
-  async cut() {
+  }),
+  // The supplier has spent Tokens on it, so it is not tried again.
+  cut: sends(3, 3, async () => {
     assert.deepEqual(await read("sandbox/cut"), ["say two words", "upstream_error"]);
     assert.deepEqual(await read("sandbox/no-done"), ["say two words", "upstream_error"]);
     const whole = client.chat.completions.create({ model: "sandbox/cut", messages });
     await assert.rejects(whole, (error) => error.status === 502 && error.code === "upstream_error");
-  },
+  }),
 };
 
-const failed = [];
-for (const [name, run] of Object.entries(cases)) {
-  await run().catch((error) => {
-    console.error(error);
-    failed.push(name);
-  });
-}
-const count = Object.keys(cases).length;
-console.log(`openai_client.mjs: ${count - failed.length} of ${count} cases as they should be`, ...failed);
-process.exit(failed.length ? 1 : 0);
+await main("openai_client.mjs", cases);
