@@ -4,6 +4,7 @@ pub mod page;
 pub mod server_fns;
 pub mod server_fns_receipt;
 pub mod types;
+pub mod types_placing;
 pub mod types_receipt;
 pub mod types_refund;
 

@@ -5,7 +5,8 @@ use crate::accounts::rights::Member;
 use crate::checkout::payments::{CheckoutSession, Customer, Payments, PaymentsError};
 use crate::checkout::store::customers::{current_customer, replace_customer, set_provider_id};
 use crate::checkout::store::{self, CheckoutError, PlacedOrder};
-use crate::checkout::types::{OrderRequest, OrderStatus};
+use crate::checkout::types::OrderStatus;
+use crate::checkout::types_placing::OrderRequest;
 use sqlx::PgPool;
 use std::time::Duration;
 

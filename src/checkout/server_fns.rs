@@ -1,6 +1,7 @@
 //! Server functions of `checkout`: who, parse, store, reply.
 
-use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment, TermsForm};
+use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment};
+use crate::checkout::types_placing::TermsForm;
 use crate::checkout::types_refund::RefundOffer;
 use crate::error::ConsoleError;
 use leptos::prelude::*;
@@ -47,7 +48,7 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
 #[server(endpoint = "checkout/place_order")]
 pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
-    use crate::checkout::types::OrderRequest;
+    use crate::checkout::types_placing::OrderRequest;
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
 

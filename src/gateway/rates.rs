@@ -22,7 +22,7 @@ pub fn insert_headers(headers: &mut HeaderMap, rates: Rates) {
 /// As OpenAI writes how long it takes: `0s`, `120ms`, `1.5s`, `1m0s`.
 fn until(time: Duration) -> String {
     let ms = time.as_millis();
-    let seconds = |ms: u128| if ms % 1_000 == 0 { format!("{}s", ms / 1_000) } else { format!("{}s", ms as f64 / 1_000.0) };
+    let seconds = |ms: u128| if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{}s", ms as f64 / 1_000.0) };
     match ms {
         1..1_000 => format!("{ms}ms"),
         0 | 1_000..60_000 => seconds(ms),

@@ -5,7 +5,7 @@ use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::CheckoutError;
-use crate::checkout::types::OrderRequest;
+use crate::checkout::types_placing::OrderRequest;
 use crate::codes::store::CodeError;
 use crate::codes::store::plain::{CodePepper, PlainCode};
 use crate::codes::store::promotions::{Priced, discount_in, lock_in, promotion_by_hash};

@@ -42,7 +42,7 @@ pub enum Caller {
     Suspended,
     /// Not from this address.
     Elsewhere,
-    Key(CallerKey),
+    Key(Box<CallerKey>),
 }
 
 /// Who presents the secret with this digest.
@@ -69,7 +69,7 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr)
         Some(row) if row.expired => Caller::Expired,
         Some(row) if row.suspended_at.is_some() => Caller::Suspended,
         Some(row) if !row.here => Caller::Elsewhere,
-        Some(row) => Caller::Key(CallerKey {
+        Some(row) => Caller::Key(Box::new(CallerKey {
             key_id: KeyId(row.key_id),
             account_id: AccountId(row.account_id),
             name: row.name,
@@ -82,6 +82,6 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr)
             last_used_at: row.last_used_at,
             wallet_left: Tokens(row.wallet_left),
             limits: limits_of(db, KeyId(row.key_id)).await?,
-        }),
+        })),
     })
 }
