@@ -4,7 +4,9 @@ use super::*;
 use crate::accounts::store::{insert_account, member_by_user};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
+use crate::wallet::fixtures;
 use crate::wallet::store::balance_of;
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -16,13 +18,12 @@ async fn member(db: &PgPool, address: &str) -> Member {
 
 /// A grant that began an hour ago and ends `ends_in_s` from now.
 async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
+    let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(1)).await;
     sqlx::query(
-        "INSERT INTO grants (grant_id, account_id, source, tokens, left_, starts_at, expires_at)
-         VALUES ($1, $2, 'code', $3, $3, now() - interval '1 hour', date_trunc('minute', now()) + make_interval(secs => $4))",
+        "UPDATE grants SET starts_at = now() - interval '1 hour', expires_at = date_trunc('minute', now()) + make_interval(secs => $2)
+          WHERE grant_id = $1",
     )
-    .bind(Uuid::now_v7())
-    .bind(member.account_id().0)
-    .bind(tokens)
+    .bind(grant_id.0)
     .bind(f64::from(ends_in_s))
     .execute(db)
     .await
