@@ -51,14 +51,13 @@ pub fn spawn(app: &AppState) {
 /// What is kept for a while, and what is over.
 fn clean_up(app: &AppState) {
     let db = app.db.clone();
-    every(app, "delete expired sessions", Duration::from_secs(600), MOST, move || {
+    every(app, "delete what is over", Duration::from_secs(600), MOST, move || {
         let db = db.clone();
-        async move { delete_expired_sessions(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
-    });
-    let db = app.db.clone();
-    every(app, "forget old idempotent calls", Duration::from_secs(600), MOST, move || {
-        let db = db.clone();
-        async move { ledger::forget_old_idempotent_calls(&db).await.map(|n| n as i64).map_err(|error| error.to_string()) }
+        async move {
+            let sessions = delete_expired_sessions(&db).await.map_err(|error| error.to_string())?;
+            let calls = ledger::forget_old_idempotent_calls(&db).await.map_err(|error| error.to_string())?;
+            Ok((sessions + calls) as i64)
+        }
     });
 }
 
