@@ -37,12 +37,20 @@ throwaway_cluster
     field secret <<<"$made"
   }
 
+  # run COMMAND… SCRIPT: with a key and a failing model of its own.
+  run() {
+    local model
+    model=sandbox/error-$(basename "${!#}")
+    "$toki" model add --id "$model" --supplier sandbox --upstream-id error --context 128000 --max-output 4096 >/dev/null
+    CLIENTS_RATED_KEY=$(rated_key) CLIENTS_FAILING_MODEL=$model "$@"
+  }
+
   failed=
   for script in openai anthropic langchain litellm; do
-    CLIENTS_RATED_KEY=$(rated_key) "$python" -B "$root/tests/clients/${script}_client.py" || failed=yes
+    run "$python" -B "$root/tests/clients/${script}_client.py" || failed=yes
   done
   for script in openai ai_sdk; do
-    CLIENTS_RATED_KEY=$(rated_key) node "$root/tests/clients/${script}_client.mjs" || failed=yes
+    run node "$root/tests/clients/${script}_client.mjs" || failed=yes
   done
   "$toki" audit >/dev/null || { failed=yes; say "the books do not balance"; }
   [ -z "$failed" ]

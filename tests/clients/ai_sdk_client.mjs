@@ -3,7 +3,7 @@
 // It has never heard of `x-should-retry`: whatever answers 429 or 5xx is sent again, twice unless told otherwise. So its users send
 // three requests where the other clients send one; none of the extra ones of a refused call reaches the supplier.
 import assert from "node:assert/strict";
-import { key, main, poorKey, ratedKey, require, sends, url } from "./cases.mjs";
+import { failing, key, main, poorKey, ratedKey, require, sends, url } from "./cases.mjs";
 
 const { createOpenAICompatible } = require("@ai-sdk/openai-compatible");
 const { embedMany, generateText, jsonSchema, stepCountIs, streamText, tool } = require("ai");
@@ -68,7 +68,7 @@ const cases = {
   }),
   // Nothing was spent, so it may be tried again, and each try is a call of its own.
   supplierFailure: sends(3, 3, async () => {
-    await assert.rejects(generateText({ model: toki("sandbox/error"), prompt }), failsWith(502, "upstream_unavailable"));
+    await assert.rejects(generateText({ model: toki(failing), prompt }), failsWith(502, "upstream_unavailable"));
   }),
   inStreamFailure: sends(1, 1, async () => {
     const { words, errors } = await read("sandbox/error-event");

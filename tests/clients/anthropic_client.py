@@ -3,7 +3,7 @@
 import anthropic
 from anthropic import Anthropic
 
-from cases import KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOLS = [{"name": "look", "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
@@ -84,7 +84,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(anthropic.InternalServerError, status_code=502, type="api_error"):
-        create(model="sandbox/error")
+        create(model=FAILING)
 
 
 def broken(model):

@@ -7,6 +7,8 @@ export const require = createRequire(new URL("../../end2end/package.json", impor
 
 // A key with a quota that pays for no call, and one that may send one request a minute.
 export const { CLIENTS_URL: url, CLIENTS_KEY: key, CLIENTS_POOR_KEY: poorKey, CLIENTS_RATED_KEY: ratedKey } = process.env;
+// A model that always fails, of this script alone: the gateway leaves one alone that fails five times in a row.
+export const { CLIENTS_FAILING_MODEL: failing } = process.env;
 
 const requests = async () => (await fetch(`${url}/-/requests`)).json();
 

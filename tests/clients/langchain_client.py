@@ -4,7 +4,7 @@ import openai
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from cases import KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
 
 PROMPT = "say two words"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}
@@ -75,7 +75,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
-        chat("sandbox/error").invoke(PROMPT)
+        chat(FAILING).invoke(PROMPT)
 
 
 def broken(model):

@@ -11,7 +11,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
-from cases import KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}
@@ -88,7 +88,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(litellm.BadGatewayError, "supplier failed", status_code=502):
-        create(model="sandbox/error")
+        create(model=FAILING)
 
 
 def broken(model):

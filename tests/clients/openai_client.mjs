@@ -1,6 +1,6 @@
 // The openai package for Node against our gateway: what its users see, case by case. Run by scripts/clients.sh.
 import assert from "node:assert/strict";
-import { key, main, poorKey, ratedKey, require, sends, url } from "./cases.mjs";
+import { failing, key, main, poorKey, ratedKey, require, sends, url } from "./cases.mjs";
 
 const OpenAI = require("openai").default;
 
@@ -77,7 +77,7 @@ const cases = {
   }),
   // Nothing was spent, so it may be tried again, and each try is a call of its own.
   supplierFailure: sends(3, 3, async () => {
-    const call = client.chat.completions.create({ model: "sandbox/error", messages });
+    const call = client.chat.completions.create({ model: failing, messages });
     await assert.rejects(call, (error) => error.status === 502 && error.code === "upstream_unavailable");
   }),
   inStreamFailure: sends(1, 1, async () => {

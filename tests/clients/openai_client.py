@@ -3,7 +3,7 @@
 import openai
 from openai import OpenAI
 
-from cases import KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOL = {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}
@@ -100,7 +100,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
-        client.chat.completions.create(model="sandbox/error", messages=MESSAGES)
+        client.chat.completions.create(model=FAILING, messages=MESSAGES)
 
 
 def broken(model):
