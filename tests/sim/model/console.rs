@@ -60,8 +60,9 @@ impl Model {
     /// When the last grant of a package ends that can be spent, now or later.
     pub fn last_end(&self, account_id: AccountId, package: usize) -> Option<(i64, i64)> {
         let grants = &self.account(account_id)?.grants;
-        let running =
-            grants.iter().filter(|grant| grant.package == Some(package) && grant.is_alive(self.now) && grant.left + grant.held > 0);
+        let running = grants
+            .iter()
+            .filter(|grant| grant.package == Some(package) && grant.is_alive(self.now) && !grant.frozen && grant.left + grant.held > 0);
         running.map(Grant::ends).max()
     }
 
