@@ -1,5 +1,6 @@
-// Counts requests on two ways: from the clients to us, and from us to the supplier. Passes both on untouched; `GET /-/requests` on
-// either says how many there were. Prints the addresses of both, and one where nothing listens.
+// Counts requests on two ways: from the clients to us, and from us to the supplier, where the first part of the path only tells channels
+// apart. Passes both on untouched; `GET /-/requests` on either says how many there were. Prints the addresses of both, and one where
+// nothing listens.
 //
 //   node counter.mjs ADDRESS-OF-THE-SERVER
 import http from "node:http";
@@ -15,7 +16,8 @@ const through = (way) => (request, response) => {
   }
   requests[way] += 1;
   const { method, headers } = request;
-  const onward = http.request(new URL(request.url, server), { method, headers }, (answer) => {
+  const path = way === "supplier" ? request.url.replace(/^\/[^/]+/, "") : request.url;
+  const onward = http.request(new URL(path, server), { method, headers }, (answer) => {
     response.writeHead(answer.statusCode, answer.rawHeaders);
     // What is cut on one side is cut on the other.
     pipeline(answer, response, () => {});
