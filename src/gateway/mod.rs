@@ -8,12 +8,15 @@ mod breaker;
 mod call;
 mod count;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod handler;
 mod idempotency;
 mod key;
 mod live;
 mod meter;
 mod models;
+pub mod openapi;
 mod rates;
 mod receipts;
 mod relay;
