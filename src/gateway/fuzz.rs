@@ -50,7 +50,8 @@ fn split<'a>(reads: impl Iterator<Item = &'a [u8]>) -> (Vec<Event>, Vec<u8>) {
             events.push(event);
         }
     }
-    (events, splitter.rest().to_vec())
+    let rest = splitter.take_rest().to_vec();
+    (events, rest)
 }
 
 /// The data of a stream's events, read line by line as the standard says it.

@@ -8,8 +8,6 @@ mod breaker;
 mod call;
 mod count;
 mod error;
-#[cfg(test)]
-mod fuzz;
 mod handler;
 mod idempotency;
 mod key;
@@ -151,3 +149,6 @@ async fn unknown_path(uri: Uri) -> GatewayError {
 async fn wrong_method(method: Method) -> GatewayError {
     GatewayError::MethodNotAllowed { method: method.to_string() }
 }
+
+#[cfg(test)]
+mod fuzz;
