@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 struct Read {
     path: &'static str,
     summary: &'static str,
-    /// The part of the path that is chosen, and what it is.
-    parameter: Option<(&'static str, &'static str)>,
+    /// The part of the path that is chosen, what it is, and its schema.
+    parameter: Option<(&'static str, &'static str, fn() -> Value)>,
     schema: fn() -> Value,
 }
 
@@ -24,13 +24,13 @@ const READS: [Read; 4] = [
     Read {
         path: "/v1/models/{id}",
         summary: "A model that the key may call",
-        parameter: Some(("id", "A model's id, vendor/name; its slash may stand as it is")),
+        parameter: Some(("id", "A model's id, vendor/name; its slash may stand as it is", model_id)),
         schema: model,
     },
     Read {
         path: "/v1/receipts/{request_id}",
         summary: "How a finished call of the account came to its charge",
-        parameter: Some(("request_id", "The call's x-request-id")),
+        parameter: Some(("request_id", "The call's x-request-id", || json!({"type": "string", "minLength": 1}))),
         schema: receipt,
     },
 ];
@@ -104,7 +104,8 @@ pub fn document() -> Value {
 fn spending(endpoint: &'static Endpoint) -> Value {
     let mut content = json!({"application/json": {"schema": {"type": "object"}}});
     if !endpoint.limits.is_empty() {
-        content["text/event-stream"] = json!({"schema": text()});
+        let event = json!({"type": "object", "required": ["data"], "properties": {"event": text(), "data": text()}});
+        content["text/event-stream"] = json!({"schema": event});
     }
     let mut responses = failures(Some(endpoint), |error| may_meet(error, true, false, false));
     let mut headers = vec!["x-toki-charged-tokens", "x-toki-remaining-tokens", "idempotent-replayed", "x-toki-original-request-id"];
@@ -131,7 +132,7 @@ fn request_of(endpoint: &Endpoint) -> Value {
     let mut schema = (endpoint.schema)();
     let own = schema["properties"].take();
     let stream_options = or_null(json!({"type": "object", "properties": {"include_usage": switch()}}));
-    let mut properties = json!({"model": {"$ref": "#/components/schemas/ModelId"}, "stream": switch(), "stream_options": stream_options});
+    let mut properties = json!({"model": model_id(), "stream": switch(), "stream_options": stream_options});
     for limit in endpoint.limits {
         properties[limit] = or_null(positive(i64::MAX));
     }
@@ -151,7 +152,7 @@ fn reading(read: &Read) -> Value {
     let parameters: Vec<Value> = read
         .parameter
         .iter()
-        .map(|(name, what)| json!({"name": name, "in": "path", "required": true, "description": what, "schema": {"type": "string", "minLength": 1}}))
+        .map(|(name, what, schema)| json!({"name": name, "in": "path", "required": true, "description": what, "schema": schema()}))
         .collect();
     let id: String = read.path.trim_start_matches("/v1/").chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
     json!({"operationId": id.trim_end_matches('_'), "summary": read.summary, "parameters": parameters, "responses": responses})
@@ -272,6 +273,10 @@ fn every(word: impl Fn(&GatewayError) -> Value) -> Vec<Value> {
     words.sort_by_key(Value::to_string);
     words.dedup();
     words
+}
+
+fn model_id() -> Value {
+    json!({"$ref": "#/components/schemas/ModelId"})
 }
 
 /// An object that has all of these fields.
