@@ -23,13 +23,13 @@ dev: ## Start everything in debug, rebuild and restart on every change
 bench: ## Benchmarks, each as a ratio against its baseline in the same run
 	@scripts/bench.sh
 
-soak: ## The accounting simulator for a million operations, on a database of its own
+soak: ## For long: the accounting simulator on a database of its own, and the parsers against damaged bytes
 	@scripts/soak.sh
 
 kill: ## Payments under kill -9 at every point, fifty times each
 	@scripts/kill.sh
 
-conformance: ## OpenAI's own tests, and Claude Code, against a sandbox server
+conformance: ## OpenAI's own tests, schemathesis on our OpenAPI document, and Claude Code, against a sandbox server
 	@scripts/conformance.sh
 
 model-run: ## A small real model as supplier, asked directly and through us; the first run builds its server

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Judges from outside, against the debug server: the own tests of OpenAI's Python package, and Claude Code.
+# Judges from outside, against the debug server: the own tests of OpenAI's Python package; schemathesis, which sends what our OpenAPI
+# document allows and what it forbids (CONFORMANCE_EXAMPLES, 100 unless set, requests an endpoint); and Claude Code.
 . "$(dirname "$0")/lib.sh"
 . scripts/sandbox.sh
 
@@ -50,6 +51,17 @@ throwaway_cluster
       -k '(create and not (test_embeddings and (strict or aiohttp))) or (test_models and (list or retrieve))'
   ) || failed=yes
 
+  step "schemathesis"
+  # Models are drawn from those that answer, or everything would be 404.
+  "$toki" openapi | node -e '
+    const document = JSON.parse(require("fs").readFileSync(0));
+    document.components.schemas.ModelId = { enum: ["echo", "tool", "no-usage", "empty"].map((name) => `sandbox/${name}`) };
+    console.log(JSON.stringify(document));' >openapi.json
+  # Of its checks all but one: what we let through is for the supplier to refuse, and the sandbox takes nearly everything.
+  "$(dirname "$python")/schemathesis" run openapi.json --url "$url" --header "Authorization: Bearer $key" --checks all \
+    --exclude-checks positive_data_acceptance --phases examples,coverage,fuzzing --max-examples "${CONFORMANCE_EXAMPLES:-100}" \
+    --generation-deterministic --continue-on-failure \
+    --suppress-health-check filter_too_much --warnings off --request-timeout 30 --no-color || failed=yes
   step "Claude Code $claude_version"
   # ask_claude KEY: its answer as JSON. With a home of its own, and without our environment.
   ask_claude() {

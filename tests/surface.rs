@@ -84,6 +84,30 @@ async fn surface_is_reviewed() {
     insta::assert_snapshot!("surface", surface.join("\n"));
 }
 
+/// Docs are not written by hand: `toki openapi >docs/openapi.json`.
+#[test]
+fn the_openapi_document_is_up_to_date_and_has_every_route() {
+    let document = toki::gateway::openapi::document();
+    assert_eq!(source::read("docs/openapi.json"), format!("{document:#}\n"), "run: toki openapi >docs/openapi.json");
+    let described: Vec<String> = document["paths"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(path, operations)| {
+            operations.as_object().into_iter().flatten().map(move |(method, _)| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let mut served: Vec<String> = other_routes()
+        .iter()
+        .filter_map(|route| route.strip_suffix("src/gateway/mod.rs")?.trim().split_once(char::is_whitespace))
+        // What answers 404 to everything else is no endpoint.
+        .filter(|(method, _)| *method != "ANY")
+        .map(|(method, path)| format!("{method} {}", path.trim().replace("{*", "{")))
+        .collect();
+    served.sort_by(|a, b| a.rsplit(' ').cmp(b.rsplit(' ')));
+    assert_eq!(described, served);
+}
+
 #[test]
 fn every_server_fn_of_the_source_is_registered() {
     let registered: Vec<&str> = server_fn_paths().map(|(path, _)| path).collect();

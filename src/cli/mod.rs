@@ -11,6 +11,7 @@ mod durations;
 mod key;
 mod migrate;
 mod model;
+mod openapi;
 mod order;
 mod output;
 mod package;
@@ -103,6 +104,8 @@ enum Command {
     Reconcile,
     /// The calls of an account
     Usage(usage::Args),
+    /// Print the OpenAPI document of /v1
+    Openapi,
     /// Make what a first look needs, and say how to look
     #[command(hide = true)]
     Demo,
@@ -200,6 +203,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Payments(command) => payments::run(&Context::open(out).await?, command).await,
         Command::Reconcile => payments::run_reconcile(&Context::open(out).await?).await,
         Command::Usage(args) => usage::run(&Context::open(out).await?, args).await,
+        Command::Openapi => openapi::run(&out),
         Command::Demo => demo::run(&Context::open(out).await?).await,
     }
 }

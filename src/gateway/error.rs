@@ -4,10 +4,13 @@
 
 mod form;
 
+use crate::gateway::handler::MOST_BODY_BYTES;
 use crate::ids::RequestId;
-use crate::wallet::ledger::{Limit, Limited, SentBefore, SwitchedOff};
+use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
 use chrono::{DateTime, SecondsFormat, Utc};
+use std::time::Duration;
+use uuid::Uuid;
 
 /// Where a refusal for lack of Tokens sends people.
 const BUY_PATH: &str = "/products";
@@ -90,6 +93,45 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
+    /// One of each kind, for the table below and the OpenAPI document.
+    pub fn every() -> Vec<GatewayError> {
+        let model = || "vendor/model".to_string();
+        let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
+        let sent_before = |state| GatewayError::SentBefore { original: RequestId(Uuid::nil()), state };
+        vec![
+            GatewayError::InvalidKey,
+            GatewayError::KeyDisabled,
+            GatewayError::KeyExpired,
+            GatewayError::AccountSuspended,
+            GatewayError::ModelNotFound { model: model() },
+            GatewayError::NoChannel { model: model() },
+            GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
+            GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
+            GatewayError::QuotaExhausted,
+            GatewayError::PeriodExhausted { ends_at: DateTime::UNIX_EPOCH },
+            GatewayError::AddressRefused,
+            GatewayError::RateLimited(limited),
+            sent_before(SentBefore::Mismatch),
+            sent_before(SentBefore::Running),
+            sent_before(SentBefore::Ended),
+            GatewayError::InvalidJson,
+            GatewayError::InvalidField { param: "n", message: "'n' must be a positive whole number.".into() },
+            GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES },
+            GatewayError::NotFound { path: "/v1/nothing".into() },
+            GatewayError::MethodNotAllowed { method: "PUT".into() },
+            GatewayError::ReceiptNotFound { request_id: "x".into() },
+            GatewayError::UpstreamUnreachable,
+            GatewayError::UpstreamFailed,
+            GatewayError::UpstreamTimeout,
+            GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
+            GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()) },
+            GatewayError::UpstreamBroken,
+            GatewayError::Leaving,
+            GatewayError::Unavailable,
+            GatewayError::Internal,
+        ]
+    }
+
     /// Of a look at the database that failed: logged here, told to nobody.
     pub fn of_database(error: &dyn std::error::Error) -> GatewayError {
         tracing::error!(%error, source = ?error.source(), "database failed");
@@ -134,7 +176,7 @@ impl GatewayError {
         }
     }
 
-    fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             GatewayError::AccountSuspended | GatewayError::AddressRefused => "permission_error",
             GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::PeriodExhausted { .. } => {
@@ -192,7 +234,7 @@ impl GatewayError {
         }
     }
 
-    fn message(&self) -> String {
+    pub fn message(&self) -> String {
         match self {
             GatewayError::InvalidKey => {
                 "No valid API key. Send one as 'Authorization: Bearer sk-toki-…'; keys are made in the console.".into()
@@ -265,56 +307,20 @@ impl GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wallet::ledger::Rates;
-    use std::time::Duration;
 
     #[test]
     fn every_failure_has_its_row() {
-        let model = || "a/b".to_string();
-        let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
-        let sent_before = |state| GatewayError::SentBefore { original: RequestId::generate(), state };
-        let rows: Vec<String> = [
-            GatewayError::InvalidKey,
-            GatewayError::KeyDisabled,
-            GatewayError::KeyExpired,
-            GatewayError::AccountSuspended,
-            GatewayError::ModelNotFound { model: model() },
-            GatewayError::NoChannel { model: model() },
-            GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
-            GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
-            GatewayError::QuotaExhausted,
-            GatewayError::PeriodExhausted { ends_at: DateTime::UNIX_EPOCH },
-            GatewayError::AddressRefused,
-            GatewayError::RateLimited(limited),
-            sent_before(SentBefore::Mismatch),
-            sent_before(SentBefore::Running),
-            sent_before(SentBefore::Ended),
-            GatewayError::InvalidJson,
-            GatewayError::InvalidField { param: "n", message: "n".into() },
-            GatewayError::TooLarge { limit_bytes: 1 },
-            GatewayError::NotFound { path: "/v1/x".into() },
-            GatewayError::MethodNotAllowed { method: "PUT".into() },
-            GatewayError::ReceiptNotFound { request_id: "x".into() },
-            GatewayError::UpstreamUnreachable,
-            GatewayError::UpstreamFailed,
-            GatewayError::UpstreamTimeout,
-            GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
-            GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()) },
-            GatewayError::UpstreamBroken,
-            GatewayError::Leaving,
-            GatewayError::Unavailable,
-            GatewayError::Internal,
-        ]
-        .iter()
-        .map(|error| {
-            let headers = error.extra_headers();
-            let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?"))).collect();
-            let (param, code) = (error.param().unwrap_or("null"), error.code().unwrap_or("null"));
-            let anthropic = error.anthropic(RequestId::generate())["error"]["type"].clone();
-            let row = format!("{} {} {param} {code} {anthropic} {}", error.status().as_u16(), error.kind(), headers.join(", "));
-            row.trim_end().to_string()
-        })
-        .collect();
+        let rows: Vec<String> = GatewayError::every()
+            .iter()
+            .map(|error| {
+                let headers = error.extra_headers();
+                let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or("?"))).collect();
+                let (param, code) = (error.param().unwrap_or("null"), error.code().unwrap_or("null"));
+                let anthropic = error.anthropic(RequestId::generate())["error"]["type"].clone();
+                let row = format!("{} {} {param} {code} {anthropic} {}", error.status().as_u16(), error.kind(), headers.join(", "));
+                row.trim_end().to_string()
+            })
+            .collect();
         insta::assert_snapshot!(rows.join("\n"), @r#"
         401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer
         401 invalid_request_error null invalid_api_key "authentication_error" www-authenticate: Bearer

@@ -23,7 +23,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 /// Larger bodies are refused with 413.
-const MOST_BODY_BYTES: usize = 16 << 20;
+pub const MOST_BODY_BYTES: usize = 16 << 20;
 /// What the record says of a call whose caller was gone before the answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 

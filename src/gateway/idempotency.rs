@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const LONGEST_KEY: usize = 255;
+pub const LONGEST_KEY: usize = 255;
 /// Longer answers are not kept; whoever asks for one again is told so.
 const MOST_KEPT_BYTES: usize = 1 << 20;
 

@@ -14,6 +14,7 @@ mod key;
 mod live;
 mod meter;
 mod models;
+pub mod openapi;
 mod rates;
 mod receipts;
 mod relay;
@@ -148,3 +149,6 @@ async fn unknown_path(uri: Uri) -> GatewayError {
 async fn wrong_method(method: Method) -> GatewayError {
     GatewayError::MethodNotAllowed { method: method.to_string() }
 }
+
+#[cfg(test)]
+mod fuzz;

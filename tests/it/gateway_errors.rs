@@ -94,7 +94,7 @@ async fn unknown_paths_and_methods_are_answered_in_json(db: PgPool) {
         assert_eq!(row(&app.get(path, "x").await), "404 invalid_request_error null unknown_url", "{path}");
     }
     let wrong = app.get("/v1/chat/completions", "x").await;
-    assert_eq!(row(&wrong), "405 invalid_request_error null method_not_allowed");
+    assert_eq!((row(&wrong).as_str(), wrong.header("allow")), ("405 invalid_request_error null method_not_allowed", "POST"));
     assert_eq!(row(&app.post("/v1/models", "x", &json!({})).await), "405 invalid_request_error null method_not_allowed");
     app.stop().await;
 }

@@ -48,7 +48,7 @@ impl GatewayError {
         response
     }
 
-    pub(super) fn extra_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+    pub fn extra_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let no_retry = || vec![(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))];
         match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {

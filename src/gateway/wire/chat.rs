@@ -4,12 +4,14 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
-use crate::gateway::wire::request::{choices, invalid, required};
+use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
+use crate::gateway::wire::schema::{or_null, parts, positive};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// What the chat template of a model may add around each message, and around all of them, in Tokens.
 pub const PER_MESSAGE: i64 = 8;
@@ -19,6 +21,8 @@ pub const MOST_MESSAGES: usize = 10_000;
 pub const ENDPOINT: Endpoint = Endpoint {
     path: "chat/completions",
     protocol: Protocol::Openai,
+    summary: "Answer a conversation, whole or streamed (OpenAI, Create chat completion)",
+    schema,
     reads: &["messages", "n"],
     prompt: &["messages", "tools", "functions", "response_format"],
     limits: &["max_completion_tokens", "max_tokens"],
@@ -28,6 +32,10 @@ pub const ENDPOINT: Endpoint = Endpoint {
     read_event,
     error_event,
 };
+
+fn schema() -> Value {
+    json!({"required": ["messages"], "properties": {"messages": parts(MOST_MESSAGES), "n": or_null(positive(MOST_CHOICES))}})
+}
 
 fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
     Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object)?, default_limit: None })

@@ -35,6 +35,7 @@ fn parse_names_the_bad_field() {
         (r#""model":"a","max_completion_tokens":"10""#, "max_completion_tokens"),
         (r#""model":"a","max_tokens":1,"max_tokens":1000"#, "max_tokens"),
         (r#""model":"a","stream_options":{"include_usage":true}"#, "stream_options"),
+        (r#""model":"a","stream":true,"stream_options":[true]"#, "stream_options"),
     ] {
         assert_eq!(refusal(&format!("{{{messages},{field}}}")), (Some(param), "field"), "{field}");
     }

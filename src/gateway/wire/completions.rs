@@ -3,11 +3,13 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::wire::chat::{PER_CALL, error_event, note_answer, until_done};
 use crate::gateway::wire::object::RawObject;
-use crate::gateway::wire::request::{choices, invalid, required};
+use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
+use crate::gateway::wire::schema::{or_null, positive, texts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 const MOST_PROMPTS: usize = 2_048;
 /// The reference's own: without a limit an answer ends here, not at the model's maximum.
@@ -16,6 +18,8 @@ const DEFAULT_LIMIT: i64 = 16;
 pub const ENDPOINT: Endpoint = Endpoint {
     path: "completions",
     protocol: Protocol::Openai,
+    summary: "Continue a text, whole or streamed (OpenAI, Create completion)",
+    schema,
     reads: &["prompt", "n", "best_of"],
     prompt: &["prompt", "suffix"],
     limits: &["max_tokens"],
@@ -25,6 +29,11 @@ pub const ENDPOINT: Endpoint = Endpoint {
     read_event,
     error_event,
 };
+
+fn schema() -> Value {
+    let choices = or_null(positive(MOST_CHOICES));
+    json!({"required": ["prompt"], "properties": {"prompt": texts(MOST_PROMPTS), "n": choices, "best_of": choices}})
+}
 
 /// Every prompt is answered `n` times, or `best_of` times, of which the supplier keeps `n` and bills all.
 fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {

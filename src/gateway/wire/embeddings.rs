@@ -7,16 +7,20 @@ use crate::gateway::wire::chat::{PER_CALL, error_event};
 use crate::gateway::wire::completions::count_inputs;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{field, invalid};
+use crate::gateway::wire::schema::{nothing_but, texts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 const MOST_INPUTS: usize = 2_048;
 
 pub const ENDPOINT: Endpoint = Endpoint {
     path: "embeddings",
     protocol: Protocol::Openai,
+    summary: "Turn texts into vectors (OpenAI, Create embeddings)",
+    schema,
     reads: &["input"],
     prompt: &["input"],
     limits: &[],
@@ -26,6 +30,10 @@ pub const ENDPOINT: Endpoint = Endpoint {
     read_event,
     error_event,
 };
+
+fn schema() -> Value {
+    json!({"required": ["input"], "properties": {"input": texts(MOST_INPUTS), "stream": nothing_but(&[false.into()])}})
+}
 
 fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
     if field(object, "stream", "true or false")?.unwrap_or(false) {

@@ -4,14 +4,16 @@
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::chat::template_of_messages;
+use crate::gateway::wire::chat::{MOST_MESSAGES, template_of_messages};
 use crate::gateway::wire::object::RawObject;
-use crate::gateway::wire::request::{invalid, positive, refuse_hosted_tools};
+use crate::gateway::wire::request::{self, invalid, refuse_hosted_tools};
+use crate::gateway::wire::schema::{nothing_but, parts, positive, tools};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// What the supplier's own instructions add where there are tools, and again for each tool of its making; the reference's table of
 /// "tool use system prompt" Tokens stays below both.
@@ -20,6 +22,8 @@ const PER_TOOLS: i64 = 1_024;
 pub const ENDPOINT: Endpoint = Endpoint {
     path: "messages",
     protocol: Protocol::Anthropic,
+    summary: "Answer a conversation, whole or streamed (Anthropic, Create a Message)",
+    schema,
     reads: &["messages", "tools", "mcp_servers", "container"],
     prompt: &["system", "messages", "tools"],
     limits: &["max_tokens"],
@@ -33,9 +37,20 @@ pub const ENDPOINT: Endpoint = Endpoint {
 const RUN_BY_SUPPLIER: [&str; 2] = ["mcp_servers", "container"];
 const RUN_BY_CALLER: [&str; 4] = ["bash", "text_editor", "computer", "memory"];
 
+fn schema() -> Value {
+    let [mcp_servers, container] = RUN_BY_SUPPLIER;
+    json!({
+        "required": ["messages", "max_tokens"],
+        "properties": {
+            "messages": parts(MOST_MESSAGES), "max_tokens": positive(i64::MAX), "tools": tools(),
+            mcp_servers: nothing_but(&[]), container: nothing_but(&[]),
+        },
+    })
+}
+
 fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
     let template = template_of_messages(object)?;
-    if positive(object, "max_tokens")?.is_none() {
+    if request::positive(object, "max_tokens")?.is_none() {
         return Err(invalid("max_tokens", "'max_tokens' is missing."));
     }
     if let Some(param) = RUN_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {

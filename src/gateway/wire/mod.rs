@@ -9,6 +9,7 @@ pub mod object;
 pub mod prompt;
 pub mod request;
 pub mod responses;
+pub mod schema;
 
 pub use request::Request;
 
@@ -19,6 +20,7 @@ use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use axum::http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Text kept for counting; beyond it the rest is not counted.
@@ -30,13 +32,17 @@ pub struct Endpoint {
     /// Behind `/v1/` with us, behind a channel's base URL with the supplier, and the endpoint's name on records.
     pub path: &'static str,
     pub protocol: Protocol,
+    /// For the OpenAPI document: what it does, and a JSON Schema of the fields that we read, limits apart. The rest is the supplier's to
+    /// judge.
+    pub summary: &'static str,
+    pub schema: fn() -> Value,
     /// The fields that we read besides `model`, `stream` and the limits: standing twice, they would mean one thing to us and another to
     /// the supplier.
     reads: &'static [&'static str],
     /// The fields whose text the model reads.
     prompt: &'static [&'static str],
     /// The fields that limit the output; of those sent, the first carries the limit, and if none was, the last does.
-    limits: &'static [&'static str],
+    pub limits: &'static [&'static str],
     /// Streams report usage only when `stream_options.include_usage` asks for it.
     usage_on_request: bool,
     /// What is the endpoint's own about a request.
@@ -48,6 +54,13 @@ pub struct Endpoint {
     /// The event that ends a stream which had begun with 200. What ends a whole answer never follows: clients take a clean end for
     /// success.
     pub error_event: fn(&GatewayError, RequestId, &Delivered) -> String,
+}
+
+impl Endpoint {
+    /// The fields that we read, each of which may stand once.
+    pub fn read_names(&self) -> Vec<&'static str> {
+        ["model", "stream", "stream_options"].iter().chain(self.reads).chain(self.limits).copied().collect()
+    }
 }
 
 /// Every endpoint, the first of a protocol being the one to recommend.

@@ -1,8 +1,10 @@
 //! A JSON object whose fields keep their order and their bytes: read the few we need, replace the few we must.
 
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Fields in the order they came; a name may stand twice, as it may in JSON.
 pub struct RawObject<'a>(Vec<(String, &'a RawValue)>);
@@ -26,6 +28,27 @@ impl<'de> Deserialize<'de> for RawObject<'de> {
             }
         }
         deserializer.deserialize_map(Fields)
+    }
+}
+
+/// An object read into a struct. Left to itself, serde takes an array as well, its items for the fields.
+pub struct Fields<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Fields<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+            type Value = Fields<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Fields<T>, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Fields)
+            }
+        }
+        deserializer.deserialize_map(Object(PhantomData))
     }
 }
 

@@ -1,13 +1,14 @@
 //! A request that can be priced and sent: what every endpoint has in common. The body is kept as it came; three things of it change.
 
 use crate::gateway::error::GatewayError;
-use crate::gateway::wire::object::RawObject;
+use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText, may_have_attachments};
 use crate::gateway::wire::{Endpoint, Shape};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-const LONGEST_MODEL: usize = 200;
+pub const LONGEST_MODEL: usize = 200;
+pub const MOST_CHOICES: i64 = 128;
 /// Larger limits mean none; the model's own applies.
 const MOST_OUTPUT: i64 = 1_000_000_000;
 
@@ -31,8 +32,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     pub fn parse(endpoint: &'static Endpoint, body: &'a [u8]) -> Result<Request<'a>, GatewayError> {
         let object = RawObject::parse(body).ok_or(GatewayError::InvalidJson)?;
-        let reads = ["model", "stream", "stream_options"].iter().chain(endpoint.reads).chain(endpoint.limits);
-        if let Some(param) = reads.copied().find(|name| object.has_twice(name)) {
+        if let Some(param) = endpoint.read_names().into_iter().find(|name| object.has_twice(name)) {
             return Err(invalid(param, format!("'{param}' stands twice in the request.")));
         }
         let model: String = required(&object, "model", "a string")?;
@@ -40,7 +40,7 @@ impl<'a> Request<'a> {
             return Err(invalid("model", "'model' must be a model id, like those of GET /v1/models."));
         }
         let stream = field(&object, "stream", "true or false")?.unwrap_or(false);
-        let options: Option<StreamOptions> = field(&object, "stream_options", "an object")?;
+        let options: Option<Fields<StreamOptions>> = field(&object, "stream_options", "an object")?;
         if options.is_some() && !stream {
             return Err(invalid("stream_options", "'stream_options' goes with 'stream': true only."));
         }
@@ -59,7 +59,7 @@ impl<'a> Request<'a> {
             template,
             model,
             stream,
-            wants_usage: !endpoint.usage_on_request || options.and_then(|options| options.include_usage).unwrap_or(false),
+            wants_usage: !endpoint.usage_on_request || options.and_then(|Fields(options)| options.include_usage).unwrap_or(false),
             choices,
             output_limit: output_limit.or(default_limit),
             limit_field: limit_field.or(endpoint.limits.last().copied()),
@@ -143,7 +143,6 @@ pub fn positive(object: &RawObject<'_>, name: &'static str) -> Result<Option<i64
 
 /// How often the prompt is answered.
 pub fn choices(object: &RawObject<'_>, name: &'static str) -> Result<i64, GatewayError> {
-    const MOST_CHOICES: i64 = 128;
     match positive(object, name)?.unwrap_or(1) {
         choices if choices > MOST_CHOICES => Err(invalid(name, format!("'{name}' must be at most {MOST_CHOICES}."))),
         choices => Ok(choices),
@@ -159,8 +158,8 @@ pub fn refuse_hosted_tools(object: &RawObject<'_>, run_by_caller: &[&str]) -> Re
         #[serde(default, rename = "type")]
         kind: Option<String>,
     }
-    let tools: Vec<Tool> = field(object, "tools", "an array of tools")?.unwrap_or_default();
-    let kinds = tools.iter().filter_map(|tool| tool.kind.as_deref()).filter(|kind| !matches!(*kind, "function" | "custom"));
+    let tools: Vec<Fields<Tool>> = field(object, "tools", "an array of tools")?.unwrap_or_default();
+    let kinds = tools.iter().filter_map(|Fields(tool)| tool.kind.as_deref()).filter(|kind| !matches!(*kind, "function" | "custom"));
     let mut made_by_supplier = 0;
     for kind in kinds {
         let caller_runs = |name: &&str| kind.strip_prefix(*name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));

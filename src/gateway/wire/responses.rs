@@ -4,18 +4,22 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
-use crate::gateway::wire::object::RawObject;
+use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
+use crate::gateway::wire::schema::{nothing_but, or_null, text, tools};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
 pub const ENDPOINT: Endpoint = Endpoint {
     path: "responses",
     protocol: Protocol::Openai,
+    summary: "Answer an input, whole or streamed (OpenAI, Create a model response)",
+    schema,
     reads: &["input", "background", "tools", "previous_response_id", "conversation", "prompt"],
     prompt: &["instructions", "input", "tools", "text"],
     limits: &["max_output_tokens"],
@@ -28,6 +32,21 @@ pub const ENDPOINT: Endpoint = Endpoint {
 
 const KEPT_BY_SUPPLIER: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
 const RUN_BY_CALLER: [&str; 4] = ["local_shell", "apply_patch", "computer", "computer_use_preview"];
+
+fn schema() -> Value {
+    let item = json!({
+        "type": "object",
+        "properties": {"type": or_null(text())},
+        "anyOf": [{"required": ["type"], "properties": {"type": text()}}, {"required": ["content"]}],
+        "not": {"required": ["type"], "properties": {"type": {"const": "item_reference"}}},
+    });
+    let input = json!({"anyOf": [text(), {"type": "array", "minItems": 1, "maxItems": MOST_MESSAGES, "items": item}]});
+    let mut properties = json!({"input": input, "background": nothing_but(&[false.into()]), "tools": tools()});
+    for name in KEPT_BY_SUPPLIER {
+        properties[name] = nothing_but(&[]);
+    }
+    json!({"required": ["input"], "properties": properties})
+}
 
 fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
     if let Some(param) = KEPT_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {
@@ -53,12 +72,12 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
     if raw.get().starts_with('"') {
         return Ok(1);
     }
-    let items: Vec<Item<'_>> = required(object, "input", WHAT)?;
+    let items: Vec<Fields<Item<'_>>> = required(object, "input", WHAT)?;
     if items.is_empty() || items.len() > MOST_MESSAGES {
         return Err(invalid("input", format!("'input' must hold 1 to {MOST_MESSAGES} items.")));
     }
     // An item of no type is a message when it has content, and a reference when it has none.
-    let is_reference = |item: &Item<'_>| match item.kind.as_deref() {
+    let is_reference = |Fields(item): &Fields<Item<'_>>| match item.kind.as_deref() {
         Some(kind) => kind == "item_reference",
         None => item.content.is_none(),
     };
@@ -211,6 +230,8 @@ mod tests {
             (r#""input":"hi","background":true"#, "background"),
             (r#""input":[{"type":"item_reference","id":"msg_1"}]"#, "input"),
             (r#""input":[{"id":"msg_1"}]"#, "input"),
+            (r#""input":[["message",1]]"#, "input"),
+            (r#""input":"hi","tools":[["function"]]"#, "tools"),
             (r#""input":[]"#, "input"),
             (r#""input":7"#, "input"),
             (r#""instructions":"hi""#, "input"),
