@@ -14,9 +14,11 @@ struct Read {
     path: &'static str,
     summary: &'static str,
     /// The part of the path that is chosen, what it is, and its schema.
-    parameter: Option<(&'static str, &'static str, fn() -> Value)>,
-    schema: fn() -> Value,
+    parameter: Option<(&'static str, &'static str, Schema)>,
+    schema: Schema,
 }
+
+type Schema = fn() -> Value;
 
 const READS: [Read; 4] = [
     Read { path: "/v1/key", summary: "What the key may do, and what is left to it", parameter: None, schema: key },
