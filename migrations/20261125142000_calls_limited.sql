@@ -580,11 +580,17 @@ BEGIN
              GROUP BY 1) d
      WHERE k.key_id = d.key_id AND k.key_id = ANY (v_keys);
     -- What was held and not spent goes back to the minute and the period that it was taken from.
-    IF v_keys_limited THEN
+    IF v_keys_limited OR v_accounts_limited THEN
         WITH unused AS (
-            SELECT (x.call).key_id, x.held, x.held - least((x.call).charge, x.held) AS tokens, x.since
+            SELECT (x.call).key_id, (x.call).account_id, x.held, x.held - least((x.call).charge, x.held) AS tokens, x.since
               FROM (SELECT v_calls[array_position(v_ids, h.request_id)] AS call, h.held, h.since
                       FROM unnest(v_gone, v_gone_tokens, v_gone_since) AS h (request_id, held, since) OFFSET 0) x
+        ), of_accounts AS (
+            UPDATE accounts a
+               SET tokens_full_at = a.tokens_full_at - (
+                       SELECT coalesce(sum(unused_of_minute(u.held, u.tokens, a.tokens_per_minute, v_now - u.since)), '0') FROM unused u
+                        WHERE u.account_id = a.account_id)
+             WHERE a.account_id = ANY (v_accounts) AND a.tokens_per_minute IS NOT NULL
         )
         UPDATE api_keys k
            SET period_used = k.period_used - (
@@ -594,18 +600,6 @@ BEGIN
                    SELECT coalesce(sum(unused_of_minute(u.held, u.tokens, k.tokens_per_minute, v_now - u.since)), '0') FROM unused u
                     WHERE u.key_id = k.key_id)
          WHERE k.key_id = ANY (v_keys) AND (k.period IS NOT NULL OR k.tokens_per_minute IS NOT NULL);
-    END IF;
-    IF v_accounts_limited THEN
-        WITH unused AS (
-            SELECT (x.call).account_id, x.held, x.held - least((x.call).charge, x.held) AS tokens, x.since
-              FROM (SELECT v_calls[array_position(v_ids, h.request_id)] AS call, h.held, h.since
-                      FROM unnest(v_gone, v_gone_tokens, v_gone_since) AS h (request_id, held, since) OFFSET 0) x
-        )
-        UPDATE accounts a
-           SET tokens_full_at = a.tokens_full_at - (
-                   SELECT coalesce(sum(unused_of_minute(u.held, u.tokens, a.tokens_per_minute, v_now - u.since)), '0') FROM unused u
-                    WHERE u.account_id = a.account_id)
-         WHERE a.account_id = ANY (v_accounts) AND a.tokens_per_minute IS NOT NULL;
     END IF;
 
     -- Whoever has no hold is charged after the others have given back theirs.

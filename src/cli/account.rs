@@ -2,7 +2,7 @@
 
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
-use crate::cli::values::{self, RateLimits, shown, word};
+use crate::cli::values::{self, RateLimits, limit_shown, shown, word};
 use crate::cli::{CliError, Context, durations};
 use crate::ids::GrantId;
 use crate::operators::accounts::{create_account, set_account_suspended};
@@ -156,12 +156,11 @@ async fn run_limit(ctx: &Context, limit: Limit) -> Result<(), CliError> {
         concurrent_calls: limit.rates.concurrent_calls.map(|limit| limit.0),
     };
     let limits = limit_account(&ctx.db, ctx.operator(), account_id, edit).await?;
-    let number = |limit: Option<i32>| limit.map_or_else(|| "none".into(), |limit| limit.to_string());
     ctx.out.reply(&limits, || {
         facts(&[
-            ("requests a minute", number(limits.requests_per_minute)),
-            ("Tokens a minute", limits.tokens_per_minute.map_or_else(|| "none".into(), Tokens::exact)),
-            ("calls at once", number(limits.concurrent_calls)),
+            ("requests a minute", limit_shown(limits.requests_per_minute, |limit| limit.to_string())),
+            ("Tokens a minute", limit_shown(limits.tokens_per_minute, Tokens::exact)),
+            ("calls at once", limit_shown(limits.concurrent_calls, |limit| limit.to_string())),
         ])
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::accounts::types::Email;
 use crate::cli::output::facts;
-use crate::cli::values::{self, OrNone, RateLimits, or_dash, shown};
+use crate::cli::values::{self, OrNone, RateLimits, limit_shown, or_dash, shown};
 use crate::cli::{CliError, Context};
 use crate::ids::{KeyId, SupplierId};
 use crate::keys::store::{
@@ -162,7 +162,6 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
     let row = key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id).await?;
     let limits = limits_of(&ctx.db, key_id).await?;
     let list = |list: &[String]| if list.is_empty() { "all".into() } else { list.join(", ") };
-    let number = |limit: Option<i32>| limit.map_or_else(|| "none".into(), |limit| limit.to_string());
     ctx.out.reply(&document(&row, &limits), || {
         facts(&[
             ("key", row.key_id.to_string()),
@@ -170,18 +169,18 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
             ("secret", row.hint.clone()),
             ("status", row.status.word().to_lowercase()),
             ("supplier", row.supplier_slug.clone().unwrap_or_else(|| "all".into())),
-            ("quota", row.quota.map_or_else(|| "none".into(), Tokens::exact)),
+            ("quota", limit_shown(row.quota, Tokens::exact)),
             ("spent", row.spent.exact()),
             ("held", row.held.exact()),
             ("expires", row.expires_at.map_or_else(|| "never".into(), shown)),
             ("last used", or_dash(row.last_used_at, shown)),
             ("created", format!("{} by {}", shown(row.created_at), row.created_by_email)),
-            ("requests a minute", number(limits.requests_per_minute)),
-            ("Tokens a minute", limits.tokens_per_minute.map_or_else(|| "none".into(), Tokens::exact)),
-            ("calls at once", number(limits.concurrent_calls)),
+            ("requests a minute", limit_shown(limits.requests_per_minute, |limit| limit.to_string())),
+            ("Tokens a minute", limit_shown(limits.tokens_per_minute, Tokens::exact)),
+            ("calls at once", limit_shown(limits.concurrent_calls, |limit| limit.to_string())),
             ("models", list(&limits.models)),
             ("networks", list(&limits.networks)),
-            ("quota of a period", limits.period.as_ref().map_or_else(|| "none".into(), period_in_words)),
+            ("quota of a period", limit_shown(limits.period.as_ref(), period_in_words)),
         ])
     })
 }

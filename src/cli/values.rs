@@ -128,6 +128,11 @@ pub fn word(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_string)).unwrap_or_default()
 }
 
+/// A limit for people.
+pub fn limit_shown<T>(limit: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    limit.map_or_else(|| "none".into(), show)
+}
+
 /// A value for people; `-` where there is none.
 pub fn or_dash<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map(show).unwrap_or_else(|| "-".into())

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::task::TaskTracker;
 
-/// How long a replica may be silent before its calls are taken for dead. It extends its holds every half second.
+/// How long a replica may be silent before its calls are taken for dead. It extends its holds when half of that is over.
 pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// Deadlocks, serialization failures and connections that died are nobody's fault: they are tried again for so long. What took
 /// longer to fail, as a database that is away, is the caller's answer.
