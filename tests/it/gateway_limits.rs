@@ -56,13 +56,15 @@ async fn tokens_a_minute_count_what_is_held_and_then_what_was_spent(db: PgPool) 
     let customer = app.customer("tokens@example.com", 100_000).await;
     let key = app.key(&customer, None).await;
     app.execute("UPDATE api_keys SET tokens_per_minute = 1000").await;
-    // Its hold is most of the minute, and it gives back what it does not spend.
+    app.execute("UPDATE accounts SET tokens_per_minute = 1000").await;
+    // Its hold is most of the minute, of the key and of the account, and it gives back what it does not spend.
     let mut body = chat("sandbox/echo", "hi");
     body["max_tokens"] = json!(800);
     for round in 0..5 {
         let answer = app.chat(&key.secret, &body).await;
         assert_eq!((answer.status, answer.header("x-ratelimit-limit-tokens")), (200, "1000"), "round {round}: {}", answer.text);
     }
+    app.execute("UPDATE accounts SET tokens_per_minute = NULL").await;
     body["stream"] = json!(true);
     body["sandbox"] = json!({"words": 700, "pace_ms": 20});
     let (_, stream) = app.begin_stream(&key.secret, &body).await;
