@@ -36,7 +36,7 @@ const WAITS: usize = 500;
 /// What a lone caller may wait beside commits and round trips, in µs.
 const MARGIN: f64 = 200.0;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> Result<(), Failed> {
     let rounds = std::env::var("BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5_usize).max(1);
     let url = std::env::var("DATABASE_URL").map_err(|_| "DATABASE_URL is unset: `make bench` brings a database of its own")?;
     let supplier = supplier::start()?;
@@ -67,6 +67,8 @@ async fn database(url: &str) -> sqlx::Result<(PgPool, String)> {
     Ok((db, data_directory))
 }
 
+type Failed = Box<dyn std::error::Error>;
+
 struct Bench {
     supplier: SocketAddr,
     nginx: Running,
@@ -85,7 +87,9 @@ enum Kind {
 #[derive(Clone, Copy)]
 struct Rate {
     calls_per_second: f64,
-    cpu_micros: f64,
+    /// Processor time a call, in µs: of the program, and of its database.
+    program: f64,
+    database: f64,
 }
 
 impl Bench {
@@ -102,26 +106,24 @@ impl Bench {
         .into_bytes()
     }
 
-    fn cpu_of_toki(&self) -> Result<Duration, Box<dyn std::error::Error>> {
-        Ok(self.toki.running.cpu() + postgres_cpu(&self.data_directory)?)
-    }
-
-    fn report_throughput(&self, runtime: &tokio::runtime::Runtime, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
+    fn report_throughput(&self, runtime: &tokio::runtime::Runtime, rounds: usize) -> Result<(), Failed> {
         let mut measured: [Vec<[Rate; 3]>; 2] = Default::default();
         for _ in 0..=rounds {
             for (kind, measured) in [Kind::Whole, Kind::Stream].into_iter().zip(&mut measured) {
                 let request = self.request(kind, "");
-                let rate = |addr, cpu: &dyn Fn() -> Result<Duration, Box<dyn std::error::Error>>| {
-                    let before = cpu()?;
+                let rate = |addr, program: Option<&Running>| {
+                    let cpu = || program.map(Running::cpu).unwrap_or_default();
+                    let before = (cpu(), postgres_cpu(&self.data_directory)?);
                     let (calls, seconds) = runtime.block_on(calls(addr, request.clone(), BUSY))?;
-                    let cpu_micros = (cpu()? - before).as_secs_f64() * 1e6 / calls.max(1) as f64;
-                    Ok::<_, Box<dyn std::error::Error>>(Rate { calls_per_second: calls as f64 / seconds, cpu_micros })
+                    let micros = |time: Duration| time.as_secs_f64() * 1e6 / calls.max(1) as f64;
+                    Ok::<_, Failed>(Rate {
+                        calls_per_second: calls as f64 / seconds,
+                        program: micros(cpu() - before.0),
+                        database: micros(postgres_cpu(&self.data_directory)? - before.1),
+                    })
                 };
-                measured.push([
-                    rate(self.supplier, &|| Ok(Duration::ZERO))?,
-                    rate(self.nginx.addr, &|| Ok(self.nginx.cpu()))?,
-                    rate(self.toki.running.addr, &|| self.cpu_of_toki())?,
-                ]);
+                let (nginx, toki) = (&self.nginx, &self.toki.running);
+                measured.push([rate(self.supplier, None)?, rate(nginx.addr, Some(nginx))?, rate(toki.addr, Some(toki))?]);
             }
         }
         heading("Beside nginx");
@@ -137,13 +139,17 @@ impl Bench {
             .print(None);
             Line::rates(&format!("{what}, toki ÷ nginx"), BUSY, over(|[_, nginx, toki]| (toki.calls_per_second, nginx.calls_per_second)))
                 .print(Some(bar));
-            Line::micros(&format!("processor, {what}, toki ÷ nginx"), over(|[_, nginx, toki]| (toki.cpu_micros, nginx.cpu_micros)))
+            let processor = |whose: &str, rate: fn(&[Rate; 3]) -> (f64, f64)| {
+                Line::new(&format!("processor, {what}, {whose} ÷ nginx"), over(rate), |ours, nginx| ours / nginx, " µs")
+            };
+            processor("toki and Postgres", |[_, nginx, toki]| (toki.program + toki.database, nginx.program))
                 .print((what == "answers").then_some(CPU_OVER_NGINX));
+            processor("Postgres alone", |[_, nginx, toki]| (toki.database, nginx.program)).print(None);
         }
         Ok(())
     }
 
-    fn report_waits(&self, runtime: &tokio::runtime::Runtime, rounds: usize) -> Result<(), Box<dyn std::error::Error>> {
+    fn report_waits(&self, runtime: &tokio::runtime::Runtime, rounds: usize) -> Result<(), Failed> {
         let (mut answers, mut first_bytes) = (Vec::new(), Vec::new());
         let targets = [self.supplier, self.nginx.addr, self.toki.running.addr];
         for _ in 0..rounds {
@@ -176,7 +182,7 @@ impl Bench {
         Ok(median(&mut waits))
     }
 
-    fn report_memory(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Box<dyn std::error::Error>> {
+    fn report_memory(&self, runtime: &tokio::runtime::Runtime) -> Result<(), Failed> {
         let request = self.request(Kind::Stream, supplier::FOR_EVER);
         let before = self.toki.running.memory()?;
         let open = runtime.block_on(async {
