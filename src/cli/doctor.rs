@@ -11,6 +11,7 @@ use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
 use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
+use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -88,6 +89,7 @@ async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
         Environment::Production => "production",
     };
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
+    checks.push(proxies(&config));
     let payments = payments(&config);
     checks.push(spool(&config));
     match connect(&config).await {
@@ -167,6 +169,20 @@ async fn suppliers(ctx: &Context) -> Vec<Check> {
         checks.extend(check_channels(ctx, &ways).await);
     }
     checks
+}
+
+/// Whoever serves https has something in front of us that ends it.
+fn proxies(config: &Config) -> Check {
+    let trusted = config.edge.trusted_proxies.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ");
+    match (trusted.is_empty(), config.public_url.scheme()) {
+        (false, _) => Check::ok("proxies", format!("X-Forwarded-For is believed from {trusted}")),
+        (true, "https") => Check::warn(
+            "proxies",
+            "none is trusted, so that every caller seems to come from the proxy that ends TLS",
+            "set TOKI_TRUSTED_PROXIES to its network",
+        ),
+        (true, _) => Check::ok("proxies", "none is trusted; a caller is whoever connects"),
+    }
 }
 
 fn spool(config: &Config) -> Check {

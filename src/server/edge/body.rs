@@ -4,7 +4,7 @@ use crate::gateway::Refused;
 use crate::server::edge::activity::Running;
 use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,7 +96,9 @@ pub struct Leaving {
 }
 
 impl Leaving {
-    pub fn new(inner: Body, running: Running) -> Leaving {
+    /// The head of the answer is the first that must be taken.
+    pub fn new(inner: Body, mut running: Running) -> Leaving {
+        running.set_untaken(true);
         Leaving { inner, rest: Bytes::new(), running }
     }
 }
