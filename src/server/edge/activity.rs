@@ -20,6 +20,7 @@ struct State {
     quiet_since: Instant,
     /// Whether any request came yet.
     served: bool,
+    is_http2: bool,
     /// Requests whose answer is not handed over whole.
     running: usize,
     /// Those of them that have handed over a piece of their answer which the caller did not take yet.
@@ -40,6 +41,8 @@ struct State {
 pub enum Ask {
     /// Take no further request.
     End,
+    /// The same, and be gone at once if none runs.
+    GiveWay,
     /// End now, whatever runs.
     Cut,
 }
@@ -65,6 +68,7 @@ impl Activity {
         let state = State {
             quiet_since: now,
             served: false,
+            is_http2: false,
             running: 0,
             untaken: 0,
             taken_at: now,
@@ -91,6 +95,12 @@ impl Activity {
 
     pub fn head_ends(&self) {
         self.lock().head_since = None;
+    }
+
+    /// Its streams are read or not read one by one, whatever the socket takes.
+    pub fn set_http2(&self) {
+        let mut state = self.lock();
+        (state.is_http2, state.head_since) = (true, None);
     }
 
     pub fn set_blocked(&self, blocked: bool) {
@@ -146,6 +156,10 @@ impl Activity {
         }
     }
 
+    pub fn is_quiet(&self) -> bool {
+        self.lock().running == 0
+    }
+
     /// Since when the connection waits for a request; none while one runs, or once it was asked to end.
     pub fn waits_since(&self) -> Option<Instant> {
         let state = self.lock();
@@ -159,7 +173,7 @@ impl Activity {
         if let Some(since) = state.blocked_since {
             limits.push((since + settings.write, Overdue::Stuck));
         }
-        if state.running > 0 && state.untaken == state.running {
+        if state.is_http2 && state.running > 0 && state.untaken == state.running {
             limits.push((state.taken_at + settings.write, Overdue::Stuck));
         }
         if state.running == 0 && state.blocked_since.is_none() {
@@ -227,7 +241,14 @@ mod tests {
 
     fn settings() -> Settings {
         let seconds = Duration::from_secs;
-        Settings { header: seconds(10), body: seconds(30), idle: seconds(60), write: seconds(40), most_connections: 1, trusted_proxies: vec![] }
+        Settings {
+            header: seconds(10),
+            body: seconds(30),
+            idle: seconds(60),
+            write: seconds(40),
+            most_connections: 1,
+            trusted_proxies: vec![],
+        }
     }
 
     /// What a connection is after so many seconds, if nothing changes.
@@ -246,6 +267,8 @@ mod tests {
         assert_eq!(after(&activity, 10_000, None), None, "a request takes as long as it takes");
         assert_eq!(activity.waits_since(), None);
         running.set_untaken(true);
+        assert_eq!(after(&activity, 41, None), None, "the socket tells that of HTTP/1");
+        activity.set_http2();
         assert_eq!((after(&activity, 39, None), after(&activity, 41, None)), (None, Some(Overdue::Stuck)));
         let other = activity.begin();
         assert_eq!(after(&activity, 41, None), None, "another one of the connection goes on");

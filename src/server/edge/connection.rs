@@ -38,11 +38,12 @@ pub async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, place: 
                 return;
             }
             ask = activity.asked() => match ask {
-                Ask::End if ending.is_none() => {
+                Ask::GiveWay if activity.is_quiet() => return,
+                Ask::End | Ask::GiveWay if ending.is_none() => {
                     ending = Some(Instant::now());
                     connection.as_mut().graceful_shutdown();
                 }
-                Ask::End => {}
+                Ask::End | Ask::GiveWay => {}
                 Ask::Cut => return,
             },
             () = clock.as_mut() => {}

@@ -40,7 +40,10 @@ pub enum BodyLength {
 pub enum Scanned {
     /// Not whole yet.
     More,
-    Whole { bytes: usize, body: BodyLength },
+    Whole {
+        bytes: usize,
+        body: BodyLength,
+    },
     Refused(Refused),
 }
 
@@ -269,7 +272,8 @@ mod tests {
 
     #[test]
     fn paths_are_read_from_whatever_came() {
-        for (head, path) in [("GET /v1/models?a=b HTTP/1.1\r\n", "/v1/models"), ("GET /v1", "/v1"), ("GET", ""), ("", ""), ("a b\r\n", "b")] {
+        for (head, path) in [("GET /v1/models?a=b HTTP/1.1\r\n", "/v1/models"), ("GET /v1", "/v1"), ("GET", ""), ("", ""), ("a b\r\n", "b")]
+        {
             assert_eq!(path_of(head.as_bytes()), path, "{head:?}");
         }
     }

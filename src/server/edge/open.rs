@@ -72,7 +72,7 @@ impl Connections {
         let waiting = self.activities.values().filter_map(|activity| Some((activity.waits_since()?, activity)));
         match waiting.min_by_key(|(since, _)| *since) {
             Some((_, activity)) => {
-                activity.ask(Ask::End);
+                activity.ask(Ask::GiveWay);
                 true
             }
             None => {
@@ -111,7 +111,7 @@ mod tests {
         let (first, second) = (open.enter().expect("a place"), open.enter().expect("a place"));
         let running = first.activity.begin();
         let third = open.enter().expect("the second gives way");
-        assert_eq!(second.activity.asked().await, Ask::End);
+        assert_eq!(second.activity.asked().await, Ask::GiveWay);
         let also_running = third.activity.begin();
         assert!(open.enter().is_none(), "the second was asked already, the others are busy");
         drop((second, also_running));

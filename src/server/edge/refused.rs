@@ -47,7 +47,11 @@ pub fn refuse<B>(request: &Request<B>) -> Option<Response> {
 
 /// Protocols' JSON on `/v1`, a plain sentence elsewhere.
 pub fn answer(why: Refused, path: &str, headers: &HeaderMap) -> Response {
-    if path == "/v1" || path.starts_with("/v1/") { gateway::refused(why, path, headers) } else { (why.status(), why.message()).into_response() }
+    if path == "/v1" || path.starts_with("/v1/") {
+        gateway::refused(why, path, headers)
+    } else {
+        (why.status(), why.message()).into_response()
+    }
 }
 
 /// The answer, after which the connection is closed. HTTP/2 has no word for that in an answer, and no need: the request alone ends.

@@ -52,10 +52,18 @@ struct Goodbye {
     read: usize,
 }
 
+/// What the kernel keeps of an answer. Left to itself it keeps megabytes, and takes more only when a third of that has been read.
+const SEND_BUFFER: usize = 256 << 10;
+
 /// Small answers leave at once; a peer that vanished is found out.
 pub fn tune(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(20));
-    if let Err(error) = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive)) {
+    let set = |stream: &TcpStream| {
+        stream.set_nodelay(true)?;
+        SockRef::from(stream).set_send_buffer_size(SEND_BUFFER)?;
+        SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    };
+    if let Err(error) = set(stream) {
         // It may be gone already.
         tracing::debug!(%error, "a socket took no options");
     }
@@ -69,12 +77,29 @@ impl Socket {
 
     /// Looks at what is buffered of a head. Whether more bytes are needed to say.
     fn needs_more(&mut self) -> bool {
+        // Some send an empty line behind a body that has none.
+        while self.buffer.starts_with(b"\r\n") {
+            self.buffer.advance(2);
+            self.expected = Expected::Head(HeadScan::default());
+        }
+        if self.buffer.is_empty() {
+            self.activity.head_ends();
+            return true;
+        }
+        let needs_more = self.is_unclear();
+        if needs_more {
+            self.activity.head_begins();
+        }
+        needs_more
+    }
+
+    fn is_unclear(&mut self) -> bool {
         if let Expected::First(_) = self.expected {
             match is_http2(&self.buffer) {
                 None => return true,
                 Some(true) => {
                     self.expected = Expected::Frames;
-                    self.activity.head_ends();
+                    self.activity.set_http2();
                     return false;
                 }
                 Some(false) => {}
@@ -111,17 +136,6 @@ impl Socket {
         let mut read = ReadBuf::new(&mut bytes);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
         self.buffer.extend_from_slice(read.filled());
-        if self.buffer.is_empty() {
-            return Poll::Ready(Ok(false));
-        }
-        let is_new = self.buffer.len() == read.filled().len();
-        // Some send an empty line behind a body that has none.
-        while is_new && self.buffer.starts_with(b"\r\n") {
-            self.buffer.advance(2);
-        }
-        if is_new && !self.buffer.is_empty() {
-            self.activity.head_begins();
-        }
         Poll::Ready(Ok(!read.filled().is_empty()))
     }
 

@@ -31,6 +31,8 @@ pub fn patient() -> Settings {
 
 impl TestEdge {
     pub async fn start(settings: Settings) -> TestEdge {
+        // A second call finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (addr, shutdown) = (listener.local_addr().expect("bound"), CancellationToken::new());
         TestEdge { addr, serving: tokio::spawn(edge::serve(listener, router(), settings, shutdown.clone())), shutdown }
