@@ -14,6 +14,7 @@ mod console_keys;
 mod edge;
 mod edge_bodies;
 mod edge_connections;
+mod edge_proxies;
 mod edge_slow;
 mod faults_database;
 mod faults_locks;

@@ -1,13 +1,13 @@
 //! One connection, from its accept to its end; and one request on it, from its head to its answer.
 
-use crate::gateway::{ClientAddress, Refused};
+use crate::gateway::ClientAddress;
 use crate::server::edge::activity::{Activity, Ask, Overdue};
 use crate::server::edge::body::{Arriving, Leaving};
 use crate::server::edge::open::Place;
 use crate::server::edge::socket::Socket;
 use crate::server::edge::{Edge, client, refused};
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -98,12 +98,12 @@ async fn hand_on(edge: &Edge, peer: SocketAddr, request: Request<Incoming>) -> R
         let Ok(response) = router.call(Request::from_parts(parts, Body::empty())).await;
         return response;
     }
-    let (version, path, headers) = (parts.version, parts.uri.path().to_string(), parts.headers.clone());
+    let (version, uri) = (parts.version, parts.uri.clone());
     let (body, fault) = Arriving::new(body, edge.settings.body);
     let Ok(response) = router.call(Request::from_parts(parts, Body::new(body))).await;
     match fault.get() {
-        // Whatever the handler made of it.
-        Some(why @ (Refused::BodyTimeout | Refused::Framing)) => refused::closing(refused::answer(why, &path, &headers), version),
-        _ => response,
+        // Whatever the handler made of it. What takes a body has a path that tells the form.
+        Some(why) => refused::closing(refused::answer(why, uri.path(), &HeaderMap::new()), version),
+        None => response,
     }
 }
