@@ -3,7 +3,7 @@
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, Gateway};
+use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::server::config::Config;
 use crate::server::state::AppState;
@@ -39,19 +39,14 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "60s"),
     ]);
-    PgPoolOptions::new().max_connections(32).acquire_timeout(Duration::from_secs(5)).connect_with(options).await
-}
-
-/// The gateway's own connections: few, so that the plans of its statements stay warm, and not the console's to exhaust. No ping
-/// before use: every statement of the gateway is sent again when its connection turns out to be dead. A lock that somebody keeps is
-/// given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
-pub fn gateway_pool(options: PgConnectOptions) -> PgPool {
-    let options = options.application_name("toki gateway").options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("jit", "off"),
-        ("lock_timeout", "1s"),
-    ]);
-    PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5)).test_before_acquire(false).connect_lazy_with(options)
+    PgPoolOptions::new()
+        .max_connections(32)
+        .acquire_timeout(Duration::from_secs(5))
+        // The pool's own test waits for ever for a connection that fell silent.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(is_alive(connection).await) }))
+        .connect_with(options)
+        .await
 }
 
 /// The state of one replica.
@@ -89,7 +84,7 @@ pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
 }
 
 /// The gateway gets what it needs and no more: it never sees the console's state.
-fn gateway_setup(app: &AppState, db: PgPool) -> gateway::Setup {
+fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
     gateway::Setup {
         db,
         pepper: app.pepper.clone(),
@@ -152,7 +147,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
     jobs::spawn(&app);
     let shutdown = app.shutdown.clone();
-    let gateway_db = gateway_pool(app.db.connect_options().as_ref().clone());
+    let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
     let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), shutdown.clone());
     let drained = async {

@@ -11,6 +11,7 @@ mod cli;
 mod codes;
 mod console_headers;
 mod console_keys;
+mod doctor_probe;
 mod edge;
 mod edge_bodies;
 mod edge_connections;
