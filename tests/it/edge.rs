@@ -39,11 +39,11 @@ fn hostile() -> Vec<String> {
 async fn what_can_be_read_in_two_ways_is_refused_and_the_connection_closed() {
     let edge = TestEdge::start(patient()).await;
     for request in hostile() {
-        let answers = Raw::opened(edge.addr, format!("{request}{SMUGGLED}")).await.to_the_end().await;
+        let answers = Raw::opened(edge.addr, format!("{request}{SMUGGLED}")).await.until_closed().await;
         assert_eq!(statuses(&answers), [400], "{request:?}: {answers}");
         assert!(answers.contains("connection: close"), "{request:?}: {answers}");
         // Behind a sound request, which is answered first.
-        let answers = Raw::opened(edge.addr, format!("{SMUGGLED}{request}{SMUGGLED}")).await.to_the_end().await;
+        let answers = Raw::opened(edge.addr, format!("{SMUGGLED}{request}{SMUGGLED}")).await.until_closed().await;
         assert_eq!(statuses(&answers), [200, 400], "{request:?}: {answers}");
     }
     edge.stop().await;
@@ -54,7 +54,7 @@ async fn a_chunked_body_that_is_none_is_refused_and_the_connection_closed() {
     let edge = TestEdge::start(patient()).await;
     for body in ["x\r\n", "3\nabc\n0\n\n", "3\r\nabcd\r\n0\r\n\r\n", "-1\r\n\r\n", "ffffffffffffffffff\r\n"] {
         let request = format!("POST /length HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}{SMUGGLED}");
-        let answers = Raw::opened(edge.addr, request).await.to_the_end().await;
+        let answers = Raw::opened(edge.addr, request).await.until_closed().await;
         assert_eq!(statuses(&answers), [400], "{body:?}: {answers}");
     }
     edge.stop().await;
@@ -74,7 +74,7 @@ async fn sound_requests_are_served_however_they_are_cut() {
             raw.send(piece).await;
             tokio::task::yield_now().await;
         }
-        let answers = raw.to_the_end().await;
+        let answers = raw.until_closed().await;
         assert_eq!(statuses(&answers), [200; 6], "pieces of {size}: {answers}");
         let bodies: Vec<_> = answers.split("\r\n\r\n").skip(1).map(|body| body.split("HTTP/").next().unwrap_or_default()).collect();
         assert_eq!(bodies, ["ok", "5", "4", "ok", "5", "ok"], "pieces of {size}");
@@ -95,7 +95,7 @@ async fn heads_that_are_too_large_are_refused() {
         (format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "t".repeat(8_200)), 414),
         (format!("GET /{}", "t".repeat(100_000)), 414),
     ] {
-        let answer = Raw::opened(edge.addr, request).await.to_the_end().await;
+        let answer = Raw::opened(edge.addr, request).await.until_closed().await;
         assert_eq!(statuses(&answer), [status], "{answer}");
     }
     let client = reqwest::Client::builder().http2_prior_knowledge().build().expect("a client");
@@ -109,7 +109,7 @@ async fn refusals_have_the_form_of_whoever_asks() {
     let edge = TestEdge::start(patient()).await;
     let refused = async |path: &str| {
         let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
-        let answer = Raw::opened(edge.addr, request).await.to_the_end().await;
+        let answer = Raw::opened(edge.addr, request).await.until_closed().await;
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
         (head.to_string(), body.to_string())
     };
@@ -143,7 +143,7 @@ async fn compressed_bodies_are_refused() {
 async fn only_trusted_proxies_say_who_the_caller_is() {
     let who = async |edge: &TestEdge, forwarded: &str| {
         let request = format!("GET /who HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{forwarded}\r\n");
-        let answer = Raw::opened(edge.addr, request).await.to_the_end().await;
+        let answer = Raw::opened(edge.addr, request).await.until_closed().await;
         answer.rsplit("\r\n").next().unwrap_or_default().to_string()
     };
     let trusting = |network: &str| {
@@ -196,7 +196,7 @@ async fn streams_that_are_reset_as_fast_as_they_come_end_the_connection() {
         bytes.extend(headers(stream, "/ok"));
         bytes.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
     }
-    let answer = Raw::opened(edge.addr, bytes).await.bytes_to_the_end().await;
+    let answer = Raw::opened(edge.addr, bytes).await.bytes_until_closed().await;
     let goaway = [7, 0, 0, 0, 0, 0];
     assert!(answer.windows(goaway.len()).any(|window| window == goaway), "no GOAWAY: {answer:?}");
     edge.stop().await;
@@ -209,6 +209,6 @@ async fn an_http2_caller_who_takes_nothing_is_cut_off() {
     let edge = TestEdge::start(settings).await;
     // Windows of no size.
     let bytes = [PREFACE, &frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]), &headers(1, "/big")].concat();
-    Raw::opened(edge.addr, bytes).await.bytes_to_the_end().await;
+    Raw::opened(edge.addr, bytes).await.bytes_until_closed().await;
     edge.stop().await;
 }

@@ -18,7 +18,7 @@ fn head(path: &str, key: &TestKey, length: &str) -> String {
 
 /// The status and the error of the one answer before the connection was closed.
 async fn refusal(raw: Raw) -> (u16, Value) {
-    let answer = raw.to_the_end().await;
+    let answer = raw.until_closed().await;
     let body = answer.rsplit("\r\n\r\n").next().unwrap_or_default();
     let statuses = statuses(&answer);
     assert_eq!(statuses.len(), 1, "{answer}");
@@ -67,14 +67,14 @@ async fn forms_of_the_console_are_small(db: PgPool) {
         let form = "Content-Type: application/x-www-form-urlencoded\r\nSec-Fetch-Site: same-origin";
         format!("POST /api/accounts/sign_in HTTP/1.1\r\nHost: {}\r\n{form}\r\n{length}\r\n\r\n", app.addr)
     };
-    let declared = Raw::opened(app.addr, head("Content-Length: 1000000")).await.to_the_end().await;
+    let declared = Raw::opened(app.addr, head("Content-Length: 1000000")).await.until_closed().await;
     assert_eq!(statuses(&declared), [413], "{declared}");
     assert!(declared.contains("content-security-policy"), "{declared}");
     let mut raw = Raw::opened(app.addr, head("Transfer-Encoding: chunked")).await;
     for _ in 0..5 {
         raw.send(format!("10000\r\n{}\r\n", "x".repeat(0x10000))).await;
     }
-    let found = raw.to_the_end().await;
+    let found = raw.until_closed().await;
     assert_eq!(statuses(&found), [413], "{found}");
     app.stop().await;
 }

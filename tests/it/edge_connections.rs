@@ -32,11 +32,11 @@ async fn the_longest_idle_connection_gives_way_and_no_stream_does() {
     }
     let mut newcomer = Raw::opened(edge.addr, GET).await;
     newcomer.until("ok").await;
-    assert_eq!(idle.remove(0).to_the_end().await, "", "the first of the idle ones was closed");
+    assert_eq!(idle.remove(0).until_closed().await, "", "the first of the idle ones was closed");
     let mut second = idle.remove(0);
     second.send(GET).await;
     second.until("ok").await;
-    assert!(first.to_the_end().await.contains("word19;"), "the stream is whole");
+    assert!(first.until_closed().await.contains("word19;"), "the stream is whole");
     edge.stop().await;
 }
 
@@ -45,12 +45,12 @@ async fn beyond_the_most_a_connection_is_told_so() {
     let edge = with_most(2).await;
     let streams = [stream(&edge).await, stream(&edge).await];
     for said in [GET, ""] {
-        let refused = Raw::opened(edge.addr, said).await.to_the_end().await;
+        let refused = Raw::opened(edge.addr, said).await.until_closed().await;
         assert_eq!(statuses(&refused), [503], "{refused}");
         assert!(refused.contains("retry-after: 1") && refused.contains(r#""code":"service_unavailable""#), "{refused}");
     }
     for stream in streams {
-        assert!(stream.to_the_end().await.contains("word19;"), "the streams are whole");
+        assert!(stream.until_closed().await.contains("word19;"), "the streams are whole");
     }
     let mut later = Raw::opened(edge.addr, GET).await;
     later.until("ok").await;
@@ -72,10 +72,10 @@ async fn asked_to_end_it_serves_what_runs_and_lets_the_others_go() {
     let mut words = response.chunk().await.expect("readable").expect("a word").to_vec();
 
     edge.shutdown.cancel();
-    assert_eq!((idle.to_the_end().await, silent.to_the_end().await), (String::new(), String::new()));
-    begun.to_the_end().await;
+    assert_eq!((idle.until_closed().await, silent.until_closed().await), (String::new(), String::new()));
+    begun.until_closed().await;
     assert!(!edge.has_ended(), "two streams run");
-    let rest = running.to_the_end().await;
+    let rest = running.until_closed().await;
     assert!(rest.contains("word19;") && rest.ends_with("0\r\n\r\n"), "{rest}");
     while let Some(chunk) = response.chunk().await.expect("readable") {
         words.extend_from_slice(&chunk);

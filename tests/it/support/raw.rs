@@ -44,13 +44,13 @@ impl Raw {
     }
 
     /// Reads until the connection is closed.
-    pub async fn bytes_to_the_end(mut self) -> Vec<u8> {
+    pub async fn bytes_until_closed(mut self) -> Vec<u8> {
         while self.read_more().await {}
         self.read
     }
 
-    pub async fn to_the_end(self) -> String {
-        String::from_utf8_lossy(&self.bytes_to_the_end().await).into_owned()
+    pub async fn until_closed(self) -> String {
+        String::from_utf8_lossy(&self.bytes_until_closed().await).into_owned()
     }
 
     async fn read_more(&mut self) -> bool {
