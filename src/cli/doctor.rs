@@ -13,6 +13,7 @@ use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
 use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
 use clap::Args;
+use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -101,6 +102,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
         Environment::Production => "production",
     };
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
+    checks.push(proxies(&config));
     let payments = payments(&config);
     checks.push(spool(&config));
     match connect(&config).await {
@@ -183,6 +185,20 @@ async fn suppliers(ctx: &Context) -> Vec<Check> {
         checks.extend(check_channels(ctx, &ways).await);
     }
     checks
+}
+
+/// Whoever serves https has something in front of us that ends it.
+fn proxies(config: &Config) -> Check {
+    let trusted = config.edge.trusted_proxies.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ");
+    match (trusted.is_empty(), config.public_url.scheme()) {
+        (false, _) => Check::ok("proxies", format!("X-Forwarded-For is believed from {trusted}")),
+        (true, "https") => Check::warn(
+            "proxies",
+            "none is trusted, so that every caller seems to come from the proxy that ends TLS",
+            "set TOKI_TRUSTED_PROXIES to its network",
+        ),
+        (true, _) => Check::ok("proxies", "none is trusted; a caller is whoever connects"),
+    }
 }
 
 fn spool(config: &Config) -> Check {

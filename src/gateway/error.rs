@@ -3,8 +3,12 @@
 //! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
 
 mod form;
+mod refused;
 
-use crate::gateway::handler::MOST_BODY_BYTES;
+pub use refused::{Refused, refused, refused_body};
+
+use crate::gateway::bodies::MOST_BODY_BYTES;
+use crate::gateway::wire::depth::DEEPEST;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
@@ -52,6 +56,7 @@ pub enum GatewayError {
         state: SentBefore,
     },
     InvalidJson,
+    TooDeep,
     InvalidField {
         param: &'static str,
         message: String,
@@ -59,6 +64,10 @@ pub enum GatewayError {
     TooLarge {
         limit_bytes: usize,
     },
+    /// By whoever serves us.
+    Refused(Refused),
+    /// The memory for bodies is used up.
+    Crowded,
     NotFound {
         path: String,
     },
@@ -98,7 +107,7 @@ impl GatewayError {
         let model = || "vendor/model".to_string();
         let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
         let sent_before = |state| GatewayError::SentBefore { original: RequestId(Uuid::nil()), state };
-        vec![
+        let mut every = vec![
             GatewayError::InvalidKey,
             GatewayError::KeyDisabled,
             GatewayError::KeyExpired,
@@ -115,8 +124,10 @@ impl GatewayError {
             sent_before(SentBefore::Running),
             sent_before(SentBefore::Ended),
             GatewayError::InvalidJson,
+            GatewayError::TooDeep,
             GatewayError::InvalidField { param: "n", message: "'n' must be a positive whole number.".into() },
             GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES },
+            GatewayError::Crowded,
             GatewayError::NotFound { path: "/v1/nothing".into() },
             GatewayError::MethodNotAllowed { method: "PUT".into() },
             GatewayError::ReceiptNotFound { request_id: "x".into() },
@@ -129,7 +140,9 @@ impl GatewayError {
             GatewayError::Leaving,
             GatewayError::Unavailable,
             GatewayError::Internal,
-        ]
+        ];
+        every.extend(Refused::ALL.map(GatewayError::Refused));
+        every
     }
 
     /// Of a look at the database that failed: logged here, told to nobody.
@@ -166,12 +179,13 @@ impl GatewayError {
             | GatewayError::UpstreamRateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
             GatewayError::SentBefore { .. } => StatusCode::CONFLICT,
-            GatewayError::InvalidJson | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            GatewayError::InvalidJson | GatewayError::TooDeep | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            GatewayError::Refused(why) => why.status(),
             GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed | GatewayError::UpstreamBroken => StatusCode::BAD_GATEWAY,
             GatewayError::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            GatewayError::Leaving | GatewayError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            GatewayError::Leaving | GatewayError::Unavailable | GatewayError::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             GatewayError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -189,6 +203,8 @@ impl GatewayError {
             | GatewayError::UpstreamBroken
             | GatewayError::Leaving
             | GatewayError::Unavailable
+            | GatewayError::Crowded
+            | GatewayError::Refused(Refused::Connections)
             | GatewayError::Internal => "server_error",
             _ => "invalid_request_error",
         }
@@ -210,7 +226,8 @@ impl GatewayError {
                 SentBefore::Running => "idempotency_in_flight",
                 SentBefore::Answered | SentBefore::Ended => "idempotency_ended",
             },
-            GatewayError::InvalidJson => "invalid_json",
+            GatewayError::InvalidJson | GatewayError::TooDeep => "invalid_json",
+            GatewayError::Refused(why) => why.code(),
             GatewayError::TooLarge { .. } => "request_too_large",
             GatewayError::ReceiptNotFound { .. } => "receipt_not_found",
             GatewayError::NotFound { .. } => "unknown_url",
@@ -219,7 +236,7 @@ impl GatewayError {
             GatewayError::UpstreamTimeout => "upstream_timeout",
             GatewayError::UpstreamRateLimited { .. } => "upstream_rate_limited",
             GatewayError::UpstreamBroken => "upstream_error",
-            GatewayError::Leaving | GatewayError::Unavailable => "service_unavailable",
+            GatewayError::Leaving | GatewayError::Unavailable | GatewayError::Crowded => "service_unavailable",
             GatewayError::Internal => "internal_error",
             GatewayError::InvalidField { .. } | GatewayError::UpstreamRefused { .. } => return None,
         })
@@ -282,6 +299,9 @@ impl GatewayError {
                 ),
             },
             GatewayError::InvalidJson => "The body is not a JSON object.".into(),
+            GatewayError::TooDeep => format!("The body nests too deep: {DEEPEST} levels are the depth that is read."),
+            GatewayError::Refused(why) => why.message().into(),
+            GatewayError::Crowded => "Too many large requests at once. Nothing was sent or charged; send it again.".into(),
             GatewayError::InvalidField { message, .. } => message.clone(),
             GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
             GatewayError::NotFound { path } => format!("There is no {path} here. See GET /v1/models and POST /v1/chat/completions."),
@@ -338,8 +358,10 @@ mod tests {
         409 invalid_request_error null idempotency_in_flight "invalid_request_error" retry-after: 1
         409 invalid_request_error null idempotency_ended "invalid_request_error" x-should-retry: false
         400 invalid_request_error null invalid_json "invalid_request_error"
+        400 invalid_request_error null invalid_json "invalid_request_error"
         400 invalid_request_error n null "invalid_request_error"
         413 invalid_request_error null request_too_large "request_too_large"
+        503 server_error null service_unavailable "api_error" retry-after: 1
         404 invalid_request_error null unknown_url "not_found_error"
         405 invalid_request_error null method_not_allowed "invalid_request_error"
         404 invalid_request_error null receipt_not_found "not_found_error"
@@ -352,6 +374,13 @@ mod tests {
         503 server_error null service_unavailable "api_error" retry-after: 1
         503 server_error null service_unavailable "api_error" retry-after: 1
         500 server_error null internal_error "api_error"
+        400 invalid_request_error null malformed_request "invalid_request_error"
+        408 invalid_request_error null request_timeout "invalid_request_error"
+        408 invalid_request_error null request_timeout "invalid_request_error"
+        414 invalid_request_error null url_too_long "invalid_request_error"
+        415 invalid_request_error null unsupported_encoding "invalid_request_error"
+        431 invalid_request_error null headers_too_large "invalid_request_error"
+        503 server_error null service_unavailable "api_error" retry-after: 1
         "#);
     }
 }

@@ -1,12 +1,13 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
 use crate::gateway::admission::Asked;
+use crate::gateway::bodies::Room;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
 use crate::gateway::upstream::{Outgoing, failure_of};
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
-use crate::gateway::{ClientAddress, Gateway, auth, rates, relay};
+use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
 use crate::ids::RequestId;
 use crate::suppliers::callable;
 use crate::suppliers::store::Protocol;
@@ -22,8 +23,6 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
-/// Larger bodies are refused with 413.
-pub const MOST_BODY_BYTES: usize = 16 << 20;
 /// What the record says of a call whose caller was gone before the answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -97,13 +96,10 @@ pub async fn call(
 ) -> Result<Response, GatewayError> {
     let started = Instant::now();
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
-    let Ok(body) = axum::body::to_bytes(body, MOST_BODY_BYTES).await else {
-        let error = GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES };
-        return Err(auth::caller(&gateway, secret_hash, address).await.err().unwrap_or(error));
-    };
+    let (body, room) = bodies::read(&gateway, secret_hash, address, body).await?;
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
     let (sender, answer) = oneshot::channel();
-    let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, started };
+    let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, room, started };
     let tasks = gateway.tasks.clone();
     tasks.spawn(run(gateway, incoming, Reply { answer: sender, rates: None }));
     answer.await.unwrap_or(Err(GatewayError::Internal))
@@ -117,11 +113,13 @@ struct Incoming {
     address: IpAddr,
     headers: HeaderMap,
     body: Bytes,
+    room: Room,
     started: Instant,
 }
 
 async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
-    let Incoming { endpoint, request_id, secret_hash, address, headers, body, started } = incoming;
+    // The room is taken for as long as the body is here.
+    let Incoming { endpoint, request_id, secret_hash, address, headers, body, room: _room, started } = incoming;
     let parsed = Request::parse(endpoint, &body).and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
     let (request, idempotency) = match parsed {
         Ok(parsed) => parsed,

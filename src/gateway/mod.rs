@@ -3,6 +3,7 @@
 mod admission;
 mod auth;
 mod batch;
+mod bodies;
 mod breaker;
 mod call;
 mod count;
@@ -24,6 +25,7 @@ mod sse;
 mod upstream;
 mod wire;
 
+pub use error::{Refused, refused, refused_body};
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
@@ -33,6 +35,7 @@ pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
 pub use wire::{Request, chat};
 
+use crate::gateway::bodies::Bodies;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::Served;
 use crate::gateway::upstream::Upstream;
@@ -67,6 +70,8 @@ pub struct Setup {
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
     pub settle_wait: Duration,
+    /// For the bodies of all calls that run, in bytes.
+    pub body_memory: usize,
     pub tasks: TaskTracker,
 }
 
@@ -89,6 +94,7 @@ pub struct Gateway {
     admissions: Admissions,
     settlements: Settlements,
     live: LiveCalls,
+    bodies: Bodies,
     /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
 }
@@ -117,6 +123,7 @@ impl Gateway {
             public_url: setup.public_url,
             tasks: setup.tasks,
             live,
+            bodies: Bodies::new(setup.body_memory),
             _heartbeat: stop.drop_guard(),
         }))
     }

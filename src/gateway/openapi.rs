@@ -169,6 +169,7 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::AccountSuspended
         | GatewayError::AddressRefused
         | GatewayError::Unavailable
+        | GatewayError::Refused(_)
         | GatewayError::Internal => true,
         GatewayError::ModelNotFound { .. } => spends || is_model,
         GatewayError::ReceiptNotFound { .. } => is_receipt,
@@ -184,6 +185,8 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::RateLimited(_)
         | GatewayError::SentBefore { .. }
         | GatewayError::InvalidJson
+        | GatewayError::TooDeep
+        | GatewayError::Crowded
         | GatewayError::InvalidField { .. }
         | GatewayError::TooLarge { .. }
         | GatewayError::UpstreamUnreachable

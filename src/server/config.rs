@@ -1,8 +1,12 @@
 //! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
 
+mod edge;
+mod payments;
+
 use crate::checkout::payments::StripeConfig;
-use crate::checkout::types_receipt::{Seller, TaxRate};
+use crate::checkout::types_receipt::Seller;
 use crate::gateway::Timeouts;
+use crate::server::edge::Settings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
@@ -38,6 +42,9 @@ pub struct Config {
     pub settle_wait: Duration,
     /// How long running calls may go on once the replica is asked to end.
     pub drain: Duration,
+    /// What callers may take of us: time, connections, and in bytes the memory for the bodies of their calls.
+    pub edge: Settings,
+    pub body_memory: usize,
 }
 
 /// Whether real customers are served.
@@ -62,12 +69,17 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 21] = [
     "TOKI_ADDR",
+    "TOKI_BODY_MEMORY_MB",
+    "TOKI_BODY_TIMEOUT_MS",
     "TOKI_DRAIN_MS",
     "TOKI_ENV",
+    "TOKI_HEADER_TIMEOUT_MS",
+    "TOKI_IDLE_TIMEOUT_MS",
     "TOKI_LOG",
     "TOKI_MAIL_FROM",
+    "TOKI_MAX_CONNECTIONS",
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
@@ -78,6 +90,7 @@ const KNOWN: [&str; 15] = [
     "TOKI_SETTLE_WAIT_MS",
     "TOKI_SPOOL_DIR",
     "TOKI_SUPPLIER_NETWORKS",
+    "TOKI_TRUSTED_PROXIES",
 ];
 
 const UPSTREAM: Timeouts = Timeouts {
@@ -118,14 +131,7 @@ impl Config {
             Some(text) => text.to_string(),
         };
         let public_url = parse_public_url(&public_url)?;
-        let mut supplier_networks = match get("TOKI_SUPPLIER_NETWORKS") {
-            None | Some("") => Vec::new(),
-            Some(text) => text
-                .split(',')
-                .map(|network| network.trim().parse::<IpNet>())
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|_| invalid("TOKI_SUPPLIER_NETWORKS", "must be networks like 10.0.0.0/8, separated by commas"))?,
-        };
+        let mut supplier_networks = networks("TOKI_SUPPLIER_NETWORKS", get("TOKI_SUPPLIER_NETWORKS"))?;
         if sandbox {
             supplier_networks.extend(loopback_networks());
         }
@@ -136,14 +142,16 @@ impl Config {
             secret_key: secret_key(get("TOKI_SECRET_KEY"), environment)?,
             environment,
             supplier_networks,
-            stripe: stripe(get("STRIPE_SECRET_KEY"), get("STRIPE_WEBHOOK_SECRET"), get("STRIPE_API_BASE"))?,
-            seller: seller([get("TOKI_SELLER_NAME"), get("TOKI_SELLER_ADDRESS"), get("TOKI_SELLER_TAX_ID"), get("TOKI_SELLER_TAX_RATE")])?,
+            stripe: payments::stripe(get)?,
+            seller: payments::seller(get)?,
             sandbox,
             site_root: site_root(),
             upstream: UPSTREAM,
             spool_dir: get("TOKI_SPOOL_DIR").filter(|folder| !folder.is_empty()).unwrap_or(".data/spool").into(),
             settle_wait: milliseconds("TOKI_SETTLE_WAIT_MS", get("TOKI_SETTLE_WAIT_MS"), 5_000, 100..=60_000)?,
             drain: milliseconds("TOKI_DRAIN_MS", get("TOKI_DRAIN_MS"), 30_000, 0..=3_600_000)?,
+            edge: edge::settings(get)?,
+            body_memory: edge::body_memory(get)?,
         };
         config.refuse_unsafe_production()?;
         Ok(config)
@@ -210,53 +218,6 @@ fn parse_public_url(text: &str) -> Result<Url, ConfigError> {
     }
 }
 
-fn stripe(key: Option<&str>, webhook_secret: Option<&str>, api_base: Option<&str>) -> Result<Option<StripeConfig>, ConfigError> {
-    let (key, webhook_secret) = match (key, webhook_secret) {
-        (None, None) => return Ok(None),
-        (Some(key), Some(secret)) => (key, secret),
-        (Some(_), None) => return Err(invalid("STRIPE_WEBHOOK_SECRET", "must be set where STRIPE_SECRET_KEY is")),
-        (None, Some(_)) => return Err(invalid("STRIPE_SECRET_KEY", "must be set where STRIPE_WEBHOOK_SECRET is")),
-    };
-    if key.is_empty() {
-        return Err(invalid("STRIPE_SECRET_KEY", "is empty; unset it to run without Stripe"));
-    }
-    if !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(invalid("STRIPE_SECRET_KEY", "holds characters that no key has"));
-    }
-    // An empty secret would let anybody sign events; a pasted API key in its place would never match and lose every payment.
-    let unsafe_secret = |secret: &str| secret.trim().len() < 16 || secret.trim().starts_with("sk_") || secret.trim().starts_with("rk_");
-    if webhook_secret.split(',').count() > 2 || webhook_secret.split(',').any(unsafe_secret) {
-        let problem = "must be the endpoint's signing secret (whsec_…), 16 characters or more, or two of them separated by a comma";
-        return Err(invalid("STRIPE_WEBHOOK_SECRET", problem));
-    }
-    if let Some(base) = api_base
-        && !Url::parse(base).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-    {
-        return Err(invalid("STRIPE_API_BASE", "must be a URL like https://api.stripe.com"));
-    }
-    Ok(Some(StripeConfig { secret_key: key.into(), webhook_secret: webhook_secret.into(), api_base: api_base.map(str::to_string) }))
-}
-
-/// Name, address, tax number and tax rate. A name without an address is no seller to a tax office, nor the other way round.
-fn seller(given: [Option<&str>; 4]) -> Result<Option<Seller>, ConfigError> {
-    let [name, address, tax_id, rate] = given.map(|text| text.filter(|text| !text.is_empty()));
-    let (name, address) = match (name, address) {
-        (Some(name), Some(address)) => (name, address),
-        (None, None) if tax_id.is_none() && rate.is_none() => return Ok(None),
-        (None, _) => return Err(ConfigError::Missing("TOKI_SELLER_NAME")),
-        (_, None) => return Err(ConfigError::Missing("TOKI_SELLER_ADDRESS")),
-    };
-    let address = address.replace("\\n", ";");
-    let lines: Vec<_> = address.split([';', '\n']).map(str::trim).filter(|line| !line.is_empty()).collect();
-    let not_a_rate = || invalid("TOKI_SELLER_TAX_RATE", "must be a per cent from 0 to 100 with at most two decimals, like 19 or 8.1");
-    Ok(Some(Seller {
-        name: name.to_string(),
-        address: lines.join("\n"),
-        tax_id: tax_id.map(str::to_string),
-        tax_rate: rate.map(|text| TaxRate::parse(text).ok_or_else(not_a_rate)).transpose()?,
-    }))
-}
-
 fn secret_key(text: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
     let text = match (text, environment) {
         (Some(text), _) => SecretString::from(text),
@@ -284,14 +245,23 @@ fn development_secret_key() -> Result<SecretString, ConfigError> {
 }
 
 fn milliseconds(name: &'static str, text: Option<&str>, default: u64, range: RangeInclusive<u64>) -> Result<Duration, ConfigError> {
-    let ms = match text {
-        None | Some("") => default,
-        Some(text) => text.parse().ok().filter(|ms| range.contains(ms)).ok_or_else(|| {
+    number(name, "milliseconds", text, default, range).map(Duration::from_millis)
+}
+
+fn number(name: &'static str, of: &str, text: Option<&str>, default: u64, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
+    match text {
+        None | Some("") => Ok(default),
+        Some(text) => text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
             let (least, most) = range.into_inner();
-            invalid(name, format!("must be a number of milliseconds from {least} to {most}"))
-        })?,
-    };
-    Ok(Duration::from_millis(ms))
+            invalid(name, format!("must be a number of {of} from {least} to {most}"))
+        }),
+    }
+}
+
+fn networks(name: &'static str, text: Option<&str>) -> Result<Vec<IpNet>, ConfigError> {
+    let text = text.unwrap_or_default();
+    let networks = text.split(',').map(str::trim).filter(|_| !text.is_empty()).map(str::parse::<IpNet>);
+    networks.collect::<Result<_, _>>().map_err(|_| invalid(name, "must be networks like 10.0.0.0/8, separated by commas"))
 }
 
 /// The site in the build folder that this binary came from, wherever it is run from; else `target/site` here. Absolute, since Leptos
@@ -336,46 +306,17 @@ mod tests {
             ("TOKI_PUBLIC_URL", "https://toki.example/path"),
             ("TOKI_SECRET_KEY", "c2hvcnQ="),
             ("TOKI_SUPPLIER_NETWORKS", "10.0.0.0/40"),
+            ("TOKI_TRUSTED_PROXIES", "10.0.0.1"),
+            ("TOKI_HEADER_TIMEOUT_MS", "0"),
+            ("TOKI_BODY_TIMEOUT_MS", "30s"),
+            ("TOKI_IDLE_TIMEOUT_MS", "-1"),
+            ("TOKI_MAX_CONNECTIONS", "0"),
+            ("TOKI_BODY_MEMORY_MB", "1"),
             ("TOKI_TYPO", "1"),
             ("STRIPE_SECRET_KEY", "sk_test_1"),
         ] {
             let refusal = refusal(&[(name, value)], false);
             assert!(refusal.contains(name) || refusal.contains("STRIPE_WEBHOOK_SECRET"), "{name}={value}: {refusal}");
-        }
-    }
-
-    #[test]
-    fn stripe_needs_both_secrets_and_a_real_webhook_secret() {
-        for (key, secret) in [
-            ("", "whsec_0123456789abcdef"),
-            ("sk_test_1", ""),
-            ("sk_test_1", "short"),
-            ("sk_test_1", "sk_test_0123456789abcdef"),
-            ("sk_test_1", "whsec_0123456789abcdef,"),
-            ("sk_test_1", "whsec_0123456789abcdef,sk_test_0123456789abcdef"),
-            ("sk_test_1", "whsec_0123456789abcdef,whsec_1123456789abcdef,whsec_2123456789abcdef"),
-        ] {
-            assert!(read(&[("STRIPE_SECRET_KEY", key), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_err(), "{key} {secret}");
-        }
-        for secret in ["whsec_0123456789abcdef", "whsec_0123456789abcdef, whsec_1123456789abcdef"] {
-            assert!(read(&[("STRIPE_SECRET_KEY", "sk_test_1"), ("STRIPE_WEBHOOK_SECRET", secret)], false).is_ok(), "{secret}");
-        }
-    }
-
-    #[test]
-    fn a_seller_has_a_name_and_an_address_and_perhaps_a_tax() {
-        let name = ("TOKI_SELLER_NAME", "Toki Ltd");
-        let address = ("TOKI_SELLER_ADDRESS", "Street 1; 1010 Vienna\\nAustria");
-        let config = read(&[name, address, ("TOKI_SELLER_TAX_RATE", "8.1")], false).expect("a seller");
-        let seller = config.seller.expect("a seller");
-        assert_eq!((seller.address.as_str(), seller.tax_id, seller.tax_rate), ("Street 1\n1010 Vienna\nAustria", None, Some(TaxRate(810))));
-        for (vars, said) in [
-            (&[name][..], "TOKI_SELLER_ADDRESS"),
-            (&[address], "TOKI_SELLER_NAME"),
-            (&[("TOKI_SELLER_TAX_ID", "ATU1")], "TOKI_SELLER_NAME"),
-            (&[name, address, ("TOKI_SELLER_TAX_RATE", "a fifth")], "TOKI_SELLER_TAX_RATE"),
-        ] {
-            assert!(refusal(vars, false).contains(said), "{vars:?}");
         }
     }
 

@@ -1,7 +1,10 @@
 //! The layers around the console. `/v1` and the webhook have none of them: no session, no CSRF check, no CSP.
 
 use crate::accounts::session_store::PgSessionStore;
+use crate::server::edge::body::Limited;
+use crate::server::edge::refused::too_large;
 use crate::server::state::AppState;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, header};
@@ -9,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use leptos::nonce::Nonce;
 use leptos::prelude::{provide_context, use_context};
+use std::sync::atomic::Ordering;
 use tower_http::csrf::CsrfLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
@@ -16,6 +20,9 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 
 /// How long a session lasts without a visit.
 const SESSION_IDLE: Duration = Duration::days(14);
+
+/// No form of the console is larger, by far.
+const MOST_BODY_BYTES: usize = 256 << 10;
 
 /// Sessions in Postgres. Over https the cookie is `__Host-`, so that no sibling domain can plant it.
 pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
@@ -32,6 +39,17 @@ pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
 /// Refuses every cross-site request that could change something (server functions have no protection of their own).
 pub fn csrf() -> CsrfLayer {
     CsrfLayer::new()
+}
+
+/// Refuses what is larger than any form; axum's own limit does not reach server functions.
+pub async fn body_limit(request: Request, next: Next) -> Response {
+    if request.body().size_hint().lower() > MOST_BODY_BYTES as u64 {
+        return too_large();
+    }
+    let (parts, body) = request.into_parts();
+    let (body, exceeded) = Limited::new(body, MOST_BODY_BYTES);
+    let response = next.run(Request::from_parts(parts, Body::new(body))).await;
+    if exceeded.load(Ordering::Relaxed) { too_large() } else { response }
 }
 
 /// Headers of every console answer. A page gets the policy with the nonce of its inline scripts, made here and handed to the page

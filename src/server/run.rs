@@ -3,29 +3,24 @@
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, ClientAddress, Database, Gateway, is_alive};
+use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::server::config::Config;
 use crate::server::state::AppState;
-use crate::server::{jobs, layers};
+use crate::server::{edge, jobs, layers};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::State;
 use axum::handler::Handler;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use std::future::IntoFuture;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -99,14 +94,9 @@ fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
         timeouts: app.config.upstream,
         spool_dir: app.config.spool_dir.clone(),
         settle_wait: app.config.settle_wait,
+        body_memory: app.config.body_memory,
         tasks: app.tasks.clone(),
     }
-}
-
-/// Where the request came from: whoever is connected.
-async fn with_client_address(ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(ClientAddress(peer.ip().to_canonical()));
-    next.run(request).await
 }
 
 async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
@@ -129,7 +119,7 @@ fn console(app: &AppState) -> Router {
     };
     let options = app.leptos.clone();
     let shell_options = options.clone();
-    // Outermost first: headers on everything, then the CSRF check, then the session.
+    // Outermost first: headers on everything, then the CSRF check, then the size, then the session.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
         .fallback_service(
@@ -137,6 +127,7 @@ fn console(app: &AppState) -> Router {
                 .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
         )
         .layer(layers::sessions(app))
+        .layer(axum::middleware::from_fn(layers::body_limit))
         .layer(layers::csrf())
         .layer(axum::middleware::from_fn(layers::security_headers))
         .with_state(app.clone())
@@ -156,16 +147,9 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
     jobs::spawn(&app);
     let shutdown = app.shutdown.clone();
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::warn!(%error, "TCP_NODELAY was refused");
-        }
-    });
     let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
-    let service = router(&app, gateway.clone()).layer(axum::middleware::from_fn(with_client_address));
-    let serving = axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>());
-    let serving = serving.with_graceful_shutdown(shutdown.clone().cancelled_owned()).into_future();
+    let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(app.config.drain).await;
@@ -173,7 +157,7 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
         tokio::time::sleep(LAST_WORDS).await;
     };
     tokio::select! {
-        served = serving => served?,
+        () = serving => {}
         () = drained => tracing::warn!("some callers did not read their answers to the end"),
     }
     drop(gateway);

@@ -77,7 +77,7 @@ async fn requests_that_cannot_be_served(db: PgPool) {
     NUL in model: 400 invalid_request_error model null
     bad n: 400 invalid_request_error n null
     field twice: 400 invalid_request_error model null
-    deep JSON: 400 invalid_request_error null null
+    deep JSON: 400 invalid_request_error null invalid_json
     too large: 413 invalid_request_error null request_too_large
     ");
     app.assert_exact().await;

@@ -1,7 +1,7 @@
 //! What a failure looks like on the wire: OpenAI's `{"error":{message,type,param,code}}`, or Anthropic's
 //! `{"type":"error","error":{type,message},"request_id"}`, and the headers that go with it.
 
-use super::GatewayError;
+use super::{GatewayError, Refused};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::SentBefore;
@@ -65,7 +65,11 @@ impl GatewayError {
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
                 HeaderValue::from_str(after).map(|after| vec![(header::RETRY_AFTER, after)]).unwrap_or_default()
             }
-            GatewayError::Leaving | GatewayError::Unavailable | GatewayError::SentBefore { state: SentBefore::Running, .. } => {
+            GatewayError::Leaving
+            | GatewayError::Unavailable
+            | GatewayError::Crowded
+            | GatewayError::Refused(Refused::Connections)
+            | GatewayError::SentBefore { state: SentBefore::Running, .. } => {
                 vec![(header::RETRY_AFTER, HeaderValue::from_static("1"))]
             }
             _ => Vec::new(),

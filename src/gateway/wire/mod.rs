@@ -3,6 +3,7 @@
 
 pub mod chat;
 pub mod completions;
+pub mod depth;
 pub mod embeddings;
 pub mod messages;
 pub mod object;

@@ -1,6 +1,7 @@
 //! A request that can be priced and sent: what every endpoint has in common. The body is kept as it came; three things of it change.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::wire::depth::is_too_deep;
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText, may_have_attachments};
 use crate::gateway::wire::{Endpoint, Shape};
@@ -31,6 +32,9 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub fn parse(endpoint: &'static Endpoint, body: &'a [u8]) -> Result<Request<'a>, GatewayError> {
+        if is_too_deep(body) {
+            return Err(GatewayError::TooDeep);
+        }
         let object = RawObject::parse(body).ok_or(GatewayError::InvalidJson)?;
         if let Some(param) = endpoint.read_names().into_iter().find(|name| object.has_twice(name)) {
             return Err(invalid(param, format!("'{param}' stands twice in the request.")));

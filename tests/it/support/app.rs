@@ -15,6 +15,7 @@ use toki::keys::secret::{KeySecret, Pepper};
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
 use toki::server::config::{Config, Environment, loopback_networks};
+use toki::server::edge::Settings;
 use toki::server::run;
 use toki::server::state::AppState;
 use toki::suppliers::sandbox;
@@ -74,6 +75,15 @@ impl TestApp {
             spool_dir: spool.path().to_path_buf(),
             settle_wait: Duration::from_secs(10),
             drain: Duration::from_secs(30),
+            edge: Settings {
+                header: Duration::from_secs(10),
+                body: Duration::from_secs(30),
+                idle: Duration::from_secs(60),
+                write: Duration::from_secs(60),
+                most_connections: 1_000,
+                trusted_proxies: Vec::new(),
+            },
+            body_memory: 1 << 30,
         };
         adjust(&mut config);
         let state = run::app_state(config, db);

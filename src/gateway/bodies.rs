@@ -1,0 +1,121 @@
+//! The bodies of calls, read as far as they deserve it: none beyond the limit, little for a key that nobody has, and never more of all
+//! together than there is memory for.
+
+use crate::gateway::error::{GatewayError, Refused};
+use crate::gateway::{Gateway, auth};
+use axum::body::{Body, HttpBody};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Larger bodies are refused with 413.
+pub const MOST_BODY_BYTES: usize = 16 << 20;
+/// More than this is read for keys that exist only. The checksum in a key keeps typos away, and nobody who makes keys up.
+const FIRST_BYTES: usize = 256 << 10;
+/// What a unit of memory is.
+const UNIT: usize = 1 << 10;
+/// A body is held as it came, and once more as it goes to the supplier.
+const COPIES: usize = 2;
+
+/// The memory for bodies.
+pub struct Bodies {
+    free: Arc<Semaphore>,
+    units: usize,
+}
+
+/// What one body takes of it, until it is dropped.
+#[derive(Default)]
+pub struct Room(Option<OwnedSemaphorePermit>);
+
+impl Bodies {
+    pub fn new(bytes: usize) -> Bodies {
+        let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
+        Bodies { free: Arc::new(Semaphore::new(units)), units }
+    }
+
+    /// When half of it is in use, the rest is for keys that exist.
+    fn is_scarce(&self) -> bool {
+        self.free.available_permits() < self.units / 2
+    }
+
+    /// Room for so many bytes, with what there is already.
+    fn extend(&self, room: &mut Room, bytes: usize) -> Result<(), GatewayError> {
+        let held = room.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = (bytes * COPIES).div_ceil(UNIT).saturating_sub(held);
+        let more = self.free.clone().try_acquire_many_owned(more as u32).map_err(|_| GatewayError::Crowded)?;
+        match &mut room.0 {
+            Some(held) => held.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}
+
+/// Reads the body of a call. Whoever has no valid key learns that before anything else about a large one.
+pub async fn read(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr, body: Body) -> Result<(Bytes, Room), GatewayError> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut is_known = false;
+    let (mut pieces, mut bytes, mut room) = (Vec::new(), 0, Room::default());
+    let mut arriving = body.into_data_stream();
+    let mut expected = declared;
+    loop {
+        if !is_known && (expected > FIRST_BYTES || gateway.bodies.is_scarce()) {
+            auth::caller(gateway, secret_hash, address).await?;
+            is_known = true;
+        }
+        if expected > MOST_BODY_BYTES {
+            return Err(GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES });
+        }
+        gateway.bodies.extend(&mut room, bytes)?;
+        let Some(piece) = arriving.next().await else { break };
+        // The caller left, or does not get on; then nobody reads this.
+        let piece: Bytes = piece.map_err(|_| GatewayError::Refused(Refused::Framing))?;
+        bytes += piece.len();
+        expected = expected.max(bytes);
+        pieces.push(piece);
+    }
+    Ok((joined(pieces, bytes), room))
+}
+
+/// Most bodies are one piece.
+fn joined(mut pieces: Vec<Bytes>, bytes: usize) -> Bytes {
+    match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => {
+            let mut whole = BytesMut::with_capacity(bytes);
+            pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+            whole.freeze()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_held_than_there_is_room_for() {
+        let bodies = Bodies::new(10 << 10);
+        let (mut first, mut second) = (Room::default(), Room::default());
+        assert_eq!(bodies.extend(&mut first, 1_000), Ok(()));
+        assert_eq!((bodies.free.available_permits(), bodies.is_scarce()), (8, false));
+        assert_eq!(bodies.extend(&mut first, 3_000), Ok(()));
+        assert_eq!((bodies.free.available_permits(), bodies.is_scarce()), (4, true));
+        assert_eq!(bodies.extend(&mut second, 2_100), Err(GatewayError::Crowded));
+        drop(first);
+        assert_eq!(bodies.extend(&mut second, 2_100), Ok(()));
+        assert_eq!(bodies.extend(&mut second, 2_100), Ok(()), "nothing new, nothing more");
+        drop(second);
+        assert_eq!(bodies.free.available_permits(), 10);
+    }
+
+    #[test]
+    fn pieces_are_joined_in_order() {
+        let piece = Bytes::from_static;
+        assert_eq!(joined(vec![], 0), "");
+        assert_eq!(joined(vec![piece(b"ab")], 2), "ab");
+        assert_eq!(joined(vec![piece(b"ab"), piece(b""), piece(b"c")], 3), "abc");
+    }
+}

@@ -1,0 +1,76 @@
+//! The answers to requests that no handler sees, in the form of whoever asks.
+
+use crate::gateway::{self, Refused};
+use crate::server::edge::framing::{self, MOST_HEADERS, MOST_TARGET_BYTES};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+
+/// A request whose head is refused. The parser never sees it: it is given [`STAND_IN`], and the answer to that is the refusal. So
+/// answers keep their order, and the connection is closed, by the code that does both for every other request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    why: Refused,
+    path: String,
+}
+
+/// What the parser is given in place of a head that is refused, and the path in it.
+pub const STAND_IN_PATH: &str = "/refused";
+pub const STAND_IN: &[u8] = b"GET /refused HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+impl Refusal {
+    pub fn of(why: Refused, head: &[u8]) -> Refusal {
+        Refusal { why, path: framing::path_of(head) }
+    }
+
+    pub fn answer(&self) -> Response {
+        closing(answer(self.why, &self.path, &HeaderMap::new()), Version::HTTP_11)
+    }
+}
+
+/// What a request must not be, whichever way it came.
+pub fn refuse<B>(request: &Request<B>) -> Option<Response> {
+    let headers = request.headers();
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let is_plain = |encoding: &HeaderValue| encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    let why = if target > MOST_TARGET_BYTES {
+        Refused::TargetTooLong
+    } else if headers.len() > MOST_HEADERS {
+        Refused::HeadTooLarge
+    } else if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        Refused::Encoding
+    } else {
+        return None;
+    };
+    Some(answer(why, request.uri().path(), headers))
+}
+
+/// Protocols' JSON on `/v1`, a plain sentence elsewhere.
+pub fn answer(why: Refused, path: &str, headers: &HeaderMap) -> Response {
+    if path == "/v1" || path.starts_with("/v1/") {
+        gateway::refused(why, path, headers)
+    } else {
+        (why.status(), why.message()).into_response()
+    }
+}
+
+/// The answer, after which the connection is closed. HTTP/2 has no word for that in an answer, and no need: the request alone ends.
+pub fn closing(mut response: Response, version: Version) -> Response {
+    if version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What a connection beyond the most that there may be is told, before it has said anything.
+pub fn too_many_connections() -> Vec<u8> {
+    let (why, body) = (Refused::Connections, gateway::refused_body(Refused::Connections));
+    let (status, length) = (why.status(), body.len());
+    let head = "content-type: application/json\r\nretry-after: 1\r\nconnection: close";
+    format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// A body beyond what a page of the console posts.
+pub fn too_large() -> Response {
+    (StatusCode::PAYLOAD_TOO_LARGE, Body::from("The body is too large.")).into_response()
+}
