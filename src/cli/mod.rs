@@ -7,6 +7,7 @@ mod code;
 mod demo;
 mod doctor;
 mod doctor_channel;
+mod doctor_mail;
 mod durations;
 mod key;
 mod migrate;
