@@ -16,9 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Where mail goes.
 #[derive(Clone)]
 pub enum Delivery {
-    Smtp { server: AsyncSmtpTransport<Tokio1Executor>, from: Mailbox },
+    Smtp {
+        server: AsyncSmtpTransport<Tokio1Executor>,
+        from: Mailbox,
+    },
     /// `.eml` files, for people who develop.
-    Folder { path: PathBuf, from: Mailbox },
+    Folder {
+        path: PathBuf,
+        from: Mailbox,
+    },
     /// No mail server is configured: letters wait until one is, or until they are worth nothing.
     Nowhere,
 }

@@ -189,7 +189,9 @@ pub async fn give_up_useless(db: &PgPool) -> sqlx::Result<Vec<GivenUp>> {
     .fetch_all(db)
     .await?;
     let rows = rows.into_iter();
-    Ok(rows.map(|row| GivenUp { mail_id: MailId(row.mail_id), kind: row.kind, attempts: row.attempts, last_error: row.last_error }).collect())
+    Ok(rows
+        .map(|row| GivenUp { mail_id: MailId(row.mail_id), kind: row.kind, attempts: row.attempts, last_error: row.last_error })
+        .collect())
 }
 
 pub async fn census(db: &PgPool) -> sqlx::Result<Census> {

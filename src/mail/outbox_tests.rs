@@ -40,7 +40,8 @@ async fn a_letter_goes_with_its_cause_and_is_sealed_while_it_waits(db: PgPool) {
     assert!(outbox().take(&db).await.expect("take").is_none());
 
     post(&db, "ada@example.com").await;
-    let row: String = sqlx::query_scalar("SELECT mails::text || encode(body_sealed, 'escape') FROM mails").fetch_one(&db).await.expect("row");
+    let row: String =
+        sqlx::query_scalar("SELECT mails::text || encode(body_sealed, 'escape') FROM mails").fetch_one(&db).await.expect("row");
     assert!(!row.contains("TOPSECRET"), "{row}");
     let taken = outbox().take(&db).await.expect("take").expect("due");
     assert!(taken.body.expect("opens").text.contains("https://toki.example/verify-email?token=TOPSECRET"));

@@ -1,6 +1,8 @@
 //! What runs beside requests on every replica, each safe to run on all of them at once.
 
 use crate::accounts::session_store::delete_expired_sessions;
+use crate::accounts::store::attempts::delete_old_attempts;
+use crate::accounts::store::tokens::delete_expired_tokens;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
 use crate::checkout::store::receipts::set_seller;
@@ -72,7 +74,9 @@ fn clean_up(app: &AppState) {
             let sessions = delete_expired_sessions(&db).await.map_err(|error| error.to_string())?;
             let calls = ledger::forget_old_idempotent_calls(&db).await.map_err(|error| error.to_string())?;
             let mails = forget_old_mails(&db).await.map_err(|error| error.to_string())?;
-            Ok((sessions + calls + mails) as i64)
+            let tokens = delete_expired_tokens(&db).await.map_err(|error| error.to_string())?;
+            let attempts = delete_old_attempts(&db).await.map_err(|error| error.to_string())?;
+            Ok((sessions + calls + mails + tokens + attempts) as i64)
         }
     });
 }

@@ -40,6 +40,13 @@ pub fn mail(smtp_url: Option<&str>, from: Option<&str>, environment: Environment
     Ok(Delivery::Smtp { server: server.build(), from })
 }
 
+impl super::Config {
+    /// Whether signing up goes on by mail, so that it tells nobody which addresses have an account. Who tries things out is let in at once.
+    pub fn sign_up_by_mail(&self) -> bool {
+        self.environment == Environment::Production && self.mail.reaches_people()
+    }
+}
+
 /// Whether nobody on the way can read along: TLS that is not left to the server, or no way at all.
 fn is_private(url: &Url) -> bool {
     // To `Url` an smtp host is text, whatever it looks like.
