@@ -1,10 +1,10 @@
 //! Hands a mail to a mail server, or, where none is configured in development, to a folder.
 
 use crate::ids::MailId;
-use crate::mail::letter::Body;
+use crate::mail::letter;
 use crate::mail::outbox::Taken;
-use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue};
+use lettre::message::{Body, Mailbox, Message, MultiPart};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use std::error::Error;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ fn is_about_us(error: &lettre::transport::smtp::Error) -> bool {
 /// The mail as it goes over the wire. Its Message-ID is the row's id, so a second copy is recognised as one.
 fn composed(mail: &Taken, from: &Mailbox) -> Result<Message, Undelivered> {
     let never = |error: &(dyn Error + 'static)| Undelivered::Ever(chain(error));
-    let Some(Body { text, html }) = mail.body.clone() else {
+    let Some(letter::Body { text, html }) = mail.body.clone() else {
         return Err(Undelivered::Ever("it does not open with this TOKI_SECRET_KEY".into()));
     };
     let to: Address = mail.recipient.parse().map_err(|error: lettre::address::AddressError| never(&error))?;
@@ -85,8 +85,19 @@ fn composed(mail: &Taken, from: &Mailbox) -> Result<Message, Undelivered> {
         .subject(mail.subject.clone())
         .message_id(Some(format!("<{}@{}>", mail.mail_id, from.email.domain())))
         .raw_header(automatic)
-        .multipart(MultiPart::alternative_plain_html(text, html))
+        .multipart(MultiPart::alternative_plain_html(encoded(text), encoded(html)))
         .map_err(|error| never(&error))
+}
+
+/// Words of ours go as they are, whatever the length of their lines up to what SMTP takes, so that a link can be copied from an `.eml`
+/// file. What somebody's address brings along is left to the encoder.
+fn encoded(text: String) -> Body {
+    const LONGEST_LINE: usize = 900;
+    if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
+        Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
+    } else {
+        Body::new(text)
+    }
 }
 
 async fn write(folder: PathBuf, mail_id: MailId, bytes: Vec<u8>) -> std::io::Result<()> {
@@ -117,13 +128,14 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use super::*;
 
-    fn taken(recipient: &str, body: Option<Body>) -> Taken {
+    fn taken(recipient: &str, body: Option<letter::Body>) -> Taken {
         let (kind, subject) = ("test".to_string(), "Hello".to_string());
         Taken { mail_id: MailId::generate(), recipient: recipient.into(), kind, subject, attempts: 1, body }
     }
 
-    fn body() -> Option<Body> {
-        Some(Body { text: "See https://toki.example/a?b=c\n".into(), html: "<p>See</p>\n".into() })
+    fn body() -> Option<letter::Body> {
+        let text = format!("See https://toki.example/a?b={}\n", "c".repeat(100));
+        Some(letter::Body { text, html: "<p>See</p>\n".into() })
     }
 
     #[tokio::test]
@@ -140,7 +152,7 @@ mod tests {
             "To: ada@example.com".into(),
             "Subject: Hello".into(),
             "Auto-Submitted: auto-generated".into(),
-            "See https://toki.example/a?b=c".into(),
+            format!("See https://toki.example/a?b={}", "c".repeat(100)),
             "<p>See</p>".into(),
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

@@ -82,7 +82,7 @@ async fn an_address_of_somebody_else_is_asked_for_like_any_other(db: PgPool) {
     let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     let mut seen = Vec::new();
     for email in ["eve@example.com", "nobody@example.com"] {
-        seen.push(submit(&browser, CHANGE_EMAIL, &[("email", email), ("email_password", PASSWORD)]).await.text());
+        seen.push(submit(&browser, CHANGE_EMAIL, &[("email", email), ("email_password", PASSWORD)]).await.words());
     }
     assert_eq!(seen[0], seen[1]);
     assert!(app.mailed("eve@example.com", 1).await[0].contains("Subject: You have an account already"));
@@ -96,7 +96,7 @@ async fn sessions_are_listed_and_ended(db: PgPool) {
     let (browser, second, third) = (app.browser_of(&ada).await, app.browser_of(&ada).await, app.browser_of(&ada).await);
     app.execute("UPDATE sessions SET data = data || '{\"device\": \"Firefox on Linux\"}'").await;
     let page = browser.get("/settings").await;
-    assert_eq!((page.text().matches("Firefox on Linux").count(), page.text().matches("This session").count()), (3, 1));
+    assert_eq!((page.words().matches("Firefox on Linux").count(), page.words().matches("This session").count()), (3, 1));
 
     let page = submit(&browser, END_SESSION, &[]).await;
     assert!(page.text().contains("The session has ended."), "{}", page.text());

@@ -135,7 +135,7 @@ async fn a_sign_up_in_production_goes_on_by_mail_and_tells_nobody(db: PgPool) {
         let other = app.browser();
         let refused = sign_in(&other, email, "vier Katzen im Regen").await;
         assert!(other.follow(&refused).await.text().contains("E-mail or password is wrong."));
-        seen.push((answer.status, answer.location, page.status, page.text()));
+        seen.push((answer.status, answer.location, page.status, page.words()));
         browsers.push(browser);
     }
     assert_eq!(seen[0].1, "/verify-email?sent=sign-up");
