@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
+#   scripts/setup.sh postgres|nginx|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
@@ -31,6 +31,11 @@ need_postgres() {
 need_chromium() {
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
     || apt_install chromium fonts-dejavu-core
+}
+
+# Only its binary: nothing is started.
+need_nginx() {
+  command -v nginx >/dev/null || apt_install nginx-light
 }
 
 need_wasm() {

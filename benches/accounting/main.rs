@@ -5,6 +5,7 @@
 
 mod callers;
 mod history;
+#[path = "../report.rs"]
 mod report;
 mod world;
 
@@ -159,7 +160,9 @@ async fn with_history(empty: &World, full: &World, size: &Size) -> sqlx::Result<
     }
     heading(&format!("Cost of a call with {} usage records over its cost in an empty database", size.records));
     let line = |what: &str, over: fn(&(Rates, Rates, Rates)) -> (f64, f64)| {
-        Line::costs(what, BUSY, measured.iter().map(over)).print(Some(FULL_OVER_EMPTY));
+        // As what a call costs: the slower the dearer.
+        let what = format!("{what}, {BUSY} callers");
+        Line::new(&what, measured.iter().map(over), |full, empty| empty / full, "/s").print(Some(FULL_OVER_EMPTY));
     };
     line("admission, account with 2 grants", |(empty, young, _)| (young.admissions, empty.admissions));
     line("settlement, account with 2 grants", |(empty, young, _)| (young.settlements, empty.settlements));
@@ -188,7 +191,7 @@ async fn audits(full: &World, size: &Size) -> sqlx::Result<()> {
     heading(&format!("Audit of {rows} ledger rows"));
     let per_million = measured.iter().map(|(seconds, _)| seconds * 1e6 / rows as f64);
     Line::plain("seconds a million ledger rows", per_million).print(Some(AUDIT_SECONDS));
-    Line::seconds("over reading ledger and usage records once", measured.iter().copied()).print(None);
+    Line::new("over reading ledger and usage records once", measured.iter().copied(), |audit, read| audit / read, " s").print(None);
     note(&format!("differences that the audit found: {differences}"));
     Ok(())
 }

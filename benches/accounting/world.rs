@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use toki::gateway::{Admissions, LiveCalls, Request, Settlements, Spooled, chat};
+use toki::gateway::{Admissions, Database, LiveCalls, Request, Settlements, Spooled, chat};
 use toki::ids::ReplicaId;
-use toki::server::run::{MIGRATIONS, gateway_pool};
+use toki::server::run::MIGRATIONS;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,7 +60,8 @@ pub struct World {
 impl World {
     pub async fn create(server: &PgPool, cluster: &PgConnectOptions, name: &'static str, accounts: usize) -> Result<World, Failed> {
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(server).await?;
-        let db = gateway_pool(cluster.clone().database(name));
+        let gateway = Database::connect_lazy(cluster.clone().database(name));
+        let db = gateway.pool().clone();
         MIGRATIONS.run(&db).await?;
         if let Ok(file) = std::env::var("BENCH_SQL") {
             sqlx::raw_sql(AssertSqlSafe(std::fs::read_to_string(file)?)).execute(&db).await?;
@@ -80,8 +81,8 @@ impl World {
         let tasks = TaskTracker::new();
         Ok(World {
             name,
-            admissions: Admissions::spawn(&tasks, db.clone(), ReplicaId::generate(), LiveCalls::default()),
-            settlements: Settlements::spawn(&tasks, db.clone(), spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
+            admissions: Admissions::spawn(&tasks, gateway.clone(), ReplicaId::generate(), LiveCalls::default()),
+            settlements: Settlements::spawn(&tasks, gateway, spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
             _spool: Arc::new(spool),
             request: Arc::new(Request::parse(&chat::ENDPOINT, BODY).map_err(|error| format!("{error:?}"))?),
             keys,

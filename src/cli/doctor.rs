@@ -1,19 +1,32 @@
-//! `toki doctor`: configuration, database, suppliers, payments, mail; what works, what does not, what to do. Changes nothing.
+//! `toki doctor`: configuration, database, suppliers, payments, mail; what works, what does not, what to do. Changes nothing here.
 
 use crate::checkout::store::quarantine::quarantined_events;
-use crate::cli::doctor_channel::check_channels;
+use crate::cli::doctor_channel::{check_channels, probe_channel};
 use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
 use crate::cli::{CliError, Context};
 use crate::gateway::Census;
+use crate::ids::ChannelId;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
 use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
+use clap::Args;
 use secrecy::ExposeSecret;
 use serde::Serialize;
+
+/// What else to look at.
+#[derive(Args)]
+pub struct Looks {
+    /// Call this channel, some hundred Tokens' worth: does it report usage, honour limits, stop when its caller leaves?
+    #[arg(long, value_name = "CHANNEL_ID")]
+    probe: Option<ChannelId>,
+    /// The model to call it with; by default the first of its supplier
+    #[arg(long, value_name = "MODEL_ID", requires = "probe")]
+    model: Option<String>,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,9 +76,9 @@ struct Document<'a> {
     checks: &'a [Check],
 }
 
-pub async fn run(out: Output) -> Result<(), CliError> {
+pub async fn run(out: Output, looks: Looks) -> Result<(), CliError> {
     let mut checks = Vec::new();
-    let out = examine(out, &mut checks).await;
+    let out = examine(out, &looks, &mut checks).await;
     let failed = checks.iter().filter(|check| check.status == Health::Fail).count();
     out.reply(&Document { ok: failed == 0, checks: &checks }, || checks.iter().map(Check::line).collect::<Vec<_>>().join("\n"))?;
     match failed {
@@ -76,7 +89,7 @@ pub async fn run(out: Output) -> Result<(), CliError> {
 }
 
 /// Goes as far as there is something to stand on: without a configuration no database, without a database no suppliers.
-async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
+async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output {
     let config = match Config::from_env(false) {
         Ok(config) => config,
         Err(error) => {
@@ -102,6 +115,9 @@ async fn examine(out: Output, checks: &mut Vec<Check>) -> Output {
             if current {
                 checks.push(self_check(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
+                if let Some(channel_id) = looks.probe {
+                    checks.extend(probe_channel(&ctx, channel_id, looks.model.as_deref()).await);
+                }
                 checks.push(quarantine(&ctx).await);
                 checks.push(check_outbox(&ctx.db).await);
             }

@@ -1,11 +1,13 @@
 //! The doctor's look at channels: is the address allowed, does the secret open, does the supplier answer.
 
-use crate::cli::Context;
 use crate::cli::doctor::Check;
+use crate::cli::doctor_probe::{Subject, probe};
 use crate::cli::output::cause_chain;
+use crate::cli::{CliError, Context};
+use crate::ids::ChannelId;
 use crate::server::config::{Environment, loopback_networks};
 use crate::suppliers::address::{check, is_permitted};
-use crate::suppliers::store::{ChannelRow, Protocol};
+use crate::suppliers::store::{ChannelRow, ModelRow, Protocol, Status, all_channels, all_models, all_suppliers};
 use ipnet::IpNet;
 use reqwest::{Client, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -35,20 +37,10 @@ fn client() -> reqwest::Result<Client> {
 }
 
 async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> Check {
-    let name = format!("channel {} ({})", channel.base_url, channel.supplier);
-    let mut networks = ctx.config.supplier_networks.clone();
-    if channel.supplier == SANDBOX && ctx.config.environment == Environment::Development {
-        networks.extend(loopback_networks());
-    }
-    if let Err((problem, remedy)) = check_address(&channel.base_url, &networks).await {
-        return Check::fail(name, problem, remedy);
-    }
-    let secret = channel.secret_sealed.as_ref().map(|sealed| ctx.sealing_key().open(channel.channel_id, sealed)).transpose();
-    let secret = match secret {
+    let name = name_of(channel);
+    let secret = match usable(ctx, channel).await {
         Ok(secret) => secret,
-        Err(error) => {
-            return Check::fail(name, error.to_string(), "set the right TOKI_SECRET_KEY, or the secret anew with `toki channel edit`");
-        }
+        Err(check) => return check,
     };
     match ask(client, channel, secret.as_ref()).await {
         Ok(status) if status.is_success() => Check::ok(name, "answers"),
@@ -64,6 +56,57 @@ async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> 
             Check::fail(name, format!("does not answer: {}", cause_chain(&error)), "see that the base URL is right and reachable from here")
         }
     }
+}
+
+/// Calls a channel, with this model or the first of its supplier, and says what it does.
+pub async fn probe_channel(ctx: &Context, channel_id: ChannelId, model: Option<&str>) -> Vec<Check> {
+    let name = format!("channel {channel_id}");
+    let read = async { Ok::<_, CliError>((all_suppliers(&ctx.db).await?, all_channels(&ctx.db).await?, all_models(&ctx.db).await?)) };
+    let (suppliers, channels, models) = match read.await {
+        Ok(read) => read,
+        Err(error) => return vec![Check::fail(name, cause_chain(&error), "see the database's log")],
+    };
+    let channel = channels.iter().find(|channel| channel.channel_id == channel_id);
+    let found = channel.and_then(|channel| Some((channel, suppliers.iter().find(|supplier| supplier.slug == channel.supplier)?)));
+    let Some((channel, supplier)) = found else {
+        return vec![Check::fail(name, "there is no such channel", "see `toki channel list`")];
+    };
+    let fits = |row: &&ModelRow| row.supplier == channel.supplier && model.map_or(row.status == Status::Enabled, |id| row.model_id == id);
+    let Some(model) = models.iter().find(fits) else {
+        return vec![Check::fail(name, "its supplier has no such model", "see `toki model list`")];
+    };
+    let secret = match usable(ctx, channel).await {
+        Ok(secret) => secret,
+        Err(check) => return vec![check],
+    };
+    let subject = Subject {
+        supplier: &supplier.slug,
+        base_url: &channel.base_url,
+        protocol: channel.protocol,
+        secret,
+        upstream_id: &model.upstream_id,
+        on_leave: supplier.on_leave,
+    };
+    probe(&format!("{}, {}", name_of(channel), model.model_id), &subject).await
+}
+
+fn name_of(channel: &ChannelRow) -> String {
+    format!("channel {} ({})", channel.base_url, channel.supplier)
+}
+
+/// The secret of a channel whose address is allowed; else why it cannot be used.
+async fn usable(ctx: &Context, channel: &ChannelRow) -> Result<Option<SecretString>, Check> {
+    let name = name_of(channel);
+    let mut networks = ctx.config.supplier_networks.clone();
+    if channel.supplier == SANDBOX && ctx.config.environment == Environment::Development {
+        networks.extend(loopback_networks());
+    }
+    if let Err((problem, remedy)) = check_address(&channel.base_url, &networks).await {
+        return Err(Check::fail(name, problem, remedy));
+    }
+    let secret = channel.secret_sealed.as_ref().map(|sealed| ctx.sealing_key().open(channel.channel_id, sealed)).transpose();
+    secret
+        .map_err(|error| Check::fail(name, error.to_string(), "set the right TOKI_SECRET_KEY, or the secret anew with `toki channel edit`"))
 }
 
 /// Whether the gateway would connect; else why not, and what to do. A name is looked up, since what counts is where it leads.

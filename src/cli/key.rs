@@ -6,10 +6,10 @@ use crate::cli::values::{self, OrNone, RateLimits, limit_shown, or_dash, shown};
 use crate::cli::{CliError, Context};
 use crate::ids::{KeyId, SupplierId};
 use crate::keys::store::{
-    KeyEdit, KeyLimits, KeyOwner, KeyRow, LimitsEdit, NewKey, Period, PeriodQuota, delete_key, insert_key, key_by_id, limits_of,
-    update_key, update_limits,
+    KeyEdit, KeyOwner, KeyRow, LimitsEdit, NewKey, delete_key, insert_key, key_by_id, limits_of, update_key, update_limits,
 };
 use crate::keys::types::{KeyName, KeyStatus};
+use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::suppliers::store::supplier_by_slug;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
@@ -187,7 +187,7 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
 
 fn period_in_words(quota: &PeriodQuota) -> String {
     let PeriodQuota { period, time_zone, quota, used, ends_at } = quota;
-    format!("{} of {} used; a {} in {time_zone}, the next begins {}", used.exact(), quota.exact(), period.as_str(), shown(*ends_at))
+    format!("{} of {} used; a {} in {time_zone}, the next begins {}", used.exact(), quota.exact(), period.as_str(), ends_at.rfc3339())
 }
 
 fn document<'a>(row: &'a KeyRow, limits: &'a KeyLimits) -> Shown<'a> {

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod doctor_channel;
 mod doctor_mail;
+mod doctor_probe;
 mod durations;
 mod key;
 mod migrate;
@@ -73,7 +74,7 @@ enum Command {
         account: Option<Email>,
     },
     /// Say what works, what does not, and what to do
-    Doctor,
+    Doctor(doctor::Looks),
     /// Accounts: create, show, credit, suspend, resume
     #[command(subcommand, alias = "accounts")]
     Account(account::Command),
@@ -192,7 +193,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve { sandbox } => serve::run(sandbox, &out).await,
         Command::Migrate => migrate::run(&out).await,
         Command::Audit { account } => audit::run(&Context::open(out).await?, account).await,
-        Command::Doctor => doctor::run(out).await,
+        Command::Doctor(looks) => doctor::run(out, looks).await,
         Command::Account(command) => account::run(&Context::open(out).await?, command).await,
         Command::Key(command) => key::run(&Context::open(out).await?, command).await,
         Command::Supplier(command) => supplier::run(&Context::open(out).await?, command).await,

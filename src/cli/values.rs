@@ -3,8 +3,9 @@
 use crate::accounts::types::Email;
 use crate::cli::durations;
 use crate::error::ConsoleError;
-use crate::keys::store::Period;
+use crate::keys::store::parse_network;
 use crate::keys::types::KeyName;
+use crate::keys::types_limits::Period;
 use crate::money::Currency;
 use crate::suppliers::store::{OnLeave, Protocol};
 use crate::tokens::Tokens;
@@ -14,7 +15,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use ipnet::IpNet;
 use serde::Serialize;
-use std::net::IpAddr;
 
 /// What limits the calls of a key or an account.
 #[derive(Args)]
@@ -58,22 +58,15 @@ pub fn number_or_none(text: &str) -> Result<OrNone<i32>, String> {
     or_none(text, |text| text.parse::<i32>().ok().filter(|number| *number > 0).ok_or_else(|| "not a positive whole number".to_string()))
 }
 
-/// A network, or one address as a network of its own.
 pub fn network_or_none(text: &str) -> Result<OrNone<IpNet>, String> {
-    let address = |text: &str| text.parse::<IpAddr>().map(IpNet::from);
-    or_none(text, |text| text.parse::<IpNet>().or_else(|_| address(text)).map_err(|_| "not a network like 203.0.113.0/24".to_string()))
+    or_none(text, |text| parse_network(text).ok_or_else(|| "not a network like 203.0.113.0/24".to_string()))
 }
 
 /// `day:50,000`
 pub fn period_quota_or_none(text: &str) -> Result<OrNone<(Period, Tokens)>, String> {
     or_none(text, |text| {
         let (period, quota) = text.split_once(':').ok_or("not a period and its Tokens, like day:50000")?;
-        let period = match period {
-            "day" => Period::Day,
-            "week" => Period::Week,
-            "month" => Period::Month,
-            _ => return Err("a period is day, week or month".into()),
-        };
+        let period = Period::parse(period).ok_or("a period is day, week or month")?;
         Ok((period, tokens(quota)?))
     })
 }

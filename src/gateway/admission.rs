@@ -1,16 +1,15 @@
 //! Admission: one decision in Postgres for key, account, supplier, model, quota and wallet, batched over concurrent calls. A
 //! second round trip only where the cheap bound of the input would refuse or clamp the call, and a count may not.
 
-use crate::gateway::answered::answered;
 use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::count;
+use crate::gateway::database::Database;
 use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, Idempotency, LedgerError, Verdict};
 use chrono::TimeDelta;
-use sqlx::PgPool;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +22,7 @@ pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 /// longer to fail, as a database that is away, is the caller's answer.
 const RETRY_FOR: Duration = Duration::from_secs(3);
 /// How long a call waits for an account that somebody keeps locked, and how long before it asks again: the connections of
-/// `server::run::gateway_pool` give up on a lock after a second.
+/// [`Database`] give up on a lock after a second.
 const LOCKED_FOR: Duration = Duration::from_secs(10);
 const LOCKED_PAUSE: Duration = Duration::from_millis(100);
 /// A connection that answers nothing for so long is given up, long before holds pass their deadline.
@@ -51,7 +50,7 @@ pub struct Admissions {
 }
 
 impl Admissions {
-    pub fn spawn(tasks: &TaskTracker, db: PgPool, owner: ReplicaId, live: LiveCalls) -> Admissions {
+    pub fn spawn(tasks: &TaskTracker, db: Database, owner: ReplicaId, live: LiveCalls) -> Admissions {
         let lanes = Lanes::default();
         let desk = Desk { db, owner, live, lanes: lanes.clone() };
         let batches = Batcher::spawn(tasks, move |requests| {
@@ -152,7 +151,7 @@ impl Lanes {
 /// Where the batches of one replica are decided.
 #[derive(Clone)]
 struct Desk {
-    db: PgPool,
+    db: Database,
     owner: ReplicaId,
     live: LiveCalls,
     lanes: Lanes,
@@ -203,9 +202,6 @@ impl Desk {
     }
 
     async fn admit_once(&self, requests: &[AdmissionRequest], again: bool) -> Result<Vec<Decision>, LedgerError> {
-        let mut connection = self.db.acquire().await?;
-        let asked = ledger::admit_calls(&mut *connection, requests, self.owner, HOLD_FOR, again);
-        let decisions = tokio::time::timeout(SILENT, asked).await;
-        answered(connection, decisions)
+        self.db.ask(SILENT, async |db| ledger::admit_calls(db, requests, self.owner, HOLD_FOR, again).await).await
     }
 }

@@ -21,7 +21,7 @@ pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], Gat
 
 /// The key with this secret, or why it may not call.
 pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr) -> Result<CallerKey, GatewayError> {
-    Err(match caller_by_hash(&gateway.db, secret_hash, address).await {
+    Err(match caller_by_hash(gateway.db.pool(), secret_hash, address).await {
         Ok(Caller::Key(key)) => return Ok(*key),
         Ok(Caller::Unknown) => GatewayError::InvalidKey,
         Ok(Caller::Disabled) => GatewayError::KeyDisabled,

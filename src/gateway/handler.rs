@@ -187,7 +187,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
 
 /// Why no channel speaks this endpoint's protocol: there is none, or those that there are speak another.
 async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
-    match callable::protocols_of_model(&gateway.db, &model).await {
+    match callable::protocols_of_model(gateway.db.pool(), &model).await {
         Ok(spoken) if spoken.is_empty() => GatewayError::NoChannel { model },
         Ok(spoken) => {
             let instead = ENDPOINTS.iter().filter(|endpoint| spoken.contains(&endpoint.protocol)).map(|endpoint| endpoint.path).collect();

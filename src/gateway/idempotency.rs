@@ -32,7 +32,7 @@ pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<O
 
 /// The answer that the first call had.
 pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, GatewayError> {
-    let answer = ledger::kept_answer(&gateway.db, original).await.map_err(|error| GatewayError::of_database(&error))?;
+    let answer = ledger::kept_answer(gateway.db.pool(), original).await.map_err(|error| GatewayError::of_database(&error))?;
     let Some(answer) = answer else { return Err(GatewayError::SentBefore { original, state: SentBefore::Ended }) };
     let mut response = Response::new(Body::from(answer));
     let headers = response.headers_mut();
@@ -59,7 +59,7 @@ impl Memory {
     /// The whole answer, for whoever asks again.
     pub async fn keep(self, answer: &Bytes) {
         if answer.len() <= MOST_KEPT_BYTES
-            && let Err(error) = ledger::keep_answer(&self.gateway.db, self.request_id, answer).await
+            && let Err(error) = ledger::keep_answer(self.gateway.db.pool(), self.request_id, answer).await
         {
             tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept");
         }
@@ -67,7 +67,7 @@ impl Memory {
 
     /// Nothing of the call was worked on, so it may be sent again.
     pub async fn forget(self) {
-        if let Err(error) = ledger::forget_idempotent_call(&self.gateway.db, self.request_id).await {
+        if let Err(error) = ledger::forget_idempotent_call(self.gateway.db.pool(), self.request_id).await {
             tracing::error!(request_id = %self.request_id, %error, "a failed call could not be forgotten");
         }
     }

@@ -2,11 +2,10 @@
 //! and they are told to end within a second when their key, account or supplier is switched off.
 
 use crate::gateway::admission::{HOLD_FOR, SILENT};
-use crate::gateway::answered::answered;
+use crate::gateway::database::Database;
 use crate::gateway::settlement::Spooled;
 use crate::ids::{ReplicaId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, RunningHold, SwitchedOff};
-use sqlx::PgPool;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -56,11 +55,9 @@ impl LiveCalls {
     }
 
     /// Makes this replica known to a database that does not know it, with the holds of the calls that run.
-    pub async fn restore(&self, db: &PgPool, owner: ReplicaId) -> Result<(), LedgerError> {
+    pub async fn restore(&self, db: &Database, owner: ReplicaId) -> Result<(), LedgerError> {
         let running: Vec<RunningHold> = self.lock().values().filter_map(|running| running.hold.clone()).collect();
-        let mut connection = db.acquire().await?;
-        let restored = tokio::time::timeout(SILENT, ledger::restore_holds(&mut *connection, owner, HOLD_FOR, &running)).await;
-        let restored = answered(connection, restored)?;
+        let restored = db.ask(SILENT, async |db| ledger::restore_holds(db, owner, HOLD_FOR, &running).await).await?;
         if restored > 0 {
             tracing::warn!(restored, "the database had forgotten holds of running calls; they are back");
         }
@@ -69,7 +66,7 @@ impl LiveCalls {
 
     /// Keeps the holds of running calls, and of those that `spool` keeps, alive until `stop`, which comes after the last call has
     /// settled.
-    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: PgPool, owner: ReplicaId, spool: Spooled, stop: CancellationToken) {
+    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: Database, owner: ReplicaId, spool: Spooled, stop: CancellationToken) {
         let calls = self.clone();
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(PERIOD);
@@ -91,10 +88,8 @@ impl LiveCalls {
         });
     }
 
-    async fn beat(&self, db: &PgPool, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
-        let mut connection = db.acquire().await?;
-        let looked = tokio::time::timeout(SILENT, ledger::look_at_holds(&mut *connection, owner, running)).await;
-        let looked = answered(connection, looked)?;
+    async fn beat(&self, db: &Database, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
+        let looked = db.ask(SILENT, async |db| ledger::look_at_holds(db, owner, running).await).await?;
         for (request_id, off) in looked.ended {
             if let Some(running) = self.lock().get(&request_id) {
                 running.ended.send_replace(Some(off));
@@ -103,9 +98,7 @@ impl LiveCalls {
         if !looked.known {
             self.restore(db, owner).await?;
         }
-        let mut connection = db.acquire().await?;
-        let extended = tokio::time::timeout(SILENT, ledger::extend_holds(&mut *connection, owner, HOLD_FOR, running)).await;
-        answered(connection, extended)
+        db.ask(SILENT, async |db| ledger::extend_holds(db, owner, HOLD_FOR, running).await).await
     }
 }
 

@@ -1,12 +1,12 @@
 //! `/v1`: OpenAI-compatible, metered, exact. Has never heard of Leptos, sessions or pages; its state is passed in.
 
 mod admission;
-mod answered;
 mod auth;
 mod batch;
 mod breaker;
 mod call;
 mod count;
+mod database;
 mod error;
 mod handler;
 mod idempotency;
@@ -27,6 +27,7 @@ mod wire;
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
+pub use database::{Database, is_alive};
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
@@ -42,7 +43,6 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::routing::{get, post};
 use ipnet::IpNet;
-use sqlx::PgPool;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ pub struct ClientAddress(pub IpAddr);
 
 /// What `/v1` is given to work with.
 pub struct Setup {
-    pub db: PgPool,
+    pub db: Database,
     pub pepper: Pepper,
     pub sealing_key: SealingKey,
     /// Without a slash at the end; for messages that say where to buy.
@@ -81,7 +81,7 @@ pub enum StartError {
 
 /// One replica's gateway.
 pub struct Gateway {
-    db: PgPool,
+    db: Database,
     pepper: Pepper,
     public_url: String,
     tasks: TaskTracker,

@@ -54,6 +54,6 @@ fn form(model: &CallableModel, protocol: Protocol) -> Value {
 
 async fn models_of(gateway: &Gateway, headers: &HeaderMap, address: ClientAddress) -> Result<Vec<CallableModel>, GatewayError> {
     let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?, address.0).await?;
-    let models = callable::models_of(&gateway.db, key.supplier_id, &key.limits.models).await;
+    let models = callable::models_of(gateway.db.pool(), key.supplier_id, &key.limits.models).await;
     models.map_err(|error| GatewayError::of_database(&error))
 }

@@ -23,7 +23,7 @@ pub async fn show(
     let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?, address).await?;
     let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
-    let receipt = receipt_of(&gateway.db, key.account_id, request_id.parse().map_err(|_| unknown())?).await;
+    let receipt = receipt_of(gateway.db.pool(), key.account_id, request_id.parse().map_err(|_| unknown())?).await;
     receipt.map_err(|error| GatewayError::of_database(&error))?.map(form).map(Json).ok_or_else(unknown)
 }
 

@@ -1,12 +1,11 @@
 //! Settlement: each finished call exactly once, many in one durable commit. While the database is away, settlements go to the spool
 //! on this machine's disk, and from there to the database as soon as it is back.
 
-use crate::gateway::answered::answered;
 use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
+use crate::gateway::database::Database;
 use crate::gateway::spool::Spool;
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
-use sqlx::PgPool;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +49,7 @@ impl Settlements {
     /// Opens the spool in `folder`, and starts what settles, spools and replays; `stop` ends the replay.
     pub fn spawn(
         tasks: &TaskTracker,
-        db: PgPool,
+        db: Database,
         folder: &Path,
         wait: Duration,
         spooled: Spooled,
@@ -107,12 +106,12 @@ impl Settlements {
 }
 
 /// Settles a batch. None where it is worth asking again.
-async fn settle(db: &PgPool, settlements: Vec<Settlement>) -> Vec<Result<Option<Settled>, Locked>> {
+async fn settle(db: &Database, settlements: Vec<Settlement>) -> Vec<Result<Option<Settled>, Locked>> {
     run_around_locks(settlements, |settlement| settlement.account_id, |part| settle_together(db, part)).await
 }
 
 /// Settles calls in one commit, and each by itself where they are refused together.
-async fn settle_together(db: &PgPool, settlements: Arc<[Settlement]>) -> Result<Vec<Option<Settled>>, Locked> {
+async fn settle_together(db: &Database, settlements: Arc<[Settlement]>) -> Result<Vec<Option<Settled>>, Locked> {
     let error = match settle_in_time(db, &settlements).await {
         Ok(settled) => return Ok(settled.into_iter().map(Some).collect()),
         Err(error) if error.is_locked() => return Err(Locked),
@@ -131,7 +130,7 @@ async fn settle_together(db: &PgPool, settlements: Arc<[Settlement]>) -> Result<
 
 /// Settles one call that spoiled a batch. What the supplier reported is the one part that we did not make ourselves, and that a
 /// column may refuse: it goes.
-async fn settle_alone(db: &PgPool, mut settlement: Settlement) -> Result<Settled, LedgerError> {
+async fn settle_alone(db: &Database, mut settlement: Settlement) -> Result<Settled, LedgerError> {
     settlement.upstream_usage = None;
     let settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
     if let Err(error) = &settled {
@@ -140,10 +139,8 @@ async fn settle_alone(db: &PgPool, mut settlement: Settlement) -> Result<Settled
     settled?.pop().ok_or(LedgerError::BatchMismatch)
 }
 
-async fn settle_in_time(db: &PgPool, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
-    let mut connection = db.acquire().await?;
-    let settled = tokio::time::timeout(STUCK, ledger::settle_calls(&mut *connection, settlements)).await;
-    answered(connection, settled)
+async fn settle_in_time(db: &Database, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+    db.ask(STUCK, async |db| ledger::settle_calls(db, settlements).await).await
 }
 
 /// Does file work off the runtime's threads: a disk may take its time.
@@ -174,7 +171,7 @@ async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiv
 }
 
 /// Brings what is in the spool to the database, what other processes left there included.
-async fn replay_until(db: PgPool, spool: Arc<Mutex<Spool>>, spooled: Spooled, stop: CancellationToken) {
+async fn replay_until(db: Database, spool: Arc<Mutex<Spool>>, spooled: Spooled, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(REPLAY_EACH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -199,7 +196,7 @@ enum ReplayError {
 }
 
 /// Replays every segment that is there. Stops at the first sign that the database is still away: nothing is lost by waiting.
-async fn replay(db: &PgPool, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Result<usize, ReplayError> {
+async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Result<usize, ReplayError> {
     let mut settled = 0;
     loop {
         let Some(taken) = on_disk(spool, Spool::take).await? else { return Ok(settled) };
@@ -214,7 +211,7 @@ async fn replay(db: &PgPool, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Re
 }
 
 /// Settles what the records say, and names the calls. When it returns, each is in the database or set aside.
-async fn replay_records(db: &PgPool, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<Vec<RequestId>, ReplayError> {
+async fn replay_records(db: &Database, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<Vec<RequestId>, ReplayError> {
     let mut settlements = Vec::with_capacity(records.len());
     for record in records {
         match serde_json::from_slice::<Settlement>(record) {

@@ -3,9 +3,11 @@
 pub mod page;
 mod page_forms;
 mod page_key;
+mod page_limits;
 mod page_snippets;
 pub mod server_fns;
 pub mod types;
+pub mod types_limits;
 
 #[cfg(feature = "ssr")]
 pub mod expiration;

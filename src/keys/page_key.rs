@@ -3,9 +3,11 @@
 use crate::error::ConsoleError;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page_limits::{LimitFacts, LimitsForm};
 use crate::keys::page_snippets::{NewSecret, Snippets};
-use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
+use crate::keys::server_fns::{DeleteKey, LimitKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{KeyDetails, KeyView};
+use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, Submit, error_of, successes};
@@ -20,6 +22,7 @@ use leptos_router::hooks::use_params_map;
 #[derive(Clone, Copy)]
 struct Actions {
     update: ServerAction<UpdateKey>,
+    limit: ServerAction<LimitKey>,
     set_status: ServerAction<SetKeyStatus>,
     delete: ServerAction<DeleteKey>,
 }
@@ -28,9 +31,10 @@ struct Actions {
 pub fn KeyPage() -> impl IntoView {
     let params = use_params_map();
     let key_id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let actions = Actions { update: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
-    let (saved, switched) = (successes(actions.update), successes(actions.set_status));
-    let wanted = move || (key_id.get(), saved.get(), switched.get());
+    let actions =
+        Actions { update: ServerAction::new(), limit: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
+    let (saved, limited, switched) = (successes(actions.update), successes(actions.limit), successes(actions.set_status));
+    let wanted = move || (key_id.get(), saved.get(), limited.get(), switched.get());
     let details = page_data(wanted, |(key_id, ..)| show_key(key_id));
     view! {
         <Transition fallback=|| view! { <h1>"API key"</h1> <p class="muted">"Loading the key…"</p> }>
@@ -73,20 +77,21 @@ fn body(details: Result<KeyDetails, ConsoleError>, actions: Actions) -> AnyView 
         <FormError error=error_of(actions.set_status.value()) />
         <FormError error=error_of(actions.delete.value()) />
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
-        <KeyFacts key=key.clone() />
+        <KeyFacts key=key.clone() limits=details.limits.clone() />
         <Snippets base_url=details.base_url model_id=details.model_id secret=details.new_secret />
         <h2>"What it spent"</h2>
         <TotalsCards totals=details.totals />
         <h2>"Last calls"</h2>
         {calls}
         <SettingsForm key=key.clone() suppliers=details.suppliers action=actions.update />
+        <LimitsForm key_id=key.key_id limits=details.limits action=actions.limit />
         <DeleteForm action=actions.delete key_id=key.key_id name=key.name />
     }
     .into_any()
 }
 
 #[component]
-fn KeyFacts(key: KeyView) -> impl IntoView {
+fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
     view! {
         <dl class="facts card">
             <div>
@@ -105,6 +110,7 @@ fn KeyFacts(key: KeyView) -> impl IntoView {
                 <dt>"Quota"</dt>
                 <dd><Quota quota=key.quota spent=key.spent held=key.held /></dd>
             </div>
+            <LimitFacts limits />
             <div>
                 <dt>"Expires"</dt>
                 <dd><Expiration key=key.clone() /></dd>

@@ -3,6 +3,7 @@
 
 use crate::error::ConsoleError;
 use crate::keys::types::{KeyDetails, KeyList};
+use crate::keys::types_limits::TypedLimits;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -34,7 +35,8 @@ pub async fn create_key(
     use crate::keys::expiration::parse_expiration;
     use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::store::{self, KeyOwner, NewKey};
-    use crate::keys::types::{KeyName, parse_enabled, parse_quota, parse_supplier};
+    use crate::keys::types::{KeyName, parse_enabled, parse_supplier};
+    use crate::keys::types_limits::parse_quota;
     use crate::server::request_ctx;
     use secrecy::ExposeSecret;
     let member = request_ctx::member().await?;
@@ -79,6 +81,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let key = store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let filter = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
     let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
@@ -89,6 +92,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let new_secret = handover.and_then(|handover| handover.open(app.config.secret_key.expose_secret(), key_id));
     Ok(KeyDetails {
         key: KeyView::from(key),
+        limits,
         suppliers,
         totals,
         calls: page.calls,
@@ -110,7 +114,8 @@ pub async fn update_key(
     use crate::ids::KeyId;
     use crate::keys::expiration::parse_expiration_edit;
     use crate::keys::store::{self, KeyEdit, KeyOwner};
-    use crate::keys::types::{KeyName, parse_quota, parse_supplier};
+    use crate::keys::types::{KeyName, parse_supplier};
+    use crate::keys::types_limits::parse_quota;
     use crate::server::request_ctx;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
@@ -128,6 +133,37 @@ pub async fn update_key(
     };
     let edit = parse().map_err(request_ctx::fail)?;
     store::update_key(&app.db, owner, key_id, edit).await.map_err(|error| request_ctx::fail(error.into()))
+}
+
+/// Sets all limits of a key beside its quota; what is empty is not limited.
+#[server(endpoint = "keys/limit")]
+pub async fn limit_key(key_id: String, #[server(default)] limits: TypedLimits) -> Result<(), ConsoleError> {
+    use crate::error::{Field, Problem};
+    use crate::ids::KeyId;
+    use crate::keys::store::{self, KeyOwner, LimitsEdit, parse_network};
+    use crate::keys::types_limits::{parse_calls, parse_list, parse_period, parse_tokens_per_minute};
+    use crate::server::request_ctx;
+    let member = request_ctx::member().await?;
+    let app = request_ctx::app()?;
+    let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    let at_most = |list: Vec<String>, most, field| {
+        if list.len() > most { Err(ConsoleError::invalid(field, Problem::TooLarge)) } else { Ok(list) }
+    };
+    let parse = || {
+        let networks = at_most(parse_list(&limits.networks), 100, Field::Networks)?;
+        let networks: Option<Vec<_>> = networks.iter().map(|network| parse_network(network)).collect();
+        Ok::<_, ConsoleError>(LimitsEdit {
+            requests_per_minute: Some(parse_calls(&limits.requests_per_minute, Field::RequestsPerMinute, 1_000_000)?),
+            tokens_per_minute: Some(parse_tokens_per_minute(&limits.tokens_per_minute)?),
+            concurrent_calls: Some(parse_calls(&limits.concurrent_calls, Field::ConcurrentCalls, 100_000)?),
+            models: Some(at_most(parse_list(&limits.models), 200, Field::Models)?),
+            networks: Some(networks.ok_or(ConsoleError::invalid(Field::Networks, Problem::Malformed))?),
+            period: Some(parse_period(&limits.period, &limits.period_quota)?),
+            time_zone: Some(limits.time_zone.trim().to_string()).filter(|zone| !zone.is_empty()),
+        })
+    };
+    let edit = parse().map_err(request_ctx::fail)?;
+    store::update_limits(&app.db, KeyOwner::Member(&member), key_id, edit).await.map_err(|error| request_ctx::fail(error.into()))
 }
 
 /// Enables or disables a key.

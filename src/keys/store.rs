@@ -5,11 +5,11 @@ mod limits;
 mod views;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
-pub use limits::{KeyLimits, LimitsEdit, Period, PeriodQuota, limits_of, update_limits};
+pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
 pub use views::{KeyRow, key_by_id, keys_of};
 
 use crate::accounts::rights::Member;
-use crate::error::{ConsoleError, unavailable};
+use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::types::KeyName;
@@ -65,7 +65,9 @@ impl From<KeyError> for ConsoleError {
             KeyError::NotFound => ConsoleError::NotFound,
             KeyError::UnknownSupplier => ConsoleError::SupplierUnavailable,
             KeyError::QuotaBelowUse => ConsoleError::QuotaBelowUse,
-            KeyError::OutOfRange | KeyError::UnknownModel | KeyError::UnknownTimeZone => ConsoleError::BadRequest,
+            KeyError::OutOfRange => ConsoleError::BadRequest,
+            KeyError::UnknownModel => ConsoleError::invalid(Field::Models, Problem::Unknown),
+            KeyError::UnknownTimeZone => ConsoleError::invalid(Field::TimeZone, Problem::Unknown),
             KeyError::Db(error) => unavailable(&error),
         }
     }

@@ -2,8 +2,9 @@
 
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{KeyId, SupplierId};
+use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
-use crate::tokens::{Tokens, TokensError};
+use crate::tokens::Tokens;
 use crate::usage::types::{CallView, UsageTotals};
 use crate::utc::UtcTime;
 use serde::{Deserialize, Serialize};
@@ -34,20 +35,6 @@ impl KeyName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// The most Tokens a key may ever spend. Empty = no limit of its own.
-pub fn parse_quota(text: &str) -> Result<Option<Tokens>, ConsoleError> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    Tokens::parse(text).map(Some).map_err(|error| {
-        let problem = match error {
-            TokensError::NotANumber => Problem::Malformed,
-            TokensError::TooLarge => Problem::TooLarge,
-        };
-        ConsoleError::invalid(Field::Quota, problem)
-    })
 }
 
 /// What the supplier list of a form posts for "every supplier". An empty choice is not one.
@@ -163,6 +150,7 @@ pub struct KeyList {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyDetails {
     pub key: KeyView,
+    pub limits: KeyLimits,
     pub suppliers: Vec<SupplierChoice>,
     pub totals: UsageTotals,
     pub calls: Vec<CallView>,
@@ -198,15 +186,6 @@ mod tests {
         {
             assert_eq!(KeyName::parse(text).err(), Some(ConsoleError::invalid(Field::Name, problem)), "{text:?}");
         }
-    }
-
-    #[test]
-    fn quota_is_tokens_or_none() {
-        assert_eq!(parse_quota(" "), Ok(None));
-        assert_eq!(parse_quota("0"), Ok(Some(Tokens(0))));
-        assert_eq!(parse_quota("50,000"), Ok(Some(Tokens(50_000))));
-        assert_eq!(parse_quota("-1"), Err(ConsoleError::invalid(Field::Quota, Problem::Malformed)));
-        assert_eq!(parse_quota("1000000000000001"), Err(ConsoleError::invalid(Field::Quota, Problem::TooLarge)));
     }
 
     #[test]

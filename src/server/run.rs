@@ -3,7 +3,7 @@
 use crate::app::{App, shell};
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, ClientAddress, Gateway};
+use crate::gateway::{self, ClientAddress, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
@@ -45,19 +45,14 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "60s"),
     ]);
-    PgPoolOptions::new().max_connections(32).acquire_timeout(Duration::from_secs(5)).connect_with(options).await
-}
-
-/// The gateway's own connections: few, so that the plans of its statements stay warm, and not the console's to exhaust. No ping
-/// before use: every statement of the gateway is sent again when its connection turns out to be dead. A lock that somebody keeps is
-/// given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
-pub fn gateway_pool(options: PgConnectOptions) -> PgPool {
-    let options = options.application_name("toki gateway").options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("jit", "off"),
-        ("lock_timeout", "1s"),
-    ]);
-    PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5)).test_before_acquire(false).connect_lazy_with(options)
+    PgPoolOptions::new()
+        .max_connections(32)
+        .acquire_timeout(Duration::from_secs(5))
+        // The pool's own test waits for ever for a connection that fell silent.
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async move { Ok(is_alive(connection).await) }))
+        .connect_with(options)
+        .await
 }
 
 /// The state of one replica.
@@ -96,7 +91,7 @@ pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
 }
 
 /// The gateway gets what it needs and no more: it never sees the console's state.
-fn gateway_setup(app: &AppState, db: PgPool) -> gateway::Setup {
+fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
     gateway::Setup {
         db,
         pepper: app.pepper.clone(),
@@ -168,7 +163,7 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
             tracing::warn!(%error, "TCP_NODELAY was refused");
         }
     });
-    let gateway_db = gateway_pool(app.db.connect_options().as_ref().clone());
+    let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
     let service = router(&app, gateway.clone()).layer(axum::middleware::from_fn(with_client_address));
     let serving = axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>());

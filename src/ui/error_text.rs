@@ -78,6 +78,20 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Name, _) => "A name has at most 100 characters.",
         (Field::Quota, Problem::TooLarge) => "A quota is at most 1,000,000,000,000,000 Tokens.",
         (Field::Quota, _) => "Enter a whole number of Tokens, or leave it empty for no limit of its own.",
+        (Field::PeriodQuota, Problem::TooLarge) => "A quota is at most 1,000,000,000,000,000 Tokens.",
+        (Field::PeriodQuota, Problem::Malformed) => "Enter a whole number of Tokens.",
+        (Field::PeriodQuota, _) => "Choose a period and how many Tokens it has, or neither.",
+        (Field::TimeZone, _) => "Enter a time zone like Europe/Zurich or UTC.",
+        (Field::RequestsPerMinute, Problem::TooLarge) => "A limit is at most 1,000,000 calls a minute.",
+        (Field::TokensPerMinute, Problem::TooLarge) => "A limit is at most 1,000,000,000,000 Tokens a minute.",
+        (Field::ConcurrentCalls, Problem::TooLarge) => "A limit is at most 100,000 calls at once.",
+        (Field::RequestsPerMinute | Field::TokensPerMinute | Field::ConcurrentCalls, _) => {
+            "Enter a whole number from 1, or leave it empty for no limit."
+        }
+        (Field::Models, Problem::TooLarge) => "A key is limited to at most 200 models.",
+        (Field::Models, _) => "One of these models does not exist. The page of models lists them all.",
+        (Field::Networks, Problem::TooLarge) => "A key is limited to at most 100 networks.",
+        (Field::Networks, _) => "Enter networks like 203.0.113.0/24, or single addresses.",
         (Field::Expiration, Problem::InThePast) => "The expiration must be in the future.",
         (Field::Expiration, _) => "Enter a date and time in UTC, or leave it empty for a key that never expires.",
         (Field::Supplier, _) => "Choose a supplier from the list.",

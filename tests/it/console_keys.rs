@@ -152,3 +152,53 @@ async fn pages_of_an_account_send_visitors_to_sign_in_and_the_directory_is_open(
     assert!(models.text().contains("sandbox/echo") && models.text().contains("1 ×"), "{}", models.text());
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn limits_are_set_on_the_page_and_hold_for_the_next_call(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
+    let path = create(&browser, "support bot", "").await;
+    let secret = secret_in(&browser.get(&path).await.html).expect("the secret");
+    let key_id = path.trim_start_matches("/keys/");
+    let fields = |limits: &[(&'static str, &'static str)]| {
+        let named = limits.iter().map(|(name, value)| (format!("limits[{name}]"), value.to_string()));
+        std::iter::once(("key_id".to_string(), key_id.to_string())).chain(named).collect::<Vec<_>>()
+    };
+    let save = async |limits: &[(&'static str, &'static str)]| {
+        let fields = fields(limits);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        browser.post("/api/keys/limit", &path, &fields).await
+    };
+    for (name, value, says) in [
+        ("requests_per_minute", "0", "Enter a whole number from 1"),
+        ("concurrent_calls", "100001", "at most 100,000 calls at once"),
+        ("period_quota", "500", "Choose a period"),
+        ("models", "sandbox/nothing", "One of these models does not exist."),
+        ("networks", "203.0.113.0/24\r\nhere", "Enter networks like"),
+    ] {
+        let refused = save(&[(name, value), ("tokens_per_minute", "77")]).await;
+        let page = browser.get(browser.path_of(&refused)).await.text();
+        assert!(page.contains(says), "{name}: {page}");
+    }
+    assert_eq!(app.number("SELECT count(*) FROM api_keys WHERE tokens_per_minute IS NOT NULL").await, 0, "nothing is half done");
+
+    let models = "sandbox/echo\r\nsandbox/slow";
+    let limits =
+        [("period", "day"), ("period_quota", "5,000"), ("time_zone", "Europe/Zurich"), ("requests_per_minute", "1"), ("models", models)];
+    assert_eq!(save(&limits).await.status, 302);
+    let page = browser.get(&path).await;
+    let text = page.text();
+    assert!(
+        text.contains("Quota of the day") && text.contains("1 calls a minute") && text.contains("sandbox/echo, sandbox/slow"),
+        "{text}"
+    );
+    assert_eq!(app.chat(&secret, &chat("sandbox/tool", "hello")).await.status, 404);
+    assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 429);
+
+    let unlimited = [("period", ""), ("period_quota", ""), ("time_zone", "UTC"), ("requests_per_minute", ""), ("models", "")];
+    assert_eq!(save(&unlimited).await.status, 302);
+    assert_eq!(app.chat(&secret, &chat("sandbox/tool", "hello")).await.status, 200);
+    assert!(!browser.get(&path).await.text().contains("Quota of the day"));
+    app.stop().await;
+}

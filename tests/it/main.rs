@@ -13,6 +13,7 @@ mod cli;
 mod codes;
 mod console_headers;
 mod console_keys;
+mod doctor_probe;
 mod faults_database;
 mod faults_locks;
 mod faults_outage;

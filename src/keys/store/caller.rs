@@ -1,7 +1,8 @@
 //! A key as whoever calls with it sees it.
 
-use super::{KeyError, KeyLimits, limits_of};
+use super::{KeyError, limits_of};
 use crate::ids::{AccountId, KeyId, SupplierId};
+use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;

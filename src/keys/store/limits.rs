@@ -2,62 +2,12 @@
 
 use super::{KeyError, KeyOwner, lock_key_in, write_down_in};
 use crate::ids::KeyId;
+use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
-use serde::Serialize;
 use sqlx::PgPool;
-
-/// None, and an empty list, mean no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct KeyLimits {
-    pub requests_per_minute: Option<i32>,
-    pub tokens_per_minute: Option<Tokens>,
-    pub concurrent_calls: Option<i32>,
-    /// The only models it may call.
-    pub models: Vec<String>,
-    /// The only networks it may be used from.
-    pub networks: Vec<String>,
-    pub period: Option<PeriodQuota>,
-}
-
-/// A quota that begins anew each day, week (on Monday) or month.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PeriodQuota {
-    pub period: Period,
-    /// IANA's name of the zone in which a day begins.
-    pub time_zone: String,
-    pub quota: Tokens,
-    /// Spent and held in the period that runs.
-    pub used: Tokens,
-    pub ends_at: DateTime<Utc>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Period {
-    Day,
-    Week,
-    Month,
-}
-
-impl Period {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Period::Day => "day",
-            Period::Week => "week",
-            Period::Month => "month",
-        }
-    }
-
-    fn of_column(text: &str) -> Period {
-        match text {
-            "day" => Period::Day,
-            "week" => Period::Week,
-            _ => Period::Month,
-        }
-    }
-}
+use std::net::IpAddr;
 
 /// What to change; none = leave it, `Some(None)` and an empty list = take the limit away.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +32,11 @@ impl LimitsEdit {
     }
 }
 
+/// A network, or one address as a network of its own.
+pub fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
 /// The row of `api_keys`, as far as limits go.
 struct Row {
     requests_per_minute: Option<i32>,
@@ -100,11 +55,11 @@ impl From<Row> for KeyLimits {
     fn from(row: Row) -> KeyLimits {
         let period = || {
             Some(PeriodQuota {
-                period: Period::of_column(row.period.as_deref()?),
+                period: Period::parse(row.period.as_deref()?)?,
                 time_zone: row.period_zone?,
                 quota: Tokens(row.period_quota?),
                 used: Tokens(row.period_used),
-                ends_at: row.period_ends?,
+                ends_at: row.period_ends?.into(),
             })
         };
         KeyLimits {

@@ -48,7 +48,25 @@ impl Cluster {
         let data: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&pool).await.expect("a folder");
         pool.close().await;
         writeln!(guard.stdin.as_mut().expect("piped"), "{data}").expect("the guard lives");
-        Cluster { url, folder, data: data.into(), connections, guard }
+        let cluster = Cluster { url, folder, data: data.into(), connections, guard };
+        cluster.freeze_wal_writer();
+        cluster
+    }
+
+    /// The commits of holds are flushed by the WAL writer, and otherwise by whoever commits durably. Without the first, the choice is
+    /// the test's: a crash forgets the holds since the last durable commit.
+    fn freeze_wal_writer(&self) {
+        let begun = Instant::now();
+        // Its name comes a moment after its start.
+        loop {
+            let mut processes = self.processes();
+            processes.retain(|pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains("walwriter")));
+            if !processes.is_empty() {
+                return signal("STOP", &processes);
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "Postgres has a WAL writer");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub fn url(&self) -> &str {
@@ -83,6 +101,7 @@ impl Cluster {
     /// Starts it again after [`kill`](Cluster::kill), and waits until it has recovered.
     pub fn restart(&self) {
         assert_eq!(start(self.folder.path(), self.connections), self.url);
+        self.freeze_wal_writer();
     }
 
     /// Stops every process of it in the middle of what it does. Connections stay open, and nothing answers.
@@ -120,9 +139,7 @@ impl Drop for Cluster {
 }
 
 fn start(folder: &Path, connections: u32) -> String {
-    // The commits of holds are flushed by the WAL writer, and otherwise by whoever commits durably. Made lazy, it leaves the choice
-    // to the test: a crash forgets the holds since the last durable commit.
-    let settings = ["-c", "fsync=on", "-c", "wal_writer_delay=10s", "-c", "wal_writer_flush_after=1GB", "-c", "autovacuum=off"];
+    let settings = ["-c", "fsync=on", "-c", "autovacuum=off"];
     let output = Command::new(SCRIPT)
         .arg("start")
         .arg(folder)

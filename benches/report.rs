@@ -31,17 +31,8 @@ impl Line {
         Line::new(&with_callers(what, callers), rounds, |candidate, baseline| candidate / baseline, "/s")
     }
 
-    /// Calls a second again, but as what a call costs: the slower the dearer.
-    pub fn costs(what: &str, callers: usize, rounds: impl Iterator<Item = (f64, f64)>) -> Line {
-        Line::new(&with_callers(what, callers), rounds, |candidate, baseline| baseline / candidate, "/s")
-    }
-
     pub fn micros(what: &str, rounds: impl Iterator<Item = (f64, f64)>) -> Line {
         Line::new(&with_callers(what, 1), rounds, |candidate, baseline| candidate / baseline, " µs")
-    }
-
-    pub fn seconds(what: &str, rounds: impl Iterator<Item = (f64, f64)>) -> Line {
-        Line::new(what, rounds, |candidate, baseline| candidate / baseline, " s")
     }
 
     /// A figure that needs no baseline.
@@ -49,7 +40,7 @@ impl Line {
         Line { what: what.into(), ratios: figures.collect(), absolute: String::new() }
     }
 
-    fn new(what: &str, rounds: impl Iterator<Item = (f64, f64)>, ratio: impl Fn(f64, f64) -> f64, unit: &str) -> Line {
+    pub fn new(what: &str, rounds: impl Iterator<Item = (f64, f64)>, ratio: impl Fn(f64, f64) -> f64, unit: &str) -> Line {
         let (mut candidates, mut baselines, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for (candidate, baseline) in rounds {
             candidates.push(candidate);

@@ -1,0 +1,96 @@
+//! The gateway's own connections to Postgres. One may fall silent without a word, when a network forgets it or its server is gone; the
+//! system notices after a quarter of an hour. So every question has a time limit, and what one question found out about the
+//! connections, the next ones need not find out again.
+
+use crate::wallet::ledger::LedgerError;
+use sqlx::pool::PoolConnectionMetadata;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A connection that was idle for so long is asked whether it lives.
+const LONG: Duration = Duration::from_secs(30);
+/// A living one answers within this time.
+const PONG: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub struct Database {
+    pool: PgPool,
+    silence: Silence,
+}
+
+/// When a question last got no answer: no connection that was idle then is used again.
+#[derive(Clone, Default)]
+struct Silence(Arc<Mutex<Option<Instant>>>);
+
+impl Database {
+    /// Few connections, so that the plans of the statements stay warm, and not the console's to exhaust. As a rule they are used
+    /// without asking whether they live: every statement of the gateway is sent again when its connection turns out to be dead. A
+    /// lock that somebody keeps is given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
+    pub fn connect_lazy(options: PgConnectOptions) -> Database {
+        let options = options.application_name("toki gateway").options([
+            ("plan_cache_mode", "force_generic_plan"),
+            ("jit", "off"),
+            ("lock_timeout", "1s"),
+        ]);
+        let silence = Silence::default();
+        let suspicion = silence.clone();
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .before_acquire(move |connection, idle| {
+                let suspicion = suspicion.clone();
+                Box::pin(async move { Ok(!suspicion.falls_on(&idle) && (idle.idle_for < LONG || is_alive(connection).await)) })
+            })
+            .connect_lazy_with(options);
+        Database { pool, silence }
+    }
+
+    /// For statements that may take as long as they take.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Asks on one connection. Where nothing comes `within` this time, the connection is dropped: given back, the pool would ask it
+    /// whether it lives, and lose a place to it.
+    pub async fn ask<T>(
+        &self,
+        within: Duration,
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let mut connection = self.pool.acquire().await?;
+        match tokio::time::timeout(within, question(&mut connection)).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.silence.begin();
+                drop(connection.detach());
+                Err(LedgerError::Db(sqlx::Error::PoolTimedOut))
+            }
+        }
+    }
+
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Silence {
+    fn begin(&self) {
+        *self.lock() = Some(Instant::now());
+    }
+
+    fn falls_on(&self, idle: &PoolConnectionMetadata) -> bool {
+        self.lock().is_some_and(|since| since.elapsed() < idle.idle_for)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a connection answers; one that does not within half a second is as good as dead.
+pub async fn is_alive(connection: &mut PgConnection) -> bool {
+    matches!(tokio::time::timeout(PONG, connection.ping()).await, Ok(Ok(())))
+}
