@@ -38,7 +38,8 @@ pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), Pas
     let (password, email) = (password.expose().to_string(), email.to_string());
     let guesses = on_blocking_pool(move || {
         let parts = email.split(['@', '.', '+', '-', '_']);
-        let known: Vec<&str> = parts.chain([email.as_str(), "toki", "token", "tokens"]).filter(|part| !part.is_empty()).collect();
+        let whole = email.split('@').chain([email.as_str(), "toki", "token", "tokens"]);
+        let known: Vec<&str> = parts.chain(whole).filter(|part| !part.is_empty()).collect();
         zxcvbn::zxcvbn(&password, &known).guesses()
     });
     if guesses.await? < FEWEST_GUESSES { Err(PasswordError::Common) } else { Ok(()) }
