@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|nginx|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks …
+#   scripts/setup.sh postgres|nginx|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
 stripe_python_version=16.1.0
 stripe_node_version=23.1.0
+aiosmtpd_version=1.4.6
 
 # apt_install PACKAGE…: as root, or through sudo when it asks no password; else says what to run.
 apt_install() {
@@ -95,6 +96,19 @@ need_stripe-sdks() {
     --target "$to/python" "stripe==$stripe_python_version"
   npm install --silent --no-audit --no-fund --prefix "$to/node" "stripe@$stripe_node_version"
   echo "$versions" >"$to/versions"
+}
+
+# The mail server of tests/mail.
+need_aiosmtpd() {
+  local to=$TOOLS_DIR/aiosmtpd
+  [ "$(cat "$to/version" 2>/dev/null)" = "$aiosmtpd_version" ] && return
+  python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
+  say "Installing aiosmtpd, a mail server for the tests (pip)"
+  rm -rf "$to"
+  mkdir -p "$to"
+  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore \
+    --target "$to/python" "aiosmtpd==$aiosmtpd_version"
+  echo "$aiosmtpd_version" >"$to/version"
 }
 
 for what in "$@"; do

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 step "Setting up"
-scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node python stripe-sdks
+scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node python stripe-sdks aiosmtpd
 # Cargo does not know that the macros read .sqlx; see scripts/sqlx.sh.
 touch src/server/mod.rs
 scripts/check.sh

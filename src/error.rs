@@ -18,6 +18,10 @@ pub enum ConsoleError {
     Invalid { field: Field, problem: Problem },
     #[error("wrong e-mail or password")]
     WrongCredentials,
+    #[error("wrong current password")]
+    WrongPassword,
+    #[error("the link was used or is too old")]
+    LinkOver,
     #[error("e-mail not available for sign-up")]
     EmailUnavailable,
     #[error("too many attempts, wait {wait_s} s")]
@@ -63,6 +67,8 @@ pub enum ConsoleError {
 pub enum Field {
     Email,
     Password,
+    /// The one that a change is to replace.
+    CurrentPassword,
     Name,
     Quota,
     PeriodQuota,
@@ -111,6 +117,8 @@ pub enum Problem {
     TooLarge,
     InThePast,
     Unknown,
+    /// Among those that are tried first.
+    TooCommon,
 }
 
 impl ConsoleError {
@@ -125,6 +133,7 @@ impl ConsoleError {
             ConsoleError::QuotaBelowUse => Some(Field::Quota),
             ConsoleError::SupplierUnavailable => Some(Field::Supplier),
             ConsoleError::EmailUnavailable => Some(Field::Email),
+            ConsoleError::WrongPassword => Some(Field::CurrentPassword),
             ConsoleError::Code(_) => Some(Field::Code),
             _ => None,
         }
@@ -137,6 +146,7 @@ impl ConsoleError {
             ConsoleError::OperatorRequired | ConsoleError::AccountSuspended => 403,
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
+            ConsoleError::LinkOver => 410,
             ConsoleError::TooManyAttempts { .. } => 429,
             ConsoleError::PackageUnavailable
             | ConsoleError::PackageChanged
@@ -148,6 +158,7 @@ impl ConsoleError {
             ConsoleError::Invalid { .. }
             | ConsoleError::Code(_)
             | ConsoleError::EmailUnavailable
+            | ConsoleError::WrongPassword
             | ConsoleError::QuotaBelowUse
             | ConsoleError::SupplierUnavailable => 422,
             ConsoleError::PaymentProviderFailed => 502,

@@ -59,6 +59,8 @@ ids! {
     ChannelId,
     /// One call to `/v1`; also its hold, its settlement and its usage record.
     RequestId,
+    /// One mail to somebody; also its Message-ID.
+    MailId,
     /// One operator action in the audit log.
     ActionId,
     /// One running `toki serve`.

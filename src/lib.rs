@@ -30,6 +30,8 @@ pub mod cli;
 #[cfg(feature = "ssr")]
 pub mod gateway;
 #[cfg(feature = "ssr")]
+pub mod mail;
+#[cfg(feature = "ssr")]
 pub mod operators;
 #[cfg(feature = "ssr")]
 pub mod secret;

@@ -1,4 +1,4 @@
-//! Sign-in and sign-up pages. Both are plain forms that know where to go afterwards.
+//! Sign-in and sign-up pages, forms that know where to go afterwards; and the two fields that forms about accounts are made of.
 
 use crate::accounts::server_fns::{SignIn, SignUp, start_form};
 use crate::accounts::types::{Email, Password};
@@ -17,10 +17,19 @@ pub fn SignInPage() -> impl IntoView {
     let error = error_of(action.value());
     let next = next_of_address();
     let typed = page_data(move || next.get(), start_form);
+    let was_reset = use_query_map().read_untracked().get("reset").is_some();
     view! {
         <Title text="Sign in" />
         <section class="card stack auth">
             <h1>"Sign in"</h1>
+            {was_reset
+                .then(|| {
+                    view! {
+                        <p class="notice notice-ok" role="status">
+                            "Your password is set. Sign in with it."
+                        </p>
+                    }
+                })}
             <FormError error />
             <Suspense>
                 {move || Suspend::new(async move {
@@ -35,6 +44,7 @@ pub fn SignInPage() -> impl IntoView {
                     }
                 })}
             </Suspense>
+            <p class="muted"><a href="/forgot-password">"Forgotten your password?"</a></p>
             <p class="muted">"New here? " <a href=move || with_next("/sign-up", &next.get())>"Create an account"</a></p>
         </section>
     }
@@ -87,10 +97,14 @@ fn with_next(path: &str, next: &str) -> String {
 
 /// `typed` is what the form failed with before; when that cannot be read there is still a form to show.
 #[component]
-fn EmailField(error: Signal<Option<ConsoleError>>, typed: Result<Option<Email>, ConsoleError>) -> impl IntoView {
+pub fn EmailField(
+    error: Signal<Option<ConsoleError>>,
+    typed: Result<Option<Email>, ConsoleError>,
+    #[prop(default = "E-mail")] label: &'static str,
+) -> impl IntoView {
     let typed = typed.ok().flatten().map(|email| email.to_string());
     view! {
-        <Labelled id="email" label="E-mail" field=Field::Email error>
+        <Labelled id="email" label field=Field::Email error>
             <input
                 id="email"
                 name="email"
@@ -109,24 +123,31 @@ fn EmailField(error: Signal<Option<ConsoleError>>, typed: Result<Option<Email>, 
 
 /// A password, and a button that shows it to whoever has JavaScript.
 #[component]
-fn PasswordField(error: Signal<Option<ConsoleError>>, autocomplete: &'static str, #[prop(optional)] hint: &'static str) -> impl IntoView {
+pub fn PasswordField(
+    error: Signal<Option<ConsoleError>>,
+    autocomplete: &'static str,
+    #[prop(default = "password")] id: &'static str,
+    #[prop(default = "Password")] label: &'static str,
+    #[prop(default = Field::Password)] field: Field,
+    #[prop(optional)] hint: &'static str,
+) -> impl IntoView {
     let (hydrated, set_hydrated) = signal(false);
     let (shown, set_shown) = signal(false);
     Effect::new(move |_| set_hydrated.set(true));
     let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
     view! {
-        <Labelled id="password" label="Password" field=Field::Password error hint>
+        <Labelled id label field error hint>
             <div class="with-button">
                 <input
-                    id="password"
-                    name="password"
+                    id=id
+                    name=id
                     type=move || if shown.get() { "text" } else { "password" }
                     autocomplete=autocomplete
                     autocapitalize="none"
                     spellcheck="false"
                     minlength=shortest
                     required
-                    aria-describedby="password-hint password-error"
+                    aria-describedby=format!("{id}-hint {id}-error")
                 />
                 <button
                     class="button button-quiet needs-js"

@@ -1,35 +1,61 @@
-//! argon2id on the blocking pool, behind a semaphore: a flood of sign-ins must not take the cores that serve calls.
+//! argon2id on the blocking pool, behind a semaphore: a flood of sign-ins must not take the cores that serve calls. And which passwords
+//! are refused: those that an attacker tries first.
 
-use crate::accounts::types::Password;
+use crate::accounts::types::{Email, Password};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
 use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Hashing could not be done at all.
 #[derive(Debug, thiserror::Error)]
-#[error("password hashing failed")]
-pub struct HashingError;
+pub enum PasswordError {
+    #[error("password hashing failed")]
+    Failed,
+    #[error("too many passwords are being hashed")]
+    Busy,
+    #[error("the password is among those that are tried first")]
+    Common,
+}
 
 /// One at a time: argon2id takes about 19 MiB and tens of milliseconds of a core each.
 static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
 
-async fn on_blocking_pool<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashingError> {
-    let _slot = SLOTS.acquire().await.map_err(|_| HashingError)?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| HashingError)
+/// How long somebody waits for their turn. A flood from many places is told to come back, and not kept in memory.
+const TURN: Duration = Duration::from_secs(10);
+
+/// A password that this many guesses find is refused: so many are tried on-line before anybody notices. The guesses are those of zxcvbn,
+/// which knows the lists of leaked passwords, names, keyboards and what people do to all of them.
+const FEWEST_GUESSES: u64 = 1_000_000;
+
+async fn on_blocking_pool<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    let _slot = tokio::time::timeout(TURN, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed)?;
+    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Failed)
+}
+
+/// Refuses a new password that others have chosen before, or that follows from its user's address.
+pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), PasswordError> {
+    let (password, email) = (password.expose().to_string(), email.to_string());
+    let guesses = on_blocking_pool(move || {
+        let parts = email.split(['@', '.', '+', '-', '_']);
+        let whole = email.split('@').chain([email.as_str(), "toki", "token", "tokens"]);
+        let known: Vec<&str> = parts.chain(whole).filter(|part| !part.is_empty()).collect();
+        zxcvbn::zxcvbn(&password, &known).guesses()
+    });
+    if guesses.await? < FEWEST_GUESSES { Err(PasswordError::Common) } else { Ok(()) }
 }
 
 /// The PHC string to store: argon2id, version 19, a salt of its own (RFC 9106).
-pub async fn hash(password: Password) -> Result<String, HashingError> {
+pub async fn hash(password: Password) -> Result<String, PasswordError> {
     on_blocking_pool(move || hash_now(password.expose())).await?
 }
 
-fn hash_now(password: &str) -> Result<String, HashingError> {
-    Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(|_| HashingError)
+fn hash_now(password: &str) -> Result<String, PasswordError> {
+    Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(|_| PasswordError::Failed)
 }
 
 /// Whether the password matches. With no stored hash (unknown user) it does the same work and answers false.
-pub async fn verify(password: Password, stored: Option<String>) -> Result<bool, HashingError> {
+pub async fn verify(password: Password, stored: Option<String>) -> Result<bool, PasswordError> {
     static DUMMY: OnceLock<String> = OnceLock::new();
     on_blocking_pool(move || {
         let known = stored.is_some();
@@ -50,6 +76,26 @@ mod tests {
 
     fn password(text: &str) -> Password {
         Password::parse(text.into()).expect("long enough")
+    }
+
+    #[tokio::test]
+    async fn what_is_tried_first_is_refused_and_any_other_composition_is_not() {
+        let email = Email::parse("ada.lovelace@example.com").expect("an address");
+        for common in
+            ["password", "password1", "P@ssw0rd", "12345678", "qwertyuiop", "iloveyou", "aaaaaaaaaaaa", "lovelace", "Lovelace1", "tokitoki"]
+        {
+            assert!(matches!(refuse_common(&password(common), &email).await, Err(PasswordError::Common)), "{common}");
+        }
+        for fine in [
+            "correct horse battery",
+            "vier Katzen im Regen",
+            "пароль из четырёх слов",
+            "x7!kq#Vr2m",
+            "gelbe.moewe.tanzt",
+            "a sentence of a book that nobody else would think of, typed whole, is as good as any other",
+        ] {
+            assert!(refuse_common(&password(fine), &email).await.is_ok(), "{fine}");
+        }
     }
 
     #[tokio::test]

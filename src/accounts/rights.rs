@@ -9,12 +9,13 @@ pub struct Member {
     user_id: UserId,
     account_id: AccountId,
     email: Email,
+    verified: bool,
     operator: bool,
 }
 
 impl Member {
-    pub(super) fn new(user_id: UserId, account_id: AccountId, email: Email, operator: bool) -> Member {
-        Member { user_id, account_id, email, operator }
+    pub(super) fn new(user_id: UserId, account_id: AccountId, email: Email, verified: bool, operator: bool) -> Member {
+        Member { user_id, account_id, email, verified, operator }
     }
 
     pub fn user_id(&self) -> UserId {
@@ -27,6 +28,11 @@ impl Member {
 
     pub fn email(&self) -> &Email {
         &self.email
+    }
+
+    /// Whether mail has reached the user at their address.
+    pub fn is_verified(&self) -> bool {
+        self.verified
     }
 
     /// Whether this user also runs the business.

@@ -5,18 +5,46 @@ use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
-/// Makes a user and an account of their own, signs them in, and goes on to `next`.
+/// Makes a user and an account of their own, signs them in, and goes on to `next`: that tells whether the address had an account. Where
+/// customers are served and mail reaches them, signing up goes on by mail instead, and the answer is the same for every address: what
+/// differs is only in the mail (`addresses::sign_up_by_mail`), and done after the answer.
 #[server(endpoint = "accounts/sign_up")]
 pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
-    use crate::accounts::store;
+    use crate::accounts::password::refuse_common;
+    use crate::accounts::store::AccountError;
+    use crate::accounts::store::addresses::{sign_up_at_once, sign_up_by_mail};
+    use crate::accounts::store::attempts::{MAIL_TO, SIGN_UP_FROM, take_attempt, trust};
     use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: this is how a visitor becomes a member.
     let app = request_ctx::app()?;
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
-    let made = async {
+    let from = request_ctx::client_network();
+    let checked = async {
         let password = Password::parse(password)?;
-        Ok::<_, ConsoleError>(store::insert_account(&app.db, &email, password, false).await?)
+        take_attempt(&app.db, SIGN_UP_FROM, &[&from]).await?;
+        refuse_common(&password, &email).await.map_err(AccountError::from)?;
+        Ok::<_, ConsoleError>(password)
+    };
+    if app.config.sign_up_by_mail() {
+        let counted = async {
+            let password = checked.await?;
+            take_attempt(&app.db, MAIL_TO, &[email.as_str()]).await?;
+            Ok::<_, ConsoleError>(password)
+        };
+        let password = match counted.await {
+            Ok(password) => password,
+            Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+        };
+        let id = request_ctx::begin_sign_up(next).await?;
+        request_ctx::later(&app.clone(), "a sign-up", async move { sign_up_by_mail(&app.db, &app.outbox, id, &email, password).await });
+        request_ctx::go("/verify-email?sent=sign-up");
+        return Ok(());
+    }
+    let made = async {
+        let new = sign_up_at_once(&app.db, &app.outbox, &email, checked.await?).await?;
+        trust(&app.db, &email, &from).await?;
+        Ok::<_, ConsoleError>(new)
     };
     let new = match made.await {
         Ok(new) => new,
@@ -31,15 +59,20 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
 #[server(endpoint = "accounts/sign_in")]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::store;
+    use crate::accounts::store::attempts::{begin_sign_in, end_sign_in};
     use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: whoever knows the password is the user.
     let app = request_ctx::app()?;
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
+    let from = request_ctx::client_network();
     let found = async {
+        begin_sign_in(&app.db, &email, &from).await?;
         // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
         let password = Password::parse(password).map_err(|_| ConsoleError::WrongCredentials)?;
-        Ok::<_, ConsoleError>(store::user_by_credentials(&app.db, &email, password).await?)
+        let user_id = store::user_by_credentials(&app.db, &email, password).await?;
+        end_sign_in(&app.db, &email, &from).await?;
+        Ok::<_, ConsoleError>(user_id)
     };
     let user_id = match found.await {
         Ok(user_id) => user_id,
@@ -69,8 +102,8 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
     let app = request_ctx::app()?;
     let balance = balance_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let sandbox = app.config.sandbox;
-    Ok(Some(Viewer { email: member.email().clone(), operator: member.is_operator(), balance, sandbox }))
+    let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
+    Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), balance, sandbox }))
 }
 
 /// What a visitor's form starts with: the address that was typed when it failed before. Whoever is signed in needs no form, and is sent

@@ -28,7 +28,8 @@ pub async fn delete_expired_sessions(db: &PgPool) -> sqlx::Result<u64> {
     Ok(sqlx::query!("DELETE FROM sessions WHERE expires_at < now()").execute(db).await?.rows_affected())
 }
 
-fn digest(id: &Id) -> Vec<u8> {
+/// Under which a session is stored.
+pub fn digest(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_be_bytes()).to_vec()
 }
 
@@ -77,13 +78,19 @@ impl SessionStore for PgSessionStore {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let row = sqlx::query!(
-            r#"SELECT data AS "data: Json<HashMap<String, serde_json::Value>>", expires_at FROM sessions
-                WHERE session_hash = $1 AND expires_at > now()"#,
+            r#"SELECT data AS "data: Json<HashMap<String, serde_json::Value>>", expires_at,
+                      last_seen_at < now() - interval '1 minute' AS "unseen!"
+                 FROM sessions WHERE session_hash = $1 AND expires_at > now()"#,
             digest(id)
         )
         .fetch_optional(&self.db)
         .await
         .map_err(backend)?;
+        if row.as_ref().is_some_and(|row| row.unseen) {
+            // Once a minute is often enough for a list that people read.
+            let seen = sqlx::query!("UPDATE sessions SET last_seen_at = now() WHERE session_hash = $1", digest(id));
+            seen.execute(&self.db).await.map_err(backend)?;
+        }
         row.map(|row| {
             let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
             Ok(Record { id: *id, data: row.data.0, expiry_date })

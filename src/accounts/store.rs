@@ -1,10 +1,18 @@
-//! All SQL about users, accounts and members.
+//! SQL about users, accounts and members. In `addresses` what confirms and replaces an e-mail, in `passwords` what replaces a password,
+//! in `tokens` the links for both; in `sessions` what a user sees of theirs, in `attempts` how often anything may be tried.
 
-use crate::accounts::password;
+pub mod addresses;
+pub mod attempts;
+pub mod passwords;
+pub mod sessions;
+pub mod tokens;
+
+use crate::accounts::password::{self, PasswordError};
 use crate::accounts::rights::Member;
 use crate::accounts::types::{Email, Password};
-use crate::error::{ConsoleError, unavailable};
+use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, UserId};
+use crate::mail::outbox::OutboxError;
 use sqlx::{PgConnection, PgPool};
 
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +23,20 @@ pub enum AccountError {
     NotFound,
     #[error("wrong e-mail or password")]
     WrongCredentials,
+    #[error("wrong password")]
+    WrongPassword,
+    #[error("the password is among those that are tried first")]
+    CommonPassword,
+    #[error("the link was used or is too old")]
+    LinkOver,
+    #[error("too many attempts, wait {wait_s} s")]
+    TooManyAttempts { wait_s: u32 },
+    #[error("too many passwords are being hashed")]
+    Busy,
     #[error("password hashing failed")]
     Hashing,
+    #[error("a letter could not be sealed")]
+    Sealing,
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
@@ -30,9 +50,22 @@ impl From<sqlx::Error> for AccountError {
     }
 }
 
-impl From<password::HashingError> for AccountError {
-    fn from(_: password::HashingError) -> AccountError {
-        AccountError::Hashing
+impl From<PasswordError> for AccountError {
+    fn from(error: PasswordError) -> AccountError {
+        match error {
+            PasswordError::Failed => AccountError::Hashing,
+            PasswordError::Busy => AccountError::Busy,
+            PasswordError::Common => AccountError::CommonPassword,
+        }
+    }
+}
+
+impl From<OutboxError> for AccountError {
+    fn from(error: OutboxError) -> AccountError {
+        match error {
+            OutboxError::Sealing => AccountError::Sealing,
+            OutboxError::Db(error) => error.into(),
+        }
     }
 }
 
@@ -42,7 +75,12 @@ impl From<AccountError> for ConsoleError {
             AccountError::EmailTaken => ConsoleError::EmailUnavailable,
             AccountError::NotFound => ConsoleError::NotFound,
             AccountError::WrongCredentials => ConsoleError::WrongCredentials,
-            AccountError::Hashing => ConsoleError::Internal,
+            AccountError::WrongPassword => ConsoleError::WrongPassword,
+            AccountError::CommonPassword => ConsoleError::invalid(Field::Password, Problem::TooCommon),
+            AccountError::LinkOver => ConsoleError::LinkOver,
+            AccountError::TooManyAttempts { wait_s } => ConsoleError::TooManyAttempts { wait_s },
+            AccountError::Busy => ConsoleError::Unavailable,
+            AccountError::Hashing | AccountError::Sealing => ConsoleError::Internal,
             AccountError::Db(error) => unavailable(&error),
         }
     }
@@ -111,19 +149,26 @@ pub async fn user_by_credentials(db: &PgPool, email: &Email, password: Password)
     user.filter(|_| matches).ok_or(AccountError::WrongCredentials)
 }
 
+/// Whether a signed-in user knows their password.
+pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Password) -> Result<(), AccountError> {
+    let stored = sqlx::query_scalar!("SELECT password_hash FROM users WHERE user_id = $1", user_id.0).fetch_optional(db).await?;
+    if password::verify(password, stored).await? { Ok(()) } else { Err(AccountError::WrongPassword) }
+}
+
 /// The member a session stands for; none when the user is gone or suspended.
 pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Member>, AccountError> {
     let row = sqlx::query!(
-        "SELECT u.email, u.operator, m.account_id FROM users u JOIN members m USING (user_id)
-          WHERE u.user_id = $1 AND u.suspended_at IS NULL
-          ORDER BY m.created_at, m.account_id LIMIT 1",
+        r#"SELECT u.email, u.operator, m.account_id, u.email_verified_at IS NOT NULL AS "verified!"
+             FROM users u JOIN members m USING (user_id)
+            WHERE u.user_id = $1 AND u.suspended_at IS NULL
+            ORDER BY m.created_at, m.account_id LIMIT 1"#,
         user_id.0
     )
     .fetch_optional(db)
     .await?;
     row.map(|row| {
         let email = Email::parse(&row.email).map_err(|_| AccountError::NotFound)?;
-        Ok(Member::new(user_id, AccountId(row.account_id), email, row.operator))
+        Ok(Member::new(user_id, AccountId(row.account_id), email, row.verified, row.operator))
     })
     .transpose()
 }

@@ -75,6 +75,8 @@ impl fmt::Debug for Password {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Viewer {
     pub email: Email,
+    /// Whether mail has reached them at it.
+    pub verified: bool,
     pub operator: bool,
     pub balance: Tokens,
     /// Whether this server plays: sandbox payments, sandbox supplier.

@@ -2,6 +2,7 @@
 
 use crate::checkout::store::quarantine::quarantined_events;
 use crate::cli::doctor_channel::{check_channels, probe_channel};
+use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
 use crate::cli::{CliError, Context};
@@ -103,7 +104,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
     };
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
     checks.push(proxies(&config));
-    let payments = payments(&config);
+    let (payments, delivery) = (payments(&config), config.mail.clone());
     checks.push(spool(&config));
     match connect(&config).await {
         Err(error) => checks.push(Check::fail("database", cause_chain(&error), "start Postgres, or correct DATABASE_URL")),
@@ -120,14 +121,15 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
                     checks.extend(probe_channel(&ctx, channel_id, looks.model.as_deref()).await);
                 }
                 checks.push(quarantine(&ctx).await);
+                checks.push(check_outbox(&ctx.db).await);
             }
             checks.push(payments);
-            checks.push(mail());
+            checks.push(check_mail(&ctx.config.mail).await);
             return ctx.out;
         }
     }
     checks.push(payments);
-    checks.push(mail());
+    checks.push(check_mail(&delivery).await);
     out
 }
 
@@ -248,8 +250,4 @@ async fn quarantine(ctx: &Context) -> Check {
             "run `toki payments quarantine list`",
         ),
     }
-}
-
-fn mail() -> Check {
-    Check::ok("mail", "not part of this version: nothing is sent")
 }

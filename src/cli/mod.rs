@@ -7,6 +7,7 @@ mod code;
 mod demo;
 mod doctor;
 mod doctor_channel;
+mod doctor_mail;
 mod doctor_probe;
 mod durations;
 mod key;

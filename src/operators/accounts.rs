@@ -1,6 +1,7 @@
 //! What operators do to accounts and users: create, suspend, resume, set a password. Each with its row in the audit log.
 
 use crate::accounts::password;
+use crate::accounts::store::addresses::set_verified_in;
 use crate::accounts::store::{self, AccountError, NewAccount};
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, UserId};
@@ -10,7 +11,7 @@ use crate::operators::rights::Operator;
 use serde_json::json;
 use sqlx::PgPool;
 
-/// Makes a user and an account of their own; `is_operator` = the user runs the business.
+/// Makes a user and an account of their own, whose address the operator vouches for; `is_operator` = the user runs the business.
 pub async fn create_account(
     db: &PgPool,
     operator: Operator,
@@ -21,6 +22,7 @@ pub async fn create_account(
     let password_hash = password::hash(password).await.map_err(AccountError::from)?;
     let mut tx = db.begin().await?;
     let new = store::insert_account_in(&mut tx, email, &password_hash, is_operator).await?;
+    set_verified_in(&mut tx, new.user_id, email).await?;
     let action = Action {
         action: "account.create",
         subject_id: new.account_id.to_string(),

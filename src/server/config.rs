@@ -1,11 +1,13 @@
 //! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
 
 mod edge;
+mod mail;
 mod payments;
 
 use crate::checkout::payments::StripeConfig;
 use crate::checkout::types_receipt::Seller;
 use crate::gateway::Timeouts;
+use crate::mail::delivery::Delivery;
 use crate::server::edge::Settings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -28,6 +30,8 @@ pub struct Config {
     pub supplier_networks: Vec<IpNet>,
     /// Payments through Stripe; `None` = no checkout is offered, unless the sandbox offers its own.
     pub stripe: Option<StripeConfig>,
+    /// Where mail to people goes.
+    pub mail: Delivery,
     /// Who sells, as receipts name them.
     pub seller: Option<Seller>,
     /// Sandbox supplier and sandbox payments, for development and rehearsal.
@@ -135,7 +139,9 @@ impl Config {
         if sandbox {
             supplier_networks.extend(loopback_networks());
         }
+        let mail = mail::mail(get("SMTP_URL"), get("TOKI_MAIL_FROM"), environment, &public_url)?;
         let config = Config {
+            mail,
             database_url: get("DATABASE_URL").filter(|url| !url.is_empty()).ok_or(ConfigError::Missing("DATABASE_URL"))?.into(),
             addr,
             public_url,

@@ -1,10 +1,14 @@
 //! What runs beside requests on every replica, each safe to run on all of them at once.
 
 use crate::accounts::session_store::delete_expired_sessions;
+use crate::accounts::store::attempts::delete_old_attempts;
+use crate::accounts::store::tokens::delete_expired_tokens;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
 use crate::checkout::store::receipts::set_seller;
 use crate::checkout::store::refunds::take_leftovers;
+use crate::mail::outbox::forget_old_mails;
+use crate::mail::sending::send_due;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
@@ -16,10 +20,13 @@ use std::time::Duration;
 const MOST: Duration = Duration::from_secs(60);
 /// The audit reads everything.
 const AUDIT_MOST: Duration = Duration::from_secs(3600);
+/// One mail takes a minute at most, and there may be many.
+const MAIL_MOST: Duration = Duration::from_secs(1800);
 /// A payment provider is asked one thing after the other, and may be slow.
 const PROVIDER_MOST: Duration = Duration::from_secs(1800);
 
-/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation and the clean-up; they end with `shutdown`.
+/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation, the mail and the clean-up; they end with
+/// `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
     every(app, "reap holds", Duration::from_secs(5), MOST, move || {
@@ -45,7 +52,17 @@ pub fn spawn(app: &AppState) {
     });
     note_seller(app);
     payments(app);
+    mail(app);
     clean_up(app);
+}
+
+/// Letters leave soon after they were posted.
+fn mail(app: &AppState) {
+    let (db, outbox, config) = (app.db.clone(), app.outbox.clone(), app.config.clone());
+    every(app, "send mail", Duration::from_secs(2), MAIL_MOST, move || {
+        let (db, outbox, config) = (db.clone(), outbox.clone(), config.clone());
+        async move { send_due(&db, &outbox, &config.mail).await.map_err(|error| error.to_string()) }
+    });
 }
 
 /// What is kept for a while, and what is over.
@@ -56,7 +73,10 @@ fn clean_up(app: &AppState) {
         async move {
             let sessions = delete_expired_sessions(&db).await.map_err(|error| error.to_string())?;
             let calls = ledger::forget_old_idempotent_calls(&db).await.map_err(|error| error.to_string())?;
-            Ok((sessions + calls) as i64)
+            let mails = forget_old_mails(&db).await.map_err(|error| error.to_string())?;
+            let tokens = delete_expired_tokens(&db).await.map_err(|error| error.to_string())?;
+            let attempts = delete_old_attempts(&db).await.map_err(|error| error.to_string())?;
+            Ok((sessions + calls + mails + tokens + attempts) as i64)
         }
     });
 }

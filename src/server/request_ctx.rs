@@ -1,22 +1,40 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
+use crate::accounts::device::device_of;
 use crate::accounts::rights::Member;
+use crate::accounts::session_store::digest;
 use crate::accounts::store;
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
+use crate::gateway::ClientAddress;
 use crate::ids::UserId;
 use crate::server::state::AppState;
 use axum::http::{StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
+use std::net::IpAddr;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, Session};
+use uuid::Uuid;
 
 const USER_ID: &str = "user_id";
 const TYPED_EMAIL: &str = "typed_email";
+const SIGN_UP: &str = "sign_up";
+/// What signed in, for the list of a user's sessions (`accounts::store::sessions`).
+const DEVICE: &str = "device";
 
 /// How long a visitor's session waits for the page that shows what was typed.
 const TYPED_FOR: Duration = Duration::minutes(10);
+
+/// How long a visitor's session waits for the link in the mail: as long as that works.
+const SIGN_UP_FOR: Duration = Duration::days(1);
+
+/// A sign-up that goes on by mail, as its browser remembers it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct BegunSignUp {
+    pub sign_up_id: Uuid,
+    pub next: String,
+}
 
 /// The shared state. Missing only while routes are listed at start-up.
 pub fn app() -> Result<AppState, ConsoleError> {
@@ -89,7 +107,52 @@ pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
+    session.insert(DEVICE, device()).await.map_err(session_failed)?;
     session.insert(USER_ID, user_id).await.map_err(session_failed)
+}
+
+fn device() -> String {
+    let parts = use_context::<axum::http::request::Parts>();
+    let user_agent = parts.as_ref().and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok());
+    device_of(user_agent.unwrap_or_default())
+}
+
+/// Where the request came from, as limits count: an address, or the network that one IPv6 customer has for themselves.
+pub fn client_network() -> String {
+    let address = use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().copied());
+    match address.map(|ClientAddress(address)| address) {
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => address.segments()[..4].iter().map(|segment| format!("{segment:x}:")).collect(),
+        None => String::new(),
+    }
+}
+
+/// What the asking session is stored under.
+pub async fn session_hash() -> Result<Vec<u8>, ConsoleError> {
+    Ok(session().await?.id().map(|id| digest(&id)).unwrap_or_default())
+}
+
+/// Notes in a session of the visitor's that a sign-up goes on by mail; the same whether or not anything comes of it. Returns its id.
+pub async fn begin_sign_up(next: String) -> Result<Uuid, ConsoleError> {
+    let (session, sign_up_id) = (session().await?, Uuid::new_v4());
+    session.set_expiry(Some(Expiry::OnInactivity(SIGN_UP_FOR)));
+    session.insert(SIGN_UP, BegunSignUp { sign_up_id, next }).await.map_err(session_failed)?;
+    Ok(sign_up_id)
+}
+
+/// The sign-up that this browser began.
+pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
+    session().await?.get(SIGN_UP).await.map_err(session_failed)
+}
+
+/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. The process does not end before it.
+pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
+    app.tasks.spawn(async move {
+        if let Err(error) = work.await {
+            let error: ConsoleError = error.into();
+            tracing::error!(what, %error, "work after an answer failed");
+        }
+    });
 }
 
 /// Ends the session, here and in the database.

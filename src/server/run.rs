@@ -5,6 +5,7 @@ use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
 use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
+use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
 use crate::server::state::AppState;
 use crate::server::{edge, jobs, layers};
@@ -64,6 +65,7 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
         pepper: Pepper::derive(config.secret_key.expose_secret()),
         sealing_key: SealingKey::derive(config.secret_key.expose_secret()),
         payments: Payments::from_config(&config),
+        outbox: Outbox::new(config.secret_key.expose_secret(), &config.public_url),
         config: Arc::new(config),
         db,
         leptos,

@@ -2,6 +2,7 @@
 
 use crate::checkout::payments::Payments;
 use crate::keys::secret::Pepper;
+use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
 use crate::suppliers::sealed::SealingKey;
 use axum::extract::FromRef;
@@ -21,6 +22,8 @@ pub struct AppState {
     /// Encrypts supplier secrets.
     pub sealing_key: SealingKey,
     pub payments: Payments,
+    /// Where letters to people are posted.
+    pub outbox: Outbox,
     /// Work that must finish before the process ends.
     pub tasks: TaskTracker,
     /// Cancelled when the process is asked to end.

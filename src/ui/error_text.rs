@@ -9,6 +9,8 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::NotFound => "This does not exist, or it belongs to another account.".into(),
         ConsoleError::Invalid { field, problem } => field_sentence(field, problem).into(),
         ConsoleError::WrongCredentials => "E-mail or password is wrong.".into(),
+        ConsoleError::WrongPassword => "This is not your current password. Nothing was changed.".into(),
+        ConsoleError::LinkOver => "This link was used already, or is too old. Nothing was changed; ask for a new one.".into(),
         ConsoleError::EmailUnavailable => "This address cannot be used to sign up. If it is yours, sign in instead.".into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
             format!("Too many attempts. Try again in {} minutes.", wait_s.div_ceil(60))
@@ -67,6 +69,10 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Email, _) => "Enter an e-mail address like name@example.com.",
         (Field::Password, Problem::Empty) => "Enter a password.",
         (Field::Password, Problem::TooShort) => "A password has at least 8 characters.",
+        (Field::Password, Problem::TooCommon) => {
+            "This password is among those that are tried first. Choose another, such as four words that have nothing to do with each other."
+        }
+        (Field::CurrentPassword, _) => "Enter your current password.",
         (Field::Password, _) => "A password has at most 1,024 bytes.",
         (Field::Name, Problem::Empty) => "Give it a name.",
         (Field::Name, _) => "A name has at most 100 characters.",

@@ -4,7 +4,9 @@ use crate::error::{ConsoleError, Field};
 use crate::ui::error_text::sentence;
 use leptos::html;
 use leptos::prelude::*;
+use leptos::server::ServerActionError;
 use leptos::server_fn::ServerFn;
+use leptos::server_fn::error::ServerFnUrlError;
 
 /// The failure of a form, above it; takes the focus when it appears after hydration.
 #[component]
@@ -70,6 +72,12 @@ pub fn error_of<T: 'static>(
     value: impl Get<Value = Option<Result<T, ConsoleError>>> + Send + Sync + 'static,
 ) -> Signal<Option<ConsoleError>> {
     Signal::derive(move || value.get().and_then(Result::err))
+}
+
+/// The error that a plain form post to `path` came back with, in the address of its page. For forms that need no script at all.
+pub fn error_of_post(path: &str) -> Signal<Option<ConsoleError>> {
+    let error = use_context::<ServerActionError>().filter(|error| error.path() == path);
+    Signal::stored(error.map(|error| ServerFnUrlError::<ConsoleError>::decode_err(error.err())))
 }
 
 /// How often an action has succeeded. Pages load again on this and not on every attempt: what was typed into a form that is refused

@@ -11,6 +11,7 @@ pub enum Icon {
     Usage,
     Models,
     Orders,
+    Settings,
 }
 
 impl Icon {
@@ -22,6 +23,9 @@ impl Icon {
             Icon::Keys => "M2 10.7a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0M7.5 8.4l6-6M11 4.9l2.2 2.2",
             Icon::Usage => "M3 13.5v-4M8 13.5v-11M13 13.5v-7",
             Icon::Models => "M8 2l6 3-6 3-6-3zM2 8l6 3 6-3M2 11l6 3 6-3",
+            Icon::Settings => {
+                "M2 4.5h7M12 4.5h2M2 11.5h2M7 11.5h7M9 4.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0M4 11.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0"
+            }
             Icon::Orders => "M3.5 1.8h9v12.4l-2.25-1.4-2.25 1.4-2.25-1.4-2.25 1.4zM6 5.3h4M6 8.3h4",
         }
     }

@@ -14,7 +14,7 @@ use leptos_router::components::{A, Outlet};
 use leptos_router::hooks::use_location;
 
 /// In the order of the job.
-const NAV: [(&str, &str, Icon); 7] = [
+const NAV: [(&str, &str, Icon); 8] = [
     ("/dashboard", "Dashboard", Icon::Dashboard),
     ("/products", "Product Center", Icon::Products),
     ("/wallet", "Wallet", Icon::Wallet),
@@ -22,6 +22,7 @@ const NAV: [(&str, &str, Icon); 7] = [
     ("/usage", "Usage", Icon::Usage),
     ("/models", "Models", Icon::Models),
     ("/orders", "Orders", Icon::Orders),
+    ("/settings", "Settings", Icon::Settings),
 ];
 
 /// How often a page has said that the balance changed under it.
@@ -95,7 +96,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView {
-    let sandbox = viewer.sandbox;
+    let (sandbox, verified) = (viewer.sandbox, viewer.verified);
     view! {
         <header class="sidebar">
             <Wordmark />
@@ -115,6 +116,16 @@ fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView
                     <aside class="banner-sandbox" aria-label="Sandbox">
                         <strong>"Sandbox."</strong>
                         " Payments are play money, and the sandbox supplier makes its answers up."
+                    </aside>
+                }
+            })}
+        {(!verified)
+            .then(|| {
+                view! {
+                    <aside class="banner-sandbox" aria-label="Address">
+                        <strong>"Confirm your address."</strong>
+                        " Only then can a forgotten password be replaced. "
+                        <a href="/verify-email">"How?"</a>
                     </aside>
                 }
             })}

@@ -11,12 +11,12 @@ const SIGN_IN: &str = "/api/accounts/sign_in";
 const SIGN_UP: &str = "/api/accounts/sign_up";
 const SIGN_OUT: &str = "/api/accounts/sign_out";
 
-async fn sign_in(browser: &Browser, email: &str, password: &str) -> Page {
+pub async fn sign_in(browser: &Browser, email: &str, password: &str) -> Page {
     browser.post(SIGN_IN, "/sign-in", &[("email", email), ("password", password), ("next", "")]).await
 }
 
 /// Whether the browser is let in to what only members see.
-async fn is_member(browser: &Browser) -> bool {
+pub async fn is_member(browser: &Browser) -> bool {
     let page = browser.get("/wallet").await;
     match (page.status, page.location.as_str()) {
         (200, "") => true,

@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, clippy::expect_used, clippy::panic, reason = "clippy knows test functions, and not what they share")]
 
 mod accounts;
+mod accounts_mail;
+mod accounts_settings;
 mod checkout;
 mod checkout_again;
 mod checkout_receipts;
@@ -37,6 +39,7 @@ mod gateway_receipts;
 mod gateway_sandbox;
 mod home;
 mod immediacy;
+mod mail;
 mod payments;
 mod payments_refunds;
 mod static_files;

@@ -12,6 +12,7 @@ use toki::accounts::types::{Email, Password};
 use toki::gateway::Timeouts;
 use toki::ids::{GrantId, KeyId, SupplierId};
 use toki::keys::secret::{KeySecret, Pepper};
+use toki::mail::delivery::Delivery;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
 use toki::server::config::{Config, Environment, loopback_networks};
@@ -34,7 +35,8 @@ pub struct TestApp {
     pub state: AppState,
     pub addr: SocketAddr,
     server: JoinHandle<std::io::Result<()>>,
-    _spool: TempDir,
+    /// Spool and mails.
+    folder: TempDir,
 }
 
 /// A key as tests use it.
@@ -53,7 +55,7 @@ impl TestApp {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let addr = listener.local_addr().expect("bound");
-        let spool = TempDir::new().expect("a folder");
+        let folder = TempDir::new().expect("a folder");
         let mut config = Config {
             database_url: "postgres://unused".into(),
             addr,
@@ -63,6 +65,7 @@ impl TestApp {
             supplier_networks: loopback_networks().to_vec(),
             stripe: None,
             seller: None,
+            mail: Delivery::Folder { path: folder.path().join("mail"), from: "TOKI <toki@toki.example>".parse().expect("a mailbox") },
             sandbox: true,
             // Pages are tested without the files that a browser would load.
             site_root: PathBuf::from("/nonexistent"),
@@ -72,7 +75,7 @@ impl TestApp {
                 idle: Duration::from_secs(5),
                 total: Duration::from_secs(30),
             },
-            spool_dir: spool.path().to_path_buf(),
+            spool_dir: folder.path().join("spool"),
             settle_wait: Duration::from_secs(10),
             drain: Duration::from_secs(30),
             edge: Settings {
@@ -89,7 +92,7 @@ impl TestApp {
         let state = run::app_state(config, db);
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
-        TestApp { state, addr, server, _spool: spool }
+        TestApp { state, addr, server, folder }
     }
 
     /// Ends every connection to the test's database and lets nobody in again, as when Postgres is away.
@@ -159,6 +162,27 @@ impl TestApp {
                 .await
                 .expect("supplier"),
         )
+    }
+
+    /// The mails to this address, the oldest first, once there are so many.
+    pub async fn mailed(&self, to: &str, mails: usize) -> Vec<String> {
+        for _ in 0..400 {
+            let found = self.mails_to(to);
+            if found.len() >= mails {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("not {mails} mails to {to} within 10 s");
+    }
+
+    /// Every mail to this address that was delivered, the oldest first (ids are in the order of their making).
+    pub fn mails_to(&self, to: &str) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path().join("mail")).into_iter().flatten().flatten();
+        let mut files: Vec<_> = files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|kind| kind == "eml")).collect();
+        files.sort();
+        let mails = files.iter().map(|path| std::fs::read_to_string(path).expect("a mail"));
+        mails.filter(|mail| mail.lines().any(|line| line == format!("To: {to}"))).collect()
     }
 
     /// Runs a statement that stands for an edit made elsewhere.

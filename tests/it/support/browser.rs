@@ -142,6 +142,11 @@ impl Page {
         Some(Form { action: action.to_string(), fields })
     }
 
+    /// As [`Page::text`], without the data that the page's script is given.
+    pub fn words(&self) -> String {
+        self.text().split(" __RESOLVED_RESOURCES").next().unwrap_or_default().to_string()
+    }
+
     /// What a person reads: the text of the page, tags and markers removed, white space as one space.
     pub fn text(&self) -> String {
         let body = self.html.split("<main").nth(1).unwrap_or(&self.html);

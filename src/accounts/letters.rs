@@ -1,0 +1,132 @@
+//! What users are told by mail, in our own words. A letter that somebody did not ask for says what happened, and what to do about it.
+
+use crate::accounts::mail_token::{MailToken, Purpose};
+use crate::accounts::types::Email;
+use crate::mail::letter::{Letter, Part};
+use crate::mail::outbox::Outbox;
+use chrono::TimeDelta;
+
+/// Notices are worth reading for longer than links.
+const NOTICE: TimeDelta = TimeDelta::days(3);
+
+fn text(paragraph: impl Into<String>) -> Part {
+    Part::Text(paragraph.into())
+}
+
+fn link(outbox: &Outbox, label: &'static str, path: &str, token: &MailToken) -> Part {
+    Part::Link { label, url: outbox.address(&format!("{path}?token={}", token.expose())) }
+}
+
+/// To whoever signed up: the account is made by following the link.
+pub fn confirm_sign_up(outbox: &Outbox, token: &MailToken) -> Letter {
+    Letter {
+        kind: "confirm_sign_up",
+        subject: "Confirm your address to finish signing up",
+        parts: vec![
+            text("Somebody, you we hope, signed up for TOKI Token Plan with this address."),
+            link(outbox, "Finish signing up", "/verify-email", token),
+            text("The link works once, for 24 hours. If it was not you, do nothing: without the link there is no account."),
+        ],
+        useful_for: Purpose::SignUp.lives_for(),
+    }
+}
+
+/// To whoever has an account, when somebody signs up with its address.
+pub fn account_exists(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "account_exists",
+        subject: "You have an account already",
+        parts: vec![
+            text("Somebody, perhaps you, tried to sign up for TOKI Token Plan with this address. It has an account already."),
+            Part::Link { label: "Sign in", url: outbox.address("/sign-in") },
+            Part::Link { label: "Forgotten the password? Set a new one", url: outbox.address("/forgot-password") },
+            text("If it was not you, do nothing: nothing was changed, and nobody was told that you have an account."),
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user, at the address that they have.
+pub fn confirm_address(outbox: &Outbox, token: &MailToken) -> Letter {
+    Letter {
+        kind: "confirm_address",
+        subject: "Confirm your address",
+        parts: vec![
+            text("Confirm that this address is yours, so that a forgotten password can be replaced by mail."),
+            link(outbox, "Confirm the address", "/verify-email", token),
+            text("The link works once, for 24 hours. If you have no account at TOKI Token Plan, do not use it."),
+        ],
+        useful_for: Purpose::Verify.lives_for(),
+    }
+}
+
+/// To a user's next address.
+pub fn confirm_new_address(outbox: &Outbox, token: &MailToken) -> Letter {
+    Letter {
+        kind: "confirm_new_address",
+        subject: "Confirm your new address",
+        parts: vec![
+            text("A user of TOKI Token Plan wants to sign in with this address from now on."),
+            link(outbox, "Use this address", "/verify-email", token),
+            text("The link works once, for 24 hours. If it was not you, do nothing: the user keeps the old address."),
+        ],
+        useful_for: Purpose::ChangeEmail.lives_for(),
+    }
+}
+
+/// To the present address, when another was asked for.
+pub fn address_change_asked(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "address_change_asked",
+        subject: "Your address is about to change",
+        parts: vec![
+            text(
+                "You, or somebody who knows your password, asked to replace this address of your account at TOKI Token Plan by another one.",
+            ),
+            text("If it was not you, set a new password at once. That also makes the link to the other address worthless."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To the address that was replaced.
+pub fn address_changed(now: &Email) -> Letter {
+    Letter {
+        kind: "address_changed",
+        subject: "Your address has changed",
+        parts: vec![
+            text(format!("Your account at TOKI Token Plan is no longer signed in to with this address, but with {now}.")),
+            text("If it was not you, tell support at once."),
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user who forgot the password.
+pub fn reset_password(outbox: &Outbox, token: &MailToken) -> Letter {
+    Letter {
+        kind: "reset_password",
+        subject: "Set a new password",
+        parts: vec![
+            text("Somebody, you we hope, asked to set a new password for your account at TOKI Token Plan."),
+            link(outbox, "Set a new password", "/reset-password", token),
+            text("The link works once, for 30 minutes. If it was not you, do nothing: your password stays as it is."),
+        ],
+        useful_for: Purpose::Reset.lives_for(),
+    }
+}
+
+/// To a user whose password is another one now.
+pub fn password_changed(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "password_changed",
+        subject: "Your password was changed",
+        parts: vec![
+            text("The password of your account at TOKI Token Plan was changed, and all its other sessions have ended."),
+            text("If it was not you, set a new one at once."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}

@@ -1,0 +1,183 @@
+//! The settings page: password, address, sessions. Plain forms, which come back to it.
+
+use crate::accounts::page::{EmailField, PasswordField};
+use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
+use crate::accounts::types_settings::{Done, SessionView, Settings};
+use crate::error::Field;
+use crate::ui::failure::Failure;
+use crate::ui::form::{FormError, error_of_post};
+use crate::ui::page_data::page_data;
+use crate::ui::utc_time::UtcTime;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+#[component]
+pub fn SettingsPage() -> impl IntoView {
+    let settings = page_data(|| (), |()| read_settings());
+    view! {
+        <Title text="Settings" />
+        <h1>"Settings"</h1>
+        <Transition>
+            {move || Suspend::new(async move {
+                match settings.await {
+                    Ok(settings) => view! { <SettingsView settings /> }.into_any(),
+                    Err(error) => view! { <Failure error /> }.into_any(),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+#[component]
+fn SettingsView(settings: Settings) -> impl IntoView {
+    let Settings { email, verified, done, sessions } = settings;
+    let done = done.map(|done| match done {
+        Done::PasswordChanged => "Your password is changed, and your other sessions have ended.",
+        Done::AddressAsked => "We sent a link to the new address. Yours changes when it is used.",
+        Done::SessionEnded => "The session has ended.",
+        Done::OthersEnded => "All your other sessions have ended.",
+    });
+    view! {
+        {done
+            .map(|done| {
+                view! {
+                    <p class="notice" role="status">
+                        {done}
+                    </p>
+                }
+            })}
+        <section class="card stack">
+            <h2>"E-mail"</h2>
+            <p>
+                "You sign in as " <strong>{email.to_string()}</strong> ". "
+                {if verified {
+                    view! { "The address is confirmed." }.into_any()
+                } else {
+                    view! {
+                        "The address is not confirmed yet: "
+                        <a href="/verify-email">"confirm it"</a>
+                        "."
+                    }
+                        .into_any()
+                }}
+            </p>
+            <EmailForm />
+        </section>
+        <section class="card stack">
+            <h2>"Password"</h2>
+            <PasswordForm />
+        </section>
+        <Sessions sessions />
+    }
+}
+
+#[component]
+fn EmailForm() -> impl IntoView {
+    let error = error_of_post(ChangeEmail::PATH);
+    view! {
+        <FormError error />
+        <form method="post" action=ChangeEmail::PATH>
+            <EmailField error typed=Ok(None) label="New address" />
+            <PasswordField error autocomplete="current-password" id="email_password" label="Your password" field=Field::CurrentPassword />
+            <button class="button" type="submit">
+                "Change the address"
+            </button>
+        </form>
+    }
+}
+
+#[component]
+fn PasswordForm() -> impl IntoView {
+    let error = error_of_post(ChangePassword::PATH);
+    view! {
+        <FormError error />
+        <form method="post" action=ChangePassword::PATH>
+            <PasswordField error autocomplete="current-password" id="current" label="Current password" field=Field::CurrentPassword />
+            <PasswordField
+                error
+                autocomplete="new-password"
+                label="New password"
+                hint="8 characters or more. Your other sessions end."
+            />
+            <button class="button" type="submit">
+                "Change the password"
+            </button>
+        </form>
+    }
+}
+
+#[component]
+fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
+    let others = sessions.len() > 1;
+    let rows = sessions.into_iter().map(|session| view! { <SessionRow session /> }.into_any()).collect_view();
+    view! {
+        <section class="stack">
+            <div class="page-head">
+                <h2>"Sessions"</h2>
+                {others
+                    .then(|| {
+                        view! {
+                            <form method="post" action=EndOtherSessions::PATH>
+                                <button class="button" type="submit">
+                                    "End all others"
+                                </button>
+                            </form>
+                        }
+                    })}
+            </div>
+            <FormError error=error_of_post(EndSession::PATH) />
+            <div class="table-wrap">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Device"</th>
+                            <th scope="col">"Last seen"</th>
+                            <th scope="col">"Signed in"</th>
+                            <th scope="col">
+                                <span class="visually-hidden">"Actions"</span>
+                            </th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn SessionRow(session: SessionView) -> impl IntoView {
+    let SessionView { session_id, device, signed_in, last_seen, current } = session;
+    view! {
+        <tr>
+            <th scope="row" data-label="">
+                {if device.is_empty() { "Unknown device".to_string() } else { device }}
+            </th>
+            <td data-label="Last seen">
+                <UtcTime time=last_seen />
+            </td>
+            <td data-label="Signed in">
+                <UtcTime time=signed_in />
+            </td>
+            <td>
+                <div class="row">
+                    {if current {
+                        view! { <span class="muted">"This session"</span> }.into_any()
+                    } else {
+                        view! {
+                            <form method="post" action=EndSession::PATH>
+                                <input type="hidden" name="session_id" value=session_id />
+                                <button class="button button-quiet button-danger" type="submit">
+                                    "End"
+                                </button>
+                            </form>
+                        }
+                            .into_any()
+                    }}
+                </div>
+            </td>
+        </tr>
+    }
+}

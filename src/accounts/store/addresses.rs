@@ -1,0 +1,150 @@
+//! SQL about the addresses of users: signing up with one, confirming it, replacing it. Every letter is posted in the transaction of its
+//! cause.
+
+use super::tokens::{Of, issue_sign_up_token_in, issue_token_in, revoke_tokens_in, take_token_in};
+use super::{AccountError, NewAccount, check_password, insert_account_in};
+use crate::accounts::letters;
+use crate::accounts::mail_token::{MailToken, Purpose};
+use crate::accounts::password;
+use crate::accounts::rights::Member;
+use crate::accounts::types::{Email, Password};
+use crate::ids::UserId;
+use crate::mail::outbox::Outbox;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// What a link confirmed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    Address,
+    /// A sign-up, whose browser may be signed in.
+    SignUp {
+        sign_up_id: Uuid,
+        user_id: UserId,
+    },
+}
+
+/// Makes a user and an account of their own, whose address is to be confirmed while they use it.
+pub async fn sign_up_at_once(db: &PgPool, outbox: &Outbox, email: &Email, password: Password) -> Result<NewAccount, AccountError> {
+    let password_hash = password::hash(password).await?;
+    let mut tx = db.begin().await?;
+    let new = insert_account_in(&mut tx, email, &password_hash, false).await?;
+    ask_to_confirm_in(&mut tx, outbox, new.user_id, email).await?;
+    tx.commit().await?;
+    Ok(new)
+}
+
+/// Signs up by mail: the owner of the address gets a link, or, having an account, is told that. Whoever asked cannot tell which, as long
+/// as nobody makes them wait for this.
+pub async fn sign_up_by_mail(
+    db: &PgPool,
+    outbox: &Outbox,
+    sign_up_id: Uuid,
+    email: &Email,
+    password: Password,
+) -> Result<(), AccountError> {
+    let password_hash = password::hash(password).await?;
+    let mut tx = db.begin().await?;
+    let known = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(&mut *tx).await?.is_some();
+    let letter = if known {
+        letters::account_exists(outbox)
+    } else {
+        letters::confirm_sign_up(outbox, &issue_sign_up_token_in(&mut tx, sign_up_id, email, &password_hash).await?)
+    };
+    outbox.post_in(&mut tx, email, &letter).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sends a user the link that confirms their address, unless it is.
+pub async fn send_confirmation(db: &PgPool, outbox: &Outbox, member: &Member) -> Result<(), AccountError> {
+    if member.is_verified() {
+        return Ok(());
+    }
+    let mut tx = db.begin().await?;
+    ask_to_confirm_in(&mut tx, outbox, member.user_id(), member.email()).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn ask_to_confirm_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserId, email: &Email) -> Result<(), AccountError> {
+    let token = issue_token_in(tx, Purpose::Verify, user_id, email).await?;
+    outbox.post_in(tx, email, &letters::confirm_address(outbox, &token)).await?;
+    Ok(())
+}
+
+/// Asks the next address to confirm, and tells the present one. The next one's owner, having an account, is told that instead, and whoever
+/// asked learns nothing.
+pub async fn ask_email_change(
+    db: &PgPool,
+    outbox: &Outbox,
+    member: &Member,
+    email: &Email,
+    password: Password,
+) -> Result<(), AccountError> {
+    check_password(db, member.user_id(), password).await?;
+    let mut tx = db.begin().await?;
+    let known = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(&mut *tx).await?.is_some();
+    let letter = if known {
+        letters::account_exists(outbox)
+    } else {
+        letters::confirm_new_address(outbox, &issue_token_in(&mut tx, Purpose::ChangeEmail, member.user_id(), email).await?)
+    };
+    outbox.post_in(&mut tx, email, &letter).await?;
+    outbox.post_in(&mut tx, member.email(), &letters::address_change_asked(outbox)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes a link that confirms something, and does what it confirms.
+pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken) -> Result<Confirmed, AccountError> {
+    let mut tx = db.begin().await?;
+    let taken = take_token_in(&mut tx, token, &[Purpose::SignUp, Purpose::Verify, Purpose::ChangeEmail]).await?;
+    let confirmed = match taken.of {
+        Of::SignUp { sign_up_id, password_hash } => {
+            let new = insert_account_in(&mut tx, &taken.email, &password_hash, false).await?;
+            set_verified_in(&mut tx, new.user_id, &taken.email).await?;
+            Confirmed::SignUp { sign_up_id, user_id: new.user_id }
+        }
+        Of::User(user_id) => {
+            if taken.purpose == Purpose::ChangeEmail {
+                replace_email_in(&mut tx, outbox, user_id, &taken.email).await?;
+            }
+            set_verified_in(&mut tx, user_id, &taken.email).await?;
+            Confirmed::Address
+        }
+    };
+    tx.commit().await?;
+    Ok(confirmed)
+}
+
+/// Whoever has read mail at this address has it. Says nothing about another address that the user has meanwhile.
+pub async fn set_verified_in(tx: &mut PgConnection, user_id: UserId, email: &Email) -> Result<(), AccountError> {
+    sqlx::query!("UPDATE users SET email_verified_at = now() WHERE user_id = $1 AND email = $2", user_id.0, email.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn replace_email_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserId, email: &Email) -> Result<(), AccountError> {
+    let old = sqlx::query_scalar!("SELECT email FROM users WHERE user_id = $1 FOR UPDATE", user_id.0).fetch_one(&mut *tx).await?;
+    sqlx::query!("UPDATE users SET email = $2 WHERE user_id = $1", user_id.0, email.as_str()).execute(&mut *tx).await?;
+    sqlx::query!(
+        "UPDATE accounts SET name = $2 FROM members m
+          WHERE m.account_id = accounts.account_id AND m.user_id = $1 AND m.role = 'owner' AND accounts.name = $3",
+        user_id.0,
+        email.as_str(),
+        old
+    )
+    .execute(&mut *tx)
+    .await?;
+    // Links that were sent to the old address are its reader's.
+    revoke_tokens_in(tx, user_id).await?;
+    let old = Email::parse(&old).map_err(|_| AccountError::NotFound)?;
+    outbox.post_in(tx, &old, &letters::address_changed(email)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "addresses_tests.rs"]
+mod tests;

@@ -1,0 +1,61 @@
+//! SQL about passwords: setting a forgotten one by a link, changing a known one. Either ends every session of the user.
+
+use super::addresses::set_verified_in;
+use super::tokens::{Of, email_of_token, issue_token_in, revoke_tokens_in, take_token_in};
+use super::{AccountError, check_password, set_password_in};
+use crate::accounts::letters;
+use crate::accounts::mail_token::{MailToken, Purpose};
+use crate::accounts::password;
+use crate::accounts::rights::Member;
+use crate::accounts::types::{Email, Password};
+use crate::ids::UserId;
+use crate::mail::outbox::Outbox;
+use sqlx::PgPool;
+
+/// Sends the user of this address a link, if there is one. Whoever asked cannot tell, as long as nobody makes them wait for this.
+pub async fn send_reset(db: &PgPool, outbox: &Outbox, email: &Email) -> Result<(), AccountError> {
+    let mut tx = db.begin().await?;
+    let user = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1 AND suspended_at IS NULL", email.as_str());
+    let Some(user_id) = user.fetch_optional(&mut *tx).await? else { return Ok(()) };
+    let token = issue_token_in(&mut tx, Purpose::Reset, UserId(user_id), email).await?;
+    outbox.post_in(&mut tx, email, &letters::reset_password(outbox, &token)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets the password of the user whom the link was sent to, ends their sessions and whatever other link they had, and tells them.
+/// Returns the address.
+pub async fn reset_password(db: &PgPool, outbox: &Outbox, token: &MailToken, password: Password) -> Result<Email, AccountError> {
+    // Asked first: hashing is dear.
+    let email = email_of_token(db, token, Purpose::Reset).await?;
+    password::refuse_common(&password, &email).await?;
+    let password_hash = password::hash(password).await?;
+    let mut tx = db.begin().await?;
+    let taken = take_token_in(&mut tx, token, &[Purpose::Reset]).await?;
+    let Of::User(user_id) = taken.of else { return Err(AccountError::LinkOver) };
+    set_password_in(&mut tx, user_id, &password_hash).await?;
+    revoke_tokens_in(&mut tx, user_id).await?;
+    set_verified_in(&mut tx, user_id, &taken.email).await?;
+    outbox.post_in(&mut tx, &taken.email, &letters::password_changed(outbox)).await?;
+    tx.commit().await?;
+    Ok(taken.email)
+}
+
+/// Replaces a password that the user knows, ends all their sessions, this one too, and tells them.
+pub async fn change_password(
+    db: &PgPool,
+    outbox: &Outbox,
+    member: &Member,
+    current: Password,
+    password: Password,
+) -> Result<(), AccountError> {
+    check_password(db, member.user_id(), current).await?;
+    password::refuse_common(&password, member.email()).await?;
+    let password_hash = password::hash(password).await?;
+    let mut tx = db.begin().await?;
+    set_password_in(&mut tx, member.user_id(), &password_hash).await?;
+    revoke_tokens_in(&mut tx, member.user_id()).await?;
+    outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
+    tx.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! What the settings page shows.
+
+use crate::accounts::types::Email;
+use crate::utc::UtcTime;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub email: Email,
+    pub verified: bool,
+    /// What a form of this page has just done.
+    pub done: Option<Done>,
+    pub sessions: Vec<SessionView>,
+}
+
+/// What a form of the settings page did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Done {
+    PasswordChanged,
+    AddressAsked,
+    SessionEnded,
+    OthersEnded,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionView {
+    pub session_id: String,
+    /// `Firefox on Linux`
+    pub device: String,
+    pub signed_in: UtcTime,
+    pub last_seen: UtcTime,
+    /// The one that looks at the page.
+    pub current: bool,
+}

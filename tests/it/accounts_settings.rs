@@ -1,0 +1,142 @@
+//! The settings page: password, address and sessions, each re-authenticated or one's own.
+
+use crate::accounts::{is_member, sign_in};
+use crate::accounts_mail::link_in;
+use crate::support::app::{PASSWORD, TestApp};
+use crate::support::browser::{Browser, Page};
+use sqlx::PgPool;
+
+const CHANGE_PASSWORD: &str = "/api/accounts/change_password";
+const CHANGE_EMAIL: &str = "/api/accounts/change_email";
+const END_SESSION: &str = "/api/accounts/end_session";
+const END_OTHERS: &str = "/api/accounts/end_other_sessions";
+const CONFIRM: &str = "/api/accounts/confirm_email";
+
+/// Submits a form of the settings page; the page that it leads to.
+async fn submit(browser: &Browser, action: &str, fields: &[(&str, &str)]) -> Page {
+    let mut form = browser.get("/settings").await.form(action);
+    for (name, value) in fields {
+        form = form.with(name, value);
+    }
+    let answer = browser.submit(&form, "/settings").await;
+    assert_eq!(answer.status, 302, "{}", answer.html);
+    browser.follow(&answer).await
+}
+
+#[sqlx::test]
+async fn a_password_is_changed_by_whoever_knows_it_and_ends_other_sessions(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 0).await;
+    let (browser, other) = (app.browser_of(&ada).await, app.browser_of(&ada).await);
+    let before = browser.cookie();
+    for (current, password, says) in [
+        ("not the password", "a brand new password", "This is not your current password. Nothing was changed."),
+        ("", "a brand new password", "This is not your current password."),
+        (PASSWORD, "short", "A password has at least 8 characters."),
+        (PASSWORD, "ada@example.com", "This password is among those that are tried first."),
+    ] {
+        let page = submit(&browser, CHANGE_PASSWORD, &[("current", current), ("password", password)]).await;
+        assert!(page.text().contains(says), "{says}: {}", page.text());
+    }
+    assert!(is_member(&other).await);
+    let page = submit(&browser, CHANGE_PASSWORD, &[("current", PASSWORD), ("password", "a brand new password")]).await;
+    assert!(page.text().contains("Your password is changed"), "{}", page.text());
+    assert!(!browser.get("/settings").await.text().contains("Your password is changed"), "said once");
+    assert!(is_member(&browser).await && !is_member(&other).await);
+    assert!(!is_member(&app.browser_with_cookie(&before)).await, "whoever had the old cookie is out");
+    sign_in(&other, "ada@example.com", "a brand new password").await;
+    assert!(is_member(&other).await);
+    assert!(app.mailed("ada@example.com", 1).await[0].contains("Subject: Your password was changed"));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn an_address_is_changed_by_its_password_and_its_mail(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let asked = [("email", "lovelace@example.com"), ("email_password", "not the password")];
+    let page = submit(&browser, CHANGE_EMAIL, &asked).await;
+    assert!(page.text().contains("This is not your current password."), "{}", page.text());
+    let page = submit(&browser, CHANGE_EMAIL, &[("email", "lovelace@example.com"), ("email_password", PASSWORD)]).await;
+    assert!(page.text().contains("We sent a link to the new address."), "{}", page.text());
+    let link = link_in(&app, &app.mailed("lovelace@example.com", 1).await[0], "/verify-email");
+    assert!(app.mailed("ada@example.com", 1).await[0].contains("Subject: Your address is about to change"));
+    assert!(browser.get("/settings").await.text().contains("You sign in as ada@example.com"));
+
+    // The mail is read on another device, which gets nothing but the address confirmed.
+    let phone = app.browser();
+    let answer = phone.submit(&phone.get(&link).await.form(CONFIRM), &link).await;
+    assert_eq!(answer.location, "/verify-email?done=yes");
+    assert!(!is_member(&phone).await);
+    assert!(browser.get("/settings").await.text().contains("You sign in as lovelace@example.com"));
+    assert!(app.mailed("ada@example.com", 2).await[1].contains("Subject: Your address has changed"));
+    sign_in(&phone, "lovelace@example.com", PASSWORD).await;
+    assert!(is_member(&phone).await);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn an_address_of_somebody_else_is_asked_for_like_any_other(db: PgPool) {
+    let app = TestApp::start(db).await;
+    app.customer("eve@example.com", 0).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let mut seen = Vec::new();
+    for email in ["eve@example.com", "nobody@example.com"] {
+        seen.push(submit(&browser, CHANGE_EMAIL, &[("email", email), ("email_password", PASSWORD)]).await.words());
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert!(app.mailed("eve@example.com", 1).await[0].contains("Subject: You have an account already"));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn sessions_are_listed_and_ended(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 0).await;
+    let (browser, second, third) = (app.browser_of(&ada).await, app.browser_of(&ada).await, app.browser_of(&ada).await);
+    app.execute("UPDATE sessions SET data = data || '{\"device\": \"Firefox on Linux\"}'").await;
+    let page = browser.get("/settings").await;
+    assert_eq!((page.words().matches("Firefox on Linux").count(), page.words().matches("This session").count()), (3, 1));
+
+    let page = submit(&browser, END_SESSION, &[]).await;
+    assert!(page.text().contains("The session has ended."), "{}", page.text());
+    let left = [is_member(&browser).await, is_member(&second).await, is_member(&third).await];
+    assert!(left[0] && left[1] != left[2], "{left:?}");
+    let page = submit(&browser, END_OTHERS, &[]).await;
+    assert!(page.text().contains("All your other sessions have ended."), "{}", page.text());
+    assert!(is_member(&browser).await && !is_member(&second).await && !is_member(&third).await);
+    assert!(page.find_form(END_SESSION).is_none() && page.find_form(END_OTHERS).is_none());
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn nobody_ends_the_sessions_of_others(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let id = app.text("SELECT session_id::text FROM sessions").await;
+    let eve = app.browser_of(&app.customer("eve@example.com", 0).await).await;
+    for session_id in [id.as_str(), "0", ""] {
+        let answer = eve.post(END_SESSION, "/settings", &[("session_id", session_id)]).await;
+        assert!(eve.follow(&answer).await.text().contains("This does not exist, or it belongs to another account."));
+    }
+    assert!(is_member(&ada).await);
+    let visitor = app.browser();
+    for action in [CHANGE_PASSWORD, CHANGE_EMAIL, END_SESSION, END_OTHERS] {
+        let answer = visitor.post(action, "/settings", &[("session_id", id.as_str())]).await;
+        assert_eq!((answer.status, answer.location.as_str()), (302, "/sign-in?next=%2Fsettings"), "{action}");
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn tries_at_the_current_password_are_counted(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    for _ in 0..5 {
+        submit(&browser, CHANGE_PASSWORD, &[("current", "not the password"), ("password", "a brand new password")]).await;
+        submit(&browser, CHANGE_EMAIL, &[("email", "eve@example.com"), ("email_password", "not the password")]).await;
+    }
+    let page = submit(&browser, CHANGE_PASSWORD, &[("current", PASSWORD), ("password", "a brand new password")]).await;
+    assert!(page.text().contains("Too many attempts. Try again in"), "{}", page.text());
+    app.stop().await;
+}
