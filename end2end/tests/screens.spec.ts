@@ -23,7 +23,7 @@ async function take(page: Page, name: string, path: string) {
 
 test("pages for visitors", async ({ page }) => {
   test.setTimeout(180_000);
-  for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["products-visitor", "/products"], ["models", "/models"]]) {
+  for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["forgot-password", "/forgot-password"], ["products-visitor", "/products"], ["models", "/models"]]) {
     await take(page, name, path);
   }
 });
@@ -56,6 +56,6 @@ test("pages of a customer who uses it", async ({ page }) => {
   await page.goto(confirm!);
   await applyCode(page, makeCode(["--percent-off", "20"]).code);
   await expect(page.getByRole("button", { name: "Pay $4.00" })).toBeVisible();
-  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: wallet.pathname + wallet.search, keys: "/keys", key, usage: "/usage" };
+  const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: wallet.pathname + wallet.search, keys: "/keys", key, usage: "/usage", settings: "/settings" };
   for (const [name, path] of Object.entries(pages)) await take(page, name, path);
 });
