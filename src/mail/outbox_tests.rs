@@ -7,6 +7,7 @@ use crate::mail::sending::send_due;
 use chrono::TimeDelta;
 use std::collections::HashSet;
 use std::path::Path;
+use tokio::task::JoinSet;
 
 fn outbox() -> Outbox {
     Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
@@ -55,16 +56,13 @@ async fn take_by_many_at_once_gives_each_mail_to_one(db: PgPool) {
     for n in 0..12 {
         post(&db, &format!("ada{n}@example.com")).await;
     }
-    let takers: Vec<_> = (0..24)
+    let takers: JoinSet<_> = (0..24)
         .map(|_| {
             let db = db.clone();
-            tokio::spawn(async move { outbox().take(&db).await.expect("take").map(|taken| taken.mail_id) })
+            async move { outbox().take(&db).await.expect("take").map(|taken| taken.mail_id) }
         })
         .collect();
-    let mut taken = Vec::new();
-    for taker in takers {
-        taken.extend(taker.await.expect("no panic"));
-    }
+    let mut taken: Vec<_> = takers.join_all().await.into_iter().flatten().collect();
     // A taker may have found all that was due locked by others, and nothing left; no mail had two.
     assert_eq!(taken.iter().collect::<HashSet<_>>().len(), taken.len());
     while let Some(mail) = outbox().take(&db).await.expect("take") {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::accounts::store::{AccountError, NewAccount, insert_account};
 use crate::accounts::types::Password;
+use tokio::task::JoinSet;
 
 async fn account(db: &PgPool) -> (NewAccount, Email) {
     let email = Email::parse("ada@example.com").expect("an e-mail");
@@ -22,23 +23,19 @@ async fn take(db: &PgPool, token: &MailToken, purpose: Purpose) -> Result<Taken,
 async fn take_by_many_at_once_succeeds_once(db: PgPool) {
     let (user, email) = account(&db).await;
     let text = issue(&db, Purpose::Reset, user, &email).await.expose().to_string();
-    let takers: Vec<_> = (0..16)
+    let takers: JoinSet<_> = (0..16)
         .map(|_| {
             let (db, text) = (db.clone(), text.clone());
-            tokio::spawn(async move {
+            async move {
                 let mut tx = db.begin().await.expect("begin");
                 let token = MailToken::parse(&text).expect("a token");
                 let taken = take_token_in(&mut tx, &token, &[Purpose::Reset]).await.is_ok();
                 tx.commit().await.expect("commit");
                 taken
-            })
+            }
         })
         .collect();
-    let mut won = 0;
-    for taker in takers {
-        won += usize::from(taker.await.expect("no panic"));
-    }
-    assert_eq!(won, 1);
+    assert_eq!(takers.join_all().await.into_iter().filter(|taken| *taken).count(), 1);
 }
 
 #[sqlx::test]
