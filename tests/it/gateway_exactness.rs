@@ -168,7 +168,11 @@ async fn a_disabled_key_ends_its_stream_on_another_replica(db: PgPool) {
     let mut body = chat("sandbox/echo", "hi");
     body["stream"] = json!(true);
     body["sandbox"] = json!({"words": 2_000, "pace_ms": 20});
-    let (first, stream) = one.begin_stream(&key.secret, &body).await;
+    let (mut first, mut stream) = one.begin_stream(&key.secret, &body).await;
+    // The opening of a stream is worth nothing; a word is.
+    while !first.contains("word1 ") {
+        first.push_str(std::str::from_utf8(&stream.next().await.expect("a chunk").expect("readable")).expect("UTF-8"));
+    }
     two.execute("UPDATE api_keys SET status = 'disabled'").await;
     let disabled = Instant::now();
     let rest: Vec<u8> = stream.map(|chunk| chunk.expect("readable").to_vec()).collect::<Vec<_>>().await.concat();
