@@ -73,5 +73,6 @@ stop_everything() {
 }
 
 trap stop_everything EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+# Deaf from the first signal on: make passes on what the whole group was sent already, and a second one would cut the end short.
+trap 'trap "" INT TERM HUP; exit 130' INT
+trap 'trap "" INT TERM HUP; exit 143' TERM HUP
