@@ -83,17 +83,21 @@ need_node() {
   (cd end2end && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --no-audit --no-fund)
 }
 
+# pip_into FOLDER PACKAGE==VERSION
+pip_into() {
+  python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
+  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore --target "$1" "$2"
+}
+
 # The official clients that judge the fake Stripe, in a folder of their own and at the versions above.
 need_stripe-sdks() {
   local to=$TOOLS_DIR/stripe-sdks versions="$stripe_python_version $stripe_node_version"
   [ "$(cat "$to/versions" 2>/dev/null)" = "$versions" ] && return
   command -v npm >/dev/null || die "needs Node.js 20 or later with npm"
-  python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
   say "Installing Stripe's SDKs for Python and Node (pip, npm)"
   rm -rf "$to"
   mkdir -p "$to/node"
-  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore \
-    --target "$to/python" "stripe==$stripe_python_version"
+  pip_into "$to/python" "stripe==$stripe_python_version"
   npm install --silent --no-audit --no-fund --prefix "$to/node" "stripe@$stripe_node_version"
   echo "$versions" >"$to/versions"
 }
@@ -102,12 +106,10 @@ need_stripe-sdks() {
 need_aiosmtpd() {
   local to=$TOOLS_DIR/aiosmtpd
   [ "$(cat "$to/version" 2>/dev/null)" = "$aiosmtpd_version" ] && return
-  python3 -m pip --version >/dev/null 2>&1 || apt_install python3-pip
   say "Installing aiosmtpd, a mail server for the tests (pip)"
   rm -rf "$to"
   mkdir -p "$to"
-  python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore \
-    --target "$to/python" "aiosmtpd==$aiosmtpd_version"
+  pip_into "$to/python" "aiosmtpd==$aiosmtpd_version"
   echo "$aiosmtpd_version" >"$to/version"
 }
 

@@ -9,7 +9,7 @@ use crate::server::config::{Environment, loopback_networks};
 use crate::suppliers::address::{check, is_permitted};
 use crate::suppliers::store::{ChannelRow, ModelRow, Protocol, Status, all_channels, all_models, all_suppliers};
 use ipnet::IpNet;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use std::time::Duration;
 use url::{Host, Url};
@@ -27,13 +27,24 @@ pub async fn check_channels(ctx: &Context, channels: &[&ChannelRow]) -> Vec<Chec
 }
 
 /// As the gateway's client: no redirects, no proxies.
+pub fn builder() -> ClientBuilder {
+    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
+}
+
 fn client() -> reqwest::Result<Client> {
-    Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(Duration::from_secs(5))
-        .timeout(Duration::from_secs(10))
-        .build()
+    builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(10)).build()
+}
+
+/// With the headers that a supplier of this protocol asks for.
+pub fn presented(request: RequestBuilder, protocol: Protocol, secret: Option<&SecretString>) -> RequestBuilder {
+    match (protocol, secret) {
+        (Protocol::Openai, None) => request,
+        (Protocol::Openai, Some(secret)) => request.bearer_auth(secret.expose_secret()),
+        (Protocol::Anthropic, secret) => {
+            let request = request.header("anthropic-version", "2023-06-01");
+            secret.into_iter().fold(request, |request, secret| request.header("x-api-key", secret.expose_secret()))
+        }
+    }
 }
 
 async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> Check {
@@ -122,15 +133,6 @@ async fn check_address(base_url: &str, networks: &[IpNet]) -> Result<(), (String
 }
 
 async fn ask(client: &Client, channel: &ChannelRow, secret: Option<&SecretString>) -> reqwest::Result<StatusCode> {
-    let mut request = client.get(format!("{}/models", channel.base_url));
-    if channel.protocol == Protocol::Anthropic {
-        request = request.header("anthropic-version", "2023-06-01");
-    }
-    if let Some(secret) = secret {
-        request = match channel.protocol {
-            Protocol::Openai => request.bearer_auth(secret.expose_secret()),
-            Protocol::Anthropic => request.header("x-api-key", secret.expose_secret()),
-        };
-    }
-    Ok(request.send().await?.status())
+    let request = client.get(format!("{}/models", channel.base_url));
+    Ok(presented(request, channel.protocol, secret).send().await?.status())
 }

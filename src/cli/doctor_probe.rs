@@ -5,11 +5,12 @@
 //! say that we leave, and go on listening.
 
 use crate::cli::doctor::Check;
+use crate::cli::doctor_channel::{self, presented};
 use crate::cli::output::cause_chain;
 use crate::suppliers::store::{OnLeave, Protocol};
-use reqwest::header::{AUTHORIZATION, HOST};
-use reqwest::{Client, Response, StatusCode};
-use secrecy::{ExposeSecret, SecretString};
+use reqwest::header::HOST;
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -195,9 +196,9 @@ async fn listen(mut response: Response, goodbye: &CancellationToken) -> Result<L
     })
 }
 
-/// As the gateway's client: no redirects, no proxies. HTTP/1.1, since one connection must be one call's.
-fn builder() -> reqwest::ClientBuilder {
-    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().connect_timeout(Duration::from_secs(10)).http1_only()
+/// HTTP/1.1, since one connection must be one call's.
+fn builder() -> ClientBuilder {
+    doctor_channel::builder().connect_timeout(Duration::from_secs(10)).http1_only()
 }
 
 /// A client, and the base URL for it, whose connection leads through a relay of ours: TLS, where there is some, is between client and
@@ -289,17 +290,8 @@ fn request(
     };
     let real = Url::parse(subject.base_url)?;
     let host = real.authority().rsplit('@').next().unwrap_or_default().to_string();
-    let mut request = client.post(format!("{}/{path}", base.as_str().trim_end_matches('/'))).header(HOST, host).json(&body);
-    if subject.protocol == Protocol::Anthropic {
-        request = request.header("anthropic-version", "2023-06-01");
-    }
-    if let Some(secret) = &subject.secret {
-        request = match subject.protocol {
-            Protocol::Openai => request.header(AUTHORIZATION, format!("Bearer {}", secret.expose_secret())),
-            Protocol::Anthropic => request.header("x-api-key", secret.expose_secret()),
-        };
-    }
-    Ok(request)
+    let request = client.post(format!("{}/{path}", base.as_str().trim_end_matches('/'))).header(HOST, host).json(&body);
+    Ok(presented(request, subject.protocol, subject.secret.as_ref()))
 }
 
 async fn next(response: &mut Response) -> Result<Option<bytes::Bytes>, ProbeError> {
