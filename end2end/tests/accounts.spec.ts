@@ -1,5 +1,5 @@
 import { expect, test } from "../support/fixtures.ts";
-import { existingCustomer, newCustomer, signIn } from "../support/steps.ts";
+import { existingCustomer, newCustomer, submitSignIn } from "../support/steps.ts";
 
 test("a visitor who asks for a page signs in and arrives there; signing out closes it again", async ({ page }) => {
   const customer = existingCustomer();
@@ -22,7 +22,7 @@ test.describe("wrong credentials", () => {
   test("a wrong password and an unknown address are told apart by nobody", async ({ page }) => {
     const known = { ...existingCustomer(), password: "not the password" };
     for (const stranger of [known, newCustomer()]) {
-      await signIn(page, stranger);
+      await submitSignIn(page, stranger);
       await expect(page.getByRole("alert")).toHaveText("E-mail or password is wrong.");
       await expect(page).toHaveURL(/\/sign-in/);
     }
