@@ -38,10 +38,10 @@ pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Takes over the server-rendered page in the browser.
+/// Wakes the islands of the server-rendered page in the browser; the rest of it stays as the server wrote it.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(app::App);
+    leptos::mount::hydrate_islands();
 }

@@ -5,6 +5,7 @@ use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field};
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::page_data::page_data;
+use crate::ui::reveal::RevealButton;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -131,9 +132,6 @@ pub fn PasswordField(
     #[prop(default = Field::Password)] field: Field,
     #[prop(optional)] hint: &'static str,
 ) -> impl IntoView {
-    let (hydrated, set_hydrated) = signal(false);
-    let (shown, set_shown) = signal(false);
-    Effect::new(move |_| set_hydrated.set(true));
     let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
     view! {
         <Labelled id label field error hint>
@@ -141,7 +139,7 @@ pub fn PasswordField(
                 <input
                     id=id
                     name=id
-                    type=move || if shown.get() { "text" } else { "password" }
+                    type="password"
                     autocomplete=autocomplete
                     autocapitalize="none"
                     spellcheck="false"
@@ -149,15 +147,7 @@ pub fn PasswordField(
                     required
                     aria-describedby=format!("{id}-hint {id}-error")
                 />
-                <button
-                    class="button button-quiet needs-js"
-                    type="button"
-                    hidden=move || !hydrated.get()
-                    aria-label=move || if shown.get() { "Hide password" } else { "Show password" }
-                    on:click=move |_| set_shown.update(|shown| *shown = !*shown)
-                >
-                    {move || if shown.get() { "Hide" } else { "Show" }}
-                </button>
+                <RevealButton input=id.to_string() />
             </div>
         </Labelled>
     }

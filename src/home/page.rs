@@ -117,7 +117,7 @@ fn Snippet(title: &'static str, text: String) -> impl IntoView {
         <div class="snippet">
             <div class="row">
                 <h3>{title}</h3>
-                <CopyButton text=text.clone() />
+                <CopyButton text=text.clone() label="Copy".to_string() />
             </div>
             // A region that scrolls must be reachable by keyboard.
             <pre class="code-block" tabindex="0" role="region" aria-label=title>

@@ -12,7 +12,7 @@ pub fn NewSecret(secret: ShownSecret) -> impl IntoView {
             <p>"You won't see it again: we keep only a fingerprint of it. If it gets lost, delete it and create another."</p>
             <div class="row">
                 <code class="mono" id="new-secret">{secret.0.clone()}</code>
-                <CopyButton text=secret.0 label="Copy the key" />
+                <CopyButton text=secret.0 label="Copy the key".to_string() />
             </div>
         </section>
     }
@@ -96,7 +96,7 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
             <p class="row">
                 "Base URL: "
                 <code class="mono">{base_url.clone()}</code>
-                <CopyButton text=base_url />
+                <CopyButton text=base_url label="Copy".to_string() />
             </p>
             {hint}
             {snippets
@@ -106,7 +106,7 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
                         <details name="snippet" open=language == "curl">
                             <summary>{language}</summary>
                             <pre class="code-block" tabindex="0" role="region" aria-label="Example"><code>{code.clone()}</code></pre>
-                            <CopyButton text=code />
+                            <CopyButton text=code label="Copy".to_string() />
                         </details>
                     }
                 })

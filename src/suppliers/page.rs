@@ -68,7 +68,7 @@ fn model_row(model: ModelView) -> impl IntoView {
             <td data-label="Model">
                 <span class="row">
                     <span class="mono">{model.model_id.clone()}</span>
-                    <CopyButton text=model.model_id />
+                    <CopyButton text=model.model_id label="Copy".to_string() />
                 </span>
             </td>
             <td data-label="Supplier">{model.supplier_name}</td>

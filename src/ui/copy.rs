@@ -13,8 +13,8 @@ enum Copied {
     Refused,
 }
 
-#[component]
-pub fn CopyButton(#[prop(into)] text: String, #[prop(default = "Copy")] label: &'static str) -> impl IntoView {
+#[island]
+pub fn CopyButton(text: String, label: String) -> impl IntoView {
     let copied = RwSignal::new(Copied::NotYet);
     let available = RwSignal::new(false);
     Effect::new(move |_| available.set(window().is_secure_context()));
@@ -30,9 +30,9 @@ pub fn CopyButton(#[prop(into)] text: String, #[prop(default = "Copy")] label: &
         <button class="button button-quiet needs-js" type="button" hidden=move || !available.get() on:click=on_click>
             <span aria-live="polite">
                 {move || match copied.get() {
-                    Copied::NotYet => label,
-                    Copied::Yes => "Copied",
-                    Copied::Refused => "Not copied",
+                    Copied::NotYet => label.clone(),
+                    Copied::Yes => "Copied".to_string(),
+                    Copied::Refused => "Not copied".to_string(),
                 }}
             </span>
         </button>

@@ -2,29 +2,21 @@
 
 use crate::error::{ConsoleError, Field};
 use crate::ui::error_text::sentence;
-use leptos::html;
 use leptos::prelude::*;
 use leptos::server::ServerActionError;
 use leptos::server_fn::ServerFn;
 use leptos::server_fn::error::ServerFnUrlError;
 
-/// The failure of a form, above it; takes the focus when it appears after hydration.
+/// The failure of a form, above it; has the focus when the page opens.
 #[component]
 pub fn FormError(#[prop(into)] error: Signal<Option<ConsoleError>>) -> impl IntoView {
-    let summary = NodeRef::<html::P>::new();
-    Effect::new(move |_| {
-        // Read both: the paragraph appears after the error does.
-        if let (Some(_), Some(summary)) = (error.get(), summary.get()) {
-            let _ = summary.focus();
-        }
-    });
     view! {
         {move || {
             error
                 .get()
                 .map(|error| {
                     view! {
-                        <p class="notice notice-error" role="alert" tabindex="-1" node_ref=summary>
+                        <p class="notice notice-error" role="alert" tabindex="-1" autofocus>
                             {sentence(error)}
                         </p>
                     }

@@ -10,7 +10,10 @@ pub mod failure;
 pub mod form;
 pub mod icon;
 pub mod layout;
+pub mod live;
 pub mod page_data;
+pub mod print;
+pub mod reveal;
 pub mod stat;
 pub mod utc_time;
 

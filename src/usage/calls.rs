@@ -112,7 +112,7 @@ fn explanation(call: CallView) -> impl IntoView {
                     <dt>"Request"</dt>
                     <dd class="row">
                         <span class="mono">{call.request_id.to_string()}</span>
-                        <CopyButton text=call.request_id.to_string() />
+                        <CopyButton text=call.request_id.to_string() label="Copy".to_string() />
                     </dd>
                 </div>
                 <div>

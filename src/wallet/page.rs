@@ -5,7 +5,6 @@ use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::failure::Failure;
-use crate::ui::layout::refresh_balance;
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_statement::StatementTable;
@@ -23,11 +22,6 @@ pub fn WalletPage() -> impl IntoView {
         Address { before: named("before"), redeemed: named("redeemed") }
     });
     let wallet = page_data(move || address.get(), |address| show_wallet(address.before));
-    Effect::new(move |_| {
-        if !address.get().redeemed.is_empty() {
-            refresh_balance();
-        }
-    });
     view! {
         <Title text="Wallet" />
         <div class="page-head">

@@ -10,32 +10,26 @@ use crate::error::ConsoleError;
 use crate::ids::OrderId;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::layout::refresh_balance;
+use crate::ui::live::Live;
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::utc::validity;
-use leptos::leptos_dom::helpers::set_timeout_with_handle;
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
-use std::time::Duration;
-
-/// How often the page asks at first, and how often after it has asked [`PATIENCE`] times.
-const ASK_EACH: Duration = Duration::from_secs(1);
-const ASK_EACH_LATER: Duration = Duration::from_secs(15);
-const PATIENCE: u32 = 120;
 
 #[component]
 pub fn OrderPage() -> impl IntoView {
     let params = use_params_map();
-    let asked = RwSignal::new(0_u32);
-    let order = page_data(move || (params.read().get("id").unwrap_or_default(), asked.get()), |(order_id, _)| show_order(order_id));
+    let order = page_data(move || params.read().get("id").unwrap_or_default(), show_order);
     view! {
         <Title text="Order" />
         <div class="page-head">
             <h1>"Order"</h1>
         </div>
-        <Transition fallback=|| ()>{move || Suspend::new(async move { order_view(order.await, asked) })}</Transition>
+        <div class="sections" data-live="order">
+            <Transition fallback=|| ()>{move || Suspend::new(async move { order_view(order.await) })}</Transition>
+        </div>
         <p>
             <a href="/orders">"All orders"</a>
         </p>
@@ -43,25 +37,22 @@ pub fn OrderPage() -> impl IntoView {
     .into_any()
 }
 
-fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> AnyView {
+fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
     let order = match order {
         Ok(order) => order,
         // Not the end of the matter: the next answer may come.
         Err(error @ (ConsoleError::Unreachable | ConsoleError::Unavailable)) => {
             return view! {
                 {failed_view(error, "/orders", "Back to your orders")}
-                <AskAgain asked />
+                <AskAgain />
             }
             .into_any();
         }
         Err(error) => return failed_view(error, "/orders", "Back to your orders"),
     };
-    if order.status == OrderStatus::Fulfilled && asked.get_untracked() > 0 {
-        Effect::new(|_| refresh_balance());
-    }
     view! {
         <OrderState order=order.clone() />
-        {is_waiting(order.status).then(|| view! { <AskAgain asked /> })}
+        {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
         {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>"Receipt"</a></p> })}
@@ -74,17 +65,14 @@ fn is_waiting(status: OrderStatus) -> bool {
     matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
 }
 
-/// Has the page ask again, for as long as this stands on it: with JavaScript by a timer, without it by reloading. The reload
-/// lives in `<noscript>` as text, because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
+/// Has the page ask again, for as long as this stands on it. The reload for browsers without JavaScript lives in `<noscript>` as text,
+/// because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
 #[component]
-fn AskAgain(asked: RwSignal<u32>) -> impl IntoView {
-    Effect::new(move |_| {
-        let wait = if asked.get_untracked() < PATIENCE { ASK_EACH } else { ASK_EACH_LATER };
-        if let Ok(timer) = set_timeout_with_handle(move || asked.update(|times| *times = times.wrapping_add(1)), wait) {
-            on_cleanup(move || timer.clear());
-        }
-    });
-    view! { <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript> }
+fn AskAgain() -> impl IntoView {
+    view! {
+        <Live />
+        <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript>
+    }
 }
 
 /// Where the order stands, and what to do next.

@@ -9,6 +9,7 @@ use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::page_data::page_data;
+use crate::ui::print::PrintButton;
 use crate::ui::utc_time::UtcTime;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -75,22 +76,6 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>, save: ServerAction<S
         </p>
     }
     .into_any()
-}
-
-/// The browser's own, which every browser has; so without JavaScript nothing is missing.
-#[component]
-fn PrintButton() -> impl IntoView {
-    let available = RwSignal::new(false);
-    Effect::new(move |_| available.set(true));
-    let print = move |_| {
-        // A browser that refuses has said so itself.
-        let _ = window().print();
-    };
-    view! {
-        <button class="button needs-js no-print" type="button" hidden=move || !available.get() on:click=print>
-            "Print"
-        </button>
-    }
 }
 
 #[component]
