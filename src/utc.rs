@@ -36,7 +36,6 @@ impl UtcTime {
     }
 }
 
-#[cfg(feature = "ssr")]
 impl From<chrono::DateTime<chrono::Utc>> for UtcTime {
     fn from(time: chrono::DateTime<chrono::Utc>) -> UtcTime {
         UtcTime(time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))

@@ -9,21 +9,13 @@ pub mod server_fns_settings;
 pub mod types;
 pub mod types_settings;
 
-#[cfg(feature = "ssr")]
 pub mod device;
-#[cfg(feature = "ssr")]
 pub mod letters;
-#[cfg(feature = "ssr")]
 pub mod mail_token;
-#[cfg(feature = "ssr")]
 pub mod password;
-#[cfg(feature = "ssr")]
 pub mod rights;
-#[cfg(feature = "ssr")]
 pub mod session_store;
-#[cfg(feature = "ssr")]
 pub mod store;
 
 #[cfg(test)]
-#[cfg(feature = "ssr")]
 mod store_tests;

@@ -3,9 +3,9 @@
 use crate::accounts::server_fns::{SignIn, SignUp, start_form};
 use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field};
+use crate::islands::reveal::RevealButton;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::page_data::page_data;
-use crate::ui::reveal::RevealButton;
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_meta::Title;

@@ -9,9 +9,6 @@ pub mod server_fns;
 pub mod types;
 pub mod types_limits;
 
-#[cfg(feature = "ssr")]
 pub mod expiration;
-#[cfg(feature = "ssr")]
 pub mod secret;
-#[cfg(feature = "ssr")]
 pub mod store;

@@ -1,7 +1,7 @@
 //! How to call with a key: the secret, the one time it is shown, and examples ready to paste.
 
+use crate::islands::copy::CopyButton;
 use crate::keys::types::ShownSecret;
-use crate::ui::copy::CopyButton;
 use leptos::prelude::*;
 
 #[component]

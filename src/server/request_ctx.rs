@@ -9,7 +9,7 @@ use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::ids::UserId;
 use crate::server::state::AppState;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::net::IpAddr;
@@ -197,6 +197,13 @@ pub async fn take_typed_email() -> Result<Option<Email>, ConsoleError> {
         session.flush().await.map_err(session_failed)?;
     }
     Ok(email)
+}
+
+/// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.
+pub fn set_cookie(cookie: &str) -> Result<(), ConsoleError> {
+    let options = use_context::<ResponseOptions>().ok_or(ConsoleError::Internal)?;
+    options.append_header(header::SET_COOKIE, HeaderValue::from_str(cookie).map_err(|_| ConsoleError::BadRequest)?);
+    Ok(())
 }
 
 /// Sends the browser on, with or without JavaScript. `path` is one of ours.

@@ -117,6 +117,7 @@ fn console(app: &AppState) -> Router {
         move || {
             provide_context(app.clone());
             layers::provide_nonce();
+            layers::provide_preferences();
         }
     };
     let options = app.leptos.clone();

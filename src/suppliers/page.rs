@@ -1,10 +1,10 @@
 //! The model directory.
 
 use crate::error::ConsoleError;
+use crate::islands::copy::CopyButton;
 use crate::suppliers::server_fns::list_models;
 use crate::suppliers::types::{ModelView, multiplier};
 use crate::ui::amount::TokenAmount;
-use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::page_data;
 use leptos::prelude::*;

@@ -3,17 +3,13 @@
 pub mod amount;
 pub mod badge;
 pub mod bars;
-pub mod copy;
 pub mod empty_state;
 pub mod error_text;
 pub mod failure;
 pub mod form;
 pub mod icon;
 pub mod layout;
-pub mod live;
 pub mod page_data;
-pub mod print;
-pub mod reveal;
 pub mod stat;
 pub mod utc_time;
 

@@ -1,8 +1,8 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
+use crate::islands::copy::CopyButton;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::ui::amount::{ExactTokens, TokenAmount};
-use crate::ui::copy::CopyButton;
 use crate::ui::utc_time::UtcTime;
 use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, PeriodTotals, UsageTotals, duration};
 use leptos::prelude::*;

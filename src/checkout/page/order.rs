@@ -8,9 +8,9 @@ use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Sta
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
 use crate::ids::OrderId;
+use crate::islands::live::Live;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::live::Live;
 use crate::ui::page_data::page_data;
 use crate::ui::utc_time::UtcTime;
 use crate::utc::validity;

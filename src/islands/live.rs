@@ -1,12 +1,12 @@
 //! Has parts of a page keep up with what happens elsewhere: while this stands on it, the page is read anew and what is marked
 //! `data-live` is replaced where it changed. Without JavaScript the page reloads as a whole, if it asks for that.
 
+use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Function, Reflect};
 use leptos::web_sys::{Document, DomParser, Element, NodeList, Response, SupportedType};
-use leptos::html;
 use std::collections::HashMap;
 use std::time::Duration;
 
