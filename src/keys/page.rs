@@ -8,42 +8,31 @@ use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, Submit, error_of, successes};
-use crate::ui::page_data::page_data;
+use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::last_form::typed;
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-
-/// What can be done on this page, each with its own error.
-#[derive(Clone, Copy)]
-struct Actions {
-    create: ServerAction<CreateKey>,
-    set_status: ServerAction<SetKeyStatus>,
-    delete: ServerAction<DeleteKey>,
-}
 
 #[component]
 pub fn KeysPage() -> impl IntoView {
-    let actions = Actions { create: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
-    let (switched, deleted) = (successes(actions.set_status), successes(actions.delete));
-    let keys = page_data(move || (switched.get(), deleted.get()), |_| list_keys());
+    let keys = list_keys();
     view! {
         <Title text="API keys" />
         <div class="page-head">
             <h1>"API keys"</h1>
             <a class="button button-primary" href="#create">"Create a key"</a>
         </div>
-        <FormError error=error_of(actions.set_status.value()) />
-        <FormError error=error_of(actions.delete.value()) />
-        <Transition fallback=|| view! { <p class="muted">"Loading your keys…"</p> }>
-            {move || Suspend::new(async move { body(keys.await, actions) })}
-        </Transition>
+        <FormError error=error_of(SetKeyStatus::PATH) />
+        <FormError error=error_of(DeleteKey::PATH) />
+        {with_data(keys, body)}
     }
     .into_any()
 }
 
-fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
+fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
     let list = match list {
         Ok(list) => list,
         Err(error) => return view! { <Failure error /> }.into_any(),
@@ -56,34 +45,36 @@ fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
         }
         .into_any()
     } else {
-        view! { <KeyTable keys=list.keys actions /> }.into_any()
+        view! { <KeyTable keys=list.keys /> }.into_any()
     };
+    let error = error_of(CreateKey::PATH);
+    let typed = |name| typed(CreateKey::PATH, name, "");
     view! {
         {table}
         <section class="card stack key-form" id="create">
             <h2>"Create a key"</h2>
-            <FormError error=error_of(actions.create.value()) />
-            <ActionForm action=actions.create>
+            <FormError error />
+            <form method="post" action=CreateKey::PATH>
                 <input type="hidden" name="form_key" value=list.form_key.to_string() />
-                <NameField error=error_of(actions.create.value()) value=String::new() />
-                <SupplierField error=error_of(actions.create.value()) suppliers=list.suppliers chosen=None />
-                <QuotaField error=error_of(actions.create.value()) value=String::new() />
-                <ExpirationField error=error_of(actions.create.value()) value=String::new() />
-                <Labelled id="status" label="Status" field=crate::error::Field::Status error=error_of(actions.create.value())>
+                <NameField error value=typed("name") />
+                <SupplierField error suppliers=list.suppliers chosen=None />
+                <QuotaField error value=typed("quota") />
+                <ExpirationField error value=typed("expires_at") />
+                <Labelled id="status" label="Status" field=crate::error::Field::Status error>
                     <select id="status" name="status">
                         <option value="enabled" selected=true>"Enabled: works at once"</option>
                         <option value="disabled">"Disabled: enable it later"</option>
                     </select>
                 </Labelled>
-                <Submit pending=actions.create.pending()>"Create the key"</Submit>
-            </ActionForm>
+                <Submit>"Create the key"</Submit>
+            </form>
         </section>
     }
     .into_any()
 }
 
 #[component]
-fn KeyTable(keys: Vec<KeyView>, actions: Actions) -> impl IntoView {
+fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
     view! {
         <div class="table-wrap">
             <table>
@@ -100,13 +91,13 @@ fn KeyTable(keys: Vec<KeyView>, actions: Actions) -> impl IntoView {
                         <th scope="col"><span class="visually-hidden">"Change"</span></th>
                     </tr>
                 </thead>
-                <tbody>{keys.into_iter().map(|key| key_row(key, actions)).collect_view()}</tbody>
+                <tbody>{keys.into_iter().map(key_row).collect_view()}</tbody>
             </table>
         </div>
     }
 }
 
-fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
+fn key_row(key: KeyView) -> impl IntoView {
     let href = format!("/keys/{}", key.key_id);
     view! {
         <tr>
@@ -124,8 +115,8 @@ fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
                         "Edit"
                         <span class="visually-hidden">{format!(" {}", key.name)}</span>
                     </a>
-                    <StatusForm action=actions.set_status key_id=key.key_id name=key.name.clone() status=key.status />
-                    <DeleteForm action=actions.delete key_id=key.key_id name=key.name />
+                    <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+                    <DeleteForm key_id=key.key_id name=key.name />
                 </div>
             </td>
         </tr>

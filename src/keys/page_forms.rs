@@ -6,11 +6,11 @@ use crate::keys::server_fns::{DeleteKey, SetKeyStatus};
 use crate::keys::types::{ALL_SUPPLIERS, KeyName, KeyStatus, KeyView};
 use crate::suppliers::types::SupplierChoice;
 use crate::ui::form::Labelled;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 #[component]
-pub fn NameField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn NameField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled id="name" label="Name" field=Field::Name error hint="What it is for, like “support bot”.">
             <input
@@ -31,7 +31,7 @@ pub fn NameField(error: Signal<Option<ConsoleError>>, value: String) -> impl Int
 /// purpose or not at all.
 #[component]
 pub fn SupplierField(
-    error: Signal<Option<ConsoleError>>,
+    error: Option<ConsoleError>,
     suppliers: Vec<SupplierChoice>,
     /// The key being edited.
     chosen: Option<KeyView>,
@@ -73,7 +73,7 @@ pub fn SupplierField(
 }
 
 #[component]
-pub fn QuotaField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn QuotaField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled
             id="quota"
@@ -88,7 +88,7 @@ pub fn QuotaField(error: Signal<Option<ConsoleError>>, value: String) -> impl In
 }
 
 #[component]
-pub fn ExpirationField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn ExpirationField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled
             id="expires_at"
@@ -104,36 +104,36 @@ pub fn ExpirationField(error: Signal<Option<ConsoleError>>, value: String) -> im
 
 /// Switches a key on or off: the next call sees it.
 #[component]
-pub fn StatusForm(action: ServerAction<SetKeyStatus>, key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {
+pub fn StatusForm(key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {
     let (next, label) = if status == KeyStatus::Disabled { ("enabled", "Enable") } else { ("disabled", "Disable") };
     view! {
-        <ActionForm action>
+        <form method="post" action=SetKeyStatus::PATH>
             <input type="hidden" name="key_id" value=key_id.to_string() />
             <input type="hidden" name="status" value=next />
             <button class="button button-quiet" type="submit">
                 {label}
                 <span class="visually-hidden">{format!(" {name}")}</span>
             </button>
-        </ActionForm>
+        </form>
     }
 }
 
 /// Deletes a key in two steps: the second names it and says what follows.
 #[component]
-pub fn DeleteForm(action: ServerAction<DeleteKey>, key_id: KeyId, name: String) -> impl IntoView {
+pub fn DeleteForm(key_id: KeyId, name: String) -> impl IntoView {
     view! {
         <details class="confirm">
             <summary class="button button-quiet">
                 "Delete…"
                 <span class="visually-hidden">{format!(" {name}")}</span>
             </summary>
-            <ActionForm action>
+            <form method="post" action=DeleteKey::PATH>
                 <input type="hidden" name="key_id" value=key_id.to_string() />
                 <p>{format!("Delete “{name}” for good? Programs that call with it stop working at once. What it spent stays in your usage.")}</p>
                 <button class="button button-danger" type="submit">
                     {format!("Delete {name}")}
                 </button>
-            </ActionForm>
+            </form>
         </details>
     }
 }

@@ -6,10 +6,10 @@ use crate::keys::page::Quota;
 use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period};
 use crate::tokens::Tokens;
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 /// The limits that a key has, for the list of its facts; nothing when it has none.
 #[component]
@@ -48,9 +48,8 @@ fn per(period: Period) -> &'static str {
 }
 
 #[component]
-pub fn LimitsForm(key_id: KeyId, limits: KeyLimits, action: ServerAction<LimitKey>) -> impl IntoView {
-    let error = error_of(action.value());
-    let saved = move || action.value().get().is_some_and(|result| result.is_ok());
+pub fn LimitsForm(key_id: KeyId, limits: KeyLimits) -> impl IntoView {
+    let error = error_of(LimitKey::PATH);
     let number = |limit: Option<i32>| limit.map(|limit| limit.to_string()).unwrap_or_default();
     let period = limits.period.as_ref();
     let chosen = period.map(|period| period.period);
@@ -66,8 +65,8 @@ pub fn LimitsForm(key_id: KeyId, limits: KeyLimits, action: ServerAction<LimitKe
             <h2>"Limits"</h2>
             <p class="muted">"Whatever is empty is not limited. Your wallet and the key’s quota hold in any case."</p>
             <FormError error />
-            <p class="notice notice-ok" role="status" hidden=move || !saved()>"Saved. The next call sees it."</p>
-            <ActionForm action>
+            <FormDone path=LimitKey::PATH>"Saved. The next call sees it."</FormDone>
+            <form method="post" action=LimitKey::PATH>
                 <input type="hidden" name="key_id" value=key_id.to_string() />
                 <Labelled id="period" label="Tokens of a period" field=Field::PeriodQuota error hint="Beside the quota for ever; begins anew by itself.">
                     <div class="row">
@@ -96,8 +95,8 @@ pub fn LimitsForm(key_id: KeyId, limits: KeyLimits, action: ServerAction<LimitKe
                 <TextField id="concurrent_calls" label="Calls at once" field=Field::ConcurrentCalls error value=number(limits.concurrent_calls) />
                 <ListField id="models" label="Only these models" field=Field::Models error value=limits.models hint="One on each line, as the page of models calls them." />
                 <ListField id="networks" label="Only from these networks" field=Field::Networks error value=limits.networks hint="One on each line, like 203.0.113.0/24 or 2001:db8::1." />
-                <Submit pending=action.pending()>"Save limits"</Submit>
-            </ActionForm>
+                <Submit>"Save limits"</Submit>
+            </form>
         </section>
     }
 }
@@ -107,7 +106,7 @@ fn TextField(
     id: &'static str,
     label: &'static str,
     field: Field,
-    error: Signal<Option<ConsoleError>>,
+    error: Option<ConsoleError>,
     value: String,
     #[prop(optional)] hint: &'static str,
 ) -> impl IntoView {
@@ -123,7 +122,7 @@ fn ListField(
     id: &'static str,
     label: &'static str,
     field: Field,
-    error: Signal<Option<ConsoleError>>,
+    error: Option<ConsoleError>,
     value: Vec<String>,
     hint: &'static str,
 ) -> impl IntoView {

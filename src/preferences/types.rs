@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn what_a_cookie_says_is_read_back() {
-        for preference in [Preference::Language(Language::Chinese), Preference::Theme(Theme::Dark), Preference::TimeZone(Tz::Asia__Shanghai)] {
+        for preference in
+            [Preference::Language(Language::Chinese), Preference::Theme(Theme::Dark), Preference::TimeZone(Tz::Asia__Shanghai)]
+        {
             let cookie = preference.cookie(true);
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             assert_eq!(Preference::parse(name, value), Some(preference));
@@ -117,7 +119,10 @@ mod tests {
         let read = |cookies| Preferences::read(cookies, "zh-CN");
         assert_eq!(read("").language, Language::Chinese);
         assert_eq!(read("a=b; language=en; theme=dark").language, Language::English);
-        assert_eq!(read("language=xx; theme=; time_zone=Nowhere/Land"), Preferences { language: Language::Chinese, ..Preferences::default() });
+        assert_eq!(
+            read("language=xx; theme=; time_zone=Nowhere/Land"),
+            Preferences { language: Language::Chinese, ..Preferences::default() }
+        );
         assert_eq!(read("time_zone=Europe/Zurich").time_zone, Tz::Europe__Zurich);
     }
 }

@@ -23,7 +23,7 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 const SESSION_IDLE: Duration = Duration::days(14);
 
 /// No form of the console is larger, by far.
-const MOST_BODY_BYTES: usize = 256 << 10;
+pub(super) const MOST_BODY_BYTES: usize = 256 << 10;
 
 /// Sessions in Postgres. Over https the cookie is `__Host-`, so that no sibling domain can plant it.
 pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {

@@ -4,7 +4,6 @@ use crate::accounts::device::device_of;
 use crate::accounts::rights::Member;
 use crate::accounts::session_store::digest;
 use crate::accounts::store;
-use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::ids::UserId;
@@ -17,14 +16,13 @@ use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
 
-const USER_ID: &str = "user_id";
-const TYPED_EMAIL: &str = "typed_email";
+pub(super) const USER_ID: &str = "user_id";
 const SIGN_UP: &str = "sign_up";
 /// What signed in, for the list of a user's sessions (`accounts::store::sessions`).
 const DEVICE: &str = "device";
 
 /// How long a visitor's session waits for the page that shows what was typed.
-const TYPED_FOR: Duration = Duration::minutes(10);
+pub(super) const TYPED_FOR: Duration = Duration::minutes(10);
 
 /// How long a visitor's session waits for the link in the mail: as long as that works.
 const SIGN_UP_FOR: Duration = Duration::days(1);
@@ -173,30 +171,6 @@ pub async fn kept<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<
 /// Reads the value left under `name`, and forgets it.
 pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
     session().await?.remove(name).await.map_err(session_failed)
-}
-
-/// Fails the form of a visitor. Without JavaScript its page is loaded anew and would have forgotten the address that was typed; it waits
-/// in a session that lives no longer than that takes.
-pub async fn fail_keeping(email: &Email, error: ConsoleError) -> ConsoleError {
-    if asked() == (true, true)
-        && let Ok(session) = session().await
-        && let Ok(None) = session.get::<UserId>(USER_ID).await
-    {
-        session.set_expiry(Some(Expiry::OnInactivity(TYPED_FOR)));
-        // The form fails with its own error, whether or not this was kept.
-        let _ = session.insert(TYPED_EMAIL, email).await.map_err(session_failed);
-    }
-    fail(error)
-}
-
-/// The address that a failed form left, once. The visitor's session held nothing else and ends with it.
-pub async fn take_typed_email() -> Result<Option<Email>, ConsoleError> {
-    let session = session().await?;
-    let email = session.get(TYPED_EMAIL).await.map_err(session_failed)?;
-    if email.is_some() {
-        session.flush().await.map_err(session_failed)?;
-    }
-    Ok(email)
 }
 
 /// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.

@@ -6,13 +6,13 @@ use crate::suppliers::server_fns::list_models;
 use crate::suppliers::types::{ModelView, multiplier};
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
-    let models = page_data(|| (), |()| list_models());
+    let models = list_models();
     view! {
         <Title text="Models" />
         <div class="page-head">
@@ -21,9 +21,7 @@ pub fn ModelsPage() -> impl IntoView {
         <p class="muted">
             "What you can call, and what it costs. A multiplier says how many of your Tokens one Token of the model is charged as; a call is rounded up once."
         </p>
-        <Transition fallback=|| view! { <p class="muted">"Loading the models…"</p> }>
-            {move || Suspend::new(async move { directory(models.await) })}
-        </Transition>
+        {with_data(models, directory)}
     }
     .into_any()
 }

@@ -2,15 +2,16 @@
 
 use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::types::Viewer;
+use crate::error::ConsoleError;
+use crate::preferences::page::PreferencesForm;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 use leptos_router::components::{A, Outlet};
-use leptos_router::hooks::use_location;
 
 /// In the order of the job.
 const NAV: [(&str, &str, Icon); 8] = [
@@ -24,36 +25,33 @@ const NAV: [(&str, &str, Icon); 8] = [
     ("/settings", "Settings", Icon::Settings),
 ];
 
-/// The page in its frame. The viewer is asked for again with every page, so that the balance is as fresh as what it stands beside.
+/// The page in its frame. The balance is as fresh as what it stands beside.
 #[component]
 pub fn Frame() -> impl IntoView {
-    let path = use_location().pathname;
-    let viewer = page_data(move || path.get(), |_| read_viewer());
+    let viewer = read_viewer();
     view! {
-        // `external`: the router would scroll, and leave the focus where it was.
-        <a class="button skip-link" href="#main" rel="external">
+        <a class="button skip-link" href="#main">
             "Skip to content"
         </a>
-        <Transition>
-            {move || Suspend::new(async move {
-                match viewer.await {
-                    Ok(Some(viewer)) => view! { <MemberFrame viewer /> }.into_any(),
-                    Ok(None) => view! { <VisitorFrame /> }.into_any(),
-                    Err(error) => {
-                        view! {
-                            <VisitorFrame />
-                            <Failure error />
-                        }
-                            .into_any()
-                    }
-                }
-            })}
-        </Transition>
+        {with_data(viewer, frame_view)}
         <main class="content" id="main" tabindex="-1">
             <Outlet />
         </main>
+        <PreferencesForm />
     }
     .into_any()
+}
+
+fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>) -> AnyView {
+    match viewer {
+        Ok(Some(viewer)) => view! { <MemberFrame viewer /> }.into_any(),
+        Ok(None) => view! { <VisitorFrame /> }.into_any(),
+        Err(error) => view! {
+            <VisitorFrame />
+            <Failure error />
+        }
+        .into_any(),
+    }
 }
 
 #[component]

@@ -3,7 +3,7 @@
 use crate::islands::copy::CopyButton;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::ui::amount::{ExactTokens, TokenAmount};
-use crate::ui::utc_time::UtcTime;
+use crate::ui::utc_time::{UtcTime, day};
 use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, PeriodTotals, UsageTotals, duration};
 use leptos::prelude::*;
 
@@ -181,7 +181,7 @@ fn paid_from(drawn: Vec<Draw>) -> Option<impl IntoView> {
                                     Some(order_id) => view! { <a href=format!("/orders/{order_id}")>"an order"</a> }.into_any(),
                                     None => view! { <span>{format!("a grant ({})", source.to_lowercase())}</span> }.into_any(),
                                 }}
-                                ", which expires on " {draw.expires_at.day()}
+                                ", which expires on " {day(draw.expires_at)}
                             </li>
                         }
                     })

@@ -2,14 +2,12 @@
 
 use crate::error::ConsoleError;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{of_address, with_data};
 use crate::usage::calls::{CallsTable, TotalsCards};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{KeyChoice, UsageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::components::Form;
-use leptos_router::hooks::use_query_map;
 
 /// The parameters of the address, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,25 +34,14 @@ impl Asked {
 
 #[component]
 pub fn UsagePage() -> impl IntoView {
-    let query = use_query_map();
-    let asked = Memo::new(move |_| {
-        query.with(|query| {
-            let get = |name| query.get(name).unwrap_or_default();
-            Asked { key: get("key"), model: get("model"), call: get("call"), before: get("before") }
-        })
-    });
-    let usage = page_data(move || asked.get(), |asked| show_usage(asked.key, asked.model, asked.call, asked.before));
+    let asked = Asked { key: of_address("key"), model: of_address("model"), call: of_address("call"), before: of_address("before") };
+    let usage = show_usage(asked.key.clone(), asked.model.clone(), asked.call.clone(), asked.before.clone());
     view! {
         <Title text="Usage" />
         <div class="page-head">
             <h1>"Usage"</h1>
         </div>
-        <Transition fallback=|| view! { <p class="muted">"Loading your calls…"</p> }>
-            {move || {
-                let asked = asked.get();
-                Suspend::new(async move { body(usage.await, asked) })
-            }}
-        </Transition>
+        {with_data(usage, |usage| body(usage, asked))}
     }
     .into_any()
 }
@@ -99,7 +86,7 @@ fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl I
     let (key, model) = (asked.key.clone(), asked.model.clone());
     let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">"Show all"</a> });
     view! {
-        <Form method="GET" action="/usage">
+        <form method="get" action="/usage">
             <div class="row filters">
                 <div class="field">
                     <label for="filter-key">"Key"</label>
@@ -133,6 +120,6 @@ fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl I
                 <button class="button" type="submit">"Show"</button>
                 {clear}
             </div>
-        </Form>
+        </form>
     }
 }

@@ -9,38 +9,29 @@ use crate::codes::page::CodeField;
 use crate::error::ConsoleError;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::form::{FormError, Submit, error_of, successes};
-use crate::ui::page_data::page_data;
-use crate::ui::utc_time::UtcTime;
-use crate::utc::validity;
-use leptos::form::ActionForm;
+use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::page_data::{id_of_address, with_data};
+use crate::ui::utc_time::{UtcTime, minute, validity};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn ConfirmPage() -> impl IntoView {
-    let params = use_params_map();
-    let place = ServerAction::<PlaceOrder>::new();
-    let type_code = ServerAction::<TypeCode>::new();
-    let typed = successes(type_code);
-    let offer = page_data(
-        move || (params.read().get("id").unwrap_or_default(), place.version().get(), typed.get()),
-        |(package_id, ..)| show_offer(package_id),
-    );
+    let offer = show_offer(id_of_address());
     view! {
         <Title text="Confirm your order" />
         <div class="page-head">
             <h1>"Confirm your order"</h1>
         </div>
-        <FormError error=error_of(place.value()) />
-        <FormError error=error_of(type_code.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, place, type_code) })}</Transition>
+        <FormError error=error_of(PlaceOrder::PATH) />
+        <FormError error=error_of(TypeCode::PATH) />
+        {with_data(offer, offer_view)}
     }
     .into_any()
 }
 
-fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>, type_code: ServerAction<TypeCode>) -> AnyView {
+fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
         Err(error) => return failed_view(error, "/products", "Back to the Product Center"),
@@ -56,8 +47,8 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
         .into_any()
     } else {
         view! {
-            <PromotionForm offer=offer.clone() type_code />
-            <ConfirmForm offer=offer.clone() place />
+            <PromotionForm offer=offer.clone() />
+            <ConfirmForm offer=offer.clone() />
         }
         .into_any()
     };
@@ -147,7 +138,7 @@ fn limit_sentence(limit: &LimitState) -> String {
     const REACHED: &str = "Your account has bought this package as often as it allows";
     match limit {
         LimitState::Open | LimitState::Reached => format!("{REACHED}."),
-        LimitState::ReachedUntil(time) => format!("{REACHED} for now. You can buy it again from {}.", time.minute()),
+        LimitState::ReachedUntil(time) => format!("{REACHED} for now. You can buy it again from {}.", minute(*time)),
     }
 }
 
@@ -178,21 +169,20 @@ fn Discounted(offer: Offer) -> impl IntoView {
 
 /// Takes a promotion code, which the server looks at before anything is bought.
 #[component]
-fn PromotionForm(offer: Offer, type_code: ServerAction<TypeCode>) -> impl IntoView {
-    let typed = error_of(type_code.value());
+fn PromotionForm(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
-    let error = Signal::derive(move || typed.get().or(offer.code_problem.map(ConsoleError::Code)));
+    let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
     let hint = format!("A code leaves at least {} to pay.", offer.least.exact());
     view! {
-        <details open=move || error.get().is_some()>
+        <details open=error.is_some()>
             <summary>"Have a promotion code?"</summary>
-            <ActionForm action=type_code attr:class="row">
+            <form method="post" action=TypeCode::PATH class="row">
                 <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
                 <CodeField error />
-                <button class="button" type="submit" disabled=type_code.pending()>
+                <button class="button" type="submit">
                     "Apply"
                 </button>
-            </ActionForm>
+            </form>
             <p class="muted">{hint}</p>
         </details>
     }
@@ -201,7 +191,7 @@ fn PromotionForm(offer: Offer, type_code: ServerAction<TypeCode>) -> impl IntoVi
 /// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
 /// server refuses instead of charging something else.
 #[component]
-fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
+fn ConfirmForm(offer: Offer) -> impl IntoView {
     let choice = offer.clone();
     let price = offer.to_pay().exact();
     let Offer { package, form_key, open_order, payment, discount, .. } = offer;
@@ -217,7 +207,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
                     </p>
                 }
             })}
-        <ActionForm action=place>
+        <form method="post" action=PlaceOrder::PATH>
             <input type="hidden" name="package_id" value=package.package_id.to_string() />
             <input type="hidden" name="form_key" value=form_key.to_string() />
             <input type="hidden" name="terms[tokens]" value=package.tokens.0.to_string() />
@@ -228,7 +218,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
             <StartChoice offer=choice />
             <input type="hidden" name="terms[discount_minor]" value=discount.minor.to_string() />
-            <Submit pending=place.pending()>{button}</Submit>
-        </ActionForm>
+            <Submit>{button}</Submit>
+        </form>
     }
 }

@@ -11,24 +11,21 @@ use crate::ids::OrderId;
 use crate::islands::live::Live;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::page_data::page_data;
-use crate::ui::utc_time::UtcTime;
-use crate::utc::validity;
+use crate::ui::page_data::{id_of_address, with_data};
+use crate::ui::utc_time::{UtcTime, validity};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn OrderPage() -> impl IntoView {
-    let params = use_params_map();
-    let order = page_data(move || params.read().get("id").unwrap_or_default(), show_order);
+    let order = show_order(id_of_address());
     view! {
         <Title text="Order" />
         <div class="page-head">
             <h1>"Order"</h1>
         </div>
         <div class="sections" data-live="order">
-            <Transition fallback=|| ()>{move || Suspend::new(async move { order_view(order.await) })}</Transition>
+            {with_data(order, order_view)}
         </div>
         <p>
             <a href="/orders">"All orders"</a>

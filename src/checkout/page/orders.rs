@@ -6,14 +6,14 @@ use crate::checkout::types::{OrderLine, OrderList};
 use crate::error::ConsoleError;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn OrdersPage() -> impl IntoView {
-    let orders = page_data(|| (), |()| list_orders());
+    let orders = list_orders();
     view! {
         <Title text="Orders" />
         <div class="page-head">
@@ -22,7 +22,7 @@ pub fn OrdersPage() -> impl IntoView {
                 "Buy Tokens"
             </a>
         </div>
-        <Transition fallback=|| ()>{move || Suspend::new(async move { orders_view(orders.await) })}</Transition>
+        {with_data(orders, orders_view)}
     }
     .into_any()
 }

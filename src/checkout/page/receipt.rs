@@ -9,28 +9,24 @@ use crate::islands::print::PrintButton;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn ReceiptPage() -> impl IntoView {
-    let params = use_params_map();
-    let save = ServerAction::<SaveBilling>::new();
-    let receipt =
-        page_data(move || (params.read().get("id").unwrap_or_default(), save.version().get()), |(order_id, _)| show_receipt(order_id));
+    let receipt = show_receipt(id_of_address());
     view! {
         <Title text="Receipt" />
-        <FormError error=error_of(save.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { receipt_view(receipt.await, save) })}</Transition>
+        <FormError error=error_of(SaveBilling::PATH) />
+        {with_data(receipt, receipt_view)}
     }
     .into_any()
 }
 
-fn receipt_view(receipt: Result<ReceiptView, ConsoleError>, save: ServerAction<SaveBilling>) -> AnyView {
+fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
     let receipt = match receipt {
         Ok(receipt) => receipt,
         Err(error) => {
@@ -70,7 +66,7 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>, save: ServerAction<S
             </dl>
             <Lines receipt />
         </article>
-        <BillingForm order_id saved kept save />
+        <BillingForm order_id saved kept />
         <p class="no-print">
             <a href=format!("/orders/{order_id}")>"Back to the order"</a>
         </p>
@@ -199,8 +195,8 @@ fn Amounts(amount: Taxed) -> impl IntoView {
 
 /// What receipts are made out to. One that has no details yet takes these; one that has keeps its own.
 #[component]
-fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool, save: ServerAction<SaveBilling>) -> impl IntoView {
-    let error = error_of(save.value());
+fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool) -> impl IntoView {
+    let error = error_of(SaveBilling::PATH);
     let details = saved.unwrap_or_else(|| BillingDetails { name: String::new(), address: String::new(), tax_id: String::new() });
     let consequence = match kept {
         false => "They are added to this receipt, once, and stand on your next ones.",
@@ -210,7 +206,7 @@ fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool, sav
         <section class="card stack no-print">
             <h2>"Your billing details"</h2>
             <p class="muted">{consequence}</p>
-            <ActionForm action=save>
+            <form method="post" action=SaveBilling::PATH>
                 <input type="hidden" name="order_id" value=order_id.to_string() />
                 <Labelled id="billing-name" label="Name or company" field=Field::Billing error>
                     <input
@@ -233,8 +229,8 @@ fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool, sav
                     <label for="billing-tax-id">"Tax number"</label>
                     <input id="billing-tax-id" name="tax_id" value=details.tax_id maxlength="50" />
                 </div>
-                <Submit pending=save.pending()>"Save"</Submit>
-            </ActionForm>
+                <Submit>"Save"</Submit>
+            </form>
         </section>
     }
 }

@@ -7,31 +7,27 @@ use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn RefundPage() -> impl IntoView {
-    let params = use_params_map();
-    let refund = ServerAction::<RefundOrder>::new();
-    let offer =
-        page_data(move || (params.read().get("id").unwrap_or_default(), refund.version().get()), |(order_id, _)| show_refund(order_id));
+    let offer = show_refund(id_of_address());
     view! {
         <Title text="Return unused Tokens" />
         <div class="page-head">
             <h1>"Return unused Tokens"</h1>
         </div>
-        <FormError error=error_of(refund.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, refund) })}</Transition>
+        <FormError error=error_of(RefundOrder::PATH) />
+        {with_data(offer, offer_view)}
     }
     .into_any()
 }
 
-fn offer_view(offer: Result<RefundOffer, ConsoleError>, refund: ServerAction<RefundOrder>) -> AnyView {
+fn offer_view(offer: Result<RefundOffer, ConsoleError>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
         Err(error) => return failed_view(error, "/orders", "Back to your orders"),
@@ -78,13 +74,13 @@ fn offer_view(offer: Result<RefundOffer, ConsoleError>, refund: ServerAction<Ref
                 <li>"They leave at once. Should the payment provider refuse, they come back."</li>
                 {held}
             </ul>
-            <ActionForm action=refund>
+            <form method="post" action=RefundOrder::PATH>
                 <input type="hidden" name="order_id" value=offer.order_id.to_string() />
                 <input type="hidden" name="form_key" value=offer.form_key.to_string() />
                 <input type="hidden" name="tokens" value=offer.tokens.0.to_string() />
                 <input type="hidden" name="amount_minor" value=offer.amount.minor.to_string() />
-                <Submit pending=refund.pending()>{format!("Return the Tokens for {amount}")}</Submit>
-            </ActionForm>
+                <Submit>{format!("Return the Tokens for {amount}")}</Submit>
+            </form>
             <p>
                 <a href=order_page>"Keep them"</a>
             </p>
