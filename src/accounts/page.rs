@@ -4,6 +4,7 @@ use crate::accounts::server_fns::{SignIn, SignUp, start_form};
 use crate::accounts::types::Password;
 use crate::error::{ConsoleError, Field};
 use crate::islands::reveal::RevealButton;
+use crate::t;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{of_address, with_data};
@@ -127,7 +128,13 @@ pub fn PasswordField(
                     required
                     aria-describedby=format!("{id}-hint {id}-error")
                 />
-                <RevealButton input=id.to_string() />
+                <RevealButton
+                    input=id.to_string()
+                    show=t!("Show").to_string()
+                    hide=t!("Hide").to_string()
+                    show_label=t!("Show password").to_string()
+                    hide_label=t!("Hide password").to_string()
+                />
             </div>
         </Labelled>
     }

@@ -2,6 +2,7 @@
 
 use crate::codes::server_fns::RedeemCode;
 use crate::error::{ConsoleError, Field};
+use crate::t;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -12,11 +13,11 @@ pub fn RedeemForm() -> impl IntoView {
     let error = error_of(RedeemCode::PATH);
     view! {
         <section class="card stack" aria-labelledby="redeem">
-            <h2 id="redeem">"Redeem a code"</h2>
+            <h2 id="redeem">{t!("Redeem a code")}</h2>
             <FormError error />
             <form method="post" action=RedeemCode::PATH class="row">
                 <CodeField error />
-                <Submit>"Redeem"</Submit>
+                <Submit>{t!("Redeem")}</Submit>
             </form>
         </section>
     }
@@ -26,7 +27,7 @@ pub fn RedeemForm() -> impl IntoView {
 #[component]
 pub fn CodeField(error: Option<ConsoleError>) -> impl IntoView {
     view! {
-        <Labelled id="code" label="Code" field=Field::Code error>
+        <Labelled id="code" label=t!("Code") field=Field::Code error>
             <input
                 id="code"
                 name="code"

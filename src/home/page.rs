@@ -5,8 +5,8 @@ pub use crate::home::page_dashboard::DashboardPage;
 use crate::error::ConsoleError;
 use crate::home::server_fns::read_front;
 use crate::home::types::{Front, Teaser};
-use crate::islands::copy::CopyButton;
 use crate::ui::amount::{Price, TokenAmount};
+use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::validity;
@@ -117,7 +117,7 @@ fn Snippet(title: &'static str, text: String) -> impl IntoView {
         <div class="snippet">
             <div class="row">
                 <h3>{title}</h3>
-                <CopyButton text=text.clone() label="Copy".to_string() />
+                <CopyButton text=text.clone() />
             </div>
             // A region that scrolls must be reachable by keyboard.
             <pre class="code-block" tabindex="0" role="region" aria-label=title>

@@ -14,7 +14,7 @@ pub fn LocalZone(known: String, label: String) -> impl IntoView {
         zone.set(own.filter(|own| *own != known && own != "UTC"));
     });
     view! {
-        <button class="choice" type="submit" name="time_zone" value=move || zone.get() aria-pressed="false" hidden=move || zone.get().is_none()>
+        <button class="choice-button" type="submit" name="time_zone" value=move || zone.get() aria-pressed="false" hidden=move || zone.get().is_none()>
             {label}
         </button>
     }

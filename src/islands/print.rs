@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 #[island]
-pub fn PrintButton() -> impl IntoView {
+pub fn PrintButton(label: String) -> impl IntoView {
     let available = RwSignal::new(false);
     Effect::new(move |_| available.set(true));
     let print = move |_| {
@@ -12,7 +12,7 @@ pub fn PrintButton() -> impl IntoView {
     };
     view! {
         <button class="button needs-js no-print" type="button" hidden=move || !available.get() on:click=print>
-            "Print"
+            {label}
         </button>
     }
 }

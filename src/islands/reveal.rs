@@ -4,9 +4,9 @@ use leptos::prelude::*;
 use leptos::wasm_bindgen::JsCast;
 use leptos::web_sys::HtmlInputElement;
 
-/// `input`: the id of the field.
+/// `input`: the id of the field. `show` and `hide` are what the button says, the labels what it is called in full.
 #[island]
-pub fn RevealButton(input: String) -> impl IntoView {
+pub fn RevealButton(input: String, show: String, hide: String, show_label: String, hide_label: String) -> impl IntoView {
     let available = RwSignal::new(false);
     let shown = RwSignal::new(false);
     Effect::new(move |_| available.set(true));
@@ -22,10 +22,10 @@ pub fn RevealButton(input: String) -> impl IntoView {
             class="button button-quiet needs-js"
             type="button"
             hidden=move || !available.get()
-            aria-label=move || if shown.get() { "Hide password" } else { "Show password" }
+            aria-label=move || if shown.get() { hide_label.clone() } else { show_label.clone() }
             on:click=move |_| shown.update(|shown| *shown = !*shown)
         >
-            {move || if shown.get() { "Hide" } else { "Show" }}
+            {move || if shown.get() { hide.clone() } else { show.clone() }}
         </button>
     }
 }

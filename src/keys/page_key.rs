@@ -1,12 +1,12 @@
 //! The page of one key: its secret once, how to call with it, its settings, its totals and last calls.
 
 use crate::error::ConsoleError;
-use crate::keys::page::{Expiration, Quota, StatusBadge, last_used};
+use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
 use crate::keys::page_snippets::{NewSecret, Snippets};
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
-use crate::keys::types::{KeyDetails, KeyView};
+use crate::keys::types::{ALL_SUPPLIERS, KeyDetails, KeyView};
 use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
 use crate::ui::failure::Failure;
@@ -15,6 +15,7 @@ use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use crate::usage::calls::{CallsTable, TotalsCards};
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -30,10 +31,10 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         Ok(details) => details,
         Err(error) => {
             return view! {
-                <Title text="API key" />
-                <h1>"API key"</h1>
+                <Title text=t!("API key") />
+                <h1>{t!("API key")}</h1>
                 <Failure error />
-                <a class="button" href="/keys">"All keys"</a>
+                <a class="button" href="/keys">{t!("All keys")}</a>
             }
             .into_any();
         }
@@ -41,11 +42,11 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
     let key = details.key;
     let calls_href = format!("/usage?key={}", key.key_id);
     let calls = if details.calls.is_empty() {
-        view! { <p class="empty">"No call with this key yet. Copy one of the examples above and run it."</p> }.into_any()
+        view! { <p class="empty">{t!("No call with this key yet. Copy one of the examples above and run it.")}</p> }.into_any()
     } else {
         view! {
             <CallsTable calls=details.calls />
-            <a class="button" href=calls_href>"All calls of this key"</a>
+            <a class="button" href=calls_href>{t!("All calls of this key")}</a>
         }
         .into_any()
     };
@@ -60,9 +61,9 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
         <KeyFacts key=key.clone() limits=details.limits.clone() />
         <Snippets base_url=details.base_url model_id=details.model_id secret=details.new_secret />
-        <h2>"What it spent"</h2>
+        <h2>{t!("What it spent")}</h2>
         <TotalsCards totals=details.totals />
-        <h2>"Last calls"</h2>
+        <h2>{t!("Last calls")}</h2>
         {calls}
         <SettingsForm key=key.clone() suppliers=details.suppliers />
         <LimitsForm key_id=key.key_id limits=details.limits />
@@ -76,33 +77,33 @@ fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
     view! {
         <dl class="facts card">
             <div>
-                <dt>"Key"</dt>
+                <dt>{t!("Key")}</dt>
                 <dd class="mono">{key.hint.clone()}</dd>
             </div>
             <div>
-                <dt>"Status"</dt>
+                <dt>{t!("Status")}</dt>
                 <dd><StatusBadge status=key.status /></dd>
             </div>
             <div>
-                <dt>"Supplier"</dt>
-                <dd>{key.supplier_name()}</dd>
+                <dt>{t!("Supplier")}</dt>
+                <dd>{supplier_name(&key)}</dd>
             </div>
             <div>
-                <dt>"Quota"</dt>
+                <dt>{t!("Quota")}</dt>
                 <dd><Quota quota=key.quota spent=key.spent held=key.held /></dd>
             </div>
             <LimitFacts limits />
             <div>
-                <dt>"Expires"</dt>
+                <dt>{t!("Expires")}</dt>
                 <dd><Expiration key=key.clone() /></dd>
             </div>
             <div>
-                <dt>"Last used"</dt>
+                <dt>{t!("Last used")}</dt>
                 <dd>{last_used(&key)}</dd>
             </div>
             <div>
-                <dt>"Created"</dt>
-                <dd><UtcTime time=key.created_at /> {format!(" by {}", key.created_by)}</dd>
+                <dt>{t!("Created")}</dt>
+                <dd>{tv!("{time} by {person}", time = view! { <UtcTime time=key.created_at /> }, person = key.created_by)}</dd>
             </div>
         </dl>
     }
@@ -114,18 +115,19 @@ fn SettingsForm(key: KeyView, suppliers: Vec<SupplierChoice>) -> impl IntoView {
     let typed = |name, saved| typed(UpdateKey::PATH, name, saved);
     let expires_at = key.expires_at.map(|time| time.field_value()).unwrap_or_default();
     let quota = key.quota.map(|quota| quota.exact()).unwrap_or_default();
+    let supplier = key.supplier.as_ref().map_or_else(|| ALL_SUPPLIERS.to_string(), |supplier| supplier.supplier_id.to_string());
     view! {
         <section class="card stack key-form" id="settings">
-            <h2>"Settings"</h2>
+            <h2>{t!("Settings")}</h2>
             <FormError error />
-            <FormDone path=UpdateKey::PATH>"Saved. The next call sees it."</FormDone>
+            <FormDone path=UpdateKey::PATH>{t!("Saved. The next call sees it.")}</FormDone>
             <form method="post" action=UpdateKey::PATH>
                 <input type="hidden" name="key_id" value=key.key_id.to_string() />
-                <NameField error value=typed("name", key.name.clone()) />
-                <SupplierField error suppliers chosen=Some(key) />
+                <NameField error value=typed("name", key.name) />
+                <SupplierField error suppliers chosen=typed("supplier", supplier) current=key.supplier />
                 <QuotaField error value=typed("quota", quota) />
                 <ExpirationField error value=typed("expires_at", expires_at) />
-                <Submit>"Save"</Submit>
+                <Submit>{t!("Save")}</Submit>
             </form>
         </section>
     }

@@ -1,18 +1,19 @@
 //! How to call with a key: the secret, the one time it is shown, and examples ready to paste.
 
-use crate::islands::copy::CopyButton;
 use crate::keys::types::ShownSecret;
+use crate::ui::copy::CopyButton;
+use crate::{t, tv};
 use leptos::prelude::*;
 
 #[component]
 pub fn NewSecret(secret: ShownSecret) -> impl IntoView {
     view! {
         <section class="notice notice-ok" role="status">
-            <h2>"Copy your key now"</h2>
-            <p>"You won't see it again: we keep only a fingerprint of it. If it gets lost, delete it and create another."</p>
+            <h2>{t!("Copy your key now")}</h2>
+            <p>{t!("You won't see it again: we keep only a fingerprint of it. If it gets lost, delete it and create another.")}</p>
             <div class="row">
                 <code class="mono" id="new-secret">{secret.0.clone()}</code>
-                <CopyButton text=secret.0 label="Copy the key".to_string() />
+                <CopyButton text=secret.0 label=t!("Copy the key") />
             </div>
         </section>
     }
@@ -88,15 +89,15 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
     };
     let snippets = [("curl", example.curl()), ("Python", example.python()), ("Node", example.node())];
     let hint = secret.is_none().then(|| {
-        view! { <p class="muted">"The examples read the key from the environment variable " <code class="mono">"$TOKI_API_KEY"</code> "."</p> }
+        let name = view! { <code class="mono">"$TOKI_API_KEY"</code> };
+        view! { <p class="muted">{tv!("The examples read the key from the environment variable {name}.", name = name)}</p> }
     });
     view! {
         <section class="card stack snippets" id="snippets">
-            <h2>"Call with it"</h2>
+            <h2>{t!("Call with it")}</h2>
             <p class="row">
-                "Base URL: "
-                <code class="mono">{base_url.clone()}</code>
-                <CopyButton text=base_url label="Copy".to_string() />
+                {tv!("Base URL: {url}", url = view! { <code class="mono">{base_url.clone()}</code> })}
+                <CopyButton text=base_url />
             </p>
             {hint}
             {snippets
@@ -105,8 +106,8 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
                     view! {
                         <details name="snippet" open=language == "curl">
                             <summary>{language}</summary>
-                            <pre class="code-block" tabindex="0" role="region" aria-label="Example"><code>{code.clone()}</code></pre>
-                            <CopyButton text=code label="Copy".to_string() />
+                            <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example")><code>{code.clone()}</code></pre>
+                            <CopyButton text=code />
                         </details>
                     }
                 })

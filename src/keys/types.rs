@@ -67,6 +67,7 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
+    /// For terminals.
     pub fn word(self) -> &'static str {
         match self {
             KeyStatus::Enabled => "Enabled",
@@ -98,12 +99,6 @@ pub struct KeyView {
     pub created_by: String,
 }
 
-impl KeyView {
-    pub fn supplier_name(&self) -> String {
-        self.supplier.as_ref().map_or_else(|| "All suppliers".to_string(), |supplier| supplier.name.clone())
-    }
-}
-
 /// How far a quota is used up, for whoever cannot or does not look at the bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaLeft {
@@ -124,15 +119,6 @@ impl QuotaLeft {
             () if tenths(1) => QuotaLeft::VeryLow,
             () if tenths(3) => QuotaLeft::Low,
             () => QuotaLeft::Ample,
-        }
-    }
-
-    pub fn words(self) -> Option<&'static str> {
-        match self {
-            QuotaLeft::Ample => None,
-            QuotaLeft::Low => Some("30 % or less left"),
-            QuotaLeft::VeryLow => Some("10 % or less left"),
-            QuotaLeft::Nothing => Some("Nothing left"),
         }
     }
 }

@@ -55,7 +55,7 @@ fn place(zone: Tz) -> String {
 #[component]
 fn Choices(label: &'static str, children: Children) -> impl IntoView {
     view! {
-        <div class="choices" role="group" aria-label=label>
+        <div class="choices-row" role="group" aria-label=label>
             {children()}
         </div>
     }
@@ -70,7 +70,7 @@ fn Choice(
     children: Children,
 ) -> impl IntoView {
     view! {
-        <button class="choice" type="submit" name=name value=value aria-pressed=chosen.to_string() lang=lang>
+        <button class="choice-button" type="submit" name=name value=value aria-pressed=chosen.to_string() lang=lang>
             {children()}
         </button>
     }

@@ -20,8 +20,8 @@ const FAILED_FOR_S: i64 = 600;
 
 const LAST_FORM: &str = "last_form";
 
-/// Fields with any of these in their name are never kept.
-const SECRET: [&str; 6] = ["password", "current", "token", "code", "secret", "key"];
+/// Fields that are never kept, beside those with a password in their name.
+const SECRET: [&str; 4] = ["current", "token", "code", "secret"];
 
 /// Inside of the session's layer.
 pub async fn remember(request: Request, next: Next) -> Response {
@@ -59,7 +59,7 @@ async fn after_form(request: Request, next: Next, session: &Session) -> Response
     }
     let typed = contains(response.headers(), header::LOCATION, "__err=").then(|| {
         url::form_urlencoded::parse(&body)
-            .filter(|(name, _)| !SECRET.iter().any(|secret| name.contains(secret)))
+            .filter(|(name, _)| !name.contains("password") && !SECRET.contains(&name.as_ref()))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect()
     });

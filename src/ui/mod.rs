@@ -3,6 +3,7 @@
 pub mod amount;
 pub mod badge;
 pub mod bars;
+pub mod copy;
 pub mod empty_state;
 pub mod error_text;
 pub mod failure;

@@ -1,6 +1,8 @@
-//! Pages that wait for their data.
+//! What pages are made of: their address, and data that they wait for.
 
+use futures::channel::oneshot;
 use leptos::prelude::*;
+use leptos::reactive::computed::ScopedFuture;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 /// The `:id` of the page's address.
@@ -14,9 +16,15 @@ pub fn of_address(name: &str) -> String {
 }
 
 /// Shows what `fetch` brings. The answer waits for it (`SsrMode::Async`), so there is nothing to show meanwhile.
+///
+/// It runs as a task: rendering looks at each part of a page once and then waits for them one after the other, so one that was looked at
+/// would keep a database connection and not go on, while the one waited for waits for a connection.
 pub fn with_data<T: Send + 'static>(
     fetch: impl Future<Output = T> + Send + 'static,
     show: impl FnOnce(T) -> AnyView + Send + 'static,
 ) -> impl IntoView {
-    Suspend::new(async move { show(fetch.await) })
+    let (fetched, data) = oneshot::channel();
+    // Nobody waits any more when the reader has left.
+    leptos::task::spawn(ScopedFuture::new(async move { drop(fetched.send(fetch.await)) }));
+    Suspend::new(async move { data.await.map(show) })
 }

@@ -10,10 +10,9 @@ use leptos::prelude::*;
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
     let Written { day, clock, second } = written(time);
-    let separator = language().choose(",", "");
     view! {
         <time datetime=time.rfc3339() title=second>
-            <span>{day} {separator}</span>
+            <span>{format!("{day}{}", language().choose(",", ""))}</span>
             " "
             <span>{clock}</span>
         </time>

@@ -188,10 +188,7 @@ async fn limits_are_set_on_the_page_and_hold_for_the_next_call(db: PgPool) {
     assert_eq!(save(&limits).await.status, 302);
     let page = browser.get(&path).await;
     let text = page.text();
-    assert!(
-        text.contains("Quota of the day") && text.contains("1 calls a minute") && text.contains("sandbox/echo, sandbox/slow"),
-        "{text}"
-    );
+    assert!(text.contains("Quota of the day") && text.contains("1 call a minute") && text.contains("sandbox/echo, sandbox/slow"), "{text}");
     assert_eq!(app.chat(&secret, &chat("sandbox/tool", "hello")).await.status, 404);
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 429);

@@ -4,6 +4,7 @@ use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::{DeclineInSandbox, PayInSandbox, show_sandbox_payment};
 use crate::checkout::types::{OrderStatus, SandboxPayment};
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::{id_of_address, with_data};
@@ -15,11 +16,11 @@ use leptos_meta::Title;
 pub fn SandboxPaymentPage() -> impl IntoView {
     let payment = show_sandbox_payment(id_of_address());
     view! {
-        <Title text="Sandbox payment" />
+        <Title text=t!("Sandbox payment") />
         <div class="page-head">
-            <h1>"Sandbox payment"</h1>
+            <h1>{t!("Sandbox payment")}</h1>
         </div>
-        <p class="notice notice-warn">"This page stands for a payment provider. No money moves, whatever you choose."</p>
+        <p class="notice notice-warn">{t!("This page stands for a payment provider. No money moves, whatever you choose.")}</p>
         <FormError error=error_of(PayInSandbox::PATH) />
         <FormError error=error_of(DeclineInSandbox::PATH) />
         {with_data(payment, payment_view)}
@@ -30,7 +31,7 @@ pub fn SandboxPaymentPage() -> impl IntoView {
 fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
     let payment = match payment {
         Ok(payment) => payment,
-        Err(error) => return failed_view(error, "/orders", "Back to your orders"),
+        Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
     let open = payment.status == OrderStatus::AwaitingPayment;
     let session_id = payment.session_id;
@@ -38,17 +39,17 @@ fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
         <section class="card stack">
             <dl class="facts">
                 <div>
-                    <dt>"Package"</dt>
+                    <dt>{t!("Package")}</dt>
                     <dd>{payment.package_name}</dd>
                 </div>
                 <div>
-                    <dt>"Tokens"</dt>
+                    <dt>{t!("Tokens")}</dt>
                     <dd>
                         <ExactTokens tokens=payment.tokens />
                     </dd>
                 </div>
                 <div>
-                    <dt>"To pay"</dt>
+                    <dt>{t!("To pay")}</dt>
                     <dd>
                         <Price money=payment.price />
                     </dd>
@@ -60,17 +61,17 @@ fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
                         <div class="row">
                             <form method="post" action=PayInSandbox::PATH>
                                 <input type="hidden" name="session_id" value=session_id.clone() />
-                                <Submit>"Pay"</Submit>
+                                <Submit>{t!("Pay")}</Submit>
                             </form>
                             <form method="post" action=DeclineInSandbox::PATH>
                                 <input type="hidden" name="session_id" value=session_id />
                                 <button class="button button-quiet" type="submit">
-                                    "Decline"
+                                    {t!("Decline")}
                                 </button>
                             </form>
                         </div>
                         <p>
-                            <a href=format!("/products/{}/confirm", payment.package_id)>"Cancel and go back"</a>
+                            <a href=format!("/products/{}/confirm", payment.package_id)>{t!("Cancel and go back")}</a>
                         </p>
                     }
                 })}
@@ -80,7 +81,7 @@ fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
                         <p>
                             <StatusBadge status=payment.status />
                             " "
-                            <a href=format!("/orders/{}", payment.order_id)>"See the order"</a>
+                            <a href=format!("/orders/{}", payment.order_id)>{t!("See the order")}</a>
                         </p>
                     }
                 })}
