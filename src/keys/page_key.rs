@@ -4,6 +4,7 @@ use crate::error::ConsoleError;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
+use crate::keys::page_rotation::RotationForm;
 use crate::keys::page_snippets::{NewSecret, Snippets};
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{ALL_SUPPLIERS, KeyDetails, KeyView};
@@ -67,6 +68,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         {calls}
         <SettingsForm key=key.clone() suppliers=details.suppliers />
         <LimitsForm key_id=key.key_id limits=details.limits />
+        <RotationForm key_id=key.key_id old_until=details.old_secret_until />
         <DeleteForm key_id=key.key_id name=key.name />
     }
     .into_any()

@@ -10,7 +10,7 @@ pub fn NewSecret(secret: ShownSecret) -> impl IntoView {
     view! {
         <section class="notice notice-ok" role="status">
             <h2>{t!("Copy your key now")}</h2>
-            <p>{t!("You won't see it again: we keep only a fingerprint of it. If it gets lost, delete it and create another.")}</p>
+            <p>{t!("You won't see it again: we keep only a fingerprint of it. If it gets lost, make a new secret.")}</p>
             <div class="row">
                 <code class="mono" id="new-secret">{secret.0.clone()}</code>
                 <CopyButton text=secret.0 label=t!("Copy the key") />

@@ -57,6 +57,41 @@ pub fn parse_enabled(text: &str) -> Result<bool, ConsoleError> {
     }
 }
 
+/// For how long the secret before a new one works yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    Nothing,
+    Hour,
+    Day,
+    Week,
+}
+
+impl Grace {
+    pub const ALL: [Grace; 4] = [Grace::Nothing, Grace::Hour, Grace::Day, Grace::Week];
+
+    pub fn hours(self) -> i64 {
+        match self {
+            Grace::Nothing => 0,
+            Grace::Hour => 1,
+            Grace::Day => 24,
+            Grace::Week => 7 * 24,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Grace::Nothing => "none",
+            Grace::Hour => "hour",
+            Grace::Day => "day",
+            Grace::Week => "week",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Grace> {
+        Grace::ALL.into_iter().find(|grace| grace.as_str() == text)
+    }
+}
+
 /// Whether a key works. A key that is both disabled and past its time is called disabled, as the gateway calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,7 +175,9 @@ pub struct KeyDetails {
     pub suppliers: Vec<SupplierChoice>,
     pub totals: UsageTotals,
     pub calls: Vec<CallView>,
-    /// Only on the first look at a new key.
+    /// Until when a secret that it had before still works.
+    pub old_secret_until: Option<UtcTime>,
+    /// Only on the first look at a new key, or a new secret.
     pub new_secret: Option<ShownSecret>,
     /// Where an OpenAI client is pointed.
     pub base_url: String,
