@@ -17,6 +17,8 @@ pub mod app;
 #[cfg(feature = "ssr")]
 pub mod catalog;
 #[cfg(feature = "ssr")]
+pub mod changes;
+#[cfg(feature = "ssr")]
 pub mod checkout;
 #[cfg(feature = "ssr")]
 pub mod cli;
@@ -42,6 +44,8 @@ pub mod money;
 pub mod operators;
 #[cfg(feature = "ssr")]
 pub mod preferences;
+#[cfg(feature = "ssr")]
+pub mod search;
 #[cfg(feature = "ssr")]
 pub mod secret;
 #[cfg(feature = "ssr")]

@@ -39,6 +39,7 @@ mod gateway_receipts;
 mod gateway_sandbox;
 mod home;
 mod immediacy;
+mod live;
 mod mail;
 mod payments;
 mod payments_refunds;
