@@ -3,6 +3,7 @@
 use crate::accounts::page::{SignInPage, SignUpPage};
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
 use crate::accounts::page_settings::SettingsPage;
+use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
 use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::home::page::{DashboardPage, HomePage};
@@ -48,11 +49,13 @@ pub fn App() -> impl IntoView {
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("/") view=HomePage />
                     <Route path=path!("/sign-in") view=SignInPage />
+                    <Route path=path!("/sign-in/code") view=SignInCodePage />
                     <Route path=path!("/sign-up") view=SignUpPage />
                     <Route path=path!("/forgot-password") view=ForgotPasswordPage />
                     <Route path=path!("/reset-password") view=ResetPasswordPage />
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
+                    <Route path=path!("/settings/two-factor") view=TwoFactorPage />
                     <Route path=path!("/dashboard") view=DashboardPage />
                     <Route path=path!("/products") view=ProductsPage />
                     <Route path=path!("/products/:id/confirm") view=ConfirmPage />

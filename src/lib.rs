@@ -34,6 +34,8 @@ pub mod mail;
 #[cfg(feature = "ssr")]
 pub mod operators;
 #[cfg(feature = "ssr")]
+pub mod seal;
+#[cfg(feature = "ssr")]
 pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod server;

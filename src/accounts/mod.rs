@@ -3,11 +3,14 @@
 pub mod page;
 pub mod page_mail;
 pub mod page_settings;
+pub mod page_two_factor;
 pub mod server_fns;
 pub mod server_fns_mail;
 pub mod server_fns_settings;
+pub mod server_fns_two_factor;
 pub mod types;
 pub mod types_settings;
+pub mod types_two_factor;
 
 #[cfg(feature = "ssr")]
 pub mod device;
@@ -19,6 +22,8 @@ pub mod mail_token;
 pub mod password;
 #[cfg(feature = "ssr")]
 pub mod rights;
+#[cfg(feature = "ssr")]
+pub mod second_factor;
 #[cfg(feature = "ssr")]
 pub mod session_store;
 #[cfg(feature = "ssr")]

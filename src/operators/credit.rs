@@ -15,6 +15,8 @@ use sqlx::PgPool;
 pub enum OperatorError {
     #[error("no such account")]
     NotFound,
+    #[error("this user has no second factor")]
+    NoTwoFactor,
     #[error("no supplier {0}")]
     UnknownSupplier(String),
     #[error("a credit is 1 to {} Tokens", Tokens::MOST.exact())]
@@ -57,7 +59,10 @@ impl From<LedgerError> for OperatorError {
 impl From<OperatorError> for ConsoleError {
     fn from(error: OperatorError) -> ConsoleError {
         match error {
-            OperatorError::NotFound | OperatorError::SameAccount | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
+            OperatorError::NotFound
+            | OperatorError::NoTwoFactor
+            | OperatorError::SameAccount
+            | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
             OperatorError::UnknownSupplier(_) => ConsoleError::SupplierUnavailable,
             OperatorError::LimitRange => ConsoleError::BadRequest,
             OperatorError::AmountRange | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {

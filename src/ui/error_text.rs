@@ -10,6 +10,10 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::Invalid { field, problem } => field_sentence(field, problem).into(),
         ConsoleError::WrongCredentials => "E-mail or password is wrong.".into(),
         ConsoleError::WrongPassword => "This is not your current password. Nothing was changed.".into(),
+        ConsoleError::WrongCode => "This code is wrong, too old, or was used already. Wait for the next one and type that.".into(),
+        ConsoleError::WrongProof => "This is neither your password nor a code that works now. Nothing was changed.".into(),
+        ConsoleError::TwoFactorChanged => "Two-factor has changed since you opened this page. Nothing was changed now; see below.".into(),
+        ConsoleError::TwoFactorRequired => "Operators sign in with a second factor. Set it up first.".into(),
         ConsoleError::LinkOver => "This link was used already, or is too old. Nothing was changed; ask for a new one.".into(),
         ConsoleError::EmailUnavailable => "This address cannot be used to sign up. If it is yours, sign in instead.".into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
@@ -72,6 +76,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Password, Problem::TooCommon) => {
             "This password is among those that are tried first. Choose another, such as four words that have nothing to do with each other."
         }
+        (Field::SecondFactor, _) => "Enter the six digits that your authenticator shows, or a recovery code.",
+        (Field::Proof, _) => "Enter your password, or the six digits that your authenticator shows.",
         (Field::CurrentPassword, _) => "Enter your current password.",
         (Field::Password, _) => "A password has at most 1,024 bytes.",
         (Field::Name, Problem::Empty) => "Give it a name.",

@@ -4,6 +4,7 @@
 mod accounts;
 mod accounts_mail;
 mod accounts_settings;
+mod accounts_two_factor;
 mod checkout;
 mod checkout_again;
 mod checkout_receipts;
