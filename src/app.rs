@@ -7,6 +7,7 @@ use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
 use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::home::page::{DashboardPage, HomePage};
+use crate::journal::page::LogPage;
 use crate::keys::page::{KeyPage, KeysPage};
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
@@ -56,6 +57,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
                     <Route path=path!("/settings/two-factor") view=TwoFactorPage />
+                    <Route path=path!("/settings/log") view=LogPage />
                     <Route path=path!("/dashboard") view=DashboardPage />
                     <Route path=path!("/products") view=ProductsPage />
                     <Route path=path!("/products/:id/confirm") view=ConfirmPage />

@@ -96,6 +96,9 @@ pub enum Field {
     Package,
     Billing,
     Code,
+    /// A day of a filter.
+    Day,
+    Search,
 }
 
 /// Why a code does nothing here.

@@ -16,6 +16,7 @@ pub mod codes;
 pub mod error;
 pub mod home;
 pub mod ids;
+pub mod journal;
 pub mod keys;
 pub mod money;
 pub mod suppliers;

@@ -82,6 +82,13 @@ fn SettingsView(settings: Settings) -> impl IntoView {
                 {if two_factor { "Manage two-factor" } else { "Set up two-factor" }}
             </a>
         </section>
+        <section class="card stack">
+            <h2>"Account log"</h2>
+            <p>"Sign-ins, keys, orders and settings: who did what, when and from where."</p>
+            <a class="button" href="/settings/log">
+                "Open the log"
+            </a>
+        </section>
         <Sessions sessions />
     }
 }

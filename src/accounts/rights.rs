@@ -2,6 +2,15 @@
 
 use crate::accounts::types::Email;
 use crate::ids::{AccountId, UserId};
+use std::net::IpAddr;
+
+/// From where somebody acts, for the account log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub address: Option<IpAddr>,
+    /// `Firefox on Linux`; empty = not known.
+    pub device: String,
+}
 
 /// A signed-in user acting for an account they belong to. Made by `accounts::store` from a live row, never from a request.
 #[derive(Clone, Debug)]
@@ -12,6 +21,7 @@ pub struct Member {
     pub(super) verified: bool,
     pub(super) operator: bool,
     pub(super) two_factor: bool,
+    pub(super) origin: Origin,
 }
 
 impl Member {
@@ -25,6 +35,15 @@ impl Member {
 
     pub fn email(&self) -> &Email {
         &self.email
+    }
+
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The same member, acting from there.
+    pub fn from(self, origin: Origin) -> Member {
+        Member { origin, ..self }
     }
 
     /// Whether mail has reached the user at their address.

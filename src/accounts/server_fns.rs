@@ -42,7 +42,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
         return Ok(());
     }
     let made = async {
-        let new = sign_up_at_once(&app.db, &app.outbox, &email, checked.await?).await?;
+        let new = sign_up_at_once(&app.db, &app.outbox, &email, checked.await?, &request_ctx::origin()).await?;
         trust(&app.db, &email, &from).await?;
         Ok::<_, ConsoleError>(new)
     };
@@ -59,7 +59,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
 #[server(endpoint = "accounts/sign_in")]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{begin_sign_in, end_sign_in};
-    use crate::accounts::store::{self, two_factor};
+    use crate::accounts::store::{self, sessions, two_factor};
     use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: whoever knows the password is the user, or half of them.
@@ -74,6 +74,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
         let half = two_factor::is_on(&app.db, user_id).await?;
         if !half {
             end_sign_in(&app.db, &email, &from).await?;
+            sessions::note_sign_in(&app.db, user_id, &request_ctx::origin()).await?;
         }
         Ok::<_, ConsoleError>((user_id, half))
     };

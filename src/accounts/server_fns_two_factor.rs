@@ -38,7 +38,8 @@ pub async fn sign_in_code(#[server(default)] code: String) -> Result<(), Console
             return Err(ConsoleError::invalid(Field::SecondFactor, Problem::Empty));
         }
         begin_code(&app.db, &half.email, &from).await?;
-        two_factor::accept(&app.db, &app.outbox, &app.vault, half.user_id, &half.email, &GivenCode::parse(&code)).await?;
+        let (code, origin) = (GivenCode::parse(&code), request_ctx::origin());
+        two_factor::sign_in(&app.db, &app.outbox, &app.vault, half.user_id, &half.email, &code, &origin).await?;
         Ok::<_, ConsoleError>(end_code(&app.db, &half.email, &from).await?)
     };
     accepted.await.map_err(request_ctx::fail)?;

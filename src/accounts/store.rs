@@ -10,7 +10,7 @@ pub mod tokens;
 pub mod two_factor;
 
 use crate::accounts::password::{self, PasswordError};
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, UserId};
@@ -194,6 +194,7 @@ pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Membe
             verified: row.verified,
             operator: row.operator,
             two_factor: row.two_factor,
+            origin: Origin::default(),
         })
     })
     .transpose()

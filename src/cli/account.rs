@@ -145,15 +145,12 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
 async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
     let password = password_from_stdin()?;
     let new = create_account(&ctx.db, ctx.operator(), &create.email, password, create.operator).await?;
-    let two_factor_required = create.operator && ctx.config.environment == Environment::Production;
-    let document = json!({ "account_id": new.account_id, "user_id": new.user_id, "two_factor_required": two_factor_required });
+    let needs_two_factor = create.operator && ctx.config.environment == Environment::Production;
+    let document = json!({ "account_id": new.account_id, "user_id": new.user_id });
     ctx.out.reply(&document, || {
         let facts = facts(&[("account", new.account_id.to_string()), ("user", new.user_id.to_string())]);
-        let note = if two_factor_required {
-            "\n\nThe console asks this operator to set up two-factor, and opens nothing else before."
-        } else {
-            ""
-        };
+        let note =
+            if needs_two_factor { "\n\nThe console asks this operator to set up two-factor, and opens nothing else before." } else { "" };
         format!("{facts}{note}")
     })
 }

@@ -3,6 +3,8 @@
 use crate::accounts::store::AccountError;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, GrantId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use crate::suppliers::store::{SupplierError, supplier_by_slug};
@@ -114,6 +116,7 @@ pub async fn credit_account(
         note: note.map(str::to_string),
     };
     let grant_id = ledger::issue_grant_in(&mut tx, &new).await?;
+    record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensCredited).saying(tokens.exact())).await?;
     tx.commit().await?;
     Ok(grant_id)
 }

@@ -1,7 +1,7 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
 use crate::accounts::device::device_of;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::session_store::digest;
 use crate::accounts::store;
 use crate::accounts::types::Email;
@@ -10,7 +10,7 @@ use crate::gateway::ClientAddress;
 use crate::ids::UserId;
 use crate::server::config::Environment;
 use crate::server::state::AppState;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::net::IpAddr;
@@ -75,7 +75,8 @@ pub async fn viewer() -> Result<Option<Member>, ConsoleError> {
     let Some(user_id) = session().await?.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);
     };
-    store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))
+    let member = store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))?;
+    Ok(member.map(|member| member.from(origin())))
 }
 
 /// The guard of everything that belongs to an account. A visitor is sent to sign in, and back to the page afterwards; an operator of a
@@ -165,10 +166,18 @@ fn device() -> String {
     device_of(user_agent.unwrap_or_default())
 }
 
+/// From where the request came, for the account log.
+pub fn origin() -> Origin {
+    Origin { address: client_address(), device: device() }
+}
+
+fn client_address() -> Option<IpAddr> {
+    use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().map(|client| client.0))
+}
+
 /// Where the request came from, as limits count: an address, or the network that one IPv6 customer has for themselves.
 pub fn client_network() -> String {
-    let address = use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().copied());
-    match address.map(|ClientAddress(address)| address) {
+    match client_address() {
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => address.segments()[..4].iter().map(|segment| format!("{segment:x}:")).collect(),
         None => String::new(),
@@ -250,6 +259,17 @@ pub async fn take_typed_email() -> Result<Option<Email>, ConsoleError> {
 /// Sends the browser on, with or without JavaScript. `path` is one of ours.
 pub fn go(path: &str) {
     leptos_axum::redirect(path);
+}
+
+/// Has the browser keep the answer as a file. `name` is one of ours.
+pub fn answer_file(content_type: &'static str, name: &'static str) {
+    let Some(options) = use_context::<ResponseOptions>() else { return };
+    // Else a browser, which follows a link to it, is sent back to the page with the link.
+    options.set_status(StatusCode::OK);
+    options.insert_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        options.insert_header(header::CONTENT_DISPOSITION, disposition);
+    }
 }
 
 /// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that

@@ -105,6 +105,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, Problem::Empty) => "Enter the name that receipts are to be made out to.",
         (Field::Billing, Problem::TooLong) => "A name has at most 200 characters, an address 500, a tax number 50.",
         (Field::Billing, _) => "Billing details are plain text.",
+        (Field::Day, _) => "Enter days like 2026-12-24.",
+        (Field::Search, _) => "Search for at most 254 characters.",
         (Field::Code, _) => "Enter a code.",
         (Field::Package, _) => "Choose a package from the Product Center.",
     }

@@ -39,7 +39,10 @@ async fn submit(browser: &Browser, action: &str, field: &str, value: &str) -> Pa
 
 /// Sets two-factor up; the authenticator and the recovery codes.
 pub async fn turn_on(browser: &Browser) -> (Authenticator, Vec<String>) {
-    let page = submit(browser, BEGIN, "current", PASSWORD).await;
+    let mut page = browser.get(PAGE).await;
+    if page.find_form(BEGIN).is_some() {
+        page = submit(browser, BEGIN, "current", PASSWORD).await;
+    }
     let secret = page.html.split("id=\"totp-secret\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).expect("a secret");
     let authenticator = Authenticator(secret.replace(' ', ""));
     let page = submit(browser, CONFIRM, "code", &authenticator.code()).await;

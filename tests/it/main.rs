@@ -40,6 +40,7 @@ mod gateway_receipts;
 mod gateway_sandbox;
 mod home;
 mod immediacy;
+mod journal;
 mod mail;
 mod payments;
 mod payments_refunds;

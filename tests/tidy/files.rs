@@ -18,7 +18,7 @@ const GATED: [(&str, &str); 6] = [
 ];
 
 /// Gates in the whole tree. Raise it for a new module; a gate inside a file calls for a file of its own.
-const MOST_GATES: usize = 47;
+const MOST_GATES: usize = 51;
 
 /// Names that say nothing about the business.
 const VAGUE: [&str; 9] = ["utils", "util", "helpers", "helper", "common", "manager", "service", "services", "misc"];

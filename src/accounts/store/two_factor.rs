@@ -2,10 +2,12 @@
 
 use super::{AccountError, check_password};
 use crate::accounts::letters;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::second_factor::{RECOVERY_CODES, RecoveryCode, Seed, Vault};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
+use crate::journal::record::{Actor, Entry, record_of_user_in};
+use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -115,6 +117,7 @@ pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Membe
         .await?;
     let codes = renew_codes_in(&mut tx, vault, user_id).await?;
     outbox.post_in(&mut tx, member.email(), &letters::two_factor_on(outbox)).await?;
+    record_of_user_in(&mut tx, user_id, member.into(), Entry::of(Kind::TwoFactorOn)).await?;
     tx.commit().await?;
     Ok(codes)
 }
@@ -130,6 +133,7 @@ pub async fn renew_codes(
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     let codes = renew_codes_in(&mut tx, vault, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::recovery_codes_renewed(outbox)).await?;
+    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::RecoveryCodesRenewed)).await?;
     tx.commit().await?;
     Ok(codes)
 }
@@ -139,6 +143,7 @@ pub async fn turn_off(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Memb
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     delete_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::two_factor_off(outbox)).await?;
+    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::TwoFactorOff)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -169,7 +174,8 @@ async fn begin_proven(
         sqlx::query!("SELECT 1 AS one FROM two_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL FOR UPDATE", member.user_id().0);
     on.fetch_optional(&mut *tx).await?.ok_or(AccountError::TwoFactorChanged)?;
     if let Some(code) = code {
-        accept_in(&mut tx, outbox, vault, member.user_id(), member.email(), &code).await.map_err(wrong_proof)?;
+        let user = (member.user_id(), member.email());
+        accept_in(&mut tx, outbox, vault, user, member.into(), &code).await.map_err(wrong_proof)?;
     }
     Ok(tx)
 }
@@ -181,17 +187,30 @@ fn wrong_proof(error: AccountError) -> AccountError {
     }
 }
 
-/// Takes a second factor, once: a code of the authenticator or a recovery code.
-pub async fn accept(
+/// Takes the second factor of somebody who signs in, once: a code of the authenticator or a recovery code. One that is refused is in
+/// the account log too: whoever gave it knows the password.
+pub async fn sign_in(
     db: &PgPool,
     outbox: &Outbox,
     vault: &Vault,
     user_id: UserId,
     email: &Email,
     code: &GivenCode,
+    origin: &Origin,
 ) -> Result<(), AccountError> {
+    let actor = Actor::User(user_id, origin);
     let mut tx = db.begin().await?;
-    accept_in(&mut tx, outbox, vault, user_id, email, code).await?;
+    match accept_in(&mut tx, outbox, vault, (user_id, email), actor, code).await {
+        Ok(()) => record_of_user_in(&mut tx, user_id, actor, Entry::of(Kind::SignedIn).saying("with a second factor")).await?,
+        Err(AccountError::WrongCode) => {
+            tx.rollback().await?;
+            let mut tx = db.begin().await?;
+            record_of_user_in(&mut tx, user_id, actor, Entry::of(Kind::CodeRefused)).await?;
+            tx.commit().await?;
+            return Err(AccountError::WrongCode);
+        }
+        Err(error) => return Err(error),
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -200,8 +219,8 @@ async fn accept_in(
     tx: &mut PgConnection,
     outbox: &Outbox,
     vault: &Vault,
-    user_id: UserId,
-    email: &Email,
+    (user_id, email): (UserId, &Email),
+    actor: Actor<'_>,
     code: &GivenCode,
 ) -> Result<(), AccountError> {
     match code {
@@ -213,6 +232,7 @@ async fn accept_in(
                 .execute(&mut *tx)
                 .await?;
             outbox.post_in(tx, email, &letters::recovery_code_used(outbox)).await?;
+            record_of_user_in(tx, user_id, actor, Entry::of(Kind::RecoveryCodeUsed)).await?;
             Ok(())
         }
     }

@@ -47,7 +47,7 @@ impl World {
     }
 
     async fn accept(&self, code: &str) -> Result<(), AccountError> {
-        accept(&self.db, &self.outbox, &self.vault, self.user_id, &self.email, &GivenCode::parse(code)).await
+        sign_in(&self.db, &self.outbox, &self.vault, self.user_id, &self.email, &GivenCode::parse(code), &Origin::default()).await
     }
 
     /// As if the last code had been given an hour ago.
