@@ -7,8 +7,10 @@ use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
 use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::home::page::{DashboardPage, HomePage};
+use crate::i18n::language;
 use crate::journal::page::LogPage;
 use crate::keys::page::{KeyPage, KeysPage};
+use crate::preferences::types::Preferences;
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
 use crate::usage::page::UsagePage;
@@ -18,17 +20,18 @@ use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
-/// The HTML document. `translate="no"`: a translating browser rewrites text nodes, and hydration then finds a stranger's page.
+/// The HTML document. `translate="no"`: a translating browser rewrites text nodes, and an island then finds a stranger's page.
 pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let theme = use_context::<Preferences>().unwrap_or_default().theme;
     view! {
         <!DOCTYPE html>
-        <html lang="en" translate="no">
+        <html lang=language().tag() data-theme=theme.as_str() translate="no">
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
-                <meta name="color-scheme" content="light dark" />
+                <meta name="color-scheme" content=theme.color_scheme() />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <HydrationScripts options=options.clone() />
+                <HydrationScripts options=options.clone() islands=true />
                 <HashedStylesheet id="leptos" options=options />
                 <MetaTags />
             </head>

@@ -201,7 +201,6 @@ impl FromServerFnError for ConsoleError {
 }
 
 /// A database failure on its way to a page: logged here, once, and told to nobody.
-#[cfg(feature = "ssr")]
 pub fn unavailable(error: &sqlx::Error) -> ConsoleError {
     tracing::error!(%error, "database failed");
     ConsoleError::Unavailable

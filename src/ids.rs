@@ -19,7 +19,6 @@ macro_rules! ids {
 
         impl $name {
             /// A new id; later ones sort after earlier ones (UUIDv7, RFC 9562).
-            #[cfg(feature = "ssr")]
             pub fn generate() -> $name {
                 $name(Uuid::now_v7())
             }

@@ -8,43 +8,65 @@ compile_error!(
     "server and browser must agree on `--cfg erase_components`: unset RUSTFLAGS, which hides .cargo/config.toml, or add it there"
 );
 
-pub mod accounts;
-pub mod app;
-pub mod catalog;
-pub mod checkout;
-pub mod codes;
-pub mod error;
-pub mod home;
-pub mod ids;
-pub mod journal;
-pub mod keys;
-pub mod money;
-pub mod suppliers;
-pub mod tokens;
-pub mod ui;
-pub mod usage;
-pub mod utc;
-pub mod wallet;
+pub mod islands;
 
+#[cfg(feature = "ssr")]
+pub mod accounts;
+#[cfg(feature = "ssr")]
+pub mod app;
+#[cfg(feature = "ssr")]
+pub mod catalog;
+#[cfg(feature = "ssr")]
+pub mod checkout;
 #[cfg(feature = "ssr")]
 pub mod cli;
 #[cfg(feature = "ssr")]
+pub mod codes;
+#[cfg(feature = "ssr")]
+pub mod error;
+#[cfg(feature = "ssr")]
 pub mod gateway;
+#[cfg(feature = "ssr")]
+pub mod home;
+#[cfg(feature = "ssr")]
+pub mod i18n;
+#[cfg(feature = "ssr")]
+pub mod ids;
+#[cfg(feature = "ssr")]
+pub mod journal;
+#[cfg(feature = "ssr")]
+pub mod keys;
 #[cfg(feature = "ssr")]
 pub mod mail;
 #[cfg(feature = "ssr")]
+pub mod money;
+#[cfg(feature = "ssr")]
 pub mod operators;
+#[cfg(feature = "ssr")]
+pub mod preferences;
 #[cfg(feature = "ssr")]
 pub mod seal;
 #[cfg(feature = "ssr")]
 pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod server;
+#[cfg(feature = "ssr")]
+pub mod suppliers;
+#[cfg(feature = "ssr")]
+pub mod tokens;
+#[cfg(feature = "ssr")]
+pub mod ui;
+#[cfg(feature = "ssr")]
+pub mod usage;
+#[cfg(feature = "ssr")]
+pub mod utc;
+#[cfg(feature = "ssr")]
+pub mod wallet;
 
-/// Takes over the server-rendered page in the browser.
+/// Wakes the islands of the server-rendered page in the browser; the rest of it stays as the server wrote it.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     console_error_panic_hook::set_once();
-    leptos::mount::hydrate_body(app::App);
+    leptos::mount::hydrate_islands();
 }

@@ -1,74 +1,84 @@
-//! `UtcTime`: a moment as it crosses the wire. Made on the server, read by pages without a clock or a time zone of their own.
+//! `UtcTime`: a moment, to the second, and how people write it.
 
+use crate::i18n::Language;
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-/// RFC 3339 in UTC, to the second: `2026-12-24T15:00:00Z`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A moment. Travels as RFC 3339 in UTC: `2026-12-24T15:00:00Z`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UtcTime(String);
+pub struct UtcTime(DateTime<Utc>);
+
+/// A moment as it is written somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// `24 Dec 2026`, `2026年12月24日`
+    pub day: String,
+    /// `15:00 UTC`
+    pub clock: String,
+    /// `24 Dec 2026, 15:00:07 UTC`
+    pub second: String,
+}
 
 impl UtcTime {
-    pub fn rfc3339(&self) -> &str {
-        &self.0
+    pub fn rfc3339(self) -> String {
+        self.0.to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
-    /// `24 Dec 2026`
-    pub fn day(&self) -> String {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let part = |range: std::ops::Range<usize>| self.0.get(range).unwrap_or_default();
-        let month = part(5..7).parse::<usize>().ok().and_then(|m| MONTHS.get(m.wrapping_sub(1))).copied().unwrap_or_default();
-        format!("{} {month} {}", part(8..10).trim_start_matches('0'), part(0..4))
+    /// What a field for date and time takes, which knows no zone: `2026-12-24T15:00`.
+    pub fn field_value(self) -> String {
+        self.0.format("%Y-%m-%dT%H:%M").to_string()
     }
 
-    /// `24 Dec 2026, 15:00 UTC`
-    pub fn minute(&self) -> String {
-        format!("{}, {}", self.day(), self.clock())
+    /// `24 Dec 2026, 15:00 UTC`, for letters and terminals.
+    pub fn minute(self) -> String {
+        let written = self.written(Tz::UTC, Language::English);
+        format!("{}, {}", written.day, written.clock)
     }
 
-    /// `15:00 UTC`
-    pub fn clock(&self) -> String {
-        format!("{} UTC", self.0.get(11..16).unwrap_or_default())
-    }
-
-    /// `24 Dec 2026, 15:00:07 UTC`
-    pub fn second(&self) -> String {
-        format!("{}, {} UTC", self.day(), self.0.get(11..19).unwrap_or_default())
-    }
-}
-
-#[cfg(feature = "ssr")]
-impl From<chrono::DateTime<chrono::Utc>> for UtcTime {
-    fn from(time: chrono::DateTime<chrono::Utc>) -> UtcTime {
-        UtcTime(time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    pub fn written(self, zone: Tz, language: Language) -> Written {
+        let local = self.0.with_timezone(&zone);
+        let day = match language {
+            Language::English => local.format("%-d %b %Y").to_string(),
+            Language::Chinese => format!("{}年{}月{}日", local.year(), local.month(), local.day()),
+        };
+        let separator = language.choose(", ", " ");
+        let second = format!("{day}{separator}{}", local.format("%H:%M:%S %Z"));
+        Written { day, clock: local.format("%H:%M %Z").to_string(), second }
     }
 }
 
-/// How long a package is valid, in words: whole days, else hours, else minutes.
-pub fn validity(seconds: i64) -> String {
-    let (count, unit) = match seconds {
-        s if s % 86_400 == 0 => (s / 86_400, "day"),
-        s if s % 3_600 == 0 => (s / 3_600, "hour"),
-        s => (s / 60, "minute"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+impl From<DateTime<Utc>> for UtcTime {
+    fn from(time: DateTime<Utc>) -> UtcTime {
+        UtcTime(time.trunc_subsecs(0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn formats_say_day_minute_and_second() {
-        let time = UtcTime("2026-02-04T05:06:07Z".into());
-        assert_eq!(time.day(), "4 Feb 2026");
-        assert_eq!(time.minute(), "4 Feb 2026, 05:06 UTC");
-        assert_eq!(time.second(), "4 Feb 2026, 05:06:07 UTC");
+    fn moment() -> UtcTime {
+        serde_json::from_str("\"2026-02-04T05:06:07Z\"").unwrap()
     }
 
     #[test]
-    fn validity_picks_the_largest_whole_unit() {
-        for (seconds, words) in [(86_400, "1 day"), (2_592_000, "30 days"), (43_200, "12 hours"), (5_400, "90 minutes")] {
-            assert_eq!(validity(seconds), words);
-        }
+    fn moments_are_written_where_and_how_people_read_them() {
+        let written = |zone, language| {
+            let Written { day, clock, second } = moment().written(zone, language);
+            [day, clock, second]
+        };
+        assert_eq!(written(Tz::UTC, Language::English), ["4 Feb 2026", "05:06 UTC", "4 Feb 2026, 05:06:07 UTC"]);
+        assert_eq!(written(Tz::Asia__Shanghai, Language::Chinese), ["2026年2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST"]);
+        assert_eq!(written(Tz::America__Los_Angeles, Language::English)[0], "3 Feb 2026");
+        assert_eq!(moment().minute(), "4 Feb 2026, 05:06 UTC");
+    }
+
+    #[test]
+    fn moments_travel_as_rfc_3339() {
+        assert_eq!(serde_json::to_string(&moment()).unwrap(), "\"2026-02-04T05:06:07Z\"");
+        assert_eq!(moment().rfc3339(), "2026-02-04T05:06:07Z");
+        assert_eq!(moment().field_value(), "2026-02-04T05:06");
     }
 }

@@ -12,23 +12,14 @@ pub mod types;
 pub mod types_settings;
 pub mod types_two_factor;
 
-#[cfg(feature = "ssr")]
 pub mod device;
-#[cfg(feature = "ssr")]
 pub mod letters;
-#[cfg(feature = "ssr")]
 pub mod mail_token;
-#[cfg(feature = "ssr")]
 pub mod password;
-#[cfg(feature = "ssr")]
 pub mod rights;
-#[cfg(feature = "ssr")]
 pub mod second_factor;
-#[cfg(feature = "ssr")]
 pub mod session_store;
-#[cfg(feature = "ssr")]
 pub mod store;
 
 #[cfg(test)]
-#[cfg(feature = "ssr")]
 mod store_tests;

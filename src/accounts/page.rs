@@ -1,23 +1,25 @@
 //! Sign-in and sign-up pages, forms that know where to go afterwards; and the two fields that forms about accounts are made of.
 
 use crate::accounts::server_fns::{SignIn, SignUp, start_form};
-use crate::accounts::types::{Email, Password};
+use crate::accounts::types::Password;
 use crate::error::{ConsoleError, Field};
+use crate::islands::reveal::RevealButton;
+use crate::t;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
-use crate::ui::page_data::page_data;
-use leptos::form::ActionForm;
+use crate::ui::last_form::typed;
+use crate::ui::page_data::{of_address, with_data};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use leptos_router::location::Url;
 
 #[component]
 pub fn SignInPage() -> impl IntoView {
-    let action = ServerAction::<SignIn>::new();
-    let error = error_of(action.value());
-    let next = next_of_address();
-    let typed = page_data(move || next.get(), start_form);
-    let was_reset = use_query_map().read_untracked().get("reset").is_some();
+    let error = error_of(SignIn::PATH);
+    let next = of_address("next");
+    let elsewhere = with_next("/sign-up", &next);
+    let form = start_form(next.clone());
+    let was_reset = !of_address("reset").is_empty();
     view! {
         <Title text="Sign in" />
         <section class="card stack auth">
@@ -31,21 +33,15 @@ pub fn SignInPage() -> impl IntoView {
                     }
                 })}
             <FormError error />
-            <Suspense>
-                {move || Suspend::new(async move {
-                    let typed = typed.await;
-                    view! {
-                        <ActionForm action>
-                            <input type="hidden" name="next" value=next />
-                            <EmailField error typed />
-                            <PasswordField error autocomplete="current-password" />
-                            <Submit pending=action.pending()>"Sign in"</Submit>
-                        </ActionForm>
-                    }
-                })}
-            </Suspense>
+            {with_data(form, |_| ().into_any())}
+                <form method="post" action=SignIn::PATH>
+                    <input type="hidden" name="next" value=next />
+                    <EmailField error value=typed(SignIn::PATH, "email", "") />
+                    <PasswordField error autocomplete="current-password" />
+                    <Submit>"Sign in"</Submit>
+                </form>
             <p class="muted"><a href="/forgot-password">"Forgotten your password?"</a></p>
-            <p class="muted">"New here? " <a href=move || with_next("/sign-up", &next.get())>"Create an account"</a></p>
+            <p class="muted">"New here? " <a href=elsewhere>"Create an account"</a></p>
         </section>
     }
     .into_any()
@@ -53,56 +49,42 @@ pub fn SignInPage() -> impl IntoView {
 
 #[component]
 pub fn SignUpPage() -> impl IntoView {
-    let action = ServerAction::<SignUp>::new();
-    let error = error_of(action.value());
-    let next = next_of_address();
-    let typed = page_data(move || next.get(), start_form);
+    let error = error_of(SignUp::PATH);
+    let next = of_address("next");
+    let elsewhere = with_next("/sign-in", &next);
+    let form = start_form(next.clone());
     view! {
         <Title text="Create an account" />
         <section class="card stack auth">
             <h1>"Create an account"</h1>
             <FormError error />
-            <Suspense>
-                {move || Suspend::new(async move {
-                    let typed = typed.await;
-                    view! {
-                        <ActionForm action>
-                            <input type="hidden" name="next" value=next />
-                            <EmailField error typed />
-                            <PasswordField
-                                error
-                                autocomplete="new-password"
-                                hint="8 characters or more. Long and memorable beats short and clever."
-                            />
-                            <Submit pending=action.pending()>"Create account"</Submit>
-                        </ActionForm>
-                    }
-                })}
-            </Suspense>
-            <p class="muted">"Have an account? " <a href=move || with_next("/sign-in", &next.get())>"Sign in"</a></p>
+            {with_data(form, |_| ().into_any())}
+                <form method="post" action=SignUp::PATH>
+                    <input type="hidden" name="next" value=next />
+                    <EmailField error value=typed(SignUp::PATH, "email", "") />
+                    <PasswordField
+                        error
+                        autocomplete="new-password"
+                        hint="8 characters or more. Long and memorable beats short and clever."
+                    />
+                    <Submit>"Create account"</Submit>
+                </form>
+            <p class="muted">"Have an account? " <a href=elsewhere>"Sign in"</a></p>
         </section>
     }
     .into_any()
-}
-
-/// Where the visitor was going. Only carried here; the server decides whether it is a path of ours.
-fn next_of_address() -> Memo<String> {
-    let query = use_query_map();
-    Memo::new(move |_| query.read().get("next").unwrap_or_default())
 }
 
 fn with_next(path: &str, next: &str) -> String {
     if next.is_empty() { path.to_string() } else { format!("{path}?next={}", Url::escape(next)) }
 }
 
-/// `typed` is what the form failed with before; when that cannot be read there is still a form to show.
 #[component]
 pub fn EmailField(
-    error: Signal<Option<ConsoleError>>,
-    typed: Result<Option<Email>, ConsoleError>,
+    error: Option<ConsoleError>,
+    #[prop(optional)] value: String,
     #[prop(default = "E-mail")] label: &'static str,
 ) -> impl IntoView {
-    let typed = typed.ok().flatten().map(|email| email.to_string());
     view! {
         <Labelled id="email" label field=Field::Email error>
             <input
@@ -114,7 +96,7 @@ pub fn EmailField(
                 spellcheck="false"
                 maxlength="254"
                 required
-                value=typed
+                value=value
                 aria-describedby="email-error"
             />
         </Labelled>
@@ -124,16 +106,13 @@ pub fn EmailField(
 /// A password, and a button that shows it to whoever has JavaScript.
 #[component]
 pub fn PasswordField(
-    error: Signal<Option<ConsoleError>>,
+    error: Option<ConsoleError>,
     autocomplete: &'static str,
     #[prop(default = "password")] id: &'static str,
     #[prop(default = "Password")] label: &'static str,
     #[prop(default = Field::Password)] field: Field,
     #[prop(optional)] hint: &'static str,
 ) -> impl IntoView {
-    let (hydrated, set_hydrated) = signal(false);
-    let (shown, set_shown) = signal(false);
-    Effect::new(move |_| set_hydrated.set(true));
     let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
     view! {
         <Labelled id label field error hint>
@@ -141,7 +120,7 @@ pub fn PasswordField(
                 <input
                     id=id
                     name=id
-                    type=move || if shown.get() { "text" } else { "password" }
+                    type="password"
                     autocomplete=autocomplete
                     autocapitalize="none"
                     spellcheck="false"
@@ -149,15 +128,13 @@ pub fn PasswordField(
                     required
                     aria-describedby=format!("{id}-hint {id}-error")
                 />
-                <button
-                    class="button button-quiet needs-js"
-                    type="button"
-                    hidden=move || !hydrated.get()
-                    aria-label=move || if shown.get() { "Hide password" } else { "Show password" }
-                    on:click=move |_| set_shown.update(|shown| *shown = !*shown)
-                >
-                    {move || if shown.get() { "Hide" } else { "Show" }}
-                </button>
+                <RevealButton
+                    input=id.to_string()
+                    show=t!("Show").to_string()
+                    hide=t!("Hide").to_string()
+                    show_label=t!("Show password").to_string()
+                    hide_label=t!("Hide password").to_string()
+                />
             </div>
         </Labelled>
     }

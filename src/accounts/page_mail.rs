@@ -2,20 +2,16 @@
 
 use crate::accounts::page::{EmailField, PasswordField};
 use crate::accounts::server_fns_mail::{ConfirmEmail, ForgotPassword, ResetPassword, SendConfirmation};
-use crate::ui::form::{FormError, error_of_post};
+use crate::ui::form::{FormError, error_of};
+use crate::ui::last_form::typed;
+use crate::ui::page_data::of_address;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
-
-/// A part of the address, empty if it has none.
-fn of_address(name: &str) -> String {
-    use_query_map().read_untracked().get(name).unwrap_or_default()
-}
 
 #[component]
 pub fn ForgotPasswordPage() -> impl IntoView {
-    let error = error_of_post(ForgotPassword::PATH);
+    let error = error_of(ForgotPassword::PATH);
     let sent = !of_address("sent").is_empty();
     view! {
         <Title text="Forgotten password" />
@@ -34,7 +30,7 @@ pub fn ForgotPasswordPage() -> impl IntoView {
                 view! {
                     <p>"Say with which address you sign in, and we send you a link that sets a new password."</p>
                     <form method="post" action=ForgotPassword::PATH>
-                        <EmailField error typed=Ok(None) />
+                        <EmailField error value=typed(ForgotPassword::PATH, "email", "") />
                         <button class="button button-primary" type="submit">
                             "Send the link"
                         </button>
@@ -50,7 +46,7 @@ pub fn ForgotPasswordPage() -> impl IntoView {
 
 #[component]
 pub fn ResetPasswordPage() -> impl IntoView {
-    let error = error_of_post(ResetPassword::PATH);
+    let error = error_of(ResetPassword::PATH);
     view! {
         <Title text="Set a new password" />
         <section class="card stack auth">
@@ -85,7 +81,7 @@ pub fn VerifyEmailPage() -> impl IntoView {
     } else if !token.is_empty() {
         view! {
             <h1>"Confirm your address"</h1>
-            <FormError error=error_of_post(ConfirmEmail::PATH) />
+            <FormError error=error_of(ConfirmEmail::PATH) />
             <p>"You asked for this at TOKI Token Plan? Then confirm it. If not, just leave."</p>
             <form method="post" action=ConfirmEmail::PATH>
                 <input type="hidden" name="token" value=token />
@@ -105,7 +101,7 @@ pub fn VerifyEmailPage() -> impl IntoView {
     } else {
         view! {
             <h1>"Check your mail"</h1>
-            <FormError error=error_of_post(SendConfirmation::PATH) />
+            <FormError error=error_of(SendConfirmation::PATH) />
             <p role="status">
                 {if sent.is_empty() { "We sent a link to your address when you signed up." } else { "We have sent you another link." }}
                 " It works once, for 24 hours."

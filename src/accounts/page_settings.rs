@@ -5,8 +5,9 @@ use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOther
 use crate::accounts::types_settings::{Done, SessionView, Settings};
 use crate::error::Field;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, error_of_post};
-use crate::ui::page_data::page_data;
+use crate::ui::form::{FormError, error_of};
+use crate::ui::last_form::typed;
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -14,18 +15,14 @@ use leptos_meta::Title;
 
 #[component]
 pub fn SettingsPage() -> impl IntoView {
-    let settings = page_data(|| (), |()| read_settings());
+    let settings = read_settings();
     view! {
         <Title text="Settings" />
         <h1>"Settings"</h1>
-        <Transition>
-            {move || Suspend::new(async move {
-                match settings.await {
-                    Ok(settings) => view! { <SettingsView settings /> }.into_any(),
-                    Err(error) => view! { <Failure error /> }.into_any(),
-                }
-            })}
-        </Transition>
+        {with_data(settings, |settings| match settings {
+            Ok(settings) => view! { <SettingsView settings /> }.into_any(),
+            Err(error) => view! { <Failure error /> }.into_any(),
+        })}
     }
     .into_any()
 }
@@ -95,11 +92,11 @@ fn SettingsView(settings: Settings) -> impl IntoView {
 
 #[component]
 fn EmailForm() -> impl IntoView {
-    let error = error_of_post(ChangeEmail::PATH);
+    let error = error_of(ChangeEmail::PATH);
     view! {
         <FormError error />
         <form method="post" action=ChangeEmail::PATH>
-            <EmailField error typed=Ok(None) label="New address" />
+            <EmailField error value=typed(ChangeEmail::PATH, "email", "") label="New address" />
             <PasswordField error autocomplete="current-password" id="email_password" label="Your password" field=Field::CurrentPassword />
             <button class="button" type="submit">
                 "Change the address"
@@ -110,7 +107,7 @@ fn EmailForm() -> impl IntoView {
 
 #[component]
 fn PasswordForm() -> impl IntoView {
-    let error = error_of_post(ChangePassword::PATH);
+    let error = error_of(ChangePassword::PATH);
     view! {
         <FormError error />
         <form method="post" action=ChangePassword::PATH>
@@ -147,7 +144,7 @@ fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
                         }
                     })}
             </div>
-            <FormError error=error_of_post(EndSession::PATH) />
+            <FormError error=error_of(EndSession::PATH) />
             <div class="table-wrap">
                 <table>
                     <thead>

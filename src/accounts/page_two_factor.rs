@@ -8,8 +8,8 @@ use crate::accounts::types_two_factor::{QrSquare, Standing, TwoFactorDone, TwoFa
 use crate::error::{ConsoleError, Field};
 use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, error_of_post};
-use crate::ui::page_data::page_data;
+use crate::ui::form::{FormError, Labelled, error_of};
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -17,27 +17,19 @@ use leptos_meta::Title;
 
 #[component]
 pub fn SignInCodePage() -> impl IntoView {
-    let error = error_of_post(SignInCode::PATH);
-    let start = page_data(|| (), |()| start_code());
+    let error = error_of(SignInCode::PATH);
     view! {
         <Title text="Sign in" />
         <section class="card stack auth">
             <h1>"Enter your code"</h1>
             <FormError error />
-            <Suspense>
-                {move || Suspend::new(async move {
-                    // Whoever does not belong here is sent away by it; a failure says so when the form is sent.
-                    let _ = start.await;
-                    view! {
-                        <form method="post" action=SignInCode::PATH>
-                            <CodeField error hint="Six digits from your authenticator, or one of your recovery codes." />
-                            <button class="button button-primary" type="submit">
-                                "Sign in"
-                            </button>
-                        </form>
-                    }
-                })}
-            </Suspense>
+            {with_data(start_code(), |_| ().into_any())}
+            <form method="post" action=SignInCode::PATH>
+                <CodeField error hint="Six digits from your authenticator, or one of your recovery codes." />
+                <button class="button button-primary" type="submit">
+                    "Sign in"
+                </button>
+            </form>
             <p class="muted">"Lost both? Ask support to turn two-factor off for you."</p>
             <p class="muted"><a href="/sign-in">"Sign in as somebody else"</a></p>
         </section>
@@ -46,7 +38,7 @@ pub fn SignInCodePage() -> impl IntoView {
 }
 
 #[component]
-fn CodeField(error: Signal<Option<ConsoleError>>, hint: &'static str) -> impl IntoView {
+fn CodeField(error: Option<ConsoleError>, hint: &'static str) -> impl IntoView {
     view! {
         <Labelled id="code" label="Code" field=Field::SecondFactor error hint>
             <input
@@ -66,18 +58,13 @@ fn CodeField(error: Signal<Option<ConsoleError>>, hint: &'static str) -> impl In
 
 #[component]
 pub fn TwoFactorPage() -> impl IntoView {
-    let data = page_data(|| (), |()| read_two_factor());
     view! {
         <Title text="Two-factor" />
         <h1>"Two-factor"</h1>
-        <Transition>
-            {move || Suspend::new(async move {
-                match data.await {
-                    Ok(two_factor) => view! { <TwoFactorBody two_factor /> }.into_any(),
-                    Err(error) => view! { <Failure error /> }.into_any(),
-                }
-            })}
-        </Transition>
+        {with_data(read_two_factor(), |data| match data {
+            Ok(two_factor) => view! { <TwoFactorBody two_factor /> }.into_any(),
+            Err(error) => view! { <Failure error /> }.into_any(),
+        })}
     }
     .into_any()
 }
@@ -157,7 +144,7 @@ fn NewCodes(codes: Vec<String>) -> impl IntoView {
 
 #[component]
 fn BeginForm() -> impl IntoView {
-    let error = error_of_post(BeginTwoFactor::PATH);
+    let error = error_of(BeginTwoFactor::PATH);
     view! {
         <section class="card stack">
             <h2>"Set it up"</h2>
@@ -175,7 +162,7 @@ fn BeginForm() -> impl IntoView {
 
 #[component]
 fn ConfirmForm(secret: String, qr: Option<QrSquare>) -> impl IntoView {
-    let error = error_of_post(ConfirmTwoFactor::PATH);
+    let error = error_of(ConfirmTwoFactor::PATH);
     let in_groups = secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     view! {
         <section class="card stack">
@@ -208,11 +195,11 @@ fn ConfirmForm(secret: String, qr: Option<QrSquare>) -> impl IntoView {
 
 #[component]
 fn RenewForm() -> impl IntoView {
-    let error = error_of_post(RenewRecoveryCodes::PATH);
+    let error = error_of(RenewRecoveryCodes::PATH);
     view! {
         <FormError error />
         <form method="post" action=RenewRecoveryCodes::PATH>
-            <ProofField error id="renew_proof" />
+            <ProofField error id="renew_password" />
             <button class="button" type="submit">
                 "Make new recovery codes"
             </button>
@@ -222,11 +209,11 @@ fn RenewForm() -> impl IntoView {
 
 #[component]
 fn TurnOffForm() -> impl IntoView {
-    let error = error_of_post(TurnOffTwoFactor::PATH);
+    let error = error_of(TurnOffTwoFactor::PATH);
     view! {
         <FormError error />
         <form method="post" action=TurnOffTwoFactor::PATH>
-            <ProofField error id="off_proof" />
+            <ProofField error id="off_password" />
             <button class="button button-danger" type="submit">
                 "Turn two-factor off"
             </button>
@@ -235,6 +222,6 @@ fn TurnOffForm() -> impl IntoView {
 }
 
 #[component]
-fn ProofField(error: Signal<Option<ConsoleError>>, id: &'static str) -> impl IntoView {
+fn ProofField(error: Option<ConsoleError>, id: &'static str) -> impl IntoView {
     view! { <PasswordField error autocomplete="current-password" id label="Your password, or a code" field=Field::Proof /> }
 }

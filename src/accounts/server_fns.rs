@@ -34,7 +34,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
         };
         let password = match counted.await {
             Ok(password) => password,
-            Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+            Err(error) => return Err(request_ctx::fail(error)),
         };
         let id = request_ctx::begin_sign_up(next).await?;
         request_ctx::later(&app.clone(), "a sign-up", async move { sign_up_by_mail(&app.db, &app.outbox, id, &email, password).await });
@@ -48,7 +48,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
     };
     let new = match made.await {
         Ok(new) => new,
-        Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+        Err(error) => return Err(request_ctx::fail(error)),
     };
     request_ctx::sign_in(new.user_id).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
@@ -80,7 +80,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
     };
     let (user_id, half) = match found.await {
         Ok(found) => found,
-        Err(error) => return Err(request_ctx::fail_keeping(&email, error).await),
+        Err(error) => return Err(request_ctx::fail(error)),
     };
     if half {
         request_ctx::begin_second_step(user_id, email, next).await?;
@@ -115,15 +115,13 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), balance, sandbox }))
 }
 
-/// What a visitor's form starts with: the address that was typed when it failed before. Whoever is signed in needs no form, and is sent
-/// on to `next`.
+/// Whoever is signed in needs no visitor's form, and is sent on to `next`.
 #[server(endpoint = "accounts/start_form", input = GetUrl)]
-pub async fn start_form(#[server(default)] next: String) -> Result<Option<Email>, ConsoleError> {
+pub async fn start_form(#[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::server::request_ctx;
-    // public: answers visitors with what they typed themselves.
+    // public: tells a browser whether it is signed in.
     if request_ctx::viewer().await?.is_some() {
         request_ctx::go(request_ctx::local_path(Some(&next)));
-        return Ok(None);
     }
-    request_ctx::take_typed_email().await
+    Ok(())
 }

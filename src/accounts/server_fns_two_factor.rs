@@ -116,7 +116,7 @@ pub async fn confirm_two_factor(#[server(default)] code: String) -> Result<(), C
 
 /// Makes new recovery codes in place of those there are.
 #[server(endpoint = "accounts/renew_recovery_codes")]
-pub async fn renew_recovery_codes(#[server(default)] renew_proof: String) -> Result<(), ConsoleError> {
+pub async fn renew_recovery_codes(#[server(default)] renew_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor::{self, Proof};
     use crate::accounts::types_two_factor::TwoFactorDone;
@@ -125,7 +125,7 @@ pub async fn renew_recovery_codes(#[server(default)] renew_proof: String) -> Res
     let app = request_ctx::app()?;
     let renewed = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
-        let codes = two_factor::renew_codes(&app.db, &app.outbox, &app.vault, &member, Proof::parse(renew_proof)?).await?;
+        let codes = two_factor::renew_codes(&app.db, &app.outbox, &app.vault, &member, Proof::parse(renew_password)?).await?;
         app.vault.seal_codes(member.user_id(), &codes).map_err(|_| ConsoleError::Internal)
     };
     let sealed = renewed.await.map_err(request_ctx::fail)?;
@@ -137,7 +137,7 @@ pub async fn renew_recovery_codes(#[server(default)] renew_proof: String) -> Res
 
 /// Asks the member for no second factor any more.
 #[server(endpoint = "accounts/turn_off_two_factor")]
-pub async fn turn_off_two_factor(#[server(default)] off_proof: String) -> Result<(), ConsoleError> {
+pub async fn turn_off_two_factor(#[server(default)] off_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor::{self, Proof};
     use crate::accounts::types_two_factor::TwoFactorDone;
@@ -146,7 +146,7 @@ pub async fn turn_off_two_factor(#[server(default)] off_proof: String) -> Result
     let app = request_ctx::app()?;
     let off = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
-        Ok::<_, ConsoleError>(two_factor::turn_off(&app.db, &app.outbox, &app.vault, &member, Proof::parse(off_proof)?).await?)
+        Ok::<_, ConsoleError>(two_factor::turn_off(&app.db, &app.outbox, &app.vault, &member, Proof::parse(off_password)?).await?)
     };
     off.await.map_err(request_ctx::fail)?;
     request_ctx::put_flash("two_factor_done", &TwoFactorDone::TurnedOff).await?;

@@ -4,5 +4,4 @@ pub mod page;
 pub mod server_fns;
 pub mod types;
 
-#[cfg(feature = "ssr")]
 pub mod store;

@@ -7,22 +7,22 @@ use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use crate::ui::stat::Stat;
-use crate::utc::validity;
+use crate::ui::utc_time::validity;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn ProductsPage() -> impl IntoView {
-    let products = page_data(|| (), |()| list_products());
+    let products = list_products();
     view! {
         <Title text="Product Center" />
         <div class="page-head">
             <h1>"Product Center"</h1>
         </div>
         <p class="muted">"Pay once, use the Tokens until they expire. Nothing renews by itself."</p>
-        <Transition fallback=|| ()>{move || Suspend::new(async move { products_view(products.await) })}</Transition>
+        {with_data(products, products_view)}
     }
     .into_any()
 }

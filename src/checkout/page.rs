@@ -17,6 +17,7 @@ pub use sandbox::SandboxPaymentPage;
 
 use crate::checkout::types::OrderStatus;
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::failure::Failure;
 use leptos::prelude::*;
@@ -32,7 +33,21 @@ fn StatusBadge(status: OrderStatus) -> impl IntoView {
             BadgeKind::Quiet
         }
     };
-    view! { <Badge kind text=status.word() /> }
+    view! { <Badge kind text=status_word(status) /> }
+}
+
+fn status_word(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Created => t!("Not paid"),
+        OrderStatus::AwaitingPayment | OrderStatus::Paid => t!("Processing"),
+        OrderStatus::Fulfilled => t!("Paid"),
+        OrderStatus::Declined => t!("Declined"),
+        OrderStatus::Expired => t!("Expired"),
+        OrderStatus::Cancelled => t!("Cancelled"),
+        OrderStatus::PartlyRefunded => t!("Partly refunded"),
+        OrderStatus::Refunded => t!("Refunded"),
+        OrderStatus::Disputed => t!("Disputed"),
+    }
 }
 
 /// What stands in the place of a page's content that could not be read.

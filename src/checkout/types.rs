@@ -70,39 +70,6 @@ impl OrderStatus {
     pub fn was_fulfilled(self) -> bool {
         matches!(self, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded | OrderStatus::Refunded | OrderStatus::Disputed)
     }
-
-    /// In a word, as a badge says it.
-    pub fn word(self) -> &'static str {
-        match self {
-            OrderStatus::Created => "Not paid",
-            OrderStatus::AwaitingPayment | OrderStatus::Paid => "Processing",
-            OrderStatus::Fulfilled => "Paid",
-            OrderStatus::Declined => "Declined",
-            OrderStatus::Expired => "Expired",
-            OrderStatus::Cancelled => "Cancelled",
-            OrderStatus::PartlyRefunded => "Partly refunded",
-            OrderStatus::Refunded => "Refunded",
-            OrderStatus::Disputed => "Disputed",
-        }
-    }
-
-    /// In a sentence.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            OrderStatus::Created => "The checkout for this order was not opened. Nothing was charged.",
-            OrderStatus::AwaitingPayment => "Waiting for the payment to be confirmed. This page shows it as soon as it is.",
-            OrderStatus::Paid => "The payment has arrived. The Tokens follow.",
-            OrderStatus::Fulfilled => "Paid. The Tokens are in your wallet.",
-            OrderStatus::Declined => "The payment was declined. Nothing was charged.",
-            OrderStatus::Expired => "The checkout ended before it was paid. Nothing was charged.",
-            OrderStatus::Cancelled => "The payment provider did not open a checkout for this order. Nothing was charged.",
-            OrderStatus::PartlyRefunded => "A part of the price went back, and with it the Tokens below. The rest stays in your wallet.",
-            OrderStatus::Refunded => "The price went back in full. What was left of the Tokens left your wallet.",
-            OrderStatus::Disputed => {
-                "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost."
-            }
-        }
-    }
 }
 
 /// Where a refund stands.
@@ -133,15 +100,6 @@ impl RefundStatus {
 
     pub fn parse(text: &str) -> Option<RefundStatus> {
         RefundStatus::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            RefundStatus::Requested => "Requested",
-            RefundStatus::Pending => "On its way",
-            RefundStatus::Succeeded => "Refunded",
-            RefundStatus::Failed => "Failed, Tokens returned",
-        }
     }
 }
 

@@ -1,18 +1,19 @@
-//! `toki key`: create, show, edit, enable, disable, delete. The secret is printed once, by `create`.
+//! `toki key`: create, show, edit, enable, disable, rotate, delete. A secret is printed once, by `create` and `rotate`.
 
 use crate::accounts::types::Email;
 use crate::cli::output::facts;
 use crate::cli::values::{self, OrNone, RateLimits, limit_shown, or_dash, shown};
 use crate::cli::{CliError, Context};
 use crate::ids::{KeyId, SupplierId};
+use crate::keys::secret::KeySecret;
 use crate::keys::store::{
-    KeyEdit, KeyOwner, KeyRow, LimitsEdit, NewKey, delete_key, insert_key, key_by_id, limits_of, update_key, update_limits,
+    KeyEdit, KeyOwner, KeyRow, LimitsEdit, NewKey, delete_key, insert_key, key_by_id, limits_of, rotate_key, update_key, update_limits,
 };
 use crate::keys::types::{KeyName, KeyStatus};
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::suppliers::store::supplier_by_slug;
 use crate::tokens::Tokens;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub enum Command {
     Enable(Id),
     /// Stop a key, its running streams within a second
     Disable(Id),
+    /// Give a key a new secret, which is printed this once
+    Rotate(Rotate),
     /// End a key for good
     Delete(Id),
 }
@@ -38,6 +41,15 @@ pub enum Command {
 pub struct Id {
     #[arg(value_name = "KEY_ID")]
     key_id: KeyId,
+}
+
+#[derive(Args)]
+pub struct Rotate {
+    #[command(flatten)]
+    key: Id,
+    /// For how many hours the old secret works yet
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(i64).range(0..=24 * 90))]
+    grace_hours: i64,
 }
 
 #[derive(Args)]
@@ -137,6 +149,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Edit(edit) => run_edit(ctx, edit).await,
         Command::Enable(id) => apply(ctx, id.key_id, KeyEdit { enabled: Some(true), ..KeyEdit::default() }, "enabled").await,
         Command::Disable(id) => apply(ctx, id.key_id, KeyEdit { enabled: Some(false), ..KeyEdit::default() }, "disabled").await,
+        Command::Rotate(rotate) => run_rotate(ctx, rotate).await,
         Command::Delete(id) => {
             delete_key(&ctx.db, KeyOwner::Operator(ctx.operator()), id.key_id).await?;
             done(ctx, id.key_id, "deleted")
@@ -152,6 +165,17 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
     };
     let new = NewKey { name: create.name, supplier_id, quota: create.quota, expires_at: create.expires, enabled: true };
     let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper(), new).await?;
+    reply_secret(ctx, key_id, &secret)
+}
+
+async fn run_rotate(ctx: &Context, rotate: Rotate) -> Result<(), CliError> {
+    let Rotate { key: Id { key_id }, grace_hours } = rotate;
+    let grace = TimeDelta::hours(grace_hours);
+    let secret = rotate_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, &ctx.pepper(), grace).await?;
+    reply_secret(ctx, key_id, &secret)
+}
+
+fn reply_secret(ctx: &Context, key_id: KeyId, secret: &KeySecret) -> Result<(), CliError> {
     let secret = secret.expose();
     ctx.out.reply(&json!({ "key_id": key_id, "secret": secret }), || {
         format!("{}\nThe secret is not shown again.", facts(&[("key", key_id.to_string()), ("secret", secret.to_string())]))

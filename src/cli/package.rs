@@ -7,7 +7,7 @@ use crate::cli::{CliError, Context, durations};
 use crate::ids::PackageId;
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
-use crate::utc::validity;
+use crate::ui::utc_time::validity;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde_json::json;

@@ -2,32 +2,32 @@
 
 use crate::codes::server_fns::RedeemCode;
 use crate::error::{ConsoleError, Field};
+use crate::t;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 /// Redeems a code into the wallet that it stands in.
 #[component]
 pub fn RedeemForm() -> impl IntoView {
-    let action = ServerAction::<RedeemCode>::new();
-    let error = error_of(action.value());
+    let error = error_of(RedeemCode::PATH);
     view! {
         <section class="card stack" aria-labelledby="redeem">
-            <h2 id="redeem">"Redeem a code"</h2>
+            <h2 id="redeem">{t!("Redeem a code")}</h2>
             <FormError error />
-            <ActionForm action attr:class="row">
+            <form method="post" action=RedeemCode::PATH class="row">
                 <CodeField error />
-                <Submit pending=action.pending()>"Redeem"</Submit>
-            </ActionForm>
+                <Submit>{t!("Redeem")}</Submit>
+            </form>
         </section>
     }
 }
 
 /// Where a code is typed, in either case and with or without dashes.
 #[component]
-pub fn CodeField(error: Signal<Option<ConsoleError>>) -> impl IntoView {
+pub fn CodeField(error: Option<ConsoleError>) -> impl IntoView {
     view! {
-        <Labelled id="code" label="Code" field=Field::Code error>
+        <Labelled id="code" label=t!("Code") field=Field::Code error>
             <input
                 id="code"
                 name="code"

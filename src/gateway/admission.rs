@@ -8,6 +8,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
+use crate::keys::store::replacement_of;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, Idempotency, LedgerError, Verdict};
 use chrono::TimeDelta;
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ type Answer = Option<Decision>;
 
 #[derive(Clone)]
 pub struct Admissions {
+    db: Database,
     batches: Batcher<Lane, AdmissionRequest, Answer>,
     lanes: Lanes,
 }
@@ -52,12 +54,12 @@ pub struct Admissions {
 impl Admissions {
     pub fn spawn(tasks: &TaskTracker, db: Database, owner: ReplicaId, live: LiveCalls) -> Admissions {
         let lanes = Lanes::default();
-        let desk = Desk { db, owner, live, lanes: lanes.clone() };
+        let desk = Desk { db: db.clone(), owner, live, lanes: lanes.clone() };
         let batches = Batcher::spawn(tasks, move |requests| {
             let desk = desk.clone();
             async move { desk.decide(requests).await }
         });
-        Admissions { batches, lanes }
+        Admissions { db, batches, lanes }
     }
 
     /// Decides about a call and, when it may run, holds what it may cost.
@@ -77,6 +79,13 @@ impl Admissions {
             streamed: request.stream,
         };
         let mut verdict = self.ask(&asked).await?;
+        if matches!(verdict, Verdict::UnknownKey)
+            && let Some(secret_hash) =
+                replacement_of(self.db.pool(), asked.secret_hash).await.map_err(|error| GatewayError::of_database(&error))?
+        {
+            asked.secret_hash = secret_hash;
+            verdict = self.ask(&asked).await?;
+        }
         if matches!(verdict, Verdict::CountInput) {
             asked.input_tokens = count::bound_prompt(request.prompt_text(), request.template_bound(), request.input_bound()).await;
             asked.exact = true;

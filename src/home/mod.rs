@@ -5,5 +5,4 @@ mod page_dashboard;
 pub mod server_fns;
 pub mod types;
 
-#[cfg(feature = "ssr")]
 pub mod store;

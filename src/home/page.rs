@@ -8,14 +8,14 @@ use crate::home::types::{Front, Teaser};
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
-use crate::utc::validity;
+use crate::ui::page_data::with_data;
+use crate::ui::utc_time::validity;
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
-    let front = page_data(|| (), |()| read_front());
+    let front = read_front();
     view! {
         <Title text="" />
         <Meta
@@ -36,7 +36,7 @@ pub fn HomePage() -> impl IntoView {
                 </a>
             </div>
         </section>
-        <Suspense>{move || Suspend::new(async move { front_view(front.await) })}</Suspense>
+        {with_data(front, front_view)}
     }
     .into_any()
 }

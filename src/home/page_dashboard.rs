@@ -9,15 +9,15 @@ use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::bars::{Bar, Bars};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use crate::ui::stat::Stat;
-use crate::ui::utc_time::UtcTime;
+use crate::ui::utc_time::{UtcTime, day as written_day};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn DashboardPage() -> impl IntoView {
-    let dashboard = page_data(|| (), |()| read_dashboard());
+    let dashboard = read_dashboard();
     view! {
         <Title text="Dashboard" />
         <div class="page-head">
@@ -26,7 +26,7 @@ pub fn DashboardPage() -> impl IntoView {
                 "Buy Tokens"
             </a>
         </div>
-        <Transition>{move || Suspend::new(async move { dashboard_view(dashboard.await) })}</Transition>
+        {with_data(dashboard, dashboard_view)}
     }
     .into_any()
 }
@@ -171,7 +171,7 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
 }
 
 fn bar(day: &DayUsage) -> Bar {
-    Bar { value: day.charge.0, text: format!("{}: {} Tokens", day.day.day(), day.charge.exact()) }
+    Bar { value: day.charge.0, text: format!("{}: {} Tokens", written_day(day.day), day.charge.exact()) }
 }
 
 #[component]

@@ -4,11 +4,10 @@ use crate::error::ConsoleError;
 use crate::journal::server_fns::show_journal;
 use crate::journal::types::{EntryView, Group, JournalPage};
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 
 /// The parameters of the address, as they came.
@@ -39,29 +38,25 @@ impl Asked {
 
 #[component]
 pub fn LogPage() -> impl IntoView {
-    let query = use_query_map();
-    let asked = Memo::new(move |_| {
-        query.with(|query| {
-            let get = |name| query.get(name).unwrap_or_default();
-            Asked { group: get("group"), since: get("since"), until: get("until"), search: get("search"), before: get("before") }
-        })
-    });
-    let page = page_data(move || asked.get(), |asked| show_journal(asked.group, asked.since, asked.until, asked.search, asked.before));
+    let asked = Asked {
+        group: of_address("group"),
+        since: of_address("since"),
+        until: of_address("until"),
+        search: of_address("search"),
+        before: of_address("before"),
+    };
+    let Asked { group, since, until, search, before } = asked.clone();
+    let page = show_journal(group, since, until, search, before);
     view! {
         <Title text="Account log" />
         <div class="page-head">
             <h1>"Account log"</h1>
-            <a class="button" href=move || asked.get().address("/api/journal/export", None) rel="external" download="account-log.csv">
+            <a class="button" href=asked.address("/api/journal/export", None) rel="external" download="account-log.csv">
                 "Download as CSV"
             </a>
         </div>
         <p class="muted">"Who did what in this account, when and from where. Nobody can change it."</p>
-        <Transition>
-            {move || {
-                let asked = asked.get();
-                Suspend::new(async move { body(page.await, asked) })
-            }}
-        </Transition>
+        {with_data(page, |page| body(page, asked))}
     }
     .into_any()
 }

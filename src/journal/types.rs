@@ -51,6 +51,8 @@ kinds! {
     KeyEnabled = "key.enabled", "Key enabled";
     KeyDisabled = "key.disabled", "Key disabled";
     KeyLimited = "key.limited", "Limits of a key changed";
+    KeyRotated = "key.rotated", "Key given a new secret";
+    KeyOldSecretsEnded = "key.old_secrets_ended", "Old secrets of a key ended";
     KeyDeleted = "key.deleted", "Key deleted";
     OrderPlaced = "order.placed", "Order placed";
     OrderFulfilled = "order.fulfilled", "Order paid, Tokens added";

@@ -4,14 +4,13 @@ pub mod page;
 mod page_forms;
 mod page_key;
 mod page_limits;
+mod page_rotation;
 mod page_snippets;
 pub mod server_fns;
+pub mod server_fns_rotation;
 pub mod types;
 pub mod types_limits;
 
-#[cfg(feature = "ssr")]
 pub mod expiration;
-#[cfg(feature = "ssr")]
 pub mod secret;
-#[cfg(feature = "ssr")]
 pub mod store;

@@ -1,6 +1,6 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
-use crate::error::ConsoleError;
+use crate::error::{ConsoleError, Field};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 pub use crate::keys::page_key::KeyPage;
 use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
@@ -8,42 +8,32 @@ use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, Submit, error_of, successes};
-use crate::ui::page_data::page_data;
+use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::last_form::typed;
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
+use crate::{t, tv};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-
-/// What can be done on this page, each with its own error.
-#[derive(Clone, Copy)]
-struct Actions {
-    create: ServerAction<CreateKey>,
-    set_status: ServerAction<SetKeyStatus>,
-    delete: ServerAction<DeleteKey>,
-}
 
 #[component]
 pub fn KeysPage() -> impl IntoView {
-    let actions = Actions { create: ServerAction::new(), set_status: ServerAction::new(), delete: ServerAction::new() };
-    let (switched, deleted) = (successes(actions.set_status), successes(actions.delete));
-    let keys = page_data(move || (switched.get(), deleted.get()), |_| list_keys());
+    let keys = list_keys();
     view! {
-        <Title text="API keys" />
+        <Title text=t!("API keys") />
         <div class="page-head">
-            <h1>"API keys"</h1>
-            <a class="button button-primary" href="#create">"Create a key"</a>
+            <h1>{t!("API keys")}</h1>
+            <a class="button button-primary" href="#create">{t!("Create a key")}</a>
         </div>
-        <FormError error=error_of(actions.set_status.value()) />
-        <FormError error=error_of(actions.delete.value()) />
-        <Transition fallback=|| view! { <p class="muted">"Loading your keys…"</p> }>
-            {move || Suspend::new(async move { body(keys.await, actions) })}
-        </Transition>
+        <FormError error=error_of(SetKeyStatus::PATH) />
+        <FormError error=error_of(DeleteKey::PATH) />
+        {with_data(keys, body)}
     }
     .into_any()
 }
 
-fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
+fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
     let list = match list {
         Ok(list) => list,
         Err(error) => return view! { <Failure error /> }.into_any(),
@@ -51,110 +41,119 @@ fn body(list: Result<KeyList, ConsoleError>, actions: Actions) -> AnyView {
     let table = if list.keys.is_empty() {
         view! {
             <div class="empty">
-                <p>"No key yet. A key is what your programs call with; give each of them its own, so that you see who spends what."</p>
+                <p>
+                    {t!("No key yet. A key is what your programs call with; give each of them its own, so that you see who spends what.")}
+                </p>
             </div>
         }
         .into_any()
     } else {
-        view! { <KeyTable keys=list.keys actions /> }.into_any()
+        view! { <KeyTable keys=list.keys /> }.into_any()
     };
+    let error = error_of(CreateKey::PATH);
+    let typed = |name| typed(CreateKey::PATH, name, "");
+    let disabled = typed("status") == "disabled";
     view! {
         {table}
         <section class="card stack key-form" id="create">
-            <h2>"Create a key"</h2>
-            <FormError error=error_of(actions.create.value()) />
-            <ActionForm action=actions.create>
+            <h2>{t!("Create a key")}</h2>
+            <FormError error />
+            <form method="post" action=CreateKey::PATH>
                 <input type="hidden" name="form_key" value=list.form_key.to_string() />
-                <NameField error=error_of(actions.create.value()) value=String::new() />
-                <SupplierField error=error_of(actions.create.value()) suppliers=list.suppliers chosen=None />
-                <QuotaField error=error_of(actions.create.value()) value=String::new() />
-                <ExpirationField error=error_of(actions.create.value()) value=String::new() />
-                <Labelled id="status" label="Status" field=crate::error::Field::Status error=error_of(actions.create.value())>
+                <NameField error value=typed("name") />
+                <SupplierField error suppliers=list.suppliers chosen=typed("supplier") />
+                <QuotaField error value=typed("quota") />
+                <ExpirationField error value=typed("expires_at") />
+                <Labelled id="status" label=t!("Status") field=Field::Status error>
                     <select id="status" name="status">
-                        <option value="enabled" selected=true>"Enabled: works at once"</option>
-                        <option value="disabled">"Disabled: enable it later"</option>
+                        <option value="enabled" selected={!disabled}>{t!("Enabled: works at once")}</option>
+                        <option value="disabled" selected=disabled>{t!("Disabled: enable it later")}</option>
                     </select>
                 </Labelled>
-                <Submit pending=actions.create.pending()>"Create the key"</Submit>
-            </ActionForm>
+                <Submit>{t!("Create the key")}</Submit>
+            </form>
         </section>
     }
     .into_any()
 }
 
 #[component]
-fn KeyTable(keys: Vec<KeyView>, actions: Actions) -> impl IntoView {
+fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
     view! {
         <div class="table-wrap">
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">"Name"</th>
-                        <th scope="col">"Supplier"</th>
-                        <th scope="col">"Key"</th>
-                        <th scope="col">"Status"</th>
-                        <th scope="col">"Quota"</th>
-                        <th scope="col">"Expires"</th>
-                        <th scope="col">"Last used"</th>
-                        <th scope="col">"Created"</th>
-                        <th scope="col"><span class="visually-hidden">"Change"</span></th>
+                        <th scope="col">{t!("Name")}</th>
+                        <th scope="col">{t!("Supplier")}</th>
+                        <th scope="col">{t!("Key")}</th>
+                        <th scope="col">{t!("Status")}</th>
+                        <th scope="col">{t!("Quota")}</th>
+                        <th scope="col">{t!("Expires")}</th>
+                        <th scope="col">{t!("Last used")}</th>
+                        <th scope="col">{t!("Created")}</th>
+                        <th scope="col"><span class="visually-hidden">{t!("Change")}</span></th>
                     </tr>
                 </thead>
-                <tbody>{keys.into_iter().map(|key| key_row(key, actions)).collect_view()}</tbody>
+                <tbody>{keys.into_iter().map(key_row).collect_view()}</tbody>
             </table>
         </div>
     }
 }
 
-fn key_row(key: KeyView, actions: Actions) -> impl IntoView {
+fn key_row(key: KeyView) -> impl IntoView {
     let href = format!("/keys/{}", key.key_id);
     view! {
         <tr>
-            <td data-label="Name" class="key-name"><a href=href.clone()>{key.name.clone()}</a></td>
-            <td data-label="Supplier">{key.supplier_name()}</td>
-            <td data-label="Key" class="mono">{key.hint.clone()}</td>
-            <td data-label="Status"><StatusBadge status=key.status /></td>
-            <td data-label="Quota" class="key-quota"><Quota quota=key.quota spent=key.spent held=key.held /></td>
-            <td data-label="Expires"><Expiration key=key.clone() /></td>
-            <td data-label="Last used">{last_used(&key)}</td>
-            <td data-label="Created"><UtcTime time=key.created_at.clone() /></td>
-            <td data-label="Change" class="key-actions">
+            <td data-label=t!("Name") class="key-name"><a href=href.clone()>{key.name.clone()}</a></td>
+            <td data-label=t!("Supplier")>{supplier_name(&key)}</td>
+            <td data-label=t!("Key") class="mono">{key.hint.clone()}</td>
+            <td data-label=t!("Status")><StatusBadge status=key.status /></td>
+            <td data-label=t!("Quota") class="key-quota"><Quota quota=key.quota spent=key.spent held=key.held /></td>
+            <td data-label=t!("Expires")><Expiration key=key.clone() /></td>
+            <td data-label=t!("Last used")>{last_used(&key)}</td>
+            <td data-label=t!("Created")><UtcTime time=key.created_at /></td>
+            <td data-label=t!("Change") class="key-actions">
                 <div class="row">
                     <a class="button button-quiet" href=href>
-                        "Edit"
+                        {t!("Edit")}
                         <span class="visually-hidden">{format!(" {}", key.name)}</span>
                     </a>
-                    <StatusForm action=actions.set_status key_id=key.key_id name=key.name.clone() status=key.status />
-                    <DeleteForm action=actions.delete key_id=key.key_id name=key.name />
+                    <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+                    <DeleteForm key_id=key.key_id name=key.name />
                 </div>
             </td>
         </tr>
     }
 }
 
+pub(super) fn supplier_name(key: &KeyView) -> String {
+    key.supplier.as_ref().map_or_else(|| t!("All suppliers").to_string(), |supplier| supplier.name.clone())
+}
+
 pub(super) fn last_used(key: &KeyView) -> AnyView {
-    match key.last_used_at.clone() {
+    match key.last_used_at {
         Some(time) => view! { <UtcTime time /> }.into_any(),
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
+        None => view! { <span class="muted">{t!("Never")}</span> }.into_any(),
     }
 }
 
 #[component]
 pub(super) fn StatusBadge(status: KeyStatus) -> impl IntoView {
-    let class = match status {
-        KeyStatus::Enabled => "badge badge-ok",
-        KeyStatus::Disabled => "badge badge-quiet",
-        KeyStatus::Expired => "badge badge-bad",
+    let (class, word) = match status {
+        KeyStatus::Enabled => ("badge badge-ok", t!("Enabled")),
+        KeyStatus::Disabled => ("badge badge-quiet", t!("Disabled")),
+        KeyStatus::Expired => ("badge badge-bad", t!("Expired")),
     };
-    view! { <span class=class>{status.word()}</span> }
+    view! { <span class=class>{word}</span> }
 }
 
 #[component]
 pub(super) fn Expiration(key: KeyView) -> impl IntoView {
     match key.expires_at {
-        None => view! { <span class="muted">"Never"</span> }.into_any(),
+        None => view! { <span class="muted">{t!("Never")}</span> }.into_any(),
         Some(time) if key.expired => view! {
-            <span class="badge badge-bad">"Expired"</span>
+            <span class="badge badge-bad">{t!("Expired")}</span>
             " "
             <UtcTime time />
         }
@@ -166,35 +165,35 @@ pub(super) fn Expiration(key: KeyView) -> impl IntoView {
 /// How much of its quota a key has used: in a bar, in numbers and, when little is left, in words.
 #[component]
 pub(super) fn Quota(quota: Option<Tokens>, spent: Tokens, held: Tokens) -> impl IntoView {
-    let holding = (held.0 > 0).then(|| view! { <span class="muted">", " <TokenAmount tokens=held /> " held"</span> });
+    let holding = (held.0 > 0).then(|| {
+        let amount = view! { <TokenAmount tokens=held /> };
+        view! { <span class="muted">{tv!(", {held} held", held = amount)}</span> }
+    });
+    let amount = view! { <TokenAmount tokens=spent /> };
     let Some(quota) = quota else {
         return view! {
-            <TokenAmount tokens=spent />
-            " spent"
+            {tv!("{spent} spent", spent = amount)}
             {holding}
-            <p class="muted">"No limit of its own"</p>
+            <p class="muted">{t!("No limit of its own")}</p>
         }
         .into_any();
     };
     let used = Tokens(spent.0.saturating_add(held.0));
-    let left = QuotaLeft::of(quota, used);
-    let class = match left {
-        QuotaLeft::Ample => "",
-        QuotaLeft::Low => "badge badge-warn",
-        QuotaLeft::VeryLow | QuotaLeft::Nothing => "badge badge-bad",
+    let left = match QuotaLeft::of(quota, used) {
+        QuotaLeft::Ample => None,
+        QuotaLeft::Low => Some(("badge badge-warn", t!("30 % or less left"))),
+        QuotaLeft::VeryLow => Some(("badge badge-bad", t!("10 % or less left"))),
+        QuotaLeft::Nothing => Some(("badge badge-bad", t!("Nothing left"))),
     };
     // A bar needs a positive maximum; a quota of nothing is used up.
     let (max, value) = if quota.0 > 0 { (quota.0, used.0) } else { (1, 1) };
     view! {
-        <progress max=max.to_string() value=value.to_string() aria-label="Quota used" />
+        <progress max=max.to_string() value=value.to_string() aria-label=t!("Quota used") />
         <p>
-            <TokenAmount tokens=spent />
-            " of "
-            <TokenAmount tokens=quota />
-            " spent"
+            {tv!("{spent} of {quota} spent", spent = amount, quota = view! { <TokenAmount tokens=quota /> })}
             {holding}
         </p>
-        {left.words().map(|words| view! { <span class=class>{words}</span> })}
+        {left.map(|(class, words)| view! { <span class=class>{words}</span> })}
     }
     .into_any()
 }

@@ -3,16 +3,17 @@
 use crate::error::{ConsoleError, Field};
 use crate::ids::KeyId;
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus};
-use crate::keys::types::{ALL_SUPPLIERS, KeyName, KeyStatus, KeyView};
+use crate::keys::types::{ALL_SUPPLIERS, KeyName, KeyStatus};
 use crate::suppliers::types::SupplierChoice;
+use crate::t;
 use crate::ui::form::Labelled;
-use leptos::form::ActionForm;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 #[component]
-pub fn NameField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn NameField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
-        <Labelled id="name" label="Name" field=Field::Name error hint="What it is for, like “support bot”.">
+        <Labelled id="name" label=t!("Name") field=Field::Name error hint=t!("What it is for, like “support bot”.")>
             <input
                 id="name"
                 name="name"
@@ -27,60 +28,59 @@ pub fn NameField(error: Signal<Option<ConsoleError>>, value: String) -> impl Int
     }
 }
 
-/// Which suppliers the key may call. For a new key (`chosen` none) nothing is chosen beforehand: a key for all of them is made on
+/// Which suppliers the key may call. For a new key (`chosen` empty) nothing is chosen beforehand: a key for all of them is made on
 /// purpose or not at all.
 #[component]
 pub fn SupplierField(
-    error: Signal<Option<ConsoleError>>,
+    error: Option<ConsoleError>,
     suppliers: Vec<SupplierChoice>,
-    /// The key being edited.
-    chosen: Option<KeyView>,
+    /// As the field posts it: a supplier's id, or that it is all of them.
+    chosen: String,
+    /// The only supplier of the key being edited.
+    #[prop(optional_no_strip)]
+    current: Option<SupplierChoice>,
 ) -> impl IntoView {
-    let editing = chosen.is_some();
-    let chosen = chosen.and_then(|key| key.supplier);
-    let chosen_id = chosen.as_ref().map(|supplier| supplier.supplier_id);
     // A key keeps a supplier that was disabled since; it is not in the list any more.
-    let gone = chosen.filter(|chosen| suppliers.iter().all(|supplier| supplier.supplier_id != chosen.supplier_id));
+    let gone = current.filter(|current| suppliers.iter().all(|supplier| supplier.supplier_id != current.supplier_id));
     view! {
         <Labelled
             id="supplier"
-            label="Supplier"
+            label=t!("Supplier")
             field=Field::Supplier
             error
-            hint="The key calls models of this supplier only, unless you choose all of them."
+            hint=t!("The key calls models of this supplier only, unless you choose all of them.")
         >
             <select id="supplier" name="supplier" required aria-describedby="supplier-error">
-                {(!editing).then(|| view! { <option value="" selected=true>"Choose a supplier"</option> })}
+                {chosen.is_empty().then(|| view! { <option value="" selected=true>{t!("Choose a supplier")}</option> })}
                 {gone
                     .map(|supplier| {
-                        view! {
-                            <option value=supplier.supplier_id.to_string() selected=true>
-                                {format!("{} (not available)", supplier.name)}
-                            </option>
-                        }
+                        let id = supplier.supplier_id.to_string();
+                        let selected = id == chosen;
+                        view! { <option value=id selected=selected>{t!("{name} (not available)", name = supplier.name)}</option> }
                     })}
                 {suppliers
                     .into_iter()
                     .map(|supplier| {
-                        let selected = chosen_id == Some(supplier.supplier_id);
-                        view! { <option value=supplier.supplier_id.to_string() selected=selected>{supplier.name}</option> }
+                        let id = supplier.supplier_id.to_string();
+                        let selected = id == chosen;
+                        view! { <option value=id selected=selected>{supplier.name}</option> }
                     })
                     .collect_view()}
-                <option value=ALL_SUPPLIERS selected=editing && chosen_id.is_none()>"All suppliers"</option>
+                <option value=ALL_SUPPLIERS selected=chosen == ALL_SUPPLIERS>{t!("All suppliers")}</option>
             </select>
         </Labelled>
     }
 }
 
 #[component]
-pub fn QuotaField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn QuotaField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled
             id="quota"
-            label="Quota, in Tokens"
+            label=t!("Quota, in Tokens")
             field=Field::Quota
             error
-            hint="The most this key may ever spend. Empty means no limit of its own: it can spend the whole wallet."
+            hint=t!("The most this key may ever spend. Empty means no limit of its own: it can spend the whole wallet.")
         >
             <input id="quota" name="quota" type="text" inputmode="numeric" autocomplete="off" value=value aria-describedby="quota-error" />
         </Labelled>
@@ -88,14 +88,14 @@ pub fn QuotaField(error: Signal<Option<ConsoleError>>, value: String) -> impl In
 }
 
 #[component]
-pub fn ExpirationField(error: Signal<Option<ConsoleError>>, value: String) -> impl IntoView {
+pub fn ExpirationField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled
             id="expires_at"
-            label="Expires (UTC)"
+            label=t!("Expires (UTC)")
             field=Field::Expiration
             error
-            hint="From this moment on the key is refused. Empty means never."
+            hint=t!("From this moment on the key is refused. Empty means never.")
         >
             <input id="expires_at" name="expires_at" type="datetime-local" value=value aria-describedby="expires_at-error" />
         </Labelled>
@@ -104,36 +104,41 @@ pub fn ExpirationField(error: Signal<Option<ConsoleError>>, value: String) -> im
 
 /// Switches a key on or off: the next call sees it.
 #[component]
-pub fn StatusForm(action: ServerAction<SetKeyStatus>, key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {
-    let (next, label) = if status == KeyStatus::Disabled { ("enabled", "Enable") } else { ("disabled", "Disable") };
+pub fn StatusForm(key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {
+    let (next, label) = if status == KeyStatus::Disabled { ("enabled", t!("Enable")) } else { ("disabled", t!("Disable")) };
     view! {
-        <ActionForm action>
+        <form method="post" action=SetKeyStatus::PATH>
             <input type="hidden" name="key_id" value=key_id.to_string() />
             <input type="hidden" name="status" value=next />
             <button class="button button-quiet" type="submit">
                 {label}
                 <span class="visually-hidden">{format!(" {name}")}</span>
             </button>
-        </ActionForm>
+        </form>
     }
 }
 
 /// Deletes a key in two steps: the second names it and says what follows.
 #[component]
-pub fn DeleteForm(action: ServerAction<DeleteKey>, key_id: KeyId, name: String) -> impl IntoView {
+pub fn DeleteForm(key_id: KeyId, name: String) -> impl IntoView {
     view! {
         <details class="confirm">
             <summary class="button button-quiet">
-                "Delete…"
+                {t!("Delete…")}
                 <span class="visually-hidden">{format!(" {name}")}</span>
             </summary>
-            <ActionForm action>
+            <form method="post" action=DeleteKey::PATH>
                 <input type="hidden" name="key_id" value=key_id.to_string() />
-                <p>{format!("Delete “{name}” for good? Programs that call with it stop working at once. What it spent stays in your usage.")}</p>
+                <p>
+                    {t!(
+                        "Delete “{name}” for good? Programs that call with it stop working at once. What it spent stays in your usage.",
+                        name = name,
+                    )}
+                </p>
                 <button class="button button-danger" type="submit">
-                    {format!("Delete {name}")}
+                    {t!("Delete {name}", name = name)}
                 </button>
-            </ActionForm>
+            </form>
         </details>
     }
 }

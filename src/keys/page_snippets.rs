@@ -2,17 +2,18 @@
 
 use crate::keys::types::ShownSecret;
 use crate::ui::copy::CopyButton;
+use crate::{t, tv};
 use leptos::prelude::*;
 
 #[component]
 pub fn NewSecret(secret: ShownSecret) -> impl IntoView {
     view! {
         <section class="notice notice-ok" role="status">
-            <h2>"Copy your key now"</h2>
-            <p>"You won't see it again: we keep only a fingerprint of it. If it gets lost, delete it and create another."</p>
+            <h2>{t!("Copy your key now")}</h2>
+            <p>{t!("You won't see it again: we keep only a fingerprint of it. If it gets lost, make a new secret.")}</p>
             <div class="row">
                 <code class="mono" id="new-secret">{secret.0.clone()}</code>
-                <CopyButton text=secret.0 label="Copy the key" />
+                <CopyButton text=secret.0 label=t!("Copy the key") />
             </div>
         </section>
     }
@@ -88,14 +89,14 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
     };
     let snippets = [("curl", example.curl()), ("Python", example.python()), ("Node", example.node())];
     let hint = secret.is_none().then(|| {
-        view! { <p class="muted">"The examples read the key from the environment variable " <code class="mono">"$TOKI_API_KEY"</code> "."</p> }
+        let name = view! { <code class="mono">"$TOKI_API_KEY"</code> };
+        view! { <p class="muted">{tv!("The examples read the key from the environment variable {name}.", name = name)}</p> }
     });
     view! {
         <section class="card stack snippets" id="snippets">
-            <h2>"Call with it"</h2>
+            <h2>{t!("Call with it")}</h2>
             <p class="row">
-                "Base URL: "
-                <code class="mono">{base_url.clone()}</code>
+                {tv!("Base URL: {url}", url = view! { <code class="mono">{base_url.clone()}</code> })}
                 <CopyButton text=base_url />
             </p>
             {hint}
@@ -105,7 +106,7 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
                     view! {
                         <details name="snippet" open=language == "curl">
                             <summary>{language}</summary>
-                            <pre class="code-block" tabindex="0" role="region" aria-label="Example"><code>{code.clone()}</code></pre>
+                            <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example")><code>{code.clone()}</code></pre>
                             <CopyButton text=code />
                         </details>
                     }

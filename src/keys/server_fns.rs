@@ -82,6 +82,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let key = store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let filter = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
     let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
@@ -96,6 +97,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
         suppliers,
         totals,
         calls: page.calls,
+        old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
         base_url: format!("{}v1", app.config.public_url),
         model_id,

@@ -57,6 +57,41 @@ pub fn parse_enabled(text: &str) -> Result<bool, ConsoleError> {
     }
 }
 
+/// For how long the secret before a new one works yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    Nothing,
+    Hour,
+    Day,
+    Week,
+}
+
+impl Grace {
+    pub const ALL: [Grace; 4] = [Grace::Nothing, Grace::Hour, Grace::Day, Grace::Week];
+
+    pub fn hours(self) -> i64 {
+        match self {
+            Grace::Nothing => 0,
+            Grace::Hour => 1,
+            Grace::Day => 24,
+            Grace::Week => 7 * 24,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Grace::Nothing => "none",
+            Grace::Hour => "hour",
+            Grace::Day => "day",
+            Grace::Week => "week",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Grace> {
+        Grace::ALL.into_iter().find(|grace| grace.as_str() == text)
+    }
+}
+
 /// Whether a key works. A key that is both disabled and past its time is called disabled, as the gateway calls it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +102,7 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
+    /// For terminals.
     pub fn word(self) -> &'static str {
         match self {
             KeyStatus::Enabled => "Enabled",
@@ -98,12 +134,6 @@ pub struct KeyView {
     pub created_by: String,
 }
 
-impl KeyView {
-    pub fn supplier_name(&self) -> String {
-        self.supplier.as_ref().map_or_else(|| "All suppliers".to_string(), |supplier| supplier.name.clone())
-    }
-}
-
 /// How far a quota is used up, for whoever cannot or does not look at the bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaLeft {
@@ -126,15 +156,6 @@ impl QuotaLeft {
             () => QuotaLeft::Ample,
         }
     }
-
-    pub fn words(self) -> Option<&'static str> {
-        match self {
-            QuotaLeft::Ample => None,
-            QuotaLeft::Low => Some("30 % or less left"),
-            QuotaLeft::VeryLow => Some("10 % or less left"),
-            QuotaLeft::Nothing => Some("Nothing left"),
-        }
-    }
 }
 
 /// The page of all keys.
@@ -154,7 +175,9 @@ pub struct KeyDetails {
     pub suppliers: Vec<SupplierChoice>,
     pub totals: UsageTotals,
     pub calls: Vec<CallView>,
-    /// Only on the first look at a new key.
+    /// Until when a secret that it had before still works.
+    pub old_secret_until: Option<UtcTime>,
+    /// Only on the first look at a new key, or a new secret.
     pub new_secret: Option<ShownSecret>,
     /// Where an OpenAI client is pointed.
     pub base_url: String,

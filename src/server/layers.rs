@@ -1,6 +1,7 @@
 //! The layers around the console. `/v1` and the webhook have none of them: no session, no CSRF check, no CSP.
 
 use crate::accounts::session_store::PgSessionStore;
+use crate::preferences::types::Preferences;
 use crate::server::edge::body::Limited;
 use crate::server::edge::refused::too_large;
 use crate::server::state::AppState;
@@ -22,7 +23,7 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 const SESSION_IDLE: Duration = Duration::days(14);
 
 /// No form of the console is larger, by far.
-const MOST_BODY_BYTES: usize = 256 << 10;
+pub(super) const MOST_BODY_BYTES: usize = 256 << 10;
 
 /// Sessions in Postgres. Over https the cookie is `__Host-`, so that no sibling domain can plant it.
 pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
@@ -71,7 +72,7 @@ pub async fn security_headers(mut request: Request, next: Next) -> Response {
         HeaderName::from_static("permissions-policy"),
         HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     );
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Cookie"));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept-Language, Cookie"));
     // File names under /pkg carry a hash of the content; everything else may show secrets or balances.
     headers
         .insert(header::CACHE_CONTROL, HeaderValue::from_static(if is_asset { "public, max-age=31536000, immutable" } else { "no-store" }));
@@ -85,6 +86,16 @@ fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
          form-action 'self' https://checkout.stripe.com"
     );
     HeaderValue::from_str(&policy).ok()
+}
+
+/// Gives a page that is about to be rendered how its reader wants it.
+pub fn provide_preferences() {
+    let Some(parts) = use_context::<Parts>() else { return };
+    // A browser may send its cookies in several lines (RFC 9113, 8.2.3).
+    let line = |name| parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
+    let preferences = Preferences::read(&line(header::COOKIE).join("; "), &line(header::ACCEPT_LANGUAGE).join(","));
+    provide_context(preferences.language);
+    provide_context(preferences);
 }
 
 /// Gives a page that is about to be rendered the nonce that its header will carry.

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod edge;
 pub mod jobs;
+pub mod last_form;
 pub mod layers;
 pub mod request_ctx;
 pub mod run;

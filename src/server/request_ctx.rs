@@ -18,8 +18,7 @@ use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
 
-const USER_ID: &str = "user_id";
-const TYPED_EMAIL: &str = "typed_email";
+pub(super) const USER_ID: &str = "user_id";
 const SIGN_UP: &str = "sign_up";
 /// Who has given their password and not their second factor. `session_store` knows the name.
 const HALF_SIGNED_IN: &str = "half_signed_in";
@@ -27,7 +26,7 @@ const HALF_SIGNED_IN: &str = "half_signed_in";
 const DEVICE: &str = "device";
 
 /// How long a visitor's session waits for the page that shows what was typed.
-const TYPED_FOR: Duration = Duration::minutes(10);
+pub(super) const TYPED_FOR: Duration = Duration::minutes(10);
 
 /// How long a visitor's session waits for the link in the mail: as long as that works.
 const SIGN_UP_FOR: Duration = Duration::days(1);
@@ -232,28 +231,11 @@ pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> R
     session().await?.remove(name).await.map_err(session_failed)
 }
 
-/// Fails the form of a visitor. Without JavaScript its page is loaded anew and would have forgotten the address that was typed; it waits
-/// in a session that lives no longer than that takes.
-pub async fn fail_keeping(email: &Email, error: ConsoleError) -> ConsoleError {
-    if asked() == (true, true)
-        && let Ok(session) = session().await
-        && let Ok(None) = session.get::<UserId>(USER_ID).await
-    {
-        session.set_expiry(Some(Expiry::OnInactivity(TYPED_FOR)));
-        // The form fails with its own error, whether or not this was kept.
-        let _ = session.insert(TYPED_EMAIL, email).await.map_err(session_failed);
-    }
-    fail(error)
-}
-
-/// The address that a failed form left, once. The visitor's session held nothing else and ends with it.
-pub async fn take_typed_email() -> Result<Option<Email>, ConsoleError> {
-    let session = session().await?;
-    let email = session.get(TYPED_EMAIL).await.map_err(session_failed)?;
-    if email.is_some() {
-        session.flush().await.map_err(session_failed)?;
-    }
-    Ok(email)
+/// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.
+pub fn set_cookie(cookie: &str) -> Result<(), ConsoleError> {
+    let options = use_context::<ResponseOptions>().ok_or(ConsoleError::Internal)?;
+    options.append_header(header::SET_COOKIE, HeaderValue::from_str(cookie).map_err(|_| ConsoleError::BadRequest)?);
+    Ok(())
 }
 
 /// Sends the browser on, with or without JavaScript. `path` is one of ours.

@@ -9,7 +9,7 @@ use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
 use crate::server::state::AppState;
-use crate::server::{edge, jobs, layers};
+use crate::server::{edge, jobs, last_form, layers};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
@@ -119,17 +119,20 @@ fn console(app: &AppState) -> Router {
         move || {
             provide_context(app.clone());
             layers::provide_nonce();
+            layers::provide_preferences();
+            last_form::provide();
         }
     };
     let options = app.leptos.clone();
     let shell_options = options.clone();
-    // Outermost first: headers on everything, then the CSRF check, then the size, then the session.
+    // Outermost first: headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
         .fallback_service(
             static_files(app)
                 .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
         )
+        .layer(axum::middleware::from_fn(last_form::remember))
         .layer(layers::sessions(app))
         .layer(axum::middleware::from_fn(layers::body_limit))
         .layer(layers::csrf())

@@ -1,40 +1,13 @@
-//! A button that copies text. It shows only where it can work: without JavaScript, or over plain http on another machine, the text
-//! beside it can still be selected.
+//! The button that copies, with its words.
 
+use crate::islands::copy::CopyIsland;
+use crate::t;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
-use std::time::Duration;
-
-/// How the last click went.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Copied {
-    NotYet,
-    Yes,
-    Refused,
-}
 
 #[component]
-pub fn CopyButton(#[prop(into)] text: String, #[prop(default = "Copy")] label: &'static str) -> impl IntoView {
-    let copied = RwSignal::new(Copied::NotYet);
-    let available = RwSignal::new(false);
-    Effect::new(move |_| available.set(window().is_secure_context()));
-    let on_click = move |_| {
-        let written = window().navigator().clipboard().write_text(&text);
-        spawn_local(async move {
-            // A browser may refuse, and a secret that is shown once must not be believed copied.
-            copied.set(if written.await.is_ok() { Copied::Yes } else { Copied::Refused });
-            set_timeout(move || copied.set(Copied::NotYet), Duration::from_secs(2));
-        });
-    };
+pub fn CopyButton(text: String, #[prop(optional)] label: Option<&'static str>) -> impl IntoView {
+    let label = label.unwrap_or_else(|| t!("Copy"));
     view! {
-        <button class="button button-quiet needs-js" type="button" hidden=move || !available.get() on:click=on_click>
-            <span aria-live="polite">
-                {move || match copied.get() {
-                    Copied::NotYet => label,
-                    Copied::Yes => "Copied",
-                    Copied::Refused => "Not copied",
-                }}
-            </span>
-        </button>
+        <CopyIsland text label=label.to_string() copied=t!("Copied").to_string() refused=t!("Not copied").to_string() />
     }
 }

@@ -1,6 +1,7 @@
 //! What stands in the place of a page's content that could not be read.
 
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::error_text::sentence;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
@@ -14,7 +15,7 @@ pub fn Failure(error: ConsoleError) -> impl IntoView {
         view! {
             <p>
                 <a class="button button-primary" href=href>
-                    "Sign in"
+                    {t!("Sign in")}
                 </a>
             </p>
         }

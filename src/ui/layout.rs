@@ -2,16 +2,16 @@
 
 use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::types::Viewer;
+use crate::error::ConsoleError;
+use crate::preferences::page::PreferencesForm;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
-use crate::ui::page_data::page_data;
-use leptos::form::ActionForm;
-use leptos::html;
+use crate::ui::page_data::with_data;
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 use leptos_router::components::{A, Outlet};
-use leptos_router::hooks::use_location;
 
 /// In the order of the job.
 const NAV: [(&str, &str, Icon); 8] = [
@@ -25,50 +25,33 @@ const NAV: [(&str, &str, Icon); 8] = [
     ("/settings", "Settings", Icon::Settings),
 ];
 
-/// How often a page has said that the balance changed under it.
-#[derive(Clone, Copy)]
-struct BalanceChanges(RwSignal<u32>);
-
-/// Has the frame show the balance anew: for a page that sees it change while it is open.
-pub fn refresh_balance() {
-    if let Some(BalanceChanges(changes)) = use_context() {
-        changes.update(|times| *times = times.wrapping_add(1));
-    }
-}
-
-/// The page in its frame. The viewer is asked for again with every page, so that the balance is as fresh as what it stands beside.
+/// The page in its frame. The balance is as fresh as what it stands beside.
 #[component]
 pub fn Frame() -> impl IntoView {
-    let path = use_location().pathname;
-    let changes = RwSignal::new(0_u32);
-    provide_context(BalanceChanges(changes));
-    let viewer = page_data(move || (path.get(), changes.get()), |_| read_viewer());
-    let sign_out = ServerAction::<SignOut>::new();
+    let viewer = read_viewer();
     view! {
-        // `external`: the router would scroll, and leave the focus where it was.
-        <a class="button skip-link" href="#main" rel="external">
+        <a class="button skip-link" href="#main">
             "Skip to content"
         </a>
-        <Transition>
-            {move || Suspend::new(async move {
-                match viewer.await {
-                    Ok(Some(viewer)) => view! { <MemberFrame viewer sign_out /> }.into_any(),
-                    Ok(None) => view! { <VisitorFrame /> }.into_any(),
-                    Err(error) => {
-                        view! {
-                            <VisitorFrame />
-                            <Failure error />
-                        }
-                            .into_any()
-                    }
-                }
-            })}
-        </Transition>
+        {with_data(viewer, frame_view)}
         <main class="content" id="main" tabindex="-1">
             <Outlet />
         </main>
+        <PreferencesForm />
     }
     .into_any()
+}
+
+fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>) -> AnyView {
+    match viewer {
+        Ok(Some(viewer)) => view! { <MemberFrame viewer /> }.into_any(),
+        Ok(None) => view! { <VisitorFrame /> }.into_any(),
+        Err(error) => view! {
+            <VisitorFrame />
+            <Failure error />
+        }
+        .into_any(),
+    }
 }
 
 #[component]
@@ -95,19 +78,19 @@ fn VisitorFrame() -> impl IntoView {
 }
 
 #[component]
-fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView {
+fn MemberFrame(viewer: Viewer) -> impl IntoView {
     let (sandbox, verified) = (viewer.sandbox, viewer.verified);
     view! {
         <header class="sidebar">
             <Wordmark />
             <NavLinks />
-            <FrameFoot viewer=viewer.clone() sign_out />
+            <FrameFoot viewer=viewer.clone() live="sidebar" />
         </header>
         <header class="topbar topbar-member">
             <Wordmark />
             <Sheet>
                 <NavLinks />
-                <FrameFoot viewer sign_out />
+                <FrameFoot viewer live="sheet" />
             </Sheet>
         </header>
         {sandbox
@@ -132,36 +115,16 @@ fn MemberFrame(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView
     }
 }
 
-/// A disclosure that the browser opens by itself. JavaScript closes it after a choice, and with Escape.
+/// A popover: the browser opens it, closes it with Escape or a tap beside it, and gives the focus back.
 #[component]
 fn Sheet(children: Children) -> impl IntoView {
-    let details = NodeRef::<html::Details>::new();
-    let path = use_location().pathname;
-    let close = move || {
-        if let Some(details) = details.get_untracked() {
-            details.set_open(false);
-        }
-    };
-    Effect::new(move |previous: Option<String>| {
-        let path = path.get();
-        if previous.is_some_and(|previous| previous != path) {
-            close();
-        }
-        path
-    });
     view! {
-        <details
-            class="sheet"
-            node_ref=details
-            on:keydown=move |event| {
-                if event.key() == "Escape" {
-                    close();
-                }
-            }
-        >
-            <summary class="button">"Menu"</summary>
-            <div class="sheet-panel">{children()}</div>
-        </details>
+        <button class="button" type="button" popovertarget="sheet">
+            "Menu"
+        </button>
+        <div class="sheet-panel" id="sheet" popover="auto">
+            {children()}
+        </div>
     }
 }
 
@@ -178,22 +141,23 @@ fn NavLinks() -> impl IntoView {
     view! { <nav aria-label="Main">{links.into_iter().collect_view()}</nav> }
 }
 
+/// `live`: which of the two this is, to pages that keep the balance up to date.
 #[component]
-fn FrameFoot(viewer: Viewer, sign_out: ServerAction<SignOut>) -> impl IntoView {
+fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
     let email = viewer.email.to_string();
     view! {
         <div class="frame-foot">
-            <a class="frame-balance" href="/wallet">
+            <a class="frame-balance" href="/wallet" data-live=live>
                 "Balance in Tokens "
                 <TokenAmount tokens=viewer.balance />
             </a>
             <div class="frame-user">
                 <span title=email.clone()>{email.clone()}</span>
-                <ActionForm action=sign_out>
+                <form method="post" action=SignOut::PATH>
                     <button class="button button-quiet" type="submit">
                         "Sign out"
                     </button>
-                </ActionForm>
+                </form>
             </div>
         </div>
     }

@@ -9,6 +9,7 @@ pub mod error_text;
 pub mod failure;
 pub mod form;
 pub mod icon;
+pub mod last_form;
 pub mod layout;
 pub mod page_data;
 pub mod stat;

@@ -1,41 +1,30 @@
-//! What a page reads from the server: a resource in the format of the server functions, so that the browser carries one JSON reader a
-//! type, not two (Leptos' own codec reads strings, its server functions read bytes).
+//! What pages are made of: their address, and data that they wait for.
 
+use futures::channel::oneshot;
 use leptos::prelude::*;
-use leptos::server::codee::{Decoder, Encoder};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use leptos::reactive::computed::ScopedFuture;
+use leptos_router::hooks::{use_params_map, use_query_map};
 
-/// Carries a page's data from the server's rendering to the browser's.
-pub struct Json;
-
-impl<T: Serialize> Encoder<T> for Json {
-    type Error = serde_json::Error;
-    type Encoded = String;
-
-    fn encode(value: &T) -> Result<String, Self::Error> {
-        serde_json::to_string(value)
-    }
+/// The `:id` of the page's address.
+pub fn id_of_address() -> String {
+    use_params_map().read_untracked().get("id").unwrap_or_default()
 }
 
-impl<T: DeserializeOwned> Decoder<T> for Json {
-    type Error = serde_json::Error;
-    type Encoded = str;
-
-    fn decode(text: &str) -> Result<T, Self::Error> {
-        serde_json::from_slice(text.as_bytes())
-    }
+/// A parameter of the page's address, empty if it has none.
+pub fn of_address(name: &str) -> String {
+    use_query_map().read_untracked().get(name).unwrap_or_default()
 }
 
-/// Fetches a page's data, again whenever `source` changes. Read it in a `Suspense` or `Transition` only.
-pub fn page_data<S, T, Reply>(
-    source: impl Fn() -> S + Send + Sync + 'static,
-    fetch: impl Fn(S) -> Reply + Send + Sync + 'static,
-) -> Resource<T, Json>
-where
-    S: PartialEq + Clone + Send + Sync + 'static,
-    T: Serialize + DeserializeOwned + Send + Sync + 'static,
-    Reply: Future<Output = T> + Send + 'static,
-{
-    Resource::new_with_options(source, fetch, false)
+/// Shows what `fetch` brings. The answer waits for it (`SsrMode::Async`), so there is nothing to show meanwhile.
+///
+/// It runs as a task: rendering looks at each part of a page once and then waits for them one after the other, so one that was looked at
+/// would keep a database connection and not go on, while the one waited for waits for a connection.
+pub fn with_data<T: Send + 'static>(
+    fetch: impl Future<Output = T> + Send + 'static,
+    show: impl FnOnce(T) -> AnyView + Send + 'static,
+) -> impl IntoView {
+    let (fetched, data) = oneshot::channel();
+    // Nobody waits any more when the reader has left.
+    leptos::task::spawn(ScopedFuture::new(async move { drop(fetched.send(fetch.await)) }));
+    Suspend::new(async move { data.await.map(show) })
 }

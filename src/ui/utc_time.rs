@@ -1,16 +1,62 @@
-//! Moments, as the server said them: the same text on both sides of hydration.
+//! Moments and spans, in the reader's language and time zone.
 
-use crate::utc;
+use crate::i18n::language;
+use crate::preferences::types::Preferences;
+use crate::t;
+use crate::utc::{self, Written};
 use leptos::prelude::*;
 
 /// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
+    let Written { day, clock, second } = written(time);
     view! {
-        <time datetime=time.rfc3339().to_string() title=time.second()>
-            <span>{format!("{},", time.day())}</span>
+        <time datetime=time.rfc3339() title=second>
+            <span>{format!("{day}{}", language().choose(",", ""))}</span>
             " "
-            <span>{time.clock()}</span>
+            <span>{clock}</span>
         </time>
+    }
+}
+
+/// `24 Dec 2026, 15:00 UTC`, inside of a sentence.
+pub fn minute(time: utc::UtcTime) -> String {
+    let Written { day, clock, .. } = written(time);
+    format!("{day}{}{clock}", language().choose(", ", " "))
+}
+
+/// `24 Dec 2026`
+pub fn day(time: utc::UtcTime) -> String {
+    written(time).day
+}
+
+fn written(time: utc::UtcTime) -> Written {
+    time.written(use_context::<Preferences>().unwrap_or_default().time_zone, language())
+}
+
+/// How long a package is valid: whole days, else hours, else minutes.
+pub fn validity(seconds: i64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
+    match seconds {
+        86_400 => t!("1 day").into(),
+        3_600 => t!("1 hour").into(),
+        s if s % 86_400 == 0 => t!("{days} days", days = days),
+        s if s % 3_600 == 0 => t!("{hours} hours", hours = hours),
+        60..120 => t!("1 minute").into(),
+        _ => t!("{minutes} minutes", minutes = minutes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn validity_picks_the_largest_whole_unit() {
+        for (seconds, words) in
+            [(86_400, "1 day"), (2_592_000, "30 days"), (3_600, "1 hour"), (43_200, "12 hours"), (5_400, "90 minutes"), (60, "1 minute")]
+        {
+            assert_eq!(validity(seconds), words);
+        }
     }
 }

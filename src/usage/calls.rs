@@ -1,10 +1,13 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
 use crate::suppliers::types::{millionths, multiplier};
+use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::copy::CopyButton;
-use crate::ui::utc_time::UtcTime;
-use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, PeriodTotals, UsageTotals, duration};
+use crate::ui::utc_time::{UtcTime, day};
+use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, PeriodTotals, TokenKind, UsageTotals, duration};
+use crate::wallet::types::GrantSource;
+use crate::{t, tv};
 use leptos::prelude::*;
 
 /// Today, the last 7 and the last 30 days.
@@ -12,26 +15,28 @@ use leptos::prelude::*;
 pub fn TotalsCards(totals: UsageTotals) -> impl IntoView {
     view! {
         <div class="cards">
-            <PeriodCard title="Today (UTC)" period=totals.today />
-            <PeriodCard title="Last 7 days" period=totals.last_7_days />
-            <PeriodCard title="Last 30 days" period=totals.last_30_days />
+            <PeriodCard title=t!("Today (UTC)") period=totals.today />
+            <PeriodCard title=t!("Last 7 days") period=totals.last_7_days />
+            <PeriodCard title=t!("Last 30 days") period=totals.last_30_days />
         </div>
     }
 }
 
 #[component]
 fn PeriodCard(title: &'static str, period: PeriodTotals) -> impl IntoView {
+    let (input, output) = (view! { <TokenAmount tokens=period.input /> }, view! { <TokenAmount tokens=period.output /> });
     let calls = match period.calls {
-        1 => "1 call".to_string(),
-        n => format!("{} calls", crate::tokens::Tokens(n).exact()),
+        1 => tv!("charged for 1 call: {input} in, {output} out", input = input, output = output),
+        n => {
+            let calls = Tokens(n).exact();
+            tv!("charged for {calls} calls: {input} in, {output} out", calls = calls, input = input, output = output)
+        }
     };
     view! {
         <div class="card stat">
             <span>{title}</span>
             <span><TokenAmount tokens=period.charged /></span>
-            <span>
-                "charged for " {calls} ": " <TokenAmount tokens=period.input /> " in, " <TokenAmount tokens=period.output /> " out"
-            </span>
+            <span>{calls}</span>
         </div>
     }
 }
@@ -46,15 +51,15 @@ pub fn CallsTable(calls: Vec<CallView>) -> impl IntoView {
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">"Time"</th>
-                        <th scope="col">"Key"</th>
-                        <th scope="col">"Model"</th>
-                        <th scope="col" class="number">"Input"</th>
-                        <th scope="col" class="number">"Cached"</th>
-                        <th scope="col" class="number">"Output"</th>
-                        <th scope="col" class="number">"Charge"</th>
-                        <th scope="col">"Outcome"</th>
-                        <th scope="col" class="number">"Latency"</th>
+                        <th scope="col">{t!("Time")}</th>
+                        <th scope="col">{t!("Key")}</th>
+                        <th scope="col">{t!("Model")}</th>
+                        <th scope="col" class="number">{t!("Input")}</th>
+                        <th scope="col" class="number">{t!("Cached")}</th>
+                        <th scope="col" class="number">{t!("Output")}</th>
+                        <th scope="col" class="number">{t!("Charge")}</th>
+                        <th scope="col">{t!("Outcome")}</th>
+                        <th scope="col" class="number">{t!("Latency")}</th>
                     </tr>
                 </thead>
                 <tbody>{calls.into_iter().map(call_rows).collect_view()}</tbody>
@@ -66,20 +71,20 @@ pub fn CallsTable(calls: Vec<CallView>) -> impl IntoView {
 fn call_rows(call: CallView) -> impl IntoView {
     view! {
         <tr id=call.request_id.to_string()>
-            <td data-label="Time"><UtcTime time=call.started_at.clone() /></td>
-            <td data-label="Key"><a href=format!("/keys/{}", call.key_id)>{call.key_name.clone()}</a></td>
-            <td data-label="Model" class="mono">{call.model_id.clone()}</td>
-            <td data-label="Input" class="number"><TokenAmount tokens=call.input /></td>
-            <td data-label="Cached" class="number"><TokenAmount tokens=call.cached /></td>
-            <td data-label="Output" class="number"><TokenAmount tokens=call.output /></td>
-            <td data-label="Charge" class="number"><ExactTokens tokens=call.charge /></td>
-            <td data-label="Outcome"><span class=outcome_class(call.outcome)>{call.outcome.words()}</span></td>
-            <td data-label="Latency" class="number">{duration(call.latency_ms)}</td>
+            <td data-label=t!("Time")><UtcTime time=call.started_at /></td>
+            <td data-label=t!("Key")><a href=format!("/keys/{}", call.key_id)>{call.key_name.clone()}</a></td>
+            <td data-label=t!("Model") class="mono">{call.model_id.clone()}</td>
+            <td data-label=t!("Input") class="number"><TokenAmount tokens=call.input /></td>
+            <td data-label=t!("Cached") class="number"><TokenAmount tokens=call.cached /></td>
+            <td data-label=t!("Output") class="number"><TokenAmount tokens=call.output /></td>
+            <td data-label=t!("Charge") class="number"><ExactTokens tokens=call.charge /></td>
+            <td data-label=t!("Outcome")><span class=outcome_class(call.outcome)>{outcome_words(call.outcome)}</span></td>
+            <td data-label=t!("Latency") class="number">{duration(call.latency_ms)}</td>
         </tr>
         <tr class="call-why">
             <td colspan=COLUMNS>
                 <details>
-                    <summary>{format!("Why {} Tokens", call.charge.exact())}</summary>
+                    <summary>{t!("Why {tokens} Tokens", tokens = call.charge.exact())}</summary>
                     {explanation(call)}
                 </details>
             </td>
@@ -96,97 +101,129 @@ fn outcome_class(outcome: CallOutcome) -> &'static str {
     }
 }
 
+fn outcome_words(outcome: CallOutcome) -> &'static str {
+    match outcome {
+        CallOutcome::Ok => t!("Completed"),
+        CallOutcome::UpstreamError => t!("Supplier failed"),
+        CallOutcome::UpstreamTimeout => t!("Supplier too slow"),
+        CallOutcome::UpstreamCut => t!("Answer broke off"),
+        CallOutcome::ClientLeft => t!("Client left"),
+        CallOutcome::KeyEnded => t!("Key or account switched off"),
+        CallOutcome::Interrupted => t!("Interrupted on our side"),
+    }
+}
+
 fn explanation(call: CallView) -> impl IntoView {
-    let lines = call.cost_lines();
-    let sum = call.cost_sum();
+    let (sum, cost) = (millionths(call.cost_sum()), view! { <strong>{call.cost().exact()}</strong> });
     view! {
         <div class="stack">
             <ul class="call-sum">
-                {lines.into_iter().map(cost_line).collect_view()}
-                <li>{format!("Together {}, rounded up once: ", millionths(sum))} <strong>{call.cost().exact()}</strong></li>
+                {call.cost_lines().into_iter().map(cost_line).collect_view()}
+                <li>{tv!("Together {sum}, rounded up once: {cost}", sum = sum, cost = cost)}</li>
             </ul>
             <p>{verdict(&call)}</p>
             {paid_from(call.drawn.clone())}
-            <dl class="facts">
-                <div>
-                    <dt>"Request"</dt>
-                    <dd class="row">
-                        <span class="mono">{call.request_id.to_string()}</span>
-                        <CopyButton text=call.request_id.to_string() />
-                    </dd>
-                </div>
-                <div>
-                    <dt>"Basis"</dt>
-                    <dd>{call.basis.words()}</dd>
-                </div>
-                <div>
-                    <dt>"Multipliers"</dt>
-                    <dd>
-                        {format!(
-                            "input {}, cached input {}, output {} (price version {})",
-                            multiplier(call.price.input_ppm),
-                            multiplier(call.price.cached_ppm),
-                            multiplier(call.price.output_ppm),
-                            call.price_version,
-                        )}
-                    </dd>
-                </div>
-                <div>
-                    <dt>"Held while it ran"</dt>
-                    <dd><ExactTokens tokens=call.held /></dd>
-                </div>
-                <div>
-                    <dt>"First byte"</dt>
-                    <dd>{call.first_byte_ms.map_or_else(|| "none came".to_string(), duration)}</dd>
-                </div>
-                <div>
-                    <dt>"Endpoint"</dt>
-                    <dd>{format!("{}{}", call.endpoint, if call.streamed { ", streamed" } else { "" })}</dd>
-                </div>
-            </dl>
+            {facts(call)}
         </div>
     }
 }
 
 fn cost_line(line: CostLine) -> impl IntoView {
-    view! { <li>{format!("{}: {} at {} = {}", line.kind, line.tokens.exact(), multiplier(line.ppm), millionths(line.cost))}</li> }
+    let kind = match line.kind {
+        TokenKind::Input => t!("Input"),
+        TokenKind::CachedInput => t!("Cached input"),
+        TokenKind::Output => t!("Output"),
+    };
+    let (tokens, multiplier, cost) = (line.tokens.exact(), multiplier(line.ppm), millionths(line.cost));
+    let sum = t!("{kind}: {tokens} at {multiplier} = {cost}", kind = kind, tokens = tokens, multiplier = multiplier, cost = cost);
+    view! { <li>{sum}</li> }
 }
 
 /// The step from what a call cost to what it was charged.
 fn verdict(call: &CallView) -> String {
     match call.basis {
-        ChargeBasis::Waived => "Nothing was delivered, so nothing was charged.".to_string(),
-        _ if call.written_off.0 > 0 => format!(
-            "Charged {}: no more than was held for it. The other {} are written off, not taken from you.",
-            call.charge.exact(),
-            call.written_off.exact()
+        ChargeBasis::Waived => t!("Nothing was delivered, so nothing was charged.").to_string(),
+        _ if call.written_off.0 > 0 => t!(
+            "Charged {charge}: no more than was held for it. The other {rest} are written off, not taken from you.",
+            charge = call.charge.exact(),
+            rest = call.written_off.exact(),
         ),
-        _ => format!("Charged {}.", call.charge.exact()),
+        _ => t!("Charged {charge}.", charge = call.charge.exact()),
+    }
+}
+
+fn facts(call: CallView) -> impl IntoView {
+    let multipliers = t!(
+        "input {input}, cached input {cached}, output {output} (price version {version})",
+        input = multiplier(call.price.input_ppm),
+        cached = multiplier(call.price.cached_ppm),
+        output = multiplier(call.price.output_ppm),
+        version = call.price_version,
+    );
+    view! {
+        <dl class="facts">
+            <div>
+                <dt>{t!("Request")}</dt>
+                <dd class="row">
+                    <span class="mono">{call.request_id.to_string()}</span>
+                    <CopyButton text=call.request_id.to_string() />
+                </dd>
+            </div>
+            <div>
+                <dt>{t!("Basis")}</dt>
+                <dd>{basis_words(call.basis)}</dd>
+            </div>
+            <div>
+                <dt>{t!("Multipliers")}</dt>
+                <dd>{multipliers}</dd>
+            </div>
+            <div>
+                <dt>{t!("Held while it ran")}</dt>
+                <dd><ExactTokens tokens=call.held /></dd>
+            </div>
+            <div>
+                <dt>{t!("First byte")}</dt>
+                <dd>{call.first_byte_ms.map_or_else(|| t!("none came").to_string(), duration)}</dd>
+            </div>
+            <div>
+                <dt>{t!("Endpoint")}</dt>
+                <dd>{if call.streamed { t!("{endpoint}, streamed", endpoint = call.endpoint) } else { call.endpoint }}</dd>
+            </div>
+        </dl>
+    }
+}
+
+fn basis_words(basis: ChargeBasis) -> &'static str {
+    match basis {
+        ChargeBasis::Measured => t!("Measured: the supplier's own report"),
+        ChargeBasis::Counted => t!("Counted: our tokenizer, over what was sent and what came back"),
+        ChargeBasis::Waived => t!("Waived: nothing was delivered, so nothing is charged"),
     }
 }
 
 fn paid_from(drawn: Vec<Draw>) -> Option<impl IntoView> {
     (!drawn.is_empty()).then(|| {
         view! {
-            <p>"Paid from:"</p>
-            <ul>
-                {drawn
-                    .into_iter()
-                    .map(|draw| {
-                        let source = draw.source.word();
-                        view! {
-                            <li>
-                                {format!("{} Tokens of ", draw.tokens.exact())}
-                                {match draw.order_id {
-                                    Some(order_id) => view! { <a href=format!("/orders/{order_id}")>"an order"</a> }.into_any(),
-                                    None => view! { <span>{format!("a grant ({})", source.to_lowercase())}</span> }.into_any(),
-                                }}
-                                ", which expires on " {draw.expires_at.day()}
-                            </li>
-                        }
-                    })
-                    .collect_view()}
-            </ul>
+            <p>{t!("Paid from:")}</p>
+            <ul>{drawn.into_iter().map(draw_line).collect_view()}</ul>
         }
     })
+}
+
+fn draw_line(draw: Draw) -> impl IntoView {
+    let grant = match draw.order_id {
+        Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
+        None => grant_words(draw.source).into_any(),
+    };
+    let (tokens, day) = (draw.tokens.exact(), day(draw.expires_at));
+    view! { <li>{tv!("{tokens} Tokens of {grant}, which expires on {day}", tokens = tokens, grant = grant, day = day)}</li> }
+}
+
+fn grant_words(source: GrantSource) -> &'static str {
+    match source {
+        GrantSource::Order => t!("an order"),
+        GrantSource::Credit => t!("a grant (credit)"),
+        GrantSource::Code => t!("a grant (redemption code)"),
+        GrantSource::Transfer => t!("a grant (transfer)"),
+    }
 }

@@ -1,15 +1,14 @@
 //! The usage page: totals, the filter, and the calls behind them. What it shows is in its address.
 
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{of_address, with_data};
 use crate::usage::calls::{CallsTable, TotalsCards};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{KeyChoice, UsageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::components::Form;
-use leptos_router::hooks::use_query_map;
 
 /// The parameters of the address, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,25 +35,14 @@ impl Asked {
 
 #[component]
 pub fn UsagePage() -> impl IntoView {
-    let query = use_query_map();
-    let asked = Memo::new(move |_| {
-        query.with(|query| {
-            let get = |name| query.get(name).unwrap_or_default();
-            Asked { key: get("key"), model: get("model"), call: get("call"), before: get("before") }
-        })
-    });
-    let usage = page_data(move || asked.get(), |asked| show_usage(asked.key, asked.model, asked.call, asked.before));
+    let asked = Asked { key: of_address("key"), model: of_address("model"), call: of_address("call"), before: of_address("before") };
+    let usage = show_usage(asked.key.clone(), asked.model.clone(), asked.call.clone(), asked.before.clone());
     view! {
-        <Title text="Usage" />
+        <Title text=t!("Usage") />
         <div class="page-head">
-            <h1>"Usage"</h1>
+            <h1>{t!("Usage")}</h1>
         </div>
-        <Transition fallback=|| view! { <p class="muted">"Loading your calls…"</p> }>
-            {move || {
-                let asked = asked.get();
-                Suspend::new(async move { body(usage.await, asked) })
-            }}
-        </Transition>
+        {with_data(usage, |usage| body(usage, asked))}
     }
     .into_any()
 }
@@ -68,25 +56,27 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let calls = match (usage.page.calls.is_empty(), filtered) {
         (true, true) => view! {
             <div class="empty">
-                <p>"No call here."</p>
-                <a class="button" href="/usage">"Show all calls"</a>
+                <p>{t!("No call here.")}</p>
+                <a class="button" href="/usage">{t!("Show all calls")}</a>
             </div>
         }
         .into_any(),
         (true, false) => view! {
             <div class="empty">
-                <p>"No call yet. Create a key, put it into your client, and every call appears here with what it cost and why."</p>
-                <a class="button button-primary" href="/keys">"Create a key"</a>
+                <p>
+                    {t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}
+                </p>
+                <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
             </div>
         }
         .into_any(),
         (false, _) => view! { <CallsTable calls=usage.page.calls /> }.into_any(),
     };
-    let older = usage.page.older.map(|before| view! { <a class="button" href=asked.older(&before.to_string())>"Older calls"</a> });
-    let newest = (!asked.before.is_empty()).then(|| view! { <a class="button" href="/usage">"Newest calls"</a> });
+    let older = usage.page.older.map(|before| view! { <a class="button" href=asked.older(&before.to_string())>{t!("Older calls")}</a> });
+    let newest = (!asked.before.is_empty()).then(|| view! { <a class="button" href="/usage">{t!("Newest calls")}</a> });
     view! {
         <TotalsCards totals=usage.totals />
-        <h2>"Calls"</h2>
+        <h2>{t!("Calls")}</h2>
         <FilterForm keys=usage.keys models=usage.models asked />
         {calls}
         <div class="row">{newest} {older}</div>
@@ -97,29 +87,29 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
 #[component]
 fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
     let (key, model) = (asked.key.clone(), asked.model.clone());
-    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">"Show all"</a> });
+    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">{t!("Show all")}</a> });
     view! {
-        <Form method="GET" action="/usage">
+        <form method="get" action="/usage">
             <div class="row filters">
                 <div class="field">
-                    <label for="filter-key">"Key"</label>
+                    <label for="filter-key">{t!("Key")}</label>
                     <select id="filter-key" name="key">
-                        <option value="" selected=key.is_empty()>"All keys"</option>
+                        <option value="" selected=key.is_empty()>{t!("All keys")}</option>
                         {keys
                             .into_iter()
                             .map(|choice| {
                                 let id = choice.key_id.to_string();
                                 let selected = id == key;
-                                let name = if choice.deleted { format!("{} (deleted)", choice.name) } else { choice.name };
+                                let name = if choice.deleted { t!("{name} (deleted)", name = choice.name) } else { choice.name };
                                 view! { <option value=id selected=selected>{name}</option> }
                             })
                             .collect_view()}
                     </select>
                 </div>
                 <div class="field">
-                    <label for="filter-model">"Model"</label>
+                    <label for="filter-model">{t!("Model")}</label>
                     <select id="filter-model" name="model">
-                        <option value="" selected=model.is_empty()>"All models"</option>
+                        <option value="" selected=model.is_empty()>{t!("All models")}</option>
                         {models
                             .into_iter()
                             .map(|id| {
@@ -130,9 +120,9 @@ fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl I
                             .collect_view()}
                     </select>
                 </div>
-                <button class="button" type="submit">"Show"</button>
+                <button class="button" type="submit">{t!("Show")}</button>
                 {clear}
             </div>
-        </Form>
+        </form>
     }
 }

@@ -21,20 +21,6 @@ pub enum CallOutcome {
     Interrupted,
 }
 
-impl CallOutcome {
-    pub fn words(self) -> &'static str {
-        match self {
-            CallOutcome::Ok => "Completed",
-            CallOutcome::UpstreamError => "Supplier failed",
-            CallOutcome::UpstreamTimeout => "Supplier too slow",
-            CallOutcome::UpstreamCut => "Answer broke off",
-            CallOutcome::ClientLeft => "Client left",
-            CallOutcome::KeyEnded => "Key or account switched off",
-            CallOutcome::Interrupted => "Interrupted on our side",
-        }
-    }
-}
-
 /// What a charge rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,16 +28,6 @@ pub enum ChargeBasis {
     Measured,
     Counted,
     Waived,
-}
-
-impl ChargeBasis {
-    pub fn words(self) -> &'static str {
-        match self {
-            ChargeBasis::Measured => "Measured: the supplier's own report",
-            ChargeBasis::Counted => "Counted: our tokenizer, over what was sent and what came back",
-            ChargeBasis::Waived => "Waived: nothing was delivered, so nothing is charged",
-        }
-    }
 }
 
 /// Tokens of one grant that a call was paid with.
@@ -90,10 +66,18 @@ pub struct CallView {
     pub drawn: Vec<Draw>,
 }
 
+/// What Tokens of a call have a multiplier of their own for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    Input,
+    CachedInput,
+    Output,
+}
+
 /// One kind of Token of a call, at its multiplier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CostLine {
-    pub kind: &'static str,
+    pub kind: TokenKind,
     pub tokens: Tokens,
     pub ppm: i64,
     /// In millionths of a Token.
@@ -105,9 +89,9 @@ impl CallView {
     pub fn cost_lines(&self) -> [CostLine; 3] {
         let line = |kind, tokens: i64, ppm: i64| CostLine { kind, tokens: Tokens(tokens), ppm, cost: i128::from(tokens) * i128::from(ppm) };
         [
-            line("Input", self.input.0.saturating_sub(self.cached.0), self.price.input_ppm),
-            line("Cached input", self.cached.0, self.price.cached_ppm),
-            line("Output", self.output.0, self.price.output_ppm),
+            line(TokenKind::Input, self.input.0.saturating_sub(self.cached.0), self.price.input_ppm),
+            line(TokenKind::CachedInput, self.cached.0, self.price.cached_ppm),
+            line(TokenKind::Output, self.output.0, self.price.output_ppm),
         ]
     }
 

@@ -5,12 +5,8 @@ mod page_statement;
 pub mod server_fns;
 pub mod types;
 
-#[cfg(feature = "ssr")]
 pub mod audit;
 #[cfg(test)]
-#[cfg(feature = "ssr")]
 pub mod fixtures;
-#[cfg(feature = "ssr")]
 pub mod ledger;
-#[cfg(feature = "ssr")]
 pub mod store;

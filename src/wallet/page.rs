@@ -5,44 +5,30 @@ use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::failure::Failure;
-use crate::ui::layout::refresh_balance;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
 use crate::wallet::types::{AccountTotals, GrantSource, GrantTurn, GrantView, WalletView};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn WalletPage() -> impl IntoView {
-    let query = use_query_map();
-    let address = Memo::new(move |_| {
-        let named = |name: &str| query.with(|query| query.get(name).unwrap_or_default());
-        Address { before: named("before"), redeemed: named("redeemed") }
-    });
-    let wallet = page_data(move || address.get(), |address| show_wallet(address.before));
-    Effect::new(move |_| {
-        if !address.get().redeemed.is_empty() {
-            refresh_balance();
-        }
-    });
+    let address = Address { before: of_address("before"), redeemed: of_address("redeemed") };
+    let wallet = show_wallet(address.before.clone());
     view! {
         <Title text="Wallet" />
         <div class="page-head">
             <h1>"Wallet"</h1>
             <a class="button button-primary" href="/products">"Buy Tokens"</a>
         </div>
-        <Transition fallback=|| view! { <p class="muted">"Loading your wallet…"</p> }>
-            {move || Suspend::new(async move { body(wallet.await, address.get_untracked()) })}
-        </Transition>
+        {with_data(wallet, |wallet| body(wallet, address))}
     }
     .into_any()
 }
 
 /// What the page's address asks for: which part of the ledger, and after a redemption the grant that it brought.
-#[derive(Clone, PartialEq)]
 struct Address {
     before: String,
     redeemed: String,

@@ -123,7 +123,7 @@ async fn a_recovery_code_signs_in_once(db: PgPool) {
     }
     assert!(app.mailed("ada@example.com", 2).await[1].contains("Subject: A recovery code was used"));
     assert!(browser.get(PAGE).await.text().contains("You have 9 recovery codes left."));
-    let page = submit(&browser, RENEW, "renew_proof", PASSWORD).await;
+    let page = submit(&browser, RENEW, "renew_password", PASSWORD).await;
     assert!(page.text().contains("You have new recovery codes.") && page.text().contains("You have 10 recovery codes left."));
     let other = app.browser();
     sign_in(&other, "ada@example.com", PASSWORD).await;
@@ -179,11 +179,11 @@ async fn it_is_turned_off_by_whoever_proves_who_they_are(db: PgPool) {
     let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     let (phone, _) = turn_on(&browser).await;
     for wrong in ["not the password", "000000", ""] {
-        let page = submit(&browser, TURN_OFF, "off_proof", wrong).await;
+        let page = submit(&browser, TURN_OFF, "off_password", wrong).await;
         assert!(page.text().contains("This is neither your password nor a code that works now."), "{}", page.text());
     }
     wait(&app).await;
-    let page = submit(&browser, TURN_OFF, "off_proof", &phone.code()).await;
+    let page = submit(&browser, TURN_OFF, "off_password", &phone.code()).await;
     assert!(page.text().contains("Two-factor is off."), "{}", page.text());
     assert_eq!(sign_in(&app.browser(), "ada@example.com", PASSWORD).await.location, "/dashboard");
     assert!(app.mailed("ada@example.com", 2).await[1].contains("Subject: Two-factor is off"));

@@ -101,6 +101,10 @@ async fn keys_are_made_edited_and_ended(db: PgPool) {
     }
     assert!(!toki.text(&["key", "show", &key_id]).contains(&secret), "the secret is shown once");
 
+    let rotated = toki.json(&["key", "rotate", &key_id, "--grace-hours", "1"]);
+    assert!(rotated["key_id"] == key_id.as_str() && rotated["secret"] != secret.as_str());
+    assert_ne!(toki.json(&["key", "show", &key_id])["hint"], shown["hint"]);
+
     toki.json(&["key", "edit", &key_id, "--name", "desk", "--quota", "none", "--expires", "none"]);
     let shown = toki.json(&["key", "show", &key_id]);
     assert_eq!((&shown["name"], &shown["quota"], &shown["expires_at"]), (&json!("desk"), &json!(null), &json!(null)));

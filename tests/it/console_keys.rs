@@ -114,6 +114,41 @@ async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_key_gets_a_new_secret_and_the_old_one_works_as_long_as_was_chosen(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
+    let path = create(&browser, "bot", "").await;
+    let key_id = path.trim_start_matches("/keys/");
+    let first = secret_in(&browser.get(&path).await.html).expect("the secret");
+    let works = async |secret: &str| app.chat(secret, &chat("sandbox/echo", "hello")).await.status == 200;
+    let rotate = async |grace: &str| {
+        let answer = browser.post("/api/keys/rotate", &path, &[("key_id", key_id), ("grace", grace)]).await;
+        assert_eq!((answer.status, browser.path_of(&answer)), (302, path.as_str()));
+        let page = browser.get(&path).await;
+        (secret_in(&page.html).expect("the new secret"), page.text())
+    };
+
+    let (second, text) = rotate("day").await;
+    assert!(text.contains("The old secret works until"), "{text}");
+    assert!(works(&first).await && works(&second).await);
+    assert_eq!(app.number("SELECT count(DISTINCT key_id) FROM usage_records").await, 1, "one key, one history");
+    assert_eq!(app.get("/v1/key", &first).await.status, 200);
+
+    let (third, _) = rotate("none").await;
+    assert!(works(&first).await && !works(&second).await && works(&third).await, "the first has its day yet");
+    app.execute("UPDATE api_keys SET status = 'disabled'").await;
+    assert!(!works(&first).await && !works(&third).await);
+    app.execute("UPDATE api_keys SET status = 'enabled'").await;
+
+    let answer = browser.post("/api/keys/end_old_secrets", &path, &[("key_id", key_id)]).await;
+    assert_eq!(browser.path_of(&answer), path.as_str());
+    assert!(!works(&first).await && works(&third).await);
+    let text = browser.get(&path).await.text();
+    assert!(text.contains("The old secret has ended.") && !text.contains("works until"), "{text}");
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
     let app = TestApp::start(db).await;
     let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
@@ -127,6 +162,8 @@ async fn another_accounts_key_is_not_found_on_any_page_or_form(db: PgPool) {
     for (action, fields) in [
         ("/api/keys/update", vec![("key_id", key_id), ("name", "mine"), ("supplier", "all")]),
         ("/api/keys/set-status", vec![("key_id", key_id), ("status", "disabled")]),
+        ("/api/keys/rotate", vec![("key_id", key_id), ("grace", "none")]),
+        ("/api/keys/end_old_secrets", vec![("key_id", key_id)]),
         ("/api/keys/delete", vec![("key_id", key_id)]),
         ("/api/keys/create", vec![("form_key", key_id), ("name", "mine"), ("supplier", "all"), ("status", "enabled")]),
     ] {
@@ -188,10 +225,7 @@ async fn limits_are_set_on_the_page_and_hold_for_the_next_call(db: PgPool) {
     assert_eq!(save(&limits).await.status, 302);
     let page = browser.get(&path).await;
     let text = page.text();
-    assert!(
-        text.contains("Quota of the day") && text.contains("1 calls a minute") && text.contains("sandbox/echo, sandbox/slow"),
-        "{text}"
-    );
+    assert!(text.contains("Quota of the day") && text.contains("1 call a minute") && text.contains("sandbox/echo, sandbox/slow"), "{text}");
     assert_eq!(app.chat(&secret, &chat("sandbox/tool", "hello")).await.status, 404);
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 429);

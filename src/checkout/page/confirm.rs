@@ -8,56 +8,49 @@ use crate::checkout::types::{LimitState, Offer, PaymentOffer};
 use crate::codes::page::CodeField;
 use crate::error::ConsoleError;
 use crate::money::Money;
+use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::form::{FormError, Submit, error_of, successes};
-use crate::ui::page_data::page_data;
-use crate::ui::utc_time::UtcTime;
-use crate::utc::validity;
-use leptos::form::ActionForm;
+use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::page_data::{id_of_address, with_data};
+use crate::ui::utc_time::{UtcTime, minute, validity};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn ConfirmPage() -> impl IntoView {
-    let params = use_params_map();
-    let place = ServerAction::<PlaceOrder>::new();
-    let type_code = ServerAction::<TypeCode>::new();
-    let typed = successes(type_code);
-    let offer = page_data(
-        move || (params.read().get("id").unwrap_or_default(), place.version().get(), typed.get()),
-        |(package_id, ..)| show_offer(package_id),
-    );
+    let offer = show_offer(id_of_address());
     view! {
-        <Title text="Confirm your order" />
+        <Title text=t!("Confirm your order") />
         <div class="page-head">
-            <h1>"Confirm your order"</h1>
+            <h1>{t!("Confirm your order")}</h1>
         </div>
-        <FormError error=error_of(place.value()) />
-        <FormError error=error_of(type_code.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, place, type_code) })}</Transition>
+        <FormError error=error_of(PlaceOrder::PATH) />
+        <FormError error=error_of(TypeCode::PATH) />
+        {with_data(offer, offer_view)}
     }
     .into_any()
 }
 
-fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder>, type_code: ServerAction<TypeCode>) -> AnyView {
+fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
-        Err(error) => return failed_view(error, "/products", "Back to the Product Center"),
+        Err(error) => return failed_view(error, "/products", t!("Back to the Product Center")),
     };
     let action = if offer.payment == PaymentOffer::Unavailable {
-        view! { <p class="notice notice-warn">"Payments are not set up on this server, so nothing can be bought here."</p> }.into_any()
+        let unavailable = t!("Payments are not set up on this server, so nothing can be bought here.");
+        view! { <p class="notice notice-warn">{unavailable}</p> }.into_any()
     } else if offer.limit_reached() {
         view! {
             <p class="notice notice-warn">
-                {limit_sentence(&offer.limit)} " " <a href="/orders">"Look at your orders"</a>
+                {limit_sentence(&offer.limit)} " " <a href="/orders">{t!("Look at your orders")}</a>
             </p>
         }
         .into_any()
     } else {
         view! {
-            <PromotionForm offer=offer.clone() type_code />
-            <ConfirmForm offer=offer.clone() place />
+            <PromotionForm offer=offer.clone() />
+            <ConfirmForm offer=offer.clone() />
         }
         .into_any()
     };
@@ -66,13 +59,13 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
             <h2>{offer.package.name.clone()}</h2>
             <dl class="facts">
                 <div>
-                    <dt>"Tokens"</dt>
+                    <dt>{t!("Tokens")}</dt>
                     <dd>
                         <ExactTokens tokens=offer.package.tokens />
                     </dd>
                 </div>
                 <div>
-                    <dt>"Price"</dt>
+                    <dt>{t!("Price")}</dt>
                     <dd>
                         <Price money=offer.package.price.clone() />
                     </dd>
@@ -84,7 +77,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                     .then(|| {
                         view! {
                             <div>
-                                <dt>"Expires, if you pay now"</dt>
+                                <dt>{t!("Expires, if you pay now")}</dt>
                                 <dd>
                                     <UtcTime time=offer.if_paid_now.expires_at.clone() />
                                 </dd>
@@ -93,17 +86,17 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
                     })}
                 <PackageFacts card=offer.package.clone() />
             </dl>
-            <h3>"Rules"</h3>
+            <h3>{t!("Rules")}</h3>
             <ul>
-                <li>"You pay once. Nothing renews by itself."</li>
+                <li>{t!("You pay once. Nothing renews by itself.")}</li>
                 <li>{beginning(offer.if_queued.is_some())}</li>
-                <li>"Tokens tied to suppliers or models are used before others; among those, what expires first."</li>
+                <li>{t!("Tokens tied to suppliers or models are used before others; among those, what expires first.")}</li>
                 <li>{leftovers(offer.package.rolls_over)}</li>
                 <li>{refunds(offer.package.refund_window_s)}</li>
             </ul>
             {action}
             <p>
-                <a href="/products">"Choose another package"</a>
+                <a href="/products">{t!("Choose another package")}</a>
             </p>
         </section>
     }
@@ -112,42 +105,46 @@ fn offer_view(offer: Result<Offer, ConsoleError>, place: ServerAction<PlaceOrder
 
 fn leftovers(rolls_over: bool) -> &'static str {
     match rolls_over {
-        false => "Tokens left at expiry are gone; they do not roll over.",
-        true => {
+        false => t!("Tokens left at expiry are gone; they do not roll over."),
+        true => t!(
             "Tokens left at expiry are gone. Buy this package again before, and they move to the new purchase and get its expiry: when that begins."
-        }
+        ),
     }
 }
 
 fn refunds(window_s: Option<i64>) -> String {
     match window_s {
-        None => "Ask support about refunds before the Tokens are used.".to_string(),
-        Some(window_s) => {
-            let window = validity(window_s);
-            format!("For {window} from payment you can return what is not used, and get its share of the price back, rounded down.")
-        }
+        None => t!("Ask support about refunds before the Tokens are used.").to_string(),
+        Some(window_s) => t!(
+            "For {window} from payment you can return what is not used, and get its share of the price back, rounded down.",
+            window = validity(window_s)
+        ),
     }
 }
 
 fn unpaid(has_choice: bool) -> &'static str {
     match has_choice {
-        false => "You have an order of this package that is not paid yet. Paying here pays that one.",
-        true => "You have an order of this package that is not paid yet. Paying here pays that one, unless you choose another start.",
+        false => t!("You have an order of this package that is not paid yet. Paying here pays that one."),
+        true => t!("You have an order of this package that is not paid yet. Paying here pays that one, unless you choose another start."),
     }
 }
 
 fn beginning(has_choice: bool) -> &'static str {
     match has_choice {
-        false => "The validity period starts when the payment is confirmed, beside any Tokens you already have.",
-        true => "The validity period starts when the payment is confirmed, or when your current Tokens of this package end: as you choose.",
+        false => t!("The validity period starts when the payment is confirmed, beside any Tokens you already have."),
+        true => {
+            t!("The validity period starts when the payment is confirmed, or when your current Tokens of this package end: as you choose.")
+        }
     }
 }
 
 fn limit_sentence(limit: &LimitState) -> String {
-    const REACHED: &str = "Your account has bought this package as often as it allows";
     match limit {
-        LimitState::Open | LimitState::Reached => format!("{REACHED}."),
-        LimitState::ReachedUntil(time) => format!("{REACHED} for now. You can buy it again from {}.", time.minute()),
+        LimitState::Open | LimitState::Reached => t!("Your account has bought this package as often as it allows.").to_string(),
+        LimitState::ReachedUntil(time) => t!(
+            "Your account has bought this package as often as it allows for now. You can buy it again from {time}.",
+            time = minute(*time)
+        ),
     }
 }
 
@@ -159,13 +156,13 @@ fn Discounted(offer: Offer) -> impl IntoView {
     (offer.discount.minor > 0).then(|| {
         view! {
             <div>
-                <dt>"Promotion code"</dt>
+                <dt>{t!("Promotion code")}</dt>
                 <dd>
                     <Price money=off />
                 </dd>
             </div>
             <div>
-                <dt>"To pay"</dt>
+                <dt>{t!("To pay")}</dt>
                 <dd>
                     <strong>
                         <Price money=to_pay />
@@ -178,21 +175,20 @@ fn Discounted(offer: Offer) -> impl IntoView {
 
 /// Takes a promotion code, which the server looks at before anything is bought.
 #[component]
-fn PromotionForm(offer: Offer, type_code: ServerAction<TypeCode>) -> impl IntoView {
-    let typed = error_of(type_code.value());
+fn PromotionForm(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
-    let error = Signal::derive(move || typed.get().or(offer.code_problem.map(ConsoleError::Code)));
-    let hint = format!("A code leaves at least {} to pay.", offer.least.exact());
+    let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
+    let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact());
     view! {
-        <details open=move || error.get().is_some()>
-            <summary>"Have a promotion code?"</summary>
-            <ActionForm action=type_code attr:class="row">
+        <details open=error.is_some()>
+            <summary>{t!("Have a promotion code?")}</summary>
+            <form method="post" action=TypeCode::PATH class="row">
                 <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
                 <CodeField error />
-                <button class="button" type="submit" disabled=type_code.pending()>
-                    "Apply"
+                <button class="button" type="submit">
+                    {t!("Apply")}
                 </button>
-            </ActionForm>
+            </form>
             <p class="muted">{hint}</p>
         </details>
     }
@@ -201,11 +197,14 @@ fn PromotionForm(offer: Offer, type_code: ServerAction<TypeCode>) -> impl IntoVi
 /// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
 /// server refuses instead of charging something else.
 #[component]
-fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
+fn ConfirmForm(offer: Offer) -> impl IntoView {
     let choice = offer.clone();
     let price = offer.to_pay().exact();
     let Offer { package, form_key, open_order, payment, discount, .. } = offer;
-    let button = if payment == PaymentOffer::Sandbox { format!("Pay {price} of play money") } else { format!("Pay {price}") };
+    let button = match payment {
+        PaymentOffer::Sandbox => t!("Pay {price} of play money", price = price),
+        PaymentOffer::Stripe | PaymentOffer::Unavailable => t!("Pay {price}", price = price),
+    };
     view! {
         {open_order
             .map(|open| {
@@ -213,11 +212,11 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
                     <p class="notice notice-info">
                         {unpaid(choice.if_queued.is_some())}
                         " "
-                        <a href=format!("/orders/{}", open.order_id)>"See the order"</a>
+                        <a href=format!("/orders/{}", open.order_id)>{t!("See the order")}</a>
                     </p>
                 }
             })}
-        <ActionForm action=place>
+        <form method="post" action=PlaceOrder::PATH>
             <input type="hidden" name="package_id" value=package.package_id.to_string() />
             <input type="hidden" name="form_key" value=form_key.to_string() />
             <input type="hidden" name="terms[tokens]" value=package.tokens.0.to_string() />
@@ -228,7 +227,7 @@ fn ConfirmForm(offer: Offer, place: ServerAction<PlaceOrder>) -> impl IntoView {
             <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
             <StartChoice offer=choice />
             <input type="hidden" name="terms[discount_minor]" value=discount.minor.to_string() />
-            <Submit pending=place.pending()>{button}</Submit>
-        </ActionForm>
+            <Submit>{button}</Submit>
+        </form>
     }
 }

@@ -4,67 +4,56 @@
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::show_order;
-use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, Start};
+use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, RefundStatus, Start};
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
 use crate::ids::OrderId;
+use crate::islands::live::Live;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::layout::refresh_balance;
-use crate::ui::page_data::page_data;
-use crate::ui::utc_time::UtcTime;
-use crate::utc::validity;
-use leptos::leptos_dom::helpers::set_timeout_with_handle;
+use crate::ui::page_data::{id_of_address, with_data};
+use crate::ui::utc_time::{UtcTime, validity};
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
-use std::time::Duration;
-
-/// How often the page asks at first, and how often after it has asked [`PATIENCE`] times.
-const ASK_EACH: Duration = Duration::from_secs(1);
-const ASK_EACH_LATER: Duration = Duration::from_secs(15);
-const PATIENCE: u32 = 120;
 
 #[component]
 pub fn OrderPage() -> impl IntoView {
-    let params = use_params_map();
-    let asked = RwSignal::new(0_u32);
-    let order = page_data(move || (params.read().get("id").unwrap_or_default(), asked.get()), |(order_id, _)| show_order(order_id));
+    let order = show_order(id_of_address());
     view! {
-        <Title text="Order" />
+        <Title text=t!("Order") />
         <div class="page-head">
-            <h1>"Order"</h1>
+            <h1>{t!("Order")}</h1>
         </div>
-        <Transition fallback=|| ()>{move || Suspend::new(async move { order_view(order.await, asked) })}</Transition>
+        <div class="sections" data-live="order">
+            {with_data(order, order_view)}
+        </div>
         <p>
-            <a href="/orders">"All orders"</a>
+            <a href="/orders">{t!("All orders")}</a>
         </p>
     }
     .into_any()
 }
 
-fn order_view(order: Result<OrderView, ConsoleError>, asked: RwSignal<u32>) -> AnyView {
+fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
     let order = match order {
         Ok(order) => order,
         // Not the end of the matter: the next answer may come.
         Err(error @ (ConsoleError::Unreachable | ConsoleError::Unavailable)) => {
             return view! {
-                {failed_view(error, "/orders", "Back to your orders")}
-                <AskAgain asked />
+                {failed_view(error, "/orders", t!("Back to your orders"))}
+                <AskAgain />
             }
             .into_any();
         }
-        Err(error) => return failed_view(error, "/orders", "Back to your orders"),
+        Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
-    if order.status == OrderStatus::Fulfilled && asked.get_untracked() > 0 {
-        Effect::new(|_| refresh_balance());
-    }
     view! {
         <OrderState order=order.clone() />
-        {is_waiting(order.status).then(|| view! { <AskAgain asked /> })}
+        {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
-        {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>"Receipt"</a></p> })}
+        {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>{t!("Receipt")}</a></p> })}
         <OrderFacts order />
     }
     .into_any()
@@ -74,35 +63,32 @@ fn is_waiting(status: OrderStatus) -> bool {
     matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
 }
 
-/// Has the page ask again, for as long as this stands on it: with JavaScript by a timer, without it by reloading. The reload
-/// lives in `<noscript>` as text, because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
+/// Has the page ask again, for as long as this stands on it. The reload for browsers without JavaScript lives in `<noscript>` as text,
+/// because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
 #[component]
-fn AskAgain(asked: RwSignal<u32>) -> impl IntoView {
-    Effect::new(move |_| {
-        let wait = if asked.get_untracked() < PATIENCE { ASK_EACH } else { ASK_EACH_LATER };
-        if let Ok(timer) = set_timeout_with_handle(move || asked.update(|times| *times = times.wrapping_add(1)), wait) {
-            on_cleanup(move || timer.clear());
-        }
-    });
-    view! { <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript> }
+fn AskAgain() -> impl IntoView {
+    view! {
+        <Live />
+        <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript>
+    }
 }
 
 /// Where the order stands, and what to do next.
 #[component]
 fn OrderState(order: OrderView) -> impl IntoView {
     let (class, next) = match order.status {
-        OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), "Open your wallet"))),
+        OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::Paid => ("notice notice-info", None),
         OrderStatus::PartlyRefunded | OrderStatus::Refunded => {
-            ("notice notice-info", Some(("/wallet#statement".to_string(), "See it in your ledger")))
+            ("notice notice-info", Some(("/wallet#statement".to_string(), t!("See it in your ledger"))))
         }
-        OrderStatus::Disputed => ("notice notice-warn", Some(("/wallet".to_string(), "Open your wallet"))),
+        OrderStatus::Disputed => ("notice notice-warn", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::AwaitingPayment => {
-            ("notice notice-info", order.checkout_url.map(|url| (url, "Not paid yet? Go back to the checkout")))
+            ("notice notice-info", order.checkout_url.map(|url| (url, t!("Not paid yet? Go back to the checkout"))))
         }
-        OrderStatus::Created => ("notice notice-info", Some((confirm_page(&order.package_id.to_string()), "Continue to payment"))),
+        OrderStatus::Created => ("notice notice-info", Some((confirm_page(&order.package_id.to_string()), t!("Continue to payment")))),
         OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled => {
-            ("notice notice-warn", Some((confirm_page(&order.package_id.to_string()), "Order again")))
+            ("notice notice-warn", Some((confirm_page(&order.package_id.to_string()), t!("Order again"))))
         }
     };
     view! {
@@ -110,10 +96,27 @@ fn OrderState(order: OrderView) -> impl IntoView {
             <p>
                 <StatusBadge status=order.status />
                 " "
-                {order.status.sentence()}
+                {status_sentence(order.status)}
             </p>
             {next.map(|(href, text)| view! { <p><a href=href>{text}</a></p> })}
         </div>
+    }
+}
+
+fn status_sentence(status: OrderStatus) -> &'static str {
+    match status {
+        OrderStatus::Created => t!("The checkout for this order was not opened. Nothing was charged."),
+        OrderStatus::AwaitingPayment => t!("Waiting for the payment to be confirmed. This page shows it as soon as it is."),
+        OrderStatus::Paid => t!("The payment has arrived. The Tokens follow."),
+        OrderStatus::Fulfilled => t!("Paid. The Tokens are in your wallet."),
+        OrderStatus::Declined => t!("The payment was declined. Nothing was charged."),
+        OrderStatus::Expired => t!("The checkout ended before it was paid. Nothing was charged."),
+        OrderStatus::Cancelled => t!("The payment provider did not open a checkout for this order. Nothing was charged."),
+        OrderStatus::PartlyRefunded => t!("A part of the price went back, and with it the Tokens below. The rest stays in your wallet."),
+        OrderStatus::Refunded => t!("The price went back in full. What was left of the Tokens left your wallet."),
+        OrderStatus::Disputed => {
+            t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost.")
+        }
     }
 }
 
@@ -129,18 +132,24 @@ fn OwnRefundState(order_id: OrderId, own_refund: OwnRefund) -> impl IntoView {
         OwnRefund::Until(time) => view! {
             <p class="row">
                 <a class="button" href=format!("/orders/{order_id}/refund")>
-                    "Return unused Tokens"
+                    {t!("Return unused Tokens")}
                 </a>
-                <span class="muted">"Possible until " <UtcTime time /></span>
+                <span class="muted">{tv!("Possible until {time}", time = view! { <UtcTime time /> })}</span>
             </p>
         }
         .into_any(),
-        OwnRefund::NothingLeft(time) => {
-            view! { <p class="muted">"No Tokens of this order are left that you could return until " <UtcTime time /> "."</p> }.into_any()
+        OwnRefund::NothingLeft(time) => view! {
+            <p class="muted">
+                {tv!("No Tokens of this order are left that you could return until {time}.", time = view! { <UtcTime time /> })}
+            </p>
         }
-        OwnRefund::Over(time) => {
-            view! { <p class="muted">"You could return unused Tokens of this order until " <UtcTime time /> "."</p> }.into_any()
+        .into_any(),
+        OwnRefund::Over(time) => view! {
+            <p class="muted">
+                {tv!("You could return unused Tokens of this order until {time}.", time = view! { <UtcTime time /> })}
+            </p>
         }
+        .into_any(),
     }
 }
 
@@ -150,34 +159,34 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
     let row = |refund: RefundLine| {
         view! {
             <tr>
-                <td data-label="When">
+                <td data-label=t!("When")>
                     <UtcTime time=refund.at />
                 </td>
-                <td class="number" data-label="Amount">
+                <td class="number" data-label=t!("Amount")>
                     <Price money=refund.amount />
                 </td>
-                <td class="number" data-label="Tokens">
+                <td class="number" data-label=t!("Tokens")>
                     <ExactTokens tokens=refund.tokens />
                 </td>
-                <td data-label="State">{refund.status.word()}</td>
+                <td data-label=t!("State")>{refund_word(refund.status)}</td>
             </tr>
         }
     };
     (!refunds.is_empty()).then(|| {
         view! {
-            <h2>"Refunds"</h2>
+            <h2>{t!("Refunds")}</h2>
             <div class="table-wrap">
                 <table>
                     <thead>
                         <tr>
-                            <th scope="col">"When"</th>
+                            <th scope="col">{t!("When")}</th>
                             <th scope="col" class="number">
-                                "Amount"
+                                {t!("Amount")}
                             </th>
                             <th scope="col" class="number">
-                                "Tokens"
+                                {t!("Tokens")}
                             </th>
-                            <th scope="col">"State"</th>
+                            <th scope="col">{t!("State")}</th>
                         </tr>
                     </thead>
                     <tbody>{refunds.into_iter().map(row).collect_view()}</tbody>
@@ -187,80 +196,70 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
     })
 }
 
+fn refund_word(status: RefundStatus) -> &'static str {
+    match status {
+        RefundStatus::Requested => t!("Requested"),
+        RefundStatus::Pending => t!("On its way"),
+        RefundStatus::Succeeded => t!("Refunded"),
+        RefundStatus::Failed => t!("Failed, Tokens returned"),
+    }
+}
+
 /// What was bought: the order's own copy.
 #[component]
 fn OrderFacts(order: OrderView) -> impl IntoView {
     let moment = |label, time| view! { <div><dt>{label}</dt><dd><UtcTime time /></dd></div> };
     let closed = match order.status {
-        OrderStatus::Declined => "Declined",
-        OrderStatus::Expired => "Expired",
-        _ => "Cancelled",
+        OrderStatus::Declined => t!("Declined"),
+        OrderStatus::Expired => t!("Expired"),
+        _ => t!("Cancelled"),
     };
     view! {
         <section class="card stack">
             <h2>{order.package_name}</h2>
             <dl class="facts">
                 <div>
-                    <dt>"Tokens"</dt>
+                    <dt>{t!("Tokens")}</dt>
                     <dd>
                         <ExactTokens tokens=order.tokens />
                     </dd>
                 </div>
-                {order
-                    .discount
-                    .map(|off| {
-                        let list = Money::new(order.price.minor + off.minor, off.currency.clone());
-                        let off = Money::new(-off.minor, off.currency);
-                        view! {
-                            <div>
-                                <dt>"List price"</dt>
-                                <dd>
-                                    <Price money=list />
-                                </dd>
-                            </div>
-                            <div>
-                                <dt>"Promotion code"</dt>
-                                <dd>
-                                    <Price money=off />
-                                </dd>
-                            </div>
-                        }
-                    })}
+                <Discounted discount=order.discount price=order.price.clone() />
                 <div>
-                    <dt>"Price"</dt>
+                    <dt>{t!("Price")}</dt>
                     <dd>
                         <Price money=order.price />
                     </dd>
                 </div>
                 <div>
-                    <dt>"Payment"</dt>
-                    <dd>{if order.sandbox { "Play money, in the sandbox" } else { "Stripe" }}</dd>
+                    <dt>{t!("Payment")}</dt>
+                    <dd>{if order.sandbox { t!("Play money, in the sandbox") } else { "Stripe" }}</dd>
                 </div>
                 <div>
-                    <dt>"Valid for"</dt>
+                    <dt>{t!("Valid for")}</dt>
                     <dd>{valid_for(order.valid_for_s, order.starts)}</dd>
                 </div>
                 {order
                     .grant
                     .map(|OrderGrant { validity, .. }| {
                         view! {
-                            {moment("Tokens begin", validity.starts_at)}
-                            {moment("Tokens expire", validity.expires_at)}
+                            {moment(t!("Tokens begin"), validity.starts_at)}
+                            {moment(t!("Tokens expire"), validity.expires_at)}
                         }
                     })}
                 <div>
-                    <dt>"Suppliers"</dt>
-                    <dd>{scope_text(&order.supplier_names, "All suppliers")}</dd>
+                    <dt>{t!("Suppliers")}</dt>
+                    <dd>{scope_text(&order.supplier_names, t!("All suppliers"))}</dd>
                 </div>
                 <div>
-                    <dt>"Models"</dt>
-                    <dd>{scope_text(&order.model_ids, "All models")}</dd>
+                    <dt>{t!("Models")}</dt>
+                    <dd>{scope_text(&order.model_ids, t!("All models"))}</dd>
                 </div>
-                {moment("Ordered", order.created_at)}
-                {order.fulfilled_at.map(|time| moment("Paid", time))}
+                {moment(t!("Ordered"), order.created_at)}
+                {order.fulfilled_at.map(|time| moment(t!("Paid"), time))}
                 {order.closed_at.map(|time| moment(closed, time))}
                 <div>
-                    <dt>"Order number"</dt>
+                    <dt>{t!("Order number")}</dt>
                     <dd class="mono">{order.order_id.to_string()}</dd>
                 </div>
             </dl>
@@ -268,10 +267,33 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
     }
 }
 
+/// What the price was without the promotion code.
+#[component]
+fn Discounted(discount: Option<Money>, price: Money) -> impl IntoView {
+    discount.map(|off| {
+        let list = Money::new(price.minor + off.minor, off.currency.clone());
+        let off = Money::new(-off.minor, off.currency);
+        view! {
+            <div>
+                <dt>{t!("List price")}</dt>
+                <dd>
+                    <Price money=list />
+                </dd>
+            </div>
+            <div>
+                <dt>{t!("Promotion code")}</dt>
+                <dd>
+                    <Price money=off />
+                </dd>
+            </div>
+        }
+    })
+}
+
 fn valid_for(seconds: i64, starts: Start) -> String {
-    let from = match starts {
-        Start::Now => "payment",
-        Start::AfterCurrent => "the end of the Tokens you have of this package",
-    };
-    format!("{} from {from}", validity(seconds))
+    let validity = validity(seconds);
+    match starts {
+        Start::Now => t!("{validity} from payment", validity = validity),
+        Start::AfterCurrent => t!("{validity} from the end of the Tokens you have of this package", validity = validity),
+    }
 }

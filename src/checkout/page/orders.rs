@@ -4,38 +4,39 @@ use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::list_orders;
 use crate::checkout::types::{OrderLine, OrderList};
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn OrdersPage() -> impl IntoView {
-    let orders = page_data(|| (), |()| list_orders());
+    let orders = list_orders();
     view! {
-        <Title text="Orders" />
+        <Title text=t!("Orders") />
         <div class="page-head">
-            <h1>"Orders"</h1>
+            <h1>{t!("Orders")}</h1>
             <a class="button button-primary" href="/products">
-                "Buy Tokens"
+                {t!("Buy Tokens")}
             </a>
         </div>
-        <Transition fallback=|| ()>{move || Suspend::new(async move { orders_view(orders.await) })}</Transition>
+        {with_data(orders, orders_view)}
     }
     .into_any()
 }
 
 fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
     match list {
-        Err(error) => failed_view(error, "/dashboard", "Back to the dashboard"),
+        Err(error) => failed_view(error, "/dashboard", t!("Back to the dashboard")),
         Ok(list) if list.orders.is_empty() => view! {
             <EmptyState
-                title="No orders yet"
-                text="What you buy is listed here, with its state and its receipt."
+                title=t!("No orders yet")
+                text=t!("What you buy is listed here, with its state and its receipt.")
                 action_href="/products"
-                action_label="Choose a package"
+                action_label=t!("Choose a package")
             />
         }
         .into_any(),
@@ -46,21 +47,21 @@ fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
                     <table>
                         <thead>
                             <tr>
-                                <th scope="col">"Package"</th>
-                                <th scope="col">"State"</th>
+                                <th scope="col">{t!("Package")}</th>
+                                <th scope="col">{t!("State")}</th>
                                 <th scope="col" class="number">
-                                    "Tokens"
+                                    {t!("Tokens")}
                                 </th>
                                 <th scope="col" class="number">
-                                    "Price"
+                                    {t!("Price")}
                                 </th>
-                                <th scope="col">"Ordered"</th>
+                                <th scope="col">{t!("Ordered")}</th>
                             </tr>
                         </thead>
                         <tbody>{list.orders.into_iter().map(order_row).collect_view()}</tbody>
                     </table>
                 </div>
-                {list.more.then(|| view! { <p class="muted">{format!("The last {count} orders are shown.")}</p> })}
+                {list.more.then(|| view! { <p class="muted">{t!("The last {count} orders are shown.", count = count)}</p> })}
             }
             .into_any()
         }
@@ -70,19 +71,19 @@ fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
 fn order_row(order: OrderLine) -> impl IntoView {
     view! {
         <tr>
-            <td data-label="Package">
+            <td data-label=t!("Package")>
                 <a href=format!("/orders/{}", order.order_id)>{order.package_name}</a>
             </td>
-            <td data-label="State">
+            <td data-label=t!("State")>
                 <StatusBadge status=order.status />
             </td>
-            <td class="number" data-label="Tokens">
+            <td class="number" data-label=t!("Tokens")>
                 <ExactTokens tokens=order.tokens />
             </td>
-            <td class="number" data-label="Price">
+            <td class="number" data-label=t!("Price")>
                 <Price money=order.price />
             </td>
-            <td data-label="Ordered">
+            <td data-label=t!("Ordered")>
                 <UtcTime time=order.created_at />
             </td>
         </tr>

@@ -5,39 +5,38 @@ use crate::checkout::server_fns_receipt::{SaveBilling, show_receipt};
 use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, Taxed};
 use crate::error::{ConsoleError, Field};
 use crate::ids::OrderId;
+use crate::islands::print::PrintButton;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
-use crate::ui::page_data::page_data;
+use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
+use crate::ui::last_form::typed;
+use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
+use crate::{t, tv};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn ReceiptPage() -> impl IntoView {
-    let params = use_params_map();
-    let save = ServerAction::<SaveBilling>::new();
-    let receipt =
-        page_data(move || (params.read().get("id").unwrap_or_default(), save.version().get()), |(order_id, _)| show_receipt(order_id));
+    let receipt = show_receipt(id_of_address());
     view! {
-        <Title text="Receipt" />
-        <FormError error=error_of(save.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { receipt_view(receipt.await, save) })}</Transition>
+        <Title text=t!("Receipt") />
+        <FormError error=error_of(SaveBilling::PATH) />
+        {with_data(receipt, receipt_view)}
     }
     .into_any()
 }
 
-fn receipt_view(receipt: Result<ReceiptView, ConsoleError>, save: ServerAction<SaveBilling>) -> AnyView {
+fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
     let receipt = match receipt {
         Ok(receipt) => receipt,
         Err(error) => {
             return view! {
                 <div class="page-head">
-                    <h1>"Receipt"</h1>
+                    <h1>{t!("Receipt")}</h1>
                 </div>
-                {failed_view(error, "/orders", "Back to your orders")}
+                {failed_view(error, "/orders", t!("Back to your orders"))}
             }
             .into_any();
         }
@@ -47,63 +46,54 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>, save: ServerAction<S
     view! {
         <article class="card receipt">
             <div class="page-head">
-                <h1>"Receipt " <span class="mono">{number}</span></h1>
-                <PrintButton />
+                <h1>{tv!("Receipt {number}", number = view! { <span class="mono">{number}</span> })}</h1>
+                <PrintButton label=t!("Print").to_string() />
             </div>
-            {sandbox.then(|| view! { <p class="notice notice-warn">"Paid with play money in the sandbox: this is no document for a tax office."</p> })}
+            {sandbox
+                .then(|| {
+                    view! {
+                        <p class="notice notice-warn">
+                            {t!("Paid with play money in the sandbox: this is no document for a tax office.")}
+                        </p>
+                    }
+                })}
             <div class="receipt-parties">
                 <SellerBlock seller />
                 <CustomerBlock billing email />
             </div>
             <dl class="facts">
                 <div>
-                    <dt>"Paid"</dt>
+                    <dt>{t!("Paid")}</dt>
                     <dd>
                         <UtcTime time=paid_at />
                     </dd>
                 </div>
                 <div>
-                    <dt>"Order number"</dt>
+                    <dt>{t!("Order number")}</dt>
                     <dd class="mono">{order_id.to_string()}</dd>
                 </div>
             </dl>
             <Lines receipt />
         </article>
-        <BillingForm order_id saved kept save />
+        <BillingForm order_id saved kept />
         <p class="no-print">
-            <a href=format!("/orders/{order_id}")>"Back to the order"</a>
+            <a href=format!("/orders/{order_id}")>{t!("Back to the order")}</a>
         </p>
     }
     .into_any()
-}
-
-/// The browser's own, which every browser has; so without JavaScript nothing is missing.
-#[component]
-fn PrintButton() -> impl IntoView {
-    let available = RwSignal::new(false);
-    Effect::new(move |_| available.set(true));
-    let print = move |_| {
-        // A browser that refuses has said so itself.
-        let _ = window().print();
-    };
-    view! {
-        <button class="button needs-js no-print" type="button" hidden=move || !available.get() on:click=print>
-            "Print"
-        </button>
-    }
 }
 
 #[component]
 fn SellerBlock(seller: Option<Seller>) -> impl IntoView {
     view! {
         <section>
-            <h2>"Seller"</h2>
+            <h2>{t!("Seller")}</h2>
             {match seller {
-                None => view! { <p class="muted">"The operator of this server has not said yet who sells here."</p> }.into_any(),
+                None => view! { <p class="muted">{t!("The operator of this server has not said yet who sells here.")}</p> }.into_any(),
                 Some(seller) => {
                     view! {
                         <p class="lines">{format!("{}\n{}", seller.name, seller.address)}</p>
-                        {seller.tax_id.map(|tax_id| view! { <p>"Tax number " {tax_id}</p> })}
+                        {seller.tax_id.map(|tax_id| view! { <p>{t!("Tax number {number}", number = tax_id)}</p> })}
                     }
                         .into_any()
                 }
@@ -116,12 +106,12 @@ fn SellerBlock(seller: Option<Seller>) -> impl IntoView {
 fn CustomerBlock(billing: Option<BillingDetails>, email: String) -> impl IntoView {
     view! {
         <section>
-            <h2>"Customer"</h2>
+            <h2>{t!("Customer")}</h2>
             {billing
                 .map(|billing| {
                     view! {
                         <p class="lines">{format!("{}\n{}", billing.name, billing.address)}</p>
-                        {(!billing.tax_id.is_empty()).then(|| view! { <p>"Tax number " {billing.tax_id}</p> })}
+                        {(!billing.tax_id.is_empty()).then(|| view! { <p>{t!("Tax number {number}", number = billing.tax_id)}</p> })}
                     }
                 })}
             <p>{email}</p>
@@ -131,39 +121,40 @@ fn CustomerBlock(billing: Option<BillingDetails>, email: String) -> impl IntoVie
 
 #[component]
 fn Lines(receipt: ReceiptView) -> impl IntoView {
-    let tax = receipt.seller.as_ref().and_then(|seller| seller.tax_rate).map_or("Tax".to_string(), |rate| format!("Tax {}", rate.words()));
+    let rate = receipt.seller.as_ref().and_then(|seller| seller.tax_rate);
+    let tax = rate.map_or_else(|| t!("Tax").to_string(), |rate| t!("Tax {rate}", rate = rate.words()));
     let is_reduced = !receipt.credit_notes.is_empty();
     view! {
         <div class="table-wrap">
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">"Item"</th>
+                        <th scope="col">{t!("Item")}</th>
                         <th scope="col" class="number">
-                            "Tokens"
+                            {t!("Tokens")}
                         </th>
                         <th scope="col" class="number">
-                            "Net"
+                            {t!("Net")}
                         </th>
                         <th scope="col" class="number">
                             {tax}
                         </th>
                         <th scope="col" class="number">
-                            "Amount"
+                            {t!("Amount")}
                         </th>
                     </tr>
                 </thead>
                 <tbody>
                     <tr>
-                        <td data-label="Item">{receipt.package_name}</td>
-                        <td class="number" data-label="Tokens">
+                        <td data-label=t!("Item")>{receipt.package_name}</td>
+                        <td class="number" data-label=t!("Tokens")>
                             <ExactTokens tokens=receipt.tokens />
                         </td>
                         <Amounts amount=receipt.price />
                     </tr>
                     {receipt.credit_notes.into_iter().map(credit_note_row).collect_view()}
                     <tr class="receipt-total">
-                        <th scope="row">{if is_reduced { "Paid, less refunds" } else { "Paid" }}</th>
+                        <th scope="row">{if is_reduced { t!("Paid, less refunds") } else { t!("Paid") }}</th>
                         <td></td>
                         <Amounts amount=receipt.total />
                     </tr>
@@ -175,17 +166,20 @@ fn Lines(receipt: ReceiptView) -> impl IntoView {
 
 fn credit_note_row(note: CreditNote) -> impl IntoView {
     let tokens = Tokens(-note.tokens.0);
+    let number = view! { <span class="mono">{note.number}</span> };
+    let time = view! { <UtcTime time=note.at /> };
+    let item = match note.void {
+        true => tv!("Credit note {number} of {time}: void, the refund failed and nothing went back", number = number, time = time),
+        false => tv!("Credit note {number} of {time}", number = number, time = time),
+    };
     view! {
         <tr>
-            <td data-label="Item">
-                "Credit note " <span class="mono">{note.number}</span> " of " <UtcTime time=note.at />
-                {note.void.then_some(": void, the refund failed and nothing went back")}
-            </td>
+            <td data-label=t!("Item")>{item}</td>
             {match note.void {
                 true => view! { <td></td><td></td><td></td><td></td> }.into_any(),
                 false => {
                     view! {
-                        <td class="number" data-label="Tokens">
+                        <td class="number" data-label=t!("Tokens")>
                             <ExactTokens tokens />
                         </td>
                         <Amounts amount=note.amount.negated() />
@@ -200,13 +194,13 @@ fn credit_note_row(note: CreditNote) -> impl IntoView {
 #[component]
 fn Amounts(amount: Taxed) -> impl IntoView {
     view! {
-        <td class="number" data-label="Net">
+        <td class="number" data-label=t!("Net")>
             <Price money=amount.net />
         </td>
-        <td class="number" data-label="Tax">
+        <td class="number" data-label=t!("Tax")>
             <Price money=amount.tax />
         </td>
-        <td class="number" data-label="Amount">
+        <td class="number" data-label=t!("Amount")>
             <Price money=amount.gross />
         </td>
     }
@@ -214,24 +208,25 @@ fn Amounts(amount: Taxed) -> impl IntoView {
 
 /// What receipts are made out to. One that has no details yet takes these; one that has keeps its own.
 #[component]
-fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool, save: ServerAction<SaveBilling>) -> impl IntoView {
-    let error = error_of(save.value());
+fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool) -> impl IntoView {
+    let error = error_of(SaveBilling::PATH);
     let details = saved.unwrap_or_else(|| BillingDetails { name: String::new(), address: String::new(), tax_id: String::new() });
     let consequence = match kept {
-        false => "They are added to this receipt, once, and stand on your next ones.",
-        true => "They stand on your next receipts. This one was issued and stays as it is; ask support for a corrected one.",
+        false => t!("They are added to this receipt, once, and stand on your next ones."),
+        true => t!("They stand on your next receipts. This one was issued and stays as it is; ask support for a corrected one."),
     };
     view! {
         <section class="card stack no-print">
-            <h2>"Your billing details"</h2>
+            <h2>{t!("Your billing details")}</h2>
+            <FormDone path=SaveBilling::PATH>{t!("Your billing details are saved.")}</FormDone>
             <p class="muted">{consequence}</p>
-            <ActionForm action=save>
+            <form method="post" action=SaveBilling::PATH>
                 <input type="hidden" name="order_id" value=order_id.to_string() />
-                <Labelled id="billing-name" label="Name or company" field=Field::Billing error>
+                <Labelled id="billing-name" label=t!("Name or company") field=Field::Billing error>
                     <input
                         id="billing-name"
                         name="name"
-                        value=details.name
+                        value=typed(SaveBilling::PATH, "name", details.name)
                         required
                         maxlength="200"
                         autocomplete="billing organization"
@@ -239,17 +234,17 @@ fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool, sav
                     />
                 </Labelled>
                 <div class="field">
-                    <label for="billing-address">"Address"</label>
+                    <label for="billing-address">{t!("Address")}</label>
                     <textarea id="billing-address" name="address" rows="3" maxlength="500" autocomplete="billing street-address">
-                        {details.address}
+                        {typed(SaveBilling::PATH, "address", details.address)}
                     </textarea>
                 </div>
                 <div class="field">
-                    <label for="billing-tax-id">"Tax number"</label>
-                    <input id="billing-tax-id" name="tax_id" value=details.tax_id maxlength="50" />
+                    <label for="billing-tax-id">{t!("Tax number")}</label>
+                    <input id="billing-tax-id" name="tax_id" value=typed(SaveBilling::PATH, "tax_id", details.tax_id) maxlength="50" />
                 </div>
-                <Submit pending=save.pending()>"Save"</Submit>
-            </ActionForm>
+                <Submit>{t!("Save")}</Submit>
+            </form>
         </section>
     }
 }

@@ -7,42 +7,41 @@ use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
-use crate::ui::page_data::page_data;
+use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
-use leptos::form::ActionForm;
+use crate::{t, tv};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn RefundPage() -> impl IntoView {
-    let params = use_params_map();
-    let refund = ServerAction::<RefundOrder>::new();
-    let offer =
-        page_data(move || (params.read().get("id").unwrap_or_default(), refund.version().get()), |(order_id, _)| show_refund(order_id));
+    let offer = show_refund(id_of_address());
     view! {
-        <Title text="Return unused Tokens" />
+        <Title text=t!("Return unused Tokens") />
         <div class="page-head">
-            <h1>"Return unused Tokens"</h1>
+            <h1>{t!("Return unused Tokens")}</h1>
         </div>
-        <FormError error=error_of(refund.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { offer_view(offer.await, refund) })}</Transition>
+        <FormError error=error_of(RefundOrder::PATH) />
+        {with_data(offer, offer_view)}
     }
     .into_any()
 }
 
-fn offer_view(offer: Result<RefundOffer, ConsoleError>, refund: ServerAction<RefundOrder>) -> AnyView {
+fn offer_view(offer: Result<RefundOffer, ConsoleError>) -> AnyView {
     let offer = match offer {
         Ok(offer) => offer,
-        Err(error) => return failed_view(error, "/orders", "Back to your orders"),
+        Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
     let order_page = format!("/orders/{}", offer.order_id);
     let amount = offer.amount.exact();
     let held = (offer.held > Tokens(0)).then(|| {
         view! {
             <li>
-                "Running calls hold " <ExactTokens tokens=offer.held />
-                " more of its Tokens. They stay; what the calls do not use can be returned when they have ended."
+                {tv!(
+                    "Running calls hold {tokens} more of its Tokens. They stay; what the calls do not use can be returned when they have ended.",
+                    tokens = view! { <ExactTokens tokens=offer.held /> }
+                )}
             </li>
         }
     });
@@ -51,42 +50,46 @@ fn offer_view(offer: Result<RefundOffer, ConsoleError>, refund: ServerAction<Ref
             <h2>{offer.package_name}</h2>
             <dl class="facts">
                 <div>
-                    <dt>"Paid back to you"</dt>
+                    <dt>{t!("Paid back to you")}</dt>
                     <dd>
-                        <Price money=offer.amount.clone() />
-                        " of "
-                        <Price money=offer.price />
+                        {tv!(
+                            "{part} of {whole}",
+                            part = view! { <Price money=offer.amount.clone() /> },
+                            whole = view! { <Price money=offer.price /> }
+                        )}
                     </dd>
                 </div>
                 <div>
-                    <dt>"Tokens that leave your wallet"</dt>
+                    <dt>{t!("Tokens that leave your wallet")}</dt>
                     <dd>
-                        <ExactTokens tokens=offer.tokens />
-                        " of "
-                        <ExactTokens tokens=offer.whole />
+                        {tv!(
+                            "{part} of {whole}",
+                            part = view! { <ExactTokens tokens=offer.tokens /> },
+                            whole = view! { <ExactTokens tokens=offer.whole /> }
+                        )}
                     </dd>
                 </div>
                 <div>
-                    <dt>"Possible until"</dt>
+                    <dt>{t!("Possible until")}</dt>
                     <dd>
                         <UtcTime time=offer.until />
                     </dd>
                 </div>
             </dl>
             <ul>
-                <li>"You get back the share of the price that the Tokens left are of all of them, rounded down."</li>
-                <li>"They leave at once. Should the payment provider refuse, they come back."</li>
+                <li>{t!("You get back the share of the price that the Tokens left are of all of them, rounded down.")}</li>
+                <li>{t!("They leave at once. Should the payment provider refuse, they come back.")}</li>
                 {held}
             </ul>
-            <ActionForm action=refund>
+            <form method="post" action=RefundOrder::PATH>
                 <input type="hidden" name="order_id" value=offer.order_id.to_string() />
                 <input type="hidden" name="form_key" value=offer.form_key.to_string() />
                 <input type="hidden" name="tokens" value=offer.tokens.0.to_string() />
                 <input type="hidden" name="amount_minor" value=offer.amount.minor.to_string() />
-                <Submit pending=refund.pending()>{format!("Return the Tokens for {amount}")}</Submit>
-            </ActionForm>
+                <Submit>{t!("Return the Tokens for {amount}", amount = amount)}</Submit>
+            </form>
             <p>
-                <a href=order_page>"Keep them"</a>
+                <a href=order_page>{t!("Keep them")}</a>
             </p>
         </section>
     }

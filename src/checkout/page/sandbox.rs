@@ -4,62 +4,52 @@ use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::{DeclineInSandbox, PayInSandbox, show_sandbox_payment};
 use crate::checkout::types::{OrderStatus, SandboxPayment};
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
-use crate::ui::page_data::page_data;
-use leptos::form::ActionForm;
+use crate::ui::page_data::{id_of_address, with_data};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn SandboxPaymentPage() -> impl IntoView {
-    let params = use_params_map();
-    let pay = ServerAction::<PayInSandbox>::new();
-    let decline = ServerAction::<DeclineInSandbox>::new();
-    let payment = page_data(
-        move || (params.read().get("id").unwrap_or_default(), pay.version().get(), decline.version().get()),
-        |(session_id, _, _)| show_sandbox_payment(session_id),
-    );
+    let payment = show_sandbox_payment(id_of_address());
     view! {
-        <Title text="Sandbox payment" />
+        <Title text=t!("Sandbox payment") />
         <div class="page-head">
-            <h1>"Sandbox payment"</h1>
+            <h1>{t!("Sandbox payment")}</h1>
         </div>
-        <p class="notice notice-warn">"This page stands for a payment provider. No money moves, whatever you choose."</p>
-        <FormError error=error_of(pay.value()) />
-        <FormError error=error_of(decline.value()) />
-        <Transition fallback=|| ()>{move || Suspend::new(async move { payment_view(payment.await, pay, decline) })}</Transition>
+        <p class="notice notice-warn">{t!("This page stands for a payment provider. No money moves, whatever you choose.")}</p>
+        <FormError error=error_of(PayInSandbox::PATH) />
+        <FormError error=error_of(DeclineInSandbox::PATH) />
+        {with_data(payment, payment_view)}
     }
     .into_any()
 }
 
-fn payment_view(
-    payment: Result<SandboxPayment, ConsoleError>,
-    pay: ServerAction<PayInSandbox>,
-    decline: ServerAction<DeclineInSandbox>,
-) -> AnyView {
+fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
     let payment = match payment {
         Ok(payment) => payment,
-        Err(error) => return failed_view(error, "/orders", "Back to your orders"),
+        Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
     let open = payment.status == OrderStatus::AwaitingPayment;
-    let session_id = StoredValue::new(payment.session_id);
+    let session_id = payment.session_id;
     view! {
         <section class="card stack">
             <dl class="facts">
                 <div>
-                    <dt>"Package"</dt>
+                    <dt>{t!("Package")}</dt>
                     <dd>{payment.package_name}</dd>
                 </div>
                 <div>
-                    <dt>"Tokens"</dt>
+                    <dt>{t!("Tokens")}</dt>
                     <dd>
                         <ExactTokens tokens=payment.tokens />
                     </dd>
                 </div>
                 <div>
-                    <dt>"To pay"</dt>
+                    <dt>{t!("To pay")}</dt>
                     <dd>
                         <Price money=payment.price />
                     </dd>
@@ -69,19 +59,19 @@ fn payment_view(
                 .then(|| {
                     view! {
                         <div class="row">
-                            <ActionForm action=pay>
-                                <input type="hidden" name="session_id" value=session_id.get_value() />
-                                <Submit pending=pay.pending()>"Pay"</Submit>
-                            </ActionForm>
-                            <ActionForm action=decline>
-                                <input type="hidden" name="session_id" value=session_id.get_value() />
-                                <button class="button button-quiet" type="submit" disabled=decline.pending()>
-                                    "Decline"
+                            <form method="post" action=PayInSandbox::PATH>
+                                <input type="hidden" name="session_id" value=session_id.clone() />
+                                <Submit>{t!("Pay")}</Submit>
+                            </form>
+                            <form method="post" action=DeclineInSandbox::PATH>
+                                <input type="hidden" name="session_id" value=session_id />
+                                <button class="button button-quiet" type="submit">
+                                    {t!("Decline")}
                                 </button>
-                            </ActionForm>
+                            </form>
                         </div>
                         <p>
-                            <a href=format!("/products/{}/confirm", payment.package_id)>"Cancel and go back"</a>
+                            <a href=format!("/products/{}/confirm", payment.package_id)>{t!("Cancel and go back")}</a>
                         </p>
                     }
                 })}
@@ -91,7 +81,7 @@ fn payment_view(
                         <p>
                             <StatusBadge status=payment.status />
                             " "
-                            <a href=format!("/orders/{}", payment.order_id)>"See the order"</a>
+                            <a href=format!("/orders/{}", payment.order_id)>{t!("See the order")}</a>
                         </p>
                     }
                 })}

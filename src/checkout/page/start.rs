@@ -1,9 +1,13 @@
 //! When what is bought again begins: beside what the customer has of the package, or after it.
 
+use crate::checkout::server_fns::PlaceOrder;
 use crate::checkout::types::{Offer, Start, Validity};
 use crate::tokens::Tokens;
+use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
+use crate::{t, tv};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 /// The choice, with exact dates for either; a hidden answer where there is nothing to choose.
 #[component]
@@ -12,25 +16,26 @@ pub fn StartChoice(offer: Offer) -> impl IntoView {
     let Some(if_queued) = offer.if_queued else {
         return view! { <input type="hidden" name="starts" value=chosen.as_str() /> }.into_any();
     };
+    let chosen = Start::parse(&typed(PlaceOrder::PATH, "starts", chosen.as_str())).unwrap_or(chosen);
     let rolls_over = offer.package.rolls_over;
     view! {
         <fieldset class="field choices">
-            <legend>"When the Tokens begin"</legend>
+            <legend>{t!("When the Tokens begin")}</legend>
             <Choice
                 start=Start::Now
                 chosen
-                label="Now, beside what you have"
+                label=t!("Now, beside what you have")
                 validity=offer.if_paid_now
                 consequence=rolled_now(rolls_over, offer.rolls_over_now)
             />
             <Choice
                 start=Start::AfterCurrent
                 chosen
-                label="When your current Tokens of this package end"
+                label=t!("When your current Tokens of this package end")
                 validity=if_queued
                 consequence=rolled_later(rolls_over).to_string()
             />
-            <p class="field-hint">"The exact moment is settled when the payment is confirmed; the order and your wallet show it."</p>
+            <p class="field-hint">{t!("The exact moment is settled when the payment is confirmed; the order and your wallet show it.")}</p>
         </fieldset>
     }
     .into_any()
@@ -44,9 +49,11 @@ fn Choice(start: Start, chosen: Start, label: &'static str, validity: Validity, 
             <span>
                 <strong>{label}</strong>
                 <span class="choice-line">
-                    <UtcTime time=validity.starts_at />
-                    " to "
-                    <UtcTime time=validity.expires_at />
+                    {tv!(
+                        "{from} to {until}",
+                        from = view! { <UtcTime time=validity.starts_at /> },
+                        until = view! { <UtcTime time=validity.expires_at /> }
+                    )}
                 </span>
                 {(!consequence.is_empty()).then(|| view! { <span class="choice-line muted">{consequence}</span> })}
             </span>
@@ -57,13 +64,13 @@ fn Choice(start: Start, chosen: Start, label: &'static str, validity: Validity, 
 fn rolled_now(rolls_over: bool, left: Tokens) -> String {
     match (rolls_over, left) {
         (false, _) | (true, Tokens(0)) => String::new(),
-        (true, left) => format!("The {} Tokens left of earlier purchases move to this one and get its expiry.", left.exact()),
+        (true, left) => t!("The {tokens} Tokens left of earlier purchases move to this one and get its expiry.", tokens = left.exact()),
     }
 }
 
 fn rolled_later(rolls_over: bool) -> &'static str {
     match rolls_over {
-        false => "What is left of the current ones expires then.",
-        true => "What is left of the current ones then moves to this one and gets its expiry.",
+        false => t!("What is left of the current ones expires then."),
+        true => t!("What is left of the current ones then moves to this one and gets its expiry."),
     }
 }

@@ -1,6 +1,6 @@
 //! A key as whoever calls with it sees it.
 
-use super::{KeyError, limits_of};
+use super::{KeyError, limits_of, replacement_of};
 use crate::ids::{AccountId, KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
@@ -46,8 +46,18 @@ pub enum Caller {
     Key(Box<CallerKey>),
 }
 
-/// Who presents the secret with this digest.
+/// Who presents the secret with this digest; one that was replaced counts while it still works.
 pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
+    match caller_now(db, secret_hash, address).await? {
+        Caller::Unknown => match replacement_of(db, secret_hash).await? {
+            Some(secret_hash) => caller_now(db, secret_hash, address).await,
+            None => Ok(Caller::Unknown),
+        },
+        caller => Ok(caller),
+    }
+}
+
+async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.name, k.supplier_id, s.slug AS "supplier_slug?", k.quota, k.spent, k.held, k.status, k.expires_at,
                   coalesce(k.expires_at <= now(), false) AS "expired!", k.last_used_at, a.suspended_at,

@@ -34,7 +34,7 @@ pub(super) async fn write_down_in<T: Serialize>(tx: &mut PgConnection, owner: Ke
     let (before, after) = (deed.before.map(json).transpose()?, deed.after.map(json).transpose()?);
     let entry = Entry::of(deed.kind).about(deed.key_id.0, deed.name);
     let entry = match (&before, &after) {
-        (Some(before), Some(after)) => entry.saying(changed(before, after)),
+        (Some(before), Some(after)) if deed.kind != Kind::KeyRotated => entry.saying(changed(before, after)),
         _ => entry,
     };
     let actor: Actor<'_> = match owner {

@@ -1,0 +1,8 @@
+//! All that the browser runs: components that need a script, and nothing else. The server renders them like any other, and the browser
+//! wakes them one by one. Each works on what it is given; a page stays whole and usable without any of them.
+
+pub mod copy;
+pub mod live;
+pub mod local_zone;
+pub mod print;
+pub mod reveal;

@@ -1,0 +1,100 @@
+//! Remembers the last form of a session, for the page that comes after it (`ui::last_form`). In the session and not in an address, which
+//! anybody can write; by time and not by forgetting it when it is read, since showing a page changes nothing.
+
+use crate::ids::UserId;
+use crate::server::layers::MOST_BODY_BYTES;
+use crate::server::request_ctx::{TYPED_FOR, USER_ID};
+use crate::ui::last_form::LastForm;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use chrono::Utc;
+use leptos::prelude::{provide_context, use_context};
+use tower_sessions::{Expiry, Session};
+
+/// For how many seconds a page may say that a form was taken, and show what one failed with.
+const DONE_FOR_S: i64 = 15;
+const FAILED_FOR_S: i64 = 600;
+
+const LAST_FORM: &str = "last_form";
+
+/// Fields that are never kept, beside those with a password in their name.
+const SECRET: [&str; 4] = ["current", "token", "code", "secret"];
+
+/// Inside of the session's layer.
+pub async fn remember(request: Request, next: Next) -> Response {
+    let Some(session) = request.extensions().get::<Session>().cloned() else { return next.run(request).await };
+    let is_form = request.method() == Method::POST
+        && starts_with(request.headers(), header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        && contains(request.headers(), header::ACCEPT, "text/html");
+    if is_form { after_form(request, next, &session).await } else { before_page(request, next, &session).await }
+}
+
+async fn before_page(mut request: Request, next: Next, session: &Session) -> Response {
+    let failed = request.uri().query().is_some_and(|query| query.contains("__err="));
+    // Without a cookie there is no session, and nothing to look up.
+    if request.method() == Method::GET
+        && request.headers().contains_key(header::COOKIE)
+        && let Ok(Some(last)) = session.get::<LastForm>(LAST_FORM).await
+        && let age = Utc::now().timestamp() - last.at
+        && (last.typed.is_some() == failed && age <= if failed { FAILED_FOR_S } else { DONE_FOR_S })
+    {
+        request.extensions_mut().insert(last);
+    }
+    next.run(request).await
+}
+
+async fn after_form(request: Request, next: Next, session: &Session) -> Response {
+    let path = request.uri().path().to_string();
+    let (parts, body) = request.into_parts();
+    let body = match to_bytes(body, MOST_BODY_BYTES).await {
+        Ok(body) => body,
+        Err(error) => return (axum::http::StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    };
+    let response = next.run(Request::from_parts(parts, Body::from(body.clone()))).await;
+    if !response.status().is_redirection() {
+        return response;
+    }
+    let typed = contains(response.headers(), header::LOCATION, "__err=").then(|| {
+        url::form_urlencoded::parse(&body)
+            .filter(|(name, _)| !name.contains("password") && !SECRET.contains(&name.as_ref()))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    });
+    // The page is right without it, so a failure here is only told.
+    if let Err(error) = keep(session, LastForm { path, at: Utc::now().timestamp(), typed }).await {
+        tracing::error!(%error, "what a form led to was not kept");
+    }
+    response
+}
+
+/// A visitor has a session only for what a form failed with, and no longer than that takes. Never one for a form that was taken: it may
+/// have ended the session.
+async fn keep(session: &Session, last: LastForm) -> Result<(), tower_sessions::session::Error> {
+    if session.get::<UserId>(USER_ID).await?.is_none() {
+        if last.typed.is_none() {
+            return Ok(());
+        }
+        if session.is_empty().await {
+            session.set_expiry(Some(Expiry::OnInactivity(TYPED_FOR)));
+        }
+    }
+    session.insert(LAST_FORM, last).await
+}
+
+/// Gives a page that is about to be rendered the form that led to it.
+pub fn provide() {
+    if let Some(last) = use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<LastForm>().cloned()) {
+        provide_context(last);
+    }
+}
+
+fn starts_with(headers: &HeaderMap, name: header::HeaderName, start: &str) -> bool {
+    headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.starts_with(start))
+}
+
+fn contains(headers: &HeaderMap, name: header::HeaderName, part: &str) -> bool {
+    headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(part))
+}
