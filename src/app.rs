@@ -3,10 +3,12 @@
 use crate::accounts::page::{SignInPage, SignUpPage};
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
 use crate::accounts::page_settings::SettingsPage;
+use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
 use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::i18n::language;
+use crate::journal::page::LogPage;
 use crate::keys::page::{KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
@@ -52,11 +54,14 @@ pub fn App() -> impl IntoView {
                 <ParentRoute path=path!("") view=Frame ssr=SsrMode::Async>
                     <Route path=path!("/") view=HomePage />
                     <Route path=path!("/sign-in") view=SignInPage />
+                    <Route path=path!("/sign-in/code") view=SignInCodePage />
                     <Route path=path!("/sign-up") view=SignUpPage />
                     <Route path=path!("/forgot-password") view=ForgotPasswordPage />
                     <Route path=path!("/reset-password") view=ResetPasswordPage />
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
+                    <Route path=path!("/settings/two-factor") view=TwoFactorPage />
+                    <Route path=path!("/settings/log") view=LogPage />
                     <Route path=path!("/dashboard") view=DashboardPage />
                     <Route path=path!("/products") view=ProductsPage />
                     <Route path=path!("/products/:id/confirm") view=ConfirmPage />

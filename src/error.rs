@@ -20,6 +20,14 @@ pub enum ConsoleError {
     WrongCredentials,
     #[error("wrong current password")]
     WrongPassword,
+    #[error("wrong or used code")]
+    WrongCode,
+    #[error("neither password nor code")]
+    WrongProof,
+    #[error("two-factor changed since the page was shown")]
+    TwoFactorChanged,
+    #[error("two-factor required")]
+    TwoFactorRequired,
     #[error("the link was used or is too old")]
     LinkOver,
     #[error("e-mail not available for sign-up")]
@@ -69,6 +77,10 @@ pub enum Field {
     Password,
     /// The one that a change is to replace.
     CurrentPassword,
+    /// A code of the second factor.
+    SecondFactor,
+    /// The password, or a code of the second factor.
+    Proof,
     Name,
     Quota,
     PeriodQuota,
@@ -84,6 +96,9 @@ pub enum Field {
     Package,
     Billing,
     Code,
+    /// A day of a filter.
+    Day,
+    Search,
 }
 
 /// Why a code does nothing here.
@@ -134,6 +149,8 @@ impl ConsoleError {
             ConsoleError::SupplierUnavailable => Some(Field::Supplier),
             ConsoleError::EmailUnavailable => Some(Field::Email),
             ConsoleError::WrongPassword => Some(Field::CurrentPassword),
+            ConsoleError::WrongCode => Some(Field::SecondFactor),
+            ConsoleError::WrongProof => Some(Field::Proof),
             ConsoleError::Code(_) => Some(Field::Code),
             _ => None,
         }
@@ -143,12 +160,13 @@ impl ConsoleError {
     pub fn http_status(self) -> u16 {
         match self {
             ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,
-            ConsoleError::OperatorRequired | ConsoleError::AccountSuspended => 403,
+            ConsoleError::OperatorRequired | ConsoleError::TwoFactorRequired | ConsoleError::AccountSuspended => 403,
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
             ConsoleError::LinkOver => 410,
             ConsoleError::TooManyAttempts { .. } => 429,
-            ConsoleError::PackageUnavailable
+            ConsoleError::TwoFactorChanged
+            | ConsoleError::PackageUnavailable
             | ConsoleError::PackageChanged
             | ConsoleError::PurchaseLimitReached
             | ConsoleError::NotRefundable
@@ -159,6 +177,8 @@ impl ConsoleError {
             | ConsoleError::Code(_)
             | ConsoleError::EmailUnavailable
             | ConsoleError::WrongPassword
+            | ConsoleError::WrongCode
+            | ConsoleError::WrongProof
             | ConsoleError::QuotaBelowUse
             | ConsoleError::SupplierUnavailable => 422,
             ConsoleError::PaymentProviderFailed => 502,

@@ -43,6 +43,8 @@ macro_rules! ids {
 ids! {
     UserId,
     AccountId,
+    /// An entry of the account log.
+    JournalEntryId,
     PackageId,
     OrderId,
     /// An account at its payment provider; also the key under which the provider is asked to make it.

@@ -130,3 +130,77 @@ pub fn password_changed(outbox: &Outbox) -> Letter {
         useful_for: NOTICE,
     }
 }
+
+/// To a user who signs in with a second factor from now on.
+pub fn two_factor_on(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "two_factor_on",
+        subject: "Two-factor is on",
+        parts: vec![
+            text(
+                "From now on, signing in to your account at TOKI Token Plan takes a code of your authenticator beside the password. Keep the recovery codes where you find them without it.",
+            ),
+            text("If it was not you, set a new password at once, and look at your sessions."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user whose password alone is enough again.
+pub fn two_factor_off(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "two_factor_off",
+        subject: "Two-factor is off",
+        parts: vec![
+            text("Signing in to your account at TOKI Token Plan takes the password alone again."),
+            text("If it was not you, set a new password at once, and turn two-factor on again."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user who has new recovery codes.
+pub fn recovery_codes_renewed(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "recovery_codes_renewed",
+        subject: "You have new recovery codes",
+        parts: vec![
+            text("New recovery codes were made for your account at TOKI Token Plan. The ones before work no longer."),
+            text("If it was not you, set a new password at once, and look at your sessions."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user whose recovery code was used.
+pub fn recovery_code_used(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "recovery_code_used",
+        subject: "A recovery code was used",
+        parts: vec![
+            text("A recovery code of your account at TOKI Token Plan was used in place of your authenticator. It does not work again."),
+            text("If it was not you, set a new password at once, and look at your sessions."),
+            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+        ],
+        useful_for: NOTICE,
+    }
+}
+
+/// To a user whose second factor an operator took away, at their wish one hopes.
+pub fn two_factor_reset(outbox: &Outbox) -> Letter {
+    Letter {
+        kind: "two_factor_reset",
+        subject: "Two-factor was taken away",
+        parts: vec![
+            text(
+                "Support has turned two-factor off for your account at TOKI Token Plan, and ended all your sessions. Sign in with your password and set it up anew.",
+            ),
+            text("If you did not ask for it, tell support at once."),
+            Part::Link { label: "Sign in", url: outbox.address("/sign-in") },
+        ],
+        useful_for: NOTICE,
+    }
+}

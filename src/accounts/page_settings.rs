@@ -29,7 +29,7 @@ pub fn SettingsPage() -> impl IntoView {
 
 #[component]
 fn SettingsView(settings: Settings) -> impl IntoView {
-    let Settings { email, verified, done, sessions } = settings;
+    let Settings { email, verified, two_factor, done, sessions } = settings;
     let done = done.map(|done| match done {
         Done::PasswordChanged => "Your password is changed, and your other sessions have ended.",
         Done::AddressAsked => "We sent a link to the new address. Yours changes when it is used.",
@@ -65,6 +65,26 @@ fn SettingsView(settings: Settings) -> impl IntoView {
         <section class="card stack">
             <h2>"Password"</h2>
             <PasswordForm />
+        </section>
+        <section class="card stack" id="two-factor">
+            <h2>"Two-factor"</h2>
+            <p>
+                {if two_factor {
+                    "Signing in takes a code of your authenticator beside the password."
+                } else {
+                    "Signing in takes the password alone. With two-factor, whoever finds it out gets no further."
+                }}
+            </p>
+            <a class="button" href="/settings/two-factor">
+                {if two_factor { "Manage two-factor" } else { "Set up two-factor" }}
+            </a>
+        </section>
+        <section class="card stack">
+            <h2>"Account log"</h2>
+            <p>"Sign-ins, keys, orders and settings: who did what, when and from where."</p>
+            <a class="button" href="/settings/log">
+                "Open the log"
+            </a>
         </section>
         <Sessions sessions />
     }

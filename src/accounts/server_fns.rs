@@ -42,7 +42,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
         return Ok(());
     }
     let made = async {
-        let new = sign_up_at_once(&app.db, &app.outbox, &email, checked.await?).await?;
+        let new = sign_up_at_once(&app.db, &app.outbox, &email, checked.await?, &request_ctx::origin()).await?;
         trust(&app.db, &email, &from).await?;
         Ok::<_, ConsoleError>(new)
     };
@@ -55,14 +55,14 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
     Ok(())
 }
 
-/// Starts a session, and goes on to `next`.
+/// Starts a session, and goes on to `next`; to the page that asks for the second factor, if the user has one.
 #[server(endpoint = "accounts/sign_in")]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
-    use crate::accounts::store;
     use crate::accounts::store::attempts::{begin_sign_in, end_sign_in};
+    use crate::accounts::store::{self, sessions, two_factor};
     use crate::accounts::types::Password;
     use crate::server::request_ctx;
-    // public: whoever knows the password is the user.
+    // public: whoever knows the password is the user, or half of them.
     let app = request_ctx::app()?;
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
     let from = request_ctx::client_network();
@@ -71,13 +71,22 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
         // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
         let password = Password::parse(password).map_err(|_| ConsoleError::WrongCredentials)?;
         let user_id = store::user_by_credentials(&app.db, &email, password).await?;
-        end_sign_in(&app.db, &email, &from).await?;
-        Ok::<_, ConsoleError>(user_id)
+        let half = two_factor::is_on(&app.db, user_id).await?;
+        if !half {
+            end_sign_in(&app.db, &email, &from).await?;
+            sessions::note_sign_in(&app.db, user_id, &request_ctx::origin()).await?;
+        }
+        Ok::<_, ConsoleError>((user_id, half))
     };
-    let user_id = match found.await {
-        Ok(user_id) => user_id,
+    let (user_id, half) = match found.await {
+        Ok(found) => found,
         Err(error) => return Err(request_ctx::fail(error)),
     };
+    if half {
+        request_ctx::begin_second_step(user_id, email, next).await?;
+        request_ctx::go("/sign-in/code");
+        return Ok(());
+    }
     request_ctx::sign_in(user_id).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
     Ok(())

@@ -17,7 +17,7 @@ pub async fn confirm_email(#[server(default)] token: String) -> Result<(), Conso
     let taken = async {
         take_attempt(&app.db, LINK_FROM, &[&request_ctx::client_network()]).await?;
         let token = MailToken::parse(&token).ok_or(ConsoleError::LinkOver)?;
-        Ok::<_, ConsoleError>(addresses::confirm(&app.db, &app.outbox, &token).await?)
+        Ok::<_, ConsoleError>(addresses::confirm(&app.db, &app.outbox, &token, &request_ctx::origin()).await?)
     };
     if let Confirmed::SignUp { sign_up_id, user_id } = taken.await.map_err(request_ctx::fail)?
         && let Some(begun) = request_ctx::begun_sign_up().await?
@@ -86,7 +86,7 @@ pub async fn reset_password(#[server(default)] token: String, #[server(default)]
         take_attempt(&app.db, LINK_FROM, &[&from]).await?;
         let token = MailToken::parse(&token).ok_or(ConsoleError::LinkOver)?;
         let password = Password::parse(password)?;
-        let email = passwords::reset_password(&app.db, &app.outbox, &token, password).await?;
+        let email = passwords::reset_password(&app.db, &app.outbox, &token, password, &request_ctx::origin()).await?;
         // Whatever was tried against them before, they get in now.
         Ok::<_, ConsoleError>(trust(&app.db, &email, &from).await?)
     };

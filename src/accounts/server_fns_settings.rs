@@ -15,7 +15,8 @@ pub async fn read_settings() -> Result<Settings, ConsoleError> {
     let current = request_ctx::session_hash().await?;
     let sessions = sessions::sessions_of(&app.db, &member, &current).await.map_err(|error| request_ctx::fail(error.into()))?;
     let done = request_ctx::take_flash("settings_done").await?;
-    Ok(Settings { email: member.email().clone(), verified: member.is_verified(), done, sessions })
+    let two_factor = member.has_two_factor();
+    Ok(Settings { email: member.email().clone(), verified: member.is_verified(), two_factor, done, sessions })
 }
 
 /// Replaces the password. Every session ends but this one, which gets a new id.

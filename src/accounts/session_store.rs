@@ -33,8 +33,10 @@ pub fn digest(id: &Id) -> Vec<u8> {
     Sha256::digest(id.0.to_be_bytes()).to_vec()
 }
 
+/// Whose session it is, theirs who are yet to give a second factor included: it ends when their others do.
 fn user_of(record: &Record) -> Option<Uuid> {
-    record.data.get("user_id").and_then(|id| id.as_str()).and_then(|id| Uuid::try_parse(id).ok())
+    let half = || record.data.get("half_signed_in")?.get("user_id");
+    record.data.get("user_id").or_else(half).and_then(|id| id.as_str()).and_then(|id| Uuid::try_parse(id).ok())
 }
 
 fn expiry(record: &Record) -> Result<chrono::DateTime<chrono::Utc>> {

@@ -1,18 +1,21 @@
 //! SQL about users, accounts and members. In `addresses` what confirms and replaces an e-mail, in `passwords` what replaces a password,
-//! in `tokens` the links for both; in `sessions` what a user sees of theirs, in `attempts` how often anything may be tried.
+//! in `tokens` the links for both; in `two_factor` the second factor, in `sessions` what a user sees of theirs, in `attempts` how often
+//! anything may be tried.
 
 pub mod addresses;
 pub mod attempts;
 pub mod passwords;
 pub mod sessions;
 pub mod tokens;
+pub mod two_factor;
 
 use crate::accounts::password::{self, PasswordError};
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, UserId};
 use crate::mail::outbox::OutboxError;
+use crate::seal::SealError;
 use sqlx::{PgConnection, PgPool};
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,12 @@ pub enum AccountError {
     WrongCredentials,
     #[error("wrong password")]
     WrongPassword,
+    #[error("the code is not right, or was used")]
+    WrongCode,
+    #[error("neither the password nor a code of the second factor")]
+    WrongProof,
+    #[error("two-factor is not as the page said when it was opened")]
+    TwoFactorChanged,
     #[error("the password is among those that are tried first")]
     CommonPassword,
     #[error("the link was used or is too old")]
@@ -35,7 +44,7 @@ pub enum AccountError {
     Busy,
     #[error("password hashing failed")]
     Hashing,
-    #[error("a letter could not be sealed")]
+    #[error("a letter or a seed could not be sealed or opened")]
     Sealing,
     #[error("database failed")]
     Db(#[source] sqlx::Error),
@@ -45,6 +54,7 @@ impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> AccountError {
         match error.as_database_error().and_then(|error| error.constraint()) {
             Some("users_email_key") => AccountError::EmailTaken,
+            Some("recovery_code_uses_pkey" | "recovery_code_uses_code_fkey") => AccountError::WrongCode,
             _ => AccountError::Db(error),
         }
     }
@@ -69,6 +79,12 @@ impl From<OutboxError> for AccountError {
     }
 }
 
+impl From<SealError> for AccountError {
+    fn from(_: SealError) -> AccountError {
+        AccountError::Sealing
+    }
+}
+
 impl From<AccountError> for ConsoleError {
     fn from(error: AccountError) -> ConsoleError {
         match error {
@@ -76,6 +92,9 @@ impl From<AccountError> for ConsoleError {
             AccountError::NotFound => ConsoleError::NotFound,
             AccountError::WrongCredentials => ConsoleError::WrongCredentials,
             AccountError::WrongPassword => ConsoleError::WrongPassword,
+            AccountError::WrongCode => ConsoleError::WrongCode,
+            AccountError::WrongProof => ConsoleError::WrongProof,
+            AccountError::TwoFactorChanged => ConsoleError::TwoFactorChanged,
             AccountError::CommonPassword => ConsoleError::invalid(Field::Password, Problem::TooCommon),
             AccountError::LinkOver => ConsoleError::LinkOver,
             AccountError::TooManyAttempts { wait_s } => ConsoleError::TooManyAttempts { wait_s },
@@ -133,8 +152,7 @@ pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_ha
     if changed.rows_affected() == 0 {
         return Err(AccountError::NotFound);
     }
-    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
-    Ok(())
+    sessions::delete_sessions_in(tx, user_id).await
 }
 
 /// The user whose e-mail and password these are. Unknown user, wrong password and suspended user look and take the same.
@@ -158,7 +176,8 @@ pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Passw
 /// The member a session stands for; none when the user is gone or suspended.
 pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Member>, AccountError> {
     let row = sqlx::query!(
-        r#"SELECT u.email, u.operator, m.account_id, u.email_verified_at IS NOT NULL AS "verified!"
+        r#"SELECT u.email, u.operator, m.account_id, u.email_verified_at IS NOT NULL AS "verified!",
+                  EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!"
              FROM users u JOIN members m USING (user_id)
             WHERE u.user_id = $1 AND u.suspended_at IS NULL
             ORDER BY m.created_at, m.account_id LIMIT 1"#,
@@ -168,7 +187,15 @@ pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Membe
     .await?;
     row.map(|row| {
         let email = Email::parse(&row.email).map_err(|_| AccountError::NotFound)?;
-        Ok(Member::new(user_id, AccountId(row.account_id), email, row.verified, row.operator))
+        Ok(Member {
+            user_id,
+            account_id: AccountId(row.account_id),
+            email,
+            verified: row.verified,
+            operator: row.operator,
+            two_factor: row.two_factor,
+            origin: Origin::default(),
+        })
     })
     .transpose()
 }

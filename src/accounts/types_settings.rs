@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     pub email: Email,
     pub verified: bool,
+    /// Whether signing in takes a second factor.
+    pub two_factor: bool,
     /// What a form of this page has just done.
     pub done: Option<Done>,
     pub sessions: Vec<SessionView>,

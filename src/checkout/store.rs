@@ -13,6 +13,8 @@ use crate::codes::store::CodeError;
 use crate::codes::store::promotions;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::LedgerError;
@@ -171,6 +173,8 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
         promotions::take_in(&mut tx, member, code_id, order_id).await?;
     }
     let order = order_by_form_in(&mut tx, member, request).await?.ok_or(CheckoutError::NotFound)?;
+    let entry = Entry::of(Kind::OrderPlaced).about(order_id.0, &order.purchase.package_name).saying(order.purchase.price.exact());
+    record_in(&mut tx, member.account_id(), member.into(), entry).await?;
     tx.commit().await?;
     Ok(order)
 }

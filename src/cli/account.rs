@@ -1,14 +1,15 @@
-//! `toki account`: create, show, credit, take back, transfer, limit, suspend, resume.
+//! `toki account`: create, show, credit, take back, transfer, limit, suspend, resume, reset-two-factor.
 
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
 use crate::cli::values::{self, RateLimits, limit_shown, shown, word};
 use crate::cli::{CliError, Context, durations};
 use crate::ids::GrantId;
-use crate::operators::accounts::{create_account, set_account_suspended};
+use crate::operators::accounts::{create_account, reset_two_factor, set_account_suspended};
 use crate::operators::credit::credit_account;
 use crate::operators::moves::{take_back, transfer};
 use crate::operators::store_limits::{AccountLimitsEdit, limit_account};
+use crate::server::config::Environment;
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
 use crate::wallet::store::{AccountTotals, GrantRow, grants_of, totals_of};
@@ -36,6 +37,8 @@ pub enum Command {
     Suspend(Of),
     /// Let the account's keys work again
     Resume(Of),
+    /// Turn two-factor off for a user who lost authenticator and recovery codes, and end their sessions
+    ResetTwoFactor(ResetTwoFactor),
 }
 
 #[derive(Args)]
@@ -54,6 +57,15 @@ pub struct Create {
     /// The user runs the business
     #[arg(long)]
     operator: bool,
+}
+
+#[derive(Args)]
+pub struct ResetTwoFactor {
+    #[arg(long, value_parser = values::email)]
+    email: Email,
+    /// Why, and how you know that it is the user; kept in the audit log
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Args)]
@@ -126,14 +138,30 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Limit(limit) => run_limit(ctx, limit).await,
         Command::Suspend(of) => suspend(ctx, &of.email, true).await,
         Command::Resume(of) => suspend(ctx, &of.email, false).await,
+        Command::ResetTwoFactor(reset) => run_reset_two_factor(ctx, reset).await,
     }
 }
 
 async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
     let password = password_from_stdin()?;
     let new = create_account(&ctx.db, ctx.operator(), &create.email, password, create.operator).await?;
+    let needs_two_factor = create.operator && ctx.config.environment == Environment::Production;
     let document = json!({ "account_id": new.account_id, "user_id": new.user_id });
-    ctx.out.reply(&document, || facts(&[("account", new.account_id.to_string()), ("user", new.user_id.to_string())]))
+    ctx.out.reply(&document, || {
+        let facts = facts(&[("account", new.account_id.to_string()), ("user", new.user_id.to_string())]);
+        let note =
+            if needs_two_factor { "\n\nThe console asks this operator to set up two-factor, and opens nothing else before." } else { "" };
+        format!("{facts}{note}")
+    })
+}
+
+async fn run_reset_two_factor(ctx: &Context, reset: ResetTwoFactor) -> Result<(), CliError> {
+    let ResetTwoFactor { email, reason } = reset;
+    let user_id = ctx.account(&email).await?.user_id;
+    reset_two_factor(&ctx.db, ctx.operator(), &ctx.outbox(), user_id, &email, &reason).await?;
+    ctx.out.reply(&json!({ "user_id": user_id, "two_factor": false }), || {
+        format!("{email} signs in with the password alone until two-factor is set up anew; all sessions have ended")
+    })
 }
 
 /// The first and only line of standard input. Reads no more than a password may have.

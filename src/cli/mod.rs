@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod doctor_channel;
 mod doctor_mail;
+mod doctor_operators;
 mod doctor_probe;
 mod durations;
 mod key;
@@ -30,6 +31,7 @@ use crate::checkout::store::CheckoutError;
 use crate::codes::store::CodeError;
 use crate::keys::secret::Pepper;
 use crate::keys::store::KeyError;
+use crate::mail::outbox::Outbox;
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
 use crate::server::config::{Config, ConfigError};
@@ -75,7 +77,7 @@ enum Command {
     },
     /// Say what works, what does not, and what to do
     Doctor(doctor::Looks),
-    /// Accounts: create, show, credit, suspend, resume
+    /// Accounts: create, show, credit, suspend, resume, reset two-factor
     #[command(subcommand, alias = "accounts")]
     Account(account::Command),
     /// API keys: create, show, edit, enable, disable, delete
@@ -247,6 +249,10 @@ impl Context {
 
     fn sealing_key(&self) -> SealingKey {
         SealingKey::derive(self.config.secret_key.expose_secret())
+    }
+
+    fn outbox(&self) -> Outbox {
+        Outbox::new(self.config.secret_key.expose_secret(), &self.config.public_url)
     }
 
     async fn account(&self, email: &Email) -> Result<NewAccount, CliError> {

@@ -7,6 +7,8 @@ pub mod promotions;
 use crate::accounts::rights::Member;
 use crate::error::{CodeProblem, ConsoleError, unavailable};
 use crate::ids::{CodeId, GrantId, OrderId, RedemptionId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{GrantCause, LedgerError, NewGrant, Scope, issue_grant_in};
 use chrono::TimeDelta;
@@ -122,7 +124,9 @@ async fn redeem_in(tx: &mut PgConnection, member: &Member, code_hash: &[u8; 32])
         valid_for: TimeDelta::try_seconds(valid_for_s).unwrap_or(TimeDelta::MAX),
         note: code.note,
     };
-    Ok(issue_grant_in(tx, &grant).await?)
+    let grant_id = issue_grant_in(tx, &grant).await?;
+    record_in(tx, member.account_id(), member.into(), Entry::of(Kind::CodeRedeemed).saying(Tokens(tokens).exact())).await?;
+    Ok(grant_id)
 }
 
 /// Takes a use of a locked code, if there is one, and this account has had none. The table's constraints say so.

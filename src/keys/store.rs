@@ -1,6 +1,7 @@
 //! All SQL about API keys' settings. What they spend and hold is written by `wallet::ledger`.
 
 mod caller;
+mod deeds;
 mod limits;
 mod rotation;
 mod views;
@@ -10,12 +11,13 @@ pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
 pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
 pub use views::{KeyRow, key_by_id, keys_of};
 
+use self::deeds::{Deed, write_down_in};
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
+use crate::journal::types::Kind;
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::types::KeyName;
-use crate::operators::audit::{self, Action};
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
@@ -118,7 +120,8 @@ pub async fn insert_key(
     let mut tx = db.begin().await?;
     // A fresh id that is taken already is not a key we made.
     let secret = insert_key_in(&mut tx, key_id, account_id, created_by, pepper, new).await?.ok_or(KeyError::NotFound)?;
-    write_down_in(&mut tx, KeyOwner::Operator(operator), "key.create", key_id, None, Some(&after)).await?;
+    let deed = Deed::created(account_id, key_id, &after);
+    write_down_in(&mut tx, KeyOwner::Operator(operator), deed).await?;
     tx.commit().await?;
     Ok((key_id, secret))
 }
@@ -132,7 +135,11 @@ pub async fn insert_key_once(
     new: NewKey,
 ) -> Result<Option<KeySecret>, KeyError> {
     let mut tx = db.begin().await?;
+    let after = Settings::of_new(member.account_id(), &new);
     let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
+    if secret.is_some() {
+        write_down_in(&mut tx, KeyOwner::Member(member), Deed::created(member.account_id(), key_id, &after)).await?;
+    }
     tx.commit().await?;
     Ok(secret)
 }
@@ -232,6 +239,15 @@ impl Settings {
             enabled: edit.enabled.unwrap_or(self.enabled),
         }
     }
+
+    /// What was done to come here from there.
+    fn kind_since(&self, before: &Settings) -> Kind {
+        match (before.enabled, self.enabled) {
+            (false, true) => Kind::KeyEnabled,
+            (true, false) => Kind::KeyDisabled,
+            _ => Kind::KeyEdited,
+        }
+    }
 }
 
 /// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of somebody else, is not found.
@@ -278,7 +294,16 @@ pub async fn update_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: K
     )
     .execute(&mut *tx)
     .await?;
-    write_down_in(&mut tx, owner, "key.edit", key_id, Some(&before), Some(&after)).await?;
+    let deed = Deed {
+        action: "key.edit",
+        kind: after.kind_since(&before),
+        account_id: before.account_id,
+        key_id,
+        name: &after.name,
+        before: Some(&before),
+        after: Some(&after),
+    };
+    write_down_in(&mut tx, owner, deed).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -294,30 +319,17 @@ pub async fn delete_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Resu
     )
     .execute(&mut *tx)
     .await?;
-    write_down_in(&mut tx, owner, "key.delete", key_id, Some(&before), None).await?;
-    tx.commit().await?;
-    Ok(())
-}
-
-/// The audit row of an operator's deed. A member's keys are their own business.
-async fn write_down_in<T: Serialize>(
-    tx: &mut PgConnection,
-    owner: KeyOwner<'_>,
-    action: &str,
-    key_id: KeyId,
-    before: Option<&T>,
-    after: Option<&T>,
-) -> Result<(), KeyError> {
-    let KeyOwner::Operator(operator) = owner else { return Ok(()) };
-    let json = |state: &T| serde_json::to_value(state).map_err(|error| KeyError::Db(sqlx::Error::Encode(error.into())));
-    let action = Action {
-        action,
-        subject_id: key_id.to_string(),
-        before: before.map(json).transpose()?,
-        after: after.map(json).transpose()?,
-        ..Action::default()
+    let deed = Deed {
+        action: "key.delete",
+        kind: Kind::KeyDeleted,
+        account_id: before.account_id,
+        key_id,
+        name: &before.name,
+        before: Some(&before),
+        after: None,
     };
-    audit::insert_action_in(tx, operator, action).await?;
+    write_down_in(&mut tx, owner, deed).await?;
+    tx.commit().await?;
     Ok(())
 }
 

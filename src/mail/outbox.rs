@@ -6,15 +6,11 @@
 use crate::accounts::types::Email;
 use crate::ids::MailId;
 use crate::mail::letter::{Body, Letter};
-use crate::secret::derive_key;
-use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
+use crate::seal::Seal;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
 use url::Url;
-
-const NONCE: usize = 12;
 
 /// For how long a taken mail is nobody else's. Delivery gives up long before (`mail::delivery`).
 const LEASE_S: i64 = 300;
@@ -37,7 +33,7 @@ pub enum OutboxError {
 /// Where letters are posted.
 #[derive(Clone)]
 pub struct Outbox {
-    cipher: Arc<ChaCha20Poly1305>,
+    seal: Seal,
     /// Without a slash at the end.
     home: Arc<str>,
 }
@@ -76,8 +72,8 @@ pub struct Census {
 impl Outbox {
     /// `public_url` is what links in letters begin with.
     pub fn new(secret_key: &[u8; 32], public_url: &Url) -> Outbox {
-        let cipher = ChaCha20Poly1305::new(&derive_key(secret_key, b"toki letters v1").into());
-        Outbox { cipher: Arc::new(cipher), home: public_url.as_str().trim_end_matches('/').into() }
+        let seal = Seal::derive(secret_key, b"toki letters v1");
+        Outbox { seal, home: public_url.as_str().trim_end_matches('/').into() }
     }
 
     /// The address of a page of ours.
@@ -124,19 +120,12 @@ impl Outbox {
     }
 
     fn seal(&self, mail_id: MailId, body: &Body) -> Result<Vec<u8>, OutboxError> {
-        let nonce = Nonce::generate();
         let plain = serde_json::to_vec(body).map_err(|_| OutboxError::Sealing)?;
-        let payload = Payload { msg: &plain, aad: mail_id.0.as_bytes() };
-        let mut sealed = nonce.to_vec();
-        sealed.extend(self.cipher.encrypt(&nonce, payload).map_err(|_| OutboxError::Sealing)?);
-        Ok(sealed)
+        self.seal.seal(mail_id.0.as_bytes(), &plain).map_err(|_| OutboxError::Sealing)
     }
 
     fn open(&self, mail_id: MailId, sealed: &[u8]) -> Option<Body> {
-        let (nonce, msg) = sealed.split_at_checked(NONCE)?;
-        let nonce = Nonce::try_from(nonce).ok()?;
-        let plain = self.cipher.decrypt(&nonce, Payload { msg, aad: mail_id.0.as_bytes() }).ok()?;
-        serde_json::from_slice(&plain).ok()
+        serde_json::from_slice(&self.seal.open(mail_id.0.as_bytes(), sealed).ok()?).ok()
     }
 }
 

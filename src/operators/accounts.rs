@@ -1,10 +1,15 @@
-//! What operators do to accounts and users: create, suspend, resume, set a password. Each with its row in the audit log.
+//! What operators do to accounts and users: create, suspend, resume, set a password, take a second factor away. Each with its row in
+//! the audit log.
 
+use crate::accounts::letters;
 use crate::accounts::password;
 use crate::accounts::store::addresses::set_verified_in;
-use crate::accounts::store::{self, AccountError, NewAccount};
+use crate::accounts::store::{self, AccountError, NewAccount, sessions, two_factor};
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, UserId};
+use crate::journal::record::{Entry, record_in, record_of_user_in};
+use crate::journal::types::Kind;
+use crate::mail::outbox::Outbox;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
@@ -30,6 +35,7 @@ pub async fn create_account(
         ..Action::default()
     };
     insert_action_in(&mut tx, operator, action).await?;
+    record_in(&mut tx, new.account_id, operator.into(), Entry::of(Kind::AccountCreated)).await?;
     tx.commit().await?;
     Ok(new)
 }
@@ -46,6 +52,8 @@ pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: 
             ..Action::default()
         };
         insert_action_in(&mut tx, operator, action).await?;
+        let kind = if suspended { Kind::AccountSuspended } else { Kind::AccountResumed };
+        record_in(&mut tx, account_id, operator.into(), Entry::of(kind)).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -58,6 +66,29 @@ pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, pass
     store::set_password_in(&mut tx, user_id, &password_hash).await?;
     let action = Action { action: "user.set_password", subject_id: user_id.to_string(), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
+    record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::PasswordChanged)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Takes the second factor of a user away who lost authenticator and recovery codes, ends all their sessions, and tells them.
+pub async fn reset_two_factor(
+    db: &PgPool,
+    operator: Operator,
+    outbox: &Outbox,
+    user_id: UserId,
+    email: &Email,
+    reason: &str,
+) -> Result<(), OperatorError> {
+    let mut tx = db.begin().await?;
+    if !two_factor::delete_in(&mut tx, user_id).await? {
+        return Err(OperatorError::NoTwoFactor);
+    }
+    sessions::delete_sessions_in(&mut tx, user_id).await?;
+    let action = Action { action: "user.reset_two_factor", subject_id: user_id.to_string(), reason: Some(reason), ..Action::default() };
+    insert_action_in(&mut tx, operator, action).await?;
+    record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about(user_id.0, email.as_str())).await?;
+    outbox.post_in(&mut tx, email, &letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
     tx.commit().await?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 use crate::accounts::store::AccountError;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, GrantId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use crate::suppliers::store::{SupplierError, supplier_by_slug};
@@ -15,6 +17,8 @@ use sqlx::PgPool;
 pub enum OperatorError {
     #[error("no such account")]
     NotFound,
+    #[error("this user has no second factor")]
+    NoTwoFactor,
     #[error("no supplier {0}")]
     UnknownSupplier(String),
     #[error("a credit is 1 to {} Tokens", Tokens::MOST.exact())]
@@ -57,7 +61,10 @@ impl From<LedgerError> for OperatorError {
 impl From<OperatorError> for ConsoleError {
     fn from(error: OperatorError) -> ConsoleError {
         match error {
-            OperatorError::NotFound | OperatorError::SameAccount | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
+            OperatorError::NotFound
+            | OperatorError::NoTwoFactor
+            | OperatorError::SameAccount
+            | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
             OperatorError::UnknownSupplier(_) => ConsoleError::SupplierUnavailable,
             OperatorError::LimitRange => ConsoleError::BadRequest,
             OperatorError::AmountRange | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {
@@ -109,6 +116,7 @@ pub async fn credit_account(
         note: note.map(str::to_string),
     };
     let grant_id = ledger::issue_grant_in(&mut tx, &new).await?;
+    record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensCredited).saying(tokens.exact())).await?;
     tx.commit().await?;
     Ok(grant_id)
 }

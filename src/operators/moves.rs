@@ -1,6 +1,8 @@
 //! Taking Tokens back and transferring them between accounts: an operator's deeds, written down in the same transaction.
 
 use crate::ids::{AccountId, GrantId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
@@ -31,6 +33,7 @@ pub async fn take_back(
     };
     let action_id = insert_action_in(&mut tx, operator, action).await?;
     ledger::take_back_in(&mut tx, grant_id, tokens, action_id).await?;
+    record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensTakenBack).saying(tokens.exact())).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -60,6 +63,8 @@ pub async fn transfer(
     };
     let action_id = insert_action_in(&mut tx, operator, action).await?;
     let grants = ledger::transfer_in(&mut tx, from, to, tokens, action_id, note).await?;
+    record_in(&mut tx, from, operator.into(), Entry::of(Kind::TokensGiven).saying(tokens.exact())).await?;
+    record_in(&mut tx, to, operator.into(), Entry::of(Kind::TokensReceived).saying(tokens.exact())).await?;
     tx.commit().await?;
     Ok(grants)
 }

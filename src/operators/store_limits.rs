@@ -1,6 +1,8 @@
 //! What limits the calls of an account, all its keys together. Set by operators; decided with each call's hold.
 
 use crate::ids::AccountId;
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
@@ -62,6 +64,7 @@ pub async fn limit_account(
         let (before, after) = (json(&before), json(&after));
         let action = Action { action: "account.limit", subject_id: account_id.to_string(), before, after, ..Action::default() };
         insert_action_in(&mut tx, operator, action).await?;
+        record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::AccountLimited)).await?;
     }
     tx.commit().await?;
     Ok(after)

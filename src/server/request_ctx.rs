@@ -1,12 +1,14 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
 use crate::accounts::device::device_of;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::session_store::digest;
 use crate::accounts::store;
+use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::ids::UserId;
+use crate::server::config::Environment;
 use crate::server::state::AppState;
 use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
@@ -18,6 +20,8 @@ use uuid::Uuid;
 
 pub(super) const USER_ID: &str = "user_id";
 const SIGN_UP: &str = "sign_up";
+/// Who has given their password and not their second factor. `session_store` knows the name.
+const HALF_SIGNED_IN: &str = "half_signed_in";
 /// What signed in, for the list of a user's sessions (`accounts::store::sessions`).
 const DEVICE: &str = "device";
 
@@ -26,6 +30,19 @@ pub(super) const TYPED_FOR: Duration = Duration::minutes(10);
 
 /// How long a visitor's session waits for the link in the mail: as long as that works.
 const SIGN_UP_FOR: Duration = Duration::days(1);
+
+/// For how long the second factor may be given after the password.
+const SECOND_STEP_S: i64 = 600;
+
+/// Whoever has given their password and not yet their second factor. It opens nothing but the page that asks for that.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct HalfSignedIn {
+    pub user_id: UserId,
+    pub email: Email,
+    pub next: String,
+    /// In seconds since 1970.
+    until: i64,
+}
 
 /// A sign-up that goes on by mail, as its browser remembers it.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -57,11 +74,23 @@ pub async fn viewer() -> Result<Option<Member>, ConsoleError> {
     let Some(user_id) = session().await?.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);
     };
-    store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))
+    let member = store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))?;
+    Ok(member.map(|member| member.from(origin())))
 }
 
-/// The guard of everything that belongs to an account. A visitor is sent to sign in, and back to the page afterwards.
+/// The guard of everything that belongs to an account. A visitor is sent to sign in, and back to the page afterwards; an operator of a
+/// production server who has no second factor is sent to set it up.
 pub async fn member() -> Result<Member, ConsoleError> {
+    let member = signed_in().await?;
+    if must_set_up_two_factor(&member)? {
+        leptos_axum::redirect("/settings/two-factor");
+        return Err(fail(ConsoleError::TwoFactorRequired));
+    }
+    Ok(member)
+}
+
+/// The guard of what somebody may do who is to set a second factor up first: that.
+pub async fn signed_in() -> Result<Member, ConsoleError> {
     match viewer().await? {
         Some(member) => Ok(member),
         None => {
@@ -69,6 +98,11 @@ pub async fn member() -> Result<Member, ConsoleError> {
             Err(fail(ConsoleError::SignInRequired))
         }
     }
+}
+
+/// Whether this member may do nothing else before.
+pub fn must_set_up_two_factor(member: &Member) -> Result<bool, ConsoleError> {
+    Ok(app()?.config.environment == Environment::Production && member.is_operator() && !member.has_two_factor())
 }
 
 /// The page this request is for, or was sent from, percent-encoded: a path of ours, never an address.
@@ -109,16 +143,40 @@ pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
     session.insert(USER_ID, user_id).await.map_err(session_failed)
 }
 
+/// Half signs the user in: the password was right, a second factor is to come. A new session id, and nothing of what it held.
+pub async fn begin_second_step(user_id: UserId, email: Email, next: String) -> Result<(), ConsoleError> {
+    let session = session().await?;
+    session.cycle_id().await.map_err(session_failed)?;
+    session.clear().await;
+    session.set_expiry(Some(Expiry::OnInactivity(Duration::seconds(SECOND_STEP_S))));
+    let until = chrono::Utc::now().timestamp() + SECOND_STEP_S;
+    session.insert(HALF_SIGNED_IN, HalfSignedIn { user_id, email, next, until }).await.map_err(session_failed)
+}
+
+/// Who is to give a second factor in this browser, if anybody and still in time.
+pub async fn half_signed_in() -> Result<Option<HalfSignedIn>, ConsoleError> {
+    let half = session().await?.get::<HalfSignedIn>(HALF_SIGNED_IN).await.map_err(session_failed)?;
+    Ok(half.filter(|half| half.until > chrono::Utc::now().timestamp()))
+}
+
 fn device() -> String {
     let parts = use_context::<axum::http::request::Parts>();
     let user_agent = parts.as_ref().and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok());
     device_of(user_agent.unwrap_or_default())
 }
 
+/// From where the request came, for the account log.
+pub fn origin() -> Origin {
+    Origin { address: client_address(), device: device() }
+}
+
+fn client_address() -> Option<IpAddr> {
+    use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().map(|client| client.0))
+}
+
 /// Where the request came from, as limits count: an address, or the network that one IPv6 customer has for themselves.
 pub fn client_network() -> String {
-    let address = use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().copied());
-    match address.map(|ClientAddress(address)| address) {
+    match client_address() {
         Some(IpAddr::V4(address)) => address.to_string(),
         Some(IpAddr::V6(address)) => address.segments()[..4].iter().map(|segment| format!("{segment:x}:")).collect(),
         None => String::new(),
@@ -185,12 +243,23 @@ pub fn go(path: &str) {
     leptos_axum::redirect(path);
 }
 
+/// Has the browser keep the answer as a file. `name` is one of ours.
+pub fn answer_file(content_type: &'static str, name: &'static str) {
+    let Some(options) = use_context::<ResponseOptions>() else { return };
+    // Else a browser, which follows a link to it, is sent back to the page with the link.
+    options.set_status(StatusCode::OK);
+    options.insert_header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        options.insert_header(header::CONTENT_DISPOSITION, disposition);
+    }
+}
+
 /// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that
 /// shows the error on the page.
 pub fn fail(error: ConsoleError) -> ConsoleError {
     let (api, html) = asked();
     // A form post and a page that asks for sign-in are both redirects already, and must stay so.
-    let redirected = if api { html } else { error == ConsoleError::SignInRequired };
+    let redirected = if api { html } else { matches!(error, ConsoleError::SignInRequired | ConsoleError::TwoFactorRequired) };
     if !redirected
         && let Some(options) = use_context::<ResponseOptions>()
         && let Ok(status) = StatusCode::from_u16(error.http_status())

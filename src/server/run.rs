@@ -1,5 +1,6 @@
 //! Puts the program together: pool, state, routers, listener, jobs, and the orderly end.
 
+use crate::accounts::second_factor::Vault;
 use crate::app::{App, shell};
 use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
@@ -65,6 +66,7 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
     AppState {
         pepper: Pepper::derive(config.secret_key.expose_secret()),
         sealing_key: SealingKey::derive(config.secret_key.expose_secret()),
+        vault: Vault::derive(config.secret_key.expose_secret()),
         payments: Payments::from_config(&config),
         outbox: Outbox::new(config.secret_key.expose_secret(), &config.public_url),
         config: Arc::new(config),

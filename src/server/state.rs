@@ -1,5 +1,6 @@
 //! `AppState`: what the console's server functions share. Cheap to clone; holds no balance, key or price.
 
+use crate::accounts::second_factor::Vault;
 use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::keys::secret::Pepper;
@@ -22,6 +23,8 @@ pub struct AppState {
     pub pepper: Pepper,
     /// Encrypts supplier secrets.
     pub sealing_key: SealingKey,
+    /// Keeps second factors.
+    pub vault: Vault,
     pub payments: Payments,
     /// Where letters to people are posted.
     pub outbox: Outbox,

@@ -13,6 +13,12 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::WrongPassword => t!("This is not your current password. Nothing was changed.").into(),
         ConsoleError::LinkOver => t!("This link was used already, or is too old. Nothing was changed; ask for a new one.").into(),
         ConsoleError::EmailUnavailable => t!("This address cannot be used to sign up. If it is yours, sign in instead.").into(),
+        ConsoleError::WrongCode => t!("This code is wrong, too old, or was used already. Wait for the next one and type that.").into(),
+        ConsoleError::WrongProof => t!("This is neither your password nor a code that works now. Nothing was changed.").into(),
+        ConsoleError::TwoFactorChanged => {
+            t!("Two-factor has changed since you opened this page. Nothing was changed now; see below.").into()
+        }
+        ConsoleError::TwoFactorRequired => t!("Operators sign in with a second factor. Set it up first.").into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
             t!("Too many attempts. Try again in {minutes} minutes.", minutes = wait_s.div_ceil(60))
         }
@@ -94,6 +100,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::RequestsPerMinute, Problem::TooLarge) => t!("A limit is at most 1,000,000 calls a minute."),
         (Field::TokensPerMinute, Problem::TooLarge) => t!("A limit is at most 1,000,000,000,000 Tokens a minute."),
         (Field::ConcurrentCalls, Problem::TooLarge) => t!("A limit is at most 100,000 calls at once."),
+        (Field::SecondFactor, _) => t!("Enter the six digits that your authenticator shows, or a recovery code."),
+        (Field::Proof, _) => t!("Enter your password, or the six digits that your authenticator shows."),
         (Field::RequestsPerMinute | Field::TokensPerMinute | Field::ConcurrentCalls, _) => {
             t!("Enter a whole number from 1, or leave it empty for no limit.")
         }
@@ -110,5 +118,7 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, _) => t!("Billing details are plain text."),
         (Field::Code, _) => t!("Enter a code."),
         (Field::Package, _) => t!("Choose a package from the Product Center."),
+        (Field::Day, _) => t!("Enter days like 2026-12-24."),
+        (Field::Search, _) => t!("Search for at most 254 characters."),
     }
 }

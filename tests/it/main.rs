@@ -4,6 +4,7 @@
 mod accounts;
 mod accounts_mail;
 mod accounts_settings;
+mod accounts_two_factor;
 mod checkout;
 mod checkout_again;
 mod checkout_receipts;
@@ -39,6 +40,7 @@ mod gateway_receipts;
 mod gateway_sandbox;
 mod home;
 mod immediacy;
+mod journal;
 mod live;
 mod mail;
 mod payments;

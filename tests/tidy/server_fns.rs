@@ -17,6 +17,8 @@ pub struct ServerFn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
     Member,
+    /// A member, one too who is to set up a second factor before anything else.
+    SignedIn,
     Operator,
     /// Anybody; the comment in the function's first line says why.
     Public,
@@ -26,6 +28,7 @@ impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Right::Member => "member",
+            Right::SignedIn => "signed in",
             Right::Operator => "operator",
             Right::Public => "public",
         })
@@ -33,7 +36,11 @@ impl fmt::Display for Right {
 }
 
 /// What the first statement of a server function may be.
-const GUARDS: [(&str, Right); 2] = [("request_ctx::member().await?", Right::Member), ("request_ctx::operator().await?", Right::Operator)];
+const GUARDS: [(&str, Right); 3] = [
+    ("request_ctx::member().await?", Right::Member),
+    ("request_ctx::signed_in().await?", Right::SignedIn),
+    ("request_ctx::operator().await?", Right::Operator),
+];
 
 pub fn server_fns() -> Vec<ServerFn> {
     sources().iter().flat_map(server_fns_of).collect()

@@ -6,9 +6,11 @@ use super::{AccountError, NewAccount, check_password, insert_account_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
+use crate::journal::record::{Actor, Entry, record_of_user_in};
+use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -25,10 +27,17 @@ pub enum Confirmed {
 }
 
 /// Makes a user and an account of their own, whose address is to be confirmed while they use it.
-pub async fn sign_up_at_once(db: &PgPool, outbox: &Outbox, email: &Email, password: Password) -> Result<NewAccount, AccountError> {
+pub async fn sign_up_at_once(
+    db: &PgPool,
+    outbox: &Outbox,
+    email: &Email,
+    password: Password,
+    origin: &Origin,
+) -> Result<NewAccount, AccountError> {
     let password_hash = password::hash(password).await?;
     let mut tx = db.begin().await?;
     let new = insert_account_in(&mut tx, email, &password_hash, false).await?;
+    record_of_user_in(&mut tx, new.user_id, Actor::User(new.user_id, origin), Entry::of(Kind::AccountCreated)).await?;
     ask_to_confirm_in(&mut tx, outbox, new.user_id, email).await?;
     tx.commit().await?;
     Ok(new)
@@ -92,25 +101,31 @@ pub async fn ask_email_change(
     };
     outbox.post_in(&mut tx, email, &letter).await?;
     outbox.post_in(&mut tx, member.email(), &letters::address_change_asked(outbox)).await?;
+    let entry = Entry::of(Kind::EmailAsked).about(member.user_id().0, email.as_str());
+    record_of_user_in(&mut tx, member.user_id(), member.into(), entry).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Takes a link that confirms something, and does what it confirms.
-pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken) -> Result<Confirmed, AccountError> {
+pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken, origin: &Origin) -> Result<Confirmed, AccountError> {
     let mut tx = db.begin().await?;
     let taken = take_token_in(&mut tx, token, &[Purpose::SignUp, Purpose::Verify, Purpose::ChangeEmail]).await?;
     let confirmed = match taken.of {
         Of::SignUp { sign_up_id, password_hash } => {
             let new = insert_account_in(&mut tx, &taken.email, &password_hash, false).await?;
             set_verified_in(&mut tx, new.user_id, &taken.email).await?;
+            record_of_user_in(&mut tx, new.user_id, Actor::User(new.user_id, origin), Entry::of(Kind::AccountCreated)).await?;
             Confirmed::SignUp { sign_up_id, user_id: new.user_id }
         }
         Of::User(user_id) => {
-            if taken.purpose == Purpose::ChangeEmail {
+            let changes = taken.purpose == Purpose::ChangeEmail;
+            if changes {
                 replace_email_in(&mut tx, outbox, user_id, &taken.email).await?;
             }
             set_verified_in(&mut tx, user_id, &taken.email).await?;
+            let entry = Entry::of(if changes { Kind::EmailChanged } else { Kind::EmailConfirmed }).about(user_id.0, taken.email.as_str());
+            record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), entry).await?;
             Confirmed::Address
         }
     };

@@ -50,11 +50,11 @@ async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPoo
     assert!(user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.is_err(), "nobody yet");
     let (kinds, tokens) = mails(&db).await;
     assert_eq!(kinds, ["ada@example.com confirm_sign_up"]);
-    let confirmed = confirm(&db, &outbox(), &tokens[0]).await.expect("confirmed");
+    let confirmed = confirm(&db, &outbox(), &tokens[0], &Origin::default()).await.expect("confirmed");
     let user_id = user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.expect("signs in");
     assert_eq!(confirmed, Confirmed::SignUp { sign_up_id: id, user_id });
     assert!(member(&db, user_id).await.is_verified());
-    assert!(matches!(confirm(&db, &outbox(), &tokens[0]).await, Err(AccountError::LinkOver)));
+    assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::LinkOver)));
 }
 
 #[sqlx::test]
@@ -71,8 +71,8 @@ async fn of_two_sign_ups_with_one_address_the_first_confirmed_is_made(db: PgPool
         sign_up_by_mail(&db, &outbox(), Uuid::new_v4(), &email("ada@example.com"), password(text)).await.expect("asked");
     }
     let (_, tokens) = mails(&db).await;
-    confirm(&db, &outbox(), &tokens[1]).await.expect("the owner's");
-    assert!(matches!(confirm(&db, &outbox(), &tokens[0]).await, Err(AccountError::EmailTaken)));
+    confirm(&db, &outbox(), &tokens[1], &Origin::default()).await.expect("the owner's");
+    assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::EmailTaken)));
     assert!(user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.is_ok());
 }
 
@@ -87,11 +87,11 @@ async fn an_address_changes_when_the_new_one_confirms_and_old_links_are_worth_no
     let (kinds, tokens) = mails(&db).await;
     assert_eq!(kinds, ["lovelace@example.com confirm_new_address", "ada@example.com address_change_asked"]);
     assert_eq!(member(&db, ada.user_id()).await.email().as_str(), "ada@example.com");
-    confirm(&db, &outbox(), &tokens[0]).await.expect("confirmed");
+    confirm(&db, &outbox(), &tokens[0], &Origin::default()).await.expect("confirmed");
     let now = member(&db, ada.user_id()).await;
     assert_eq!((now.email().as_str(), now.is_verified()), ("lovelace@example.com", true));
     assert_eq!(mails(&db).await.0, ["ada@example.com address_changed"]);
-    let reset = reset_password(&db, &outbox(), &resets[0], password("another good password")).await;
+    let reset = reset_password(&db, &outbox(), &resets[0], password("another good password"), &Origin::default()).await;
     assert!(matches!(reset, Err(AccountError::LinkOver)));
     let name: String = sqlx::query_scalar("SELECT name FROM accounts").fetch_one(&db).await.expect("row");
     assert_eq!(name, "lovelace@example.com");
@@ -108,7 +108,7 @@ async fn a_new_password_takes_back_a_change_of_address_and_a_known_address_is_no
     let common = change_password(&db, &outbox(), &ada, password(PASSWORD), password("password1")).await;
     assert!(matches!(common, Err(AccountError::CommonPassword)));
     change_password(&db, &outbox(), &ada, password(PASSWORD), password("another good password")).await.expect("changed");
-    assert!(matches!(confirm(&db, &outbox(), &tokens[0]).await, Err(AccountError::LinkOver)));
+    assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::LinkOver)));
     assert_eq!(mails(&db).await.0, ["ada@example.com password_changed"]);
 }
 

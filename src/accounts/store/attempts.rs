@@ -20,6 +20,11 @@ const SIGN_IN: Limit = Limit { name: "sign_in", burst: 10, refill_s: 60 };
 const SIGN_IN_FROM: Limit = Limit { name: "sign_in_from", burst: 50, refill_s: 10 };
 /// Sign-ins of one address from all places together, where its owner has not been.
 const SIGN_IN_OF: Limit = Limit { name: "sign_in_of", burst: 100, refill_s: 36 };
+/// Second factors of one user from one place, after the right password.
+const CODE: Limit = Limit { name: "code", burst: 10, refill_s: 60 };
+/// Second factors of one user from all places together, where they have not been. Whoever tries has the password, and a million codes
+/// are not many.
+const CODE_OF: Limit = Limit { name: "code_of", burst: 20, refill_s: 300 };
 /// Where the owner of an address has been, others' tries elsewhere are not counted against them, for so long.
 const TRUST_DAYS: i32 = 30;
 
@@ -87,6 +92,24 @@ pub async fn end_sign_in(db: &PgPool, email: &Email, from: &str) -> Result<(), A
         give_back(db, SIGN_IN_OF, &[email.as_str()]).await?;
     }
     trust(db, email, from).await
+}
+
+/// Counts a try at the second factor of whoever has given this address and its password.
+pub async fn begin_code(db: &PgPool, email: &Email, from: &str) -> Result<(), AccountError> {
+    take_attempt(db, CODE, &[email.as_str(), from]).await?;
+    if !is_trusted(db, email, from).await? {
+        take_attempt(db, CODE_OF, &[email.as_str()]).await?;
+    }
+    Ok(())
+}
+
+/// It was the owner: none of their tries at the code counts any more.
+pub async fn end_code(db: &PgPool, email: &Email, from: &str) -> Result<(), AccountError> {
+    sqlx::query!("DELETE FROM attempts WHERE attempt_hash = $1", &hash(CODE.name, &[email.as_str(), from])[..]).execute(db).await?;
+    if !is_trusted(db, email, from).await? {
+        give_back(db, CODE_OF, &[email.as_str()]).await?;
+    }
+    end_sign_in(db, email, from).await
 }
 
 /// The owner of this address was here.

@@ -6,9 +6,11 @@ use super::{AccountError, check_password, set_password_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
+use crate::journal::record::{Actor, Entry, record_of_user_in};
+use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use sqlx::PgPool;
 
@@ -25,7 +27,13 @@ pub async fn send_reset(db: &PgPool, outbox: &Outbox, email: &Email) -> Result<(
 
 /// Sets the password of the user whom the link was sent to, ends their sessions and whatever other link they had, and tells them.
 /// Returns the address.
-pub async fn reset_password(db: &PgPool, outbox: &Outbox, token: &MailToken, password: Password) -> Result<Email, AccountError> {
+pub async fn reset_password(
+    db: &PgPool,
+    outbox: &Outbox,
+    token: &MailToken,
+    password: Password,
+    origin: &Origin,
+) -> Result<Email, AccountError> {
     // Asked first: hashing is dear.
     let email = email_of_token(db, token, Purpose::Reset).await?;
     password::refuse_common(&password, &email).await?;
@@ -37,6 +45,7 @@ pub async fn reset_password(db: &PgPool, outbox: &Outbox, token: &MailToken, pas
     revoke_tokens_in(&mut tx, user_id).await?;
     set_verified_in(&mut tx, user_id, &taken.email).await?;
     outbox.post_in(&mut tx, &taken.email, &letters::password_changed(outbox)).await?;
+    record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(Kind::PasswordReset)).await?;
     tx.commit().await?;
     Ok(taken.email)
 }
@@ -56,6 +65,7 @@ pub async fn change_password(
     set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
+    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
     Ok(())
 }

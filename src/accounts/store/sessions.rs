@@ -2,17 +2,28 @@
 //! `session_store`'s.
 
 use super::AccountError;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Member, Origin};
 use crate::accounts::types_settings::SessionView;
+use crate::ids::UserId;
+use crate::journal::record::{Actor, Entry, record_of_user_in};
+use crate::journal::types::Kind;
 use crate::utc::UtcTime;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
+
+/// Writes down that a user signed in by the password alone.
+pub async fn note_sign_in(db: &PgPool, user_id: UserId, origin: &Origin) -> Result<(), AccountError> {
+    let mut tx = db.begin().await?;
+    record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(Kind::SignedIn)).await?;
+    tx.commit().await?;
+    Ok(())
+}
 
 /// The user's sessions, the last seen first. `current` is the hash of the asking one.
 pub async fn sessions_of(db: &PgPool, member: &Member, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
     let rows = sqlx::query!(
         r#"SELECT session_id, data->>'device' AS device, last_seen_at, created_at, session_hash = $2 AS "current!"
-             FROM sessions WHERE user_id = $1 AND expires_at > now() ORDER BY last_seen_at DESC, session_id LIMIT 100"#,
+             FROM sessions WHERE user_id = $1 AND data ? 'user_id' AND expires_at > now() ORDER BY last_seen_at DESC, session_id LIMIT 100"#,
         member.user_id().0,
         current
     )
@@ -32,12 +43,32 @@ pub async fn sessions_of(db: &PgPool, member: &Member, current: &[u8]) -> Result
 
 /// Ends one of the user's sessions.
 pub async fn delete_session(db: &PgPool, member: &Member, session_id: Uuid) -> Result<(), AccountError> {
-    let ended = sqlx::query!("DELETE FROM sessions WHERE session_id = $1 AND user_id = $2", session_id, member.user_id().0).execute(db);
-    if ended.await?.rows_affected() == 0 { Err(AccountError::NotFound) } else { Ok(()) }
+    let mut tx = db.begin().await?;
+    let ended = sqlx::query!(
+        r#"DELETE FROM sessions WHERE session_id = $1 AND user_id = $2 RETURNING data->>'device' AS device"#,
+        session_id,
+        member.user_id().0
+    );
+    let ended = ended.fetch_optional(&mut *tx).await?.ok_or(AccountError::NotFound)?;
+    let device = ended.device.unwrap_or_default();
+    let entry = Entry::of(Kind::SessionEnded).about(session_id, &device);
+    record_of_user_in(&mut tx, member.user_id(), member.into(), entry).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends every session of a user.
+pub async fn delete_sessions_in(tx: &mut PgConnection, user_id: UserId) -> Result<(), AccountError> {
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user_id.0).execute(tx).await?;
+    Ok(())
 }
 
 /// Ends all of the user's sessions but the asking one.
 pub async fn delete_other_sessions(db: &PgPool, member: &Member, current: &[u8]) -> Result<(), AccountError> {
-    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND session_hash <> $2", member.user_id().0, current).execute(db).await?;
+    let mut tx = db.begin().await?;
+    let ended = sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND session_hash <> $2", member.user_id().0, current);
+    ended.execute(&mut *tx).await?;
+    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::OtherSessionsEnded)).await?;
+    tx.commit().await?;
     Ok(())
 }

@@ -4,7 +4,7 @@
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
-use crate::checkout::store::transitions::{Cause, move_order_in};
+use crate::checkout::store::transitions::{Cause, move_order_in, record_step_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
@@ -137,15 +137,21 @@ pub async fn note_payment(db: &PgPool, order_id: OrderId, payment_id: &str) -> R
 /// Closes orders whose checkout was never opened, when the provider has forgotten the key under which it might have been. Returns
 /// how many.
 pub async fn expire_unopened_orders(db: &PgPool, older_than: TimeDelta) -> Result<u64, CheckoutError> {
-    let moved = sqlx::query!(
+    let mut tx = db.begin().await?;
+    let moved = sqlx::query_scalar!(
         "INSERT INTO order_transitions (order_id, from_status, to_status, cause)
          SELECT order_id, 'created', 'expired', 'reconciler' FROM orders
-          WHERE status = 'created' AND created_at < now() - $1::bigint * interval '1 second' FOR NO KEY UPDATE SKIP LOCKED",
+          WHERE status = 'created' AND created_at < now() - $1::bigint * interval '1 second' FOR NO KEY UPDATE SKIP LOCKED
+         RETURNING order_id",
         older_than.num_seconds()
     )
-    .execute(db)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(moved.rows_affected())
+    for order_id in &moved {
+        record_step_in(&mut tx, OrderId(*order_id), OrderStatus::Created, OrderStatus::Expired).await?;
+    }
+    tx.commit().await?;
+    Ok(moved.len() as u64)
 }
 
 /// An order's row, locked.

@@ -9,6 +9,8 @@ use crate::checkout::store::{CheckoutError, stored_currency};
 use crate::checkout::types::RefundStatus;
 use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, TaxRate, Taxed};
 use crate::ids::OrderId;
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::money::Money;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
@@ -110,6 +112,7 @@ pub async fn set_billing_details(db: &PgPool, member: &Member, order_id: OrderId
     )
     .execute(&mut *tx)
     .await?;
+    record_in(&mut tx, member.account_id(), member.into(), Entry::of(Kind::BillingSaved)).await?;
     tx.commit().await?;
     Ok(())
 }

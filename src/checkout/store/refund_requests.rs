@@ -9,6 +9,8 @@ use crate::checkout::store::{CheckoutError, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::checkout::types_refund::{OwnRefundRequest, RefundOffer};
 use crate::ids::{ActionId, OrderId, RefundId, UserId};
+use crate::journal::record::{Entry, record_in};
+use crate::journal::types::Kind;
 use crate::money::Money;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
@@ -64,6 +66,7 @@ pub async fn request_refund(
         reason,
     };
     let action_id = insert_action_in(&mut tx, operator, action).await?;
+    record_in(&mut tx, quote.order.account_id, operator.into(), asked_entry(&quote)).await?;
     let requested = begin_refund_in(&mut tx, quote, AskedBy::Operator { action_id, reason }).await?;
     tx.commit().await?;
     Ok(requested)
@@ -106,6 +109,7 @@ pub async fn request_own_refund(db: &PgPool, member: &Member, asked: &OwnRefundR
     if (quote.tokens, quote.amount.minor) != (asked.tokens, asked.amount_minor) {
         return Err(CheckoutError::RefundChanged);
     }
+    record_in(&mut tx, member.account_id(), member.into(), asked_entry(&quote)).await?;
     let requested = begin_refund_in(&mut tx, quote, AskedBy::Customer { user_id: member.user_id(), form_key: asked.form_key }).await?;
     tx.commit().await?;
     Ok(Some(requested))
@@ -144,6 +148,11 @@ async fn quote_in(tx: &mut PgConnection, order: LockedOrder, part: RefundPart) -
         return Err(CheckoutError::RefundOutOfRange);
     }
     Ok(Quote { order, provider, grant, refunded_minor, amount, tokens })
+}
+
+fn asked_entry(quote: &Quote) -> Entry<'_> {
+    let detail = format!("{} for {} Tokens", quote.amount.exact(), quote.tokens.exact());
+    Entry::of(Kind::RefundAsked).about(quote.order.order_id.0, &quote.order.package_name).saying(detail)
 }
 
 /// Who wants the money back.

@@ -4,7 +4,9 @@
 use crate::checkout::payments::Provider;
 use crate::checkout::store::CheckoutError;
 use crate::checkout::types::OrderStatus;
-use crate::ids::{OrderId, RefundId};
+use crate::ids::{AccountId, OrderId, RefundId};
+use crate::journal::record::{Actor, Entry, record_in};
+use crate::journal::types::Kind;
 use sqlx::PgConnection;
 
 /// Why an order moves.
@@ -46,7 +48,24 @@ pub async fn move_order_in(
         event_id,
         refund_id
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    record_step_in(tx, order_id, from, to).await
+}
+
+/// What of an order's steps its customer is told in the account log.
+pub async fn record_step_in(tx: &mut PgConnection, order_id: OrderId, from: OrderStatus, to: OrderStatus) -> Result<(), CheckoutError> {
+    let kind = match (from, to) {
+        (_, OrderStatus::Created | OrderStatus::AwaitingPayment | OrderStatus::Paid) => return Ok(()),
+        (OrderStatus::Paid, OrderStatus::Fulfilled) => Kind::OrderFulfilled,
+        (_, OrderStatus::Fulfilled) => Kind::OrderRestored,
+        (_, OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled) => Kind::OrderClosed,
+        (_, OrderStatus::PartlyRefunded) => Kind::OrderPartlyRefunded,
+        (_, OrderStatus::Refunded) => Kind::OrderRefunded,
+        (_, OrderStatus::Disputed) => Kind::OrderDisputed,
+    };
+    let order = sqlx::query!("SELECT account_id, package_name FROM orders WHERE order_id = $1", order_id.0).fetch_one(&mut *tx).await?;
+    let entry = Entry::of(kind).about(order_id.0, &order.package_name);
+    record_in(tx, AccountId(order.account_id), Actor::System, entry).await?;
     Ok(())
 }

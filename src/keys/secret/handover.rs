@@ -1,19 +1,15 @@
 //! A new key's secret on its way from the form that made it to the page that shows it. It waits in the session, and so in the
-//! database: sealed (ChaCha20-Poly1305, the key's id as associated data), since no secret is ever stored in clear.
+//! database: sealed, the key's id as its place, since no secret is ever stored in clear.
 
 use crate::ids::KeyId;
 use crate::keys::secret::KeySecret;
-use crate::secret::derive_key;
+use crate::seal::{Seal, SealError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
-use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use serde::{Deserialize, Serialize};
 
 /// Under which name the session keeps it.
 pub const FLASH: &str = "new_key_secret";
-
-const NONCE: usize = 12;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Handover {
@@ -21,17 +17,9 @@ pub struct Handover {
     sealed: String,
 }
 
-/// A secret that could not be sealed.
-#[derive(Debug, thiserror::Error)]
-#[error("a new secret could not be sealed")]
-pub struct SealError;
-
 impl Handover {
     pub fn seal(secret_key: &[u8; 32], key_id: KeyId, secret: &KeySecret) -> Result<Handover, SealError> {
-        let nonce = Nonce::generate();
-        let payload = Payload { msg: secret.expose().as_bytes(), aad: key_id.0.as_bytes() };
-        let mut sealed = nonce.to_vec();
-        sealed.extend(cipher(secret_key).encrypt(&nonce, payload).map_err(|_| SealError)?);
+        let sealed = sealer(secret_key).seal(key_id.0.as_bytes(), secret.expose().as_bytes())?;
         Ok(Handover { key_id, sealed: STANDARD_NO_PAD.encode(sealed) })
     }
 
@@ -40,16 +28,13 @@ impl Handover {
         if self.key_id != key_id {
             return None;
         }
-        let sealed = STANDARD_NO_PAD.decode(&self.sealed).ok()?;
-        let (nonce, msg) = sealed.split_at_checked(NONCE)?;
-        let nonce = Nonce::try_from(nonce).ok()?;
-        let plain = cipher(secret_key).decrypt(&nonce, Payload { msg, aad: key_id.0.as_bytes() }).ok()?;
+        let plain = sealer(secret_key).open(key_id.0.as_bytes(), &STANDARD_NO_PAD.decode(&self.sealed).ok()?).ok()?;
         KeySecret::parse(std::str::from_utf8(&plain).ok()?)
     }
 }
 
-fn cipher(secret_key: &[u8; 32]) -> ChaCha20Poly1305 {
-    ChaCha20Poly1305::new(&derive_key(secret_key, b"toki new key handover v1").into())
+fn sealer(secret_key: &[u8; 32]) -> Seal {
+    Seal::derive(secret_key, b"toki new key handover v1")
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What limits the calls of a key beside its quota. Decided with each call's hold, in `admit_calls()`; here it is set and read.
 
-use super::{KeyError, KeyOwner, lock_key_in, write_down_in};
+use super::deeds::{Deed, write_down_in};
+use super::{KeyError, KeyOwner, lock_key_in};
 use crate::ids::KeyId;
+use crate::journal::types::Kind;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
@@ -89,7 +91,7 @@ pub async fn limits_of(db: impl sqlx::PgExecutor<'_>, key_id: KeyId) -> Result<K
 /// Changes the limits of a key; the next call with it sees them.
 pub async fn update_limits(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: LimitsEdit) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
-    lock_key_in(&mut tx, owner, key_id).await?;
+    let key = lock_key_in(&mut tx, owner, key_id).await?;
     let before = limits_of(&mut *tx, key_id).await?;
     let period = edit.period.unwrap_or_else(|| before.period.as_ref().map(|period| (period.period, period.quota)));
     let zone = edit.time_zone.or_else(|| before.period.as_ref().map(|period| period.time_zone.clone())).unwrap_or_else(|| "UTC".into());
@@ -137,7 +139,16 @@ pub async fn update_limits(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit
     .execute(&mut *tx)
     .await?;
     let after = limits_of(&mut *tx, key_id).await?;
-    write_down_in(&mut tx, owner, "key.limit", key_id, Some(&before), Some(&after)).await?;
+    let deed = Deed {
+        action: "key.limit",
+        kind: Kind::KeyLimited,
+        account_id: key.account_id,
+        key_id,
+        name: &key.name,
+        before: Some(&before),
+        after: Some(&after),
+    };
+    write_down_in(&mut tx, owner, deed).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! A new secret for a key that stays what it is: same id, same quota, same history.
 
-use super::{KeyError, KeyOwner, lock_key_in, write_down_in};
+use super::deeds::{Deed, write_down_in};
+use super::{KeyError, KeyOwner, lock_key_in};
 use crate::ids::KeyId;
+use crate::journal::types::Kind;
 use crate::keys::secret::{KeySecret, Pepper};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -20,7 +22,7 @@ pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper:
     let secret = KeySecret::generate();
     let valid_until = (grace > TimeDelta::zero()).then(|| Utc::now() + grace);
     let mut tx = db.begin().await?;
-    lock_key_in(&mut tx, owner, key_id).await?;
+    let key = lock_key_in(&mut tx, owner, key_id).await?;
     let before = sqlx::query!("SELECT secret_hash, secret_hint FROM api_keys WHERE key_id = $1", key_id.0).fetch_one(&mut *tx).await?;
     if let Some(valid_until) = valid_until {
         sqlx::query!(
@@ -37,7 +39,9 @@ pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper:
         .await?;
     let (old, new) =
         (Rotated { secret_hint: &before.secret_hint, valid_until }, Rotated { secret_hint: &secret.hint(), valid_until: None });
-    write_down_in(&mut tx, owner, "key.rotate", key_id, Some(&old), Some(&new)).await?;
+    let (kind, account_id) = (Kind::KeyRotated, key.account_id);
+    let deed = Deed { action: "key.rotate", kind, account_id, key_id, name: &key.name, before: Some(&old), after: Some(&new) };
+    write_down_in(&mut tx, owner, deed).await?;
     tx.commit().await?;
     Ok(secret)
 }
@@ -51,11 +55,13 @@ pub async fn old_secret_until(db: &PgPool, key_id: KeyId) -> Result<Option<DateT
 /// Ends the secrets that the key had before; the one it has stays.
 pub async fn end_old_secrets(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
-    lock_key_in(&mut tx, owner, key_id).await?;
+    let key = lock_key_in(&mut tx, owner, key_id).await?;
     sqlx::query!("UPDATE retired_secrets SET valid_until = now() WHERE key_id = $1 AND valid_until > now()", key_id.0)
         .execute(&mut *tx)
         .await?;
-    write_down_in::<Rotated<'_>>(&mut tx, owner, "key.end-old-secrets", key_id, None, None).await?;
+    let (kind, account_id) = (Kind::KeyOldSecretsEnded, key.account_id);
+    let deed = Deed::<Rotated<'_>> { action: "key.end-old-secrets", kind, account_id, key_id, name: &key.name, before: None, after: None };
+    write_down_in(&mut tx, owner, deed).await?;
     tx.commit().await?;
     Ok(())
 }

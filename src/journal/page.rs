@@ -1,0 +1,171 @@
+//! The page of the account log. What it shows is in its address.
+
+use crate::error::ConsoleError;
+use crate::journal::server_fns::show_journal;
+use crate::journal::types::{EntryView, Group, JournalPage};
+use crate::ui::failure::Failure;
+use crate::ui::page_data::{of_address, with_data};
+use crate::ui::utc_time::UtcTime;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::params::ParamsMap;
+
+/// The parameters of the address, as they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asked {
+    group: String,
+    since: String,
+    until: String,
+    search: String,
+    before: String,
+}
+
+impl Asked {
+    /// An address under the same filter.
+    fn address(&self, path: &str, before: Option<String>) -> String {
+        let mut query = ParamsMap::new();
+        for (name, value) in [("group", &self.group), ("since", &self.since), ("until", &self.until), ("search", &self.search)] {
+            if !value.is_empty() {
+                query.insert(name, value.clone());
+            }
+        }
+        if let Some(before) = before {
+            query.insert("before", before);
+        }
+        format!("{path}{}", query.to_query_string())
+    }
+}
+
+#[component]
+pub fn LogPage() -> impl IntoView {
+    let asked = Asked {
+        group: of_address("group"),
+        since: of_address("since"),
+        until: of_address("until"),
+        search: of_address("search"),
+        before: of_address("before"),
+    };
+    let Asked { group, since, until, search, before } = asked.clone();
+    let page = show_journal(group, since, until, search, before);
+    view! {
+        <Title text="Account log" />
+        <div class="page-head">
+            <h1>"Account log"</h1>
+            <a class="button" href=asked.address("/api/journal/export", None) rel="external" download="account-log.csv">
+                "Download as CSV"
+            </a>
+        </div>
+        <p class="muted">"Who did what in this account, when and from where. Nobody can change it."</p>
+        {with_data(page, |page| body(page, asked))}
+    }
+    .into_any()
+}
+
+fn body(page: Result<JournalPage, ConsoleError>, asked: Asked) -> AnyView {
+    let page = match page {
+        Ok(page) => page,
+        Err(error) => {
+            return view! {
+                <FilterForm asked />
+                <Failure error />
+            }
+            .into_any();
+        }
+    };
+    let older = page.older.map(|before| {
+        let href = asked.address("/settings/log", Some(before.to_string()));
+        view! { <a class="button" href=href>"Older entries"</a> }
+    });
+    let newest = (!asked.before.is_empty()).then(|| {
+        view! { <a class="button" href=asked.address("/settings/log", None)>"Newest entries"</a> }
+    });
+    let entries = if page.entries.is_empty() {
+        view! { <p class="empty">"Nothing was written down that fits."</p> }.into_any()
+    } else {
+        view! { <EntriesTable entries=page.entries /> }.into_any()
+    };
+    view! {
+        <FilterForm asked=asked.clone() />
+        {entries}
+        <div class="row">{newest} {older}</div>
+    }
+    .into_any()
+}
+
+#[component]
+fn FilterForm(asked: Asked) -> impl IntoView {
+    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/settings/log">"Show all"</a> });
+    let groups = Group::ALL
+        .into_iter()
+        .map(|group| view! { <option value=group.as_str() selected=group.as_str() == asked.group>{group.words()}</option> })
+        .collect_view();
+    view! {
+        <form method="get" action="/settings/log">
+            <div class="row filters">
+                <div class="field">
+                    <label for="filter-group">"About"</label>
+                    <select id="filter-group" name="group">
+                        <option value="" selected=asked.group.is_empty()>"Everything"</option>
+                        {groups}
+                    </select>
+                </div>
+                <div class="field">
+                    <label for="filter-since">"From (UTC)"</label>
+                    <input id="filter-since" name="since" type="date" value=asked.since />
+                </div>
+                <div class="field">
+                    <label for="filter-until">"Until (UTC)"</label>
+                    <input id="filter-until" name="until" type="date" value=asked.until />
+                </div>
+                <div class="field">
+                    <label for="filter-search">"Search"</label>
+                    <input id="filter-search" name="search" type="search" maxlength="254" value=asked.search />
+                </div>
+                <button class="button" type="submit">"Show"</button>
+                {clear}
+            </div>
+        </form>
+    }
+}
+
+#[component]
+fn EntriesTable(entries: Vec<EntryView>) -> impl IntoView {
+    view! {
+        <div class="table-wrap">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">"Time"</th>
+                        <th scope="col">"What"</th>
+                        <th scope="col">"Who"</th>
+                        <th scope="col">"From"</th>
+                    </tr>
+                </thead>
+                <tbody>{entries.into_iter().map(|entry| view! { <EntryRow entry /> }.into_any()).collect_view()}</tbody>
+            </table>
+        </div>
+    }
+}
+
+#[component]
+fn EntryRow(entry: EntryView) -> impl IntoView {
+    let page = entry.page();
+    let EntryView { at, kind, who, address, device, name, detail, .. } = entry;
+    let subject = name.map(|name| match page {
+        Some(href) => view! { <a href=href>{name}</a> }.into_any(),
+        None => view! { <span>{name}</span> }.into_any(),
+    });
+    let from = [device, address].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    view! {
+        <tr>
+            <td data-label="Time"><UtcTime time=at /></td>
+            <td data-label="What">
+                {kind.words()}
+                {subject.map(|subject| view! { ": " {subject} })}
+                {detail.map(|detail| view! { <span class="muted">{format!(" ({detail})")}</span> })}
+            </td>
+            <td data-label="Who">{who.words().to_string()}</td>
+            <td data-label="From">{from}</td>
+        </tr>
+    }
+}
