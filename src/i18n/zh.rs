@@ -1,6 +1,7 @@
 //! Simplified Chinese, a table a domain.
 
 mod checkout;
+mod docs;
 mod errors;
 mod everywhere;
 mod frame;
@@ -12,6 +13,7 @@ mod wallet;
 /// Every message: English, Chinese.
 pub const TABLES: &[&[(&str, &str)]] = &[
     checkout::MESSAGES,
+    docs::MESSAGES,
     errors::MESSAGES,
     everywhere::MESSAGES,
     frame::MESSAGES,
