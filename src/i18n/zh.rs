@@ -1,5 +1,6 @@
 //! Simplified Chinese, a table a domain.
 
+mod accounts;
 mod checkout;
 mod errors;
 mod everywhere;
@@ -11,6 +12,7 @@ mod wallet;
 
 /// Every message: English, Chinese.
 pub const TABLES: &[&[(&str, &str)]] = &[
+    accounts::MESSAGES,
     checkout::MESSAGES,
     errors::MESSAGES,
     everywhere::MESSAGES,
