@@ -6,6 +6,7 @@ mod errors;
 mod everywhere;
 mod frame;
 mod home;
+mod journal;
 mod keys;
 mod usage;
 mod wallet;
@@ -18,6 +19,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     everywhere::MESSAGES,
     frame::MESSAGES,
     home::MESSAGES,
+    journal::MESSAGES,
     keys::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,
