@@ -124,7 +124,7 @@ fn FilterForm(asked: Asked) -> impl IntoView {
                     <label for="filter-search">{t!("Search")}</label>
                     <input id="filter-search" name="search" type="search" maxlength="254" value=asked.search />
                 </div>
-                <button class="button" type="submit">{t!("Show")}</button>
+                <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>
         </form>

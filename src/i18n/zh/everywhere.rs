@@ -31,7 +31,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Model", "模型"),
     ("Models", "模型"),
     ("Name", "名称"),
-    ("Never", "从不"),
+    ("Never", "永不过期"),
     ("Not copied", "未能复制"),
     ("Open your wallet", "打开钱包"),
     ("Order", "订单"),

@@ -24,6 +24,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "永久删除“{name}”？使用此密钥的程序会立即无法调用，已产生的用量记录会保留。",
     ),
     ("Delete {name}", "删除 {name}"),
+    // When a key was used last.
+    ("Not yet", "未使用"),
     ("{spent} spent", "已用 {spent}"),
     ("{spent} of {quota} spent", "已用 {spent} / {quota}"),
     (", {held} held", "，已预留 {held}"),

@@ -9,6 +9,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("Older calls", "更早的调用"),
     ("Newest calls", "最新的调用"),
+    ("Filter", "筛选"),
     ("Show all", "显示全部"),
     ("{name} (deleted)", "{name}（已删除）"),
     ("Today (UTC)", "今天（UTC）"),
