@@ -1,7 +1,7 @@
 //! What the pages of signing in and up say, those behind mailed links, and two-factor.
 
 pub const MESSAGES: &[(&str, &str)] = &[
-    ("Your password is set. Sign in with it.", "密码已设置，请用新密码登录。"),
+    ("Your password is set. Sign in with it.", "密码已重置，请用新密码登录。"),
     ("Forgotten your password?", "忘记密码？"),
     ("New here? {link}", "还没有账户？{link}"),
     ("Have an account? {link}", "已有账户？{link}"),

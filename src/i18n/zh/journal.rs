@@ -29,7 +29,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Ended another session", "结束了一个会话"),
     ("Ended all other sessions", "结束了所有其他会话"),
     ("Password changed", "密码已更改"),
-    ("Forgotten password replaced", "忘记的密码已重设"),
+    ("Forgotten password replaced", "忘记的密码已重置"),
     ("New address asked for", "已申请更换邮箱"),
     ("Address changed", "邮箱已更换"),
     ("Two-factor turned on", "两步验证已开启"),
@@ -71,6 +71,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("calls a minute", "每分钟调用次数"),
     ("calls at once", "并发调用数"),
     ("models", "模型"),
-    ("networks", "网络"),
+    ("networks", "IP 网段"),
     ("quota of a period", "周期配额"),
 ];
