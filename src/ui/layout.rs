@@ -119,7 +119,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Address")>
+                    <aside class="banner-sandbox" aria-label=t!("Unconfirmed address")>
                         <strong>{t!("Confirm your address.")}</strong>
                         " "
                         {t!("Only then can a forgotten password be replaced.")}
