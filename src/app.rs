@@ -14,6 +14,7 @@ use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
+use crate::ui::style_guide::StyleGuidePage;
 use crate::usage::page::UsagePage;
 use crate::wallet::page::WalletPage;
 use leptos::prelude::*;
@@ -77,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/models") view=ModelsPage />
                     <Route path=path!("/search") view=SearchPage />
                 </ParentRoute>
+                <Route path=path!("/styleguide") view=StyleGuidePage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

@@ -6,6 +6,7 @@ mod errors;
 mod frame;
 mod home;
 mod keys;
+mod ui;
 mod usage;
 mod wallet;
 
@@ -17,6 +18,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     frame::MESSAGES,
     home::MESSAGES,
     keys::MESSAGES,
+    ui::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,
 ];
