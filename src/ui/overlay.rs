@@ -36,10 +36,10 @@ pub fn Dialog(#[prop(into)] id: String, #[prop(into)] title: String, #[prop(opti
     };
     let title_id = format!("{id}-title");
     view! {
-        <dialog class=class id=id.clone() popover="auto" aria-labelledby=title_id.clone()>
+        <dialog class=class id=id popover="auto" aria-labelledby=title_id>
             <div class="dialog-head">
-                <h2 id=title_id>{title}</h2>
-                <CloseDialog id class="button button-quiet">
+                <h2 id=title_id.clone()>{title}</h2>
+                <CloseDialog id=id.clone() class="button button-quiet">
                     {t!("Close")}
                 </CloseDialog>
             </div>

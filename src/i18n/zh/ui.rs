@@ -13,6 +13,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Newest", "最新"),
     ("Nothing {since}", "{since}为零"),
     ("Older", "较早"),
+    ("Open {name}", "打开 {name}"),
     ("Other", "其他"),
     ("Skip the chart", "跳过图表"),
     ("Total", "合计"),

@@ -3,7 +3,6 @@
 use crate::i18n::language;
 use crate::t;
 use crate::tokens::Tokens;
-use crate::ui::amount::counted;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::{Colour, Colours};
 use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
@@ -42,6 +41,15 @@ fn ranked(mut series: Vec<Series>, buckets: usize, colours: &Colours) -> Vec<(Se
         ranked.push((Series { name: t!("Other").into(), values }, Colour::Other));
     }
     ranked
+}
+
+/// `1 Dec 2026 – 31 Dec 2026`
+fn span(buckets: &[Bucket]) -> String {
+    match buckets {
+        [] => String::new(),
+        [only] => only.name.clone(),
+        [first, .., last] => format!("{} – {}", first.name, last.name),
+    }
 }
 
 fn sum<'a>(series: impl IntoIterator<Item = &'a Series>, place: usize) -> Tokens {
@@ -113,7 +121,7 @@ pub fn StackedBars(
         name: series.name,
     });
     let entries = std::iter::once(sum_entry).chain(parts).collect();
-    let all = counted(Tokens(total));
+    let all = span(&buckets);
     view! { <Figure id label heading buckets entries scale all shapes /> }
 }
 

@@ -121,7 +121,7 @@ fn Messages() -> impl IntoView {
 
 #[component]
 fn Fields(theme: &'static str) -> impl IntoView {
-    let id = |name: &str| format!("{theme}-{name}");
+    let id = move |name: &str| format!("{theme}-{name}");
     let choices = || ["Every supplier", "Acme", "Borealis"].map(|name| Choice { value: name.into(), name: name.into() }).to_vec();
     let error = ConsoleError::Invalid { field: Field::Name, problem: Problem::Empty };
     view! {

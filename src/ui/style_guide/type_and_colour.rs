@@ -39,7 +39,7 @@ pub fn Type() -> impl IntoView {
 #[component]
 pub fn Colours(theme: &'static str) -> impl IntoView {
     let at = usize::from(theme == "dark");
-    let rows = pairs().into_iter().map(|pair| {
+    let rows = pairs().into_iter().map(move |pair| {
         let ratio = measured(&pair).and_then(|both| both.get(at).copied()).unwrap_or_default();
         let names = format!("{} on {}", pair.front, pair.back);
         // Colours of things, not of text, are shown as things.
