@@ -1,8 +1,8 @@
 //! Simplified Chinese, a table a domain.
 
 mod checkout;
-mod common;
 mod errors;
+mod everywhere;
 mod frame;
 mod home;
 mod keys;
@@ -13,8 +13,8 @@ mod wallet;
 /// Every message: English, Chinese.
 pub const TABLES: &[&[(&str, &str)]] = &[
     checkout::MESSAGES,
-    common::MESSAGES,
     errors::MESSAGES,
+    everywhere::MESSAGES,
     frame::MESSAGES,
     home::MESSAGES,
     keys::MESSAGES,
