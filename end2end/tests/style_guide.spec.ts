@@ -22,7 +22,7 @@ async function expectNoViolations(page: Page) {
 const half = (page: Page, theme: "light" | "dark") => page.getByRole("region", { name: `In the ${theme} theme` });
 
 test("every component, narrow and wide, light and dark, has no violation", async ({ page }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000);
   for (const width of [360, 1280]) {
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
@@ -32,12 +32,14 @@ test("every component, narrow and wide, light and dark, has no violation", async
       const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       expect.soft(sideways, `scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
       for (const summary of await page.locator("details > summary").all()) await summary.click();
+      await page.evaluate(() => scrollTo(0, 0));
       await page.screenshot({ path: `screenshots-out/styleguide-${width}-${colorScheme}.png`, fullPage: true });
     }
   }
 });
 
 test("dialogs, drawers and menus open, are named, and give the focus back", async ({ page }) => {
+  test.setTimeout(300_000);
   await open(page);
   for (const theme of ["light", "dark"] as const) {
     for (const [button, dialog] of [["Open the dialog", "Delete Support bot?"], ["Open the drawer", "Call 0192f3"]]) {

@@ -11,6 +11,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Messages", "消息"),
     ("Newer", "较新"),
     ("Newest", "最新"),
+    ("Nothing in this time", "此期间无用量"),
     ("Nothing {since}", "{since}为零"),
     ("Older", "较早"),
     ("Open {name}", "打开 {name}"),

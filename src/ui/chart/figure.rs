@@ -65,6 +65,7 @@ pub(super) fn Figure(
                         {grid(scale, buckets.len())}
                         {shapes}
                     </svg>
+                    {(scale.steps() == 0).then(|| view! { <p class="chart-nothing" aria-hidden="true">{t!("Nothing in this time")}</p> })}
                     <ol class="chart-columns">{columns(&buckets, &entries)}</ol>
                 </div>
                 <div class="chart-key">
@@ -81,7 +82,7 @@ pub(super) fn Figure(
 }
 
 fn ticks(scale: Scale) -> impl IntoView {
-    scale.ticks().rev().map(|tick| view! { <li>{tick.short_in(language())}</li> }).collect_view()
+    scale.ticks().map(|tick| view! { <li>{tick.short_in(language())}</li> }).collect_view()
 }
 
 fn grid(scale: Scale, buckets: usize) -> impl IntoView {

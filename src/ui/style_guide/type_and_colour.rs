@@ -30,7 +30,7 @@ pub fn Type() -> impl IntoView {
     };
     view! {
         <Part title="Type">
-            <div class="cards">{Language::ALL.map(sample).into_iter().collect_view()}</div>
+            <div class="themes">{Language::ALL.map(sample).into_iter().collect_view()}</div>
         </Part>
     }
 }
