@@ -18,11 +18,12 @@ async function violations(page: Page): Promise<string[]> {
   );
 }
 
-/** Checks the page in each language, width and theme, then what it shows after each of the steps. */
+/** Checks the page in each language, width and theme. */
 async function check(page: Page, path: string) {
   for (const language of LANGUAGES) {
     await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);
     await page.goto(path, { waitUntil: "networkidle" });
+    await expect(page.locator("html")).toHaveAttribute("lang", language);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 900 });
