@@ -38,6 +38,15 @@ test("every component, narrow and wide, light and dark, has no violation", async
   }
 });
 
+test("every component in Chinese has no violation", async ({ page }) => {
+  test.setTimeout(180_000);
+  await page.context().addCookies([{ name: "language", value: "zh-Hans", url: process.env.E2E_URL! }]);
+  await open(page, 1440);
+  await expect(page.getByText("以表格查看").first()).toBeVisible();
+  await expectNoViolations(page);
+  await page.screenshot({ path: "screenshots-out/styleguide-1440-zh.png", fullPage: true });
+});
+
 test("dialogs, drawers and menus open, are named, and give the focus back", async ({ page }) => {
   test.setTimeout(300_000);
   await open(page);
