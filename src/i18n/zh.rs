@@ -1,6 +1,7 @@
 //! Simplified Chinese, a table a domain.
 
 mod checkout;
+mod docs;
 mod errors;
 mod everywhere;
 mod frame;
@@ -13,6 +14,7 @@ mod wallet;
 /// Every message: English, Chinese.
 pub const TABLES: &[&[(&str, &str)]] = &[
     checkout::MESSAGES,
+    docs::MESSAGES,
     errors::MESSAGES,
     everywhere::MESSAGES,
     frame::MESSAGES,

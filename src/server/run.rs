@@ -186,7 +186,9 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     if tokio::time::timeout(app.config.settle_wait + LAST_WORDS, app.tasks.wait()).await.is_err() {
         tracing::error!("some tasks did not end");
     }
-    gateway_db.close().await;
-    app.db.close().await;
+    // A pool waits for ever for a connection that is not given back to it.
+    if tokio::time::timeout(LAST_WORDS, futures::future::join(gateway_db.close(), app.db.close())).await.is_err() {
+        tracing::error!("some connections to the database were not given back");
+    }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub enum Icon {
     Keys,
     Usage,
     Models,
+    Docs,
     Orders,
     Settings,
     Up,
@@ -27,6 +28,7 @@ impl Icon {
             Icon::Keys => "M2 10.7a3.2 3.2 0 1 0 6.4 0a3.2 3.2 0 1 0-6.4 0M7.5 8.4l6-6M11 4.9l2.2 2.2",
             Icon::Usage => "M3 13.5v-4M8 13.5v-11M13 13.5v-7",
             Icon::Models => "M8 2l6 3-6 3-6-3zM2 8l6 3 6-3M2 11l6 3 6-3",
+            Icon::Docs => "M8 4v9.5M8 4c-1-1-2.5-1.5-6-1.5v9.5c3.5 0 5 .5 6 1.5c1-1 2.5-1.5 6-1.5v-9.5c-3.5 0-5 .5-6 1.5",
             Icon::Settings => {
                 "M2 4.5h7M12 4.5h2M2 11.5h2M7 11.5h7M9 4.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0M4 11.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0"
             }

@@ -14,6 +14,7 @@ mod cli;
 mod codes;
 mod console_headers;
 mod console_keys;
+mod docs;
 mod doctor_probe;
 mod edge;
 mod edge_bodies;
