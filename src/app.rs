@@ -15,6 +15,7 @@ use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
+use crate::ui::style_guide::StyleGuidePage;
 use crate::usage::page::UsagePage;
 use crate::wallet::page::WalletPage;
 use leptos::prelude::*;
@@ -80,6 +81,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/docs/:page") view=DocPage />
                     <Route path=path!("/search") view=SearchPage />
                 </ParentRoute>
+                <Route path=path!("/styleguide") view=StyleGuidePage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

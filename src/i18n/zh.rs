@@ -9,6 +9,7 @@ mod frame;
 mod home;
 mod journal;
 mod keys;
+mod ui;
 mod usage;
 mod wallet;
 
@@ -23,6 +24,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     home::MESSAGES,
     journal::MESSAGES,
     keys::MESSAGES,
+    ui::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,
 ];

@@ -13,6 +13,10 @@ pub enum Icon {
     Docs,
     Orders,
     Settings,
+    Up,
+    Down,
+    Open,
+    More,
 }
 
 impl Icon {
@@ -28,6 +32,10 @@ impl Icon {
             Icon::Settings => {
                 "M2 4.5h7M12 4.5h2M2 11.5h2M7 11.5h7M9 4.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0M4 11.5a1.5 1.5 0 1 0 3 0a1.5 1.5 0 1 0-3 0"
             }
+            Icon::Up => "M4.5 11.5l7-7M6 4.5h5.5v5.5",
+            Icon::Down => "M4.5 4.5l7 7M6 11.5h5.5v-5.5",
+            Icon::Open => "M4 6.2l4 4 4-4",
+            Icon::More => "M3 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0M7.5 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0M12 8a.5.5 0 1 0 1 0a.5.5 0 1 0-1 0",
             Icon::Orders => "M3.5 1.8h9v12.4l-2.25-1.4-2.25 1.4-2.25-1.4-2.25 1.4zM6 5.3h4M6 8.3h4",
         }
     }

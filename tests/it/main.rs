@@ -48,4 +48,5 @@ mod payments;
 mod payments_refunds;
 mod static_files;
 mod stripe_sdks;
+mod style_guide;
 mod support;
