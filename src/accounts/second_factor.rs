@@ -3,7 +3,7 @@
 use crate::accounts::types::Email;
 use crate::accounts::types_two_factor::QrSquare;
 use crate::ids::UserId;
-use crate::seal::{Seal, SealError};
+use crate::seal::{Seal, SealError, SecretKeys};
 use crate::secret::{Shape, derive_key, hmac_sha256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -121,17 +121,23 @@ pub struct Vault {
 }
 
 impl Vault {
-    pub fn derive(secret_key: &[u8; 32]) -> Vault {
-        Vault { seal: Seal::derive(secret_key, b"toki second factors v1"), pepper: derive_key(secret_key, b"toki recovery codes v1") }
+    /// Hashes outlive a key: they are made with one of their own (`secrets::HashKey`).
+    pub fn derive<'a>(keys: impl Into<SecretKeys<'a>>, hash_key: &[u8; 32]) -> Vault {
+        Vault { seal: Seal::derive(keys, b"toki second factors v1"), pepper: derive_key(hash_key, b"toki recovery codes v1") }
     }
 
     pub fn seal(&self, user_id: UserId, seed: &Seed) -> Result<Vec<u8>, SealError> {
-        self.seal.seal(format!("two_factors.seed_sealed:{user_id}").as_bytes(), &seed.0)
+        self.seal.seal(place(user_id).as_bytes(), &seed.0)
     }
 
     pub fn open(&self, user_id: UserId, sealed: &[u8]) -> Result<Seed, SealError> {
-        let seed = self.seal.open(format!("two_factors.seed_sealed:{user_id}").as_bytes(), sealed)?;
+        let seed = self.seal.open(place(user_id).as_bytes(), sealed)?;
         seed.try_into().map(Seed).map_err(|_| SealError)
+    }
+
+    /// The same seed, sealed with the current key.
+    pub fn reseal(&self, user_id: UserId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal.reseal(place(user_id).as_bytes(), sealed)
     }
 
     pub fn hash(&self, user_id: UserId, code: &RecoveryCode) -> [u8; 32] {
@@ -150,6 +156,10 @@ impl Vault {
         let codes = self.seal.open(format!("new recovery codes:{user_id}").as_bytes(), &sealed).ok()?;
         Some(String::from_utf8(codes).ok()?.lines().map(str::to_string).collect())
     }
+}
+
+fn place(user_id: UserId) -> String {
+    format!("two_factors.seed_sealed:{user_id}")
 }
 
 #[cfg(test)]
@@ -211,13 +221,13 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_worth_nothing_for_another_user() {
-        let (vault, user_id) = (Vault::derive(&[1; 32]), UserId::generate());
+        let (vault, user_id) = (Vault::derive(&[1; 32], &[1; 32]), UserId::generate());
         let sealed = vault.seal(user_id, &RFC).expect("sealed");
         assert_eq!(vault.open(user_id, &sealed).expect("opens").0, RFC.0);
         assert!(vault.open(UserId::generate(), &sealed).is_err());
         let code = RecoveryCode::generate();
         assert_ne!(vault.hash(user_id, &code), vault.hash(UserId::generate(), &code));
-        assert_ne!(vault.hash(user_id, &code), Vault::derive(&[2; 32]).hash(user_id, &code));
+        assert_ne!(vault.hash(user_id, &code), Vault::derive(&[1; 32], &[2; 32]).hash(user_id, &code));
         let handed = vault.seal_codes(user_id, std::slice::from_ref(&code)).expect("sealed");
         assert!(!handed.contains(&code.written()));
         assert_eq!(vault.open_codes(user_id, &handed), Some(vec![code.written()]));

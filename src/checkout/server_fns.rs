@@ -83,7 +83,6 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     use crate::checkout::store::discounts;
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
-    use secrecy::ExposeSecret;
 
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
@@ -93,8 +92,7 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
     let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let provider = app.payments.provider().unwrap_or(Provider::Stripe);
-    let secret_key = app.config.secret_key.expose_secret();
-    let typed = discounts::type_code(&app.db, &member, provider, &package, &code, secret_key).await;
+    let typed = discounts::type_code(&app.db, &member, provider, &package, &code, app.hash_key.bytes()).await;
     request_ctx::put_flash(TypedCode::KEPT_AS, &typed.map_err(|error| request_ctx::fail(error.into()))?).await
 }
 

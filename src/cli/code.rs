@@ -13,7 +13,6 @@ use crate::tokens::Tokens;
 use crate::wallet::ledger::Scope;
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{ArgGroup, Args, Subcommand};
-use secrecy::ExposeSecret;
 use serde_json::json;
 
 #[derive(Subcommand)]
@@ -98,7 +97,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
 }
 
 async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
-    let pepper = CodePepper::derive(ctx.config.secret_key.expose_secret());
+    let pepper = CodePepper::derive(ctx.hash_key().await?.bytes());
     let worth = worth_of(ctx, &create).await?;
     let new = NewCodes { worth, count: create.count, uses: create.uses, expires_at: create.expires, note: create.note };
     let batch = insert_codes(&ctx.db, ctx.operator(), &pepper, &new, &create.reason).await?;

@@ -142,7 +142,7 @@ async fn ensure_key(ctx: &Context, kept: &mut Kept) -> Result<(), CliError> {
     }
     let account = ctx.account(&parsed(Email::parse(CUSTOMER))?).await?;
     let new = NewKey { name: parsed(KeyName::parse(KEY_NAME))?, supplier_id: None, quota: None, expires_at: None, enabled: true };
-    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper(), new).await?;
+    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
     kept.key_id = Some(key_id);
     kept.key_secret = secret.expose().to_string();
     Ok(())

@@ -4,6 +4,7 @@ use crate::checkout::store::quarantine::quarantined_events;
 use crate::cli::doctor_channel::{check_channels, probe_channel};
 use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::doctor_operators::check_operators;
+use crate::cli::doctor_secrets::check_secrets;
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
 use crate::cli::{CliError, Context};
@@ -117,6 +118,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
             checks.push(migrations);
             if current {
                 checks.push(self_check(&ctx).await);
+                checks.push(check_secrets(&ctx).await);
                 checks.push(check_operators(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
                 if let Some(channel_id) = looks.probe {

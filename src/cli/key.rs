@@ -164,14 +164,14 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
         None => None,
     };
     let new = NewKey { name: create.name, supplier_id, quota: create.quota, expires_at: create.expires, enabled: true };
-    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper(), new).await?;
+    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
     reply_secret(ctx, key_id, &secret)
 }
 
 async fn run_rotate(ctx: &Context, rotate: Rotate) -> Result<(), CliError> {
     let Rotate { key: Id { key_id }, grace_hours } = rotate;
     let grace = TimeDelta::hours(grace_hours);
-    let secret = rotate_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, &ctx.pepper(), grace).await?;
+    let secret = rotate_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, &ctx.pepper().await?, grace).await?;
     reply_secret(ctx, key_id, &secret)
 }
 

@@ -10,6 +10,7 @@ mod doctor_channel;
 mod doctor_mail;
 mod doctor_operators;
 mod doctor_probe;
+mod doctor_secrets;
 mod durations;
 mod key;
 mod migrate;
@@ -19,6 +20,7 @@ mod order;
 mod output;
 mod package;
 mod payments;
+mod secrets;
 mod serve;
 mod supplier;
 mod usage;
@@ -34,6 +36,7 @@ use crate::keys::store::KeyError;
 use crate::mail::outbox::Outbox;
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
+use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, ConfigError};
 use crate::server::run::connect;
 use crate::suppliers::sandbox::RegisterError;
@@ -43,7 +46,6 @@ use crate::usage::store::UsageError;
 use crate::wallet::store::WalletError;
 use clap::{Parser, Subcommand};
 use output::Output;
-use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 use std::net::SocketAddr;
@@ -106,6 +108,9 @@ enum Command {
     Payments(payments::Command),
     /// Ask the payment provider about open orders, missed events and unanswered refunds
     Reconcile,
+    /// Secrets at rest: seal them with the current TOKI_SECRET_KEY
+    #[command(subcommand)]
+    Secrets(secrets::Command),
     /// The calls of an account
     Usage(usage::Args),
     /// Print the OpenAPI document of /v1
@@ -150,6 +155,8 @@ pub enum CliError {
     Usage(#[from] UsageError),
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    #[error(transparent)]
+    HashKey(#[from] HashKeyError),
     #[error("database failed")]
     Db(#[from] sqlx::Error),
     #[error("no such package")]
@@ -206,6 +213,7 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Order(command) => order::run(&Context::open(out).await?, command).await,
         Command::Payments(command) => payments::run(&Context::open(out).await?, command).await,
         Command::Reconcile => payments::run_reconcile(&Context::open(out).await?).await,
+        Command::Secrets(command) => secrets::run(&Context::open(out).await?, command).await,
         Command::Usage(args) => usage::run(&Context::open(out).await?, args).await,
         Command::Openapi => openapi::run(&out),
         Command::Demo => demo::run(&Context::open(out).await?).await,
@@ -243,16 +251,20 @@ impl Context {
         Operator::command_line()
     }
 
-    fn pepper(&self) -> Pepper {
-        Pepper::derive(self.config.secret_key.expose_secret())
+    async fn hash_key(&self) -> Result<HashKey, CliError> {
+        Ok(HashKey::of(&self.db, self.config.secret_keys()).await?)
+    }
+
+    async fn pepper(&self) -> Result<Pepper, CliError> {
+        Ok(Pepper::derive(self.hash_key().await?.bytes()))
     }
 
     fn sealing_key(&self) -> SealingKey {
-        SealingKey::derive(self.config.secret_key.expose_secret())
+        SealingKey::derive(self.config.secret_keys())
     }
 
     fn outbox(&self) -> Outbox {
-        Outbox::new(self.config.secret_key.expose_secret(), &self.config.public_url)
+        Outbox::new(self.config.secret_keys(), &self.config.public_url)
     }
 
     async fn account(&self, email: &Email) -> Result<NewAccount, CliError> {

@@ -19,7 +19,7 @@ pub async fn run(sandbox: bool, out: &Output) -> Result<(), CliError> {
     require_current(&db).await?;
     let listener = TcpListener::bind(config.addr).await.map_err(|error| CliError::Listen(config.addr, error))?;
     config.set_bound_addr(listener.local_addr().map_err(|error| CliError::Listen(config.addr, error))?);
-    let app = app_state(config, db);
+    let app = app_state(config, db).await?;
     if sandbox {
         sandbox::register(&app.db, &app.sealing_key, app.config.addr).await?;
     }

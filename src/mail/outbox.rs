@@ -6,7 +6,7 @@
 use crate::accounts::types::Email;
 use crate::ids::MailId;
 use crate::mail::letter::{Body, Letter};
-use crate::seal::Seal;
+use crate::seal::{Seal, SealError, SecretKeys};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
@@ -71,8 +71,8 @@ pub struct Census {
 
 impl Outbox {
     /// `public_url` is what links in letters begin with.
-    pub fn new(secret_key: &[u8; 32], public_url: &Url) -> Outbox {
-        let seal = Seal::derive(secret_key, b"toki letters v1");
+    pub fn new<'a>(keys: impl Into<SecretKeys<'a>>, public_url: &Url) -> Outbox {
+        let seal = Seal::derive(keys, b"toki letters v1");
         Outbox { seal, home: public_url.as_str().trim_end_matches('/').into() }
     }
 
@@ -117,6 +117,11 @@ impl Outbox {
             let body = self.open(mail_id, &row.body_sealed);
             Taken { mail_id, recipient: row.recipient, kind: row.kind, subject: row.subject, attempts: row.attempts, body }
         }))
+    }
+
+    /// The same letter, sealed with the current key.
+    pub fn reseal(&self, mail_id: MailId, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal.reseal(mail_id.0.as_bytes(), sealed)
     }
 
     fn seal(&self, mail_id: MailId, body: &Body) -> Result<Vec<u8>, OutboxError> {

@@ -8,6 +8,7 @@ use crate::checkout::payments::StripeConfig;
 use crate::checkout::types_receipt::Seller;
 use crate::gateway::Timeouts;
 use crate::mail::delivery::Delivery;
+use crate::seal::SecretKeys;
 use crate::server::edge::Settings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,8 @@ pub struct Config {
     pub addr: SocketAddr,
     pub public_url: Url,
     pub secret_key: SecretBox<[u8; 32]>,
+    /// Opens what was sealed before `secret_key` was the current one.
+    pub secret_key_old: Option<SecretBox<[u8; 32]>>,
     pub environment: Environment,
     pub supplier_networks: Vec<IpNet>,
     /// Payments through Stripe; `None` = no checkout is offered, unless the sandbox offers its own.
@@ -73,7 +76,7 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 21] = [
+const KNOWN: [&str; 22] = [
     "TOKI_ADDR",
     "TOKI_BODY_MEMORY_MB",
     "TOKI_BODY_TIMEOUT_MS",
@@ -87,6 +90,7 @@ const KNOWN: [&str; 21] = [
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
+    "TOKI_SECRET_KEY_OLD",
     "TOKI_SELLER_ADDRESS",
     "TOKI_SELLER_NAME",
     "TOKI_SELLER_TAX_ID",
@@ -146,6 +150,7 @@ impl Config {
             addr,
             public_url,
             secret_key: secret_key(get("TOKI_SECRET_KEY"), environment)?,
+            secret_key_old: secret_key_old(get("TOKI_SECRET_KEY_OLD"))?,
             environment,
             supplier_networks,
             stripe: payments::stripe(get)?,
@@ -159,6 +164,9 @@ impl Config {
             edge: edge::settings(get)?,
             body_memory: edge::body_memory(get)?,
         };
+        if config.secret_key_old.as_ref().is_some_and(|old| old.expose_secret() == config.secret_key.expose_secret()) {
+            return Err(invalid("TOKI_SECRET_KEY_OLD", "is the same as TOKI_SECRET_KEY; unset it, or set the key of before"));
+        }
         config.refuse_unsafe_production()?;
         Ok(config)
     }
@@ -174,6 +182,12 @@ impl Config {
             return Err(ConfigError::Unsafe("TOKI_PUBLIC_URL must be https: passwords and keys travel over it"));
         }
         Ok(())
+    }
+
+    /// With which secrets at rest are sealed and opened.
+    pub fn secret_keys(&self) -> SecretKeys<'_> {
+        let old = self.secret_key_old.as_ref().map(ExposeSecret::expose_secret);
+        SecretKeys { current: self.secret_key.expose_secret(), old }
     }
 
     /// Takes the address that was really bound: `TOKI_ADDR` may leave the port to the system, and the public URL follows it.
@@ -230,8 +244,17 @@ fn secret_key(text: Option<&str>, environment: Environment) -> Result<SecretBox<
         (None, Environment::Production) => return Err(ConfigError::Missing("TOKI_SECRET_KEY")),
         (None, Environment::Development) => development_secret_key()?,
     };
-    let bytes = STANDARD.decode(text.expose_secret()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = bytes.ok_or_else(|| invalid("TOKI_SECRET_KEY", "must be 32 bytes in base64 (openssl rand -base64 32)"))?;
+    key_bytes("TOKI_SECRET_KEY", text.expose_secret())
+}
+
+/// Unset or empty: there is none, so that a template of an environment may name it always.
+fn secret_key_old(text: Option<&str>) -> Result<Option<SecretBox<[u8; 32]>>, ConfigError> {
+    text.filter(|text| !text.is_empty()).map(|text| key_bytes("TOKI_SECRET_KEY_OLD", text)).transpose()
+}
+
+fn key_bytes(name: &'static str, text: &str) -> Result<SecretBox<[u8; 32]>, ConfigError> {
+    let bytes = STANDARD.decode(text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = bytes.ok_or_else(|| invalid(name, "must be 32 bytes in base64 (openssl rand -base64 32)"))?;
     Ok(SecretBox::new(Box::new(bytes)))
 }
 
@@ -311,6 +334,8 @@ mod tests {
             ("TOKI_PUBLIC_URL", "toki.example"),
             ("TOKI_PUBLIC_URL", "https://toki.example/path"),
             ("TOKI_SECRET_KEY", "c2hvcnQ="),
+            ("TOKI_SECRET_KEY_OLD", "c2hvcnQ="),
+            ("TOKI_SECRET_KEY_OLD", &STANDARD.encode([7; 32])),
             ("TOKI_SUPPLIER_NETWORKS", "10.0.0.0/40"),
             ("TOKI_TRUSTED_PROXIES", "10.0.0.1"),
             ("TOKI_HEADER_TIMEOUT_MS", "0"),

@@ -8,6 +8,7 @@ use crate::checkout::webhook;
 use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
+use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
 use crate::server::state::AppState;
 use crate::server::{edge, jobs, last_form, layers, live};
@@ -53,8 +54,8 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
         .await
 }
 
-/// The state of one replica.
-pub fn app_state(config: Config, db: PgPool) -> AppState {
+/// The state of one replica of a database that is up to date. Fails where the configured key is not the database's.
+pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyError> {
     // Leptos looks for a relative hash file beside the executable.
     let hash_file = std::path::absolute(config.site_root.join("hash.txt")).unwrap_or_default();
     let leptos = LeptosOptions::builder()
@@ -64,19 +65,21 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
         .hash_files(hash_file.exists())
         .hash_file(Arc::<str>::from(hash_file.to_string_lossy()))
         .build();
-    AppState {
-        pepper: Pepper::derive(config.secret_key.expose_secret()),
-        sealing_key: SealingKey::derive(config.secret_key.expose_secret()),
-        vault: Vault::derive(config.secret_key.expose_secret()),
+    let hash_key = HashKey::of(&db, config.secret_keys()).await?;
+    Ok(AppState {
+        pepper: Pepper::derive(hash_key.bytes()),
+        sealing_key: SealingKey::derive(config.secret_keys()),
+        vault: Vault::derive(config.secret_keys(), hash_key.bytes()),
+        hash_key,
         payments: Payments::from_config(&config),
-        outbox: Outbox::new(config.secret_key.expose_secret(), &config.public_url),
+        outbox: Outbox::new(config.secret_keys(), &config.public_url),
         config: Arc::new(config),
         db,
         leptos,
         changes: Changes::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
-    }
+    })
 }
 
 /// Every route. Console and `/v1` are siblings: the console's layers never see a call.

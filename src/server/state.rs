@@ -5,6 +5,7 @@ use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
+use crate::secrets::hash_key::HashKey;
 use crate::server::config::Config;
 use crate::suppliers::sealed::SealingKey;
 use axum::extract::FromRef;
@@ -19,6 +20,8 @@ pub struct AppState {
     pub db: PgPool,
     pub config: Arc<Config>,
     pub leptos: LeptosOptions,
+    /// What API keys, codes and recovery codes are hashed with.
+    pub hash_key: HashKey,
     /// Hashes API keys.
     pub pepper: Pepper,
     /// Encrypts supplier secrets.

@@ -1,7 +1,7 @@
 //! Channel secrets at rest: sealed for the row and the column where they stand.
 
 use crate::ids::ChannelId;
-use crate::seal::Seal;
+use crate::seal::{Seal, SecretKeys};
 use secrecy::{ExposeSecret, SecretString};
 
 #[derive(Clone)]
@@ -13,8 +13,8 @@ pub struct SealingKey(Seal);
 pub struct UnsealError;
 
 impl SealingKey {
-    pub fn derive(secret_key: &[u8; 32]) -> SealingKey {
-        SealingKey(Seal::derive(secret_key, b"toki supplier secrets v1"))
+    pub fn derive<'a>(keys: impl Into<SecretKeys<'a>>) -> SealingKey {
+        SealingKey(Seal::derive(keys, b"toki supplier secrets v1"))
     }
 
     pub fn seal(&self, channel_id: ChannelId, secret: &SecretString) -> Result<Vec<u8>, UnsealError> {
@@ -24,6 +24,11 @@ impl SealingKey {
     pub fn open(&self, channel_id: ChannelId, sealed: &[u8]) -> Result<SecretString, UnsealError> {
         let plain = self.0.open(place(channel_id).as_bytes(), sealed).map_err(|_| UnsealError)?;
         String::from_utf8(plain).map(SecretString::from).map_err(|_| UnsealError)
+    }
+
+    /// The same secret, sealed with the current key.
+    pub fn reseal(&self, channel_id: ChannelId, sealed: &[u8]) -> Result<Vec<u8>, UnsealError> {
+        self.0.reseal(place(channel_id).as_bytes(), sealed).map_err(|_| UnsealError)
     }
 }
 

@@ -20,7 +20,7 @@ impl World {
         let email = Email::parse("ada@example.com").expect("an address");
         let user_id = insert_account(&db, &email, password(PASSWORD), false).await.expect("account").user_id;
         let outbox = Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"));
-        World { db, outbox, vault: Vault::derive(&[7; 32]), user_id, email }
+        World { db, outbox, vault: Vault::derive(&[7; 32], &[7; 32]), user_id, email }
     }
 
     async fn member(&self) -> Member {

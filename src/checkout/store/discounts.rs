@@ -23,10 +23,10 @@ pub async fn type_code(
     provider: Provider,
     package: &PackageCard,
     text: &str,
-    secret_key: &[u8; 32],
+    hash_key: &[u8; 32],
 ) -> Result<TypedCode, CheckoutError> {
     let code = PlainCode::parse(text).map_err(CodeError::from)?;
-    let code_id = promotion_by_hash(db, member, &code.hash(&CodePepper::derive(secret_key))).await?;
+    let code_id = promotion_by_hash(db, member, &code.hash(&CodePepper::derive(hash_key))).await?;
     let typed = TypedCode { package_id: package.package_id, code_id };
     let mut connection = db.acquire().await?;
     let discounted = sqlx::query_scalar!(

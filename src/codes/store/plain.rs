@@ -13,12 +13,12 @@ const SHAPE: Shape = Shape { prefix: "", alphabet: b"0123456789ABCDEFGHJKMNPQRST
 /// Longer than anything that is a code with spaces in it.
 const LONGEST: usize = 100;
 
-/// HMAC key for codes, derived from the configured secret key.
+/// HMAC key for codes, derived from the installation's own (`secrets::HashKey`).
 pub struct CodePepper([u8; 32]);
 
 impl CodePepper {
-    pub fn derive(secret_key: &[u8; 32]) -> CodePepper {
-        CodePepper(derive_key(secret_key, b"toki code pepper v1"))
+    pub fn derive(hash_key: &[u8; 32]) -> CodePepper {
+        CodePepper(derive_key(hash_key, b"toki code pepper v1"))
     }
 }
 

@@ -61,6 +61,7 @@ impl TestApp {
             addr,
             public_url: format!("http://{addr}").parse().expect("URL"),
             secret_key: SecretBox::new(Box::new(SECRET_KEY)),
+            secret_key_old: None,
             environment: Environment::Development,
             supplier_networks: loopback_networks().to_vec(),
             stripe: None,
@@ -89,7 +90,7 @@ impl TestApp {
             body_memory: 1 << 30,
         };
         adjust(&mut config);
-        let state = run::app_state(config, db);
+        let state = run::app_state(config, db).await.expect("the database's key");
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
         TestApp { state, addr, server, folder }
@@ -146,7 +147,7 @@ impl TestApp {
             .bind(key_id.0)
             .bind(account.account_id.0)
             .bind(account.user_id.0)
-            .bind(&secret.hash(&Pepper::derive(&SECRET_KEY))[..])
+            .bind(&secret.hash(&self.state.pepper)[..])
             .bind(secret.hint())
             .bind(quota)
             .execute(&self.state.db)
