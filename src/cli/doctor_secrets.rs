@@ -10,7 +10,7 @@ use crate::secrets::rotation::waiting;
 pub async fn check_secrets(ctx: &Context) -> Check {
     let name = "secrets at rest";
     let keys = ctx.config.secret_keys();
-    match HashKey::of(&ctx.db, keys).await {
+    match HashKey::find(&ctx.db, keys).await {
         Ok(_) => {}
         Err(error @ HashKeyError::Db(_)) => return Check::fail(name, cause_chain(&error), "see the database's log"),
         Err(error) => return Check::fail(name, cause_chain(&error), "correct TOKI_SECRET_KEY and TOKI_SECRET_KEY_OLD"),

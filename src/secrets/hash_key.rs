@@ -30,19 +30,26 @@ pub enum HashKeyError {
 impl HashKey {
     /// The key of a database, which gets one where it has none. Replicas that start at the same time agree on one.
     pub async fn of(db: &PgPool, keys: SecretKeys<'_>) -> Result<HashKey, HashKeyError> {
-        let seal = sealer(keys);
-        if let Some(hash_key) = find(db, &seal).await? {
+        if let Some(hash_key) = HashKey::find(db, keys).await? {
             return Ok(hash_key);
         }
         let made = first(db, keys).await?;
-        let sealed = seal.seal(PLACE, &made)?;
+        let sealed = sealer(keys).seal(PLACE, &made)?;
         let insert = sqlx::query!(
             "INSERT INTO hash_keys (hash_key_id, key_sealed) VALUES ($1, $2) ON CONFLICT ON CONSTRAINT hash_keys_pkey DO NOTHING",
             Uuid::nil(),
             sealed
         );
         insert.execute(db).await?;
-        find(db, &seal).await?.ok_or(HashKeyError::WrongKey)
+        HashKey::find(db, keys).await?.ok_or(HashKeyError::WrongKey)
+    }
+
+    /// The key of a database, if it has one.
+    pub async fn find(db: &PgPool, keys: SecretKeys<'_>) -> Result<Option<HashKey>, HashKeyError> {
+        let Some(sealed) = sqlx::query_scalar!("SELECT key_sealed FROM hash_keys").fetch_optional(db).await? else { return Ok(None) };
+        let plain = sealer(keys).open(PLACE, &sealed).map_err(|_| HashKeyError::WrongKey)?;
+        let bytes = <[u8; 32]>::try_from(plain).map_err(|_| HashKeyError::WrongKey)?;
+        Ok(Some(HashKey(Arc::new(SecretBox::new(Box::new(bytes))))))
     }
 
     pub fn bytes(&self) -> &[u8; 32] {
@@ -56,12 +63,6 @@ pub fn reseal(keys: SecretKeys<'_>, sealed: &[u8]) -> Result<Vec<u8>, SealError>
 
 fn sealer(keys: SecretKeys<'_>) -> Seal {
     Seal::derive(keys, b"toki hash key v1")
-}
-
-async fn find(db: &PgPool, seal: &Seal) -> Result<Option<HashKey>, HashKeyError> {
-    let Some(sealed) = sqlx::query_scalar!("SELECT key_sealed FROM hash_keys").fetch_optional(db).await? else { return Ok(None) };
-    let bytes = seal.open(PLACE, &sealed).ok().and_then(|plain| <[u8; 32]>::try_from(plain).ok()).ok_or(HashKeyError::WrongKey)?;
-    Ok(Some(HashKey(Arc::new(SecretBox::new(Box::new(bytes))))))
 }
 
 /// A random one, so that TOKI_SECRET_KEY alone tells nothing of hashes; but where there are some already, they were made with that.

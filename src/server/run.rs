@@ -85,12 +85,13 @@ pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyEr
 /// Every route. Console and `/v1` are siblings: the console's layers never see a call.
 pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
     let router = if app.config.sandbox { sandbox::router() } else { Router::new() };
-    router
+    let router = router
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready).with_state(app.db.clone()))
         .merge(gateway::router(gateway))
         .merge(webhook::router(app.clone()))
-        .merge(console(app))
+        .merge(console(app));
+    if app.config.secure_cookies() { router.layer(axum::middleware::from_fn(layers::strict_transport)) } else { router }
 }
 
 /// The gateway gets what it needs and no more: it never sees the console's state.

@@ -19,7 +19,7 @@ const TURN_OFF: &str = "/api/accounts/turn_off_two_factor";
 const PAGE: &str = "/settings/two-factor";
 
 /// What the phone of a test shows.
-pub struct Authenticator(String);
+pub struct Authenticator(pub String);
 
 impl Authenticator {
     pub fn code(&self) -> String {

@@ -2,7 +2,7 @@
 
 use crate::checkout::{confirm, package};
 use crate::payments::Shop;
-use crate::support::app::{SECRET_KEY, TestApp};
+use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Page};
 use crate::support::fake_stripe::{FakeStripe, Plan};
 use crate::support::toki::Toki;

@@ -7,6 +7,7 @@ mod files;
 mod imports;
 mod repository;
 mod schema;
+mod security;
 mod server_fns;
 mod source;
 
@@ -107,8 +108,14 @@ fn nothing_names_a_machine_or_a_registry() {
 }
 
 #[test]
+fn security_names_tests_that_are_there() {
+    none(security::tests_not_there());
+}
+
+#[test]
 fn rules_find_what_they_look_for() {
     none(imports::self_check());
     none(schema::self_check());
     none(server_fns::self_check());
+    none(security::self_check());
 }

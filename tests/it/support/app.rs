@@ -11,7 +11,7 @@ use toki::accounts::store::{self, NewAccount};
 use toki::accounts::types::{Email, Password};
 use toki::gateway::Timeouts;
 use toki::ids::{GrantId, KeyId, SupplierId};
-use toki::keys::secret::{KeySecret, Pepper};
+use toki::keys::secret::KeySecret;
 use toki::mail::delivery::Delivery;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;

@@ -41,8 +41,7 @@ impl Browser {
 
 impl TestApp {
     pub fn browser(&self) -> Browser {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
-        Browser { base: format!("http://{}", self.addr), cookie: Mutex::new(None), client }
+        Browser::at(&format!("http://{}", self.addr))
     }
 
     /// A browser that sends this cookie, wherever it has it from.
@@ -75,6 +74,12 @@ impl TestApp {
 }
 
 impl Browser {
+    /// One that visits the server at this address.
+    pub fn at(base: &str) -> Browser {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
+        Browser { base: base.to_string(), cookie: Mutex::new(None), client }
+    }
+
     /// The session's cookie, as it is sent.
     #[track_caller]
     pub fn cookie(&self) -> String {

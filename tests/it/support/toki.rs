@@ -144,6 +144,11 @@ pub struct Served {
 }
 
 impl Served {
+    /// What it said on standard error until now.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join(LOG)).expect("a log")
+    }
+
     /// SIGTERM, and its exit code.
     pub fn terminate(mut self) -> Option<i32> {
         self.ask_to_end();

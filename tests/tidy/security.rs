@@ -1,0 +1,60 @@
+//! `SECURITY.md`: each requirement names tests that are there, or says that there is none yet.
+
+use crate::source::{Source, read, sources_and_tests};
+
+const PAGE: &str = "SECURITY.md";
+
+/// Between backticks: the stem of a file, and a test in it.
+fn tests_named(cell: &str) -> Vec<(&str, &str)> {
+    cell.split('`').skip(1).step_by(2).filter_map(|name| name.split_once("::")).collect()
+}
+
+/// The rows of the table of requirements, without its headings.
+fn requirements(page: &str) -> Vec<Vec<&str>> {
+    let table = page.split("| ASVS |").nth(1).unwrap_or_default().lines().skip(2);
+    let rows = table.take_while(|line| line.starts_with('|')).map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect());
+    rows.filter(|cells: &Vec<&str>| !cells[0].starts_with("**")).collect()
+}
+
+pub fn tests_not_there() -> Vec<String> {
+    let page = read(PAGE);
+    let sources = sources_and_tests();
+    let rows = requirements(&page);
+    if rows.len() < 20 {
+        return vec![format!("{PAGE} has {} requirements: is its table still one?", rows.len())];
+    }
+    rows.iter().flat_map(|cells| breaches_of(cells, &sources)).collect()
+}
+
+fn breaches_of(cells: &[&str], sources: &[Source]) -> Vec<String> {
+    let [numbers, _, tests] = cells else { return vec![format!("{PAGE}: not three cells: {}", cells.join(" | "))] };
+    let named = tests_named(tests);
+    if named.is_empty() && *tests != "not tested yet" {
+        return vec![format!("{PAGE}, {numbers}: names no test; write one, or \"not tested yet\"")];
+    }
+    let missing = named.into_iter().filter(|(file, test)| !sources.iter().any(|source| has_test(source, file, test)));
+    missing.map(|(file, test)| format!("{PAGE}, {numbers}: there is no test {file}::{test}")).collect()
+}
+
+fn has_test(source: &Source, file: &str, test: &str) -> bool {
+    let name = source.path.rsplit('/').next().unwrap_or_default();
+    let Some((before, _)) = source.text.split_once(&format!("fn {test}(")) else { return false };
+    // Its attribute stands on the line above.
+    let attribute = before.rsplit('\n').nth(1).unwrap_or_default().trim();
+    name.strip_suffix(".rs") == Some(file) && attribute.starts_with("#[") && attribute.contains("test")
+}
+
+/// The finder above, tried on rows that are wrong.
+pub fn self_check() -> Vec<String> {
+    let text = "#[test]\nfn it_is() {}\n\nfn no_test() {}".to_string();
+    let sources = [Source { path: "src/here.rs".into(), text }];
+    let wrong: [&[&str]; 5] =
+        [&["1", "a", "`here::it_was`"], &["2", "b", "`there::it_is`"], &["3", "c", "`here::no_test`"], &["4", "d", "soon"], &["5", "e"]];
+    let found: Vec<_> = wrong.iter().filter(|cells| !breaches_of(cells, &sources).is_empty()).collect();
+    let right = breaches_of(&["6", "f", "`here::it_is`"], &sources);
+    if found.len() == wrong.len() && right.is_empty() {
+        Vec::new()
+    } else {
+        vec![format!("wrong rows found: {found:?}, right ones refused: {right:?}")]
+    }
+}
