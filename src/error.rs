@@ -83,6 +83,8 @@ pub enum Field {
     Proof,
     Name,
     Quota,
+    /// Below which its owner is told.
+    BalanceBelow,
     PeriodQuota,
     TimeZone,
     RequestsPerMinute,

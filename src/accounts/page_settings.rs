@@ -4,6 +4,7 @@ use crate::accounts::page::{EmailField, PasswordField};
 use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
 use crate::accounts::types_settings::{Done, SessionView, Settings};
 use crate::error::Field;
+use crate::notices::page::NoticesSection;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, error_of};
 use crate::ui::last_form::typed;
@@ -79,6 +80,7 @@ fn SettingsView(settings: Settings) -> impl IntoView {
                 {if two_factor { "Manage two-factor" } else { "Set up two-factor" }}
             </a>
         </section>
+        <NoticesSection />
         <section class="card stack">
             <h2>"Account log"</h2>
             <p>"Sign-ins, keys, orders and settings: who did what, when and from where."</p>

@@ -9,6 +9,7 @@ mod frame;
 mod home;
 mod journal;
 mod keys;
+mod notices;
 mod ui;
 mod usage;
 mod wallet;
@@ -24,6 +25,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     home::MESSAGES,
     journal::MESSAGES,
     keys::MESSAGES,
+    notices::MESSAGES,
     ui::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,

@@ -9,6 +9,7 @@ use crate::checkout::store::receipts::set_seller;
 use crate::checkout::store::refunds::take_leftovers;
 use crate::mail::outbox::forget_old_mails;
 use crate::mail::sending::send_due;
+use crate::notices::store::tell_all;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
@@ -56,8 +57,13 @@ pub fn spawn(app: &AppState) {
     clean_up(app);
 }
 
-/// Letters leave soon after they were posted.
+/// Letters leave soon after they were posted. What comes to its end is looked for every few minutes.
 fn mail(app: &AppState) {
+    let (db, outbox) = (app.db.clone(), app.outbox.clone());
+    every(app, "tell users", Duration::from_secs(180), MAIL_MOST, move || {
+        let (db, outbox) = (db.clone(), outbox.clone());
+        async move { tell_all(&db, &outbox, 500).await.map_err(|error| error.to_string()) }
+    });
     let (db, outbox, config) = (app.db.clone(), app.outbox.clone(), app.config.clone());
     every(app, "send mail", Duration::from_secs(2), MAIL_MOST, move || {
         let (db, outbox, config) = (db.clone(), outbox.clone(), config.clone());

@@ -2,6 +2,7 @@
 //! functions, which use `request_ctx`.
 
 pub mod config;
+pub mod device;
 pub mod edge;
 pub mod jobs;
 pub mod last_form;

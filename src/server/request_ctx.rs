@@ -9,6 +9,7 @@ use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::ids::UserId;
 use crate::server::config::Environment;
+use crate::server::device;
 use crate::server::state::AppState;
 use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
@@ -136,6 +137,7 @@ pub fn local_path(path: Option<&str>) -> &str {
 
 /// Signs the user in: a new session id, so that one planted before sign-in is worth nothing, and nothing of what it held.
 pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
+    device::note(user_id).await?;
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;

@@ -93,6 +93,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Name, _) => t!("A name has at most 100 characters."),
         (Field::Quota, Problem::TooLarge) => t!("A quota is at most 1,000,000,000,000,000 Tokens."),
         (Field::Quota, _) => t!("Enter a whole number of Tokens, or leave it empty for no limit of its own."),
+        (Field::BalanceBelow, Problem::TooLarge) => t!("A balance is at most 1,000,000,000,000,000 Tokens."),
+        (Field::BalanceBelow, _) => t!("Enter a whole number of Tokens from 1, or leave it empty."),
         (Field::PeriodQuota, Problem::TooLarge) => t!("A quota is at most 1,000,000,000,000,000 Tokens."),
         (Field::PeriodQuota, Problem::Malformed) => t!("Enter a whole number of Tokens."),
         (Field::PeriodQuota, _) => t!("Choose a period and how many Tokens it has, or neither."),

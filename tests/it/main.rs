@@ -45,6 +45,7 @@ mod immediacy;
 mod journal;
 mod live;
 mod mail;
+mod notices;
 mod payments;
 mod payments_refunds;
 mod secrets;

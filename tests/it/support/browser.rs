@@ -9,6 +9,8 @@ use toki::accounts::store::NewAccount;
 pub struct Browser {
     base: String,
     cookie: Mutex<Option<String>>,
+    /// Kept when the session ends.
+    device: Mutex<Option<String>>,
     client: reqwest::Client,
 }
 
@@ -77,7 +79,7 @@ impl Browser {
     /// One that visits the server at this address.
     pub fn at(base: &str) -> Browser {
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
-        Browser { base: base.to_string(), cookie: Mutex::new(None), client }
+        Browser { base: base.to_string(), cookie: Mutex::new(None), device: Mutex::new(None), client }
     }
 
     /// The session's cookie, as it is sent.
@@ -123,12 +125,15 @@ impl Browser {
     }
 
     async fn send(&self, mut request: reqwest::RequestBuilder) -> Page {
-        if let Some(cookie) = self.cookie.lock().expect("cookie").clone() {
-            request = request.header(COOKIE, cookie);
+        for kept in [&self.cookie, &self.device] {
+            if let Some(cookie) = kept.lock().expect("cookie").clone() {
+                request = request.header(COOKIE, cookie);
+            }
         }
         let response = request.send().await.expect("an answer");
-        if let Some(cookie) = response.headers().get(SET_COOKIE).and_then(|value| value.to_str().ok()) {
-            *self.cookie.lock().expect("cookie") = cookie.split(';').next().map(str::to_string);
+        for cookie in response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+            let kept = if cookie.starts_with("device=") { &self.device } else { &self.cookie };
+            *kept.lock().expect("cookie") = cookie.split(';').next().map(str::to_string);
         }
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
         Page { status: response.status().as_u16(), location, html: response.text().await.expect("a whole body") }
