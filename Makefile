@@ -1,5 +1,5 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check soak kill conformance model-run
+.PHONY: help run test build dev bench check soak kill conformance model-run deny sbom
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -34,3 +34,9 @@ conformance: ## OpenAI's own tests, schemathesis on our OpenAPI document, and Cl
 
 model-run: ## A small real model as supplier, asked directly and through us; the first run builds its server
 	@scripts/model-run.sh
+
+deny: ## Licences, sources and duplicates of all that this program is made of
+	@scripts/deny.sh
+
+sbom: ## What it is made of, as CycloneDX JSON in target/sbom
+	@scripts/sbom.sh

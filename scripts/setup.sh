@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|nginx|chromium|curl|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
+#   scripts/setup.sh postgres|nginx|chromium|curl|wasm|wasm-bindgen|nextest|lint|deny|cyclonedx|node|python|stripe-sdks|aiosmtpd …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
+deny_version=0.20.2
+cyclonedx_version=0.5.7
 stripe_python_version=16.1.0
-stripe_node_version=23.1.0
 aiosmtpd_version=1.4.6
 
 # apt_install PACKAGE…: as root, or through sudo when it asks no password; else says what to run.
@@ -71,6 +72,18 @@ need_nextest() {
   into_tools cargo install cargo-nextest --locked --version "$nextest_version"
 }
 
+need_deny() {
+  [ "$(cargo deny --version 2>/dev/null)" = "cargo-deny $deny_version" ] && return
+  say "Installing cargo-deny $deny_version (cargo; several minutes, once)"
+  into_tools cargo install cargo-deny --locked --version "$deny_version"
+}
+
+need_cyclonedx() {
+  [ "$(cargo cyclonedx --version 2>/dev/null)" = "cargo-cyclonedx-cyclonedx $cyclonedx_version" ] && return
+  say "Installing cargo-cyclonedx $cyclonedx_version (cargo; some minutes, once)"
+  into_tools cargo install cargo-cyclonedx --locked --version "$cyclonedx_version"
+}
+
 # into_tools cargo install …: beside the project's other tools, built in a folder of its own and without the project's settings.
 into_tools() {
   (cd / && env -u CARGO_TARGET_DIR "$@" --root "$TOOLS_DIR")
@@ -94,16 +107,18 @@ pip_into() {
   python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --root-user-action=ignore --target "$1" "$2"
 }
 
-# The official clients that judge the fake Stripe, in a folder of their own and at the versions above.
+# The official clients that judge the fake Stripe, in a folder of their own at the versions above and in tests/stripe_sdks.
 need_stripe-sdks() {
-  local to=$TOOLS_DIR/stripe-sdks versions="$stripe_python_version $stripe_node_version"
+  local to=$TOOLS_DIR/stripe-sdks versions
+  versions="$stripe_python_version $(sha256sum <tests/stripe_sdks/package-lock.json)"
   [ "$(cat "$to/versions" 2>/dev/null)" = "$versions" ] && return
   command -v npm >/dev/null || die "needs Node.js 20 or later with npm"
   say "Installing Stripe's SDKs for Python and Node (pip, npm)"
   rm -rf "$to"
   mkdir -p "$to/node"
   pip_into "$to/python" "stripe==$stripe_python_version"
-  npm install --silent --no-audit --no-fund --prefix "$to/node" "stripe@$stripe_node_version"
+  cp tests/stripe_sdks/package.json tests/stripe_sdks/package-lock.json "$to/node/"
+  npm ci --silent --no-audit --no-fund --prefix "$to/node"
   echo "$versions" >"$to/versions"
 }
 

@@ -20,15 +20,15 @@ pub async fn check_secrets(ctx: &Context) -> Check {
         Err(error) => return Check::fail(name, cause_chain(&error), "see the database's log"),
     };
     let rows: i64 = waiting.iter().map(|(_, rows)| rows).sum();
-    let where_ = waiting.iter().filter(|(_, rows)| *rows > 0).map(|(column, rows)| format!("{rows} in {}", column.name()));
-    let where_ = where_.collect::<Vec<_>>().join(", ");
+    let places = waiting.iter().filter(|(_, rows)| *rows > 0).map(|(column, rows)| format!("{rows} in {}", column.name()));
+    let places = places.collect::<Vec<_>>().join(", ");
     match (rows, keys.old) {
         (0, None) => Check::ok(name, "all are sealed with TOKI_SECRET_KEY"),
         (0, Some(_)) => Check::warn(name, "none needs TOKI_SECRET_KEY_OLD any more", "unset it everywhere, and destroy that key"),
-        (_, Some(_)) => Check::warn(name, format!("{rows} still need the old key: {where_}"), "run `toki secrets rotate`"),
+        (_, Some(_)) => Check::warn(name, format!("{rows} still need the old key: {places}"), "run `toki secrets rotate`"),
         (_, None) => Check::warn(
             name,
-            format!("{rows} do not say that TOKI_SECRET_KEY sealed them: {where_}"),
+            format!("{rows} do not say that TOKI_SECRET_KEY sealed them: {places}"),
             "run `toki secrets rotate`; those that it cannot open need the key that sealed them as TOKI_SECRET_KEY_OLD",
         ),
     }

@@ -40,9 +40,9 @@ async fn a_low_balance_is_told_once_until_it_was_higher_again(db: PgPool) {
     assert_eq!(told(&db).await, 0, "it is not below");
     wants_below(&db, &ada, Some(101)).await;
     assert_eq!((told(&db).await, told(&db).await), (1, 0));
-    let letters_ = letters(&db).await;
-    assert_eq!(letters_[0].0, "balance");
-    assert!(letters_[0].1.contains("has 100 Tokens left") && letters_[0].1.contains("less than 101"), "{}", letters_[0].1);
+    let sent = letters(&db).await;
+    assert_eq!(sent[0].0, "balance");
+    assert!(sent[0].1.contains("has 100 Tokens left") && sent[0].1.contains("less than 101"), "{}", sent[0].1);
 
     fixtures::credit(&db, ada.account_id(), 50, TimeDelta::days(30)).await;
     assert_eq!(told(&db).await, 0);
