@@ -81,10 +81,8 @@ pub struct Due {
 }
 
 pub async fn settings_of(db: &PgPool, member: &Member) -> Result<NoticeSettings, NoticeError> {
-    let row = sqlx::query!(
-        "SELECT new_device, expiring, key_quota, balance_below FROM notice_settings WHERE user_id = $1",
-        member.user_id().0
-    );
+    let row =
+        sqlx::query!("SELECT new_device, expiring, key_quota, balance_below FROM notice_settings WHERE user_id = $1", member.user_id().0);
     Ok(row.fetch_optional(db).await?.map_or_else(NoticeSettings::default, |row| NoticeSettings {
         new_device: row.new_device,
         expiring: row.expiring,
@@ -124,13 +122,16 @@ pub async fn save_settings(db: &PgPool, member: &Member, wanted: NoticeSettings)
 }
 
 /// Notes from which browser a user signs in, and tells them if they never did from that one. Their first is no news.
-pub async fn note_device(db: &PgPool, outbox: &Outbox, user_id: UserId, device_hash: &[u8; 32], origin: &Origin) -> Result<(), NoticeError> {
+pub async fn note_device(
+    db: &PgPool,
+    outbox: &Outbox,
+    user_id: UserId,
+    device_hash: &[u8; 32],
+    origin: &Origin,
+) -> Result<(), NoticeError> {
     let mut tx = db.begin().await?;
-    let known = sqlx::query!(
-        "UPDATE devices SET last_seen_at = now() WHERE user_id = $1 AND device_hash = $2",
-        user_id.0,
-        &device_hash[..]
-    );
+    let known =
+        sqlx::query!("UPDATE devices SET last_seen_at = now() WHERE user_id = $1 AND device_hash = $2", user_id.0, &device_hash[..]);
     if known.execute(&mut *tx).await?.rows_affected() == 0 {
         let told = sqlx::query!(
             r#"SELECT u.email, now() AS "now!",

@@ -62,9 +62,11 @@ async fn what_expires_is_told_a_week_and_a_day_before(db: PgPool) {
     fixtures::credit(&db, ada.account_id(), 5, TimeDelta::hours(20)).await;
     fixtures::credit(&db, ada.account_id(), 5, TimeDelta::days(6)).await;
     assert_eq!(told(&db).await, 0);
-    let near = |left: &'static str| sqlx::query(sqlx::AssertSqlSafe(format!(
-        "UPDATE grants SET starts_at = now() - interval '20 days', expires_at = now() + interval '{left}' WHERE tokens = 70"
-    )));
+    let near = |left: &'static str| {
+        sqlx::query::<sqlx::Postgres>(sqlx::AssertSqlSafe(format!(
+            "UPDATE grants SET starts_at = now() - interval '20 days', expires_at = now() + interval '{left}' WHERE tokens = 70"
+        )))
+    };
     near("6 days").execute(&db).await.expect("later");
     assert_eq!((told(&db).await, told(&db).await), (1, 0));
     near("23 hours").execute(&db).await.expect("later");
@@ -87,7 +89,7 @@ async fn what_expires_is_told_a_week_and_a_day_before(db: PgPool) {
 async fn a_key_near_its_quota_is_told_once_until_it_has_more(db: PgPool) {
     let ada = fixtures::member(&db, "ada").await;
     let (key_id, _) = fixtures::key(&db, &ada, fixtures::plain_key("support bot")).await;
-    let set = |sql: &'static str| sqlx::query(sql).bind(key_id.0);
+    let set = |sql: &'static str| sqlx::query::<sqlx::Postgres>(sql).bind(key_id.0);
     set("UPDATE api_keys SET quota = 100, spent = 89 WHERE key_id = $1").execute(&db).await.expect("used");
     assert_eq!(told(&db).await, 0, "eleven left");
     set("UPDATE api_keys SET spent = 90 WHERE key_id = $1").execute(&db).await.expect("used");

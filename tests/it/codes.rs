@@ -25,7 +25,8 @@ const PLACE: &str = "/api/checkout/place_order";
 
 async fn make(app: &TestApp, worth: Worth, uses: i32) -> String {
     let new = NewCodes { worth, count: 1, uses, expires_at: None, note: None };
-    let batch = insert_codes(&app.state.db, Operator::command_line(), &CodePepper::derive(app.state.hash_key.bytes()), &new, "a test").await;
+    let batch =
+        insert_codes(&app.state.db, Operator::command_line(), &CodePepper::derive(app.state.hash_key.bytes()), &new, "a test").await;
     batch.expect("made").codes[0].1.expose()
 }
 

@@ -56,7 +56,12 @@ impl Customer {
     /// Calls with the key, through a channel whose secret is sealed; signs in with both kinds of code.
     async fn lives(&self, app: &TestApp, supplier: &Scripted, recovery_code: usize) {
         let mut call = chat(MODEL, "Hello");
-        call["script"] = script(&[r#"{"choices":[{"message":{"role":"assistant","content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#], "end");
+        call["script"] = script(
+            &[
+                r#"{"choices":[{"message":{"role":"assistant","content":"Hi"}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#,
+            ],
+            "end",
+        );
         let answer = app.chat(&self.key.secret, &call).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         assert_eq!(supplier.last().headers["authorization"], "Bearer sk-acme-canary");
@@ -101,9 +106,11 @@ async fn the_key_is_replaced_and_nobody_notices(db: PgPool) {
     let dry = toki.json(&["secrets", "rotate", "--dry-run"]);
     let done = toki.json(&["secrets", "rotate"]);
     assert_eq!((&dry["dry_run"], &dry["columns"]), (&json!(true), &done["columns"]), "a dry run counts what is done then");
-    assert_eq!(done["columns"][1], json!({"column": "channels.secret_sealed", "resealed": 2, "unopened": []}));
+    // Two of the supplier's, and two of the sandbox behind the first replica.
+    assert_eq!(done["columns"][1], json!({"column": "channels.secret_sealed", "resealed": 4, "unopened": []}));
     assert_eq!(done["columns"][2]["resealed"], 1);
-    assert!(toki.text(&["secrets", "rotate"]).contains("channels.secret_sealed  0"));
+    assert_eq!(toki.json(&["secrets", "rotate"])["columns"][1]["resealed"], 0, "there is nothing left to do");
+    assert!(toki.text(&["secrets", "rotate"]).contains("channels.secret_sealed"));
     customer.lives(&both, &supplier, 3).await;
     let found = secrets_check(&serde_json::from_str(&toki.run(&["doctor", "--json"]).stdout).expect("JSON"));
     assert!(found["remedy"].as_str().expect("a remedy").starts_with("unset it"), "{found}");
@@ -131,7 +138,7 @@ async fn a_rotation_that_was_killed_is_run_again(db: PgPool) {
     }
     // Somebody holds a row in the middle, so that the rotation is killed half-way.
     let mut holder = db.begin().await.expect("begin");
-    let held = "SELECT 1 FROM channels ORDER BY channel_id OFFSET 3 LIMIT 1 FOR UPDATE";
+    let held = "SELECT 1 FROM channels WHERE channel_id = (SELECT channel_id FROM channels ORDER BY 1 OFFSET 3 LIMIT 1) FOR UPDATE";
     sqlx::query(held).execute(&mut *holder).await.expect("held");
     let toki = toki(&db, Some(&SECRET_KEY));
     let mut rotation = toki.start(&["secrets", "rotate"]);
@@ -151,7 +158,9 @@ async fn a_rotation_that_was_killed_is_run_again(db: PgPool) {
     holder.rollback().await.expect("let go");
 
     let done = toki.json(&["secrets", "rotate"]);
-    assert_eq!((&done["columns"][0]["resealed"], &done["columns"][1]["resealed"]), (&json!(0), &json!(3)), "the rest");
+    // What the killed one waited for may still have been done for it.
+    let rest = done["columns"][1]["resealed"].as_i64().expect("a number");
+    assert!(done["columns"][0]["resealed"] == 0 && (2..=3).contains(&rest), "{done}");
     assert_eq!(sqlx::query_scalar::<_, i64>(moved).fetch_one(&db).await.expect("moved"), 6);
 }
 
