@@ -134,6 +134,8 @@ pub enum Problem {
     Unknown,
     /// Among those that are tried first.
     TooCommon,
+    /// Ends before it begins.
+    Reversed,
 }
 
 impl ConsoleError {

@@ -62,7 +62,7 @@ pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, Hom
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
-                  EXISTS (SELECT 1 FROM usage_records WHERE account_id = $1) AS "has_called!""#,
+                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!""#,
         member.account_id().0
     )
     .fetch_one(db)
@@ -74,12 +74,11 @@ pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, Hom
 pub async fn usage_by_day(db: &PgPool, member: &Member, days: i32) -> Result<Vec<DayUsage>, HomeError> {
     // '24 hours', not '1 day': the length of a day depends on the time zone of the database session.
     let rows = sqlx::query!(
-        r#"SELECT d.day AS "day!", count(u.request_id) AS "calls!", coalesce(sum(u.charge), 0)::bigint AS "charge!",
-                  count(*) FILTER (WHERE u.outcome NOT IN ('ok', 'client_left', 'key_ended')) AS "failed!"
+        r#"SELECT d.day AS "day!", coalesce(sum(u.calls), 0)::bigint AS "calls!", coalesce(sum(u.charge), 0)::bigint AS "charge!",
+                  coalesce(sum(u.failed), 0)::bigint AS "failed!"
              FROM generate_series(0, $2 - 1) AS back,
                   LATERAL (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - back * interval '24 hours' AS day) d
-             LEFT JOIN usage_records u
-               ON u.account_id = $1 AND u.started_at >= d.day AND u.started_at < d.day + interval '24 hours'
+             LEFT JOIN usage_totals u ON u.account_id = $1 AND u.unit = 'day' AND u.starts_at = d.day
             GROUP BY d.day ORDER BY d.day"#,
         member.account_id().0,
         days
@@ -97,7 +96,7 @@ pub async fn recent_calls(db: &PgPool, member: &Member, most: i64) -> Result<Vec
     let rows = sqlx::query!(
         "SELECT u.request_id, u.started_at, k.name AS key_name, u.model_id, u.charge, u.outcome
            FROM usage_records u JOIN api_keys k ON k.key_id = u.key_id AND k.account_id = u.account_id
-          WHERE u.account_id = $1 ORDER BY u.started_at DESC, u.request_id LIMIT $2",
+          WHERE u.account_id = $1 ORDER BY u.request_id DESC LIMIT $2",
         member.account_id().0,
         most
     )

@@ -52,7 +52,8 @@ async fn call(db: &PgPool, member: &Member, key_id: KeyId, charge: i64, outcome:
         "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, outcome,
                                     basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
                                     started_at, latency_ms)
-         VALUES ($1, $2, $3, 'acme/small', $1, 1, 'chat', false, $4, 'measured', 200, 1, 0, 1, $5, $5, 0, now() - $6::interval, 10)",
+         VALUES ((substr(first_request_id(now() - $6::interval)::text, 1, 13) || substr($1::text, 14))::uuid,
+                 $2, $3, 'acme/small', $1, 1, 'chat', false, $4, 'measured', 200, 1, 0, 1, $5, $5, 0, now() - $6::interval, 10)",
     )
     .bind(Uuid::now_v7())
     .bind(member.account_id().0)

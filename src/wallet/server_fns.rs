@@ -9,6 +9,7 @@ use leptos::server_fn::codec::GetUrl;
 #[server(endpoint = "wallet/show", input = GetUrl)]
 pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView, ConsoleError> {
     use crate::server::request_ctx;
+    use crate::wallet::forecast::forecast_of;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::GrantTurn;
     let member = request_ctx::member().await?;
@@ -21,6 +22,7 @@ pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView
     Ok(WalletView {
         balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
+        forecast: forecast_of(&app.db, account_id).await.map_err(failed)?,
         grants,
         ended: ended.into_iter().take(20).collect(),
         statement: statement::statement_of(&app.db, &member, before.parse().ok()).await.map_err(failed)?,

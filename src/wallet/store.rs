@@ -1,5 +1,6 @@
 //! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `statement`.
 
+pub mod pace;
 pub mod statement;
 
 use crate::error::{ConsoleError, unavailable};

@@ -73,6 +73,36 @@ pub struct GrantView {
     pub turn: GrantTurn,
 }
 
+/// Tokens a day, as the last weeks were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    pub likely: Tokens,
+    pub slow: Tokens,
+    pub fast: Tokens,
+}
+
+/// What comes of a grant if the pace stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrantEnd {
+    UsedUp(UtcTime),
+    /// So many are left when its time is over.
+    Unused(Tokens),
+    /// Too far away to say.
+    Later,
+}
+
+/// When nothing is left to pay with; none when that is more than a year away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    pub pace: Pace,
+    pub dry: Option<UtcTime>,
+    /// At the fast pace.
+    pub early: Option<UtcTime>,
+    /// At the slow pace.
+    pub late: Option<UtcTime>,
+    pub grants: Vec<(GrantId, GrantEnd)>,
+}
+
 /// What a ledger entry did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Movement {
@@ -144,6 +174,8 @@ pub struct Statement {
 pub struct WalletView {
     pub balance: Tokens,
     pub totals: AccountTotals,
+    /// None when there is too little to go by.
+    pub forecast: Option<Forecast>,
     /// What may still pay, in burn order.
     pub grants: Vec<GrantView>,
     /// The last ones that are used up or expired.

@@ -50,3 +50,4 @@ mod static_files;
 mod stripe_sdks;
 mod style_guide;
 mod support;
+mod usage;

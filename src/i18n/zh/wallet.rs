@@ -79,4 +79,13 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("{times} times per account", "每个账户限 {times} 次"),
     ("Once per account in any {period}", "每个账户在任意 {period}内限 1 次"),
     ("{times} times per account in any {period}", "每个账户在任意 {period}内限 {times} 次"),
+    ("Lasts more than a year at this pace.", "按目前用量可用一年以上。"),
+    ("Lasts until about {early} at least, likely more than a year.", "预计至少可用到 {early} 左右，很可能超过一年。"),
+    ("Lasts until about {day} at this pace, until {early} at least.", "按目前用量预计可用到 {day} 左右，至少到 {early}。"),
+    ("Lasts until about {day} at this pace.", "按目前用量预计可用到 {day} 左右。"),
+    ("Lasts until about {day} at this pace ({early} to {late}).", "按目前用量预计可用到 {day} 左右（{early} 至 {late}）。"),
+    ("{tokens} a day in the last 4 weeks.", "最近 4 周每天 {tokens}。"),
+    ("{tokens} a day in the last 4 weeks, give or take: {slow} to {fast}.", "最近 4 周每天约 {tokens}，波动范围 {slow} 至 {fast}。"),
+    ("used up about {day}", "预计 {day} 左右用完"),
+    ("about {tokens} not used by then", "届时预计剩余约 {tokens} 未用"),
 ];

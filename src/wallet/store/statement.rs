@@ -46,7 +46,7 @@ pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> 
              FROM wallet, since, page p
              JOIN grants g ON g.grant_id = p.grant_id
              LEFT JOIN orders o ON o.order_id = p.order_id
-             LEFT JOIN usage_records u ON u.request_id = p.request_id
+             LEFT JOIN usage_records u ON u.account_id = $1 AND u.request_id = p.request_id
              LEFT JOIN api_keys k ON k.key_id = u.key_id
             ORDER BY p.entry_id DESC"#,
         member.account_id().0,
