@@ -30,6 +30,6 @@ export async function expectNoViolations(page: Page, what: string, within = "htm
     // Reduced motion, so that no colour is measured on its way to another.
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     const found = await violations(page, within, rules);
-    expect.soft(found, `${what}, ${colorScheme}:\n${found.join("\n")}`).toEqual([]);
+    expect.soft(found, `${what}, ${colorScheme}`).toEqual([]);
   }
 }
