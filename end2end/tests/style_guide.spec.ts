@@ -7,6 +7,9 @@ import { expect, test } from "../support/fixtures.ts";
 // The pictures and the report say more than a recording, which takes longer than the tests.
 test.use({ trace: "off" });
 
+// The guide is the largest page there is, and axe looks at all of it.
+test.describe.configure({ timeout: 300_000 });
+
 async function open(page: Page, width = 1280) {
   await page.setViewportSize({ width, height: 900 });
   await page.goto("/styleguide");
