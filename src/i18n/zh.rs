@@ -1,11 +1,13 @@
 //! Simplified Chinese, a table a domain.
 
+mod accounts;
 mod checkout;
 mod docs;
 mod errors;
 mod everywhere;
 mod frame;
 mod home;
+mod journal;
 mod keys;
 mod ui;
 mod usage;
@@ -13,12 +15,14 @@ mod wallet;
 
 /// Every message: English, Chinese.
 pub const TABLES: &[&[(&str, &str)]] = &[
+    accounts::MESSAGES,
     checkout::MESSAGES,
     docs::MESSAGES,
     errors::MESSAGES,
     everywhere::MESSAGES,
     frame::MESSAGES,
     home::MESSAGES,
+    journal::MESSAGES,
     keys::MESSAGES,
     ui::MESSAGES,
     usage::MESSAGES,

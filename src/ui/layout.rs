@@ -118,7 +118,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {(!verified)
             .then(|| {
                 view! {
-                    <Banner kind=BannerKind::Confirm label=t!("Address") title=t!("Confirm your address.")>
+                    <Banner kind=BannerKind::Confirm label=t!("Unconfirmed address") title=t!("Confirm your address.")>
                         {t!("Only then can a forgotten password be replaced.")}
                         " "
                         <a href="/verify-email">{t!("How?")}</a>
