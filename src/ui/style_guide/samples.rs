@@ -1,6 +1,7 @@
 //! The guide's components, each in its states.
 
 use crate::error::{ConsoleError, Field, Problem};
+use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
@@ -153,7 +154,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
 #[component]
 fn Numbers(theme: &'static str) -> impl IntoView {
     let stat = |before, note: &str| {
-        let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: "yesterday" };
+        let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: language().choose("yesterday", "昨天") };
         view! { <div class="card"><Stat label="Tokens charged" note=note change><TokenAmount tokens=Tokens(1_234_567) /></Stat></div> }
     };
     let quota = |left| view! { <QuotaBar all=Tokens(1_000_000) left=Tokens(left) label="Left of Starter" /> };
