@@ -8,6 +8,7 @@ use crate::preferences::page::PreferencesForm;
 use crate::search::palette::{Palette, PaletteLink};
 use crate::t;
 use crate::ui::amount::TokenAmount;
+use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
 use crate::ui::page_data::with_data;
@@ -109,23 +110,19 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {sandbox
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Sandbox")>
-                        <strong>{t!("Sandbox.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Sandbox label=t!("Sandbox") title=t!("Sandbox.")>
                         {t!("Payments are play money, and the sandbox supplier makes its answers up.")}
-                    </aside>
+                    </Banner>
                 }
             })}
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Unconfirmed address")>
-                        <strong>{t!("Confirm your address.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Confirm label=t!("Unconfirmed address") title=t!("Confirm your address.")>
                         {t!("Only then can a forgotten password be replaced.")}
                         " "
                         <a href="/verify-email">{t!("How?")}</a>
-                    </aside>
+                    </Banner>
                 }
             })}
     }

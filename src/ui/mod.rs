@@ -18,13 +18,11 @@ pub mod overlay;
 pub mod page_data;
 pub mod pages;
 pub mod quota;
-pub mod skeleton;
 pub mod snippet;
 pub mod stat;
 pub mod style_guide;
 pub mod table;
 pub mod tabs;
-pub mod toast;
 pub mod utc_time;
 
 #[cfg(test)]
