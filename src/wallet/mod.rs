@@ -7,6 +7,7 @@ pub mod server_fns;
 pub mod types;
 
 pub mod audit;
+pub mod export;
 #[cfg(test)]
 pub mod fixtures;
 pub mod forecast;

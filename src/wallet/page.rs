@@ -11,15 +11,15 @@ use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_forecast::{ForecastNote, grant_end};
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
-use crate::wallet::types::{AccountTotals, Forecast, GrantSource, GrantTurn, GrantView, WalletView};
+use crate::wallet::types::{AccountTotals, Forecast, GrantSource, GrantTurn, GrantView, WalletView, Which};
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn WalletPage() -> impl IntoView {
-    let address = Address { before: of_address("before"), redeemed: of_address("redeemed") };
-    let wallet = show_wallet(address.before.clone());
+    let address = Address { entries: of_address("entries"), before: of_address("before"), redeemed: of_address("redeemed") };
+    let wallet = show_wallet(address.entries.clone(), address.before.clone());
     view! {
         <Title text=t!("Wallet") />
         <div class="page-head">
@@ -33,6 +33,7 @@ pub fn WalletPage() -> impl IntoView {
 
 /// What the page's address asks for: which part of the ledger, and after a redemption the grant that it brought.
 struct Address {
+    entries: String,
     before: String,
     redeemed: String,
 }
@@ -78,7 +79,11 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
         {grants}
         {ended}
         <h2 id="statement">{t!("Ledger")}</h2>
-        <StatementTable statement=wallet.statement older_page=!address.before.is_empty() />
+        <StatementTable
+            statement=wallet.statement
+            which=Which::parse(&address.entries).unwrap_or_default()
+            older_page=!address.before.is_empty()
+        />
     }
     .into_any()
 }

@@ -103,8 +103,36 @@ pub struct Forecast {
     pub grants: Vec<(GrantId, GrantEnd)>,
 }
 
+/// Which entries of the ledger to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    #[default]
+    All,
+    Calls,
+    /// What was bought, credited, expired, refunded, moved.
+    Others,
+}
+
+impl Which {
+    pub const ALL: [Which; 3] = [Which::All, Which::Others, Which::Calls];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Which::All => "all",
+            Which::Calls => "calls",
+            Which::Others => "others",
+        }
+    }
+
+    /// Of an address, where nothing means all.
+    pub fn parse(text: &str) -> Option<Which> {
+        if text.is_empty() { Some(Which::All) } else { Which::ALL.into_iter().find(|which| which.as_str() == text) }
+    }
+}
+
 /// What a ledger entry did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Movement {
     Bought,
     Credited,
@@ -156,8 +184,8 @@ pub struct EntryView {
     pub movement: Movement,
     /// Positive = into the wallet.
     pub tokens: Tokens,
-    /// In the wallet after it, Tokens held for running calls included.
-    pub after: Tokens,
+    /// In the wallet after it, Tokens held for running calls included; said where no entry is left out.
+    pub after: Option<Tokens>,
     pub cause: Cause,
 }
 

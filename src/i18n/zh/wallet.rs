@@ -88,4 +88,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("{tokens} a day in the last 4 weeks, give or take: {slow} to {fast}.", "最近 4 周每天约 {tokens}，波动范围 {slow} 至 {fast}。"),
     ("used up about {day}", "预计 {day} 左右用完"),
     ("about {tokens} not used by then", "届时预计剩余约 {tokens} 未用"),
+    ("Entries", "条目"),
+    ("Without calls", "除调用外"),
+    ("Pages of the ledger", "账本翻页"),
 ];
