@@ -80,6 +80,13 @@ fn SettingsView(settings: Settings) -> impl IntoView {
             </a>
         </section>
         <section class="card stack">
+            <h2>"Members"</h2>
+            <p>"Who else works with this account, and what each may do."</p>
+            <a class="button" href="/settings/members">
+                "Manage members"
+            </a>
+        </section>
+        <section class="card stack">
             <h2>"Account log"</h2>
             <p>"Sign-ins, keys, orders and settings: who did what, when and from where."</p>
             <a class="button" href="/settings/log">

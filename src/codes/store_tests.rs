@@ -26,7 +26,7 @@ async fn make(db: &PgPool, new: NewCodes) -> Batch {
     insert_codes(db, Operator::command_line(), &pepper(), &new, "spring").await.expect("made")
 }
 
-async fn redeem_plain(db: &PgPool, member: &Member, code: &PlainCode) -> Result<GrantId, CodeError> {
+async fn redeem_plain(db: &PgPool, member: &Owner, code: &PlainCode) -> Result<GrantId, CodeError> {
     redeem(db, member, &code.hash(&pepper())).await
 }
 

@@ -116,11 +116,16 @@ fn key_row(key: KeyView) -> impl IntoView {
             <td data-label=t!("Change") class="key-actions">
                 <div class="row">
                     <a class="button button-quiet" href=href>
-                        {t!("Edit")}
+                        {if key.editable { t!("Edit") } else { t!("Look") }}
                         <span class="visually-hidden">{format!(" {}", key.name)}</span>
                     </a>
-                    <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
-                    <DeleteForm key_id=key.key_id name=key.name />
+                    {key.editable
+                        .then(|| {
+                            view! {
+                                <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+                                <DeleteForm key_id=key.key_id name=key.name />
+                            }
+                        })}
                 </div>
             </td>
         </tr>

@@ -132,6 +132,8 @@ pub struct KeyView {
     pub last_used_at: Option<UtcTime>,
     pub created_at: UtcTime,
     pub created_by: String,
+    /// Whether whoever looks may change it.
+    pub editable: bool,
 }
 
 /// How far a quota is used up, for whoever cannot or does not look at the bar.

@@ -4,7 +4,7 @@ mod receipt;
 
 pub use receipt::{Receipt, receipt_of};
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
@@ -165,7 +165,7 @@ fn basis_of(text: &str) -> ChargeBasis {
 }
 
 /// A page of the member's calls, each with the grants it was paid from.
-pub async fn calls_of(db: &PgPool, member: &Member, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
+pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
     let mut rows = filtered_rows(db, account_id, filter, None, Some(most + 1)).await?;
     let more = rows.len() as i64 > most;
@@ -228,7 +228,7 @@ async fn draws_of(db: &PgPool, account_id: AccountId, calls: &[RequestId]) -> Re
 }
 
 /// Today (in UTC), the last 7 and the last 30 days of the member's calls that the filter lets through.
-pub async fn totals_of(db: &PgPool, member: &Member, filter: &CallFilter) -> Result<UsageTotals, UsageError> {
+pub async fn totals_of(db: &PgPool, member: &Reader, filter: &CallFilter) -> Result<UsageTotals, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT p.period AS "period!", count(u.request_id) AS "calls!", coalesce(sum(u.input_tokens), 0)::bigint AS "input!",
                   coalesce(sum(u.output_tokens), 0)::bigint AS "output!", coalesce(sum(u.charge), 0)::bigint AS "charged!"
@@ -256,7 +256,7 @@ pub async fn totals_of(db: &PgPool, member: &Member, filter: &CallFilter) -> Res
 }
 
 /// The keys to filter by, those that can still call first.
-pub async fn key_choices(db: &PgPool, member: &Member) -> Result<Vec<KeyChoice>, UsageError> {
+pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY 3, name, key_id"#,
         member.account_id().0

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
 /// One member with a wallet, a key and a model to call.
-async fn caller(db: &PgPool) -> (Member, KeyId, KeySecret) {
+async fn caller(db: &PgPool) -> (Owner, KeyId, KeySecret) {
     let ada = fixtures::member(db, "ada").await;
     let supplier_id = fixtures::supplier(db, "alpha").await;
     fixtures::model(db, "alpha/one", supplier_id).await;

@@ -38,7 +38,7 @@ async fn discounted(db: &PgPool, package_id: PackageId, code_id: CodeId, minor: 
     OrderRequest { discount: Discount { code_id: Some(code_id), minor }, ..request(db, package_id).await }
 }
 
-async fn type_text(db: &PgPool, member: &Member, package_id: PackageId, text: &str) -> Result<TypedCode, CheckoutError> {
+async fn type_text(db: &PgPool, member: &Owner, package_id: PackageId, text: &str) -> Result<TypedCode, CheckoutError> {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     type_code(db, member, Provider::Stripe, &card, text, &SECRET).await
 }

@@ -15,7 +15,7 @@ const MONTH_S: i64 = 2_592_000;
 
 struct Shop {
     db: PgPool,
-    ada: Member,
+    ada: Owner,
     package_id: PackageId,
 }
 

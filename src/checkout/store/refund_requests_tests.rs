@@ -14,7 +14,7 @@ use futures::future::join_all;
 /// $5.00 for 1,000,000 Tokens, of which the unused part may be given back for 14 days.
 struct Bought {
     db: PgPool,
-    ada: Member,
+    ada: Owner,
     order_id: OrderId,
 }
 

@@ -1,6 +1,6 @@
 //! The statement: ledger entries as the wallet's owner reads them, each with what was in the wallet after it.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::ids::{OrderId, RequestId};
 use crate::tokens::Tokens;
 use crate::wallet::store::WalletError;
@@ -14,7 +14,7 @@ pub const PAGE: i64 = 50;
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
 /// the ledger is. One statement, so that no call settles in between.
-pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> Result<Statement, WalletError> {
+pub async fn statement_of(db: &PgPool, member: &Reader, before: Option<i64>) -> Result<Statement, WalletError> {
     let mut rows = sqlx::query!(
         r#"WITH wallet AS (
                SELECT coalesce(sum(g.left_ + g.held), 0) AS tokens FROM grants g WHERE g.account_id = $1
