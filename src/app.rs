@@ -12,6 +12,7 @@ use crate::i18n::language;
 use crate::journal::page::LogPage;
 use crate::keys::page::{KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
+use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
 use crate::usage::page::UsagePage;
@@ -77,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/keys/:id") view=KeyPage />
                     <Route path=path!("/usage") view=UsagePage />
                     <Route path=path!("/models") view=ModelsPage />
+                    <Route path=path!("/search") view=SearchPage />
                 </ParentRoute>
             </Routes>
         </Router>

@@ -1,5 +1,6 @@
 //! `Tokens`: an amount of Tokens, with the only arithmetic, parsing and formatting there is for it. No floats.
 
+use crate::i18n::Language;
 use serde::{Deserialize, Serialize};
 
 /// An amount of Tokens. Never negative on a page; negative only as a ledger difference.
@@ -37,29 +38,28 @@ impl Tokens {
 
     /// At most three significant digits, rounded down so that it never claims more than is there: `1.23 M`, `999`, `12.3 K`.
     pub fn short(self) -> String {
+        self.short_in(Language::English)
+    }
+
+    /// The same as readers of a language count: in Chinese `12.3 万`, `1.2 亿`.
+    pub fn short_in(self, language: Language) -> String {
+        let units = language.choose::<&[(u64, &str)]>(
+            &[(1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")],
+            &[(1_000_000_000_000, "万亿"), (100_000_000, "亿"), (10_000, "万")],
+        );
         let magnitude = self.0.unsigned_abs();
+        let Some((unit, name)) = units.iter().find(|(unit, _)| magnitude >= *unit) else {
+            return self.exact();
+        };
         let sign = if self.0 < 0 { "-" } else { "" };
-        let (unit, name) = match magnitude {
-            0..1_000 => return format!("{sign}{magnitude}"),
-            1_000..1_000_000 => (1_000, "K"),
-            1_000_000..1_000_000_000 => (1_000_000, "M"),
-            1_000_000_000..1_000_000_000_000 => (1_000_000_000, "B"),
-            _ => (1_000_000_000_000, "T"),
-        };
-        let whole = magnitude / unit;
-        let decimals = match whole {
-            0..10 => 2,
-            10..100 => 1,
-            _ => 0,
-        };
-        let scale = 10_u64.pow(decimals);
-        let fraction = magnitude % unit * scale / unit;
-        match decimals {
+        let shown = magnitude - magnitude % 10_u64.pow(magnitude.ilog10().saturating_sub(2));
+        let (whole, fraction) = (shown / unit, shown % unit);
+        let whole = group_digits(i64::try_from(whole).unwrap_or(i64::MAX));
+        match fraction {
             0 => format!("{sign}{whole} {name}"),
-            _ if fraction == 0 => format!("{sign}{whole} {name}"),
             _ => {
-                let digits = format!("{fraction:0width$}", width = decimals as usize);
-                format!("{sign}{whole}.{} {name}", digits.trim_end_matches('0'))
+                let decimals = format!("{fraction:0width$}", width = unit.ilog10() as usize);
+                format!("{sign}{whole}.{} {name}", decimals.trim_end_matches('0'))
             }
         }
     }
@@ -120,6 +120,24 @@ mod tests {
             (-1_234, "-1.23 K"),
         ] {
             assert_eq!(Tokens(tokens).short(), short);
+        }
+    }
+
+    #[test]
+    fn short_counts_as_its_readers_do() {
+        for (tokens, short) in [
+            (9_999, "9,999"),
+            (10_000, "1 万"),
+            (123_999, "12.3 万"),
+            (1_239_999, "123 万"),
+            (12_399_999, "1,230 万"),
+            (100_000_000 - 1, "9,990 万"),
+            (100_000_000, "1 亿"),
+            (2_550_000_000, "25.5 亿"),
+            (1_259_000_000_000, "1.25 万亿"),
+            (-123_999, "-12.3 万"),
+        ] {
+            assert_eq!(Tokens(tokens).short_in(Language::Chinese), short);
         }
     }
 

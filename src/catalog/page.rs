@@ -3,6 +3,7 @@
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::empty_state::EmptyState;
@@ -17,11 +18,11 @@ use leptos_meta::Title;
 pub fn ProductsPage() -> impl IntoView {
     let products = list_products();
     view! {
-        <Title text="Product Center" />
+        <Title text=t!("Product Center") />
         <div class="page-head">
-            <h1>"Product Center"</h1>
+            <h1>{t!("Product Center")}</h1>
         </div>
-        <p class="muted">"Pay once, use the Tokens until they expire. Nothing renews by itself."</p>
+        <p class="muted">{t!("Pay once, use the Tokens until they expire. Nothing renews by itself.")}</p>
         {with_data(products, products_view)}
     }
     .into_any()
@@ -32,10 +33,10 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
         Err(error) => view! { <Failure error /> }.into_any(),
         Ok(cards) if cards.is_empty() => view! {
             <EmptyState
-                title="Nothing is on sale"
-                text="Come back later. Tokens that you already have keep working."
+                title=t!("Nothing is on sale")
+                text=t!("Come back later. Tokens that you already have keep working.")
                 action_href="/wallet"
-                action_label="Open your wallet"
+                action_label=t!("Open your wallet")
             />
         }
         .into_any(),
@@ -61,14 +62,14 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
             <article class="card stack" aria-labelledby=labelled_by>
                 <div class="row">
                     <h2 id=heading>{card.name.clone()}</h2>
-                    {card.best_value.then(|| view! { <Badge kind=BadgeKind::Ok text="Lowest price per Token" /> })}
+                    {card.best_value.then(|| view! { <Badge kind=BadgeKind::Ok text=t!("Lowest price per Token") /> })}
                 </div>
-                <Stat label="Tokens">
+                <Stat label=t!("Tokens")>
                     <TokenAmount tokens=card.tokens />
                 </Stat>
                 <dl class="facts">
                     <div>
-                        <dt>"Price"</dt>
+                        <dt>{t!("Price")}</dt>
                         <dd>
                             <Price money=card.price.clone() />
                         </dd>
@@ -82,7 +83,7 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
                     rel="external"
                     aria-describedby=described_by
                 >
-                    "Choose"
+                    {t!("Choose")}
                 </a>
             </article>
         </li>
@@ -98,7 +99,7 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
             .map(|money| {
                 view! {
                     <div>
-                        <dt>"Price per million Tokens"</dt>
+                        <dt>{t!("Price per million Tokens")}</dt>
                         <dd>
                             <Price money />
                         </dd>
@@ -106,27 +107,27 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
                 }
             })}
         <div>
-            <dt>"Valid for"</dt>
-            <dd>{format!("{} from payment", validity(card.valid_for_s))}</dd>
+            <dt>{t!("Valid for")}</dt>
+            <dd>{t!("{validity} from payment", validity = validity(card.valid_for_s))}</dd>
         </div>
         <div>
-            <dt>"Suppliers"</dt>
-            <dd>{scope_text(&card.supplier_names, "All suppliers")}</dd>
+            <dt>{t!("Suppliers")}</dt>
+            <dd>{scope_text(&card.supplier_names, t!("All suppliers"))}</dd>
         </div>
         <div>
-            <dt>"Models"</dt>
-            <dd>{scope_text(&card.model_ids, "All models")}</dd>
+            <dt>{t!("Models")}</dt>
+            <dd>{scope_text(&card.model_ids, t!("All models"))}</dd>
         </div>
         <div>
-            <dt>"Purchase limit"</dt>
+            <dt>{t!("Purchase limit")}</dt>
             <dd>{limit_text(card.purchase_limit, card.limit_period_s)}</dd>
         </div>
         <div>
-            <dt>"At expiry"</dt>
+            <dt>{t!("At expiry")}</dt>
             <dd>{at_expiry(card.rolls_over)}</dd>
         </div>
         <div>
-            <dt>"Refund"</dt>
+            <dt>{t!("Refund")}</dt>
             <dd>{refund_text(card.refund_window_s)}</dd>
         </div>
     }
@@ -134,31 +135,29 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
 
 /// A scope in words; an empty one means everything.
 pub fn scope_text(names: &[String], everything: &'static str) -> String {
-    if names.is_empty() { everything.to_string() } else { names.join(", ") }
+    if names.is_empty() { everything.to_string() } else { names.join(t!(", ")) }
 }
 
 fn at_expiry(rolls_over: bool) -> &'static str {
     match rolls_over {
-        false => "What is left expires.",
-        true => "What is left expires, unless you buy it again before: then it rolls over to the new purchase.",
+        false => t!("What is left expires."),
+        true => t!("What is left expires, unless you buy it again before: then it rolls over to the new purchase."),
     }
 }
 
 fn refund_text(window_s: Option<i64>) -> String {
     match window_s {
-        None => "On request, by an operator".to_string(),
-        Some(window_s) => format!("The unused part, for {} from payment", validity(window_s)),
+        None => t!("On request, by an operator").to_string(),
+        Some(window_s) => t!("The unused part, for {window} from payment", window = validity(window_s)),
     }
 }
 
 fn limit_text(purchase_limit: Option<i32>, period_s: Option<i64>) -> String {
-    let times = match purchase_limit {
-        None => return "As often as you like".to_string(),
-        Some(1) => "Once per account".to_string(),
-        Some(times) => format!("{times} times per account"),
-    };
-    match period_s {
-        None => times,
-        Some(period_s) => format!("{times} in any {}", validity(period_s)),
+    match (purchase_limit, period_s.map(validity)) {
+        (None, _) => t!("As often as you like").to_string(),
+        (Some(1), None) => t!("Once per account").to_string(),
+        (Some(times), None) => t!("{times} times per account", times = times),
+        (Some(1), Some(period)) => t!("Once per account in any {period}", period = period),
+        (Some(times), Some(period)) => t!("{times} times per account in any {period}", times = times, period = period),
     }
 }

@@ -118,7 +118,10 @@ impl Call {
     }
 
     async fn settle(self, settlement: Settlement) -> Option<Settled> {
-        self.gateway.settlements.settle(settlement).await
+        let account_id = settlement.account_id;
+        let settled = self.gateway.settlements.settle(settlement).await;
+        self.gateway.changes.settled(account_id);
+        settled
     }
 }
 

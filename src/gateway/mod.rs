@@ -35,6 +35,7 @@ pub use settlement::{Settlements, Spooled};
 pub use upstream::Timeouts;
 pub use wire::{Request, chat};
 
+use crate::changes::hub::Changes;
 use crate::gateway::bodies::Bodies;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::Served;
@@ -73,6 +74,8 @@ pub struct Setup {
     /// For the bodies of all calls that run, in bytes.
     pub body_memory: usize,
     pub tasks: TaskTracker,
+    /// Told of every settled call.
+    pub changes: Changes,
 }
 
 /// A gateway that cannot start.
@@ -95,6 +98,7 @@ pub struct Gateway {
     settlements: Settlements,
     live: LiveCalls,
     bodies: Bodies,
+    changes: Changes,
     /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
 }
@@ -123,6 +127,7 @@ impl Gateway {
             public_url: setup.public_url,
             tasks: setup.tasks,
             live,
+            changes: setup.changes,
             bodies: Bodies::new(setup.body_memory),
             _heartbeat: stop.drop_guard(),
         }))

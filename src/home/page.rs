@@ -5,6 +5,7 @@ pub use crate::home::page_dashboard::DashboardPage;
 use crate::error::ConsoleError;
 use crate::home::server_fns::read_front;
 use crate::home::types::{Front, Teaser};
+use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
@@ -20,19 +21,24 @@ pub fn HomePage() -> impl IntoView {
         <Title text="" />
         <Meta
             name="description"
-            content="Buy packages of Tokens, hand them out through API keys, and call every model through one OpenAI-compatible endpoint."
+            content=t!(
+                "Buy packages of Tokens, hand them out through API keys, and call every model through one OpenAI-compatible endpoint."
+            )
         />
         <section class="hero">
-            <h1>"One wallet of Tokens for every model"</h1>
+            <h1>{t!("One wallet of Tokens for every model")}</h1>
             <p class="lead">
-                "Buy a package, create a key, and point any OpenAI client here. Every Token that comes in or goes out is on the record, to the last one."
+                {t!(
+                    "Buy a package, create a key, and point any OpenAI client here. Every Token that comes in or goes out is on the \
+                     record, to the last one."
+                )}
             </p>
             <div class="row">
                 <a class="button button-primary" href="/sign-up">
-                    "Create an account"
+                    {t!("Create an account")}
                 </a>
                 <a class="button" href="/products">
-                    "See the packages"
+                    {t!("See the packages")}
                 </a>
             </div>
         </section>
@@ -55,18 +61,18 @@ fn front_view(front: Result<Front, ConsoleError>) -> AnyView {
 #[component]
 fn PackageTeasers(packages: Vec<Teaser>) -> impl IntoView {
     if packages.is_empty() {
-        return view! { <p class="notice">"No package is on sale at the moment. You can create an account already."</p> }.into_any();
+        return view! { <p class="notice">{t!("No package is on sale at the moment. You can create an account already.")}</p> }.into_any();
     }
     let cards = packages.into_iter().map(|package| {
         view! {
             <li class="card teaser">
                 <h3>{package.name}</h3>
                 <div class="stat">
-                    <span>"Tokens"</span>
+                    <span>{t!("Tokens")}</span>
                     <span>
                         <TokenAmount tokens=package.tokens />
                     </span>
-                    <span>{format!("valid for {}", validity(package.valid_for_s))}</span>
+                    <span>{t!("valid for {time}", time = validity(package.valid_for_s))}</span>
                 </div>
                 <p>
                     <strong>
@@ -75,7 +81,7 @@ fn PackageTeasers(packages: Vec<Teaser>) -> impl IntoView {
                     {package
                         .price
                         .per_million(package.tokens)
-                        .map(|price| view! { <span class="muted">{format!(" · {} a million", price.exact())}</span> })}
+                        .map(|price| view! { <span class="muted">" · " {t!("{price} a million", price = price.exact())}</span> })}
                 </p>
             </li>
         }
@@ -83,8 +89,8 @@ fn PackageTeasers(packages: Vec<Teaser>) -> impl IntoView {
     view! {
         <section class="stack">
             <div class="page-head">
-                <h2>"Packages on sale"</h2>
-                <a href="/products">"Open the Product Center"</a>
+                <h2>{t!("Packages on sale")}</h2>
+                <a href="/products">{t!("Open the Product Center")}</a>
             </div>
             <ul class="cards">{cards.collect_view()}</ul>
         </section>
@@ -104,9 +110,9 @@ fn HowToCall(base_url: String, model_id: Option<String>) -> impl IntoView {
     );
     view! {
         <section class="stack">
-            <h2>"Call it with what you have"</h2>
-            <Snippet title="Any OpenAI client reads these two" text=settings />
-            <Snippet title="Or by hand" text=call />
+            <h2>{t!("Call it with what you have")}</h2>
+            <Snippet title=t!("Any OpenAI client reads these two") text=settings />
+            <Snippet title=t!("Or by hand") text=call />
         </section>
     }
 }

@@ -3,8 +3,9 @@
 use crate::error::ConsoleError;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
+use crate::i18n::language;
 use crate::tokens::Tokens;
-use crate::ui::amount::TokenAmount;
+use crate::ui::amount::{TokenAmount, counted};
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::bars::{Bar, Bars};
 use crate::ui::empty_state::EmptyState;
@@ -12,6 +13,7 @@ use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
 use crate::ui::stat::Stat;
 use crate::ui::utc_time::{UtcTime, day as written_day};
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -19,11 +21,11 @@ use leptos_meta::Title;
 pub fn DashboardPage() -> impl IntoView {
     let dashboard = read_dashboard();
     view! {
-        <Title text="Dashboard" />
+        <Title text=t!("Dashboard") />
         <div class="page-head">
-            <h1>"Dashboard"</h1>
+            <h1>{t!("Dashboard")}</h1>
             <a class="button button-primary" href="/products">
-                "Buy Tokens"
+                {t!("Buy Tokens")}
             </a>
         </div>
         {with_data(dashboard, dashboard_view)}
@@ -43,8 +45,10 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
             .then(|| {
                 view! {
                     <p class="notice notice-warn">
-                        "Your wallet is empty, so calls are refused. " <a href="/products">"Buy a package"</a>
-                        " and the next call goes through."
+                        {tv!(
+                            "Your wallet is empty, so calls are refused. {buy} and the next call goes through.",
+                            buy = view! { <a href="/products">{t!("Buy a package")}</a> },
+                        )}
                     </p>
                 }
             })}
@@ -59,16 +63,16 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
 #[component]
 fn Checklist(steps: FirstSteps) -> impl IntoView {
     let items = [
-        (steps.has_tokens, "Buy a package of Tokens", "/products", "Product Center"),
-        (steps.has_key, "Create an API key", "/keys", "API keys"),
-        (steps.has_called, "Make the first call", "/models", "Choose a model"),
+        (steps.has_tokens, t!("Buy a package of Tokens"), "/products", t!("Product Center")),
+        (steps.has_key, t!("Create an API key"), "/keys", t!("API keys")),
+        (steps.has_called, t!("Make the first call"), "/models", t!("Choose a model")),
     ];
     // Only the first open step is offered: one thing to do next.
     let next = items.iter().position(|(done, ..)| !done);
     let items = items.into_iter().enumerate().map(|(n, (done, text, href, label))| {
         view! {
             <li class:done=done>
-                <span>{text} {done.then(|| view! { <span class="visually-hidden">" (done)"</span> })}</span>
+                <span>{text} {done.then(|| view! { <span class="visually-hidden">" " {t!("(done)")}</span> })}</span>
                 {(next == Some(n))
                     .then(|| {
                         view! {
@@ -82,7 +86,7 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
     });
     view! {
         <section class="card stack">
-            <h2>"Three steps to your first answer"</h2>
+            <h2>{t!("Three steps to your first answer")}</h2>
             <ol class="checklist">{items.collect_view()}</ol>
         </section>
     }
@@ -91,17 +95,17 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
 #[component]
 fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
     let forecast = match dashboard.days_left() {
-        Some(0) => "Lasts less than a day at the pace of the last 7 days".to_string(),
-        Some(1) => "Lasts about a day at the pace of the last 7 days".to_string(),
-        Some(days @ 2..=365) => format!("Lasts about {days} days at the pace of the last 7 days"),
-        Some(_) => "Lasts more than a year at the pace of the last 7 days".to_string(),
+        Some(0) => t!("Lasts less than a day at the pace of the last 7 days").to_string(),
+        Some(1) => t!("Lasts about a day at the pace of the last 7 days").to_string(),
+        Some(days @ 2..=365) => t!("Lasts about {days} days at the pace of the last 7 days", days = days),
+        Some(_) => t!("Lasts more than a year at the pace of the last 7 days").to_string(),
         None => String::new(),
     };
     let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
     let later = Tokens(dashboard.balance.0 - ending);
     view! {
         <section class="card balance">
-            <Stat label="Balance in Tokens" note=forecast>
+            <Stat label=t!("Balance in Tokens") note=forecast>
                 <TokenAmount tokens=dashboard.balance />
             </Stat>
             <Expiries expiries=dashboard.expiries later />
@@ -113,11 +117,11 @@ fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
 #[component]
 fn Expiries(expiries: Vec<Expiry>, later: Tokens) -> impl IntoView {
     if expiries.is_empty() {
-        return view! { <p class="muted">"Tokens that you buy appear here, with the day they end."</p> }.into_any();
+        return view! { <p class="muted">{t!("Tokens that you buy appear here, with the day they end.")}</p> }.into_any();
     }
     let rows = expiries.into_iter().map(|expiry| {
         view! {
-            <dt>"Ends " <UtcTime time=expiry.at /></dt>
+            <dt>{tv!("Ends {time}", time = view! { <UtcTime time=expiry.at /> })}</dt>
             <dd class="number">
                 <TokenAmount tokens=expiry.tokens />
             </dd>
@@ -130,7 +134,7 @@ fn Expiries(expiries: Vec<Expiry>, later: Tokens) -> impl IntoView {
                 .then(|| {
                     view! {
                         <dt>
-                            <a href="/wallet">"Later"</a>
+                            <a href="/wallet">{t!("Later")}</a>
                         </dt>
                         <dd class="number">
                             <TokenAmount tokens=later />
@@ -147,23 +151,24 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     let today = dashboard.today().cloned();
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
-    let failed = if failed == 0 { "none failed".to_string() } else { format!("{} failed", Tokens(failed).exact()) };
+    let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
     let total = Tokens(dashboard.days.iter().map(|day| day.charge.0).fold(0, i64::saturating_add));
-    let label = format!("{} Tokens charged in the last {} days", total.exact(), dashboard.days.len());
+    let label = t!("{tokens} charged in the last {days} days", tokens = counted(total), days = dashboard.days.len());
+    let yesterday = t!("{tokens} yesterday", tokens = yesterday.short_in(language()));
     view! {
         <div class="cards">
             <section class="card">
-                <Stat label="Calls today, UTC" note=failed>
+                <Stat label=t!("Calls today, UTC") note=failed>
                     {Tokens(calls).exact()}
                 </Stat>
             </section>
             <section class="card">
-                <Stat label="Tokens charged today, UTC" note=format!("{} yesterday", yesterday.short())>
+                <Stat label=t!("Tokens charged today, UTC") note=yesterday>
                     <TokenAmount tokens=charge />
                 </Stat>
             </section>
             <section class="card stack">
-                <p class="muted">"Last 14 days · " <a href="/usage">"Usage"</a></p>
+                <p class="muted">{t!("Last 14 days")} " · " <a href="/usage">{t!("Usage")}</a></p>
                 <Bars bars=dashboard.days.iter().map(bar).collect() label />
             </section>
         </div>
@@ -171,7 +176,7 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
 }
 
 fn bar(day: &DayUsage) -> Bar {
-    Bar { value: day.charge.0, text: format!("{}: {} Tokens", written_day(day.day), day.charge.exact()) }
+    Bar { value: day.charge.0, text: t!("{day}: {tokens}", day = written_day(day.day), tokens = counted(day.charge)) }
 }
 
 #[component]
@@ -179,33 +184,33 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
     if calls.is_empty() {
         return view! {
             <EmptyState
-                title="No calls yet"
-                text="Create a key, give it to your OpenAI client, and its calls appear here."
+                title=t!("No calls yet")
+                text=t!("Create a key, give it to your OpenAI client, and its calls appear here.")
                 action_href="/keys"
-                action_label="Go to API keys"
+                action_label=t!("Go to API keys")
             />
         }
         .into_any();
     }
     let rows = calls.into_iter().map(|call| {
         let (kind, text) = match call.outcome {
-            CallOutcome::Completed => (BadgeKind::Ok, "Completed"),
-            CallOutcome::Stopped => (BadgeKind::Quiet, "Stopped"),
-            CallOutcome::Failed => (BadgeKind::Bad, "Failed"),
+            CallOutcome::Completed => (BadgeKind::Ok, t!("Completed")),
+            CallOutcome::Stopped => (BadgeKind::Quiet, t!("Stopped")),
+            CallOutcome::Failed => (BadgeKind::Bad, t!("Failed")),
         };
         view! {
             <tr>
-                <td data-label="Time">
+                <td data-label=t!("Time")>
                     <UtcTime time=call.started_at />
                 </td>
-                <td data-label="Key">{call.key_name}</td>
-                <td data-label="Model" class="mono">
+                <td data-label=t!("Key")>{call.key_name}</td>
+                <td data-label=t!("Model") class="mono">
                     {call.model_id}
                 </td>
-                <td data-label="Outcome">
+                <td data-label=t!("Outcome")>
                     <Badge kind text />
                 </td>
-                <td data-label="Tokens charged" class="number">
+                <td data-label=t!("Tokens charged") class="number">
                     <TokenAmount tokens=call.charge />
                 </td>
             </tr>
@@ -214,18 +219,18 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
     view! {
         <section class="stack">
             <div class="page-head">
-                <h2>"Last calls"</h2>
-                <a href="/usage">"All usage"</a>
+                <h2>{t!("Last calls")}</h2>
+                <a href="/usage">{t!("All usage")}</a>
             </div>
             <div class="table-wrap">
                 <table>
                     <thead>
                         <tr>
-                            <th>"Time"</th>
-                            <th>"Key"</th>
-                            <th>"Model"</th>
-                            <th>"Outcome"</th>
-                            <th class="number">"Tokens charged"</th>
+                            <th>{t!("Time")}</th>
+                            <th>{t!("Key")}</th>
+                            <th>{t!("Model")}</th>
+                            <th>{t!("Outcome")}</th>
+                            <th class="number">{t!("Tokens charged")}</th>
                         </tr>
                     </thead>
                     <tbody>{rows.collect_view()}</tbody>

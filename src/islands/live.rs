@@ -16,7 +16,7 @@ const READ_EACH_LATER: Duration = Duration::from_secs(15);
 const PATIENCE: u32 = 120;
 
 /// The marked parts of the page as the server last wrote them: what an island has done to one since is no change.
-type Seen = HashMap<String, String>;
+pub type Seen = HashMap<String, String>;
 
 /// Keeps the page up to date for as long as it stands on it: put it inside of what it is about, where it disappears with the last change.
 #[island]
@@ -45,7 +45,7 @@ fn read_later(marker: Element, times: u32, mut seen: Seen) {
 }
 
 /// Reads the page once more and replaces what changed. Where it leads elsewhere, as when the session has ended, goes there.
-async fn refresh(seen: &mut Seen) -> Result<(), JsValue> {
+pub async fn refresh(seen: &mut Seen) -> Result<(), JsValue> {
     let address = window().location().href()?;
     let response: Response = window().fetch_with_str(&address).await?.dyn_into()?;
     if response.redirected() {
@@ -63,10 +63,14 @@ fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
         let name = part.get_attribute("data-live").unwrap_or_default();
         let Some(fresh) = new.query_selector(&format!("[data-live=\"{name}\"]"))? else { continue };
         let fresh = fresh.inner_html();
-        let before = seen.insert(name, fresh.clone()).unwrap_or_else(|| part.inner_html());
-        if before != fresh {
+        let before = seen.remove(&name).unwrap_or_else(|| part.inner_html());
+        // What somebody has opened or is at stays as it is until they are done.
+        if before != fresh && part.query_selector("details[open], :focus")?.is_none() {
             part.set_inner_html(&fresh);
             wake_islands(&part)?;
+            seen.insert(name, fresh);
+        } else {
+            seen.insert(name, before);
         }
     }
     Ok(())

@@ -2,7 +2,9 @@
 //! wakes them one by one. Each works on what it is given; a page stays whole and usable without any of them.
 
 pub mod copy;
+pub mod follow;
 pub mod live;
 pub mod local_zone;
+pub mod palette;
 pub mod print;
 pub mod reveal;

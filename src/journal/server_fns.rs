@@ -5,6 +5,9 @@ use crate::journal::types::JournalPage;
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
+/// Entries of a page.
+const PAGE: usize = 50;
+
 /// Entries of the account, the newest first.
 #[server(endpoint = "journal/show", input = GetUrl)]
 pub async fn show_journal(
@@ -18,7 +21,6 @@ pub async fn show_journal(
     use crate::journal::filter::Filter;
     use crate::journal::store::entries_of;
     use crate::server::request_ctx;
-    const PAGE: usize = 50;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let filter = Filter::parse(&group, &since, &until, &search).map_err(request_ctx::fail)?;

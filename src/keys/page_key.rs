@@ -60,12 +60,16 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
-        <KeyFacts key=key.clone() limits=details.limits.clone() />
+        <div data-live="facts">
+            <KeyFacts key=key.clone() limits=details.limits.clone() />
+        </div>
         <Snippets base_url=details.base_url model_id=details.model_id secret=details.new_secret />
-        <h2>{t!("What it spent")}</h2>
-        <TotalsCards totals=details.totals />
-        <h2>{t!("Last calls")}</h2>
-        {calls}
+        <div class="sections" data-live="spent">
+            <h2>{t!("What it spent")}</h2>
+            <TotalsCards totals=details.totals />
+            <h2>{t!("Last calls")}</h2>
+            {calls}
+        </div>
         {key.editable
             .then(|| {
                 view! {

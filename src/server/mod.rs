@@ -6,6 +6,7 @@ pub mod edge;
 pub mod jobs;
 pub mod last_form;
 pub mod layers;
+mod live;
 pub mod request_ctx;
 pub mod run;
 pub mod state;

@@ -2,6 +2,7 @@
 
 use crate::accounts::second_factor::Vault;
 use crate::app::{App, shell};
+use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
 use crate::gateway::{self, Database, Gateway, is_alive};
@@ -9,7 +10,7 @@ use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
 use crate::server::state::AppState;
-use crate::server::{edge, jobs, last_form, layers};
+use crate::server::{edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
@@ -71,6 +72,7 @@ pub fn app_state(config: Config, db: PgPool) -> AppState {
         config: Arc::new(config),
         db,
         leptos,
+        changes: Changes::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     }
@@ -100,6 +102,7 @@ fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
         settle_wait: app.config.settle_wait,
         body_memory: app.config.body_memory,
         tasks: app.tasks.clone(),
+        changes: app.changes.clone(),
     }
 }
 
@@ -128,6 +131,7 @@ fn console(app: &AppState) -> Router {
     // Outermost first: headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
+        .route("/live", get(live::follow))
         .fallback_service(
             static_files(app)
                 .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
@@ -153,6 +157,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// settles all.
 pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
     jobs::spawn(&app);
+    app.changes.spawn(&app.tasks, &app.db, &app.shutdown);
     let shutdown = app.shutdown.clone();
     let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;

@@ -1,6 +1,7 @@
 //! `AppState`: what the console's server functions share. Cheap to clone; holds no balance, key or price.
 
 use crate::accounts::second_factor::Vault;
+use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
@@ -27,6 +28,8 @@ pub struct AppState {
     pub payments: Payments,
     /// Where letters to people are posted.
     pub outbox: Outbox,
+    /// Where open pages hear of changes.
+    pub changes: Changes,
     /// Work that must finish before the process ends.
     pub tasks: TaskTracker,
     /// Cancelled when the process is asked to end.

@@ -64,8 +64,9 @@ fn directory(models: Result<Vec<ModelView>, ConsoleError>) -> AnyView {
 }
 
 fn model_row(model: ModelView) -> impl IntoView {
+    let anchor = model.model_id.clone();
     view! {
-        <tr>
+        <tr id=anchor>
             <td data-label=t!("Model")>
                 <span class="row">
                     <span class="mono">{model.model_id.clone()}</span>

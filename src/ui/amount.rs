@@ -1,15 +1,25 @@
 //! Amounts: short for the eye, exact for whoever asks.
 
+use crate::i18n::language;
 use crate::money::Money;
+use crate::t;
 use crate::tokens::Tokens;
 use leptos::prelude::*;
+
+/// `1,234 Tokens`, inside of a sentence.
+pub fn counted(tokens: Tokens) -> String {
+    match tokens {
+        Tokens(1) => t!("1 Token").into(),
+        _ => t!("{tokens} Tokens", tokens = tokens.exact()),
+    }
+}
 
 /// `1.23 M`, with every digit in the tooltip and for assistive technology.
 #[component]
 pub fn TokenAmount(tokens: Tokens) -> impl IntoView {
     view! {
-        <data class="tokens" value=tokens.0.to_string() title=format!("{} Tokens", tokens.exact())>
-            <span aria-hidden="true">{tokens.short()}</span>
+        <data class="tokens" value=tokens.0.to_string() title=counted(tokens)>
+            <span aria-hidden="true">{tokens.short_in(language())}</span>
             <span class="visually-hidden">{tokens.exact()}</span>
         </data>
     }

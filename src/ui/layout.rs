@@ -5,7 +5,10 @@ use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
 use crate::accounts::types_members::AccountChoice;
 use crate::error::ConsoleError;
+use crate::islands::follow::Follow;
 use crate::preferences::page::PreferencesForm;
+use crate::search::palette::{Palette, PaletteLink};
+use crate::t;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
@@ -16,16 +19,18 @@ use leptos_meta::Title;
 use leptos_router::components::{A, Outlet};
 
 /// In the order of the job.
-const NAV: [(&str, &str, Icon); 8] = [
-    ("/dashboard", "Dashboard", Icon::Dashboard),
-    ("/products", "Product Center", Icon::Products),
-    ("/wallet", "Wallet", Icon::Wallet),
-    ("/keys", "API keys", Icon::Keys),
-    ("/usage", "Usage", Icon::Usage),
-    ("/models", "Models", Icon::Models),
-    ("/orders", "Orders", Icon::Orders),
-    ("/settings", "Settings", Icon::Settings),
-];
+pub fn destinations() -> [(&'static str, &'static str, Icon); 8] {
+    [
+        ("/dashboard", t!("Dashboard"), Icon::Dashboard),
+        ("/products", t!("Product Center"), Icon::Products),
+        ("/wallet", t!("Wallet"), Icon::Wallet),
+        ("/keys", t!("API keys"), Icon::Keys),
+        ("/usage", t!("Usage"), Icon::Usage),
+        ("/models", t!("Models"), Icon::Models),
+        ("/orders", t!("Orders"), Icon::Orders),
+        ("/settings", t!("Settings"), Icon::Settings),
+    ]
+}
 
 /// The page in its frame. The balance is as fresh as what it stands beside.
 #[component]
@@ -33,7 +38,7 @@ pub fn Frame() -> impl IntoView {
     let viewer = read_viewer();
     view! {
         <a class="button skip-link" href="#main">
-            "Skip to content"
+            {t!("Skip to content")}
         </a>
         {with_data(viewer, frame_view)}
         <main class="content" id="main" tabindex="-1">
@@ -61,18 +66,18 @@ fn VisitorFrame() -> impl IntoView {
     view! {
         <header class="topbar">
             <Wordmark />
-            <nav aria-label="Main">
+            <nav aria-label=t!("Main")>
                 <A href="/products" attr:class="nav-link">
-                    "Product Center"
+                    {t!("Product Center")}
                 </A>
                 <A href="/models" attr:class="nav-link topbar-extra">
-                    "Models"
+                    {t!("Models")}
                 </A>
                 <A href="/sign-in" attr:class="nav-link">
-                    "Sign in"
+                    {t!("Sign in")}
                 </A>
                 <a class="button" href="/sign-up">
-                    "Sign up"
+                    {t!("Sign up")}
                 </a>
             </nav>
         </header>
@@ -85,32 +90,39 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
     view! {
         <header class="sidebar">
             <Wordmark />
+            <PaletteLink />
             <NavLinks />
             <FrameFoot viewer=viewer.clone() live="sidebar" />
         </header>
         <header class="topbar topbar-member">
             <Wordmark />
             <Sheet>
+                <PaletteLink />
                 <NavLinks />
                 <FrameFoot viewer live="sheet" />
             </Sheet>
         </header>
+        <Follow />
+        <Palette />
         {sandbox
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label="Sandbox">
-                        <strong>"Sandbox."</strong>
-                        " Payments are play money, and the sandbox supplier makes its answers up."
+                    <aside class="banner-sandbox" aria-label=t!("Sandbox")>
+                        <strong>{t!("Sandbox.")}</strong>
+                        " "
+                        {t!("Payments are play money, and the sandbox supplier makes its answers up.")}
                     </aside>
                 }
             })}
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label="Address">
-                        <strong>"Confirm your address."</strong>
-                        " Only then can a forgotten password be replaced. "
-                        <a href="/verify-email">"How?"</a>
+                    <aside class="banner-sandbox" aria-label=t!("Address")>
+                        <strong>{t!("Confirm your address.")}</strong>
+                        " "
+                        {t!("Only then can a forgotten password be replaced.")}
+                        " "
+                        <a href="/verify-email">{t!("How?")}</a>
                     </aside>
                 }
             })}
@@ -122,7 +134,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
 fn Sheet(children: Children) -> impl IntoView {
     view! {
         <button class="button" type="button" popovertarget="sheet">
-            "Menu"
+            {t!("Menu")}
         </button>
         <div class="sheet-panel" id="sheet" popover="auto">
             {children()}
@@ -132,7 +144,7 @@ fn Sheet(children: Children) -> impl IntoView {
 
 #[component]
 fn NavLinks() -> impl IntoView {
-    let links = NAV.map(|(href, label, icon)| {
+    let links = destinations().map(|(href, label, icon)| {
         view! {
             <A href=href attr:class="nav-link">
                 <IconView icon />
@@ -140,7 +152,7 @@ fn NavLinks() -> impl IntoView {
             </A>
         }
     });
-    view! { <nav aria-label="Main">{links.into_iter().collect_view()}</nav> }
+    view! { <nav aria-label=t!("Main")>{links.into_iter().collect_view()}</nav> }
 }
 
 /// `live`: which of the two this is, to pages that keep the balance up to date.
@@ -150,7 +162,8 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
     view! {
         <div class="frame-foot">
             <a class="frame-balance" href="/wallet" data-live=live>
-                "Balance in Tokens "
+                {t!("Balance in Tokens")}
+                " "
                 <TokenAmount tokens=viewer.balance />
             </a>
             <AccountSwitch accounts=viewer.accounts />
@@ -158,7 +171,7 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
                 <span title=email.clone()>{email.clone()}</span>
                 <form method="post" action=SignOut::PATH>
                     <button class="button button-quiet" type="submit">
-                        "Sign out"
+                        {t!("Sign out")}
                     </button>
                 </form>
             </div>
@@ -191,16 +204,16 @@ fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     view! {
-        <Title text="Page not found" />
+        <Title text=t!("Page not found") />
         <header class="topbar">
             <Wordmark />
         </header>
         <main class="content" id="main">
             <section class="empty">
-                <h1>"Page not found"</h1>
-                <p>"The address may be mistyped, or the page has moved."</p>
+                <h1>{t!("Page not found")}</h1>
+                <p>{t!("The address may be mistyped, or the page has moved.")}</p>
                 <a class="button" href="/">
-                    "Go to the start page"
+                    {t!("Go to the start page")}
                 </a>
             </section>
         </main>

@@ -75,11 +75,15 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let older = usage.page.older.map(|before| view! { <a class="button" href=asked.older(&before.to_string())>{t!("Older calls")}</a> });
     let newest = (!asked.before.is_empty()).then(|| view! { <a class="button" href="/usage">{t!("Newest calls")}</a> });
     view! {
-        <TotalsCards totals=usage.totals />
+        <div class="sections" data-live="totals">
+            <TotalsCards totals=usage.totals />
+        </div>
         <h2>{t!("Calls")}</h2>
         <FilterForm keys=usage.keys models=usage.models asked />
-        {calls}
-        <div class="row">{newest} {older}</div>
+        <div class="sections" data-live="calls">
+            {calls}
+            <div class="row">{newest} {older}</div>
+        </div>
     }
     .into_any()
 }

@@ -1,5 +1,6 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
+use crate::catalog::page::scope_text;
 use crate::codes::page::RedeemForm;
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
@@ -10,6 +11,7 @@ use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
 use crate::wallet::types::{AccountTotals, GrantSource, GrantTurn, GrantView, WalletView};
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -18,10 +20,10 @@ pub fn WalletPage() -> impl IntoView {
     let address = Address { before: of_address("before"), redeemed: of_address("redeemed") };
     let wallet = show_wallet(address.before.clone());
     view! {
-        <Title text="Wallet" />
+        <Title text=t!("Wallet") />
         <div class="page-head">
-            <h1>"Wallet"</h1>
-            <a class="button button-primary" href="/products">"Buy Tokens"</a>
+            <h1>{t!("Wallet")}</h1>
+            <a class="button button-primary" href="/products">{t!("Buy Tokens")}</a>
         </div>
         {with_data(wallet, |wallet| body(wallet, address))}
     }
@@ -43,14 +45,14 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
     let redeemed = redeemed.cloned().map(|grant| {
         view! {
             <p class="notice notice-ok" role="status">
-                "Redeemed: " <ExactTokens tokens=grant.tokens /> " Tokens are in your wallet, until " <UtcTime time=grant.expires_at /> "."
+                {redeemed_words(&grant)}
             </p>
         }
     });
     let ended = (!wallet.ended.is_empty()).then(|| {
         view! {
             <details>
-                <summary>"Used up and expired grants"</summary>
+                <summary>{t!("Used up and expired grants")}</summary>
                 <GrantTable grants=wallet.ended />
             </details>
         }
@@ -58,8 +60,8 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
     let grants = if wallet.grants.is_empty() {
         view! {
             <div class="empty">
-                <p>"No Tokens here at the moment. A package brings some, and they can be spent at once."</p>
-                <a class="button" href="/products">"See the packages"</a>
+                <p>{t!("No Tokens here at the moment. A package brings some, and they can be spent at once.")}</p>
+                <a class="button" href="/products">{t!("See the packages")}</a>
             </div>
         }
         .into_any()
@@ -70,38 +72,49 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
         {redeemed}
         <Standing balance=wallet.balance totals=wallet.totals />
         <RedeemForm />
-        <h2>"Grants"</h2>
-        <p class="muted">"In the order they pay: limited to a supplier or model first, then what expires soonest."</p>
+        <h2>{t!("Grants")}</h2>
+        <p class="muted">{t!("In the order they pay: limited to a supplier or model first, then what expires soonest.")}</p>
         {grants}
         {ended}
-        <h2 id="statement">"Ledger"</h2>
+        <h2 id="statement">{t!("Ledger")}</h2>
         <StatementTable statement=wallet.statement older_page=!address.before.is_empty() />
     }
     .into_any()
+}
+
+fn redeemed_words(grant: &GrantView) -> Vec<AnyView> {
+    let time = view! { <UtcTime time=grant.expires_at /> };
+    match grant.tokens {
+        Tokens(1) => tv!("Redeemed: 1 Token is in your wallet, until {time}.", time = time),
+        tokens => {
+            let tokens = view! { <ExactTokens tokens /> };
+            tv!("Redeemed: {tokens} Tokens are in your wallet, until {time}.", tokens = tokens, time = time)
+        }
+    }
 }
 
 /// The balance, and where every Token ever granted is now.
 #[component]
 fn Standing(balance: Tokens, totals: AccountTotals) -> impl IntoView {
     let held = match totals.held {
-        Tokens(0) => view! { <span>"No call is running"</span> }.into_any(),
-        held => view! { <span>"Another " <TokenAmount tokens=held /> " held for running calls"</span> }.into_any(),
+        Tokens(0) => t!("No call is running").into_any(),
+        held => tv!("Another {tokens} held for running calls", tokens = view! { <TokenAmount tokens=held /> }).into_any(),
     };
     view! {
         <div class="cards">
             <div class="card stat">
-                <span>"Balance"</span>
+                <span>{t!("Balance")}</span>
                 <span><TokenAmount tokens=balance /></span>
-                {held}
+                <span>{held}</span>
             </div>
             <div class="card">
                 <dl class="facts">
-                    <Fact label="Granted" tokens=totals.granted />
-                    <Fact label="Spent" tokens=totals.spent />
-                    <Fact label="Held for running calls" tokens=totals.held />
-                    <Fact label="Left" tokens=totals.left />
-                    <Fact label="Expired" tokens=totals.expired />
-                    <Fact label="Refunded" tokens=totals.refunded />
+                    <Fact label=t!("Granted") tokens=totals.granted />
+                    <Fact label=t!("Spent") tokens=totals.spent />
+                    <Fact label=t!("Held for running calls") tokens=totals.held />
+                    <Fact label=t!("Left") tokens=totals.left />
+                    <Fact label=t!("Expired") tokens=totals.expired />
+                    <Fact label=t!("Refunded") tokens=totals.refunded />
                 </dl>
             </div>
         </div>
@@ -125,12 +138,12 @@ fn GrantTable(grants: Vec<GrantView>) -> impl IntoView {
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">"Grant"</th>
-                        <th scope="col">"Pays for"</th>
-                        <th scope="col" class="number">"Left"</th>
-                        <th scope="col" class="number">"Held"</th>
-                        <th scope="col">"Expires"</th>
-                        <th scope="col">"Turn"</th>
+                        <th scope="col">{t!("Grant")}</th>
+                        <th scope="col">{t!("Pays for")}</th>
+                        <th scope="col" class="number">{t!("Left")}</th>
+                        <th scope="col" class="number">{t!("Held")}</th>
+                        <th scope="col">{t!("Expires")}</th>
+                        <th scope="col">{t!("Turn")}</th>
                     </tr>
                 </thead>
                 <tbody>{grants.into_iter().map(grant_row).collect_view()}</tbody>
@@ -141,40 +154,52 @@ fn GrantTable(grants: Vec<GrantView>) -> impl IntoView {
 
 fn grant_row(grant: GrantView) -> impl IntoView {
     let (class, turn) = turn_badge(grant.turn);
-    let source = grant.source.word();
-    let scope = if grant.scope.is_empty() { "Every supplier and model".to_string() } else { grant.scope.join(", ") };
-    let starts = (grant.turn == GrantTurn::NotStarted).then(|| view! { <p class="muted">"from " <UtcTime time=grant.starts_at /></p> });
+    let source = source_word(grant.source);
+    let scope = scope_text(&grant.scope, t!("Every supplier and model"));
+    let starts = (grant.turn == GrantTurn::NotStarted)
+        .then(|| view! { <p class="muted">{tv!("from {time}", time = view! { <UtcTime time=grant.starts_at /> })}</p> });
     view! {
         <tr>
-            <td data-label="Grant">
+            <td data-label=t!("Grant")>
                 {match grant.order_id {
                     Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{source}</a> }.into_any(),
                     None => view! { <span>{source}</span> }.into_any(),
                 }}
                 {grant.note.map(|note| view! { <p class="muted">{note}</p> })}
             </td>
-            <td data-label="Pays for">{scope}</td>
-            <td data-label="Left" class="number grant-left">
-                <TokenAmount tokens=grant.left />
-                " of "
-                <TokenAmount tokens=grant.tokens />
-                <progress max=grant.tokens.0.to_string() value=grant.left.0.to_string() aria-label="Left of this grant" />
+            <td data-label=t!("Pays for")>{scope}</td>
+            <td data-label=t!("Left") class="number grant-left">
+                {tv!(
+                    "{part} of {whole}",
+                    part = view! { <TokenAmount tokens=grant.left /> },
+                    whole = view! { <TokenAmount tokens=grant.tokens /> },
+                )}
+                <progress max=grant.tokens.0.to_string() value=grant.left.0.to_string() aria-label=t!("Left of this grant") />
             </td>
-            <td data-label="Held" class="number"><TokenAmount tokens=grant.held /></td>
-            <td data-label="Expires"><UtcTime time=grant.expires_at /> {starts}</td>
-            <td data-label="Turn"><span class=class>{turn}</span></td>
+            <td data-label=t!("Held") class="number"><TokenAmount tokens=grant.held /></td>
+            <td data-label=t!("Expires")><UtcTime time=grant.expires_at /> {starts}</td>
+            <td data-label=t!("Turn")><span class=class>{turn}</span></td>
         </tr>
+    }
+}
+
+fn source_word(source: GrantSource) -> &'static str {
+    match source {
+        GrantSource::Order => t!("Order"),
+        GrantSource::Credit => t!("Credit"),
+        GrantSource::Code => t!("Redemption code"),
+        GrantSource::Transfer => t!("Transfer"),
     }
 }
 
 fn turn_badge(turn: GrantTurn) -> (&'static str, &'static str) {
     match turn {
-        GrantTurn::PaysNext => ("badge badge-ok", "Pays next"),
-        GrantTurn::PaysNextInScope => ("badge badge-ok", "Pays next, for these only"),
-        GrantTurn::Waiting => ("badge badge-quiet", "Waits its turn"),
-        GrantTurn::NotStarted => ("badge badge-quiet", "Not begun"),
-        GrantTurn::Frozen => ("badge badge-warn", "Frozen"),
-        GrantTurn::UsedUp => ("badge badge-quiet", "Used up"),
-        GrantTurn::Expired => ("badge badge-bad", "Expired"),
+        GrantTurn::PaysNext => ("badge badge-ok", t!("Pays next")),
+        GrantTurn::PaysNextInScope => ("badge badge-ok", t!("Pays next, for these only")),
+        GrantTurn::Waiting => ("badge badge-quiet", t!("Waits its turn")),
+        GrantTurn::NotStarted => ("badge badge-quiet", t!("Not begun")),
+        GrantTurn::Frozen => ("badge badge-warn", t!("Frozen")),
+        GrantTurn::UsedUp => ("badge badge-quiet", t!("Used up")),
+        GrantTurn::Expired => ("badge badge-bad", t!("Expired")),
     }
 }

@@ -36,15 +36,6 @@ impl GrantSource {
             _ => GrantSource::Credit,
         }
     }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            GrantSource::Order => "Order",
-            GrantSource::Credit => "Credit",
-            GrantSource::Code => "Redemption code",
-            GrantSource::Transfer => "Transfer",
-        }
-    }
 }
 
 /// Which part a grant plays in paying for calls.
@@ -101,24 +92,6 @@ pub enum Movement {
     Transferred,
     /// To the next purchase of the same package: the wallet holds as many as before.
     RolledOver,
-}
-
-impl Movement {
-    pub fn word(self) -> &'static str {
-        match self {
-            Movement::Bought => "Bought",
-            Movement::Credited => "Credited",
-            Movement::Redeemed => "Redeemed",
-            Movement::Spent => "Spent",
-            Movement::Expired => "Expired",
-            Movement::Refunded => "Refunded",
-            Movement::Returned => "Refund failed, returned",
-            Movement::TakenBack => "Taken back",
-            Movement::Received => "Received",
-            Movement::Transferred => "Transferred",
-            Movement::RolledOver => "Rolled over",
-        }
-    }
 }
 
 /// What a ledger entry goes back to.

@@ -41,6 +41,7 @@ mod gateway_sandbox;
 mod home;
 mod immediacy;
 mod journal;
+mod live;
 mod mail;
 mod payments;
 mod payments_refunds;

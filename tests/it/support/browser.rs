@@ -1,6 +1,7 @@
 //! A browser without JavaScript: keeps its cookie, posts forms as they stand on a page, follows a redirect only when told to.
 
 use crate::support::app::{PASSWORD, TestApp};
+use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
 use std::sync::Mutex;
 use toki::accounts::store::NewAccount;
@@ -23,6 +24,19 @@ pub struct Page {
 pub struct Form {
     pub action: String,
     pub fields: Vec<(String, String)>,
+}
+
+impl Browser {
+    /// The server-sent events of an address, as they come; or the status that refuses them.
+    pub async fn events(&self, path: &str) -> Result<impl Stream<Item = String> + Unpin, u16> {
+        let cookie = self.cookie.lock().expect("cookie").clone().unwrap_or_default();
+        let response = self.client.get(format!("{}{path}", self.base)).header(COOKIE, cookie).send().await.expect("an answer");
+        if response.status() != 200 {
+            return Err(response.status().as_u16());
+        }
+        // One event comes in one piece: they are small, and sent one by one.
+        Ok(Box::pin(response.bytes_stream().map(|bytes| String::from_utf8_lossy(&bytes.expect("a piece")).into_owned())))
+    }
 }
 
 impl TestApp {

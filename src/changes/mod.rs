@@ -1,0 +1,5 @@
+//! Tells open pages that something of their account changed, on whichever replica it did. A hint and no more: pages ask again, and nothing
+//! is decided by it. Changes travel as notifications of Postgres.
+
+pub mod hub;
+pub mod store;

@@ -1,0 +1,84 @@
+//! The search page. What it finds is a list of links, which the palette takes out of it.
+
+use crate::error::ConsoleError;
+use crate::search::server_fns::find;
+use crate::search::types::{Found, LONGEST};
+use crate::t;
+use crate::ui::failure::Failure;
+use crate::ui::layout::destinations;
+use crate::ui::page_data::{of_address, with_data};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+#[component]
+pub fn SearchPage() -> impl IntoView {
+    let text = of_address("q");
+    let found = find(text.clone());
+    view! {
+        <Title text=t!("Search") />
+        <h1>{t!("Search")}</h1>
+        <form method="get" action="/search" role="search" class="row">
+            <SearchField value=text.clone() />
+            <button class="button" type="submit">
+                {t!("Search")}
+            </button>
+        </form>
+        {with_data(found, move |found| found_view(found, &text))}
+    }
+    .into_any()
+}
+
+/// Where a search is typed, here and in the palette.
+#[component]
+pub fn SearchField(#[prop(optional)] value: String) -> impl IntoView {
+    view! {
+        <input
+            class="search-field"
+            type="search"
+            name="q"
+            maxlength=LONGEST.to_string()
+            autocomplete="off"
+            spellcheck="false"
+            aria-label=t!("Search")
+            placeholder=t!("A page, a key, an order, a model")
+            value=value
+        />
+    }
+}
+
+fn found_view(found: Result<Vec<Found>, ConsoleError>, text: &str) -> AnyView {
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => return view! { <Failure error /> }.into_any(),
+    };
+    let wanted = text.trim().to_lowercase();
+    let pages = destinations().into_iter().filter(|(_, label, _)| label.to_lowercase().contains(&wanted));
+    let hits: Vec<_> = pages
+        .map(|(href, label, _)| hit(href.to_string(), label.to_string(), t!("Page").to_string()))
+        .chain(found.into_iter().map(found_hit))
+        .collect();
+    if hits.is_empty() {
+        return view! { <p id="found" class="muted">{t!("Nothing has this in its name.")}</p> }.into_any();
+    }
+    view! { <ul id="found" class="found">{hits}</ul> }.into_any()
+}
+
+fn found_hit(found: Found) -> AnyView {
+    match found {
+        Found::Key { key_id, name, hint } => hit(format!("/keys/{key_id}"), name, hint),
+        Found::Order { order_id, package_name } => hit(format!("/orders/{order_id}"), package_name, t!("Order").to_string()),
+        Found::Model { model_id, supplier_name } => hit(format!("/models#{model_id}"), model_id, supplier_name),
+    }
+}
+
+fn hit(href: String, name: String, kind: String) -> AnyView {
+    view! {
+        <li>
+            <a href=href>
+                <span>{name}</span>
+                <span class="muted">{kind}</span>
+            </a>
+        </li>
+    }
+    .into_any()
+}

@@ -1,0 +1,31 @@
+//! The palette in the frame: without JavaScript a link to the search page, with it a dialog over any page.
+
+use crate::islands::palette::PaletteKeys;
+use crate::search::page::SearchField;
+use crate::t;
+use leptos::prelude::*;
+
+/// Stands once on a page.
+#[component]
+pub fn Palette() -> impl IntoView {
+    view! {
+        <dialog class="palette" id="palette" aria-label=t!("Search")>
+            <form method="get" action="/search" role="search">
+                <SearchField />
+            </form>
+            <div class="palette-found" aria-live="polite"></div>
+        </dialog>
+        <PaletteKeys />
+    }
+}
+
+/// What opens it; there may be several.
+#[component]
+pub fn PaletteLink() -> impl IntoView {
+    view! {
+        <a class="nav-link palette-link" href="/search" data-opens="palette">
+            {t!("Search")}
+            <kbd aria-hidden="true">"⌘K"</kbd>
+        </a>
+    }
+}

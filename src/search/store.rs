@@ -1,0 +1,55 @@
+//! What of an account, and of what it can call, has a text in its name.
+
+use crate::accounts::rights::Member;
+use crate::error::{ConsoleError, unavailable};
+use crate::ids::{KeyId, OrderId};
+use crate::search::types::Found;
+use sqlx::PgPool;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error("database failed")]
+    Db(#[from] sqlx::Error),
+}
+
+impl From<SearchError> for ConsoleError {
+    fn from(SearchError::Db(error): SearchError) -> ConsoleError {
+        unavailable(&error)
+    }
+}
+
+/// At most `most` of each kind, the newest first. `text` is looked for as it stands, in any case.
+pub async fn find(db: &PgPool, member: &Member, text: &str, most: i64) -> Result<Vec<Found>, SearchError> {
+    let account_id = member.account_id().0;
+    let keys = sqlx::query!(
+        "SELECT key_id, name, secret_hint FROM api_keys
+          WHERE account_id = $1 AND status <> 'deleted' AND position(lower($2) IN lower(name)) > 0
+          ORDER BY key_id DESC LIMIT $3",
+        account_id,
+        text,
+        most
+    );
+    let orders = sqlx::query!(
+        "SELECT order_id, package_name FROM orders
+          WHERE account_id = $1 AND (position(lower($2) IN lower(package_name)) > 0 OR order_id::text = lower($2))
+          ORDER BY order_id DESC LIMIT $3",
+        account_id,
+        text,
+        most
+    );
+    let models = sqlx::query!(
+        "SELECT m.model_id, s.name AS supplier_name
+           FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
+          WHERE m.status = 'enabled' AND s.status = 'enabled' AND position(lower($1) IN lower(m.model_id)) > 0
+          ORDER BY m.model_id LIMIT $2",
+        text,
+        most
+    );
+    let keys = keys.fetch_all(db).await?.into_iter();
+    let mut found: Vec<_> = keys.map(|row| Found::Key { key_id: KeyId(row.key_id), name: row.name, hint: row.secret_hint }).collect();
+    let orders = orders.fetch_all(db).await?.into_iter();
+    found.extend(orders.map(|row| Found::Order { order_id: OrderId(row.order_id), package_name: row.package_name }));
+    let models = models.fetch_all(db).await?.into_iter();
+    found.extend(models.map(|row| Found::Model { model_id: row.model_id, supplier_name: row.supplier_name }));
+    Ok(found)
+}

@@ -1,0 +1,51 @@
+//! `GET /live`: server-sent events (WHATWG HTML, 9.2) that say when something of the asking user's account changed. They carry no data.
+
+use crate::accounts::store::member_by_user;
+use crate::ids::{AccountId, UserId};
+use crate::server::request_ctx::USER_ID;
+use crate::server::state::AppState;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::Stream;
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tower_sessions::Session;
+
+/// How often a page is told that it is still connected; and, since a session may end meanwhile, how long one stays connected: the
+/// browser then connects again by itself, if it may.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const LONGEST: Duration = Duration::from_secs(120);
+
+pub async fn follow(
+    State(app): State<AppState>,
+    session: Session,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
+    let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
+    let user_id = session.get::<UserId>(USER_ID).await.map_err(unavailable)?.ok_or(StatusCode::UNAUTHORIZED)?;
+    let member = member_by_user(&app.db, user_id).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.ok_or(StatusCode::UNAUTHORIZED)?;
+    Ok(Sse::new(changes_of(app, member.account_id())).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+}
+
+fn changes_of(app: AppState, account_id: AccountId) -> impl Stream<Item = Result<Event, Infallible>> {
+    let mut changes = app.changes.subscribe();
+    async_stream::stream! {
+        let end = tokio::time::sleep(LONGEST);
+        tokio::pin!(end);
+        // What changed before this began was not heard: the page asks once.
+        yield Ok(Event::default().data("change"));
+        loop {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                () = app.shutdown.cancelled() => return,
+                () = &mut end => return,
+            };
+            match change {
+                Ok(Some(changed)) if changed != account_id => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => yield Ok(Event::default().data("change")),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
