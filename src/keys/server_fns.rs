@@ -10,6 +10,7 @@ use leptos::server_fn::codec::GetUrl;
 /// The account's keys, and what the create form needs.
 #[server(endpoint = "keys/list", input = GetUrl)]
 pub async fn list_keys() -> Result<KeyList, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::ids::KeyId;
     use crate::keys::store;
     use crate::server::request_ctx;
@@ -18,7 +19,8 @@ pub async fn list_keys() -> Result<KeyList, ConsoleError> {
     let app = request_ctx::app()?;
     let keys = store::keys_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    Ok(KeyList { keys: keys.into_iter().map(|key| key.seen_by(&member)).collect(), suppliers, form_key: KeyId::generate() })
+    let may_create = member.role() >= Role::Member;
+    Ok(KeyList { may_create, keys: keys.into_iter().map(|key| key.seen_by(&member)).collect(), suppliers, form_key: KeyId::generate() })
 }
 
 /// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
@@ -72,7 +74,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::store::{self, KeyOwner};
-    use crate::keys::types::{KeyView, ShownSecret};
+    use crate::keys::types::ShownSecret;
     use crate::server::request_ctx;
     use crate::suppliers::directory;
     use crate::usage::{store as usage, types::CallFilter};

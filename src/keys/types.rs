@@ -163,6 +163,8 @@ impl QuotaLeft {
 /// The page of all keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyList {
+    /// Whether whoever looks may make keys.
+    pub may_create: bool,
     pub keys: Vec<KeyView>,
     pub suppliers: Vec<SupplierChoice>,
     /// The id that a key made with this rendering of the form gets: the form posted twice is one key.

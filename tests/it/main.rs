@@ -43,6 +43,7 @@ mod immediacy;
 mod journal;
 mod live;
 mod mail;
+mod members;
 mod payments;
 mod payments_refunds;
 mod static_files;
