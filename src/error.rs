@@ -169,7 +169,11 @@ impl ConsoleError {
     pub fn http_status(self) -> u16 {
         match self {
             ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,
-            ConsoleError::OperatorRequired | ConsoleError::NotAllowed | ConsoleError::OtherAddress | ConsoleError::TwoFactorRequired | ConsoleError::AccountSuspended => 403,
+            ConsoleError::OperatorRequired
+            | ConsoleError::NotAllowed
+            | ConsoleError::OtherAddress
+            | ConsoleError::TwoFactorRequired
+            | ConsoleError::AccountSuspended => 403,
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
             ConsoleError::LinkOver => 410,

@@ -27,7 +27,7 @@ pub async fn change_password(#[server(default)] current: String, #[server(defaul
     use crate::accounts::types::Password;
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let changed = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
@@ -50,7 +50,7 @@ pub async fn change_email(#[server(default)] email: String, #[server(default)] e
     use crate::accounts::types::{Email, Password};
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let asked = async {
         let email = Email::parse(&email)?;

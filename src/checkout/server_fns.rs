@@ -85,7 +85,7 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     use crate::server::request_ctx;
     use secrecy::ExposeSecret;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     if code.trim().is_empty() {
         return request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await.map(drop);

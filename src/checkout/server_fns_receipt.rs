@@ -30,7 +30,7 @@ pub async fn save_billing(
     use crate::ids::OrderId;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let order_id: OrderId = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let details = BillingDetails::parse(&name, &address, &tax_id).map_err(request_ctx::fail)?;
     let app = request_ctx::app()?;

@@ -73,7 +73,7 @@ pub async fn create_key(
 pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
-    use crate::keys::store::{self, KeyOwner};
+    use crate::keys::store;
     use crate::keys::types::ShownSecret;
     use crate::server::request_ctx;
     use crate::suppliers::directory;

@@ -3,14 +3,14 @@
 mod caller;
 mod deeds;
 mod limits;
-mod rotation;
 mod release;
+mod rotation;
 mod views;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
-pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
 pub use release::release_keys_in;
+pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
 pub use views::{KeyRow, key_by_id, key_of, keys_of};
 
 use self::deeds::{Deed, write_down_in};

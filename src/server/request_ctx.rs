@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub(super) const USER_ID: &str = "user_id";
 /// For which of their accounts the user acts. `store::members` knows the name.
-const ACCOUNT_ID: &str = "account_id";
+pub(super) const ACCOUNT_ID: &str = "account_id";
 const SIGN_UP: &str = "sign_up";
 /// Who has given their password and not their second factor. `session_store` knows the name.
 const HALF_SIGNED_IN: &str = "half_signed_in";

@@ -15,7 +15,7 @@ pub async fn show_usage(
 ) -> Result<UsageView, ConsoleError> {
     use crate::server::request_ctx;
     use crate::usage::{store, types::CallFilter};
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?;
     let failed = |error: store::UsageError| request_ctx::fail(error.into());

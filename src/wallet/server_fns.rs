@@ -11,7 +11,7 @@ pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView
     use crate::server::request_ctx;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::GrantTurn;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
     let failed = |error: store::WalletError| request_ctx::fail(error.into());

@@ -76,7 +76,10 @@ async fn a_user_joins_with_the_invited_address_and_no_other(db: PgPool) {
     let answer = bob.submit(&bob.get(&link).await.form(ACCEPT), &link).await;
     assert_eq!(answer.location, "/dashboard");
     assert!(bob.get(PAGE).await.text().contains("bob@example.com (you)"));
-    assert_eq!(app.text("SELECT string_agg(kind, ' ' ORDER BY entry_id) FROM journal WHERE kind LIKE 'member.%'").await, "member.invited member.joined");
+    assert_eq!(
+        app.text("SELECT string_agg(kind, ' ' ORDER BY entry_id) FROM journal WHERE kind LIKE 'member.%'").await,
+        "member.invited member.joined"
+    );
     app.stop().await;
 }
 
@@ -145,7 +148,8 @@ async fn whoever_is_removed_is_out_and_their_keys_are_given_up(db: PgPool) {
     }
     assert_eq!(app.text("SELECT status FROM api_keys WHERE name = 'number 0'").await, "disabled");
     assert_eq!(
-        app.text("SELECT k.status || ' ' || u.email FROM api_keys k JOIN users u ON u.user_id = k.created_by WHERE name = 'number 1'").await,
+        app.text("SELECT k.status || ' ' || u.email FROM api_keys k JOIN users u ON u.user_id = k.created_by WHERE name = 'number 1'")
+            .await,
         "enabled ada@example.com"
     );
     assert!(app.mailed("bob@example.com", 2).await[1].contains("Subject: You belong to an account no longer"));

@@ -164,14 +164,9 @@ async fn join_in(
     if invitation.email != email.as_str() {
         return Err(AccountError::OtherAddress);
     }
-    sqlx::query!(
-        "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, $3)",
-        invitation.account_id,
-        user_id.0,
-        invitation.role
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, $3)", invitation.account_id, user_id.0, invitation.role)
+        .execute(&mut *tx)
+        .await?;
     let role = stored_role(&invitation.role)?;
     let entry = Entry::of(Kind::MemberJoined).about(user_id.0, email.as_str()).saying(role.words());
     record_in(tx, AccountId(invitation.account_id), Actor::User(user_id, origin), entry).await?;

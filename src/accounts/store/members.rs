@@ -83,13 +83,9 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     }
     sqlx::query!("DELETE FROM members WHERE account_id = $1 AND user_id = $2", account_id.0, user_id.0).execute(&mut *tx).await?;
     // A session that names no account acts for whichever is the first.
-    sqlx::query!(
-        "DELETE FROM sessions WHERE user_id = $1 AND coalesce(data->>'account_id', $2) = $2",
-        user_id.0,
-        account_id.to_string()
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND coalesce(data->>'account_id', $2) = $2", user_id.0, account_id.to_string())
+        .execute(&mut *tx)
+        .await?;
     keep_an_account_in(&mut tx, user_id, &email).await?;
     let entry = Entry::of(Kind::MemberRemoved).about(user_id.0, email.as_str());
     record_in(&mut tx, account_id, Actor::of(admin), entry).await?;
