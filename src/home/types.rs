@@ -112,7 +112,7 @@ mod tests {
 
     fn dashboard(balance: i64, charges: &[i64]) -> Dashboard {
         let day: UtcTime = serde_json::from_str(r#""2026-02-04T00:00:00Z""#).expect("a time");
-        let days = charges.iter().map(|charge| DayUsage { day: day.clone(), calls: 1, failed: 0, charge: Tokens(*charge) }).collect();
+        let days = charges.iter().map(|charge| DayUsage { day, calls: 1, failed: 0, charge: Tokens(*charge) }).collect();
         Dashboard {
             balance: Tokens(balance),
             expiries: Vec::new(),

@@ -93,8 +93,6 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
             t!("This password is among those that are tried first. Choose another, such as four words that have nothing to do with \
                  each other.")
         }
-        (Field::SecondFactor, _) => t!("Enter the six digits that your authenticator shows, or a recovery code."),
-        (Field::Proof, _) => t!("Enter your password, or the six digits that your authenticator shows."),
         (Field::CurrentPassword, _) => t!("Enter your current password."),
         (Field::Password, _) => t!("A password has at most 1,024 bytes."),
         (Field::Name, Problem::Empty) => t!("Give it a name."),
@@ -108,12 +106,12 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::RequestsPerMinute, Problem::TooLarge) => t!("A limit is at most 1,000,000 calls a minute."),
         (Field::TokensPerMinute, Problem::TooLarge) => t!("A limit is at most 1,000,000,000,000 Tokens a minute."),
         (Field::ConcurrentCalls, Problem::TooLarge) => t!("A limit is at most 100,000 calls at once."),
+        (Field::SecondFactor, _) => t!("Enter the six digits that your authenticator shows, or a recovery code."),
+        (Field::Proof, _) => t!("Enter your password, or the six digits that your authenticator shows."),
         (Field::RequestsPerMinute | Field::TokensPerMinute | Field::ConcurrentCalls, _) => {
             t!("Enter a whole number from 1, or leave it empty for no limit.")
         }
         (Field::Role, _) => t!("Choose a role from the list."),
-        (Field::Day, _) => t!("Enter days like 2026-12-24."),
-        (Field::Search, _) => t!("Search for at most 254 characters."),
         (Field::Models, Problem::TooLarge) => t!("A key is limited to at most 200 models."),
         (Field::Models, _) => t!("One of these models does not exist. The page of models lists them all."),
         (Field::Networks, Problem::TooLarge) => t!("A key is limited to at most 100 networks."),
@@ -127,5 +125,7 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, _) => t!("Billing details are plain text."),
         (Field::Code, _) => t!("Enter a code."),
         (Field::Package, _) => t!("Choose a package from the Product Center."),
+        (Field::Day, _) => t!("Enter days like 2026-12-24."),
+        (Field::Search, _) => t!("Search for at most 254 characters."),
     }
 }

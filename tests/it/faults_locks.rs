@@ -61,7 +61,7 @@ async fn a_locked_account_waits_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn others_have_taken_every_connection() {
-    let mut site = Installation::with_connections(20).await;
+    let mut site = Installation::with_connections(30).await;
     let replica = site.replica().with("TOKI_SETTLE_WAIT_MS", "300").serve(&[]);
     site.serve_one(&replica).await;
     let mut taken = Vec::new();

@@ -79,7 +79,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
                             <div>
                                 <dt>{t!("Expires, if you pay now")}</dt>
                                 <dd>
-                                    <UtcTime time=offer.if_paid_now.expires_at.clone() />
+                                    <UtcTime time=offer.if_paid_now.expires_at />
                                 </dd>
                             </div>
                         }

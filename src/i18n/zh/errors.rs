@@ -104,4 +104,21 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("A name has at most 200 characters, an address 500, a tax number 50.", "名称最多 200 个字符，地址 500 个，税号 50 个。"),
     ("Billing details are plain text.", "账单信息只能是纯文本。"),
     ("Choose a package from the Product Center.", "请从产品中心选择套餐。"),
+    (
+        "This code is wrong, too old, or was used already. Wait for the next one and type that.",
+        "验证码不正确、已过期或已被使用。请等待下一个验证码后再输入。",
+    ),
+    (
+        "This is neither your password nor a code that works now. Nothing was changed.",
+        "既不是你的密码，也不是当前有效的验证码，未做任何更改。",
+    ),
+    (
+        "Two-factor has changed since you opened this page. Nothing was changed now; see below.",
+        "打开页面后两步验证已有变更，本次未做任何更改，请见下方。",
+    ),
+    ("Operators sign in with a second factor. Set it up first.", "运营人员登录需要两步验证，请先设置。"),
+    ("Enter the six digits that your authenticator shows, or a recovery code.", "请输入验证器显示的 6 位数字，或恢复码。"),
+    ("Enter your password, or the six digits that your authenticator shows.", "请输入密码，或验证器显示的 6 位数字。"),
+    ("Enter days like 2026-12-24.", "请输入日期，例如 2026-12-24。"),
+    ("Search for at most 254 characters.", "搜索内容最多 254 个字符。"),
 ];
