@@ -1,5 +1,8 @@
 -- Accounts of several people: who is invited, and that somebody always owns.
 
+-- When its user last chose to act for this account: where a new session begins.
+ALTER TABLE members ADD COLUMN chosen_at timestamptz NOT NULL DEFAULT clock_timestamp();
+
 -- One owner an account.
 CREATE UNIQUE INDEX members_owner_key ON members (account_id) WHERE role = 'owner';
 
@@ -12,7 +15,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE CONSTRAINT TRIGGER members_owner_left AFTER UPDATE OR DELETE ON members DEFERRABLE INITIALLY DEFERRED
+CREATE CONSTRAINT TRIGGER members_owner_left AFTER UPDATE OF role OR DELETE ON members DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION members_keep_an_owner();
 
 CREATE TABLE invitations (

@@ -82,6 +82,20 @@ pub async fn remove_member(user_id: String, #[server(default)] keys: String) -> 
     Ok(())
 }
 
+/// Ends one's own membership, and with it the session. `keys` as above.
+#[server(endpoint = "members/leave")]
+pub async fn leave_account(#[server(default)] keys: String) -> Result<(), ConsoleError> {
+    use crate::accounts::store::members::leave;
+    use crate::accounts::types_members::KeysLeft;
+    use crate::server::request_ctx;
+    let reader = request_ctx::reader().await?;
+    let app = request_ctx::app()?;
+    let keys = KeysLeft::parse(&keys).map_err(request_ctx::fail)?;
+    leave(&app.db, &reader, keys).await.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go("/sign-in");
+    Ok(())
+}
+
 /// Makes another member the owner.
 #[server(endpoint = "members/hand_over")]
 pub async fn hand_over_account(user_id: String, #[server(default)] owner_password: String) -> Result<(), ConsoleError> {
@@ -105,16 +119,13 @@ pub async fn hand_over_account(user_id: String, #[server(default)] owner_passwor
 /// Has the session act for another of the user's accounts.
 #[server(endpoint = "accounts/switch")]
 pub async fn switch_account(account_id: String) -> Result<(), ConsoleError> {
-    use crate::accounts::store::members::accounts_of;
+    use crate::accounts::store::members::choose;
     use crate::ids::AccountId;
     use crate::server::request_ctx;
     let reader = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id: AccountId = account_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let accounts = accounts_of(&app.db, &reader).await.map_err(|error| request_ctx::fail(error.into()))?;
-    if accounts.iter().all(|account| account.account_id != account_id) {
-        return Err(request_ctx::fail(ConsoleError::NotFound));
-    }
+    choose(&app.db, &reader, account_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::act_for(account_id).await?;
     request_ctx::go("/dashboard");
     Ok(())

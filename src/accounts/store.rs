@@ -1,6 +1,6 @@
 //! SQL about users, accounts and members. In `addresses` what confirms and replaces an e-mail, in `passwords` what replaces a password,
-//! in `tokens` the links for both; in `two_factor` the second factor, in `members` and `invitations` who belongs to an account, in `sessions` what a user sees of theirs, in `attempts` how often
-//! anything may be tried.
+//! in `tokens` the links for both; in `two_factor` the second factor, in `members` and `invitations` who belongs to an account, in
+//! `sessions` what a user sees of theirs, in `attempts` how often anything may be tried.
 
 pub mod addresses;
 pub mod attempts;
@@ -35,6 +35,8 @@ pub enum AccountError {
     WrongCode,
     #[error("neither the password nor a code of the second factor")]
     WrongProof,
+    #[error("the role does not allow this, or does no longer")]
+    NotAllowed,
     #[error("this address belongs to the account already")]
     AlreadyMember,
     #[error("the invitation is for another address")]
@@ -106,6 +108,7 @@ impl From<AccountError> for ConsoleError {
             AccountError::WrongPassword => ConsoleError::WrongPassword,
             AccountError::WrongCode => ConsoleError::WrongCode,
             AccountError::WrongProof => ConsoleError::WrongProof,
+            AccountError::NotAllowed => ConsoleError::NotAllowed,
             AccountError::AlreadyMember => ConsoleError::AlreadyMember,
             AccountError::OtherAddress => ConsoleError::OtherAddress,
             AccountError::OwnerStays => ConsoleError::OwnerStays,
@@ -194,14 +197,15 @@ pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Passw
     if password::verify(password, stored).await? { Ok(()) } else { Err(AccountError::WrongPassword) }
 }
 
-/// The user a session stands for, in the account that it names, or else in the first of theirs; none when they are gone or suspended.
+/// The user a session stands for, in the account that it names, or else in the one that they chose last. None when they are gone or
+/// suspended, or belong to the named account no longer: what they send was not meant for another.
 pub async fn reader_of(db: &PgPool, user_id: UserId, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
     let row = sqlx::query!(
         r#"SELECT u.email, u.operator, m.account_id, m.role, u.email_verified_at IS NOT NULL AS "verified!",
                   EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!"
              FROM users u JOIN members m USING (user_id)
-            WHERE u.user_id = $1 AND u.suspended_at IS NULL
-            ORDER BY m.account_id IS DISTINCT FROM $2, m.created_at, m.account_id LIMIT 1"#,
+            WHERE u.user_id = $1 AND u.suspended_at IS NULL AND ($2::uuid IS NULL OR m.account_id = $2)
+            ORDER BY m.chosen_at DESC, m.account_id LIMIT 1"#,
         user_id.0,
         account_id.map(|id| id.0)
     )
@@ -222,9 +226,14 @@ pub async fn reader_of(db: &PgPool, user_id: UserId, account_id: Option<AccountI
     .transpose()
 }
 
-/// A user as the owner of the first of their accounts; none when they are gone, suspended, or own none.
+/// A user as the owner of the first account that is theirs; none when they are gone, suspended, or own none.
 pub async fn owner_of(db: &PgPool, user_id: UserId) -> Result<Option<Owner>, AccountError> {
-    Ok(reader_of(db, user_id, None).await?.and_then(Reader::into_owner))
+    let own = sqlx::query_scalar!(
+        "SELECT account_id FROM members WHERE user_id = $1 AND role = 'owner' ORDER BY created_at, account_id LIMIT 1",
+        user_id.0
+    );
+    let Some(account_id) = own.fetch_optional(db).await? else { return Ok(None) };
+    Ok(reader_of(db, user_id, Some(AccountId(account_id))).await?.and_then(Reader::into_owner))
 }
 
 /// The user with this e-mail. For the command line.

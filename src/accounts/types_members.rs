@@ -60,7 +60,7 @@ impl Role {
 pub enum KeysLeft {
     /// Programs that call with them stop at once.
     Disabled,
-    /// They go on, as those of whoever removes their maker.
+    /// They go on, as those of whoever removes their maker, or of the owner when their maker goes.
     HandedOver,
 }
 

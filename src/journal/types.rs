@@ -75,6 +75,7 @@ kinds! {
     MemberJoined = "member.joined", "Joined the account";
     RoleChanged = "member.role_changed", "Role changed";
     MemberRemoved = "member.removed", "Member removed";
+    MemberLeft = "member.left", "Left the account";
     OwnerChanged = "member.owner_changed", "Account handed over";
     AccountLimited = "account.limited", "Limits of the account changed";
     AccountSuspended = "account.suspended", "Account suspended";

@@ -14,6 +14,7 @@ pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key
 pub use views::{KeyRow, key_by_id, key_of, keys_of};
 
 use self::deeds::{Deed, write_down_in};
+use self::release::keep_member_in;
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
@@ -30,7 +31,7 @@ use sqlx::{PgConnection, PgPool};
 pub enum KeyError {
     #[error("no such key")]
     NotFound,
-    #[error("the key was made by another member")]
+    #[error("the key was made by another member, or the role does not allow this any more")]
     NotYours,
     #[error("the supplier does not exist or is disabled")]
     UnknownSupplier,
@@ -148,6 +149,7 @@ pub async fn insert_key_once(
     new: NewKey,
 ) -> Result<Option<KeySecret>, KeyError> {
     let mut tx = db.begin().await?;
+    keep_member_in(&mut tx, member).await?;
     let after = Settings::of_new(member.account_id(), &new);
     let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
     if secret.is_some() {
@@ -265,6 +267,9 @@ impl Settings {
 
 /// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of another account, is not found.
 async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) -> Result<Settings, KeyError> {
+    if let KeyOwner::Member(member) = owner {
+        keep_member_in(tx, member).await?;
+    }
     let row = sqlx::query!(
         "SELECT account_id, created_by, name, quota, expires_at, supplier_id, status FROM api_keys
           WHERE key_id = $1 AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
@@ -272,7 +277,7 @@ async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) 
         key_id.0,
         owner.account_id().map(|id| id.0)
     )
-    .fetch_optional(tx)
+    .fetch_optional(&mut *tx)
     .await?
     .ok_or(KeyError::NotFound)?;
     if !owner.may_edit(UserId(row.created_by)) {

@@ -1,7 +1,7 @@
 //! SQL about invitations: a link by mail, for one address, which its reader joins an account with.
 
 use super::addresses::set_verified_in;
-use super::members::{account_name_in, stored_role};
+use super::members::{account_name_in, lock_member_in, stored_role};
 use super::{AccountError, NewAccount, insert_account_in};
 use crate::accounts::letters_members as letters;
 use crate::accounts::mail_token::MailToken;
@@ -37,6 +37,7 @@ pub async fn invite(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, 
     }
     let (account_id, token) = (admin.account_id(), MailToken::generate());
     let mut tx = db.begin().await?;
+    lock_member_in(&mut tx, admin, admin.user_id()).await?;
     let belongs = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM members JOIN users USING (user_id) WHERE account_id = $1 AND email = $2) AS "belongs!""#,
         account_id.0,
@@ -72,6 +73,7 @@ pub async fn invite(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, 
 /// Takes an invitation back.
 pub async fn revoke(db: &PgPool, admin: &Admin, invitation_id: InvitationId) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
+    lock_member_in(&mut tx, admin, admin.user_id()).await?;
     let email = sqlx::query_scalar!(
         "DELETE FROM invitations WHERE invitation_id = $1 AND account_id = $2 RETURNING email",
         invitation_id.0,
@@ -81,6 +83,20 @@ pub async fn revoke(db: &PgPool, admin: &Admin, invitation_id: InvitationId) -> 
     let entry = Entry::of(Kind::InvitationRevoked).about(invitation_id.0, &email);
     record_in(&mut tx, admin.account_id(), Actor::of(admin), entry).await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Takes back what a member has sent, when they may send none any more: nobody comes in by somebody who is out.
+pub(super) async fn withdraw_invitations_of_in(tx: &mut PgConnection, by: &Reader, invited_by: UserId) -> Result<(), AccountError> {
+    let rows = sqlx::query!(
+        "DELETE FROM invitations WHERE account_id = $1 AND invited_by = $2 RETURNING invitation_id, email",
+        by.account_id().0,
+        invited_by.0
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        let entry = Entry::of(Kind::InvitationRevoked).about(row.invitation_id, &row.email);
+        record_in(tx, by.account_id(), Actor::of(by), entry).await?;
+    }
     Ok(())
 }
 

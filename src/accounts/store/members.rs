@@ -1,5 +1,6 @@
 //! SQL about who belongs to an account, and as what.
 
+use super::invitations::withdraw_invitations_of_in;
 use super::{AccountError, check_password};
 use crate::accounts::letters_members as letters;
 use crate::accounts::rights::{Admin, Owner, Reader};
@@ -53,10 +54,20 @@ pub async fn accounts_of(db: &PgPool, reader: &Reader) -> Result<Vec<AccountChoi
     Ok(rows.into_iter().map(|row| choice(AccountId(row.account_id), row.name)).collect())
 }
 
-/// Gives a member another role. The owner keeps theirs.
+/// Notes that a user acts for one of their accounts from now on, new sessions too.
+pub async fn choose(db: &PgPool, reader: &Reader, account_id: AccountId) -> Result<(), AccountError> {
+    let chosen =
+        sqlx::query!("UPDATE members SET chosen_at = now() WHERE account_id = $1 AND user_id = $2", account_id.0, reader.user_id().0);
+    match chosen.execute(db).await?.rows_affected() {
+        0 => Err(AccountError::NotFound),
+        _ => Ok(()),
+    }
+}
+
+/// Gives a member another role. The owner keeps theirs; whoever invites no longer leaves no invitation behind.
 pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
-    let (email, before) = lock_member_in(&mut tx, admin.account_id(), user_id).await?;
+    let (email, before) = lock_member_in(&mut tx, admin, user_id).await?;
     if before == Role::Owner || role == Role::Owner {
         return Err(AccountError::OwnerStays);
     }
@@ -66,32 +77,61 @@ pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -
         let entry = Entry::of(Kind::RoleChanged).about(user_id.0, email.as_str()).saying(detail);
         record_in(&mut tx, admin.account_id(), Actor::of(admin), entry).await?;
     }
+    if role < Role::Admin {
+        withdraw_invitations_of_in(&mut tx, admin, user_id).await?;
+    }
     tx.commit().await?;
     Ok(())
 }
 
-/// Ends a membership, the sessions that act for the account, and one way or the other the keys that the member made. Whoever belongs to
-/// no account after it gets one of their own.
+/// Removes a member. Keys that are handed over become the admin's.
 pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId, keys: KeysLeft) -> Result<(), AccountError> {
-    let account_id = admin.account_id();
+    if user_id == admin.user_id() {
+        return leave(db, admin, keys).await;
+    }
     let mut tx = db.begin().await?;
-    // Keys are locked before anything else, as by every call.
-    release_keys_in(&mut tx, admin, user_id, keys).await.map_err(|error| AccountError::Keys(Box::new(error)))?;
-    let (email, role) = lock_member_in(&mut tx, account_id, user_id).await?;
+    let (email, role) = lock_member_in(&mut tx, admin, user_id).await?;
+    end_membership_in(&mut tx, admin, (user_id, &email, role), (keys, admin.user_id())).await?;
+    let name = account_name_in(&mut tx, admin.account_id()).await?;
+    outbox.post_in(&mut tx, &email, &letters::removed(&name)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A member goes. Keys that are handed over become the owner's.
+pub async fn leave(db: &PgPool, reader: &Reader, keys: KeysLeft) -> Result<(), AccountError> {
+    let mut tx = db.begin().await?;
+    let (email, role) = lock_member_in(&mut tx, reader, reader.user_id()).await?;
+    // One who becomes the owner just now waits for nobody; one who was it until now still has an admin's rights to the keys.
+    let owner = sqlx::query_scalar!("SELECT user_id FROM members WHERE account_id = $1 AND role = 'owner'", reader.account_id().0);
+    let owner = UserId(owner.fetch_one(&mut *tx).await?);
+    end_membership_in(&mut tx, reader, (reader.user_id(), &email, role), (keys, owner)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends a membership, the sessions that act for the account, the invitations that the member sent, and one way or the other the keys
+/// that they made. Whoever belongs to no account after it gets one of their own.
+async fn end_membership_in(
+    tx: &mut PgConnection,
+    by: &Reader,
+    (user_id, email, role): (UserId, &Email, Role),
+    (keys, heir): (KeysLeft, UserId),
+) -> Result<(), AccountError> {
     if role == Role::Owner {
         return Err(AccountError::OwnerStays);
     }
+    let account_id = by.account_id();
+    release_keys_in(tx, by, user_id, keys, heir).await.map_err(|error| AccountError::Keys(Box::new(error)))?;
+    withdraw_invitations_of_in(tx, by, user_id).await?;
     sqlx::query!("DELETE FROM members WHERE account_id = $1 AND user_id = $2", account_id.0, user_id.0).execute(&mut *tx).await?;
-    // A session that names no account acts for whichever is the first.
+    // A session that names no account acts for the one that was chosen last.
     sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND coalesce(data->>'account_id', $2) = $2", user_id.0, account_id.to_string())
         .execute(&mut *tx)
         .await?;
-    keep_an_account_in(&mut tx, user_id, &email).await?;
-    let entry = Entry::of(Kind::MemberRemoved).about(user_id.0, email.as_str());
-    record_in(&mut tx, account_id, Actor::of(admin), entry).await?;
-    let name = account_name_in(&mut tx, account_id).await?;
-    outbox.post_in(&mut tx, &email, &letters::removed(&name)).await?;
-    tx.commit().await?;
+    keep_an_account_in(tx, user_id, email).await?;
+    let kind = if by.user_id() == user_id { Kind::MemberLeft } else { Kind::MemberRemoved };
+    record_in(tx, account_id, Actor::of(by), Entry::of(kind).about(user_id.0, email.as_str())).await?;
     Ok(())
 }
 
@@ -100,9 +140,8 @@ pub async fn hand_over(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId, 
     check_password(db, owner.user_id(), password).await?;
     let account_id = owner.account_id();
     let mut tx = db.begin().await?;
-    let (_, role) = lock_member_in(&mut tx, account_id, owner.user_id()).await?;
-    let (email, _) = lock_member_in(&mut tx, account_id, to).await?;
-    if role != Role::Owner || to == owner.user_id() {
+    let (email, role) = lock_member_in(&mut tx, owner, to).await?;
+    if role == Role::Owner {
         return Err(AccountError::OwnerStays);
     }
     set_role_in(&mut tx, account_id, owner.user_id(), Role::Admin).await?;
@@ -116,14 +155,22 @@ pub async fn hand_over(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId, 
     Ok(())
 }
 
-/// A member, locked: their address and role. Members of one account are locked one after the other by whoever changes two.
-async fn lock_member_in(tx: &mut PgConnection, account_id: AccountId, user_id: UserId) -> Result<(Email, Role), AccountError> {
-    let row = sqlx::query!(
-        "SELECT u.email, m.role FROM members m JOIN users u USING (user_id) WHERE m.account_id = $1 AND m.user_id = $2 FOR UPDATE OF m",
-        account_id.0,
+/// A member's address and role, locked together with whoever acts on them, always in the same order. Their request may have begun before
+/// they lost the role that it needs: then it is refused.
+pub(super) async fn lock_member_in(tx: &mut PgConnection, by: &Reader, user_id: UserId) -> Result<(Email, Role), AccountError> {
+    let rows = sqlx::query!(
+        "SELECT m.user_id, u.email, m.role FROM members m JOIN users u USING (user_id)
+          WHERE m.account_id = $1 AND m.user_id IN ($2, $3) ORDER BY m.user_id FOR UPDATE OF m",
+        by.account_id().0,
+        by.user_id().0,
         user_id.0
     );
-    let row = row.fetch_optional(tx).await?.ok_or(AccountError::NotFound)?;
+    let rows = rows.fetch_all(tx).await?;
+    let acting = rows.iter().find(|row| row.user_id == by.user_id().0).ok_or(AccountError::NotAllowed)?;
+    if stored_role(&acting.role)? < by.role() {
+        return Err(AccountError::NotAllowed);
+    }
+    let row = rows.iter().find(|row| row.user_id == user_id.0).ok_or(AccountError::NotFound)?;
     Ok((Email::parse(&row.email).map_err(|_| AccountError::NotFound)?, stored_role(&row.role)?))
 }
 
