@@ -1,8 +1,9 @@
 //! The document around every page, and the route table.
 
 use crate::accounts::page::{SignInPage, SignUpPage};
+use crate::accounts::page_invitation::InvitationPage;
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
-use crate::accounts::page_members::{InvitationPage, MembersPage};
+use crate::accounts::page_members::MembersPage;
 use crate::accounts::page_settings::SettingsPage;
 use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;

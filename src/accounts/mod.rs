@@ -1,6 +1,7 @@
 //! Users, accounts and members: sign-up, sign-in, sessions, who may do what. Knows nothing of Tokens.
 
 pub mod page;
+pub mod page_invitation;
 pub mod page_mail;
 pub mod page_members;
 pub mod page_settings;

@@ -35,6 +35,7 @@ impl Role {
         }
     }
 
+    /// For the account log, which is in English.
     pub fn words(self) -> &'static str {
         match self {
             Role::ReadOnly => "Read-only",
@@ -80,7 +81,8 @@ pub struct MemberView {
     pub email: String,
     pub role: Role,
     pub since: UtcTime,
-    pub two_factor: bool,
+    /// Whether they sign in with a second factor. For whoever looks after the members: who has none is nobody else's business.
+    pub two_factor: Option<bool>,
     /// Keys of this account that they made, deleted ones left out.
     pub keys: i64,
     /// Who looks at the page.

@@ -114,6 +114,7 @@ pub async fn list_orders() -> Result<OrderList, ConsoleError> {
 pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
     use crate::checkout::reconcile::ask_about_order;
     use crate::checkout::store;
+    use crate::checkout::types_refund::OwnRefund;
     use crate::server::request_ctx;
 
     let member = request_ctx::reader().await?;
@@ -127,7 +128,13 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
             }
         });
     }
-    store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+    // What an admin may do with it is not offered to others.
+    let mut order = store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    if !member.is_admin() {
+        order.own_refund = OwnRefund::No;
+        order.checkout_url = None;
+    }
+    Ok(order)
 }
 
 /// What the customer may give back of an order now, and what for.
@@ -172,7 +179,7 @@ pub async fn show_sandbox_payment(session_id: String) -> Result<SandboxPayment, 
     use crate::checkout::store;
     use crate::server::request_ctx;
 
-    let member = request_ctx::reader().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     if !app.config.sandbox {
         return Err(request_ctx::fail(ConsoleError::NotFound));

@@ -3,6 +3,7 @@
 use super::batches::{Batch, NewCodes, Off, Worth, code, codes, disable_code, insert_codes};
 use super::plain::{CodePepper, PlainCode};
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{member, supplier};

@@ -1,6 +1,7 @@
 //! The dashboard's numbers against a real Postgres, beside those of an account that must not show in them.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::accounts::store::{insert_account, owner_of};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;

@@ -189,11 +189,11 @@ fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
             .collect_view();
         view! {
             <form method="post" action=SwitchAccount::PATH class="account-switch">
-                <select name="account_id" aria-label="Account">
+                <select name="account_id" aria-label=t!("Account")>
                     {options}
                 </select>
                 <button class="button button-quiet" type="submit">
-                    "Switch"
+                    {t!("Switch")}
                 </button>
             </form>
         }

@@ -1,6 +1,7 @@
 //! Tests of usage reads: rows that add up to the ledger, pages without gaps, filters, and nothing of other accounts.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::keys::secret::KeySecret;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use chrono::TimeDelta;

@@ -8,6 +8,7 @@ use leptos::server_fn::codec::GetUrl;
 /// The wallet, and the page of its statement that begins before entry `before`.
 #[server(endpoint = "wallet/show", input = GetUrl)]
 pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::server::request_ctx;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::GrantTurn;
@@ -19,6 +20,7 @@ pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView
     let (ended, grants): (Vec<_>, Vec<_>) =
         grants.into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {
+        may_redeem: member.role() >= Role::Member,
         balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
         grants,

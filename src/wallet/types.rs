@@ -142,6 +142,8 @@ pub struct Statement {
 /// The wallet page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalletView {
+    /// Whether whoever looks may redeem codes into it.
+    pub may_redeem: bool,
     pub balance: Tokens,
     pub totals: AccountTotals,
     /// What may still pay, in burn order.

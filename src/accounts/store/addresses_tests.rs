@@ -1,6 +1,7 @@
 //! Signing up by mail and changing an address, against a real Postgres.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::accounts::session_store::PgSessionStore;
 use crate::accounts::store::passwords::{change_password, reset_password, send_reset};
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session, sessions_of};

@@ -33,7 +33,7 @@ pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>,
                 role: stored_role(&row.role)?,
                 email: row.email,
                 since: row.created_at.into(),
-                two_factor: row.two_factor,
+                two_factor: reader.is_admin().then_some(row.two_factor),
                 keys: row.keys,
                 you: row.user_id == reader.user_id().0,
             })

@@ -1,6 +1,7 @@
 //! Second factors: each code counts once, whoever tries, and nothing counts before it is confirmed.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::accounts::store::{insert_account, owner_of};
 use crate::accounts::types::Email;
 use crate::mail::outbox::Outbox;

@@ -1,6 +1,7 @@
 //! Tests of promotion codes on orders: what they take off, that a use is taken once and given back, and that refunds are of what was paid.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::package_on_sale;
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::store::events::{insert_event, settle_event};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::accounts;
+use crate::accounts::rights::Owner;
 use crate::accounts::types::{Email, Password};
 use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
 use crate::checkout::event::PaymentEvent;

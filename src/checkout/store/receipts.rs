@@ -158,6 +158,7 @@ pub async fn receipt(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<
         email: row.email,
         billing: details(row.billing_name, row.billing_address, row.billing_tax_id),
         saved: details(row.saved_name, row.saved_address, row.saved_tax_id),
+        may_save: member.is_admin(),
         package_name: row.package_name,
         tokens: Tokens(row.tokens),
         total: taxed(price.minor - gross_back, whole_tax - tax_back),

@@ -1,6 +1,7 @@
 //! Tests of refunds that customers ask for themselves: what they come to, when they may, and that each happens once.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, update_package};
 use crate::checkout::payments::RefundAnswer;
 use crate::checkout::store::fixtures::{member, open_order, package, pay};
