@@ -155,10 +155,8 @@ async fn an_owner_is_left_whoever_goes_at_the_same_time(db: PgPool) {
     joined(&db, &ada, &bob, Role::Member).await;
     joined(&db, &ada, &eve, Role::Member).await;
     let box_ = outbox();
-    let (first, second) = tokio::join!(
-        hand_over(&db, &box_, &ada, bob.user_id(), password()),
-        hand_over(&db, &box_, &ada, eve.user_id(), password())
-    );
+    let (first, second) =
+        tokio::join!(hand_over(&db, &box_, &ada, bob.user_id(), password()), hand_over(&db, &box_, &ada, eve.user_id(), password()));
     assert!(first.is_ok() != second.is_ok(), "{first:?}, {second:?}");
     assert_eq!(owners(&db, ada.account_id()).await, 1);
 }
@@ -220,8 +218,7 @@ async fn a_key_that_is_made_during_the_removal_is_released_with_the_others(db: P
 #[sqlx::test]
 async fn whoever_leaves_gives_their_keys_to_the_owner_or_ends_them(db: PgPool) {
     let ada = owner(&db, "ada@example.com").await;
-    for (email, keys, status) in
-        [("bob@example.com", KeysLeft::HandedOver, "enabled"), ("eve@example.com", KeysLeft::Disabled, "disabled")]
+    for (email, keys, status) in [("bob@example.com", KeysLeft::HandedOver, "enabled"), ("eve@example.com", KeysLeft::Disabled, "disabled")]
     {
         let other = owner(&db, email).await;
         let member = joined(&db, &ada, &other, Role::Admin).await.into_admin().expect("an admin");

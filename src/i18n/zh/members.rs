@@ -57,7 +57,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("Invite", "邀请"),
     ("Hand the account over", "移交账户"),
-    ("Another member becomes the owner, and you an admin. Only they can give it back.", "另一位成员将成为所有者，你将成为管理员。只有对方才能再移交回来。"),
+    (
+        "Another member becomes the owner, and you an admin. Only they can give it back.",
+        "另一位成员将成为所有者，你将成为管理员。只有对方才能再移交回来。",
+    ),
     ("New owner", "新所有者"),
     ("Your password", "你的密码"),
     ("Leave the account", "退出账户"),
