@@ -33,6 +33,6 @@ export default defineConfig({
   },
   projects: [
     { name: "js", use: { javaScriptEnabled: true } },
-    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: "screens.spec.ts" },
+    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: ["screens.spec.ts", "a11y.spec.ts", "style_guide.spec.ts"] },
   ],
 });

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, with the ordinary clients (apt-get, rustup, cargo, npm); does nothing where all is there.
 #
-#   scripts/setup.sh postgres|nginx|chromium|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
+#   scripts/setup.sh postgres|nginx|chromium|curl|wasm|wasm-bindgen|nextest|lint|node|python|stripe-sdks|aiosmtpd …
 . "$(dirname "$0")/lib.sh"
 
 nextest_version=0.9.143
@@ -36,6 +36,11 @@ need_chromium() {
 # Only its binary: nothing is started.
 need_nginx() {
   command -v nginx >/dev/null || apt_install nginx-light
+}
+
+# For the examples that use it.
+need_curl() {
+  command -v curl >/dev/null || apt_install curl ca-certificates
 }
 
 need_wasm() {

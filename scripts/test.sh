@@ -18,6 +18,8 @@ step "Tests"
 cargo nextest run --features ssr
 step "Real clients"
 scripts/clients.sh
+step "Examples of the docs"
+scripts/docs.sh
 step "Site (release) and its size"
 scripts/site.sh release
 scripts/size.sh

@@ -8,6 +8,7 @@ use crate::accounts::page_settings::SettingsPage;
 use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
 use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
+use crate::docs::page::{DocPage, DocsPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::i18n::language;
 use crate::journal::page::LogPage;
@@ -16,6 +17,7 @@ use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
 use crate::ui::layout::{Frame, NotFoundPage};
+use crate::ui::style_guide::StyleGuidePage;
 use crate::usage::page::UsagePage;
 use crate::wallet::page::WalletPage;
 use leptos::prelude::*;
@@ -79,8 +81,11 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/keys/:id") view=KeyPage />
                     <Route path=path!("/usage") view=UsagePage />
                     <Route path=path!("/models") view=ModelsPage />
+                    <Route path=path!("/docs") view=DocsPage />
+                    <Route path=path!("/docs/:page") view=DocPage />
                     <Route path=path!("/search") view=SearchPage />
                 </ParentRoute>
+                <Route path=path!("/styleguide") view=StyleGuidePage ssr=SsrMode::Async />
             </Routes>
         </Router>
     }

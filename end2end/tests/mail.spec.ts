@@ -5,7 +5,7 @@ import { existingCustomer, newCustomer, signIn, signUp } from "../support/steps.
 test("a new customer confirms the address from the mail, and is asked no more", async ({ page }) => {
   const customer = newCustomer();
   await signUp(page, customer);
-  const banner = page.getByRole("complementary", { name: "Address" });
+  const banner = page.getByRole("complementary", { name: "Unconfirmed address" });
   await expect(banner).toContainText("Confirm your address.");
 
   await page.goto(await linkMailedTo(customer.email, "/verify-email"));

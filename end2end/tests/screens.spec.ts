@@ -23,7 +23,7 @@ async function take(page: Page, name: string, path: string) {
 
 test("pages for visitors", async ({ page }) => {
   test.setTimeout(180_000);
-  for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["forgot-password", "/forgot-password"], ["products-visitor", "/products"], ["models", "/models"]]) {
+  for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["forgot-password", "/forgot-password"], ["products-visitor", "/products"], ["models", "/models"], ["docs", "/docs"], ["docs-clients", "/docs/clients"], ["docs-errors", "/docs/errors"], ["docs-token-plan", "/docs/token-plan"]]) {
     await take(page, name, path);
   }
 });

@@ -6,6 +6,7 @@ pub mod page_mail;
 pub mod page_members;
 pub mod page_settings;
 pub mod page_two_factor;
+pub mod page_words;
 pub mod server_fns;
 pub mod server_fns_mail;
 pub mod server_fns_members;

@@ -4,10 +4,10 @@ use crate::accounts::server_fns::{SignIn, SignUp, start_form};
 use crate::accounts::types::Password;
 use crate::error::{ConsoleError, Field};
 use crate::islands::reveal::RevealButton;
-use crate::t;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{of_address, with_data};
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -21,27 +21,27 @@ pub fn SignInPage() -> impl IntoView {
     let form = start_form(next.clone());
     let was_reset = !of_address("reset").is_empty();
     view! {
-        <Title text="Sign in" />
+        <Title text=t!("Sign in") />
         <section class="card stack auth">
-            <h1>"Sign in"</h1>
+            <h1>{t!("Sign in")}</h1>
             {was_reset
                 .then(|| {
                     view! {
                         <p class="notice notice-ok" role="status">
-                            "Your password is set. Sign in with it."
+                            {t!("Your password is set. Sign in with it.")}
                         </p>
                     }
                 })}
             <FormError error />
             {with_data(form, |_| ().into_any())}
-                <form method="post" action=SignIn::PATH>
-                    <input type="hidden" name="next" value=next />
-                    <EmailField error value=typed(SignIn::PATH, "email", "") />
-                    <PasswordField error autocomplete="current-password" />
-                    <Submit>"Sign in"</Submit>
-                </form>
-            <p class="muted"><a href="/forgot-password">"Forgotten your password?"</a></p>
-            <p class="muted">"New here? " <a href=elsewhere>"Create an account"</a></p>
+            <form method="post" action=SignIn::PATH>
+                <input type="hidden" name="next" value=next />
+                <EmailField error value=typed(SignIn::PATH, "email", "") />
+                <PasswordField error autocomplete="current-password" />
+                <Submit>{t!("Sign in")}</Submit>
+            </form>
+            <p class="muted"><a href="/forgot-password">{t!("Forgotten your password?")}</a></p>
+            <p class="muted">{tv!("New here? {link}", link = view! { <a href=elsewhere>{t!("Create an account")}</a> })}</p>
         </section>
     }
     .into_any()
@@ -54,22 +54,22 @@ pub fn SignUpPage() -> impl IntoView {
     let elsewhere = with_next("/sign-in", &next);
     let form = start_form(next.clone());
     view! {
-        <Title text="Create an account" />
+        <Title text=t!("Create an account") />
         <section class="card stack auth">
-            <h1>"Create an account"</h1>
+            <h1>{t!("Create an account")}</h1>
             <FormError error />
             {with_data(form, |_| ().into_any())}
-                <form method="post" action=SignUp::PATH>
-                    <input type="hidden" name="next" value=next />
-                    <EmailField error value=typed(SignUp::PATH, "email", "") />
-                    <PasswordField
-                        error
-                        autocomplete="new-password"
-                        hint="8 characters or more. Long and memorable beats short and clever."
-                    />
-                    <Submit>"Create account"</Submit>
-                </form>
-            <p class="muted">"Have an account? " <a href=elsewhere>"Sign in"</a></p>
+            <form method="post" action=SignUp::PATH>
+                <input type="hidden" name="next" value=next />
+                <EmailField error value=typed(SignUp::PATH, "email", "") />
+                <PasswordField
+                    error
+                    autocomplete="new-password"
+                    hint=t!("8 characters or more. Long and memorable beats short and clever.")
+                />
+                <Submit>{t!("Create account")}</Submit>
+            </form>
+            <p class="muted">{tv!("Have an account? {link}", link = view! { <a href=elsewhere>{t!("Sign in")}</a> })}</p>
         </section>
     }
     .into_any()
@@ -83,8 +83,9 @@ fn with_next(path: &str, next: &str) -> String {
 pub fn EmailField(
     error: Option<ConsoleError>,
     #[prop(optional)] value: String,
-    #[prop(default = "E-mail")] label: &'static str,
+    #[prop(optional)] label: Option<&'static str>,
 ) -> impl IntoView {
+    let label = label.unwrap_or_else(|| t!("E-mail"));
     view! {
         <Labelled id="email" label field=Field::Email error>
             <input
@@ -109,10 +110,11 @@ pub fn PasswordField(
     error: Option<ConsoleError>,
     autocomplete: &'static str,
     #[prop(default = "password")] id: &'static str,
-    #[prop(default = "Password")] label: &'static str,
+    #[prop(optional)] label: Option<&'static str>,
     #[prop(default = Field::Password)] field: Field,
     #[prop(optional)] hint: &'static str,
 ) -> impl IntoView {
+    let label = label.unwrap_or_else(|| t!("Password"));
     let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
     view! {
         <Labelled id label field error hint>

@@ -1,7 +1,7 @@
 //! The page behind an invitation's link: joining for whoever has a user, signing up for whoever has none. Plain forms.
 
 use crate::accounts::page::PasswordField;
-use crate::accounts::page_members::role_word;
+use crate::accounts::page_words::role_word;
 use crate::accounts::server_fns::SignOut;
 use crate::accounts::server_fns_members::{AcceptInvitation, SignUpInvited, show_invitation};
 use crate::accounts::types_members::{Invited, OpenInvitation};

@@ -1,6 +1,7 @@
 //! The members of an account: who they are, their roles, who is invited. Plain forms.
 
 use crate::accounts::page::{EmailField, PasswordField};
+use crate::accounts::page_words::role_word;
 use crate::accounts::server_fns_members::{
     HandOverAccount, InviteMember, LeaveAccount, RemoveMember, RevokeInvitation, SetMemberRole, list_members,
 };
@@ -30,15 +31,6 @@ pub fn MembersPage() -> impl IntoView {
         </p>
     }
     .into_any()
-}
-
-pub fn role_word(role: Role) -> &'static str {
-    match role {
-        Role::ReadOnly => t!("Read-only"),
-        Role::Member => t!("Member"),
-        Role::Admin => t!("Admin"),
-        Role::Owner => t!("Owner"),
-    }
 }
 
 #[component]

@@ -1,6 +1,7 @@
 //! The settings page: password, address, sessions. Plain forms, which come back to it.
 
 use crate::accounts::page::{EmailField, PasswordField};
+use crate::accounts::page_words::device_words;
 use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
 use crate::accounts::types_settings::{Done, SessionView, Settings};
 use crate::error::Field;
@@ -153,7 +154,7 @@ fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
                         <tr>
                             <th scope="col">{t!("Device")}</th>
                             <th scope="col">{t!("Last seen")}</th>
-                            <th scope="col">{t!("Signed in")}</th>
+                            <th scope="col">{t!("Began")}</th>
                             <th scope="col">
                                 <span class="visually-hidden">{t!("Change")}</span>
                             </th>
@@ -172,12 +173,12 @@ fn SessionRow(session: SessionView) -> impl IntoView {
     view! {
         <tr>
             <th scope="row" data-label="">
-                {if device.is_empty() { t!("Unknown device").to_string() } else { device }}
+                {device_words(&device)}
             </th>
             <td data-label=t!("Last seen")>
                 <UtcTime time=last_seen />
             </td>
-            <td data-label=t!("Signed in")>
+            <td data-label=t!("Began")>
                 <UtcTime time=signed_in />
             </td>
             <td>

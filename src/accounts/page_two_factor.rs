@@ -11,6 +11,7 @@ use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, Labelled, error_of};
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -19,19 +20,19 @@ use leptos_meta::Title;
 pub fn SignInCodePage() -> impl IntoView {
     let error = error_of(SignInCode::PATH);
     view! {
-        <Title text="Sign in" />
+        <Title text=t!("Sign in") />
         <section class="card stack auth">
-            <h1>"Enter your code"</h1>
+            <h1>{t!("Enter your code")}</h1>
             <FormError error />
             {with_data(start_code(), |_| ().into_any())}
             <form method="post" action=SignInCode::PATH>
-                <CodeField error hint="Six digits from your authenticator, or one of your recovery codes." />
+                <CodeField error hint=t!("Six digits from your authenticator, or one of your recovery codes.") />
                 <button class="button button-primary" type="submit">
-                    "Sign in"
+                    {t!("Sign in")}
                 </button>
             </form>
-            <p class="muted">"Lost both? Ask support to turn two-factor off for you."</p>
-            <p class="muted"><a href="/sign-in">"Sign in as somebody else"</a></p>
+            <p class="muted">{t!("Lost both? Ask support to turn two-factor off for you.")}</p>
+            <p class="muted"><a href="/sign-in">{t!("Sign in as somebody else")}</a></p>
         </section>
     }
     .into_any()
@@ -40,7 +41,7 @@ pub fn SignInCodePage() -> impl IntoView {
 #[component]
 fn CodeField(error: Option<ConsoleError>, hint: &'static str) -> impl IntoView {
     view! {
-        <Labelled id="code" label="Code" field=Field::SecondFactor error hint>
+        <Labelled id="code" label=t!("Verification code") field=Field::SecondFactor error hint>
             <input
                 id="code"
                 name="code"
@@ -59,8 +60,8 @@ fn CodeField(error: Option<ConsoleError>, hint: &'static str) -> impl IntoView {
 #[component]
 pub fn TwoFactorPage() -> impl IntoView {
     view! {
-        <Title text="Two-factor" />
-        <h1>"Two-factor"</h1>
+        <Title text=t!("Two-factor") />
+        <h1>{t!("Two-factor")}</h1>
         {with_data(read_two_factor(), |data| match data {
             Ok(two_factor) => view! { <TwoFactorBody two_factor /> }.into_any(),
             Err(error) => view! { <Failure error /> }.into_any(),
@@ -73,16 +74,16 @@ pub fn TwoFactorPage() -> impl IntoView {
 fn TwoFactorBody(two_factor: TwoFactorView) -> impl IntoView {
     let TwoFactorView { standing, new_codes, done, required } = two_factor;
     let done = done.map(|done| match done {
-        TwoFactorDone::TurnedOn => "Two-factor is on. The next time you sign in, you are asked for a code.",
-        TwoFactorDone::CodesRenewed => "You have new recovery codes. The ones before work no longer.",
-        TwoFactorDone::TurnedOff => "Two-factor is off.",
+        TwoFactorDone::TurnedOn => t!("Two-factor is on. The next time you sign in, you are asked for a code."),
+        TwoFactorDone::CodesRenewed => t!("You have new recovery codes. The ones before work no longer."),
+        TwoFactorDone::TurnedOff => t!("Two-factor is off."),
     });
     view! {
         {required
             .then(|| {
                 view! {
                     <p class="notice notice-warn">
-                        "Operators sign in with a second factor. Nothing else opens before it is set up."
+                        {t!("Operators sign in with a second factor. Nothing else opens before it is set up.")}
                     </p>
                 }
             })}
@@ -101,29 +102,31 @@ fn TwoFactorBody(two_factor: TwoFactorView) -> impl IntoView {
             Standing::On { since, recovery_codes_left } => {
                 view! {
                     <section class="card stack">
-                        <h2>"On"</h2>
-                        <p>"Signing in takes a code of your authenticator since " <UtcTime time=since /> "."</p>
+                        <h2>{t!("On")}</h2>
+                        <p>{tv!("Signing in takes a code of your authenticator since {time}.", time = view! { <UtcTime time=since /> })}</p>
                         <p>{codes_left(recovery_codes_left)}</p>
                         <RenewForm />
                     </section>
                     <section class="card stack">
-                        <h2>"Turn it off"</h2>
-                        <p>"Then your password alone is enough again. To change the authenticator, turn it off and set it up anew."</p>
+                        <h2>{t!("Turn it off")}</h2>
+                        <p>
+                            {t!("Then your password alone is enough again. To change the authenticator, turn it off and set it up anew.")}
+                        </p>
                         <TurnOffForm />
                     </section>
                 }
                     .into_any()
             }
         }}
-        <p><a href="/settings">"Back to the settings"</a></p>
+        <p><a href="/settings">{t!("Back to the settings")}</a></p>
     }
 }
 
 fn codes_left(left: i64) -> String {
     match left {
-        0 => "You have no recovery code left: make new ones, or whoever loses the authenticator is locked out.".to_string(),
-        1 => "You have 1 recovery code left.".to_string(),
-        left => format!("You have {left} recovery codes left."),
+        0 => t!("You have no recovery code left: make new ones, or whoever loses the authenticator is locked out.").to_string(),
+        1 => t!("You have 1 recovery code left.").to_string(),
+        left => t!("You have {left} recovery codes left.", left = left),
     }
 }
 
@@ -132,12 +135,12 @@ fn NewCodes(codes: Vec<String>) -> impl IntoView {
     let all = codes.join("\n");
     view! {
         <section class="notice notice-ok">
-            <h2>"Keep your recovery codes"</h2>
-            <p>"Each stands in for the authenticator once. Print them or write them down: you will not see them again."</p>
+            <h2>{t!("Keep your recovery codes")}</h2>
+            <p>{t!("Each stands in for the authenticator once. Print them or write them down: you will not see them again.")}</p>
             <ol class="recovery-codes mono">
                 {codes.into_iter().map(|code| view! { <li>{code}</li> }).collect_view()}
             </ol>
-            <CopyButton text=all label="Copy the codes" />
+            <CopyButton text=all label=t!("Copy the codes") />
         </section>
     }
 }
@@ -147,13 +150,15 @@ fn BeginForm() -> impl IntoView {
     let error = error_of(BeginTwoFactor::PATH);
     view! {
         <section class="card stack">
-            <h2>"Set it up"</h2>
-            <p>"You need an authenticator: a program on your phone or computer that shows six digits, new ones each 30 seconds."</p>
+            <h2>{t!("Set it up")}</h2>
+            <p>
+                {t!("You need an authenticator: a program on your phone or computer that shows six digits, new ones each 30 seconds.")}
+            </p>
             <FormError error />
             <form method="post" action=BeginTwoFactor::PATH>
-                <PasswordField error autocomplete="current-password" id="current" label="Your password" field=Field::CurrentPassword />
+                <PasswordField error autocomplete="current-password" id="current" label=t!("Your password") field=Field::CurrentPassword />
                 <button class="button button-primary" type="submit">
-                    "Go on"
+                    {t!("Go on")}
                 </button>
             </form>
         </section>
@@ -166,29 +171,35 @@ fn ConfirmForm(secret: String, qr: Option<QrSquare>) -> impl IntoView {
     let in_groups = secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     view! {
         <section class="card stack">
-            <h2>"Connect your authenticator"</h2>
-            <p>"Read this with it:"</p>
+            <h2>{t!("Connect your authenticator")}</h2>
+            <p>{t!("Read this with it:")}</p>
             {qr.map(|QrSquare { side, path }| {
                 view! {
-                    <svg class="qr" viewBox=format!("0 0 {side} {side}") role="img" aria-label="QR code for your authenticator" shape-rendering="crispEdges">
+                    <svg
+                        class="qr"
+                        viewBox=format!("0 0 {side} {side}")
+                        role="img"
+                        aria-label=t!("QR code for your authenticator")
+                        shape-rendering="crispEdges"
+                    >
                         <rect width=side.to_string() height=side.to_string() fill="#fff" />
                         <path d=path fill="#000" />
                     </svg>
                 }
             })}
-            <p>"Or type this secret into it:"</p>
+            <p>{t!("Or type this secret into it:")}</p>
             <div class="row">
                 <code class="mono" id="totp-secret">{in_groups}</code>
-                <CopyButton text=secret label="Copy the secret" />
+                <CopyButton text=secret label=t!("Copy the secret") />
             </div>
             <FormError error />
             <form method="post" action=ConfirmTwoFactor::PATH>
-                <CodeField error hint="The six digits that it shows now." />
+                <CodeField error hint=t!("The six digits that it shows now.") />
                 <button class="button button-primary" type="submit">
-                    "Turn two-factor on"
+                    {t!("Turn two-factor on")}
                 </button>
             </form>
-            <p class="muted">"Until then nothing has changed. You have 30 minutes, and can begin anew afterwards."</p>
+            <p class="muted">{t!("Until then nothing has changed. You have 30 minutes, and can begin anew afterwards.")}</p>
         </section>
     }
 }
@@ -201,7 +212,7 @@ fn RenewForm() -> impl IntoView {
         <form method="post" action=RenewRecoveryCodes::PATH>
             <ProofField error id="renew_password" />
             <button class="button" type="submit">
-                "Make new recovery codes"
+                {t!("Make new recovery codes")}
             </button>
         </form>
     }
@@ -215,7 +226,7 @@ fn TurnOffForm() -> impl IntoView {
         <form method="post" action=TurnOffTwoFactor::PATH>
             <ProofField error id="off_password" />
             <button class="button button-danger" type="submit">
-                "Turn two-factor off"
+                {t!("Turn two-factor off")}
             </button>
         </form>
     }
@@ -223,5 +234,5 @@ fn TurnOffForm() -> impl IntoView {
 
 #[component]
 fn ProofField(error: Option<ConsoleError>, id: &'static str) -> impl IntoView {
-    view! { <PasswordField error autocomplete="current-password" id label="Your password, or a code" field=Field::Proof /> }
+    view! { <PasswordField error autocomplete="current-password" id label=t!("Your password, or a code") field=Field::Proof /> }
 }

@@ -3,7 +3,7 @@
 
 use crate::ids::AccountId;
 use sqlx::PgPool;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 const CHANNEL: &str = "account_changes";
 
@@ -14,12 +14,14 @@ pub async fn notify_changes(db: &PgPool, accounts: &[AccountId]) -> Result<(), s
     Ok(())
 }
 
-/// Hears of changes on a connection of its own.
+/// Hears of changes on a connection of its own, which no pool waits for when it closes.
 pub struct Listener(PgListener);
 
 impl Listener {
     pub async fn listen(db: &PgPool) -> Result<Listener, sqlx::Error> {
-        let mut listener = PgListener::connect_with(db).await?;
+        let options = db.connect_options().as_ref().clone();
+        let alone = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None).connect_with(options).await?;
+        let mut listener = PgListener::connect_with(&alone).await?;
         listener.listen(CHANNEL).await?;
         Ok(Listener(listener))
     }

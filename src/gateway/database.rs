@@ -30,7 +30,12 @@ impl Database {
     /// lock that somebody keeps is given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
     pub fn connect_lazy(options: PgConnectOptions) -> Database {
         let options = options.application_name("toki gateway").options([
+            // Tables' statistics may be old and the sizes of arrays are unknown, so nothing is left to the planner: it would scan a
+            // table for a lone call.
             ("plan_cache_mode", "force_generic_plan"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_seqscan", "off"),
             ("jit", "off"),
             ("lock_timeout", "1s"),
         ]);

@@ -25,7 +25,7 @@ mod sse;
 mod upstream;
 mod wire;
 
-pub use error::{Refused, refused, refused_body};
+pub use error::{GatewayError, Refused, refused, refused_body};
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
@@ -37,7 +37,6 @@ pub use wire::{Request, chat};
 
 use crate::changes::hub::Changes;
 use crate::gateway::bodies::Bodies;
-use crate::gateway::error::GatewayError;
 use crate::gateway::handler::Served;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;

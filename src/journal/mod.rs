@@ -3,6 +3,7 @@
 pub mod export;
 pub mod filter;
 pub mod page;
+pub mod page_words;
 pub mod record;
 pub mod server_fns;
 pub mod store;

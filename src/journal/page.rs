@@ -1,8 +1,11 @@
 //! The page of the account log. What it shows is in its address.
 
+use crate::accounts::page_words::device_words;
 use crate::error::ConsoleError;
+use crate::journal::page_words::{detail_words, group_words, kind_words, subject_words, who_words};
 use crate::journal::server_fns::show_journal;
 use crate::journal::types::{EntryView, Group, JournalPage};
+use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::UtcTime;
@@ -48,14 +51,14 @@ pub fn LogPage() -> impl IntoView {
     let Asked { group, since, until, search, before } = asked.clone();
     let page = show_journal(group, since, until, search, before);
     view! {
-        <Title text="Account log" />
+        <Title text=t!("Account log") />
         <div class="page-head">
-            <h1>"Account log"</h1>
+            <h1>{t!("Account log")}</h1>
             <a class="button" href=asked.address("/api/journal/export", None) rel="external" download="account-log.csv">
-                "Download as CSV"
+                {t!("Download as CSV")}
             </a>
         </div>
-        <p class="muted">"Who did what in this account, when and from where. Nobody can change it."</p>
+        <p class="muted">{t!("Who did what in this account, when and from where. Nobody can change it.")}</p>
         {with_data(page, |page| body(page, asked))}
     }
     .into_any()
@@ -74,13 +77,13 @@ fn body(page: Result<JournalPage, ConsoleError>, asked: Asked) -> AnyView {
     };
     let older = page.older.map(|before| {
         let href = asked.address("/settings/log", Some(before.to_string()));
-        view! { <a class="button" href=href>"Older entries"</a> }
+        view! { <a class="button" href=href>{t!("Older entries")}</a> }
     });
     let newest = (!asked.before.is_empty()).then(|| {
-        view! { <a class="button" href=asked.address("/settings/log", None)>"Newest entries"</a> }
+        view! { <a class="button" href=asked.address("/settings/log", None)>{t!("Newest entries")}</a> }
     });
     let entries = if page.entries.is_empty() {
-        view! { <p class="empty">"Nothing was written down that fits."</p> }.into_any()
+        view! { <p class="empty">{t!("Nothing was written down that fits.")}</p> }.into_any()
     } else {
         view! { <EntriesTable entries=page.entries /> }.into_any()
     };
@@ -94,34 +97,34 @@ fn body(page: Result<JournalPage, ConsoleError>, asked: Asked) -> AnyView {
 
 #[component]
 fn FilterForm(asked: Asked) -> impl IntoView {
-    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/settings/log">"Show all"</a> });
+    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/settings/log">{t!("Show all")}</a> });
     let groups = Group::ALL
         .into_iter()
-        .map(|group| view! { <option value=group.as_str() selected=group.as_str() == asked.group>{group.words()}</option> })
+        .map(|group| view! { <option value=group.as_str() selected=group.as_str() == asked.group>{group_words(group)}</option> })
         .collect_view();
     view! {
         <form method="get" action="/settings/log">
             <div class="row filters">
                 <div class="field">
-                    <label for="filter-group">"About"</label>
+                    <label for="filter-group">{t!("About")}</label>
                     <select id="filter-group" name="group">
-                        <option value="" selected=asked.group.is_empty()>"Everything"</option>
+                        <option value="" selected=asked.group.is_empty()>{t!("Everything")}</option>
                         {groups}
                     </select>
                 </div>
                 <div class="field">
-                    <label for="filter-since">"From (UTC)"</label>
+                    <label for="filter-since">{t!("From (UTC)")}</label>
                     <input id="filter-since" name="since" type="date" value=asked.since />
                 </div>
                 <div class="field">
-                    <label for="filter-until">"Until (UTC)"</label>
+                    <label for="filter-until">{t!("Until (UTC)")}</label>
                     <input id="filter-until" name="until" type="date" value=asked.until />
                 </div>
                 <div class="field">
-                    <label for="filter-search">"Search"</label>
+                    <label for="filter-search">{t!("Search")}</label>
                     <input id="filter-search" name="search" type="search" maxlength="254" value=asked.search />
                 </div>
-                <button class="button" type="submit">"Show"</button>
+                <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>
         </form>
@@ -135,10 +138,10 @@ fn EntriesTable(entries: Vec<EntryView>) -> impl IntoView {
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">"Time"</th>
-                        <th scope="col">"What"</th>
-                        <th scope="col">"Who"</th>
-                        <th scope="col">"From"</th>
+                        <th scope="col">{t!("Time")}</th>
+                        <th scope="col">{t!("What")}</th>
+                        <th scope="col">{t!("Who")}</th>
+                        <th scope="col">{t!("From")}</th>
                     </tr>
                 </thead>
                 <tbody>{entries.into_iter().map(|entry| view! { <EntryRow entry /> }.into_any()).collect_view()}</tbody>
@@ -151,21 +154,24 @@ fn EntriesTable(entries: Vec<EntryView>) -> impl IntoView {
 fn EntryRow(entry: EntryView) -> impl IntoView {
     let page = entry.page();
     let EntryView { at, kind, who, address, device, name, detail, .. } = entry;
-    let subject = name.map(|name| match page {
+    let subject = name.map(|name| subject_words(kind, name)).map(|name| match page {
         Some(href) => view! { <a href=href>{name}</a> }.into_any(),
         None => view! { <span>{name}</span> }.into_any(),
     });
-    let from = [device, address].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let from = match (device.as_deref().map(device_words), address) {
+        (Some(device), Some(address)) => t!("{device}, {address}", device = device, address = address),
+        (device, address) => device.or(address).unwrap_or_default(),
+    };
     view! {
         <tr>
-            <td data-label="Time"><UtcTime time=at /></td>
-            <td data-label="What">
-                {kind.words()}
-                {subject.map(|subject| view! { ": " {subject} })}
-                {detail.map(|detail| view! { <span class="muted">{format!(" ({detail})")}</span> })}
+            <td data-label=t!("Time")><UtcTime time=at /></td>
+            <td data-label=t!("What")>
+                {kind_words(kind)}
+                {subject.map(|subject| view! { {t!(": ")} {subject} })}
+                {detail.map(|detail| view! { <span class="muted">{t!(" ({detail})", detail = detail_words(kind, &detail))}</span> })}
             </td>
-            <td data-label="Who">{who.words().to_string()}</td>
-            <td data-label="From">{from}</td>
+            <td data-label=t!("Who")>{who_words(who)}</td>
+            <td data-label=t!("From")>{from}</td>
         </tr>
     }
 }

@@ -148,7 +148,7 @@ pub(super) fn supplier_name(key: &KeyView) -> String {
 pub(super) fn last_used(key: &KeyView) -> AnyView {
     match key.last_used_at {
         Some(time) => view! { <UtcTime time /> }.into_any(),
-        None => view! { <span class="muted">{t!("Never")}</span> }.into_any(),
+        None => view! { <span class="muted">{t!("Not yet")}</span> }.into_any(),
     }
 }
 

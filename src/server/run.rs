@@ -8,11 +8,12 @@ use crate::checkout::webhook;
 use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
-use crate::server::config::Config;
+use crate::server::config::{Config, Environment};
 use crate::server::state::AppState;
 use crate::server::{edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
+use crate::ui::style_guide::{self, ShowStyleGuide};
 use axum::Router;
 use axum::extract::State;
 use axum::handler::Handler;
@@ -20,7 +21,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
-use leptos_axum::{LeptosRoutes, generate_route_list};
+use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions};
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -117,10 +118,15 @@ async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
 }
 
 fn console(app: &AppState) -> Router {
+    let for_builders = app.config.environment != Environment::Production;
+    let hidden = (!for_builders).then(|| vec![style_guide::PATH.to_string()]);
     let context = {
         let app = app.clone();
         move || {
             provide_context(app.clone());
+            if for_builders {
+                provide_context(ShowStyleGuide);
+            }
             layers::provide_nonce();
             layers::provide_preferences();
             last_form::provide();
@@ -130,7 +136,9 @@ fn console(app: &AppState) -> Router {
     let shell_options = options.clone();
     // Outermost first: headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
     Router::new()
-        .leptos_routes_with_context(app, generate_route_list(App), context.clone(), move || shell(shell_options.clone()))
+        .leptos_routes_with_context(app, generate_route_list_with_exclusions(App, hidden), context.clone(), move || {
+            shell(shell_options.clone())
+        })
         .route("/live", get(live::follow))
         .fallback_service(
             static_files(app)
@@ -178,7 +186,9 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     if tokio::time::timeout(app.config.settle_wait + LAST_WORDS, app.tasks.wait()).await.is_err() {
         tracing::error!("some tasks did not end");
     }
-    gateway_db.close().await;
-    app.db.close().await;
+    // A pool waits for ever for a connection that is not given back to it.
+    if tokio::time::timeout(LAST_WORDS, futures::future::join(gateway_db.close(), app.db.close())).await.is_err() {
+        tracing::error!("some connections to the database were not given back");
+    }
     Ok(())
 }

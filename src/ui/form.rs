@@ -42,7 +42,7 @@ pub fn FormDone(path: &'static str, children: Children) -> impl IntoView {
 /// `id` and, for the error to be read out, `aria-describedby=format!("{id}-error")`.
 #[component]
 pub fn Labelled(
-    id: &'static str,
+    #[prop(into)] id: String,
     label: &'static str,
     field: Field,
     error: Option<ConsoleError>,
@@ -53,7 +53,7 @@ pub fn Labelled(
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
     view! {
         <div class=class>
-            <label for=id>{label}</label>
+            <label for=id.clone()>{label}</label>
             {children()}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             {problem.map(|problem| view! { <p class="field-error" id=format!("{id}-error")>{problem}</p> })}

@@ -19,7 +19,7 @@ use leptos_meta::Title;
 use leptos_router::components::{A, Outlet};
 
 /// In the order of the job.
-pub fn destinations() -> [(&'static str, &'static str, Icon); 8] {
+pub fn destinations() -> [(&'static str, &'static str, Icon); 9] {
     [
         ("/dashboard", t!("Dashboard"), Icon::Dashboard),
         ("/products", t!("Product Center"), Icon::Products),
@@ -27,6 +27,7 @@ pub fn destinations() -> [(&'static str, &'static str, Icon); 8] {
         ("/keys", t!("API keys"), Icon::Keys),
         ("/usage", t!("Usage"), Icon::Usage),
         ("/models", t!("Models"), Icon::Models),
+        ("/docs", t!("Docs"), Icon::Docs),
         ("/orders", t!("Orders"), Icon::Orders),
         ("/settings", t!("Settings"), Icon::Settings),
     ]
@@ -73,6 +74,9 @@ fn VisitorFrame() -> impl IntoView {
                 <A href="/models" attr:class="nav-link topbar-extra">
                     {t!("Models")}
                 </A>
+                <A href="/docs" attr:class="nav-link topbar-extra">
+                    {t!("Docs")}
+                </A>
                 <A href="/sign-in" attr:class="nav-link">
                     {t!("Sign in")}
                 </A>
@@ -117,7 +121,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Address")>
+                    <aside class="banner-sandbox" aria-label=t!("Unconfirmed address")>
                         <strong>{t!("Confirm your address.")}</strong>
                         " "
                         {t!("Only then can a forgotten password be replaced.")}

@@ -2,7 +2,10 @@
 
 pub mod amount;
 pub mod badge;
+pub mod banner;
 pub mod bars;
+pub mod chart;
+pub mod control;
 pub mod copy;
 pub mod empty_state;
 pub mod error_text;
@@ -11,8 +14,17 @@ pub mod form;
 pub mod icon;
 pub mod last_form;
 pub mod layout;
+pub mod overlay;
 pub mod page_data;
+pub mod pages;
+pub mod quota;
+pub mod skeleton;
+pub mod snippet;
 pub mod stat;
+pub mod style_guide;
+pub mod table;
+pub mod tabs;
+pub mod toast;
 pub mod utc_time;
 
 #[cfg(test)]

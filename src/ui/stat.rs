@@ -1,14 +1,85 @@
-//! One number and what it counts. The number is the child; a note may say more.
+//! One number and what it counts. The number is the child; a note may say more, a change how it was before.
 
+use crate::t;
+use crate::tokens::Tokens;
+use crate::ui::icon::{Icon, IconView};
 use leptos::prelude::*;
 
 #[component]
-pub fn Stat(label: &'static str, #[prop(into, optional)] note: String, children: Children) -> impl IntoView {
+pub fn Stat(
+    label: &'static str,
+    #[prop(into, optional)] note: String,
+    #[prop(optional)] change: Option<Change>,
+    children: Children,
+) -> impl IntoView {
     view! {
         <div class="stat">
             <span>{label}</span>
             <span>{children()}</span>
+            {change.map(|change| view! { <ChangeNote change /> })}
             {(!note.is_empty()).then(|| view! { <span>{note}</span> })}
         </div>
+    }
+}
+
+/// How a number has moved. More is neither good nor bad: it is said with an arrow and in words, and has no colour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub now: Tokens,
+    pub before: Tokens,
+    /// Since when: `yesterday`, `the 7 days before`.
+    pub since: &'static str,
+}
+
+impl Change {
+    /// In whole per cent, rounded towards none; nothing when there was nothing before.
+    fn percent(&self) -> Option<i128> {
+        let before = i128::from(self.before.0);
+        (before > 0).then(|| (i128::from(self.now.0) - before) * 100 / before)
+    }
+}
+
+#[component]
+fn ChangeNote(change: Change) -> impl IntoView {
+    let since = change.since;
+    let (icon, words) = match (change.percent(), change.now.cmp(&change.before)) {
+        (_, std::cmp::Ordering::Equal) => (None, t!("As much as {since}", since = since)),
+        (None, _) => (Some(Icon::Up), t!("Nothing {since}", since = since)),
+        (Some(percent), std::cmp::Ordering::Greater) => {
+            (Some(Icon::Up), t!("{percent} % more than {since}", percent = at_least_one(percent), since = since))
+        }
+        (Some(percent), std::cmp::Ordering::Less) => {
+            (Some(Icon::Down), t!("{percent} % less than {since}", percent = at_least_one(percent), since = since))
+        }
+    };
+    view! {
+        <span class="stat-change">
+            {icon.map(|icon| view! { <IconView icon /> })}
+            {words}
+        </span>
+    }
+}
+
+/// A change too small for a whole per cent is one all the same; one beyond a thousand is no number to read.
+fn at_least_one(percent: i128) -> String {
+    match percent.unsigned_abs() {
+        0 => "< 1".into(),
+        1_000.. => "> 999".into(),
+        percent => percent.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_whole_per_cent_of_what_was() {
+        let percent = |now, before| Change { now: Tokens(now), before: Tokens(before), since: "yesterday" }.percent();
+        assert_eq!(percent(112, 100), Some(12));
+        assert_eq!(percent(50, 100), Some(-50));
+        assert_eq!(percent(5, 0), None);
+        assert_eq!(percent(i64::MAX, 1), Some((i128::from(i64::MAX) - 1) * 100));
+        assert_eq!([0, -1, 12, -999, 1_000].map(at_least_one), ["< 1", "1", "12", "999", "> 999"]);
     }
 }

@@ -124,7 +124,7 @@ fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl I
                             .collect_view()}
                     </select>
                 </div>
-                <button class="button" type="submit">{t!("Show")}</button>
+                <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>
         </form>

@@ -198,7 +198,7 @@ impl History {
     async fn corrupt(&self, sql: &'static str) {
         for guard in [
             "ALTER TABLE grants DROP CONSTRAINT grants_adds_up_check, DROP CONSTRAINT grants_order_id_key",
-            "ALTER TABLE grants DROP CONSTRAINT grants_held_check, DROP CONSTRAINT grants_spent_check, DROP CONSTRAINT grants_left_check",
+            "ALTER TABLE grants DROP CONSTRAINT grants_books_check",
             "ALTER TABLE api_keys DROP CONSTRAINT api_keys_within_quota_check",
             "ALTER TABLE orders DROP CONSTRAINT orders_fulfilled_check",
             "ALTER TABLE ledger DISABLE TRIGGER USER",

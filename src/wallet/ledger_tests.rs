@@ -310,9 +310,14 @@ async fn calls_are_looked_for_by_their_id_on_the_first_day_too(db: PgPool) {
     let call = fixtures::admit(&db, &secret, "acme/m", 10, 10).await;
     let report = fixtures::settlement(&call, USED, Utc::now());
     let mut session = db.acquire().await.expect("a connection");
-    let again = [report.clone(), report];
-    let settled = settle_calls(&mut *session, &again).await.expect("settled");
-    assert!(settled[0].first && settled.len() == 2);
+    // As the gateway's connections are.
+    let settings =
+        "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
+    sqlx::raw_sql(settings).execute(&mut *session).await.expect("settings");
+    for first in [true, false] {
+        let settled = settle_calls(&mut *session, std::slice::from_ref(&report)).await.expect("settled");
+        assert_eq!(settled.into_iter().map(|settled| settled.first).collect::<Vec<_>>(), [first]);
+    }
     sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut *session).await.expect("flushed");
     let used: Vec<String> =
         sqlx::query_scalar("SELECT indexrelname::text FROM pg_stat_user_indexes WHERE relname = 'usage_records' AND idx_scan > 0")
@@ -320,4 +325,62 @@ async fn calls_are_looked_for_by_their_id_on_the_first_day_too(db: PgPool) {
             .await
             .expect("statistics");
     assert_eq!(used, ["usage_records_pkey"]);
+}
+
+/// Writes an entry with these books, Tokens and call.
+macro_rules! entry {
+    ($values:literal) => {
+        concat!(
+            "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, request_id) SELECT account_id, grant_id, ",
+            $values,
+            " FROM grants, (SELECT gen_random_uuid() AS request_id) call"
+        )
+    };
+}
+
+/// Writes the usage record that is there once more, with another id and this value.
+macro_rules! record {
+    ($column:literal, $value:literal) => {
+        concat!(
+            r#"INSERT INTO usage_records SELECT r.* FROM usage_records u,
+                LATERAL jsonb_populate_record(u, jsonb_build_object('request_id', gen_random_uuid(), '"#,
+            $column,
+            "', '",
+            $value,
+            "')) r"
+        )
+    };
+}
+
+#[sqlx::test]
+async fn a_row_that_breaks_a_rule_is_refused_by_its_name(db: PgPool) {
+    acme(&db).await;
+    let (_, _, _, secret) = customer(&db, "ada", 1_000, Some(500)).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 10).await;
+    settled(&db, &[fixtures::settlement(&call, USED, Utc::now())]).await;
+    for (sql, rule) in [
+        ("UPDATE grants SET left_ = left_ - 1", "grants_adds_up_check"),
+        ("UPDATE grants SET left_ = -1, tokens = tokens - left_ - 1", "grants_books_check"),
+        ("UPDATE grants SET swept_at = now()", "grants_swept_check"),
+        ("UPDATE grants SET expires_at = starts_at", "grants_expires_at_check"),
+        ("UPDATE grants SET source = 'code'", "grants_cause_check"),
+        ("UPDATE grants SET scope_model_ids = '{acme/m}'", "grants_scoped_check"),
+        ("UPDATE api_keys SET running = -1", "api_keys_use_check"),
+        ("UPDATE api_keys SET quota = spent - 1", "api_keys_within_quota_check"),
+        ("UPDATE api_keys SET name = ''", "api_keys_name_check"),
+        ("UPDATE api_keys SET period = 'day'", "api_keys_period_whole_check"),
+        ("UPDATE api_keys SET status = 'deleted'", "api_keys_deleted_check"),
+        (entry!("'grant', 'spent', 0, request_id"), "ledger_tokens_check"),
+        (entry!("'spent', 'grant', 1, request_id"), "ledger_books_check"),
+        (entry!("'grant', 'spent', 1, NULL"), "ledger_cause_check"),
+        (entry!("'grant', 'grant', 1, NULL"), "ledger_cause_check"),
+        (record!("outcome", "lost"), "usage_records_outcome_check"),
+        (record!("basis", "guessed"), "usage_records_basis_check"),
+        (record!("cached_tokens", "11"), "usage_records_tokens_check"),
+        (record!("charge", "-1"), "usage_records_charge_check"),
+    ] {
+        let refused = sqlx::raw_sql(sql).execute(&db).await.expect_err(sql);
+        assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some(rule), "{sql}: {refused}");
+    }
+    assert_exact(&db).await;
 }

@@ -37,7 +37,11 @@ async fn somebody_new_signs_up_from_an_invitation(db: PgPool) {
     assert!(ada.get(PAGE).await.text().contains("bob@example.com Member, invited by ada@example.com. The link works until"));
     let bob = app.browser();
     let page = bob.get(&link).await;
-    assert!(page.text().contains("ada@example.com invites you to the account “ada@example.com”. Your role in it: Member"), "{}", page.text());
+    assert!(
+        page.text().contains("ada@example.com invites you to the account “ada@example.com”. Your role in it: Member"),
+        "{}",
+        page.text()
+    );
     let answer = bob.submit(&page.form(SIGN_UP).with("password", "four words that rhyme"), &link).await;
     assert_eq!(answer.location, "/dashboard");
     assert!(is_member(&bob).await);
@@ -322,6 +326,6 @@ async fn the_page_speaks_chinese(db: PgPool) {
     let ada = app.browser_with_cookie(&format!("{}; language=zh-Hans", ada.cookie()));
     let page = ada.get(PAGE).await.text();
     assert!(page.contains("bob@example.com 只读，由 ada@example.com 邀请，链接在"), "{page}");
-    assert!(ada.get("/settings").await.text().contains("登录邮箱： ada@example.com"));
+    assert!(ada.get("/settings").await.text().contains("登录邮箱： ada@example.com 。"));
     app.stop().await;
 }

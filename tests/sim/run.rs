@@ -245,7 +245,7 @@ async fn reset(db: &PgPool) {
     for sql in [
         "SET LOCAL session_replication_role = replica",
         "TRUNCATE ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
-                  operator_actions, model_prices, models, channels, suppliers, members, accounts, users CASCADE",
+                  operator_actions, model_prices, models, channels, suppliers, members, accounts, users, receipt_numbers CASCADE",
     ] {
         sqlx::query(sql).execute(&mut *tx).await.expect("emptied");
     }

@@ -2,8 +2,8 @@
 
 pub const MESSAGES: &[(&str, &str)] = &[
     ("Language", "语言"),
-    ("Colours", "配色"),
-    ("Times", "时间"),
+    ("Colours", "外观"),
+    ("Times", "时区"),
     ("System", "跟随系统"),
     ("Light", "浅色"),
     ("Dark", "深色"),
@@ -21,8 +21,9 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Sandbox", "沙盒"),
     ("Sandbox.", "沙盒环境。"),
     ("Payments are play money, and the sandbox supplier makes its answers up.", "支付使用模拟货币，沙盒供应商的回答均为虚构。"),
+    ("Unconfirmed address", "邮箱未确认"),
     ("Confirm your address.", "请确认邮箱。"),
-    ("Only then can a forgotten password be replaced.", "确认后才能在忘记密码时重设。"),
+    ("Only then can a forgotten password be replaced.", "确认后，忘记密码时才能重置。"),
     ("How?", "如何确认？"),
     ("Page not found", "页面不存在"),
     ("The address may be mistyped, or the page has moved.", "地址可能有误，或页面已移动。"),

@@ -1,0 +1,29 @@
+//! Charts, drawn on the server. The shapes are an SVG that stretches with its place; all text is HTML above it, so that it neither
+//! stretches nor shrinks. Over each stretch of time lies a column that can be focused and pointed at, and then opened where there is a finer
+//! view of it: CSS alone shows its values in the key. A table says the same in `<details>`. A chart stands on a card.
+
+mod colour;
+mod figure;
+mod line;
+mod scale;
+mod sparkline;
+mod stacked;
+
+#[cfg(test)]
+mod snapshot_tests;
+
+pub use colour::Colours;
+pub use line::{Band, LineChart};
+pub use sparkline::Sparkline;
+pub use stacked::{Series, StackedBars};
+
+/// A stretch of time, or whatever else the values of a chart stand side by side for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// In full: `24 Dec 2026`.
+    pub name: String,
+    /// Below the chart, where there is room for few words: `24 Dec`.
+    pub short: String,
+    /// Where a finer view of it is.
+    pub href: Option<String>,
+}

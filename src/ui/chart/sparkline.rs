@@ -1,0 +1,45 @@
+//! A line as high as a word: which way a number beside it goes. Without scale or values; the number has those.
+
+use crate::tokens::Tokens;
+use crate::ui::chart::figure::COLUMN;
+use crate::ui::chart::scale::Scale;
+use leptos::prelude::*;
+
+const HEIGHT: i64 = 100;
+
+/// The line, and where it ends. The base of the chart is zero.
+fn path(values: &[Tokens]) -> (String, String) {
+    let scale = Scale::exactly(values.iter().copied().max().unwrap_or_default());
+    let points = values.iter().zip(0_i64..).map(|(value, n)| (n * COLUMN + COLUMN / 2, HEIGHT - scale.height(*value, HEIGHT)));
+    let (mut line, mut end) = (String::new(), String::new());
+    for (x, y) in points {
+        line.push_str(&format!("{}{x} {y}", if line.is_empty() { 'M' } else { 'L' }));
+        end = format!("M{x} {y}h0");
+    }
+    (line, end)
+}
+
+/// `label` says what the eye sees: `Tokens of the last 14 days, rising`.
+#[component]
+pub fn Sparkline(values: Vec<Tokens>, #[prop(into)] label: String) -> impl IntoView {
+    let (line, end) = path(&values);
+    let view_box = format!("0 0 {} {HEIGHT}", i64::try_from(values.len().max(1)).unwrap_or(1) * COLUMN);
+    view! {
+        <svg class="sparkline" viewBox=view_box preserveAspectRatio="none" role="img" aria-label=label>
+            <path class="chart-line series-1" d=line />
+            <path class="chart-dot series-1" d=end />
+        </svg>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_is_at_the_top_and_nothing_at_the_base() {
+        assert_eq!(path(&[0, 7, 3].map(Tokens)), ("M50 100L150 0L250 58".into(), "M250 58h0".into()));
+        assert_eq!(path(&[0, 0].map(Tokens)), ("M50 100L150 100".into(), "M150 100h0".into()));
+        assert_eq!(path(&[]), (String::new(), String::new()));
+    }
+}

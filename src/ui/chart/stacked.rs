@@ -1,0 +1,166 @@
+//! Stacked bars: how much there was of each, one bar a bucket.
+
+use crate::i18n::language;
+use crate::t;
+use crate::tokens::Tokens;
+use crate::ui::chart::Bucket;
+use crate::ui::chart::colour::{Colour, Colours};
+use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
+use crate::ui::chart::scale::Scale;
+use leptos::prelude::*;
+
+/// What one key, one model, one member has in each bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    pub name: String,
+    pub values: Vec<Tokens>,
+}
+
+impl Series {
+    fn total(&self) -> Tokens {
+        Tokens(self.values.iter().fold(0, |sum, value| sum.saturating_add(value.0)))
+    }
+
+    fn at(&self, place: usize) -> Tokens {
+        self.values.get(place).copied().unwrap_or_default()
+    }
+}
+
+/// More than these, and "other", no eye tells apart.
+const MOST_SERIES: usize = 4;
+
+/// The largest, largest first, each in its colour, and the rest as one.
+fn ranked(mut series: Vec<Series>, buckets: usize, colours: &Colours) -> Vec<(Series, Colour)> {
+    // Equal ones by name, so that two renderings of one thing are one.
+    series.sort_by(|a, b| b.total().cmp(&a.total()).then_with(|| a.name.cmp(&b.name)));
+    let rest = if series.len() > MOST_SERIES { series.split_off(MOST_SERIES) } else { Vec::new() };
+    let apart = colours.apart(&series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>());
+    let mut ranked: Vec<_> = series.into_iter().zip(apart).collect();
+    if !rest.is_empty() {
+        let values = (0..buckets).map(|place| sum(&rest, place)).collect();
+        ranked.push((Series { name: t!("Other").into(), values }, Colour::Other));
+    }
+    ranked
+}
+
+/// `1 Dec 2026 – 31 Dec 2026`
+fn span(buckets: &[Bucket]) -> String {
+    match buckets {
+        [] => String::new(),
+        [only] => only.name.clone(),
+        [first, .., last] => format!("{} – {}", first.name, last.name),
+    }
+}
+
+fn sum<'a>(series: impl IntoIterator<Item = &'a Series>, place: usize) -> Tokens {
+    Tokens(series.into_iter().fold(0, |sum, series| sum.saturating_add(series.at(place).0.max(0))))
+}
+
+/// The parts of one bar from the base up: y and height of each. A part that is more than nothing can be seen, and between two parts is a
+/// gap where there is room for it.
+fn parts(values: &[Tokens], scale: Scale) -> Vec<(i64, i64)> {
+    let (mut below, mut top, mut parts) = (0_i64, 0, Vec::with_capacity(values.len()));
+    let last = values.iter().rposition(|value| value.0 > 0);
+    for (place, value) in values.iter().enumerate() {
+        below = below.saturating_add(value.0.max(0));
+        let end = scale.height(Tokens(below), HEIGHT).max(if value.0 > 0 { top + 1 } else { top }).min(HEIGHT);
+        let gap = i64::from(Some(place) != last && end - top > 3);
+        parts.push((HEIGHT - end + gap, end - top - gap));
+        top = end;
+    }
+    parts
+}
+
+/// Columns are as wide as the chart allows, bars not wider than a twelfth of it.
+fn bar_width(buckets: usize) -> i64 {
+    (i64::try_from(buckets).unwrap_or(COLUMN) * COLUMN / 12).clamp(1, COLUMN * 7 / 10)
+}
+
+fn shapes(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> AnyView {
+    let width = bar_width(buckets);
+    let stacks: Vec<Vec<(i64, i64)>> =
+        (0..buckets).map(|place| parts(&ranked.iter().map(|(series, _)| series.at(place)).collect::<Vec<_>>(), scale)).collect();
+    let paths = ranked.iter().enumerate().map(|(rank, (_, colour))| {
+        // One path a series: a third of what a rectangle a value would weigh.
+        let bars = stacks.iter().zip(0_i64..).filter_map(|(stack, column)| {
+            let (y, height) = stack.get(rank).copied().filter(|(_, height)| *height > 0)?;
+            let x = column * COLUMN + (COLUMN - width) / 2;
+            Some(format!("M{x} {y}h{width}v{height}h-{width}z"))
+        });
+        let path: String = bars.collect();
+        view! { <path class=format!("chart-fill {}", colour.class()) d=path /> }
+    });
+    paths.collect_view().into_any()
+}
+
+/// `colours` of all names that other charts of the account show; `heading` is what buckets are, as a table's head.
+#[component]
+pub fn StackedBars(
+    #[prop(into)] id: String,
+    #[prop(into)] label: String,
+    heading: &'static str,
+    buckets: Vec<Bucket>,
+    series: Vec<Series>,
+    #[prop(optional)] colours: Colours,
+) -> impl IntoView {
+    let sums: Vec<Tokens> = (0..buckets.len()).map(|place| sum(&series, place)).collect();
+    let scale = Scale::reaching(sums.iter().copied().max().unwrap_or_default());
+    let ranked = ranked(series, buckets.len(), &colours);
+    let shapes = shapes(&ranked, buckets.len(), scale);
+    let total = sums.iter().fold(0_i64, |sum, tokens| sum.saturating_add(tokens.0));
+    let sum_entry = Entry {
+        name: t!("Total").into(),
+        swatch: "chart-swatch".into(),
+        says: Some(Tokens(total).short_in(language())),
+        values: sums.into_iter().map(Some).collect(),
+    };
+    let parts = ranked.into_iter().map(|(series, colour)| Entry {
+        swatch: Entry::swatch(colour, "chart-swatch-area"),
+        says: Some(series.total().short_in(language())),
+        values: (0..buckets.len()).map(|place| Some(series.at(place))).collect(),
+        name: series.name,
+    });
+    let entries = std::iter::once(sum_entry).chain(parts).collect();
+    let all = span(&buckets);
+    view! { <Figure id label heading buckets entries scale all shapes /> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(name: &str, values: &[i64]) -> Series {
+        Series { name: name.into(), values: values.iter().copied().map(Tokens).collect() }
+    }
+
+    #[test]
+    fn four_are_named_and_the_rest_is_one() {
+        let all = ["a", "b", "c", "d", "e", "f"].iter().zip([1_i64, 6, 2, 5, 3, 4]).map(|(name, n)| series(name, &[n, 10 * n])).collect();
+        let ranked = ranked(all, 2, &Colours::default());
+        let names: Vec<_> = ranked.iter().map(|(series, _)| series.name.as_str()).collect();
+        assert_eq!(names, ["b", "d", "f", "e", "Other"]);
+        assert_eq!(ranked[4], (series("Other", &[3, 30]), Colour::Other));
+    }
+
+    #[test]
+    fn parts_stand_on_one_another_and_none_disappears() {
+        let scale = Scale::reaching(Tokens(100));
+        assert_eq!(parts(&[50, 30, 20].map(Tokens), scale), [(101, 99), (41, 59), (0, 40)]);
+        assert_eq!(parts(&[0, 0].map(Tokens), scale), [(200, 0), (200, 0)]);
+        let scale = Scale::reaching(Tokens(1_000_000));
+        assert_eq!(parts(&[1, 0, 1].map(Tokens), scale), [(199, 1), (199, 0), (198, 1)]);
+    }
+
+    #[test]
+    fn the_most_there_can_be_is_drawn() {
+        let scale = Scale::reaching(Tokens(i64::MAX));
+        for (y, height) in parts(&[i64::MAX, i64::MAX].map(Tokens), scale) {
+            assert!(y >= 0 && height >= 0 && y + height <= HEIGHT, "{y} {height}");
+        }
+    }
+
+    #[test]
+    fn few_bars_are_not_walls() {
+        assert_eq!([1, 7, 31, 90].map(bar_width), [8, 58, 70, 70]);
+    }
+}

@@ -1,0 +1,50 @@
+//! Controls of forms that are more than an input: a choice of a few, a thing that is on or off.
+
+use leptos::prelude::*;
+
+/// One of the things to choose from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub value: String,
+    pub name: String,
+}
+
+/// The browser's own list, with its label in a `Labelled` around it, or above it: `id` is the label's `for`.
+#[component]
+pub fn Select(
+    #[prop(into)] id: String,
+    name: &'static str,
+    choices: Vec<Choice>,
+    #[prop(into)] chosen: String,
+    #[prop(optional)] disabled: bool,
+    /// The id of what says more: a hint, an error.
+    #[prop(optional, into)]
+    described_by: Option<String>,
+) -> impl IntoView {
+    let options = choices.into_iter().map(|choice| {
+        let selected = choice.value == chosen;
+        view! { <option value=choice.value selected=selected>{choice.name}</option> }
+    });
+    view! {
+        <select class="select" id=id name=name disabled=disabled aria-describedby=described_by>
+            {options.collect_view()}
+        </select>
+    }
+}
+
+/// A setting that is on or off, as its form says when it is sent: `name=true`, or nothing. `note` says what being on means.
+#[component]
+pub fn Switch(
+    name: &'static str,
+    #[prop(into)] label: String,
+    on: bool,
+    #[prop(optional)] disabled: bool,
+    #[prop(optional, into)] note: Option<String>,
+) -> impl IntoView {
+    view! {
+        <label class="switch">
+            <input type="checkbox" role="switch" name=name value="true" checked=on disabled=disabled />
+            <span>{label} {note.map(|note| view! { <span class="field-hint switch-note">{note}</span> })}</span>
+        </label>
+    }
+}

@@ -1,0 +1,211 @@
+//! The guide's components, each in its states.
+
+use crate::error::{ConsoleError, Field, Problem};
+use crate::tokens::Tokens;
+use crate::ui::amount::TokenAmount;
+use crate::ui::badge::{Badge, BadgeKind};
+use crate::ui::banner::{Banner, BannerKind};
+use crate::ui::control::{Choice, Select, Switch};
+use crate::ui::empty_state::EmptyState;
+use crate::ui::form::{FormError, Labelled};
+use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
+use crate::ui::pages::Pages;
+use crate::ui::quota::QuotaBar;
+use crate::ui::skeleton::{Skeleton, SkeletonKind};
+use crate::ui::snippet::Snippet;
+use crate::ui::stat::{Change, Stat};
+use crate::ui::style_guide::Part;
+use crate::ui::style_guide::charts::Charts;
+use crate::ui::table::{CardTable, Head, Row};
+use crate::ui::tabs::{Tab, Tabs};
+use crate::ui::toast::{Toast, ToastKind, Toasts};
+use leptos::prelude::*;
+
+/// `theme` makes the ids of the two renderings differ.
+#[component]
+pub fn Samples(theme: &'static str) -> impl IntoView {
+    view! {
+        <Buttons />
+        <Overlays theme />
+        <Messages />
+        <Fields theme />
+        <Numbers theme />
+        <Lists />
+        <Charts theme />
+    }
+}
+
+#[component]
+fn Buttons() -> impl IntoView {
+    view! {
+        <Part title="Buttons and badges">
+            <div class="row">
+                <button class="button button-primary" type="button">"Primary"</button>
+                <button class="button" type="button">"Button"</button>
+                <button class="button button-quiet" type="button">"Quiet"</button>
+                <button class="button button-danger" type="button">"Danger"</button>
+            </div>
+            <div class="row">
+                <button class="button button-primary" type="button" disabled>"Primary"</button>
+                <button class="button" type="button" disabled>"Disabled"</button>
+            </div>
+            <div class="row">
+                <Badge kind=BadgeKind::Ok text="Enabled" />
+                <Badge kind=BadgeKind::Warn text="Expires soon" />
+                <Badge kind=BadgeKind::Bad text="Expired" />
+                <Badge kind=BadgeKind::Quiet text="Disabled" />
+            </div>
+        </Part>
+    }
+}
+
+#[component]
+fn Overlays(theme: &'static str) -> impl IntoView {
+    let (dialog, drawer, menu) = (format!("{theme}-dialog"), format!("{theme}-drawer"), format!("{theme}-menu"));
+    view! {
+        <Part title="Dialog, drawer, menu">
+            <div class="row">
+                <OpenDialog id=dialog.clone()>"Open the dialog"</OpenDialog>
+                <OpenDialog id=drawer.clone()>"Open the drawer"</OpenDialog>
+                <Menu id=menu label="More for Support bot">
+                    <li><a href="#main">"Edit"</a></li>
+                    <li><button type="button">"Disable"</button></li>
+                    <li><button type="button" class="menu-danger">"Delete"</button></li>
+                </Menu>
+                <Menu id=format!("{theme}-menu-text") label="Download" text="Download">
+                    <li><a href="#main">"CSV"</a></li>
+                </Menu>
+            </div>
+            <Dialog id=dialog.clone() title="Delete Support bot?">
+                <p>"Calls with this key are refused from now on. What it spent stays in your usage."</p>
+                <DialogActions>
+                    <button class="button button-danger" type="button">"Delete the key"</button>
+                    <CloseDialog id=dialog>"Keep it"</CloseDialog>
+                </DialogActions>
+            </Dialog>
+            <Dialog id=drawer title="Call 0192f3" side=Side::Right>
+                <dl class="facts">
+                    <dt>"Model"</dt>
+                    <dd class="mono">"acme/large-2"</dd>
+                    <dt>"Charge"</dt>
+                    <dd><TokenAmount tokens=Tokens(4_321) /></dd>
+                    <dt>"Basis"</dt>
+                    <dd>"Measured"</dd>
+                </dl>
+            </Dialog>
+        </Part>
+    }
+}
+
+#[component]
+fn Messages() -> impl IntoView {
+    let banner = |kind, title: &'static str, text: &'static str| view! { <Banner kind label=title title=title>{text}</Banner> };
+    view! {
+        <Part title="Messages">
+            {banner(BannerKind::Sandbox, "Sandbox.", "Payments are play money.")}
+            {banner(BannerKind::Confirm, "Confirm your address.", "Only then can a forgotten password be replaced.")}
+            {banner(BannerKind::Warn, "Your balance is low.", "At this pace it lasts until tomorrow.")}
+            {banner(BannerKind::Bad, "Your balance is used up.", "Calls are refused until you buy Tokens.")}
+            <p class="notice">"A notice."</p>
+            <p class="notice notice-ok">"It is done."</p>
+            <p class="notice notice-warn">"Mind this."</p>
+            <FormError error=Some(ConsoleError::WrongCredentials) />
+            <Toasts>
+                <Toast kind=ToastKind::Done>"Support bot is enabled."</Toast>
+                <Toast kind=ToastKind::Failed>"Support bot could not be disabled. It is as it was."</Toast>
+            </Toasts>
+            <EmptyState title="No keys yet" text="A key lets your client call." action_href="#main" action_label="Create a key" />
+        </Part>
+    }
+}
+
+#[component]
+fn Fields(theme: &'static str) -> impl IntoView {
+    let id = move |name: &str| format!("{theme}-{name}");
+    let choices = || ["Every supplier", "Acme", "Borealis"].map(|name| Choice { value: name.into(), name: name.into() }).to_vec();
+    let error = ConsoleError::Invalid { field: Field::Name, problem: Problem::Empty };
+    view! {
+        <Part title="Fields">
+            <Labelled id=id("hinted") label="Quota" field=Field::Quota error=None hint="Empty means no limit of its own.">
+                <input id=id("hinted") type="text" inputmode="numeric" placeholder="1,000,000" aria-describedby=id("hinted-hint") />
+            </Labelled>
+            <Labelled id=id("wrong") label="Name" field=Field::Name error=Some(error)>
+                <input id=id("wrong") type="text" aria-invalid="true" aria-describedby=id("wrong-error") />
+            </Labelled>
+            <Labelled id=id("off") label="E-mail" field=Field::Email error=None>
+                <input id=id("off") type="email" value="ada@example.com" disabled />
+            </Labelled>
+            <Labelled id=id("select") label="Supplier" field=Field::Supplier error=None>
+                <Select id=id("select") name="supplier" choices=choices() chosen="Acme" />
+            </Labelled>
+            <Labelled id=id("select-off") label="Supplier, fixed" field=Field::Supplier error=None>
+                <Select id=id("select-off") name="supplier" choices=choices() chosen="Borealis" disabled=true />
+            </Labelled>
+            <Switch name="on" label="Low balance" note="A mail when 10 % are left" on=true />
+            <Switch name="off" label="Every purchase" on=false />
+            <Switch name="fixed" label="Security" note="Always on" on=true disabled=true />
+            <label class="choice">
+                <input type="radio" name=id("start") checked />
+                <span>"Start now" <span class="choice-line muted">"It pays beside what you have."</span></span>
+            </label>
+            <label class="choice">
+                <input type="radio" name=id("start") />
+                <span>"Start after the current one" <span class="choice-line muted">"It waits until that is over."</span></span>
+            </label>
+        </Part>
+    }
+}
+
+#[component]
+fn Numbers(theme: &'static str) -> impl IntoView {
+    let stat = |before, note: &str| {
+        let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: "yesterday" };
+        view! { <div class="card"><Stat label="Tokens charged" note=note change><TokenAmount tokens=Tokens(1_234_567) /></Stat></div> }
+    };
+    let quota = |left| view! { <QuotaBar all=Tokens(1_000_000) left=Tokens(left) label="Left of Starter" /> };
+    view! {
+        <Part title="Numbers">
+            <div class="cards">
+                {stat(1_102_000, "")}
+                {stat(9_102_000, "3 calls failed")}
+                {stat(0, "")}
+                {stat(1_234_567, "")}
+            </div>
+            <div class="card">{[820_000, 280_000, 64_000, 0].map(quota).into_iter().collect_view()}</div>
+            <div class="cards">
+                <div class="card"><Skeleton kind=SkeletonKind::Stat /></div>
+                <div class="card"><Skeleton kind=SkeletonKind::Lines(3) /></div>
+            </div>
+            <div class="card"><Skeleton kind=SkeletonKind::Chart /></div>
+            <Snippet
+                label=format!("curl, {theme}")
+                code="curl https://toki.example/v1/chat/completions \\\n  -H \"Authorization: Bearer $TOKI_API_KEY\" \\\n  -d '{\"model\": \"acme/large-2\"}'"
+            />
+        </Part>
+    }
+}
+
+#[component]
+fn Lists() -> impl IntoView {
+    let tabs = ["Overview", "Calls", "Limits"].map(|name| Tab { name: name.into(), href: "#main".into(), here: name == "Calls" });
+    let row = |name: &'static str, kind, state: &'static str, tokens| {
+        let badge = view! { <Badge kind text=state /> };
+        Row(vec![
+            view! { <a href="#main">{name}</a> }.into_any(),
+            badge.into_any(),
+            view! { <TokenAmount tokens=Tokens(tokens) /> }.into_any(),
+        ])
+    };
+    let rows = vec![
+        row("Support bot", BadgeKind::Ok, "Enabled", 1_234_567),
+        row("A name that is rather long, as names come to be", BadgeKind::Quiet, "Disabled", 89_000),
+    ];
+    let heads = vec![Head::text("Name"), Head::text("Status"), Head::number("Spent")];
+    view! {
+        <Part title="Lists">
+            <Tabs label="Views of the key" tabs=tabs.to_vec() />
+            <CardTable caption="Keys" heads rows />
+            <Pages label="Keys, page by page" newest=Some("#main".into()) newer=Some("#main".into()) older=Some("#main".into()) />
+        </Part>
+    }
+}

@@ -1,0 +1,18 @@
+//! The Rust example of the docs, so that it is compiled; `docs::tests` holds that they are the same.
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, which has an environment and prints")]
+
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let request = json!({"model": "sandbox/echo", "messages": [{"role": "user", "content": "Hello"}]});
+    let response = reqwest::Client::new()
+        .post("http://127.0.0.1:3000/v1/chat/completions")
+        .bearer_auth(std::env::var("TOKI_KEY")?)
+        .json(&request)
+        .send()
+        .await?;
+    let answer: Value = response.error_for_status()?.json().await?;
+    println!("{}", answer["choices"][0]["message"]["content"]);
+    Ok(())
+}
