@@ -53,7 +53,7 @@ for (const language of ["en", "zh-Hans"]) {
       const key = new URL(page.url()).pathname;
       await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Good morning" }] });
       await check(page, language, ["/dashboard", "/products", confirm!, payment, order, `${order}/receipt`, `${order}/refund`, "/orders"]);
-      await check(page, language, ["/wallet", "/keys", key, "/usage", "/settings", "/settings/two-factor", "/settings/log", "/search"]);
+      await check(page, language, ["/wallet", "/keys", key, "/usage", "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/search"]);
     });
   });
 }
