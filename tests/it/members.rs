@@ -323,9 +323,9 @@ async fn the_page_speaks_chinese(db: PgPool) {
     let app = TestApp::start(db).await;
     let ada = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     invite(&app, &ada, "bob@example.com", "read_only", 1).await;
-    let ada = app.browser_with_cookie(&format!("{}; language=zh-Hans", ada.cookie()));
-    let page = ada.get(PAGE).await.text();
+    let cookie = format!("{}; language=zh-Hans", ada.cookie());
+    let page = app.browser_with_cookie(&cookie).get(PAGE).await.text();
     assert!(page.contains("bob@example.com 只读，由 ada@example.com 邀请，链接在"), "{page}");
-    assert!(ada.get("/settings").await.text().contains("登录邮箱： ada@example.com 。"));
+    assert!(app.browser_with_cookie(&cookie).get("/settings").await.text().contains("登录邮箱： ada@example.com 。"));
     app.stop().await;
 }
