@@ -1,7 +1,9 @@
 //! The document around every page, and the route table.
 
 use crate::accounts::page::{SignInPage, SignUpPage};
+use crate::accounts::page_invitation::InvitationPage;
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
+use crate::accounts::page_members::MembersPage;
 use crate::accounts::page_settings::SettingsPage;
 use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
@@ -63,6 +65,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
                     <Route path=path!("/settings/two-factor") view=TwoFactorPage />
+                    <Route path=path!("/settings/members") view=MembersPage />
+                    <Route path=path!("/invitation") view=InvitationPage />
                     <Route path=path!("/settings/log") view=LogPage />
                     <Route path=path!("/dashboard") view=DashboardPage />
                     <Route path=path!("/products") view=ProductsPage />

@@ -82,7 +82,7 @@ for (const language of ["en", "zh-Hans"]) {
       const key = new URL(page.url()).pathname;
       await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Good morning" }] });
       await check(page, language, "/dashboard", "/products", confirm!, "/orders", "/wallet", "/keys", key, "/usage");
-      await check(page, language, "/settings", "/settings/two-factor", "/settings/log", "/search?q=bot");
+      await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/search?q=bot");
       await checkOverlays(page, language);
     });
   });

@@ -1,5 +1,6 @@
 //! What crosses the wire about users and accounts, and the parsers of what a person types.
 
+use crate::accounts::types_members::AccountChoice;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::tokens::Tokens;
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,8 @@ pub struct Viewer {
     /// Whether mail has reached them at it.
     pub verified: bool,
     pub operator: bool,
+    /// What they belong to; one at least.
+    pub accounts: Vec<AccountChoice>,
     pub balance: Tokens,
     /// Whether this server plays: sandbox payments, sandbox supplier.
     pub sandbox: bool,

@@ -3,6 +3,7 @@
 use super::batches::{Batch, NewCodes, Off, Worth, code, codes, disable_code, insert_codes};
 use super::plain::{CodePepper, PlainCode};
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{member, supplier};
@@ -26,7 +27,7 @@ async fn make(db: &PgPool, new: NewCodes) -> Batch {
     insert_codes(db, Operator::command_line(), &pepper(), &new, "spring").await.expect("made")
 }
 
-async fn redeem_plain(db: &PgPool, member: &Member, code: &PlainCode) -> Result<GrantId, CodeError> {
+async fn redeem_plain(db: &PgPool, member: &Owner, code: &PlainCode) -> Result<GrantId, CodeError> {
     redeem(db, member, &code.hash(&pepper())).await
 }
 

@@ -26,7 +26,7 @@ pub async fn read_front() -> Result<Front, ConsoleError> {
 pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     use crate::home::store;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let read = async {
         let (balance, expiries) = store::balance_and_expiries(&app.db, &member, 3).await?;

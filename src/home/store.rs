@@ -1,6 +1,6 @@
 //! All SQL of `home`: reads only, each a glance at what another domain owns.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, RecentCall, Teaser};
 use crate::ids::RequestId;
@@ -43,7 +43,7 @@ pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, Hom
 }
 
 /// The balance, and the parts of it that end first. Balance and parts come from one statement, so they agree.
-pub async fn balance_and_expiries(db: &PgPool, member: &Member, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
+pub async fn balance_and_expiries(db: &PgPool, member: &Reader, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
     let rows = sqlx::query!(
         r#"SELECT expires_at, sum(left_)::bigint AS "tokens!", (sum(sum(left_)) OVER ())::bigint AS "balance!" FROM grants
             WHERE account_id = $1 AND swept_at IS NULL AND starts_at <= now() AND expires_at > now() AND left_ > 0
@@ -58,7 +58,7 @@ pub async fn balance_and_expiries(db: &PgPool, member: &Member, most: i64) -> Re
 }
 
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
-pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, HomeError> {
+pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, HomeError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
@@ -71,7 +71,7 @@ pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, Hom
 }
 
 /// Calls and charges of the last `days` days in UTC, today included, days without a call too.
-pub async fn usage_by_day(db: &PgPool, member: &Member, days: i32) -> Result<Vec<DayUsage>, HomeError> {
+pub async fn usage_by_day(db: &PgPool, member: &Reader, days: i32) -> Result<Vec<DayUsage>, HomeError> {
     // '24 hours', not '1 day': the length of a day depends on the time zone of the database session.
     let rows = sqlx::query!(
         r#"SELECT d.day AS "day!", coalesce(sum(u.calls), 0)::bigint AS "calls!", coalesce(sum(u.charge), 0)::bigint AS "charge!",
@@ -92,7 +92,7 @@ pub async fn usage_by_day(db: &PgPool, member: &Member, days: i32) -> Result<Vec
 }
 
 /// The latest calls.
-pub async fn recent_calls(db: &PgPool, member: &Member, most: i64) -> Result<Vec<RecentCall>, HomeError> {
+pub async fn recent_calls(db: &PgPool, member: &Reader, most: i64) -> Result<Vec<RecentCall>, HomeError> {
     let rows = sqlx::query!(
         "SELECT u.request_id, u.started_at, k.name AS key_name, u.model_id, u.charge, u.outcome
            FROM usage_records u JOIN api_keys k ON k.key_id = u.key_id AND k.account_id = u.account_id

@@ -1,7 +1,8 @@
 //! The dashboard's numbers against a real Postgres, beside those of an account that must not show in them.
 
 use super::*;
-use crate::accounts::store::{insert_account, member_by_user};
+use crate::accounts::rights::Owner;
+use crate::accounts::store::{insert_account, owner_of};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
 use crate::wallet::fixtures;
@@ -10,14 +11,14 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-async fn member(db: &PgPool, address: &str) -> Member {
+async fn member(db: &PgPool, address: &str) -> Owner {
     let password = Password::parse("correct horse".into()).expect("a password");
     let new = insert_account(db, &Email::parse(address).expect("an e-mail"), password, false).await.expect("a new account");
-    member_by_user(db, new.user_id).await.expect("member").expect("is a member")
+    owner_of(db, new.user_id).await.expect("member").expect("is a member")
 }
 
 /// A grant that began an hour ago and ends `ends_in_s` from now.
-async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
+async fn grant(db: &PgPool, member: &Owner, tokens: i64, ends_in_s: i32) {
     let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(1)).await;
     sqlx::query(
         "UPDATE grants SET starts_at = now() - interval '1 hour', expires_at = date_trunc('minute', now()) + make_interval(secs => $2)
@@ -30,7 +31,7 @@ async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
     .expect("grant");
 }
 
-async fn key(db: &PgPool, member: &Member, name: &str) -> KeyId {
+async fn key(db: &PgPool, member: &Owner, name: &str) -> KeyId {
     let key_id = KeyId::generate();
     sqlx::query(
         "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
@@ -47,7 +48,7 @@ async fn key(db: &PgPool, member: &Member, name: &str) -> KeyId {
 }
 
 /// A call that started `ago`, an interval in SQL's words.
-async fn call(db: &PgPool, member: &Member, key_id: KeyId, charge: i64, outcome: &str, ago: &str) {
+async fn call(db: &PgPool, member: &Owner, key_id: KeyId, charge: i64, outcome: &str, ago: &str) {
     sqlx::query(
         "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, outcome,
                                     basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
@@ -103,7 +104,7 @@ async fn balance_and_expiries_of_an_empty_wallet_is_zero(db: PgPool) {
 #[sqlx::test]
 async fn first_steps_tick_one_by_one_and_only_for_their_account(db: PgPool) {
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
-    let steps = async |who: &Member| {
+    let steps = async |who: &Owner| {
         let steps = first_steps(&db, who).await.expect("steps");
         (steps.has_tokens, steps.has_key, steps.has_called)
     };

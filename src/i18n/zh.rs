@@ -9,6 +9,7 @@ mod frame;
 mod home;
 mod journal;
 mod keys;
+mod members;
 mod ui;
 mod usage;
 mod wallet;
@@ -24,6 +25,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     home::MESSAGES,
     journal::MESSAGES,
     keys::MESSAGES,
+    members::MESSAGES,
     ui::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,

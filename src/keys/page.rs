@@ -1,10 +1,12 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
 use crate::error::{ConsoleError, Field};
+use crate::ids::KeyId;
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 pub use crate::keys::page_key::KeyPage;
 use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
 use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
+use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
@@ -50,18 +52,26 @@ fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
     } else {
         view! { <KeyTable keys=list.keys /> }.into_any()
     };
+    view! {
+        {table}
+        {list.may_create.then(|| view! { <CreateForm form_key=list.form_key suppliers=list.suppliers /> })}
+    }
+    .into_any()
+}
+
+#[component]
+fn CreateForm(form_key: KeyId, suppliers: Vec<SupplierChoice>) -> impl IntoView {
     let error = error_of(CreateKey::PATH);
     let typed = |name| typed(CreateKey::PATH, name, "");
     let disabled = typed("status") == "disabled";
     view! {
-        {table}
         <section class="card stack key-form" id="create">
             <h2>{t!("Create a key")}</h2>
             <FormError error />
             <form method="post" action=CreateKey::PATH>
-                <input type="hidden" name="form_key" value=list.form_key.to_string() />
+                <input type="hidden" name="form_key" value=form_key.to_string() />
                 <NameField error value=typed("name") />
-                <SupplierField error suppliers=list.suppliers chosen=typed("supplier") />
+                <SupplierField error suppliers chosen=typed("supplier") />
                 <QuotaField error value=typed("quota") />
                 <ExpirationField error value=typed("expires_at") />
                 <Labelled id="status" label=t!("Status") field=Field::Status error>
@@ -74,7 +84,6 @@ fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
             </form>
         </section>
     }
-    .into_any()
 }
 
 #[component]
@@ -116,11 +125,16 @@ fn key_row(key: KeyView) -> impl IntoView {
             <td data-label=t!("Change") class="key-actions">
                 <div class="row">
                     <a class="button button-quiet" href=href>
-                        {t!("Edit")}
+                        {if key.editable { t!("Edit") } else { t!("Look") }}
                         <span class="visually-hidden">{format!(" {}", key.name)}</span>
                     </a>
-                    <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
-                    <DeleteForm key_id=key.key_id name=key.name />
+                    {key.editable
+                        .then(|| {
+                            view! {
+                                <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+                                <DeleteForm key_id=key.key_id name=key.name />
+                            }
+                        })}
                 </div>
             </td>
         </tr>

@@ -55,7 +55,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <Title text=key.name.clone() />
         <div class="page-head">
             <h1>{key.name.clone()}</h1>
-            <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+            {key.editable.then(|| view! { <StatusForm key_id=key.key_id name=key.name.clone() status=key.status /> })}
         </div>
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
@@ -70,10 +70,15 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
             <h2>{t!("Last calls")}</h2>
             {calls}
         </div>
-        <SettingsForm key=key.clone() suppliers=details.suppliers />
-        <LimitsForm key_id=key.key_id limits=details.limits />
-        <RotationForm key_id=key.key_id old_until=details.old_secret_until />
-        <DeleteForm key_id=key.key_id name=key.name />
+        {key.editable
+            .then(|| {
+                view! {
+                    <SettingsForm key=key.clone() suppliers=details.suppliers />
+                    <LimitsForm key_id=key.key_id limits=details.limits />
+                    <RotationForm key_id=key.key_id old_until=details.old_secret_until />
+                    <DeleteForm key_id=key.key_id name=key.name />
+                }
+            })}
     }
     .into_any()
 }

@@ -10,15 +10,17 @@ use leptos::server_fn::codec::GetUrl;
 /// The account's keys, and what the create form needs.
 #[server(endpoint = "keys/list", input = GetUrl)]
 pub async fn list_keys() -> Result<KeyList, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::ids::KeyId;
     use crate::keys::store;
     use crate::server::request_ctx;
     use crate::suppliers::directory;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let keys = store::keys_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    Ok(KeyList { keys: keys.into_iter().map(Into::into).collect(), suppliers, form_key: KeyId::generate() })
+    let may_create = member.role() >= Role::Member;
+    Ok(KeyList { may_create, keys: keys.into_iter().map(|key| key.seen_by(&member)).collect(), suppliers, form_key: KeyId::generate() })
 }
 
 /// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
@@ -71,8 +73,8 @@ pub async fn create_key(
 pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
-    use crate::keys::store::{self, KeyOwner};
-    use crate::keys::types::{KeyView, ShownSecret};
+    use crate::keys::store;
+    use crate::keys::types::ShownSecret;
     use crate::server::request_ctx;
     use crate::suppliers::directory;
     use crate::usage::filter::{CallFilter, Whose};
@@ -80,10 +82,10 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::usage::store as usage;
     use crate::usage::types_totals::UsageTotals;
     use secrecy::ExposeSecret;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let key = store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let key = store::key_of(&app.db, &member, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let whose = Whose { key_id: Some(key_id), model_id: None };
@@ -97,7 +99,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
     let new_secret = handover.and_then(|handover| handover.open(app.config.secret_key.expose_secret(), key_id));
     Ok(KeyDetails {
-        key: KeyView::from(key),
+        key: key.seen_by(&member),
         limits,
         suppliers,
         totals: UsageTotals::of_days(&days),

@@ -133,6 +133,8 @@ pub struct KeyView {
     pub last_used_at: Option<UtcTime>,
     pub created_at: UtcTime,
     pub created_by: String,
+    /// Whether whoever looks may change it.
+    pub editable: bool,
 }
 
 /// How far a quota is used up, for whoever cannot or does not look at the bar.
@@ -162,6 +164,8 @@ impl QuotaLeft {
 /// The page of all keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyList {
+    /// Whether whoever looks may make keys.
+    pub may_create: bool,
     pub keys: Vec<KeyView>,
     pub suppliers: Vec<SupplierChoice>,
     /// The id that a key made with this rendering of the form gets: the form posted twice is one key.

@@ -2,6 +2,7 @@
 
 use crate::accounts::session_store::delete_expired_sessions;
 use crate::accounts::store::attempts::delete_old_attempts;
+use crate::accounts::store::invitations::delete_expired_invitations;
 use crate::accounts::store::tokens::delete_expired_tokens;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
@@ -76,8 +77,9 @@ fn clean_up(app: &AppState) {
             let calls = ledger::forget_old_idempotent_calls(&db).await.map_err(|error| error.to_string())?;
             let mails = forget_old_mails(&db).await.map_err(|error| error.to_string())?;
             let tokens = delete_expired_tokens(&db).await.map_err(|error| error.to_string())?;
+            let invitations = delete_expired_invitations(&db).await.map_err(|error| error.to_string())?;
             let attempts = delete_old_attempts(&db).await.map_err(|error| error.to_string())?;
-            Ok((sessions + calls + mails + tokens + attempts) as i64)
+            Ok((sessions + calls + mails + tokens + invitations + attempts) as i64)
         }
     });
 }

@@ -19,6 +19,12 @@ pub fn sentence(error: ConsoleError) -> String {
             t!("Two-factor has changed since you opened this page. Nothing was changed now; see below.").into()
         }
         ConsoleError::TwoFactorRequired => t!("Operators sign in with a second factor. Set it up first.").into(),
+        ConsoleError::NotAllowed => {
+            t!("Your role in this account does not allow this. Nothing was changed; ask an admin of the account.").into()
+        }
+        ConsoleError::AlreadyMember => t!("This address belongs to the account already.").into(),
+        ConsoleError::OtherAddress => t!("This invitation is for another address. Sign in with that one.").into(),
+        ConsoleError::OwnerStays => t!("The owner of an account stays until they hand it over. Nothing was changed.").into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
             t!("Too many attempts. Try again in {minutes} minutes.", minutes = wait_s.div_ceil(60))
         }
@@ -105,6 +111,7 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::RequestsPerMinute | Field::TokensPerMinute | Field::ConcurrentCalls, _) => {
             t!("Enter a whole number from 1, or leave it empty for no limit.")
         }
+        (Field::Role, _) => t!("Choose a role from the list."),
         (Field::Models, Problem::TooLarge) => t!("A key is limited to at most 200 models."),
         (Field::Models, _) => t!("One of these models does not exist. The page of models lists them all."),
         (Field::Networks, Problem::TooLarge) => t!("A key is limited to at most 100 networks."),

@@ -1,7 +1,9 @@
 //! The frame around every page: navigation, the wallet's balance, sign-out. Works without JavaScript, the phone's sheet too.
 
 use crate::accounts::server_fns::{SignOut, read_viewer};
+use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
+use crate::accounts::types_members::AccountChoice;
 use crate::error::ConsoleError;
 use crate::islands::follow::Follow;
 use crate::preferences::page::PreferencesForm;
@@ -165,6 +167,7 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
                 " "
                 <TokenAmount tokens=viewer.balance />
             </a>
+            <AccountSwitch accounts=viewer.accounts />
             <div class="frame-user">
                 <span title=email.clone()>{email.clone()}</span>
                 <form method="post" action=SignOut::PATH>
@@ -175,6 +178,27 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
             </div>
         </div>
     }
+}
+
+/// For whoever belongs to several accounts: which of them this is, and the others.
+#[component]
+fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
+    (accounts.len() > 1).then(|| {
+        let options = accounts
+            .into_iter()
+            .map(|account| view! { <option value=account.account_id.to_string() selected=account.current>{account.name}</option> })
+            .collect_view();
+        view! {
+            <form method="post" action=SwitchAccount::PATH class="account-switch">
+                <select name="account_id" aria-label=t!("Account")>
+                    {options}
+                </select>
+                <button class="button button-quiet" type="submit">
+                    {t!("Switch")}
+                </button>
+            </form>
+        }
+    })
 }
 
 /// Shown where no route is. The server's fallback handler answers it with 404; nothing here needs to.

@@ -23,7 +23,7 @@ pub async fn show_usage(
     use crate::usage::range::Range;
     use crate::usage::store::{self, UsageError};
     use crate::usage::types_totals::Group;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::parse(&range, &from, &to, request_ctx::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
     let group = match group.as_str() {
@@ -56,7 +56,7 @@ pub async fn export_usage(
     use crate::usage::export::csv;
     use crate::usage::filter::CallFilter;
     use crate::usage::range::Range;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::parse(&range, &from, &to, request_ctx::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
     let filter = CallFilter::parse(&key, &model, "", "").map_err(request_ctx::fail)?.within(&range);

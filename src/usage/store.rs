@@ -7,7 +7,7 @@ mod totals;
 pub use receipt::{Receipt, receipt_of};
 pub use totals::{parts_of, sums_of};
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
@@ -165,7 +165,7 @@ fn basis_of(text: &str) -> ChargeBasis {
 }
 
 /// A page of the member's calls, each with the grants it was paid from.
-pub async fn calls_of(db: &PgPool, member: &Member, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
+pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
     let mut ids = places::ids_of(db, account_id, filter, most + 1).await?;
     let more = ids.len() as i64 > most;
@@ -229,13 +229,13 @@ async fn draws_of(db: &PgPool, account_id: AccountId, calls: &[RequestId]) -> Re
 }
 
 /// Whether the account ever made a call.
-pub async fn has_calls(db: &PgPool, member: &Member) -> Result<bool, UsageError> {
+pub async fn has_calls(db: &PgPool, member: &Reader) -> Result<bool, UsageError> {
     let has = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has!""#, member.account_id().0);
     Ok(has.fetch_one(db).await?)
 }
 
 /// The keys to filter by, those that can still call first.
-pub async fn key_choices(db: &PgPool, member: &Member) -> Result<Vec<KeyChoice>, UsageError> {
+pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY 3, name, key_id"#,
         member.account_id().0

@@ -1,6 +1,7 @@
 //! Tests of usage reads: rows that add up to the ledger, pages without gaps, filters, and nothing of other accounts.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::keys::secret::KeySecret;
 use crate::usage::range::{Preset, Range};
 use crate::usage::types_totals::{Group, Sums, UsageTotals};
@@ -11,7 +12,7 @@ use chrono_tz::Tz;
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
 /// One member with a wallet, a key and a model to call.
-async fn caller(db: &PgPool) -> (Member, KeyId, KeySecret) {
+async fn caller(db: &PgPool) -> (Owner, KeyId, KeySecret) {
     let ada = fixtures::member(db, "ada").await;
     let supplier_id = fixtures::supplier(db, "alpha").await;
     fixtures::model(db, "alpha/one", supplier_id).await;

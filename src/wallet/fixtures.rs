@@ -1,6 +1,6 @@
 //! What the tests of several domains start from: accounts, suppliers, models, grants, and calls through the real ledger.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Owner;
 use crate::accounts::store as accounts;
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
@@ -21,11 +21,11 @@ pub fn pepper() -> Pepper {
 }
 
 /// A user of this name, acting for the account of their own.
-pub async fn member(db: &PgPool, name: &str) -> Member {
+pub async fn member(db: &PgPool, name: &str) -> Owner {
     let email = Email::parse(&format!("{name}@example.com")).expect("an address");
     let password = Password::parse("correct horse".into()).expect("a password");
     let new = accounts::insert_account(db, &email, password, false).await.expect("an account");
-    accounts::member_by_user(db, new.user_id).await.expect("database").expect("a member")
+    accounts::owner_of(db, new.user_id).await.expect("database").expect("a member")
 }
 
 pub async fn supplier(db: &PgPool, slug: &str) -> SupplierId {
@@ -90,7 +90,7 @@ pub fn plain_key(name: &str) -> NewKey {
     NewKey { name: KeyName::parse(name).expect("a name"), supplier_id: None, quota: None, expires_at: None, enabled: true }
 }
 
-pub async fn key(db: &PgPool, member: &Member, new: NewKey) -> (KeyId, KeySecret) {
+pub async fn key(db: &PgPool, member: &Owner, new: NewKey) -> (KeyId, KeySecret) {
     let key_id = KeyId::generate();
     let secret = insert_key_once(db, member, key_id, &pepper(), new).await.expect("inserted");
     (key_id, secret.expect("a new key"))

@@ -1,7 +1,7 @@
 //! What the ledger decides about batches, late reports and forgotten holds.
 
 use super::*;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Owner;
 use crate::ids::{KeyId, ReplicaId, SupplierId};
 use crate::keys::secret::KeySecret;
 use crate::wallet::audit::audit;
@@ -12,7 +12,7 @@ const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
 const USED: Used = Used { input: 10, cached: 0, output: 5 };
 
 /// An account with Tokens and a key, and `acme/m`: 1 × for input, 2 × for output.
-async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (Member, GrantId, KeyId, KeySecret) {
+async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (Owner, GrantId, KeyId, KeySecret) {
     let member = fixtures::member(db, name).await;
     let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(30)).await;
     let mut new = fixtures::plain_key(name);

@@ -73,7 +73,7 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
     view! {
         {redeemed}
         <Standing balance=wallet.balance totals=wallet.totals forecast=wallet.forecast />
-        <RedeemForm />
+        {wallet.may_redeem.then(|| view! { <RedeemForm /> })}
         <h2>{t!("Grants")}</h2>
         <p class="muted">{t!("In the order they pay: limited to a supplier or model first, then what expires soonest.")}</p>
         {grants}

@@ -8,11 +8,12 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 /// The wallet, and the page of its statement, all of it or some `entries`, that begins before entry `before`.
 #[server(endpoint = "wallet/show", input = GetUrl)]
 pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::server::request_ctx;
     use crate::wallet::forecast::forecast_of;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::{GrantTurn, Which};
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
     let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
@@ -21,6 +22,7 @@ pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] 
     let (ended, grants): (Vec<_>, Vec<_>) =
         grants.into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {
+        may_redeem: member.role() >= Role::Member,
         balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
         forecast: forecast_of(&app.db, account_id).await.map_err(failed)?,
@@ -36,7 +38,7 @@ pub async fn export_ledger(#[server(default)] entries: String) -> Result<TextStr
     use crate::server::request_ctx;
     use crate::wallet::export::csv;
     use crate::wallet::types::Which;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
     request_ctx::answer_file("text/csv; charset=utf-8", "ledger.csv");

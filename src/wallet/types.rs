@@ -200,6 +200,8 @@ pub struct Statement {
 /// The wallet page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalletView {
+    /// Whether whoever looks may redeem codes into it.
+    pub may_redeem: bool,
     pub balance: Tokens,
     pub totals: AccountTotals,
     /// None when there is too little to go by.

@@ -44,8 +44,16 @@ mod immediacy;
 mod journal;
 mod live;
 mod mail;
+mod members;
+mod members_roles;
 mod payments;
 mod payments_refunds;
+#[path = "../tidy/server_fns.rs"]
+#[expect(dead_code, reason = "the checks in it run in tests/tidy")]
+mod server_fns;
+#[path = "../tidy/source.rs"]
+#[expect(dead_code, reason = "shared with tests/tidy, which needs more of it")]
+mod source;
 mod static_files;
 mod stripe_sdks;
 mod style_guide;

@@ -8,7 +8,7 @@ use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::time::Duration;
-use toki::accounts::rights::Member;
+use toki::accounts::rights::Owner;
 use toki::accounts::store as accounts;
 use toki::accounts::types::Email;
 use toki::checkout::store::refunds::take_leftovers;
@@ -33,7 +33,7 @@ pub struct World {
     pub packages: Vec<PackageId>,
     /// Hashes of the codes that were made.
     pub codes: Vec<[u8; 32]>,
-    pub members: HashMap<AccountId, Member>,
+    pub members: HashMap<AccountId, Owner>,
     /// Makes addresses and names unlike.
     pub made: u64,
 }
@@ -217,8 +217,8 @@ impl World {
         }
     }
 
-    async fn member(&self, user_id: UserId) -> Member {
-        accounts::member_by_user(self.db(), user_id).await.expect("read").expect("a member")
+    async fn member(&self, user_id: UserId) -> Owner {
+        accounts::owner_of(self.db(), user_id).await.expect("read").expect("a member")
     }
 }
 

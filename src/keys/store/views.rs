@@ -1,8 +1,9 @@
 //! Keys as pages and commands show them.
 
 use super::{KeyError, KeyOwner};
-use crate::accounts::rights::Member;
-use crate::ids::{AccountId, KeyId, SupplierId};
+use crate::accounts::rights::Reader;
+use crate::accounts::types_members::Role;
+use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::keys::types::{KeyStatus, KeyView};
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
@@ -28,11 +29,15 @@ pub struct KeyRow {
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    pub created_by: UserId,
     pub created_by_email: String,
 }
 
-impl From<KeyRow> for KeyView {
-    fn from(row: KeyRow) -> KeyView {
+impl KeyRow {
+    /// As a member of its account sees it.
+    pub fn seen_by(self, reader: &Reader) -> KeyView {
+        let row = self;
+        let editable = reader.is_admin() || (reader.role() >= Role::Member && row.created_by == reader.user_id());
         let supplier = row.supplier_id.zip(row.supplier_name).map(|(supplier_id, name)| SupplierChoice { supplier_id, name });
         KeyView {
             key_id: row.key_id,
@@ -48,6 +53,7 @@ impl From<KeyRow> for KeyView {
             last_used_at: row.last_used_at.map(Into::into),
             created_at: row.created_at.into(),
             created_by: row.created_by_email,
+            editable,
         }
     }
 }
@@ -57,8 +63,13 @@ pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Resul
     key_rows(db, owner.account_id(), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
 }
 
+/// One key of the reader's account.
+pub async fn key_of(db: &PgPool, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_rows(db, Some(reader.account_id()), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
+}
+
 /// The keys of the member's account, newest first.
-pub async fn keys_of(db: &PgPool, member: &Member) -> Result<Vec<KeyRow>, KeyError> {
+pub async fn keys_of(db: &PgPool, member: &Reader) -> Result<Vec<KeyRow>, KeyError> {
     key_rows(db, Some(member.account_id()), None).await
 }
 
@@ -66,7 +77,7 @@ async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<Key
     let rows = sqlx::query!(
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
                   k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, u.email
+                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
              FROM api_keys k
              JOIN users u ON u.user_id = k.created_by
              LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
@@ -98,6 +109,7 @@ async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<Key
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             created_at: row.created_at,
+            created_by: UserId(row.created_by),
             created_by_email: row.email,
         })
         .collect())

@@ -1,6 +1,6 @@
 //! Totals of calls, read from what the settlements keep by the hour and the day: a page costs the same however many calls there were.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::tokens::Tokens;
 use crate::usage::filter::Whose;
 use crate::usage::range::Range;
@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use std::collections::HashMap;
 
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
-pub async fn parts_of(db: &PgPool, member: &Member, whose: &Whose, range: &Range, group: Group) -> Result<Vec<Part>, UsageError> {
+pub async fn parts_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<Part>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!",
                   CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN t.key_id::text WHEN 'supplier' THEN s.slug
@@ -60,7 +60,7 @@ pub async fn parts_of(db: &PgPool, member: &Member, whose: &Whose, range: &Range
 }
 
 /// What the member's calls in each bucket of the range add up to.
-pub async fn sums_of(db: &PgPool, member: &Member, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+pub async fn sums_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
                   sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",

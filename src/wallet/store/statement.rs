@@ -1,6 +1,6 @@
 //! The statement: ledger entries as the wallet's owner reads them, each with what was in the wallet after it.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::ids::{AccountId, OrderId, RequestId};
 use crate::tokens::Tokens;
 use crate::wallet::store::WalletError;
@@ -16,7 +16,7 @@ pub const PAGE: i64 = 50;
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
 /// the ledger is. It is said where all entries are shown; both come from one snapshot, so that no call settles in between.
-pub async fn statement_of(db: &PgPool, member: &Member, which: Which, before: Option<i64>) -> Result<Statement, WalletError> {
+pub async fn statement_of(db: &PgPool, member: &Reader, which: Which, before: Option<i64>) -> Result<Statement, WalletError> {
     let account_id = member.account_id();
     let mut tx = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let mut after = match which {
