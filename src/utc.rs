@@ -15,6 +15,8 @@ pub struct UtcTime(DateTime<Utc>);
 pub struct Written {
     /// `24 Dec 2026`, `2026年12月24日`
     pub day: String,
+    /// `24 Dec`, `12月24日`
+    pub short_day: String,
     /// `15:00 UTC`
     pub clock: String,
     /// `24 Dec 2026, 15:00:07 UTC`
@@ -39,13 +41,16 @@ impl UtcTime {
 
     pub fn written(self, zone: Tz, language: Language) -> Written {
         let local = self.0.with_timezone(&zone);
-        let day = match language {
-            Language::English => local.format("%-d %b %Y").to_string(),
-            Language::Chinese => format!("{}年{}月{}日", local.year(), local.month(), local.day()),
+        let (day, short_day) = match language {
+            Language::English => (local.format("%-d %b %Y").to_string(), local.format("%-d %b").to_string()),
+            Language::Chinese => {
+                let short = format!("{}月{}日", local.month(), local.day());
+                (format!("{}年{short}", local.year()), short)
+            }
         };
         let separator = language.choose(", ", " ");
         let second = format!("{day}{separator}{}", local.format("%H:%M:%S %Z"));
-        Written { day, clock: local.format("%H:%M %Z").to_string(), second }
+        Written { day, short_day, clock: local.format("%H:%M %Z").to_string(), second }
     }
 }
 
@@ -66,11 +71,11 @@ mod tests {
     #[test]
     fn moments_are_written_where_and_how_people_read_them() {
         let written = |zone, language| {
-            let Written { day, clock, second } = moment().written(zone, language);
-            [day, clock, second]
+            let Written { day, short_day, clock, second } = moment().written(zone, language);
+            [day, short_day, clock, second]
         };
-        assert_eq!(written(Tz::UTC, Language::English), ["4 Feb 2026", "05:06 UTC", "4 Feb 2026, 05:06:07 UTC"]);
-        assert_eq!(written(Tz::Asia__Shanghai, Language::Chinese), ["2026年2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST"]);
+        assert_eq!(written(Tz::UTC, Language::English), ["4 Feb 2026", "4 Feb", "05:06 UTC", "4 Feb 2026, 05:06:07 UTC"]);
+        assert_eq!(written(Tz::Asia__Shanghai, Language::Chinese), ["2026年2月4日", "2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST"]);
         assert_eq!(written(Tz::America__Los_Angeles, Language::English)[0], "3 Feb 2026");
         assert_eq!(moment().minute(), "4 Feb 2026, 05:06 UTC");
     }

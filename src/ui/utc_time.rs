@@ -4,12 +4,13 @@ use crate::i18n::language;
 use crate::preferences::types::Preferences;
 use crate::t;
 use crate::utc::{self, Written};
+use chrono_tz::Tz;
 use leptos::prelude::*;
 
 /// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
-    let Written { day, clock, second } = written(time);
+    let Written { day, clock, second, .. } = written(time);
     view! {
         <time datetime=time.rfc3339() title=second>
             <span>{format!("{day}{}", language().choose(",", ""))}</span>
@@ -28,6 +29,12 @@ pub fn minute(time: utc::UtcTime) -> String {
 /// `24 Dec 2026`
 pub fn day(time: utc::UtcTime) -> String {
     written(time).day
+}
+
+/// A day that is counted in UTC: its name stays the same wherever the reader is. In full, and in short: `24 Dec 2026`, `24 Dec`.
+pub fn utc_day(begin: utc::UtcTime) -> (String, String) {
+    let Written { day, short_day, .. } = begin.written(Tz::UTC, language());
+    (day, short_day)
 }
 
 fn written(time: utc::UtcTime) -> Written {
