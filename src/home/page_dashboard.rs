@@ -5,14 +5,14 @@ use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
 use crate::i18n::language;
 use crate::tokens::Tokens;
-use crate::ui::amount::{TokenAmount, counted};
+use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
-use crate::ui::bars::{Bar, Bars};
+use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
-use crate::ui::stat::Stat;
-use crate::ui::utc_time::{UtcTime, day as written_day};
+use crate::ui::stat::{Change, Stat};
+use crate::ui::utc_time::{UtcTime, utc_day};
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -55,6 +55,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         {(!steps.done()).then(|| view! { <Checklist steps /> })}
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
+        <DaysChart dashboard=dashboard.clone() />
         <RecentCalls calls=dashboard.calls />
     }
     .into_any()
@@ -152,9 +153,9 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
     let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
-    let total = Tokens(dashboard.days.iter().map(|day| day.charge.0).fold(0, i64::saturating_add));
-    let label = t!("{tokens} charged in the last {days} days", tokens = counted(total), days = dashboard.days.len());
     let yesterday = t!("{tokens} yesterday", tokens = yesterday.short_in(language()));
+    let [week, before] = [0, 1].map(|weeks| dashboard.charged_in_week(weeks));
+    let change = Change { now: week, before, since: t!("the 7 days before") };
     view! {
         <div class="cards">
             <section class="card">
@@ -167,16 +168,43 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
                     <TokenAmount tokens=charge />
                 </Stat>
             </section>
-            <section class="card stack">
-                <p class="muted">{t!("Last 14 days")} " · " <a href="/usage">{t!("Usage")}</a></p>
-                <Bars bars=dashboard.days.iter().map(bar).collect() label />
+            <section class="card">
+                <Stat label=t!("Tokens charged in the last 7 full days, UTC") change>
+                    <TokenAmount tokens=week />
+                </Stat>
             </section>
         </div>
     }
 }
 
-fn bar(day: &DayUsage) -> Bar {
-    Bar { value: day.charge.0, text: t!("{day}: {tokens}", day = written_day(day.day), tokens = counted(day.charge)) }
+/// What was charged on each day, by model. Nothing before the first call: what to do then is said below.
+#[component]
+fn DaysChart(dashboard: Dashboard) -> impl IntoView {
+    if !dashboard.steps.has_called {
+        return ().into_any();
+    }
+    let series = dashboard.charges_by_model().into_iter().map(|(model, values)| Series { name: model.into(), values }).collect();
+    let bucket = |day: &DayUsage| {
+        let (name, short) = utc_day(day.day);
+        Bucket { name, short, href: None }
+    };
+    view! {
+        <section class="card">
+            <div class="page-head">
+                <h2>{t!("Tokens charged by day, UTC")}</h2>
+                <a href="/usage">{t!("Usage")}</a>
+            </div>
+            <StackedBars
+                id="days"
+                label=t!("Tokens charged by day and model, the last {days} days", days = dashboard.days.len())
+                heading=t!("Day")
+                buckets=dashboard.days.iter().map(bucket).collect()
+                series
+                colours=Colours::of(dashboard.models)
+            />
+        </section>
+    }
+    .into_any()
 }
 
 #[component]

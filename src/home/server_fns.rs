@@ -31,9 +31,10 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     let read = async {
         let (balance, expiries) = store::balance_and_expiries(&app.db, &member, 3).await?;
         let steps = store::first_steps(&app.db, &member).await?;
-        let days = store::usage_by_day(&app.db, &member, 14).await?;
+        let days = store::usage_by_day(&app.db, &member, 30).await?;
+        let models = store::models_by_age(&app.db).await?;
         let calls = store::recent_calls(&app.db, &member, 5).await?;
-        Ok(Dashboard { balance, expiries, steps, days, calls })
+        Ok(Dashboard { balance, expiries, steps, days, models, calls })
     };
     read.await.map_err(|error: store::HomeError| request_ctx::fail(error.into()))
 }

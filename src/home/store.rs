@@ -2,7 +2,7 @@
 
 use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
-use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, RecentCall, Teaser};
+use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, ModelCharge, RecentCall, Teaser};
 use crate::ids::RequestId;
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
@@ -74,21 +74,36 @@ pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, Hom
 pub async fn usage_by_day(db: &PgPool, member: &Reader, days: i32) -> Result<Vec<DayUsage>, HomeError> {
     // '24 hours', not '1 day': the length of a day depends on the time zone of the database session.
     let rows = sqlx::query!(
-        r#"SELECT d.day AS "day!", coalesce(sum(u.calls), 0)::bigint AS "calls!", coalesce(sum(u.charge), 0)::bigint AS "charge!",
-                  coalesce(sum(u.failed), 0)::bigint AS "failed!"
+        r#"SELECT d.day AS "day!", u.model_id AS "model_id?", coalesce(sum(u.calls), 0)::bigint AS "calls!",
+                  coalesce(sum(u.charge), 0)::bigint AS "charge!", coalesce(sum(u.failed), 0)::bigint AS "failed!"
              FROM generate_series(0, $2 - 1) AS back,
                   LATERAL (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - back * interval '24 hours' AS day) d
              LEFT JOIN usage_totals u ON u.account_id = $1 AND u.unit = 'day' AND u.starts_at = d.day
-            GROUP BY d.day ORDER BY d.day"#,
+            GROUP BY d.day, u.model_id ORDER BY d.day, u.model_id"#,
         member.account_id().0,
         days
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| DayUsage { day: row.day.into(), calls: row.calls, failed: row.failed, charge: Tokens(row.charge) })
-        .collect())
+    let mut by_day: Vec<DayUsage> = Vec::new();
+    for row in rows {
+        let begin = row.day.into();
+        if by_day.last().is_none_or(|day| day.day != begin) {
+            by_day.push(DayUsage { day: begin, calls: 0, failed: 0, charge: Tokens(0), models: Vec::new() });
+        }
+        if let (Some(day), Some(model_id)) = (by_day.last_mut(), row.model_id) {
+            day.calls += row.calls;
+            day.failed += row.failed;
+            day.charge = Tokens(day.charge.0.saturating_add(row.charge));
+            day.models.push(ModelCharge { model_id, charge: Tokens(row.charge) });
+        }
+    }
+    Ok(by_day)
+}
+
+/// Every model, the oldest first, disabled ones too: they may have been called.
+pub async fn models_by_age(db: &PgPool) -> Result<Vec<String>, HomeError> {
+    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 /// The latest calls.

@@ -3,7 +3,6 @@
 pub mod amount;
 pub mod badge;
 pub mod banner;
-pub mod bars;
 pub mod chart;
 pub mod control;
 pub mod copy;

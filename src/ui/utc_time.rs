@@ -31,6 +31,12 @@ pub fn day(time: utc::UtcTime) -> String {
     written(time).day
 }
 
+/// A day that is counted in UTC: its name stays the same wherever the reader is. In full, and in short: `24 Dec 2026`, `24 Dec`.
+pub fn utc_day(begin: utc::UtcTime) -> (String, String) {
+    let Written { day, short_day, .. } = begin.written(Tz::UTC, language());
+    (day, short_day)
+}
+
 pub fn reader_zone() -> Tz {
     use_context::<Preferences>().unwrap_or_default().time_zone
 }
