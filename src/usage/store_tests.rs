@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::accounts::rights::Owner;
+use crate::accounts::rights::Reader;
 use crate::keys::secret::KeySecret;
 use crate::usage::range::{Preset, Range};
 use crate::usage::types_totals::{Group, Sums, UsageTotals};
@@ -109,7 +110,7 @@ async fn calls_follow_the_filter_and_hide_other_accounts(db: PgPool) {
     for days in [0, 6, 29, 31] {
         twos.push(call(&db, &secret, "alpha/two", now - TimeDelta::days(days)).await);
     }
-    let ids = async |who: &Member, filter: &CallFilter| -> Vec<RequestId> {
+    let ids = async |who: &Reader, filter: &CallFilter| -> Vec<RequestId> {
         calls_of(&db, who, filter, 50).await.expect("a page").calls.into_iter().map(|call| call.request_id).collect()
     };
     assert_eq!(ids(&ada, &whose(None, Some("alpha/two"))).await, twos);
