@@ -13,6 +13,7 @@ use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
 use crate::ui::stat::{Change, Stat};
 use crate::ui::utc_time::{UtcTime, utc_day};
+use crate::wallet::page_forecast::ForecastNote;
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -39,19 +40,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let steps = dashboard.steps;
-    let spent_up = steps.has_tokens && dashboard.balance == Tokens(0);
     view! {
-        {spent_up
-            .then(|| {
-                view! {
-                    <p class="notice notice-warn">
-                        {tv!(
-                            "Your wallet is empty, so calls are refused. {buy} and the next call goes through.",
-                            buy = view! { <a href="/products">{t!("Buy a package")}</a> },
-                        )}
-                    </p>
-                }
-            })}
         {(!steps.done()).then(|| view! { <Checklist steps /> })}
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
@@ -95,20 +84,18 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
 
 #[component]
 fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
-    let forecast = match dashboard.days_left() {
-        Some(0) => t!("Lasts less than a day at the pace of the last 7 days").to_string(),
-        Some(1) => t!("Lasts about a day at the pace of the last 7 days").to_string(),
-        Some(days @ 2..=365) => t!("Lasts about {days} days at the pace of the last 7 days", days = days),
-        Some(_) => t!("Lasts more than a year at the pace of the last 7 days").to_string(),
-        None => String::new(),
-    };
+    // Of an empty wallet there is nothing to foretell.
+    let forecast = dashboard.forecast.filter(|_| dashboard.balance > Tokens(0)).map(|forecast| view! { <ForecastNote forecast /> });
     let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
     let later = Tokens(dashboard.balance.0 - ending);
     view! {
         <section class="card balance">
-            <Stat label=t!("Balance in Tokens") note=forecast>
-                <TokenAmount tokens=dashboard.balance />
-            </Stat>
+            <div>
+                <Stat label=t!("Balance in Tokens")>
+                    <TokenAmount tokens=dashboard.balance />
+                </Stat>
+                {forecast}
+            </div>
             <Expiries expiries=dashboard.expiries later />
         </section>
     }

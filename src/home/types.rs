@@ -4,6 +4,7 @@ use crate::ids::RequestId;
 use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
+use crate::wallet::types::Forecast;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -30,6 +31,8 @@ pub struct Teaser {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dashboard {
     pub balance: Tokens,
+    /// None when there is too little to go by.
+    pub forecast: Option<Forecast>,
     /// Of the balance, what ends first.
     pub expiries: Vec<Expiry>,
     pub steps: FirstSteps,
@@ -116,15 +119,6 @@ impl Dashboard {
         self.days.iter().rev().skip(1 + 7 * weeks).take(7).map(|day| i128::from(day.charge.0)).sum()
     }
 
-    /// How many whole days the balance lasts at the pace of the last seven full days. None when nothing was spent in them.
-    pub fn days_left(&self) -> Option<i64> {
-        let pace = self.week(0);
-        if pace <= 0 {
-            return None;
-        }
-        i64::try_from(i128::from(self.balance.0) * 7 / pace).ok()
-    }
-
     /// What was charged for each model on each of the days, models by name.
     pub fn charges_by_model(&self) -> BTreeMap<&str, Vec<Tokens>> {
         let mut charges: BTreeMap<&str, Vec<Tokens>> = BTreeMap::new();
@@ -150,27 +144,13 @@ mod tests {
         let days = charges.iter().copied().map(of_day).collect();
         Dashboard {
             balance: Tokens(balance),
+            forecast: None,
             expiries: Vec::new(),
             steps: FirstSteps { has_tokens: true, has_key: true, has_called: true },
             days,
             models: Vec::new(),
             calls: Vec::new(),
         }
-    }
-
-    #[test]
-    fn days_left_follows_seven_full_days_and_not_today() {
-        assert_eq!(dashboard(1_000, &[900, 10, 10, 10, 10, 10, 10, 10, 5_000]).days_left(), Some(100));
-        assert_eq!(dashboard(99, &[70, 0]).days_left(), Some(9));
-        assert_eq!(dashboard(0, &[70, 0]).days_left(), Some(0));
-        assert_eq!(dashboard(i64::MAX, &[i64::MAX, i64::MAX, 0]).days_left(), Some(3));
-    }
-
-    #[test]
-    fn days_left_promises_nothing_without_a_pace() {
-        assert_eq!(dashboard(1_000, &[0, 0, 0]).days_left(), None);
-        assert_eq!(dashboard(1_000, &[70]).days_left(), None);
-        assert_eq!(dashboard(1_000, &[]).days_left(), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
 use crate::ui::page_data::with_data;
+use crate::wallet::page_banner::WalletBanner;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -91,7 +92,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer) -> impl IntoView {
-    let (sandbox, verified) = (viewer.sandbox, viewer.verified);
+    let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
     view! {
         <header class="sidebar">
             <Wordmark />
@@ -117,6 +118,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
                     </Banner>
                 }
             })}
+        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning /> })}</div>
         {(!verified)
             .then(|| {
                 view! {
@@ -165,7 +167,7 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
             <a class="frame-balance" href="/wallet" data-live=live>
                 {t!("Balance in Tokens")}
                 " "
-                <TokenAmount tokens=viewer.balance />
+                <TokenAmount tokens=viewer.wallet.balance />
             </a>
             <AccountSwitch accounts=viewer.accounts />
             <div class="frame-user">

@@ -53,7 +53,7 @@ fn Cards(all: Sums) -> impl IntoView {
     };
     let cached = t!("{tokens} of it cached", tokens = all.cached.exact());
     view! {
-        <div class="cards">
+        <div class="cards cards-stats">
             <div class="card">
                 <Stat label=t!("Charged")>
                     <TokenAmount tokens=all.charged />

@@ -73,6 +73,24 @@ pub struct GrantView {
     pub turn: GrantTurn,
 }
 
+/// What every page says of the wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub balance: Tokens,
+    pub warning: Option<Warning>,
+}
+
+/// What should be known before calls are refused, or Tokens lost; the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Warning {
+    /// There were Tokens, and none are left.
+    Empty,
+    /// A tenth of what the current grants brought, or less.
+    Low(Tokens),
+    /// So many expire within a week, and within the last quarter of their time; the first of them then.
+    EndsSoon(Tokens, UtcTime),
+}
+
 /// Tokens a day, as the last weeks were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {

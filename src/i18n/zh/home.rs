@@ -19,10 +19,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Call it with what you have", "用现有的客户端调用"),
     ("Any OpenAI client reads these two", "OpenAI 客户端都会读取这两个变量"),
     ("Or by hand", "或手动调用"),
-    (
-        "Your wallet is empty, so calls are refused. {buy} and the next call goes through.",
-        "钱包余额为零，调用会被拒绝。{buy}后即可继续调用。",
-    ),
     ("Buy a package", "购买套餐"),
     ("Buy a package of Tokens", "购买 Token 套餐"),
     ("Create an API key", "创建 API 密钥"),
@@ -30,10 +26,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Choose a model", "选择模型"),
     ("(done)", "（已完成）"),
     ("Three steps to your first answer", "三步完成首次调用"),
-    ("Lasts less than a day at the pace of the last 7 days", "按最近 7 天的用量，可用不到 1 天"),
-    ("Lasts about a day at the pace of the last 7 days", "按最近 7 天的用量，约可用 1 天"),
-    ("Lasts about {days} days at the pace of the last 7 days", "按最近 7 天的用量，约可用 {days} 天"),
-    ("Lasts more than a year at the pace of the last 7 days", "按最近 7 天的用量，可用 1 年以上"),
     ("Tokens that you buy appear here, with the day they end.", "购买的 Token 会显示在这里，并注明到期日。"),
     ("Ends {time}", "{time} 到期"),
     // Tokens that end after those listed above it.

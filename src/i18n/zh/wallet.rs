@@ -91,4 +91,13 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Entries", "条目"),
     ("Without calls", "除调用外"),
     ("Pages of the ledger", "账本翻页"),
+    ("Your wallet is empty.", "钱包余额为零。"),
+    (
+        "Calls are refused until it has Tokens again. {buy} and the next call goes through.",
+        "补充 Token 之前，调用会被拒绝。{buy}后，下一次调用即可恢复。",
+    ),
+    ("Tokens are running low.", "Token 余额不足。"),
+    ("{left} are left, a tenth of what the current grants brought or less. {buy}", "剩余 {left}，不到当前额度的十分之一。{buy}"),
+    ("Tokens expire soon.", "Token 即将到期。"),
+    ("{tokens} of them, the first {time}.", "共 {tokens}，最早于 {time} 到期。"),
 ];
