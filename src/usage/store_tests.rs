@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::accounts::rights::Owner;
-use crate::accounts::rights::Reader;
 use crate::keys::secret::KeySecret;
 use crate::usage::range::{Preset, Range};
 use crate::usage::types_totals::{Group, Sums, UsageTotals};
