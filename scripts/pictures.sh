@@ -4,4 +4,4 @@
 
 scripts/site.sh release
 cargo build --features ssr
-PICTURES=1 scripts/e2e.sh --project js tests/pictures.spec.ts
+PICTURES=1 scripts/e2e.sh --project=js tests/pictures.spec.ts
