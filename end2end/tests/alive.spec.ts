@@ -41,7 +41,9 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const customer = existingCustomer();
   await signIn(page, customer);
   const secret = await createKey(page, "elsewhere");
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
   await page.goto("/usage");
+  await listening;
   await expect(page.getByText("No call yet")).toBeVisible();
   // Whoever reloads the page loses this.
   await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
