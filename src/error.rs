@@ -143,6 +143,8 @@ pub enum Problem {
     Unknown,
     /// Among those that are tried first.
     TooCommon,
+    /// Ends before it begins.
+    Reversed,
 }
 
 impl ConsoleError {

@@ -57,6 +57,8 @@ pub mod secret;
 #[cfg(feature = "ssr")]
 pub mod server;
 #[cfg(feature = "ssr")]
+pub mod sheet;
+#[cfg(feature = "ssr")]
 pub mod suppliers;
 #[cfg(feature = "ssr")]
 pub mod tokens;

@@ -2,7 +2,7 @@
 
 use crate::accounts::types_members::AccountChoice;
 use crate::error::{ConsoleError, Field, Problem};
-use crate::tokens::Tokens;
+use crate::wallet::types::Standing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -81,7 +81,7 @@ pub struct Viewer {
     pub operator: bool,
     /// What they belong to; one at least.
     pub accounts: Vec<AccountChoice>,
-    pub balance: Tokens,
+    pub wallet: Standing,
     /// Whether this server plays: sandbox payments, sandbox supplier.
     pub sandbox: bool,
 }

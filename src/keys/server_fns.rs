@@ -77,7 +77,10 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::keys::types::ShownSecret;
     use crate::server::request_ctx;
     use crate::suppliers::directory;
-    use crate::usage::{store as usage, types::CallFilter};
+    use crate::usage::filter::{CallFilter, Whose};
+    use crate::usage::range::{Preset, Range};
+    use crate::usage::store as usage;
+    use crate::usage::types_totals::UsageTotals;
     use secrecy::ExposeSecret;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
@@ -85,10 +88,12 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let key = store::key_of(&app.db, &member, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let filter = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
+    let whose = Whose { key_id: Some(key_id), model_id: None };
+    let month = Range::of(Preset::Month, request_ctx::time_zone(), chrono::Utc::now());
     let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let totals = usage::totals_of(&app.db, &member, &filter).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let days = usage::sums_of(&app.db, &member, &whose, &month).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let filter = CallFilter { whose, ..CallFilter::default() };
     let page = usage::calls_of(&app.db, &member, &filter, 20).await.map_err(|error| request_ctx::fail(error.into()))?;
     // Last, so that no failure above can cost the only look at it.
     let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
@@ -97,7 +102,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
         key: key.seen_by(&member),
         limits,
         suppliers,
-        totals,
+        totals: UsageTotals::of_days(&days),
         calls: page.calls,
         old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),

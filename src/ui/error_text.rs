@@ -125,6 +125,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, _) => t!("Billing details are plain text."),
         (Field::Code, _) => t!("Enter a code."),
         (Field::Package, _) => t!("Choose a package from the Product Center."),
+        (Field::Day, Problem::Reversed) => t!("The last day comes before the first."),
+        (Field::Day, Problem::TooLong) => t!("Choose at most 366 days."),
         (Field::Day, _) => t!("Enter days like 2026-12-24."),
         (Field::Search, _) => t!("Search for at most 254 characters."),
     }

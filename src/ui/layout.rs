@@ -10,9 +10,11 @@ use crate::preferences::page::PreferencesForm;
 use crate::search::palette::{Palette, PaletteLink};
 use crate::t;
 use crate::ui::amount::TokenAmount;
+use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
 use crate::ui::page_data::with_data;
+use crate::wallet::page_banner::WalletBanner;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -90,7 +92,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer) -> impl IntoView {
-    let (sandbox, verified) = (viewer.sandbox, viewer.verified);
+    let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
     view! {
         <header class="sidebar">
             <Wordmark />
@@ -111,23 +113,20 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {sandbox
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Sandbox")>
-                        <strong>{t!("Sandbox.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Sandbox label=t!("Sandbox") title=t!("Sandbox.")>
                         {t!("Payments are play money, and the sandbox supplier makes its answers up.")}
-                    </aside>
+                    </Banner>
                 }
             })}
+        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning /> })}</div>
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Unconfirmed address")>
-                        <strong>{t!("Confirm your address.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Confirm label=t!("Unconfirmed address") title=t!("Confirm your address.")>
                         {t!("Only then can a forgotten password be replaced.")}
                         " "
                         <a href="/verify-email">{t!("How?")}</a>
-                    </aside>
+                    </Banner>
                 }
             })}
     }
@@ -168,7 +167,7 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
             <a class="frame-balance" href="/wallet" data-live=live>
                 {t!("Balance in Tokens")}
                 " "
-                <TokenAmount tokens=viewer.balance />
+                <TokenAmount tokens=viewer.wallet.balance />
             </a>
             <AccountSwitch accounts=viewer.accounts />
             <div class="frame-user">

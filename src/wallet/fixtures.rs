@@ -14,6 +14,7 @@ use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use std::net::Ipv4Addr;
+use uuid::{NoContext, Timestamp, Uuid};
 
 pub fn pepper() -> Pepper {
     Pepper::derive(&[7; 32])
@@ -120,7 +121,10 @@ pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_lim
 }
 
 pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
-    let request = request(secret, model_id, input_tokens, output_limit);
+    try_request(db, request(secret, model_id, input_tokens, output_limit)).await
+}
+
+async fn try_request(db: &PgPool, request: AdmissionRequest) -> Verdict {
     let decisions = ledger::admit_calls(db, &[request], replica(db).await, TimeDelta::seconds(60), false).await.expect("admission");
     decisions.into_iter().next().expect("a decision").verdict
 }
@@ -131,6 +135,18 @@ pub async fn admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens
         Verdict::Admitted(admission) => admission,
         verdict => panic!("not admitted: {verdict:?}"),
     }
+}
+
+/// Makes a call that began at another time, as its id says too, and settles it as complete.
+pub async fn call_at(db: &PgPool, secret: &KeySecret, model_id: &str, used: Used, began: DateTime<Utc>) -> RequestId {
+    let seconds = u64::try_from(began.timestamp()).expect("after 1970");
+    let request_id = RequestId(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, began.timestamp_subsec_nanos())));
+    let request = AdmissionRequest { request_id, ..request(secret, model_id, used.input, used.output.max(1)) };
+    match try_request(db, request).await {
+        Verdict::Admitted(admission) => settle(db, &admission, used, began).await,
+        verdict => panic!("not admitted: {verdict:?}"),
+    }
+    request_id
 }
 
 /// What the call used, and what that comes to at the multipliers of [`model`].

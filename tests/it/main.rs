@@ -58,3 +58,4 @@ mod static_files;
 mod stripe_sdks;
 mod style_guide;
 mod support;
+mod usage;

@@ -118,4 +118,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Enter your password, or the six digits that your authenticator shows.", "请输入密码，或验证器显示的 6 位数字。"),
     ("Enter days like 2026-12-24.", "请输入日期，例如 2026-12-24。"),
     ("Search for at most 254 characters.", "搜索内容最多 254 个字符。"),
+    ("The last day comes before the first.", "结束日期早于开始日期。"),
+    ("Choose at most 366 days.", "最多选择 366 天。"),
 ];
