@@ -1,4 +1,5 @@
 //! Server functions of the usage page: who, parse, store, reply.
+#![expect(clippy::too_many_arguments, reason = "the parameters of an address")]
 
 use crate::error::ConsoleError;
 use crate::usage::types::UsageView;
