@@ -14,13 +14,11 @@ const MODELS = [
   { id: "borealis/embed", input: 50_000, output: 50_000 },
 ];
 
-/** A supplier of some models, answered by the sandbox. */
+/** Some models more of the sandbox, at multipliers of their own. */
 function offer() {
-  toki(["supplier", "add", "--slug", "borealis", "--name", "Borealis"]);
-  toki(["channel", "add", "--supplier", "borealis", "--base-url", `${process.env.E2E_URL}/sandbox/v1`]);
   for (const { id, input, output } of MODELS) {
     toki([
-      "model", "add", "--id", id, "--supplier", "borealis", "--upstream-id", "echo", "--context", "128000", "--max-output", "8000",
+      "model", "add", "--id", id, "--supplier", "sandbox", "--upstream-id", "echo", "--context", "128000", "--max-output", "8000",
       "--input-ppm", `${input}`, "--output-ppm", `${output}`,
     ]);
   }
