@@ -1,4 +1,16 @@
-//! Cells that spreadsheets open as what they are.
+//! Files that spreadsheets open: CSV (RFC 4180), with cells that are what they are.
+
+use serde::Serialize;
+
+/// A line for each row, without a head.
+pub fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> csv::Result<String> {
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// A spreadsheet takes what begins like this for a formula, and names are their users' to choose.
 pub fn harmless(text: &str) -> String {

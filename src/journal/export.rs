@@ -5,7 +5,7 @@ use crate::error::ConsoleError;
 use crate::journal::filter::Filter;
 use crate::journal::store::entries_of;
 use crate::journal::types::EntryView;
-use crate::sheet::harmless;
+use crate::sheet::{harmless, lines};
 use futures::Stream;
 use sqlx::PgPool;
 
@@ -17,16 +17,12 @@ const COLUMNS: [&str; 9] = ["time", "event", "who", "address", "device", "name",
 /// What the filter lets through, the newest first. Each chunk asks anew, so that a slow reader holds no connection.
 pub fn csv(db: PgPool, member: Reader, filter: Filter) -> impl Stream<Item = Result<String, ConsoleError>> {
     async_stream::try_stream! {
-        yield line(&COLUMNS.map(str::to_string))?;
+        yield lines([COLUMNS]).map_err(|_| ConsoleError::Internal)?;
         let mut before = None;
         loop {
             let entries = entries_of(&db, &member, &filter, before, CHUNK).await?;
-            let mut lines = String::new();
-            for entry in &entries {
-                lines.push_str(&line(&cells(entry))?);
-            }
-            if !lines.is_empty() {
-                yield lines;
+            if !entries.is_empty() {
+                yield lines(entries.iter().map(cells)).map_err(|_| ConsoleError::Internal)?;
             }
             match entries.last() {
                 Some(last) if entries.len() as i64 == CHUNK => before = Some(last.entry_id),
@@ -51,13 +47,6 @@ fn cells(entry: &EntryView) -> [String; 9] {
     ]
 }
 
-fn line(cells: &[String; 9]) -> Result<String, ConsoleError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(cells).map_err(|_| ConsoleError::Internal)?;
-    let bytes = writer.into_inner().map_err(|_| ConsoleError::Internal)?;
-    String::from_utf8(bytes).map_err(|_| ConsoleError::Internal)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +67,7 @@ mod tests {
             detail: Some("name, quota".into()),
         };
         assert_eq!(
-            line(&cells(&entry)).expect("a line"),
+            lines([cells(&entry)]).expect("a line"),
             "1970-01-01T00:00:00Z,Key created,'+ada@example.com,2001:db8::1,,\"'=HYPERLINK(\"\"https://evil.example\"\",\"\"a\nb\"\")\",\
              \"name, quota\",,00000000-0000-0000-0000-000000000000\n"
         );

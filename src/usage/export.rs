@@ -2,7 +2,7 @@
 
 use crate::error::ConsoleError;
 use crate::ids::AccountId;
-use crate::sheet::harmless;
+use crate::sheet::{self, harmless};
 use crate::usage::filter::CallFilter;
 use crate::usage::store::{UsageRow, next_rows};
 use futures::Stream;
@@ -47,18 +47,11 @@ pub fn csv(db: PgPool, account_id: AccountId, mut filter: CallFilter) -> impl St
 }
 
 pub fn head() -> csv::Result<String> {
-    written(|writer| writer.write_record(COLUMNS))
+    sheet::lines([COLUMNS])
 }
 
 pub fn lines(rows: &[UsageRow]) -> csv::Result<String> {
-    written(|writer| rows.iter().try_for_each(|row| writer.serialize(UsageRow { key_name: harmless(&row.key_name), ..row.clone() })))
-}
-
-fn written(write: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> csv::Result<String> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    write(&mut writer)?;
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    sheet::lines(rows.iter().map(|row| UsageRow { key_name: harmless(&row.key_name), ..row.clone() }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::error::ConsoleError;
 use crate::ids::AccountId;
-use crate::sheet::harmless;
+use crate::sheet::{harmless, lines};
 use crate::wallet::store::statement::entries_before;
 use crate::wallet::types::{Cause, EntryView, Movement, Which};
 use futures::Stream;
@@ -40,21 +40,12 @@ pub fn csv(db: PgPool, account_id: AccountId, which: Which) -> impl Stream<Item 
                 break;
             }
             before = entries.last().map(|entry| entry.entry_id);
-            yield lines(entries).map_err(|_| ConsoleError::Internal)?;
+            yield lines(entries.into_iter().map(line_of)).map_err(|_| ConsoleError::Internal)?;
         }
     }
 }
 
 const HEAD: &str = "entry_id,at,movement,tokens,order_id,package,request_id,model_id,key_name,note\n";
-
-fn lines(entries: Vec<EntryView>) -> csv::Result<String> {
-    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
-    for entry in entries {
-        writer.serialize(line_of(entry))?;
-    }
-    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
 
 fn line_of(entry: EntryView) -> Line {
     let mut line = Line {
@@ -103,7 +94,7 @@ mod tests {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.serialize(line_of(entry.clone())).expect("a line");
         let derived = String::from_utf8(writer.into_inner().expect("flush")).expect("text");
-        assert_eq!(format!("{HEAD}{}", lines(vec![entry]).expect("lines")), derived);
+        assert_eq!(format!("{HEAD}{}", lines([line_of(entry)]).expect("lines")), derived);
         assert!(derived.ends_with("7,1970-01-01T00:00:00Z,taken_back,-3,,,,,,'=1+1\n"), "{derived}");
     }
 }
