@@ -29,8 +29,13 @@ struct Stock {
 
 /// How long the Tokens of an account last; none when there is too little to go by.
 pub async fn forecast_of(db: &PgPool, account_id: AccountId) -> Result<Option<Forecast>, WalletError> {
+    forecast_from(db, account_id, &grants_of(db, account_id).await?).await
+}
+
+/// The same, for whoever has read the account's grants.
+pub async fn forecast_from(db: &PgPool, account_id: AccountId, grants: &[GrantRow]) -> Result<Option<Forecast>, WalletError> {
     let days = charges_by_day(db, account_id, LOOK_BACK).await?;
-    let stocks: Vec<Stock> = grants_of(db, account_id).await?.iter().filter_map(Stock::of).collect();
+    let stocks: Vec<Stock> = grants.iter().filter_map(Stock::of).collect();
     Ok(forecast(&days, &stocks, Utc::now()))
 }
 

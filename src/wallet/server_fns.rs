@@ -10,7 +10,7 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] before: String) -> Result<WalletView, ConsoleError> {
     use crate::accounts::types_members::Role;
     use crate::server::request_ctx;
-    use crate::wallet::forecast::forecast_of;
+    use crate::wallet::forecast::forecast_from;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::{GrantTurn, Which};
     let member = request_ctx::reader().await?;
@@ -18,14 +18,15 @@ pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] 
     let account_id = member.account_id();
     let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
     let failed = |error: store::WalletError| request_ctx::fail(error.into());
-    let grants = store::with_turns(store::grants_of(&app.db, account_id).await.map_err(failed)?);
+    let rows = store::grants_of(&app.db, account_id).await.map_err(failed)?;
+    let forecast = forecast_from(&app.db, account_id, &rows).await.map_err(failed)?;
     let (ended, grants): (Vec<_>, Vec<_>) =
-        grants.into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
+        store::with_turns(rows).into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {
         may_redeem: member.role() >= Role::Member,
         balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
-        forecast: forecast_of(&app.db, account_id).await.map_err(failed)?,
+        forecast,
         grants,
         ended: ended.into_iter().take(20).collect(),
         statement: statement::statement_of(&app.db, &member, which, before.parse().ok()).await.map_err(failed)?,
