@@ -89,7 +89,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let whose = Whose { key_id: Some(key_id), model_id: None };
-    let month = Range::of(Preset::Month, request_ctx::time_zone(), chrono::Utc::now());
+    let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
     let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
     let days = usage::sums_of(&app.db, &member, &whose, &month).await.map_err(|error| request_ctx::fail(error.into()))?;

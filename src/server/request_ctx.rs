@@ -8,11 +8,9 @@ use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::ids::{AccountId, UserId};
-use crate::preferences::types::Preferences;
 use crate::server::config::Environment;
 use crate::server::state::AppState;
 use axum::http::{HeaderValue, StatusCode, header};
-use chrono_tz::Tz;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::net::IpAddr;
@@ -58,11 +56,6 @@ pub struct BegunSignUp {
 /// The shared state. Missing only while routes are listed at start-up.
 pub fn app() -> Result<AppState, ConsoleError> {
     use_context::<AppState>().ok_or(ConsoleError::Internal)
-}
-
-/// The time zone that whoever asks wants times in.
-pub fn time_zone() -> Tz {
-    use_context::<Preferences>().unwrap_or_default().time_zone
 }
 
 async fn session() -> Result<Session, ConsoleError> {

@@ -1,7 +1,7 @@
 //! Moments and spans, in the reader's language and time zone.
 
 use crate::i18n::language;
-use crate::preferences::types::Preferences;
+use crate::preferences::time_zone;
 use crate::t;
 use crate::utc::{self, Written};
 use chrono_tz::Tz;
@@ -37,13 +37,9 @@ pub fn utc_day(begin: utc::UtcTime) -> (String, String) {
     (day, short_day)
 }
 
-pub fn reader_zone() -> Tz {
-    use_context::<Preferences>().unwrap_or_default().time_zone
-}
-
 /// In the reader's language and time zone.
 pub fn written(time: utc::UtcTime) -> Written {
-    time.written(reader_zone(), language())
+    time.written(time_zone(), language())
 }
 
 /// How long a package is valid: whole days, else hours, else minutes.

@@ -1,9 +1,9 @@
 //! What the usage page can be asked for: links to the usual stretches of time, a form for the rest.
 
+use crate::preferences::time_zone;
 use crate::t;
 use crate::ui::control::{Choice, Select};
 use crate::ui::tabs::{Tab, Tabs};
-use crate::ui::utc_time::reader_zone;
 use crate::usage::page::Asked;
 use crate::usage::range::{Preset, Range};
 use crate::usage::types::KeyChoice;
@@ -48,7 +48,7 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
     // Of a preset, the days stay empty: what is typed there counts more.
     let (from, to) = match range.preset {
         Some(_) => Default::default(),
-        None => range.days(reader_zone()),
+        None => range.days(time_zone()),
     };
     let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
     let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });

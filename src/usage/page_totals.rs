@@ -1,12 +1,13 @@
 //! What a stretch of time came to: the sums, a bar for each hour or day, and a line for each model, key, supplier or member.
 
+use crate::preferences::time_zone;
 use crate::t;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::stat::Stat;
 use crate::ui::table::{CardTable, Head, Row};
-use crate::ui::utc_time::{day, minute, reader_zone, written};
+use crate::ui::utc_time::{day, minute, written};
 use crate::usage::page::Asked;
 use crate::usage::page_filter::group_words;
 use crate::usage::range::{Range, Unit};
@@ -98,7 +99,7 @@ fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
             Unit::Hour => (minute(start), words.hour),
             Unit::Day => (words.day, words.short_day),
         };
-        let (from, to) = range.bucket(place, reader_zone());
+        let (from, to) = range.bucket(place, time_zone());
         let finer = Asked { range: String::new(), from, to, ..asked.newest() };
         Bucket { name, short, href: (!alone).then(|| finer.address()) }
     });

@@ -25,7 +25,7 @@ pub async fn show_usage(
     use crate::usage::types_totals::Group;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let range = Range::parse(&range, &from, &to, request_ctx::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
+    let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
     let group = match group.as_str() {
         "" => Group::default(),
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
@@ -58,7 +58,7 @@ pub async fn export_usage(
     use crate::usage::range::Range;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let range = Range::parse(&range, &from, &to, request_ctx::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
+    let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
     let filter = CallFilter::parse(&key, &model, "", "").map_err(request_ctx::fail)?.within(&range);
     request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
     Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
