@@ -2,6 +2,7 @@
 
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::SupplierId;
+use crate::suppliers::store::Protocol;
 use crate::suppliers::types::{ModelView, Multipliers, SupplierChoice};
 use crate::tokens::Tokens;
 use sqlx::PgPool;
@@ -62,12 +63,36 @@ pub async fn enabled_suppliers(db: &PgPool) -> Result<Vec<SupplierChoice>, Direc
 /// A model to show in an example: one that gives text, of this supplier if one is named. In the sandbox it is the one that answers;
 /// the others rehearse failures.
 pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
+    example_model_for(db, supplier_id, &[], None).await
+}
+
+/// What a key may show in examples, in OpenAI's protocol and in Anthropic's. `models`: the only ones it may call, unless there are none.
+pub async fn example_models(
+    db: &PgPool,
+    supplier_id: Option<SupplierId>,
+    models: &[String],
+) -> Result<[Option<String>; 2], DirectoryError> {
+    let openai = example_model_for(db, supplier_id, models, Some(Protocol::Openai)).await?;
+    Ok([openai, example_model_for(db, supplier_id, models, Some(Protocol::Anthropic)).await?])
+}
+
+/// The same as [`example_model`] among these models, unless there are none, and among those that can be called in this protocol.
+async fn example_model_for(
+    db: &PgPool,
+    supplier_id: Option<SupplierId>,
+    models: &[String],
+    protocol: Option<Protocol>,
+) -> Result<Option<String>, DirectoryError> {
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
+            AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
+            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled'
+                                                   AND ($3::text IS NULL OR c.protocol = $3))
           ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
-        supplier_id.map(|id| id.0)
+        supplier_id.map(|id| id.0),
+        models,
+        protocol.map(Protocol::as_str)
     )
     .fetch_optional(db)
     .await?)
@@ -93,5 +118,13 @@ mod tests {
         assert_eq!(suppliers.iter().map(|supplier| supplier.supplier_id).collect::<Vec<_>>(), [alpha]);
         assert_eq!(example_model(&db, None).await.expect("a model").as_deref(), Some("alpha/one"));
         assert_eq!(example_model(&db, Some(beta)).await.expect("none"), None);
+        let among = async |models: &[&str]| {
+            let models: Vec<String> = models.iter().map(|model| model.to_string()).collect();
+            example_models(&db, None, &models).await.expect("a search")
+        };
+        // Its supplier speaks OpenAI's protocol alone.
+        assert_eq!(among(&[]).await, [Some("alpha/one".to_string()), None]);
+        assert_eq!(among(&["alpha/one", "alpha/two"]).await, [Some("alpha/one".to_string()), None]);
+        assert_eq!(among(&["alpha/two"]).await, [None, None]);
     }
 }
