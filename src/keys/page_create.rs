@@ -5,12 +5,12 @@ use crate::ids::KeyId;
 use crate::keys::page_forms::{NameField, QuotaField, SupplierField};
 use crate::keys::server_fns::CreateKey;
 use crate::suppliers::types::SupplierChoice;
+use crate::t;
 use crate::ui::error_text::sentence;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::minute;
 use crate::utc::UtcTime;
-use crate::t;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

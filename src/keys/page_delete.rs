@@ -54,8 +54,13 @@ fn body(keys: Result<Vec<KeyView>, ConsoleError>) -> AnyView {
             t!("Delete {keys} keys", keys = keys.len()),
         ),
     };
-    let heads =
-        vec![Head::text(t!("Name")), Head::text(t!("Supplier")), Head::text(t!("Key")), Head::text(t!("Status")), Head::text(t!("Last used"))];
+    let heads = vec![
+        Head::text(t!("Name")),
+        Head::text(t!("Supplier")),
+        Head::text(t!("Key")),
+        Head::text(t!("Status")),
+        Head::text(t!("Last used")),
+    ];
     let rows = keys.into_iter().map(key_row).collect();
     view! {
         <p>{question}</p>

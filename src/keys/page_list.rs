@@ -41,8 +41,7 @@ impl Asked {
 
     /// The same list from after this key on; from its beginning without one.
     fn address(&self, after: &str) -> String {
-        let parameters =
-            [("search", &self.search), ("status", &self.status), ("supplier", &self.supplier), ("order", &self.order)];
+        let parameters = [("search", &self.search), ("status", &self.status), ("supplier", &self.supplier), ("order", &self.order)];
         let parameters = parameters.map(|(name, value)| (name, value.as_str())).into_iter();
         address_with("/keys", parameters.chain([("after", after)]))
     }

@@ -24,15 +24,8 @@ pub enum KeyOrder {
 }
 
 impl KeyOrder {
-    pub const ALL: [KeyOrder; 7] = [
-        KeyOrder::Newest,
-        KeyOrder::Oldest,
-        KeyOrder::Name,
-        KeyOrder::Used,
-        KeyOrder::Unused,
-        KeyOrder::LeastLeft,
-        KeyOrder::MostLeft,
-    ];
+    pub const ALL: [KeyOrder; 7] =
+        [KeyOrder::Newest, KeyOrder::Oldest, KeyOrder::Name, KeyOrder::Used, KeyOrder::Unused, KeyOrder::LeastLeft, KeyOrder::MostLeft];
 
     pub fn as_str(self) -> &'static str {
         match self {
