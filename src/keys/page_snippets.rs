@@ -88,7 +88,7 @@ pub fn Snippets(
                 <CopyButton text=base_url />
             </p>
             {hint}
-            <div class="code-tabs" role="radiogroup" aria-label=t!("Clients")>
+            <div class="code-tabs" role="group" aria-label=t!("Clients")>
                 {tabs.into_iter().collect_view()}
             </div>
             <p>

@@ -132,7 +132,7 @@ impl AccountMeans {
                   AND (quota IS NULL OR quota > spent + held)
                 GROUP BY supplier_id, allowed_models"#,
             account_id.0,
-            Means::FIRST_KEYS as i32
+            i32::from(Means::FIRST_KEYS)
         );
         Ok(AccountMeans { grants, keys: keys.fetch_all(db).await? })
     }
@@ -146,7 +146,7 @@ impl AccountMeans {
         let named = keys.iter().flat_map(|keys| keys.first_ids.iter().zip(&keys.first_names));
         let mut first_keys: Vec<(KeyId, String)> = named.map(|(id, name)| (KeyId(*id), name.clone())).collect();
         first_keys.sort_by_cached_key(|(key_id, name)| (name.to_lowercase(), *key_id));
-        first_keys.truncate(Means::FIRST_KEYS);
+        first_keys.truncate(usize::from(Means::FIRST_KEYS));
         Means { grants: self.grants.get(model_id).cloned().unwrap_or_default(), keys: keys.iter().map(|keys| keys.count).sum(), first_keys }
     }
 }

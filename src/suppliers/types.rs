@@ -50,7 +50,8 @@ pub struct Means {
 }
 
 impl Means {
-    pub const FIRST_KEYS: usize = 3;
+    /// So many are named.
+    pub const FIRST_KEYS: u8 = 3;
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
