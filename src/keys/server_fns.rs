@@ -9,7 +9,6 @@ use leptos::server_fn::codec::GetUrl;
 
 /// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
 #[server(endpoint = "keys/create")]
-#[expect(clippy::too_many_arguments, reason = "the fields of a form")]
 pub async fn create_key(
     form_key: String,
     #[server(default)] name: String,

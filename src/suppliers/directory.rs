@@ -107,7 +107,7 @@ struct AlikeKeys {
 impl AccountMeans {
     async fn read(db: &PgPool, account_id: AccountId) -> Result<AccountMeans, DirectoryError> {
         let paying = sqlx::query!(
-            r#"SELECT m.model_id, o.package_name AS "package_name?", g.source, sum(g.left_)::bigint AS "left!"
+            r#"SELECT m.model_id AS "model_id!", o.package_name AS "package_name?", g.source AS "source!", sum(g.left_)::bigint AS "left!"
                  FROM grants g
                  JOIN models m ON pays_for(g, m.supplier_id, m.model_id)
                  LEFT JOIN orders o ON o.order_id = g.order_id

@@ -122,7 +122,7 @@ fn ModelTable(models: Vec<ModelView>, reader: Reader) -> impl IntoView {
 }
 
 /// A model, and below it how it is called, with what.
-fn model_rows(model: ModelView, reader: &Reader) -> impl IntoView {
+fn model_rows(model: ModelView, reader: &Reader) -> AnyView {
     let reader = Reader { model_id: Some(model.model_id.clone()), ..reader.clone() };
     let anchor = model.model_id.clone();
     let columns = if model.means.is_some() { "8" } else { "7" };
@@ -155,6 +155,7 @@ fn model_rows(model: ModelView, reader: &Reader) -> impl IntoView {
             </td>
         </tr>
     }
+    .into_any()
 }
 
 /// Whether the reader could call it now, and if not, what is missing.

@@ -106,7 +106,7 @@ async fn one_key_that_is_not_theirs_and_nothing_is_changed(db: PgPool) {
     let (hers, own) = (create(&of_ada, "secret plan", "").await, create(&of_eve, "own", "").await);
     let both = [id_of(&own), id_of(&hers)];
 
-    for (ids, says) in [(&both[..], "belongs to another account"), (&[], "Choose at least one key.")] {
+    for (ids, says) in [(&both[..], "belongs to another account"), (&both[..0], "Choose at least one key.")] {
         for kind in ["disable", "delete"] {
             let page = change(&of_eve, "/keys", kind, ids).await.text();
             assert!(page.contains(says) && !page.contains("secret plan"), "{kind}: {page}");
@@ -134,7 +134,7 @@ async fn a_key_ends_with_the_day_that_was_chosen(db: PgPool) {
             .chain([("expires", expires.to_string()), ("expires_at", day.to_string())])
             .collect::<Vec<_>>()
     };
-    let post = async |expires, day| {
+    let post = async |expires: &'static str, day: &'static str| {
         let fields = fields(expires, day);
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
         browser.post("/api/keys/create", "/keys", &fields).await

@@ -93,7 +93,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("No key is like this.", "没有符合条件的密钥。"),
     ("The keys that are ticked:", "已勾选的密钥："),
     ("Choose {name}", "选择 {name}"),
-    ("First page", "首页"),
+    ("First page", "第一页"),
     ("Next page", "下一页"),
     ("Pages of keys", "密钥翻页"),
     ("1 key is enabled now.", "已启用 1 个密钥。"),

@@ -10,18 +10,19 @@ use sqlx::PgPool;
 
 /// At most `most` of the keys that fit, and the last of them if more come after it.
 ///
-/// A key's place is a word, a number and its id. The keys of one account are read and sorted for each page: what most orders are made of
+/// A key's place is a word, a time, a number and its id. The keys of one account are read and sorted for each page: what most orders are made of
 /// changes with every call, and an index that every call writes to would cost more than such pages do.
 pub async fn keys_of(db: &PgPool, reader: &Reader, filter: &KeyFilter, most: i64) -> Result<(Vec<KeyRow>, Option<KeyId>), KeyError> {
     let rows = sqlx::query_as!(
         Row,
         r#"WITH placed AS NOT MATERIALIZED (
                SELECT k.*, CASE WHEN $6::text = 'name' THEN lower(k.name) ELSE '' END AS word,
-                      CASE $6 WHEN 'newest' THEN - (extract(epoch FROM k.created_at) * 1000000)::bigint
-                              WHEN 'oldest' THEN (extract(epoch FROM k.created_at) * 1000000)::bigint
-                              WHEN 'used' THEN - coalesce((extract(epoch FROM k.last_used_at) * 1000000)::bigint, 0)
-                              WHEN 'unused' THEN coalesce((extract(epoch FROM k.last_used_at) * 1000000)::bigint, 0)
-                              WHEN 'least' THEN coalesce(k.quota - k.spent - k.held, 9223372036854775807)
+                      CASE $6 WHEN 'newest' THEN 'epoch' - k.created_at
+                              WHEN 'oldest' THEN k.created_at - 'epoch'
+                              WHEN 'used' THEN coalesce('epoch' - k.last_used_at, '0')
+                              WHEN 'unused' THEN coalesce(k.last_used_at - 'epoch', '0')
+                              ELSE '0' END AS span,
+                      CASE $6 WHEN 'least' THEN coalesce(k.quota - k.spent - k.held, 9223372036854775807)
                               WHEN 'most' THEN - coalesce(k.quota - k.spent - k.held, 9223372036854775807)
                               ELSE 0 END AS number
                  FROM api_keys k WHERE k.account_id = $1)
@@ -37,8 +38,9 @@ pub async fn keys_of(db: &PgPool, reader: &Reader, filter: &KeyFilter, most: i64
               AND ($3::text IS NULL OR $3 = CASE WHEN k.status = 'enabled' AND k.expires_at <= now() THEN 'expired' ELSE k.status END)
               AND (NOT $4 OR k.supplier_id IS NOT DISTINCT FROM $5)
               AND ($7::uuid IS NULL
-                   OR (k.word, k.number, k.key_id) > (SELECT l.word, l.number, l.key_id FROM placed l WHERE l.key_id = $7))
-            ORDER BY k.word, k.number, k.key_id
+                   OR (k.word, k.span, k.number, k.key_id) >
+                      (SELECT l.word, l.span, l.number, l.key_id FROM placed l WHERE l.key_id = $7))
+            ORDER BY k.word, k.span, k.number, k.key_id
             LIMIT $8"#,
         reader.account_id().0,
         filter.search,
