@@ -172,7 +172,11 @@ fn key_row(key: KeyView) -> Row {
     let href = format!("/keys/{}", key.key_id);
     let tick = key.editable.then(|| {
         let label = t!("Choose {name}", name = key.name);
-        view! { <input type="checkbox" name="keys[]" value=key.key_id.to_string() form=CHOSEN aria-label=label /> }
+        view! {
+            <label class="key-tick">
+                <input type="checkbox" name="keys[]" value=key.key_id.to_string() form=CHOSEN aria-label=label />
+            </label>
+        }
     });
     let name = view! { <span class="row key-name">{tick} <a href=href.clone()>{key.name.clone()}</a></span> };
     let created = view! {
