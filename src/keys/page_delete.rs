@@ -16,7 +16,7 @@ use leptos_meta::Title;
 
 #[component]
 pub fn DeleteKeysPage() -> impl IntoView {
-    let keys = chosen_keys(all_of_address("keys[]"));
+    let keys = chosen_keys(all_of_address("chosen[]"));
     view! {
         <Title text=t!("Delete keys") />
         <h1>{t!("Delete keys")}</h1>
@@ -37,7 +37,7 @@ fn body(keys: Result<Vec<KeyView>, ConsoleError>) -> AnyView {
             .into_any();
         }
     };
-    let ids = keys.iter().map(|key| view! { <input type="hidden" name="keys[]" value=key.key_id.to_string() /> }).collect_view();
+    let ids = keys.iter().map(|key| view! { <input type="hidden" name="chosen[]" value=key.key_id.to_string() /> }).collect_view();
     let (question, button) = match keys.as_slice() {
         [key] => (
             t!(

@@ -174,7 +174,7 @@ fn key_row(key: KeyView) -> Row {
         let label = t!("Choose {name}", name = key.name);
         view! {
             <label class="key-tick">
-                <input type="checkbox" name="keys[]" value=key.key_id.to_string() form=CHOSEN aria-label=label />
+                <input type="checkbox" name="chosen[]" value=key.key_id.to_string() form=CHOSEN aria-label=label />
             </label>
         }
     });

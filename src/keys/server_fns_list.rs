@@ -44,13 +44,13 @@ pub async fn list_keys(
 
 /// The keys that are about to be deleted; all of them are there, and this member's to delete.
 #[server(endpoint = "keys/chosen", input = GetUrl)]
-pub async fn chosen_keys(#[server(default)] keys: Vec<String>) -> Result<Vec<KeyView>, ConsoleError> {
+pub async fn chosen_keys(#[server(default)] chosen: Vec<String>) -> Result<Vec<KeyView>, ConsoleError> {
     use crate::keys::store;
     use crate::keys::types_list::parse_chosen;
     use crate::server::request_ctx;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
-    let ids = parse_chosen(&keys).map_err(request_ctx::fail)?;
+    let ids = parse_chosen(&chosen).map_err(request_ctx::fail)?;
     let rows = store::chosen_keys_of(&app.db, &member, &ids).await.map_err(|error| request_ctx::fail(error.into()))?;
     if rows.len() != ids.len() {
         return Err(request_ctx::fail(ConsoleError::NotFound));
@@ -61,14 +61,14 @@ pub async fn chosen_keys(#[server(default)] keys: Vec<String>) -> Result<Vec<Key
 
 /// Enables, disables or deletes several keys, all of them or none, and says so on the list.
 #[server(endpoint = "keys/change")]
-pub async fn change_keys(#[server(default)] keys: Vec<String>, #[server(default)] change: String) -> Result<(), ConsoleError> {
+pub async fn change_keys(#[server(default)] chosen: Vec<String>, #[server(default)] change: String) -> Result<(), ConsoleError> {
     use crate::keys::store;
     use crate::keys::types_list::{CHANGED, KeysChange, KeysChanged, parse_chosen};
     use crate::server::request_ctx;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let change = KeysChange::parse(&change).ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))?;
-    let ids = parse_chosen(&keys).map_err(request_ctx::fail)?;
+    let ids = parse_chosen(&chosen).map_err(request_ctx::fail)?;
     store::change_keys(&app.db, &member, &ids, change).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::put_flash(CHANGED, &KeysChanged { change, keys: ids.len() }).await?;
     if change == KeysChange::Delete {

@@ -16,7 +16,7 @@ pub async fn create(browser: &Browser, name: &str, quota: &str) -> String {
 }
 
 /// The secret that a page shows, if it does.
-fn secret_in(html: &str) -> Option<String> {
+pub fn secret_in(html: &str) -> Option<String> {
     let at = html.find("id=\"new-secret\"")?;
     let start = html[at..].find("sk-toki-")? + at;
     Some(html[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())

@@ -1,13 +1,13 @@
 //! The list of keys as a browser without JavaScript meets it: what it shows, and what is done to several keys at once.
 
-use crate::console_keys::create;
+use crate::console_keys::{create, secret_in};
 use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Page};
 use sqlx::PgPool;
 
 /// Posts the form of the ticked keys, and goes where it leads.
 async fn change(browser: &Browser, from: &str, change: &str, ids: &[&str]) -> Page {
-    let chosen = ids.iter().map(|id| ("keys[]", *id));
+    let chosen = ids.iter().map(|id| ("chosen[]", *id));
     let fields: Vec<_> = chosen.chain([("change", change)]).collect();
     let answer = browser.post("/api/keys/change", from, &fields).await;
     assert_eq!(answer.status, 302, "{}", answer.html);
@@ -60,7 +60,7 @@ async fn a_long_list_has_pages(db: PgPool) {
     let next = next.split('"').next().unwrap_or_default().replace("&amp;", "&");
     assert!(next.starts_with("/keys?search=key&order=newest&after="), "{next}");
     let second = browser.get(&next).await;
-    let count = |page: &Page| page.html.matches("name=\"keys[]\"").count();
+    let count = |page: &Page| page.html.matches("name=\"chosen[]\"").count();
     assert_eq!((count(&first), count(&second)), (50, 10), "the search leaves one out");
     assert!(second.text().contains("First page") && !second.html.contains("rel=\"next\""));
     app.stop().await;
@@ -83,7 +83,7 @@ async fn ticked_keys_are_disabled_enabled_and_deleted_together(db: PgPool) {
     let page = change(&browser, "/keys", "enable", &ids[..1]).await.text();
     assert!(page.contains("1 key is enabled now."), "{page}");
 
-    let asks = browser.get(&format!("/keys/delete?keys%5B%5D={}&keys%5B%5D={}", ids[0], ids[1])).await;
+    let asks = browser.get(&format!("/keys/delete?chosen%5B%5D={}&chosen%5B%5D={}", ids[0], ids[1])).await;
     let text = asks.text();
     assert!(
         text.contains("Delete these 2 keys for good?") && text.contains("one") && text.contains("two") && !text.contains("three"),
@@ -112,7 +112,7 @@ async fn one_key_that_is_not_theirs_and_nothing_is_changed(db: PgPool) {
             assert!(page.contains(says) && !page.contains("secret plan"), "{kind}: {page}");
         }
     }
-    let asks = of_eve.get(&format!("/keys/delete?keys%5B%5D={}&keys%5B%5D={}", both[0], both[1])).await;
+    let asks = of_eve.get(&format!("/keys/delete?chosen%5B%5D={}&chosen%5B%5D={}", both[0], both[1])).await;
     assert_eq!(asks.status, 404);
     assert!(!asks.html.contains("secret plan") && asks.find_form("/api/keys/change").is_none());
     assert_eq!(of_eve.get("/keys/delete").await.status, 422);
@@ -164,7 +164,7 @@ async fn a_new_key_comes_with_examples_of_the_docs_that_have_it_in_them(db: PgPo
     let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     let path = create(&browser, "bot", "").await;
     let first = browser.get(&path).await;
-    let secret = first.html.split("id=\"new-secret\">").nth(1).and_then(|rest| rest.split('<').next()).expect("the secret").to_string();
+    let secret = secret_in(&first.html).expect("the secret");
     let text = first.text();
     for example in [
         format!("Bearer {secret}"),
