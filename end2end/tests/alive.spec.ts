@@ -10,9 +10,14 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
   const products = page.getByRole("navigation").getByRole("link", { name: "Product Center" });
   await products.focus();
 
-  await page.keyboard.press("Control+k");
   const palette = page.getByRole("dialog");
-  await expect(palette).toBeVisible();
+  // A key that is pressed before the script is awake is lost.
+  const open = () =>
+    expect(async () => {
+      await page.keyboard.press("Control+k");
+      await expect(palette).toBeVisible({ timeout: 500 });
+    }).toPass();
+  await open();
   await page.keyboard.press("Escape");
   await expect(palette).toBeHidden();
   await expect(products).toBeFocused();
@@ -21,7 +26,7 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
     ["wal", "Wallet", /\/wallet$/],
     ["lantern", "lantern", /\/keys\/[0-9a-f-]+$/],
   ] as const) {
-    await page.keyboard.press("Control+k");
+    await open();
     await page.keyboard.type(typed);
     // What was found for less has gone.
     await expect(palette.getByRole("link", { name: "Dashboard" })).toBeHidden();
@@ -36,7 +41,9 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const customer = existingCustomer();
   await signIn(page, customer);
   const secret = await createKey(page, "elsewhere");
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
   await page.goto("/usage");
+  await listening;
   await expect(page.getByText("No call yet")).toBeVisible();
   // Whoever reloads the page loses this.
   await page.evaluate(() => document.body.setAttribute("data-untouched", ""));

@@ -16,7 +16,7 @@ pub fn invitation(outbox: &Outbox, account: &str, invited_by: &Email, token: &Ma
         kind: "invitation",
         subject: "You are invited to an account",
         parts: vec![
-            Part::Text(format!("{invited_by} invites you to the account “{account}” at TOKI Token Plan.")),
+            Part::Text(format!("{invited_by} invites you to the account {account} at TOKI Token Plan.")),
             Part::Link { label: "Look at the invitation", url: outbox.address(&format!("/invitation?token={}", token.expose())) },
             Part::Text("The link works for 7 days, for you alone. If you do not know them, do nothing.".into()),
         ],
@@ -30,7 +30,7 @@ pub fn removed(account: &str) -> Letter {
         kind: "member_removed",
         subject: "You belong to an account no longer",
         parts: vec![
-            Part::Text(format!("You were removed from the account “{account}” at TOKI Token Plan. You can still sign in to your own.")),
+            Part::Text(format!("You were removed from the account {account} at TOKI Token Plan. You can still sign in to your own.")),
             Part::Text("If you did not expect it, ask the account's owner.".into()),
         ],
         useful_for: NOTICE,
@@ -43,7 +43,7 @@ pub fn now_owner(outbox: &Outbox, account: &str) -> Letter {
         kind: "owner_now",
         subject: "You own an account now",
         parts: vec![
-            Part::Text(format!("The account “{account}” at TOKI Token Plan was handed over to you.")),
+            Part::Text(format!("The account {account} at TOKI Token Plan was handed over to you.")),
             Part::Link { label: "Its members", url: outbox.address("/settings/members") },
         ],
         useful_for: NOTICE,
@@ -56,7 +56,7 @@ pub fn no_longer_owner(outbox: &Outbox, account: &str, to: &Email) -> Letter {
         kind: "owner_no_longer",
         subject: "You handed an account over",
         parts: vec![
-            Part::Text(format!("The account “{account}” at TOKI Token Plan is now {to}'s. You are an admin of it.")),
+            Part::Text(format!("The account {account} at TOKI Token Plan is now {to}'s. You are an admin of it.")),
             Part::Text("If it was not you, set a new password at once, and tell support.".into()),
             Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
         ],

@@ -58,7 +58,7 @@ fn MembersBody(members: MembersView) -> impl IntoView {
 fn MemberTable(members: Vec<MemberView>, admin: bool) -> impl IntoView {
     let rows = members.into_iter().map(|member| view! { <MemberRow member admin /> }.into_any()).collect_view();
     view! {
-        <div class="table-wrap">
+        <div class="table-wrap members">
             <table>
                 <thead>
                     <tr>
@@ -163,13 +163,9 @@ fn KeysChoice(keys: i64, hand_over: &'static str) -> impl IntoView {
     if keys == 0 {
         return view! { <input type="hidden" name="keys" value="disable" /> }.into_any();
     }
-    let made = match keys {
-        1 => t!("1 key was made here by this person:").to_string(),
-        _ => t!("{keys} keys were made here by this person:", keys = keys),
-    };
     view! {
         <fieldset class="stack">
-            <legend>{made}</legend>
+            <legend>{t!("Keys made in this account: {keys}", keys = keys)}</legend>
             <label>
                 <input type="radio" name="keys" value="disable" checked />
                 " "

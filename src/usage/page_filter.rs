@@ -39,7 +39,7 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 
 /// Days that are typed go before the tab that was chosen.
 #[component]
-pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
         let all = Asked { key: String::new(), model: String::new(), ..asked.newest() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
@@ -56,6 +56,7 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<
         value: key.key_id.to_string(),
         name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },
     });
+    models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
     view! {
         <form method="get" action="/usage">

@@ -1,4 +1,5 @@
 //! Server functions of the usage page: who, parse, store, reply.
+#![expect(clippy::too_many_arguments, reason = "the parameters of an address")]
 
 use crate::error::ConsoleError;
 use crate::usage::types::UsageView;
@@ -7,7 +8,6 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
 /// Totals of a stretch of time and a page of its calls, of one key and model or of all.
 #[server(endpoint = "usage/show", input = GetUrl)]
-#[expect(clippy::too_many_arguments, reason = "the parameters of an address")]
 pub async fn show_usage(
     #[server(default)] range: String,
     #[server(default)] from: String,

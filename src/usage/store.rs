@@ -245,9 +245,10 @@ pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>,
     Ok(rows.into_iter().map(|row| KeyChoice { key_id: KeyId(row.key_id), name: row.name, deleted: row.deleted }).collect())
 }
 
-/// The models to filter by, disabled ones too: they may have been called.
+/// The models to filter by, disabled ones too: they may have been called. Oldest first: in this order charts give them their colours, on
+/// every page.
 pub async fn model_choices(db: &PgPool) -> Result<Vec<String>, UsageError> {
-    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY model_id").fetch_all(db).await?)
+    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 #[cfg(test)]

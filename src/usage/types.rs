@@ -127,6 +127,7 @@ pub struct UsageView {
     pub ever: bool,
     /// To filter by: the account's keys, deleted ones too, and every model.
     pub keys: Vec<KeyChoice>,
+    /// The oldest first.
     pub models: Vec<String>,
 }
 
