@@ -12,7 +12,7 @@ use crate::docs::page::{DocPage, DocsPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::i18n::language;
 use crate::journal::page::LogPage;
-use crate::keys::page::{KeyPage, KeysPage};
+use crate::keys::page::{DeleteKeysPage, KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
@@ -78,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/sandbox/payments/:id") view=SandboxPaymentPage />
                     <Route path=path!("/wallet") view=WalletPage />
                     <Route path=path!("/keys") view=KeysPage />
+                    <Route path=path!("/keys/delete") view=DeleteKeysPage />
                     <Route path=path!("/keys/:id") view=KeyPage />
                     <Route path=path!("/usage") view=UsagePage />
                     <Route path=path!("/models") view=ModelsPage />

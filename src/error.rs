@@ -99,6 +99,8 @@ pub enum Field {
     Models,
     Networks,
     Expiration,
+    /// Those chosen in a list.
+    Keys,
     Supplier,
     Status,
     Package,

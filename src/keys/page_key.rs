@@ -63,7 +63,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <div data-live="facts">
             <KeyFacts key=key.clone() limits=details.limits.clone() />
         </div>
-        <Snippets base_url=details.base_url model_id=details.model_id secret=details.new_secret />
+        <Snippets reader=details.reader anthropic_model_id=details.anthropic_model_id secret=details.new_secret />
         <div class="sections" data-live="spent">
             <h2>{t!("What it spent")}</h2>
             <TotalsCards totals=details.totals />

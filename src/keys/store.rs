@@ -3,15 +3,19 @@
 mod caller;
 mod deeds;
 mod limits;
+mod list;
 mod release;
 mod rotation;
+mod several;
 mod views;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
+pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
 pub use release::release_keys_in;
 pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
-pub use views::{KeyRow, key_by_id, key_of, keys_of};
+pub use several::change_keys;
+pub use views::{KeyRow, key_by_id, key_of};
 
 use self::deeds::{Deed, write_down_in};
 use self::release::keep_member_in;
@@ -267,30 +271,42 @@ impl Settings {
 
 /// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of another account, is not found.
 async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) -> Result<Settings, KeyError> {
+    let locked = lock_keys_in(tx, owner, &[key_id]).await?.pop();
+    locked.map(|(_, settings)| settings).ok_or(KeyError::NotFound)
+}
+
+/// The same of several keys, each named once, in the order in which calls lock them; all of them or none.
+async fn lock_keys_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_ids: &[KeyId]) -> Result<Vec<(KeyId, Settings)>, KeyError> {
     if let KeyOwner::Member(member) = owner {
         keep_member_in(tx, member).await?;
     }
-    let row = sqlx::query!(
-        "SELECT account_id, created_by, name, quota, expires_at, supplier_id, status FROM api_keys
-          WHERE key_id = $1 AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
-            FOR NO KEY UPDATE",
-        key_id.0,
+    let rows = sqlx::query!(
+        "SELECT key_id, account_id, created_by, name, quota, expires_at, supplier_id, status FROM api_keys
+          WHERE key_id = ANY ($1) AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
+          ORDER BY key_id FOR NO KEY UPDATE",
+        &key_ids.iter().map(|id| id.0).collect::<Vec<_>>(),
         owner.account_id().map(|id| id.0)
     )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(KeyError::NotFound)?;
-    if !owner.may_edit(UserId(row.created_by)) {
+    .fetch_all(tx)
+    .await?;
+    if rows.len() != key_ids.len() {
+        return Err(KeyError::NotFound);
+    }
+    if rows.iter().any(|row| !owner.may_edit(UserId(row.created_by))) {
         return Err(KeyError::NotYours);
     }
-    Ok(Settings {
-        account_id: AccountId(row.account_id),
-        name: row.name,
-        quota: row.quota.map(Tokens),
-        expires_at: row.expires_at,
-        supplier_id: row.supplier_id.map(SupplierId),
-        enabled: row.status == "enabled",
-    })
+    let settings = rows.into_iter().map(|row| {
+        let settings = Settings {
+            account_id: AccountId(row.account_id),
+            name: row.name,
+            quota: row.quota.map(Tokens),
+            expires_at: row.expires_at,
+            supplier_id: row.supplier_id.map(SupplierId),
+            enabled: row.status == "enabled",
+        };
+        (KeyId(row.key_id), settings)
+    });
+    Ok(settings.collect())
 }
 
 /// Changes a key's settings; the next call with it sees them.

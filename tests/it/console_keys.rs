@@ -6,7 +6,7 @@ use crate::support::client::chat;
 use sqlx::PgPool;
 
 /// Fills in and posts the create form; the path of the new key's page.
-async fn create(browser: &Browser, name: &str, quota: &str) -> String {
+pub async fn create(browser: &Browser, name: &str, quota: &str) -> String {
     let form_key = browser.get("/keys").await.hidden("form_key");
     let fields =
         [("form_key", form_key.as_str()), ("name", name), ("supplier", "all"), ("quota", quota), ("expires_at", ""), ("status", "enabled")];
@@ -16,7 +16,7 @@ async fn create(browser: &Browser, name: &str, quota: &str) -> String {
 }
 
 /// The secret that a page shows, if it does.
-fn secret_in(html: &str) -> Option<String> {
+pub fn secret_in(html: &str) -> Option<String> {
     let at = html.find("id=\"new-secret\"")?;
     let start = html[at..].find("sk-toki-")? + at;
     Some(html[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect())
@@ -39,7 +39,7 @@ async fn a_new_key_is_shown_once_and_works(db: PgPool) {
     assert!(first.text().contains(&format!("Bearer {secret}")));
     let second = browser.get(&path).await;
     assert!(!second.html.contains(&secret));
-    assert!(second.text().contains("$TOKI_API_KEY"));
+    assert!(second.text().contains("Bearer $TOKI_KEY"));
 
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
     app.until_settled().await;

@@ -14,6 +14,8 @@ mod cli;
 mod codes;
 mod console_headers;
 mod console_keys;
+mod console_keys_list;
+mod console_models;
 mod docs;
 mod doctor_probe;
 mod edge;

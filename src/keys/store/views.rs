@@ -9,6 +9,7 @@ use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// A key and its standing, at one moment.
 #[derive(Clone, Debug)]
@@ -58,39 +59,29 @@ impl KeyRow {
     }
 }
 
-/// One key.
-pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
-    key_rows(db, owner.account_id(), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
+/// A key's row, and who it is about.
+pub(super) struct Row {
+    pub(super) key_id: Uuid,
+    pub(super) name: String,
+    pub(super) secret_hint: String,
+    pub(super) supplier_id: Option<Uuid>,
+    pub(super) supplier_slug: Option<String>,
+    pub(super) supplier_name: Option<String>,
+    pub(super) quota: Option<i64>,
+    pub(super) spent: i64,
+    pub(super) held: i64,
+    pub(super) status: String,
+    pub(super) expired: bool,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) last_used_at: Option<DateTime<Utc>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) created_by: Uuid,
+    pub(super) email: String,
 }
 
-/// One key of the reader's account.
-pub async fn key_of(db: &PgPool, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
-    key_rows(db, Some(reader.account_id()), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
-}
-
-/// The keys of the member's account, newest first.
-pub async fn keys_of(db: &PgPool, member: &Reader) -> Result<Vec<KeyRow>, KeyError> {
-    key_rows(db, Some(member.account_id()), None).await
-}
-
-async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<KeyId>) -> Result<Vec<KeyRow>, KeyError> {
-    let rows = sqlx::query!(
-        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
-                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
-             FROM api_keys k
-             JOIN users u ON u.user_id = k.created_by
-             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
-            WHERE ($1::uuid IS NULL OR k.account_id = $1) AND ($2::uuid IS NULL OR k.key_id = $2) AND k.status <> 'deleted'
-            ORDER BY k.created_at DESC, k.key_id DESC"#,
-        account_id.map(|id| id.0),
-        key_id.map(|id| id.0)
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| KeyRow {
+impl From<Row> for KeyRow {
+    fn from(row: Row) -> KeyRow {
+        KeyRow {
             key_id: KeyId(row.key_id),
             name: row.name,
             hint: row.secret_hint,
@@ -111,6 +102,32 @@ async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<Key
             created_at: row.created_at,
             created_by: UserId(row.created_by),
             created_by_email: row.email,
-        })
-        .collect())
+        }
+    }
+}
+
+/// One key.
+pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_row(db, owner.account_id(), key_id).await
+}
+
+/// One key of the reader's account.
+pub async fn key_of(db: &PgPool, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_row(db, Some(reader.account_id()), key_id).await
+}
+
+async fn key_row(db: &PgPool, account_id: Option<AccountId>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
+                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
+                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
+             FROM api_keys k
+             JOIN users u ON u.user_id = k.created_by
+             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
+            WHERE k.key_id = $2 AND ($1::uuid IS NULL OR k.account_id = $1) AND k.status <> 'deleted'"#,
+        account_id.map(|id| id.0),
+        key_id.0
+    );
+    row.fetch_optional(db).await?.map(KeyRow::from).ok_or(KeyError::NotFound)
 }
