@@ -92,6 +92,7 @@ pub enum Field {
     Name,
     Quota,
     PeriodQuota,
+    MonthQuota,
     TimeZone,
     RequestsPerMinute,
     TokensPerMinute,

@@ -3,6 +3,7 @@
 pub mod page;
 pub mod page_invitation;
 pub mod page_mail;
+mod page_member_limits;
 pub mod page_members;
 pub mod page_settings;
 pub mod page_two_factor;

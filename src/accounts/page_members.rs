@@ -1,9 +1,10 @@
 //! The members of an account: who they are, their roles, who is invited. Plain forms.
 
 use crate::accounts::page::{EmailField, PasswordField};
+use crate::accounts::page_member_limits::{MemberLimitsForm, MemberUsage};
 use crate::accounts::page_words::role_word;
 use crate::accounts::server_fns_members::{
-    HandOverAccount, InviteMember, LeaveAccount, RemoveMember, RevokeInvitation, SetMemberRole, list_members,
+    HandOverAccount, InviteMember, LeaveAccount, RemoveMember, RevokeInvitation, SetMemberLimits, SetMemberRole, list_members,
 };
 use crate::accounts::types_members::{InvitationView, MemberView, MembersView, Role};
 use crate::error::Field;
@@ -44,6 +45,7 @@ fn MembersBody(members: MembersView) -> impl IntoView {
         <FormError error=error_of(RemoveMember::PATH) />
         <FormError error=error_of(RevokeInvitation::PATH) />
         <FormDone path=SetMemberRole::PATH>{t!("The role is changed.")}</FormDone>
+        <FormDone path=SetMemberLimits::PATH>{t!("The limits are set. The next call sees them.")}</FormDone>
         <FormDone path=RemoveMember::PATH>{t!("The member is removed.")}</FormDone>
         <FormDone path=RevokeInvitation::PATH>{t!("The invitation is taken back. Its link works no longer.")}</FormDone>
         <FormDone path=HandOverAccount::PATH>{t!("The account is handed over. You are an admin of it.")}</FormDone>
@@ -68,6 +70,7 @@ fn MemberTable(members: Vec<MemberView>, admin: bool) -> impl IntoView {
                         <th scope="col" class="number">
                             {t!("Keys")}
                         </th>
+                        <th scope="col">{t!("Tokens used")}</th>
                         <th scope="col">{t!("Since")}</th>
                         {admin
                             .then(|| {
@@ -87,16 +90,16 @@ fn MemberTable(members: Vec<MemberView>, admin: bool) -> impl IntoView {
 
 #[component]
 fn MemberRow(member: MemberView, admin: bool) -> impl IntoView {
-    let MemberView { user_id, email, role, since, two_factor, keys, you } = member;
+    let MemberView { user_id, email, role, since, two_factor, keys, usage, you } = member;
     let two_factor = two_factor.map(|on| {
         view! { <td data-label=t!("Two-factor")>{if on { t!("On") } else { t!("Off") }}</td> }
     });
     let name = email.clone();
     // The owner's role is handed over, and one's own membership ended, further down.
+    let limits_form = admin.then(|| view! { <MemberLimitsForm user_id email=email.clone() usage /> });
     let changes = (role != Role::Owner).then(|| {
         let user_id = user_id.to_string();
         view! {
-            <div class="row">
                 <form method="post" action=SetMemberRole::PATH class="inline-form">
                     <input type="hidden" name="user_id" value=user_id.clone() />
                     <RoleSelect chosen=role label=t!("Role of {person}", person = email) />
@@ -105,7 +108,6 @@ fn MemberRow(member: MemberView, admin: bool) -> impl IntoView {
                     </button>
                 </form>
                 {(!you).then(|| view! { <RemoveForm user_id email keys /> })}
-            </div>
         }
     });
     view! {
@@ -119,10 +121,13 @@ fn MemberRow(member: MemberView, admin: bool) -> impl IntoView {
             <td data-label=t!("Keys") class="number">
                 {keys}
             </td>
+            <td data-label=t!("Tokens used")>
+                <MemberUsage usage />
+            </td>
             <td data-label=t!("Since")>
                 <UtcTime time=since />
             </td>
-            {admin.then(|| view! { <td>{changes}</td> })}
+            {admin.then(|| view! { <td><div class="row">{changes} {limits_form}</div></td> })}
         </tr>
     }
 }

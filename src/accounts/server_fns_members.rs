@@ -67,6 +67,30 @@ pub async fn set_member_role(user_id: String, role: String) -> Result<(), Consol
     Ok(())
 }
 
+/// Sets what a member may spend: Tokens ever and in a calendar month, empty for no limit.
+#[server(endpoint = "members/set_limits")]
+pub async fn set_member_limits(
+    user_id: String,
+    #[server(default)] quota: String,
+    #[server(default)] month_quota: String,
+) -> Result<(), ConsoleError> {
+    use crate::accounts::store::members::set_limits;
+    use crate::accounts::types_members::MemberLimits;
+    use crate::error::Field;
+    use crate::keys::types_limits::{parse_quota, parse_tokens};
+    use crate::server::request_ctx;
+    let admin = request_ctx::admin().await?;
+    let app = request_ctx::app()?;
+    let set = async {
+        let user_id = user_id.parse().map_err(|_| ConsoleError::NotFound)?;
+        let limits = MemberLimits { quota: parse_quota(&quota)?, month_quota: parse_tokens(&month_quota, Field::MonthQuota)? };
+        Ok::<_, ConsoleError>(set_limits(&app.db, &admin, user_id, limits).await?)
+    };
+    set.await.map_err(request_ctx::fail)?;
+    request_ctx::go("/settings/members");
+    Ok(())
+}
+
 /// Ends a membership. `keys`: what becomes of the keys that the member made.
 #[server(endpoint = "members/remove")]
 pub async fn remove_member(user_id: String, #[server(default)] keys: String) -> Result<(), ConsoleError> {

@@ -3,6 +3,7 @@
 use crate::accounts::types::Email;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{AccountId, InvitationId, UserId};
+use crate::tokens::Tokens;
 use crate::utc::UtcTime;
 use serde::{Deserialize, Serialize};
 
@@ -85,8 +86,25 @@ pub struct MemberView {
     pub two_factor: Option<bool>,
     /// Keys of this account that they made, deleted ones left out.
     pub keys: i64,
+    pub usage: MemberUse,
     /// Who looks at the page.
     pub you: bool,
+}
+
+/// What a member may spend with their keys, in Tokens; none = as much as the wallet has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberLimits {
+    pub quota: Option<Tokens>,
+    /// In a calendar month, UTC.
+    pub month_quota: Option<Tokens>,
+}
+
+/// What the keys of a member have spent and hold, deleted ones too, beside what they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberUse {
+    pub used: Tokens,
+    pub used_this_month: Tokens,
+    pub limits: MemberLimits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

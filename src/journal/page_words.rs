@@ -50,6 +50,7 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::InvitationRevoked => t!("Invitation taken back"),
         Kind::MemberJoined => t!("Joined the account"),
         Kind::RoleChanged => t!("Role changed"),
+        Kind::MemberLimited => t!("Limits of a member changed"),
         Kind::MemberRemoved => t!("Member removed"),
         Kind::MemberLeft => t!("Left the account"),
         Kind::OwnerChanged => t!("Account handed over"),
@@ -102,6 +103,13 @@ pub fn detail_words(kind: Kind, detail: &str) -> String {
                 (_, None) => detail.to_string(),
             }
         }
+        Kind::MemberLimited => match detail.strip_suffix(" in all").and_then(|detail| detail.split_once(" a month, ")) {
+            Some((month, ever)) => {
+                let limit = |limit| if limit == "no limit" { t!("no limit") } else { limit };
+                t!("{month} a month, {ever} in all", month = limit(month), ever = limit(ever))
+            }
+            None => detail.to_string(),
+        },
         Kind::RefundAsked => match detail.strip_suffix(" Tokens").and_then(|detail| detail.split_once(" for ")) {
             Some((amount, tokens)) => t!("{amount} for {tokens} Tokens", amount = amount, tokens = tokens),
             None => detail.to_string(),
@@ -152,6 +160,7 @@ mod tests {
             (Kind::RefundAsked, "EUR 5.00", "EUR 5.00"),
             (Kind::MemberInvited, "Read-only", "Read-only"),
             (Kind::RoleChanged, "Member to Admin", "Member to Admin"),
+            (Kind::MemberLimited, "5,000 a month, no limit in all", "5,000 a month, no limit in all"),
             (Kind::TokensCredited, "1,234", "1,234"),
         ] {
             assert_eq!(detail_words(kind, detail), words);

@@ -74,6 +74,7 @@ kinds! {
     InvitationRevoked = "member.invitation_revoked", "Invitation taken back";
     MemberJoined = "member.joined", "Joined the account";
     RoleChanged = "member.role_changed", "Role changed";
+    MemberLimited = "member.limited", "Limits of a member changed";
     MemberRemoved = "member.removed", "Member removed";
     MemberLeft = "member.left", "Left the account";
     OwnerChanged = "member.owner_changed", "Account handed over";

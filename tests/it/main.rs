@@ -47,6 +47,7 @@ mod journal;
 mod live;
 mod mail;
 mod members;
+mod members_limits;
 mod members_roles;
 mod payments;
 mod payments_refunds;

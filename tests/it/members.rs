@@ -6,13 +6,13 @@ use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
 use sqlx::PgPool;
 
-const PAGE: &str = "/settings/members";
+pub const PAGE: &str = "/settings/members";
 const INVITE: &str = "/api/members/invite";
-const ACCEPT: &str = "/api/members/accept";
+pub const ACCEPT: &str = "/api/members/accept";
 const SIGN_UP: &str = "/api/members/sign_up";
 
 /// Invites an address; the link in its mail.
-async fn invite(app: &TestApp, browser: &Browser, email: &str, role: &str, mails: usize) -> String {
+pub async fn invite(app: &TestApp, browser: &Browser, email: &str, role: &str, mails: usize) -> String {
     let answer = browser.post(INVITE, PAGE, &[("email", email), ("role", role)]).await;
     assert_eq!(browser.path_of(&answer), PAGE, "{}", answer.location);
     link_in(app, &app.mailed(email, mails).await[mails - 1], "/invitation")
@@ -25,7 +25,7 @@ async fn create_key(browser: &Browser, name: &str) -> Page {
     browser.post("/api/keys/create", "/keys", &fields).await
 }
 
-async fn user_id(app: &TestApp, email: &str) -> String {
+pub async fn user_id(app: &TestApp, email: &str) -> String {
     sqlx::query_scalar("SELECT user_id::text FROM users WHERE email = $1").bind(email).fetch_one(&app.state.db).await.expect("a user")
 }
 

@@ -5,12 +5,13 @@ use super::{AccountError, check_password};
 use crate::accounts::letters_members as letters;
 use crate::accounts::rights::{Admin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
-use crate::accounts::types_members::{AccountChoice, KeysLeft, MemberView, Role};
+use crate::accounts::types_members::{AccountChoice, KeysLeft, MemberLimits, MemberUse, MemberView, Role};
 use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::keys::store::release_keys_in;
 use crate::mail::outbox::Outbox;
+use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
 
 /// The members of the reader's account, the owner first.
@@ -19,7 +20,9 @@ pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>,
         r#"SELECT m.user_id, u.email, m.role, m.created_at,
                   EXISTS (SELECT FROM two_factors f WHERE f.user_id = m.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!",
                   (SELECT count(*) FROM api_keys k
-                    WHERE k.account_id = m.account_id AND k.created_by = m.user_id AND k.status <> 'deleted') AS "keys!"
+                    WHERE k.account_id = m.account_id AND k.created_by = m.user_id AND k.status <> 'deleted') AS "keys!",
+                  m.quota, m.month_quota, used_ever(m.account_id, m.user_id) AS "used!",
+                  used_this_month(m.account_id, m.user_id, now()) AS "used_this_month!"
              FROM members m JOIN users u USING (user_id)
             WHERE m.account_id = $1 ORDER BY m.role = 'owner' DESC, u.email"#,
         reader.account_id().0
@@ -35,6 +38,11 @@ pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>,
                 since: row.created_at.into(),
                 two_factor: reader.is_admin().then_some(row.two_factor),
                 keys: row.keys,
+                usage: MemberUse {
+                    used: Tokens(row.used),
+                    used_this_month: Tokens(row.used_this_month),
+                    limits: MemberLimits { quota: row.quota.map(Tokens), month_quota: row.month_quota.map(Tokens) },
+                },
                 you: row.user_id == reader.user_id().0,
             })
         })
@@ -79,6 +87,29 @@ pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -
     }
     if role < Role::Admin {
         withdraw_invitations_of_in(&mut tx, admin, user_id).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets what a member may spend, from the next call on. Below what they have spent already, they spend nothing more.
+pub async fn set_limits(db: &PgPool, admin: &Admin, user_id: UserId, limits: MemberLimits) -> Result<(), AccountError> {
+    let mut tx = db.begin().await?;
+    let (email, _) = lock_member_in(&mut tx, admin, user_id).await?;
+    let MemberLimits { quota, month_quota } = limits;
+    let changed = sqlx::query!(
+        "UPDATE members SET quota = $3, month_quota = $4
+          WHERE account_id = $1 AND user_id = $2 AND (quota, month_quota) IS DISTINCT FROM ($3, $4)",
+        admin.account_id().0,
+        user_id.0,
+        quota.map(|tokens| tokens.0),
+        month_quota.map(|tokens| tokens.0)
+    );
+    if changed.execute(&mut *tx).await?.rows_affected() > 0 {
+        let said = |limit: Option<Tokens>| limit.map_or_else(|| "no limit".to_string(), Tokens::exact);
+        let detail = format!("{} a month, {} in all", said(month_quota), said(quota));
+        let entry = Entry::of(Kind::MemberLimited).about(user_id.0, email.as_str()).saying(detail);
+        record_in(&mut tx, admin.account_id(), Actor::of(admin), entry).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -201,3 +232,7 @@ pub(super) fn stored_role(text: &str) -> Result<Role, AccountError> {
 #[cfg(test)]
 #[path = "members_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "member_limits_tests.rs"]
+mod limits_tests;
