@@ -286,6 +286,8 @@ mod tests {
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         403 permission_error null ip_not_allowed "permission_error"
         429 rate_limit_error null rate_limit_exceeded "rate_limit_error" retry-after: 2, retry-after-ms: 1200
         422 invalid_request_error null idempotency_mismatch "invalid_request_error" x-should-retry: false

@@ -3,6 +3,7 @@
 use crate::server_fns::{Right, ServerFn, server_fns};
 use crate::support::app::TestApp;
 use crate::support::browser::Browser;
+use crate::support::client::http;
 use leptos::server_fn::axum::server_fn_paths;
 use reqwest::header::{ACCEPT, COOKIE};
 use sqlx::PgPool;
@@ -72,7 +73,7 @@ fn writing() -> Vec<(String, ServerFn)> {
 /// How a program is answered that posts the fields.
 async fn answer(app: &TestApp, browser: &Browser, path: &str) -> (u16, String) {
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(FIELDS).finish();
-    let request = reqwest::Client::new()
+    let request = http()
         .post(app.url(path))
         .header(ACCEPT, "application/json")
         .header(COOKIE, browser.cookie())

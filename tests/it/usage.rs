@@ -1,7 +1,7 @@
 //! The usage page and its file, as a browser without JavaScript meets them.
 
 use crate::support::app::TestApp;
-use crate::support::client::chat;
+use crate::support::client::{chat, http};
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
 
@@ -67,7 +67,7 @@ async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
     }
     app.until_settled().await;
     let browser = app.browser_of(&ada).await;
-    let request = reqwest::Client::new().get(app.url("/api/usage/export?range=7d")).header("cookie", browser.cookie());
+    let request = http().get(app.url("/api/usage/export?range=7d")).header("cookie", browser.cookie());
     let file = request.send().await.expect("an answer");
     let header = |name: &str| file.headers()[name].to_str().expect("text").to_string();
     assert_eq!([header("content-type"), header("content-disposition")], ["text/csv; charset=utf-8", "attachment; filename=\"usage.csv\""]);
