@@ -1,5 +1,5 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check soak kill conformance model-run deny sbom
+.PHONY: help run test build dev bench check pictures soak kill conformance model-run deny sbom
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -22,6 +22,9 @@ dev: ## Start everything in debug, rebuild and restart on every change
 
 bench: ## Benchmarks, each as a ratio against its baseline in the same run
 	@scripts/bench.sh
+
+pictures: ## The pictures of README, of the console as it is now
+	@scripts/pictures.sh
 
 soak: ## For long: the accounting simulator on a database of its own, and the parsers against damaged bytes
 	@scripts/soak.sh

@@ -8,6 +8,8 @@ const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/
 export default defineConfig({
   testDir: "tests",
   globalSetup: "./global-setup.ts",
+  // Pictures are made when they are asked for.
+  testIgnore: process.env.PICTURES ? [] : ["pictures.spec.ts"],
   fullyParallel: true,
   workers: 2,
   forbidOnly: true,
@@ -33,6 +35,6 @@ export default defineConfig({
   },
   projects: [
     { name: "js", use: { javaScriptEnabled: true } },
-    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: ["screens.spec.ts", "a11y.spec.ts", "style_guide.spec.ts"] },
+    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: ["pictures.spec.ts", "alive.spec.ts", "screens.spec.ts", "a11y.spec.ts", "style_guide.spec.ts"] },
   ],
 });

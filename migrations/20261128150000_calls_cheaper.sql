@@ -835,7 +835,8 @@ CREATE FUNCTION settle_unheld(p_call settlement, p_now timestamptz, OUT first bo
 DECLARE
     v_outcome text;
 BEGIN
-    SELECT u.outcome, u.charge INTO v_outcome, charge FROM usage_records u WHERE u.request_id = p_call.request_id;
+    SELECT u.outcome, u.charge INTO v_outcome, charge FROM usage_records u
+     WHERE u.account_id = p_call.account_id AND u.request_id = p_call.request_id;
     first := v_outcome IS NULL OR (v_outcome = 'interrupted' AND p_call.outcome <> 'interrupted');
     IF NOT first THEN RETURN; END IF;
     charge := charge_unheld(p_call, p_now);

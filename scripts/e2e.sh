@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The browser tests, against the debug server and the site that is in target/site. Arguments go to Playwright.
 #
-#   scripts/e2e.sh [--project js] [tests/journey.spec.ts] …
+#   scripts/e2e.sh [--project=js] [tests/journey.spec.ts] …
 . "$(dirname "$0")/lib.sh"
 
 [ -x "$target/debug/toki" ] || die "no debug server: cargo build --features ssr"

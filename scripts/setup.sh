@@ -31,7 +31,7 @@ need_postgres() {
 
 need_chromium() {
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
-    || apt_install chromium fonts-dejavu-core
+    || apt_install chromium fonts-dejavu-core fonts-noto-cjk
 }
 
 # Only its binary: nothing is started.

@@ -1,7 +1,9 @@
 //! The document around every page, and the route table.
 
 use crate::accounts::page::{SignInPage, SignUpPage};
+use crate::accounts::page_invitation::InvitationPage;
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
+use crate::accounts::page_members::MembersPage;
 use crate::accounts::page_settings::SettingsPage;
 use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
@@ -10,7 +12,7 @@ use crate::docs::page::{DocPage, DocsPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::i18n::language;
 use crate::journal::page::LogPage;
-use crate::keys::page::{KeyPage, KeysPage};
+use crate::keys::page::{DeleteKeysPage, KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
@@ -63,6 +65,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
                     <Route path=path!("/settings/two-factor") view=TwoFactorPage />
+                    <Route path=path!("/settings/members") view=MembersPage />
+                    <Route path=path!("/invitation") view=InvitationPage />
                     <Route path=path!("/settings/log") view=LogPage />
                     <Route path=path!("/dashboard") view=DashboardPage />
                     <Route path=path!("/products") view=ProductsPage />
@@ -74,6 +78,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/sandbox/payments/:id") view=SandboxPaymentPage />
                     <Route path=path!("/wallet") view=WalletPage />
                     <Route path=path!("/keys") view=KeysPage />
+                    <Route path=path!("/keys/delete") view=DeleteKeysPage />
                     <Route path=path!("/keys/:id") view=KeyPage />
                     <Route path=path!("/usage") view=UsagePage />
                     <Route path=path!("/models") view=ModelsPage />

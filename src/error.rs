@@ -26,6 +26,14 @@ pub enum ConsoleError {
     WrongProof,
     #[error("two-factor changed since the page was shown")]
     TwoFactorChanged,
+    #[error("role does not allow it")]
+    NotAllowed,
+    #[error("already a member")]
+    AlreadyMember,
+    #[error("invitation for another address")]
+    OtherAddress,
+    #[error("the owner stays until the account is handed over")]
+    OwnerStays,
     #[error("two-factor required")]
     TwoFactorRequired,
     #[error("the link was used or is too old")]
@@ -86,6 +94,7 @@ pub enum Field {
     /// Below which its owner is told.
     BalanceBelow,
     PeriodQuota,
+    MonthQuota,
     TimeZone,
     RequestsPerMinute,
     TokensPerMinute,
@@ -93,6 +102,8 @@ pub enum Field {
     Models,
     Networks,
     Expiration,
+    /// Those chosen in a list.
+    Keys,
     Supplier,
     Status,
     Package,
@@ -101,6 +112,7 @@ pub enum Field {
     /// A day of a filter.
     Day,
     Search,
+    Role,
 }
 
 /// Why a code does nothing here.
@@ -136,6 +148,8 @@ pub enum Problem {
     Unknown,
     /// Among those that are tried first.
     TooCommon,
+    /// Ends before it begins.
+    Reversed,
 }
 
 impl ConsoleError {
@@ -162,12 +176,18 @@ impl ConsoleError {
     pub fn http_status(self) -> u16 {
         match self {
             ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,
-            ConsoleError::OperatorRequired | ConsoleError::TwoFactorRequired | ConsoleError::AccountSuspended => 403,
+            ConsoleError::OperatorRequired
+            | ConsoleError::NotAllowed
+            | ConsoleError::OtherAddress
+            | ConsoleError::TwoFactorRequired
+            | ConsoleError::AccountSuspended => 403,
             ConsoleError::NotFound => 404,
             ConsoleError::BadRequest => 400,
             ConsoleError::LinkOver => 410,
             ConsoleError::TooManyAttempts { .. } => 429,
             ConsoleError::TwoFactorChanged
+            | ConsoleError::AlreadyMember
+            | ConsoleError::OwnerStays
             | ConsoleError::PackageUnavailable
             | ConsoleError::PackageChanged
             | ConsoleError::PurchaseLimitReached

@@ -45,6 +45,7 @@ ids! {
     AccountId,
     /// An entry of the account log.
     JournalEntryId,
+    InvitationId,
     PackageId,
     OrderId,
     /// An account at its payment provider; also the key under which the provider is asked to make it.

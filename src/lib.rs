@@ -61,6 +61,8 @@ pub mod secrets;
 #[cfg(feature = "ssr")]
 pub mod server;
 #[cfg(feature = "ssr")]
+pub mod sheet;
+#[cfg(feature = "ssr")]
 pub mod suppliers;
 #[cfg(feature = "ssr")]
 pub mod tokens;

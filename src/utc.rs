@@ -19,6 +19,10 @@ pub struct Written {
     pub clock: String,
     /// `24 Dec 2026, 15:00:07 UTC`
     pub second: String,
+    /// `24 Dec`, `12月24日`
+    pub short_day: String,
+    /// `15:00`
+    pub hour: String,
 }
 
 impl UtcTime {
@@ -45,7 +49,11 @@ impl UtcTime {
         };
         let separator = language.choose(", ", " ");
         let second = format!("{day}{separator}{}", local.format("%H:%M:%S %Z"));
-        Written { day, clock: local.format("%H:%M %Z").to_string(), second }
+        let short_day = match language {
+            Language::English => local.format("%-d %b").to_string(),
+            Language::Chinese => format!("{}月{}日", local.month(), local.day()),
+        };
+        Written { day, clock: local.format("%H:%M %Z").to_string(), second, short_day, hour: local.format("%H:%M").to_string() }
     }
 }
 
@@ -66,11 +74,14 @@ mod tests {
     #[test]
     fn moments_are_written_where_and_how_people_read_them() {
         let written = |zone, language| {
-            let Written { day, clock, second } = moment().written(zone, language);
-            [day, clock, second]
+            let Written { day, clock, second, short_day, hour } = moment().written(zone, language);
+            [day, clock, second, short_day, hour]
         };
-        assert_eq!(written(Tz::UTC, Language::English), ["4 Feb 2026", "05:06 UTC", "4 Feb 2026, 05:06:07 UTC"]);
-        assert_eq!(written(Tz::Asia__Shanghai, Language::Chinese), ["2026年2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST"]);
+        assert_eq!(written(Tz::UTC, Language::English), ["4 Feb 2026", "05:06 UTC", "4 Feb 2026, 05:06:07 UTC", "4 Feb", "05:06"]);
+        assert_eq!(
+            written(Tz::Asia__Shanghai, Language::Chinese),
+            ["2026年2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST", "2月4日", "13:06"]
+        );
         assert_eq!(written(Tz::America__Los_Angeles, Language::English)[0], "3 Feb 2026");
         assert_eq!(moment().minute(), "4 Feb 2026, 05:06 UTC");
     }

@@ -1,7 +1,7 @@
 // Every page, narrow and wide, light and dark, as pictures to look at; at 360 px none may scroll sideways.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
-import { MODEL, openai } from "../support/server.ts";
+import { MODEL, PACKAGE, openai } from "../support/server.ts";
 import { answerPayment, applyCode, createKey, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
 const WIDTHS = [360, 1440];
@@ -42,7 +42,7 @@ test("pages of a customer who uses it", async ({ page }) => {
   await answerPayment(page, "Pay", "Paid");
   const order = new URL(page.url()).pathname;
   await page.goto("/products");
-  const confirm = await page.getByRole("link", { name: "Choose" }).first().getAttribute("href");
+  const confirm = await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).getAttribute("href");
   const secret = await createKey(page, "Support bot with a name that is rather long");
   const key = new URL(page.url()).pathname;
   for (const content of ["Good morning", "A longer question, for a bar that is taller than the others. ".repeat(20)]) {

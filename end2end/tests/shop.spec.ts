@@ -3,8 +3,8 @@ import { expect, test } from "../support/fixtures.ts";
 import { PACKAGE, toki } from "../support/server.ts";
 import { answerPayment, applyCode, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
-// The refusals that these tests ask for: codes that are none, or used; and the offer of a refund that has just been taken.
-test.use({ expectedComplaint: /status of 422 .*\/api\/(codes\/redeem|checkout\/type_code)|status of 409 .*\/api\/orders\/show_refund/ });
+// The refusals that these tests ask for: codes that are none, or used; and the page of a refund, which reads itself again after it was taken.
+test.use({ expectedComplaint: /status of 422 .*\/api\/(codes\/redeem|checkout\/type_code)|status of 409 .*\/orders\/[0-9a-f-]+\/refund/ });
 
 test("a visitor sees what is on sale, and is asked who they are only when they choose", async ({ page }) => {
   await page.goto("/products");

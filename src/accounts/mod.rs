@@ -1,20 +1,26 @@
 //! Users, accounts and members: sign-up, sign-in, sessions, who may do what. Knows nothing of Tokens.
 
 pub mod page;
+pub mod page_invitation;
 pub mod page_mail;
+mod page_member_limits;
+pub mod page_members;
 pub mod page_settings;
 pub mod page_two_factor;
 pub mod page_words;
 pub mod server_fns;
 pub mod server_fns_mail;
+pub mod server_fns_members;
 pub mod server_fns_settings;
 pub mod server_fns_two_factor;
 pub mod types;
+pub mod types_members;
 pub mod types_settings;
 pub mod types_two_factor;
 
 pub mod device;
 pub mod letters;
+pub mod letters_members;
 pub mod mail_token;
 pub mod password;
 pub mod rights;

@@ -1,6 +1,7 @@
 //! The settings page: password, address, sessions. Plain forms, which come back to it.
 
 use crate::accounts::page::{EmailField, PasswordField};
+use crate::accounts::page_words::device_words;
 use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
 use crate::accounts::types_settings::{Done, SessionView, Settings};
 use crate::error::Field;
@@ -10,6 +11,7 @@ use crate::ui::form::{FormError, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
+use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -18,8 +20,8 @@ use leptos_meta::Title;
 pub fn SettingsPage() -> impl IntoView {
     let settings = read_settings();
     view! {
-        <Title text="Settings" />
-        <h1>"Settings"</h1>
+        <Title text=t!("Settings") />
+        <h1>{t!("Settings")}</h1>
         {with_data(settings, |settings| match settings {
             Ok(settings) => view! { <SettingsView settings /> }.into_any(),
             Err(error) => view! { <Failure error /> }.into_any(),
@@ -32,10 +34,10 @@ pub fn SettingsPage() -> impl IntoView {
 fn SettingsView(settings: Settings) -> impl IntoView {
     let Settings { email, verified, two_factor, done, sessions } = settings;
     let done = done.map(|done| match done {
-        Done::PasswordChanged => "Your password is changed, and your other sessions have ended.",
-        Done::AddressAsked => "We sent a link to the new address. Yours changes when it is used.",
-        Done::SessionEnded => "The session has ended.",
-        Done::OthersEnded => "All your other sessions have ended.",
+        Done::PasswordChanged => t!("Your password is changed, and your other sessions have ended."),
+        Done::AddressAsked => t!("We sent a link to the new address. Yours changes when it is used."),
+        Done::SessionEnded => t!("The session has ended."),
+        Done::OthersEnded => t!("All your other sessions have ended."),
     });
     view! {
         {done
@@ -47,45 +49,46 @@ fn SettingsView(settings: Settings) -> impl IntoView {
                 }
             })}
         <section class="card stack">
-            <h2>"E-mail"</h2>
+            <h2>{t!("E-mail")}</h2>
             <p>
-                "You sign in as " <strong>{email.to_string()}</strong> ". "
-                {if verified {
-                    view! { "The address is confirmed." }.into_any()
-                } else {
-                    view! {
-                        "The address is not confirmed yet: "
-                        <a href="/verify-email">"confirm it"</a>
-                        "."
-                    }
-                        .into_any()
-                }}
+                {tv!("You sign in as {address}.", address = view! { <strong>{email.to_string()}</strong> })}
+                " "
+                {if verified { t!("The address is confirmed.") } else { t!("The address is not confirmed yet.") }}
+                " "
+                {(!verified).then(|| view! { <a href="/verify-email">{t!("Confirm it")}</a> })}
             </p>
             <EmailForm />
         </section>
         <section class="card stack">
-            <h2>"Password"</h2>
+            <h2>{t!("Password")}</h2>
             <PasswordForm />
         </section>
         <section class="card stack" id="two-factor">
-            <h2>"Two-factor"</h2>
+            <h2>{t!("Two-factor")}</h2>
             <p>
                 {if two_factor {
-                    "Signing in takes a code of your authenticator beside the password."
+                    t!("Signing in takes a code of your authenticator beside the password.")
                 } else {
-                    "Signing in takes the password alone. With two-factor, whoever finds it out gets no further."
+                    t!("Signing in takes the password alone. With two-factor, whoever finds it out gets no further.")
                 }}
             </p>
             <a class="button" href="/settings/two-factor">
-                {if two_factor { "Manage two-factor" } else { "Set up two-factor" }}
+                {if two_factor { t!("Manage two-factor") } else { t!("Set up two-factor") }}
             </a>
         </section>
         <NoticesSection />
         <section class="card stack">
-            <h2>"Account log"</h2>
-            <p>"Sign-ins, keys, orders and settings: who did what, when and from where."</p>
+            <h2>{t!("Members")}</h2>
+            <p>{t!("Who else works with this account, and what each may do.")}</p>
+            <a class="button" href="/settings/members">
+                {t!("See the members")}
+            </a>
+        </section>
+        <section class="card stack">
+            <h2>{t!("Account log")}</h2>
+            <p>{t!("Sign-ins, keys, orders and settings: who did what, when and from where.")}</p>
             <a class="button" href="/settings/log">
-                "Open the log"
+                {t!("Open the log")}
             </a>
         </section>
         <Sessions sessions />
@@ -98,10 +101,10 @@ fn EmailForm() -> impl IntoView {
     view! {
         <FormError error />
         <form method="post" action=ChangeEmail::PATH>
-            <EmailField error value=typed(ChangeEmail::PATH, "email", "") label="New address" />
-            <PasswordField error autocomplete="current-password" id="email_password" label="Your password" field=Field::CurrentPassword />
+            <EmailField error value=typed(ChangeEmail::PATH, "email", "") label=t!("New address") />
+            <PasswordField error autocomplete="current-password" id="email_password" label=t!("Your password") field=Field::CurrentPassword />
             <button class="button" type="submit">
-                "Change the address"
+                {t!("Change the address")}
             </button>
         </form>
     }
@@ -113,15 +116,15 @@ fn PasswordForm() -> impl IntoView {
     view! {
         <FormError error />
         <form method="post" action=ChangePassword::PATH>
-            <PasswordField error autocomplete="current-password" id="current" label="Current password" field=Field::CurrentPassword />
+            <PasswordField error autocomplete="current-password" id="current" label=t!("Current password") field=Field::CurrentPassword />
             <PasswordField
                 error
                 autocomplete="new-password"
-                label="New password"
-                hint="8 characters or more. Your other sessions end."
+                label=t!("New password")
+                hint=t!("8 characters or more. Your other sessions end.")
             />
             <button class="button" type="submit">
-                "Change the password"
+                {t!("Change the password")}
             </button>
         </form>
     }
@@ -134,13 +137,13 @@ fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
     view! {
         <section class="stack">
             <div class="page-head">
-                <h2>"Sessions"</h2>
+                <h2>{t!("Sessions")}</h2>
                 {others
                     .then(|| {
                         view! {
                             <form method="post" action=EndOtherSessions::PATH>
                                 <button class="button" type="submit">
-                                    "End all others"
+                                    {t!("End all others")}
                                 </button>
                             </form>
                         }
@@ -151,11 +154,11 @@ fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
                 <table>
                     <thead>
                         <tr>
-                            <th scope="col">"Device"</th>
-                            <th scope="col">"Last seen"</th>
-                            <th scope="col">"Signed in"</th>
+                            <th scope="col">{t!("Device")}</th>
+                            <th scope="col">{t!("Last seen")}</th>
+                            <th scope="col">{t!("Began")}</th>
                             <th scope="col">
-                                <span class="visually-hidden">"Actions"</span>
+                                <span class="visually-hidden">{t!("Change")}</span>
                             </th>
                         </tr>
                     </thead>
@@ -172,24 +175,24 @@ fn SessionRow(session: SessionView) -> impl IntoView {
     view! {
         <tr>
             <th scope="row" data-label="">
-                {if device.is_empty() { "Unknown device".to_string() } else { device }}
+                {device_words(&device)}
             </th>
-            <td data-label="Last seen">
+            <td data-label=t!("Last seen")>
                 <UtcTime time=last_seen />
             </td>
-            <td data-label="Signed in">
+            <td data-label=t!("Began")>
                 <UtcTime time=signed_in />
             </td>
             <td>
                 <div class="row">
                     {if current {
-                        view! { <span class="muted">"This session"</span> }.into_any()
+                        view! { <span class="muted">{t!("This session")}</span> }.into_any()
                     } else {
                         view! {
                             <form method="post" action=EndSession::PATH>
                                 <input type="hidden" name="session_id" value=session_id />
                                 <button class="button button-quiet button-danger" type="submit">
-                                    "End"
+                                    {t!("End")}
                                 </button>
                             </form>
                         }

@@ -1,8 +1,10 @@
-//! Rights as types: a function that needs one takes it as a parameter, and only the guard can make it.
+//! Rights as types: a function that needs one takes it as a parameter, and only a live row can make it.
 
 use crate::accounts::types::Email;
+use crate::accounts::types_members::Role;
 use crate::ids::{AccountId, UserId};
 use std::net::IpAddr;
+use std::ops::Deref;
 
 /// From where somebody acts, for the account log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,11 +14,13 @@ pub struct Origin {
     pub device: String,
 }
 
-/// A signed-in user acting for an account they belong to. Made by `accounts::store` from a live row, never from a request.
+/// A signed-in user and one of the accounts that they belong to, which they may look at. Made by `accounts::store` from a live row, never
+/// from a request.
 #[derive(Clone, Debug)]
-pub struct Member {
+pub struct Reader {
     pub(super) user_id: UserId,
     pub(super) account_id: AccountId,
+    pub(super) role: Role,
     pub(super) email: Email,
     pub(super) verified: bool,
     pub(super) operator: bool,
@@ -24,13 +28,33 @@ pub struct Member {
     pub(super) origin: Origin,
 }
 
-impl Member {
+/// A reader who may also make keys, and edit those that they made.
+#[derive(Clone, Debug)]
+pub struct Member(Reader);
+
+/// A member who may also edit everybody's keys, spend money and look after the members.
+#[derive(Clone, Debug)]
+pub struct Admin(Member);
+
+/// An admin whose account it is.
+#[derive(Clone, Debug)]
+pub struct Owner(Admin);
+
+impl Reader {
     pub fn user_id(&self) -> UserId {
         self.user_id
     }
 
     pub fn account_id(&self) -> AccountId {
         self.account_id
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.role >= Role::Admin
     }
 
     pub fn email(&self) -> &Email {
@@ -41,9 +65,9 @@ impl Member {
         &self.origin
     }
 
-    /// The same member, acting from there.
-    pub fn from(self, origin: Origin) -> Member {
-        Member { origin, ..self }
+    /// The same user, acting from there.
+    pub fn from(self, origin: Origin) -> Reader {
+        Reader { origin, ..self }
     }
 
     /// Whether mail has reached the user at their address.
@@ -59,5 +83,42 @@ impl Member {
     /// Whether this user also runs the business.
     pub fn is_operator(&self) -> bool {
         self.operator
+    }
+
+    /// None for whoever may only look.
+    pub fn into_member(self) -> Option<Member> {
+        (self.role >= Role::Member).then_some(Member(self))
+    }
+
+    pub fn into_admin(self) -> Option<Admin> {
+        (self.role >= Role::Admin).then_some(Admin(Member(self)))
+    }
+
+    pub fn into_owner(self) -> Option<Owner> {
+        (self.role >= Role::Owner).then_some(Owner(Admin(Member(self))))
+    }
+}
+
+impl Deref for Member {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.0
+    }
+}
+
+impl Deref for Admin {
+    type Target = Member;
+
+    fn deref(&self) -> &Member {
+        &self.0
+    }
+}
+
+impl Deref for Owner {
+    type Target = Admin;
+
+    fn deref(&self) -> &Admin {
+        &self.0
     }
 }

@@ -105,14 +105,16 @@ pub async fn sign_out() -> Result<(), ConsoleError> {
 /// Who looks at the page, and what the frame shows them.
 #[server(endpoint = "accounts/viewer", input = GetUrl)]
 pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
+    use crate::accounts::store::members::accounts_of;
     use crate::server::request_ctx;
-    use crate::wallet::store::balance_of;
+    use crate::wallet::store::standing_of;
     // public: a visitor is answered with nobody.
     let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
     let app = request_ctx::app()?;
-    let balance = balance_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let wallet = standing_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let accounts = accounts_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
     let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
-    Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), balance, sandbox }))
+    Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), accounts, wallet, sandbox }))
 }
 
 /// Whoever is signed in needs no visitor's form, and is sent on to `next`.

@@ -37,7 +37,7 @@ pub async fn send_confirmation() -> Result<(), ConsoleError> {
     use crate::accounts::store::addresses;
     use crate::accounts::store::attempts::{MAIL_FROM, MAIL_TO, take_attempt};
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let sent = async {
         take_attempt(&app.db, MAIL_FROM, &[&request_ctx::client_network()]).await?;

@@ -10,7 +10,7 @@ use leptos::server_fn::codec::GetUrl;
 pub async fn read_settings() -> Result<Settings, ConsoleError> {
     use crate::accounts::store::sessions;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let current = request_ctx::session_hash().await?;
     let sessions = sessions::sessions_of(&app.db, &member, &current).await.map_err(|error| request_ctx::fail(error.into()))?;
@@ -27,7 +27,7 @@ pub async fn change_password(#[server(default)] current: String, #[server(defaul
     use crate::accounts::types::Password;
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let changed = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
@@ -50,7 +50,7 @@ pub async fn change_email(#[server(default)] email: String, #[server(default)] e
     use crate::accounts::types::{Email, Password};
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let asked = async {
         let email = Email::parse(&email)?;
@@ -71,7 +71,7 @@ pub async fn end_session(session_id: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::sessions;
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let session_id = session_id.parse::<uuid::Uuid>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     sessions::delete_session(&app.db, &member, session_id).await.map_err(|error| request_ctx::fail(error.into()))?;
@@ -86,7 +86,7 @@ pub async fn end_other_sessions() -> Result<(), ConsoleError> {
     use crate::accounts::store::sessions;
     use crate::accounts::types_settings::Done;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let current = request_ctx::session_hash().await?;
     sessions::delete_other_sessions(&app.db, &member, &current).await.map_err(|error| request_ctx::fail(error.into()))?;

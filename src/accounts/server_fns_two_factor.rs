@@ -121,7 +121,7 @@ pub async fn renew_recovery_codes(#[server(default)] renew_password: String) -> 
     use crate::accounts::store::two_factor::{self, Proof};
     use crate::accounts::types_two_factor::TwoFactorDone;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let renewed = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
@@ -142,7 +142,7 @@ pub async fn turn_off_two_factor(#[server(default)] off_password: String) -> Res
     use crate::accounts::store::two_factor::{self, Proof};
     use crate::accounts::types_two_factor::TwoFactorDone;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let off = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;

@@ -1,19 +1,22 @@
 //! SQL about users, accounts and members. In `addresses` what confirms and replaces an e-mail, in `passwords` what replaces a password,
-//! in `tokens` the links for both; in `two_factor` the second factor, in `sessions` what a user sees of theirs, in `attempts` how often
-//! anything may be tried.
+//! in `tokens` the links for both; in `two_factor` the second factor, in `members` and `invitations` who belongs to an account, in
+//! `sessions` what a user sees of theirs, in `attempts` how often anything may be tried.
 
 pub mod addresses;
 pub mod attempts;
+pub mod invitations;
+pub mod members;
 pub mod passwords;
 pub mod sessions;
 pub mod tokens;
 pub mod two_factor;
 
 use crate::accounts::password::{self, PasswordError};
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, UserId};
+use crate::keys::store::KeyError;
 use crate::mail::outbox::OutboxError;
 use crate::seal::SealError;
 use sqlx::{PgConnection, PgPool};
@@ -32,6 +35,16 @@ pub enum AccountError {
     WrongCode,
     #[error("neither the password nor a code of the second factor")]
     WrongProof,
+    #[error("the role does not allow this, or does no longer")]
+    NotAllowed,
+    #[error("this address belongs to the account already")]
+    AlreadyMember,
+    #[error("the invitation is for another address")]
+    OtherAddress,
+    #[error("an account keeps its owner until they hand it over")]
+    OwnerStays,
+    #[error("the member's keys could not be given up")]
+    Keys(#[source] Box<KeyError>),
     #[error("two-factor is not as the page said when it was opened")]
     TwoFactorChanged,
     #[error("the password is among those that are tried first")]
@@ -53,6 +66,7 @@ pub enum AccountError {
 impl From<sqlx::Error> for AccountError {
     fn from(error: sqlx::Error) -> AccountError {
         match error.as_database_error().and_then(|error| error.constraint()) {
+            Some("members_pkey") => AccountError::AlreadyMember,
             Some("users_email_key") => AccountError::EmailTaken,
             Some("recovery_code_uses_pkey" | "recovery_code_uses_code_fkey") => AccountError::WrongCode,
             _ => AccountError::Db(error),
@@ -94,6 +108,11 @@ impl From<AccountError> for ConsoleError {
             AccountError::WrongPassword => ConsoleError::WrongPassword,
             AccountError::WrongCode => ConsoleError::WrongCode,
             AccountError::WrongProof => ConsoleError::WrongProof,
+            AccountError::NotAllowed => ConsoleError::NotAllowed,
+            AccountError::AlreadyMember => ConsoleError::AlreadyMember,
+            AccountError::OtherAddress => ConsoleError::OtherAddress,
+            AccountError::OwnerStays => ConsoleError::OwnerStays,
+            AccountError::Keys(error) => (*error).into(),
             AccountError::TwoFactorChanged => ConsoleError::TwoFactorChanged,
             AccountError::CommonPassword => ConsoleError::invalid(Field::Password, Problem::TooCommon),
             AccountError::LinkOver => ConsoleError::LinkOver,
@@ -128,21 +147,26 @@ pub async fn insert_account_in(
     password_hash: &str,
     operator: bool,
 ) -> Result<NewAccount, AccountError> {
-    let new = NewAccount { user_id: UserId::generate(), account_id: AccountId::generate() };
+    let user_id = UserId::generate();
     sqlx::query!(
         "INSERT INTO users (user_id, email, password_hash, operator) VALUES ($1, $2, $3, $4)",
-        new.user_id.0,
+        user_id.0,
         email.as_str(),
         password_hash,
         operator
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("INSERT INTO accounts (account_id, name) VALUES ($1, $2)", new.account_id.0, email.as_str()).execute(&mut *tx).await?;
-    sqlx::query!("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", new.account_id.0, new.user_id.0)
-        .execute(&mut *tx)
-        .await?;
-    Ok(new)
+    let account_id = insert_own_account_in(tx, user_id, email).await?;
+    Ok(NewAccount { user_id, account_id })
+}
+
+/// An account that a user owns, named after their address.
+async fn insert_own_account_in(tx: &mut PgConnection, user_id: UserId, email: &Email) -> Result<AccountId, AccountError> {
+    let account_id = AccountId::generate();
+    sqlx::query!("INSERT INTO accounts (account_id, name) VALUES ($1, $2)", account_id.0, email.as_str()).execute(&mut *tx).await?;
+    sqlx::query!("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", account_id.0, user_id.0).execute(tx).await?;
+    Ok(account_id)
 }
 
 /// Replaces a user's password and ends their sessions.
@@ -173,24 +197,26 @@ pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Passw
     if password::verify(password, stored).await? { Ok(()) } else { Err(AccountError::WrongPassword) }
 }
 
-/// The member a session stands for; none when the user is gone or suspended.
-pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Member>, AccountError> {
+/// The user a session stands for, in the account that it names, or else in the one that they chose last. None when they are gone or
+/// suspended, or belong to the named account no longer: what they send was not meant for another.
+pub async fn reader_of(db: &PgPool, user_id: UserId, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
     let row = sqlx::query!(
-        r#"SELECT u.email, u.operator, m.account_id, u.email_verified_at IS NOT NULL AS "verified!",
+        r#"SELECT u.email, u.operator, m.account_id, m.role, u.email_verified_at IS NOT NULL AS "verified!",
                   EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!"
              FROM users u JOIN members m USING (user_id)
-            WHERE u.user_id = $1 AND u.suspended_at IS NULL
-            ORDER BY m.created_at, m.account_id LIMIT 1"#,
-        user_id.0
+            WHERE u.user_id = $1 AND u.suspended_at IS NULL AND ($2::uuid IS NULL OR m.account_id = $2)
+            ORDER BY m.chosen_at DESC, m.account_id LIMIT 1"#,
+        user_id.0,
+        account_id.map(|id| id.0)
     )
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        let email = Email::parse(&row.email).map_err(|_| AccountError::NotFound)?;
-        Ok(Member {
+        Ok(Reader {
             user_id,
             account_id: AccountId(row.account_id),
-            email,
+            role: members::stored_role(&row.role)?,
+            email: Email::parse(&row.email).map_err(|_| AccountError::NotFound)?,
             verified: row.verified,
             operator: row.operator,
             two_factor: row.two_factor,
@@ -198,6 +224,22 @@ pub async fn member_by_user(db: &PgPool, user_id: UserId) -> Result<Option<Membe
         })
     })
     .transpose()
+}
+
+/// A user as the owner of the first account that is theirs; none when they are gone, suspended, or own none.
+pub async fn owner_of(db: &PgPool, user_id: UserId) -> Result<Option<Owner>, AccountError> {
+    let own = sqlx::query_scalar!(
+        "SELECT account_id FROM members WHERE user_id = $1 AND role = 'owner' ORDER BY created_at, account_id LIMIT 1",
+        user_id.0
+    );
+    let Some(account_id) = own.fetch_optional(db).await? else { return Ok(None) };
+    Ok(reader_of(db, user_id, Some(AccountId(account_id))).await?.and_then(Reader::into_owner))
+}
+
+/// The user with this e-mail. For the command line.
+pub async fn user_by_email(db: &PgPool, email: &Email) -> Result<UserId, AccountError> {
+    let user_id = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str());
+    user_id.fetch_optional(db).await?.map(UserId).ok_or(AccountError::NotFound)
 }
 
 /// The account that the user with this e-mail owns, and the user. For the command line.

@@ -42,7 +42,7 @@ async fn insert_account_makes_an_owner_who_can_sign_in(db: PgPool) {
     let new = account(&db, "ada@example.com").await;
     let user_id = store::user_by_credentials(&db, &email(" ADA@example.com "), password("correct horse")).await.expect("sign-in");
     assert_eq!(user_id, new.user_id);
-    let member = store::member_by_user(&db, user_id).await.expect("member").expect("is a member");
+    let member = store::owner_of(&db, user_id).await.expect("member").expect("is a member");
     assert_eq!((member.account_id(), member.email().as_str()), (new.account_id, "ada@example.com"));
     assert!(!member.is_operator());
     let found = store::account_by_email(&db, &email("ada@example.com")).await.expect("found");
@@ -72,7 +72,7 @@ async fn user_by_credentials_refuses_unknown_wrong_and_suspended_alike(db: PgPoo
     assert!(matches!(sign_in("ada@example.com", "correct horsf").await, Err(AccountError::WrongCredentials)));
     sqlx::query("UPDATE users SET suspended_at = now() WHERE user_id = $1").bind(new.user_id.0).execute(&db).await.expect("suspend");
     assert!(matches!(sign_in("ada@example.com", "correct horse").await, Err(AccountError::WrongCredentials)));
-    assert!(store::member_by_user(&db, new.user_id).await.expect("member").is_none());
+    assert!(store::owner_of(&db, new.user_id).await.expect("member").is_none());
 }
 
 #[sqlx::test]

@@ -1,7 +1,8 @@
 //! What crosses the wire about users and accounts, and the parsers of what a person types.
 
+use crate::accounts::types_members::AccountChoice;
 use crate::error::{ConsoleError, Field, Problem};
-use crate::tokens::Tokens;
+use crate::wallet::types::Standing;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -78,7 +79,9 @@ pub struct Viewer {
     /// Whether mail has reached them at it.
     pub verified: bool,
     pub operator: bool,
-    pub balance: Tokens,
+    /// What they belong to; one at least.
+    pub accounts: Vec<AccountChoice>,
+    pub wallet: Standing,
     /// Whether this server plays: sandbox payments, sandbox supplier.
     pub sandbox: bool,
 }

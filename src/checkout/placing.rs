@@ -1,7 +1,7 @@
 //! From a confirmed form to the page where it is paid. Each step may be repeated: the form is the order, the order with its customer
 //! is the provider's idempotency key, and the first session noted stands.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Admin;
 use crate::checkout::payments::{CheckoutSession, Customer, Payments, PaymentsError};
 use crate::checkout::store::customers::{current_customer, replace_customer, set_provider_id};
 use crate::checkout::store::{self, CheckoutError, PlacedOrder};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const WAITS: [Duration; 3] = [Duration::from_millis(200), Duration::from_millis(600), Duration::from_millis(1_500)];
 
 /// Places the order and opens its checkout. Returns where the customer goes next.
-pub async fn place(db: &PgPool, payments: &Payments, member: &Member, request: &OrderRequest) -> Result<String, CheckoutError> {
+pub async fn place(db: &PgPool, payments: &Payments, member: &Admin, request: &OrderRequest) -> Result<String, CheckoutError> {
     let provider = payments.provider().ok_or(PaymentsError::NotConfigured)?;
     let order = store::place_order(db, member, provider, request).await?;
     let order_page = format!("/orders/{}", order.purchase.order_id);
@@ -27,7 +27,7 @@ pub async fn place(db: &PgPool, payments: &Payments, member: &Member, request: &
 }
 
 /// Opens the order's session. None = the order is no longer waiting for one.
-async fn open_checkout(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<Option<String>, CheckoutError> {
+async fn open_checkout(db: &PgPool, payments: &Payments, member: &Admin, order: &PlacedOrder) -> Result<Option<String>, CheckoutError> {
     let order_id = order.purchase.order_id;
     let mut waits = WAITS.iter();
     loop {
@@ -54,7 +54,7 @@ async fn open_checkout(db: &PgPool, payments: &Payments, member: &Member, order:
 }
 
 /// The order's session, for the account's own customer; one that was deleted at the provider is replaced by another.
-async fn session_of(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<CheckoutSession, CheckoutError> {
+async fn session_of(db: &PgPool, payments: &Payments, member: &Admin, order: &PlacedOrder) -> Result<CheckoutSession, CheckoutError> {
     let customer = customer_of(db, payments, member, order).await?;
     let opened = payments.open(order.provider, &order.purchase, customer.as_ref()).await;
     let (Some(gone), Err(PaymentsError::UnknownCustomer)) = (&customer, &opened) else { return Ok(opened?) };
@@ -65,7 +65,7 @@ async fn session_of(db: &PgPool, payments: &Payments, member: &Member, order: &P
 }
 
 /// The account as the provider knows it. None = it keeps no customers.
-async fn customer_of(db: &PgPool, payments: &Payments, member: &Member, order: &PlacedOrder) -> Result<Option<Customer>, CheckoutError> {
+async fn customer_of(db: &PgPool, payments: &Payments, member: &Admin, order: &PlacedOrder) -> Result<Option<Customer>, CheckoutError> {
     let Some(livemode) = payments.customer_mode(order.provider) else { return Ok(None) };
     let mut customer = current_customer(db, member, order.provider, livemode, &order.purchase.email).await?;
     if customer.provider_id.is_none() {

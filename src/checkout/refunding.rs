@@ -1,7 +1,7 @@
 //! Giving money back. The Tokens leave the order's grant and the request is written down; then the provider is asked, under the
 //! request's own id; then its answer is noted. Each step may be repeated, and a crash between two leaves it to `reconcile`.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Admin;
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
 use crate::checkout::store::CheckoutError;
@@ -30,7 +30,7 @@ pub async fn refund(
 }
 
 /// Refunds the unused part of the customer's own order, as it was shown to them. The same form is the same refund.
-pub async fn refund_own(db: &PgPool, payments: &Payments, member: &Member, asked: &OwnRefundRequest) -> Result<(), CheckoutError> {
+pub async fn refund_own(db: &PgPool, payments: &Payments, member: &Admin, asked: &OwnRefundRequest) -> Result<(), CheckoutError> {
     if let Some(requested) = request_own_refund(db, member, asked).await? {
         carry_out(db, payments, &requested).await?;
     }

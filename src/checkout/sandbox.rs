@@ -1,7 +1,7 @@
 //! Sandbox payments: a local page that pays or declines with play money. It is a payment provider like another: it reports to our
 //! own webhook, over HTTP and signed, so that one path fulfils orders whoever was paid.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Admin;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Purchase};
 use crate::checkout::store::{self, CheckoutError};
 use crate::checkout::types::SandboxPayment;
@@ -66,7 +66,7 @@ impl SandboxPayments {
 
 /// Settles a sandbox session of the member's account, and names its order. The report is detached: there is nobody who would
 /// deliver it again if the customer left in the middle.
-pub async fn settle(app: &AppState, member: &Member, session_id: &str, verdict: Verdict) -> Result<OrderId, CheckoutError> {
+pub async fn settle(app: &AppState, member: &Admin, session_id: &str, verdict: Verdict) -> Result<OrderId, CheckoutError> {
     let sandbox = SandboxPayments::from_config(&app.config).ok_or(CheckoutError::NotFound)?;
     let payment = store::sandbox_payment(&app.db, member, session_id).await?;
     let order_id = payment.order_id;

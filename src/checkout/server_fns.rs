@@ -19,7 +19,7 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
     use crate::server::request_ctx;
     use uuid::Uuid;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
     let package = package_on_sale(&app.db, package_id).await.map_err(|error| match error {
@@ -52,7 +52,7 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
     let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
     let has_code = request.discount.code_id.is_some();
@@ -84,7 +84,7 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     if code.trim().is_empty() {
         return request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await.map(drop);
@@ -102,7 +102,7 @@ pub async fn list_orders() -> Result<OrderList, ConsoleError> {
     use crate::checkout::store;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     store::orders(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
 }
@@ -112,9 +112,10 @@ pub async fn list_orders() -> Result<OrderList, ConsoleError> {
 pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
     use crate::checkout::reconcile::ask_about_order;
     use crate::checkout::store;
+    use crate::checkout::types_refund::OwnRefund;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     if let Some(open) = store::claim_open_order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))? {
@@ -125,7 +126,13 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
             }
         });
     }
-    store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
+    // What an admin may do with it is not offered to others.
+    let mut order = store::order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    if !member.is_admin() {
+        order.own_refund = OwnRefund::No;
+        order.checkout_url = None;
+    }
+    Ok(order)
 }
 
 /// What the customer may give back of an order now, and what for.
@@ -134,7 +141,7 @@ pub async fn show_refund(order_id: String) -> Result<RefundOffer, ConsoleError> 
     use crate::checkout::store::refund_requests::own_refund_offer;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     let order_id = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     own_refund_offer(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))
@@ -147,7 +154,7 @@ pub async fn refund_order(order_id: String, form_key: String, tokens: i64, amoun
     use crate::checkout::types_refund::OwnRefundRequest;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let asked = OwnRefundRequest::parse(&order_id, &form_key, tokens, amount_minor).map_err(request_ctx::fail)?;
     let app = request_ctx::app()?;
     // The Tokens are gone when the provider is asked: a customer who leaves must not leave the answer unread.
@@ -170,7 +177,7 @@ pub async fn show_sandbox_payment(session_id: String) -> Result<SandboxPayment, 
     use crate::checkout::store;
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     if !app.config.sandbox {
         return Err(request_ctx::fail(ConsoleError::NotFound));
@@ -184,7 +191,7 @@ pub async fn pay_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
     use crate::checkout::sandbox::{Verdict, settle};
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let order_id =
         settle(&request_ctx::app()?, &member, &session_id, Verdict::Pay).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::go(&format!("/orders/{order_id}"));
@@ -197,7 +204,7 @@ pub async fn decline_in_sandbox(session_id: String) -> Result<(), ConsoleError> 
     use crate::checkout::sandbox::{Verdict, settle};
     use crate::server::request_ctx;
 
-    let member = request_ctx::member().await?;
+    let member = request_ctx::admin().await?;
     let order_id =
         settle(&request_ctx::app()?, &member, &session_id, Verdict::Decline).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::go(&format!("/orders/{order_id}"));

@@ -1,7 +1,7 @@
 //! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money arrives is in `events`
 //! and `fulfilment`, when it goes back in `refunds`.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Admin, Member, Reader};
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::discounts::check_discount_in;
 use crate::checkout::store::fulfilment::locked_order_in;
@@ -13,7 +13,7 @@ use crate::codes::store::CodeError;
 use crate::codes::store::promotions;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
-use crate::journal::record::{Entry, record_in};
+use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
@@ -132,7 +132,7 @@ pub struct PlacedOrder {
 ///
 /// The account's row is locked first, so that orders of one account are placed one after the other: two posts of one form find
 /// each other, and a purchase limit counts what is there.
-pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, request: &OrderRequest) -> Result<PlacedOrder, CheckoutError> {
+pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, request: &OrderRequest) -> Result<PlacedOrder, CheckoutError> {
     let mut tx = db.begin().await?;
     let account = sqlx::query!(
         r#"SELECT suspended_at IS NOT NULL AS "suspended!" FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE"#,
@@ -174,7 +174,7 @@ pub async fn place_order(db: &PgPool, member: &Member, provider: Provider, reque
     }
     let order = order_by_form_in(&mut tx, member, request).await?.ok_or(CheckoutError::NotFound)?;
     let entry = Entry::of(Kind::OrderPlaced).about(order_id.0, &order.purchase.package_name).saying(order.purchase.price.exact());
-    record_in(&mut tx, member.account_id(), member.into(), entry).await?;
+    record_in(&mut tx, member.account_id(), Actor::of(member), entry).await?;
     tx.commit().await?;
     Ok(order)
 }
@@ -283,7 +283,7 @@ pub struct OpenOrder {
 }
 
 /// Claims the member's order for being asked about: none if it waits for nothing, or was asked about just now.
-pub async fn claim_open_order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<Option<OpenOrder>, CheckoutError> {
+pub async fn claim_open_order(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<Option<OpenOrder>, CheckoutError> {
     let row = sqlx::query!(
         r#"UPDATE orders SET asked_at = clock_timestamp()
             WHERE account_id = $1 AND order_id = $2 AND status = 'awaiting_payment'

@@ -122,6 +122,8 @@ pub struct ReceiptView {
     pub billing: Option<BillingDetails>,
     /// As the account has them, for the next receipts.
     pub saved: Option<BillingDetails>,
+    /// Whether whoever looks may change those.
+    pub may_save: bool,
     pub package_name: String,
     pub tokens: Tokens,
     pub price: Taxed,

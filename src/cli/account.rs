@@ -1,5 +1,6 @@
 //! `toki account`: create, show, credit, take back, transfer, limit, suspend, resume, reset-two-factor.
 
+use crate::accounts::store::user_by_email;
 use crate::accounts::types::{Email, Password};
 use crate::cli::output::{facts, table};
 use crate::cli::values::{self, RateLimits, limit_shown, shown, word};
@@ -157,7 +158,7 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
 
 async fn run_reset_two_factor(ctx: &Context, reset: ResetTwoFactor) -> Result<(), CliError> {
     let ResetTwoFactor { email, reason } = reset;
-    let user_id = ctx.account(&email).await?.user_id;
+    let user_id = user_by_email(&ctx.db, &email).await?;
     reset_two_factor(&ctx.db, ctx.operator(), &ctx.outbox(), user_id, &email, &reason).await?;
     ctx.out.reply(&json!({ "user_id": user_id, "two_factor": false }), || {
         format!("{email} signs in with the password alone until two-factor is set up anew; all sessions have ended")

@@ -7,7 +7,7 @@ pub mod promotions;
 use crate::accounts::rights::Member;
 use crate::error::{CodeProblem, ConsoleError, unavailable};
 use crate::ids::{CodeId, GrantId, OrderId, RedemptionId};
-use crate::journal::record::{Entry, record_in};
+use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{GrantCause, LedgerError, NewGrant, Scope, issue_grant_in};
@@ -125,7 +125,7 @@ async fn redeem_in(tx: &mut PgConnection, member: &Member, code_hash: &[u8; 32])
         note: code.note,
     };
     let grant_id = issue_grant_in(tx, &grant).await?;
-    record_in(tx, member.account_id(), member.into(), Entry::of(Kind::CodeRedeemed).saying(Tokens(tokens).exact())).await?;
+    record_in(tx, member.account_id(), Actor::of(member), Entry::of(Kind::CodeRedeemed).saying(Tokens(tokens).exact())).await?;
     Ok(grant_id)
 }
 

@@ -3,12 +3,13 @@
 use super::batches::{Batch, NewCodes, Off, Worth, code, codes, disable_code, insert_codes};
 use super::plain::{CodePepper, PlainCode};
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{member, supplier};
 use crate::wallet::store::statement::statement_of;
 use crate::wallet::store::{balance_of, grants_of};
-use crate::wallet::types::{Cause, GrantSource, Movement};
+use crate::wallet::types::{Cause, GrantSource, Movement, Which};
 use chrono::Utc;
 use futures::future::join_all;
 
@@ -26,7 +27,7 @@ async fn make(db: &PgPool, new: NewCodes) -> Batch {
     insert_codes(db, Operator::command_line(), &pepper(), &new, "spring").await.expect("made")
 }
 
-async fn redeem_plain(db: &PgPool, member: &Member, code: &PlainCode) -> Result<GrantId, CodeError> {
+async fn redeem_plain(db: &PgPool, member: &Owner, code: &PlainCode) -> Result<GrantId, CodeError> {
     redeem(db, member, &code.hash(&pepper())).await
 }
 
@@ -55,7 +56,7 @@ async fn a_redeemed_code_is_a_grant_that_says_where_it_came_from(db: PgPool) {
     assert_eq!((grant.scope_suppliers, grant.scope_models), (vec!["acme".to_string()], vec!["acme/large".to_string()]));
     let days = (grant.expires_at - Utc::now()).num_hours();
     assert_eq!(days, 30 * 24 - 1, "30 days less a moment");
-    let entry = statement_of(&db, &ada, None).await.expect("a statement").entries.remove(0);
+    let entry = statement_of(&db, &ada, Which::All, None).await.expect("a statement").entries.remove(0);
     assert_eq!((entry.movement, entry.tokens), (Movement::Redeemed, Tokens(500)));
     assert_eq!(entry.cause, Cause::Code { note: Some("Welcome".into()) });
     let (row, uses) = code(&db, batch.codes[0].0).await.expect("the code");

@@ -103,6 +103,7 @@ impl Admissions {
             Verdict::BalanceExhausted => GatewayError::BalanceExhausted { public_url: public_url.to_string() },
             Verdict::QuotaExhausted => GatewayError::QuotaExhausted,
             Verdict::PeriodExhausted { ends_at } => GatewayError::PeriodExhausted { ends_at },
+            Verdict::MemberExhausted { ends_at } => GatewayError::MemberExhausted { ends_at },
             Verdict::AddressRefused => GatewayError::AddressRefused,
             Verdict::Limited(limited) => GatewayError::RateLimited(limited),
             Verdict::SentBefore { original, state } => GatewayError::SentBefore { original, state },

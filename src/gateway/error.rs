@@ -1,23 +1,20 @@
-//! Every failure a caller of `/v1` can meet: its status, type, code and sentence. `form` puts them on the wire.
+//! Every failure a caller of `/v1` can meet: its status, type, code and sentence. `message` says them, `form` puts them on the wire.
 //!
 //! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
 
 mod form;
+mod message;
 mod refused;
 
 pub use refused::{Refused, refused, refused_body};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
-use crate::gateway::wire::depth::DEEPEST;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// Where a refusal for lack of Tokens sends people.
-const BUY_PATH: &str = "/products";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GatewayError {
@@ -46,6 +43,10 @@ pub enum GatewayError {
     /// The key's quota of the day, week or month, until the next begins.
     PeriodExhausted {
         ends_at: DateTime<Utc>,
+    },
+    /// The limit of the key's member: of the month until the next begins, or for good.
+    MemberExhausted {
+        ends_at: Option<DateTime<Utc>>,
     },
     /// The key may not be used from the caller's address.
     AddressRefused,
@@ -118,6 +119,8 @@ impl GatewayError {
             GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
             GatewayError::QuotaExhausted,
             GatewayError::PeriodExhausted { ends_at: DateTime::UNIX_EPOCH },
+            GatewayError::MemberExhausted { ends_at: None },
+            GatewayError::MemberExhausted { ends_at: Some(DateTime::UNIX_EPOCH) },
             GatewayError::AddressRefused,
             GatewayError::RateLimited(limited),
             sent_before(SentBefore::Mismatch),
@@ -175,6 +178,7 @@ impl GatewayError {
             GatewayError::BalanceExhausted { .. }
             | GatewayError::QuotaExhausted
             | GatewayError::PeriodExhausted { .. }
+            | GatewayError::MemberExhausted { .. }
             | GatewayError::RateLimited(_)
             | GatewayError::UpstreamRateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -193,9 +197,10 @@ impl GatewayError {
     pub fn kind(&self) -> &'static str {
         match self {
             GatewayError::AccountSuspended | GatewayError::AddressRefused => "permission_error",
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::PeriodExhausted { .. } => {
-                "insufficient_quota"
-            }
+            GatewayError::BalanceExhausted { .. }
+            | GatewayError::QuotaExhausted
+            | GatewayError::PeriodExhausted { .. }
+            | GatewayError::MemberExhausted { .. } => "insufficient_quota",
             GatewayError::RateLimited(_) | GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
             GatewayError::UpstreamUnreachable
             | GatewayError::UpstreamFailed
@@ -216,9 +221,10 @@ impl GatewayError {
             GatewayError::AccountSuspended => "account_suspended",
             GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => "model_not_found",
             GatewayError::EndpointUnsupported { .. } => "endpoint_not_supported",
-            GatewayError::BalanceExhausted { .. } | GatewayError::QuotaExhausted | GatewayError::PeriodExhausted { .. } => {
-                "insufficient_quota"
-            }
+            GatewayError::BalanceExhausted { .. }
+            | GatewayError::QuotaExhausted
+            | GatewayError::PeriodExhausted { .. }
+            | GatewayError::MemberExhausted { .. } => "insufficient_quota",
             GatewayError::AddressRefused => "ip_not_allowed",
             GatewayError::RateLimited(_) => "rate_limit_exceeded",
             GatewayError::SentBefore { state, .. } => match state {
@@ -250,78 +256,6 @@ impl GatewayError {
             _ => None,
         }
     }
-
-    pub fn message(&self) -> String {
-        match self {
-            GatewayError::InvalidKey => {
-                "No valid API key. Send one as 'Authorization: Bearer sk-toki-…'; keys are made in the console.".into()
-            }
-            GatewayError::KeyDisabled => "This API key is disabled. Enable it in the console, or use another.".into(),
-            GatewayError::KeyExpired => "This API key has expired. Extend it in the console, or use another.".into(),
-            GatewayError::AccountSuspended => "This account is suspended. Contact support.".into(),
-            GatewayError::ModelNotFound { model } => {
-                format!("The model '{model}' does not exist, or this API key may not use it. GET /v1/models lists what it may use.")
-            }
-            GatewayError::NoChannel { model } => {
-                format!("The supplier of '{model}' is switched off at the moment.")
-            }
-            GatewayError::EndpointUnsupported { model, instead } if instead.is_empty() => {
-                format!("The supplier of '{model}' does not serve this endpoint for it.")
-            }
-            GatewayError::EndpointUnsupported { model, instead } => {
-                format!("The supplier of '{model}' does not speak this endpoint's protocol. Use POST /v1/{}.", instead.join(" or /v1/"))
-            }
-            GatewayError::BalanceExhausted { public_url } => {
-                format!("The wallet has too few Tokens left for this call. Buy a package at {public_url}{BUY_PATH}.")
-            }
-            GatewayError::QuotaExhausted => {
-                "This API key has too little of its quota left for this call. Raise the quota in the console, or use another key.".into()
-            }
-            GatewayError::PeriodExhausted { ends_at } => format!(
-                "This API key has too little left for this call of its quota, which begins anew at {}. Raise it in the console, or use \
-                 another key.",
-                ends_at.to_rfc3339_opts(SecondsFormat::Secs, true)
-            ),
-            GatewayError::AddressRefused => "This API key may not be used from this address. Its networks are set in the console.".into(),
-            GatewayError::RateLimited(limited) => match limited.by {
-                Limit::RequestsPerMinute => "Too many requests this minute. Wait, as 'retry-after' says.".into(),
-                Limit::TokensPerMinute => {
-                    "Too many Tokens this minute. Wait, as 'retry-after' says, or ask for a lower output limit.".into()
-                }
-                Limit::ConcurrentCalls => "Too many calls at once. Wait until one of them has ended.".into(),
-            },
-            GatewayError::SentBefore { original, state } => match state {
-                SentBefore::Mismatch => "This Idempotency-Key was sent with another request. Use a new one.".into(),
-                SentBefore::Running => format!("The call {original} with this Idempotency-Key still runs."),
-                SentBefore::Answered | SentBefore::Ended => format!(
-                    "The call {original} with this Idempotency-Key has ended, and its answer was not kept. GET /v1/receipts/{original} \
-                     says what it cost."
-                ),
-            },
-            GatewayError::InvalidJson => "The body is not a JSON object.".into(),
-            GatewayError::TooDeep => format!("The body nests too deep: {DEEPEST} levels are the depth that is read."),
-            GatewayError::Refused(why) => why.message().into(),
-            GatewayError::Crowded => "Too many large requests at once. Nothing was sent or charged; send it again.".into(),
-            GatewayError::InvalidField { message, .. } => message.clone(),
-            GatewayError::TooLarge { limit_bytes } => format!("The body is larger than {limit_bytes} bytes."),
-            GatewayError::NotFound { path } => format!("There is no {path} here. See GET /v1/models and POST /v1/chat/completions."),
-            GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
-            GatewayError::ReceiptNotFound { request_id } => format!("No finished call of this account has the id '{request_id}'."),
-            GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
-            GatewayError::UpstreamFailed => "The model's supplier failed. Nothing was charged.".into(),
-            GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
-            GatewayError::UpstreamRateLimited { .. } => {
-                "The model's supplier is limiting requests at the moment. Nothing was charged.".into()
-            }
-            GatewayError::UpstreamRefused { message, .. } => {
-                message.clone().unwrap_or_else(|| "The model's supplier refused the request. Nothing was charged.".into())
-            }
-            GatewayError::UpstreamBroken => "The model's supplier broke off. What was delivered is charged, nothing else.".into(),
-            GatewayError::Leaving => "This server is restarting. Nothing of this call is charged; send it again.".into(),
-            GatewayError::Unavailable => "The service is unavailable at the moment. Nothing was sent or charged.".into(),
-            GatewayError::Internal => "Something went wrong on our side.".into(),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -349,6 +283,8 @@ mod tests {
         404 invalid_request_error model model_not_found "not_found_error"
         404 invalid_request_error model model_not_found "not_found_error"
         404 invalid_request_error model endpoint_not_supported "not_found_error"
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false

@@ -34,5 +34,6 @@ pub async fn show(
         "expires_at": key.expires_at,
         "last_used_at": key.last_used_at,
         "wallet_left": key.wallet_left,
+        "member_left": key.member_left,
     })))
 }

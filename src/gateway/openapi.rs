@@ -182,6 +182,7 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::BalanceExhausted { .. }
         | GatewayError::QuotaExhausted
         | GatewayError::PeriodExhausted { .. }
+        | GatewayError::MemberExhausted { .. }
         | GatewayError::RateLimited(_)
         | GatewayError::SentBefore { .. }
         | GatewayError::InvalidJson
@@ -300,12 +301,13 @@ fn time() -> Value {
 
 fn key() -> Value {
     let period = object(json!({"period": text(), "time_zone": text(), "quota": count(), "used": count(), "ends_at": time()}));
+    let member_left = object(json!({"ever": or_null(count()), "this_month": or_null(count())}));
     object(json!({
         "object": {"const": "key"}, "id": text(), "name": text(), "status": {"const": "enabled"}, "supplier": or_null(text()),
         "quota": or_null(count()), "spent": count(), "held": count(), "left": or_null(count()), "period": or_null(period),
         "requests_per_minute": or_null(count()), "tokens_per_minute": or_null(count()), "concurrent_calls": or_null(count()),
         "models": {"type": "array", "items": text()}, "expires_at": or_null(time()),
-        "last_used_at": or_null(time()), "wallet_left": count(),
+        "last_used_at": or_null(time()), "wallet_left": count(), "member_left": member_left,
     }))
 }
 

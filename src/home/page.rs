@@ -7,9 +7,9 @@ use crate::home::server_fns::read_front;
 use crate::home::types::{Front, Teaser};
 use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
-use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
+use crate::ui::snippet::Snippet;
 use crate::ui::utc_time::validity;
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
@@ -111,24 +111,8 @@ fn HowToCall(base_url: String, model_id: Option<String>) -> impl IntoView {
     view! {
         <section class="stack">
             <h2>{t!("Call it with what you have")}</h2>
-            <Snippet title=t!("Any OpenAI client reads these two") text=settings />
-            <Snippet title=t!("Or by hand") text=call />
+            <Snippet label=t!("Any OpenAI client reads these two") code=settings />
+            <Snippet label=t!("Or by hand") code=call />
         </section>
-    }
-}
-
-#[component]
-fn Snippet(title: &'static str, text: String) -> impl IntoView {
-    view! {
-        <div class="snippet">
-            <div class="row">
-                <h3>{title}</h3>
-                <CopyButton text=text.clone() />
-            </div>
-            // A region that scrolls must be reachable by keyboard.
-            <pre class="code-block" tabindex="0" role="region" aria-label=title>
-                <code>{text}</code>
-            </pre>
-        </div>
     }
 }

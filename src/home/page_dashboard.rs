@@ -5,14 +5,15 @@ use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
 use crate::i18n::language;
 use crate::tokens::Tokens;
-use crate::ui::amount::{TokenAmount, counted};
+use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
-use crate::ui::bars::{Bar, Bars};
+use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
-use crate::ui::stat::Stat;
-use crate::ui::utc_time::{UtcTime, day as written_day};
+use crate::ui::stat::{Change, Stat};
+use crate::ui::utc_time::{UtcTime, utc_day};
+use crate::wallet::page_forecast::ForecastNote;
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -39,22 +40,11 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let steps = dashboard.steps;
-    let spent_up = steps.has_tokens && dashboard.balance == Tokens(0);
     view! {
-        {spent_up
-            .then(|| {
-                view! {
-                    <p class="notice notice-warn">
-                        {tv!(
-                            "Your wallet is empty, so calls are refused. {buy} and the next call goes through.",
-                            buy = view! { <a href="/products">{t!("Buy a package")}</a> },
-                        )}
-                    </p>
-                }
-            })}
         {(!steps.done()).then(|| view! { <Checklist steps /> })}
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
+        <DaysChart dashboard=dashboard.clone() />
         <RecentCalls calls=dashboard.calls />
     }
     .into_any()
@@ -94,20 +84,18 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
 
 #[component]
 fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
-    let forecast = match dashboard.days_left() {
-        Some(0) => t!("Lasts less than a day at the pace of the last 7 days").to_string(),
-        Some(1) => t!("Lasts about a day at the pace of the last 7 days").to_string(),
-        Some(days @ 2..=365) => t!("Lasts about {days} days at the pace of the last 7 days", days = days),
-        Some(_) => t!("Lasts more than a year at the pace of the last 7 days").to_string(),
-        None => String::new(),
-    };
+    // Of an empty wallet there is nothing to foretell.
+    let forecast = dashboard.forecast.filter(|_| dashboard.balance > Tokens(0)).map(|forecast| view! { <ForecastNote forecast /> });
     let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
     let later = Tokens(dashboard.balance.0 - ending);
     view! {
         <section class="card balance">
-            <Stat label=t!("Balance in Tokens") note=forecast>
-                <TokenAmount tokens=dashboard.balance />
-            </Stat>
+            <div>
+                <Stat label=t!("Balance in Tokens")>
+                    <TokenAmount tokens=dashboard.balance />
+                </Stat>
+                {forecast}
+            </div>
             <Expiries expiries=dashboard.expiries later />
         </section>
     }
@@ -152,9 +140,9 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
     let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
-    let total = Tokens(dashboard.days.iter().map(|day| day.charge.0).fold(0, i64::saturating_add));
-    let label = t!("{tokens} charged in the last {days} days", tokens = counted(total), days = dashboard.days.len());
     let yesterday = t!("{tokens} yesterday", tokens = yesterday.short_in(language()));
+    let [week, before] = [0, 1].map(|weeks| dashboard.charged_in_week(weeks));
+    let change = Change { now: week, before, since: t!("the 7 days before") };
     view! {
         <div class="cards">
             <section class="card">
@@ -167,16 +155,43 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
                     <TokenAmount tokens=charge />
                 </Stat>
             </section>
-            <section class="card stack">
-                <p class="muted">{t!("Last 14 days")} " · " <a href="/usage">{t!("Usage")}</a></p>
-                <Bars bars=dashboard.days.iter().map(bar).collect() label />
+            <section class="card">
+                <Stat label=t!("Tokens charged in the last 7 full days, UTC") change>
+                    <TokenAmount tokens=week />
+                </Stat>
             </section>
         </div>
     }
 }
 
-fn bar(day: &DayUsage) -> Bar {
-    Bar { value: day.charge.0, text: t!("{day}: {tokens}", day = written_day(day.day), tokens = counted(day.charge)) }
+/// What was charged on each day, by model. Nothing before the first call: what to do then is said below.
+#[component]
+fn DaysChart(dashboard: Dashboard) -> impl IntoView {
+    if !dashboard.steps.has_called {
+        return ().into_any();
+    }
+    let series = dashboard.charges_by_model().into_iter().map(|(model, values)| Series { name: model.into(), values }).collect();
+    let bucket = |day: &DayUsage| {
+        let (name, short) = utc_day(day.day);
+        Bucket { name, short, href: None }
+    };
+    view! {
+        <section class="card">
+            <div class="page-head">
+                <h2>{t!("Tokens charged by day, UTC")}</h2>
+                <a href="/usage">{t!("Usage")}</a>
+            </div>
+            <StackedBars
+                id="days"
+                label=t!("Tokens charged by day and model, the last {days} days", days = dashboard.days.len())
+                heading=t!("Day")
+                buckets=dashboard.days.iter().map(bucket).collect()
+                series
+                colours=Colours::of(dashboard.models)
+            />
+        </section>
+    }
+    .into_any()
 }
 
 #[component]

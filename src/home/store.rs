@@ -1,8 +1,8 @@
 //! All SQL of `home`: reads only, each a glance at what another domain owns.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
-use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, RecentCall, Teaser};
+use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, ModelCharge, RecentCall, Teaser};
 use crate::ids::RequestId;
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
@@ -43,7 +43,7 @@ pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, Hom
 }
 
 /// The balance, and the parts of it that end first. Balance and parts come from one statement, so they agree.
-pub async fn balance_and_expiries(db: &PgPool, member: &Member, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
+pub async fn balance_and_expiries(db: &PgPool, member: &Reader, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
     let rows = sqlx::query!(
         r#"SELECT expires_at, sum(left_)::bigint AS "tokens!", (sum(sum(left_)) OVER ())::bigint AS "balance!" FROM grants
             WHERE account_id = $1 AND swept_at IS NULL AND starts_at <= now() AND expires_at > now() AND left_ > 0
@@ -58,11 +58,11 @@ pub async fn balance_and_expiries(db: &PgPool, member: &Member, most: i64) -> Re
 }
 
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
-pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, HomeError> {
+pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, HomeError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
-                  EXISTS (SELECT 1 FROM usage_records WHERE account_id = $1) AS "has_called!""#,
+                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!""#,
         member.account_id().0
     )
     .fetch_one(db)
@@ -71,33 +71,47 @@ pub async fn first_steps(db: &PgPool, member: &Member) -> Result<FirstSteps, Hom
 }
 
 /// Calls and charges of the last `days` days in UTC, today included, days without a call too.
-pub async fn usage_by_day(db: &PgPool, member: &Member, days: i32) -> Result<Vec<DayUsage>, HomeError> {
+pub async fn usage_by_day(db: &PgPool, member: &Reader, days: i32) -> Result<Vec<DayUsage>, HomeError> {
     // '24 hours', not '1 day': the length of a day depends on the time zone of the database session.
     let rows = sqlx::query!(
-        r#"SELECT d.day AS "day!", count(u.request_id) AS "calls!", coalesce(sum(u.charge), 0)::bigint AS "charge!",
-                  count(*) FILTER (WHERE u.outcome NOT IN ('ok', 'client_left', 'key_ended')) AS "failed!"
+        r#"SELECT d.day AS "day!", u.model_id AS "model_id?", coalesce(sum(u.calls), 0)::bigint AS "calls!",
+                  coalesce(sum(u.charge), 0)::bigint AS "charge!", coalesce(sum(u.failed), 0)::bigint AS "failed!"
              FROM generate_series(0, $2 - 1) AS back,
                   LATERAL (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - back * interval '24 hours' AS day) d
-             LEFT JOIN usage_records u
-               ON u.account_id = $1 AND u.started_at >= d.day AND u.started_at < d.day + interval '24 hours'
-            GROUP BY d.day ORDER BY d.day"#,
+             LEFT JOIN usage_totals u ON u.account_id = $1 AND u.unit = 'day' AND u.starts_at = d.day
+            GROUP BY d.day, u.model_id ORDER BY d.day, u.model_id"#,
         member.account_id().0,
         days
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| DayUsage { day: row.day.into(), calls: row.calls, failed: row.failed, charge: Tokens(row.charge) })
-        .collect())
+    let mut by_day: Vec<DayUsage> = Vec::new();
+    for row in rows {
+        let begin = row.day.into();
+        if by_day.last().is_none_or(|day| day.day != begin) {
+            by_day.push(DayUsage { day: begin, calls: 0, failed: 0, charge: Tokens(0), models: Vec::new() });
+        }
+        if let (Some(day), Some(model_id)) = (by_day.last_mut(), row.model_id) {
+            day.calls += row.calls;
+            day.failed += row.failed;
+            day.charge = Tokens(day.charge.0.saturating_add(row.charge));
+            day.models.push(ModelCharge { model_id, charge: Tokens(row.charge) });
+        }
+    }
+    Ok(by_day)
+}
+
+/// Every model, the oldest first, disabled ones too: they may have been called.
+pub async fn models_by_age(db: &PgPool) -> Result<Vec<String>, HomeError> {
+    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 /// The latest calls.
-pub async fn recent_calls(db: &PgPool, member: &Member, most: i64) -> Result<Vec<RecentCall>, HomeError> {
+pub async fn recent_calls(db: &PgPool, member: &Reader, most: i64) -> Result<Vec<RecentCall>, HomeError> {
     let rows = sqlx::query!(
         "SELECT u.request_id, u.started_at, k.name AS key_name, u.model_id, u.charge, u.outcome
            FROM usage_records u JOIN api_keys k ON k.key_id = u.key_id AND k.account_id = u.account_id
-          WHERE u.account_id = $1 ORDER BY u.started_at DESC, u.request_id LIMIT $2",
+          WHERE u.account_id = $1 ORDER BY u.request_id DESC LIMIT $2",
         member.account_id().0,
         most
     )

@@ -1,7 +1,8 @@
 //! The dashboard's numbers against a real Postgres, beside those of an account that must not show in them.
 
 use super::*;
-use crate::accounts::store::{insert_account, member_by_user};
+use crate::accounts::rights::Owner;
+use crate::accounts::store::{insert_account, owner_of};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
 use crate::wallet::fixtures;
@@ -10,14 +11,14 @@ use chrono::TimeDelta;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-async fn member(db: &PgPool, address: &str) -> Member {
+async fn member(db: &PgPool, address: &str) -> Owner {
     let password = Password::parse("correct horse".into()).expect("a password");
     let new = insert_account(db, &Email::parse(address).expect("an e-mail"), password, false).await.expect("a new account");
-    member_by_user(db, new.user_id).await.expect("member").expect("is a member")
+    owner_of(db, new.user_id).await.expect("member").expect("is a member")
 }
 
 /// A grant that began an hour ago and ends `ends_in_s` from now.
-async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
+async fn grant(db: &PgPool, member: &Owner, tokens: i64, ends_in_s: i32) {
     let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(1)).await;
     sqlx::query(
         "UPDATE grants SET starts_at = now() - interval '1 hour', expires_at = date_trunc('minute', now()) + make_interval(secs => $2)
@@ -30,7 +31,7 @@ async fn grant(db: &PgPool, member: &Member, tokens: i64, ends_in_s: i32) {
     .expect("grant");
 }
 
-async fn key(db: &PgPool, member: &Member, name: &str) -> KeyId {
+async fn key(db: &PgPool, member: &Owner, name: &str) -> KeyId {
     let key_id = KeyId::generate();
     sqlx::query(
         "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
@@ -47,12 +48,17 @@ async fn key(db: &PgPool, member: &Member, name: &str) -> KeyId {
 }
 
 /// A call that started `ago`, an interval in SQL's words.
-async fn call(db: &PgPool, member: &Member, key_id: KeyId, charge: i64, outcome: &str, ago: &str) {
+async fn call(db: &PgPool, member: &Owner, key_id: KeyId, charge: i64, outcome: &str, ago: &str) {
+    call_of_model(db, member, key_id, "acme/small", charge, outcome, ago).await;
+}
+
+async fn call_of_model(db: &PgPool, member: &Owner, key_id: KeyId, model_id: &str, charge: i64, outcome: &str, ago: &str) {
     sqlx::query(
         "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, outcome,
                                     basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
                                     started_at, latency_ms)
-         VALUES ($1, $2, $3, 'acme/small', $1, 1, 'chat', false, $4, 'measured', 200, 1, 0, 1, $5, $5, 0, now() - $6::interval, 10)",
+         VALUES ((substr(first_request_id(now() - $6::interval)::text, 1, 13) || substr($1::text, 14))::uuid,
+                 $2, $3, $7, $1, 1, 'chat', false, $4, 'measured', 200, 1, 0, 1, $5, $5, 0, now() - $6::interval, 10)",
     )
     .bind(Uuid::now_v7())
     .bind(member.account_id().0)
@@ -60,6 +66,7 @@ async fn call(db: &PgPool, member: &Member, key_id: KeyId, charge: i64, outcome:
     .bind(outcome)
     .bind(charge)
     .bind(ago)
+    .bind(model_id)
     .execute(db)
     .await
     .expect("call");
@@ -102,7 +109,7 @@ async fn balance_and_expiries_of_an_empty_wallet_is_zero(db: PgPool) {
 #[sqlx::test]
 async fn first_steps_tick_one_by_one_and_only_for_their_account(db: PgPool) {
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
-    let steps = async |who: &Member| {
+    let steps = async |who: &Owner| {
         let steps = first_steps(&db, who).await.expect("steps");
         (steps.has_tokens, steps.has_key, steps.has_called)
     };
@@ -131,6 +138,37 @@ async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
     assert!(days.iter().all(|day| day.day.rfc3339().ends_with("T00:00:00Z")), "days begin at midnight UTC");
     let last: Vec<_> = days.iter().rev().take(3).map(|day| (day.calls, day.failed, day.charge.0)).collect();
     assert_eq!(last, [(2, 1, 12), (1, 0, 11), (0, 0, 0)]);
+}
+
+#[sqlx::test]
+async fn usage_by_day_says_which_models_it_was_for(db: PgPool) {
+    let ada = member(&db, "ada@example.com").await;
+    let key_id = key(&db, &ada, "laptop").await;
+    for (model_id, charge, outcome, ago) in [
+        ("acme/small", 5, "ok", "0 seconds"),
+        ("beta/large", 70, "ok", "0 seconds"),
+        ("acme/small", 7, "upstream_cut", "0 seconds"),
+        ("beta/large", 11, "ok", "24 hours"),
+    ] {
+        call_of_model(&db, &ada, key_id, model_id, charge, outcome, ago).await;
+    }
+    let days = usage_by_day(&db, &ada, 30).await.expect("days");
+    assert_eq!(days.len(), 30);
+    let charge = |model_id: &str, charge| ModelCharge { model_id: model_id.into(), charge: Tokens(charge) };
+    let [.., before, yesterday, today] = days.as_slice() else { panic!("30 days") };
+    assert_eq!((today.calls, today.failed, today.charge), (3, 1, Tokens(82)));
+    assert_eq!(today.models, [charge("acme/small", 12), charge("beta/large", 70)]);
+    assert_eq!((yesterday.charge, yesterday.models.as_slice()), (Tokens(11), [charge("beta/large", 11)].as_slice()));
+    assert_eq!((before.calls, before.charge, before.models.len()), (0, Tokens(0), 0));
+}
+
+#[sqlx::test]
+async fn models_by_age_put_a_new_one_last(db: PgPool) {
+    let supplier_id = fixtures::supplier(&db, "acme").await;
+    for model_id in ["acme/old", "acme/middle", "acme/a-new-one"] {
+        fixtures::model(&db, model_id, supplier_id).await;
+    }
+    assert_eq!(models_by_age(&db).await.expect("models"), ["acme/old", "acme/middle", "acme/a-new-one"]);
 }
 
 #[sqlx::test]

@@ -4,7 +4,9 @@ use crate::ids::RequestId;
 use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
+use crate::wallet::types::Forecast;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The landing page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +31,15 @@ pub struct Teaser {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dashboard {
     pub balance: Tokens,
+    /// None when there is too little to go by.
+    pub forecast: Option<Forecast>,
     /// Of the balance, what ends first.
     pub expiries: Vec<Expiry>,
     pub steps: FirstSteps,
     /// Days in UTC without a gap, oldest first; the last one is today.
     pub days: Vec<DayUsage>,
+    /// Every model there is, oldest first: in this order models get their colours, so that a new one takes nobody's.
+    pub models: Vec<String>,
     /// Latest first.
     pub calls: Vec<RecentCall>,
 }
@@ -66,6 +72,14 @@ pub struct DayUsage {
     pub calls: i64,
     pub failed: i64,
     pub charge: Tokens,
+    /// What of the charge was for which model, each once.
+    pub models: Vec<ModelCharge>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCharge {
+    pub model_id: String,
+    pub charge: Tokens,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,13 +110,27 @@ impl Dashboard {
         self.days.iter().rev().nth(1)
     }
 
-    /// How many whole days the balance lasts at the pace of the last seven full days. None when nothing was spent in them.
-    pub fn days_left(&self) -> Option<i64> {
-        let pace: i128 = self.days.iter().rev().skip(1).take(7).map(|day| i128::from(day.charge.0)).sum();
-        if pace <= 0 {
-            return None;
+    /// What was charged in seven full days: the last seven, or those `weeks` before them. Today is in none.
+    pub fn charged_in_week(&self, weeks: usize) -> Tokens {
+        Tokens(i64::try_from(self.week(weeks)).unwrap_or(i64::MAX))
+    }
+
+    fn week(&self, weeks: usize) -> i128 {
+        self.days.iter().rev().skip(1 + 7 * weeks).take(7).map(|day| i128::from(day.charge.0)).sum()
+    }
+
+    /// What was charged for each model on each of the days, models by name.
+    pub fn charges_by_model(&self) -> BTreeMap<&str, Vec<Tokens>> {
+        let mut charges: BTreeMap<&str, Vec<Tokens>> = BTreeMap::new();
+        for (place, day) in self.days.iter().enumerate() {
+            for ModelCharge { model_id, charge } in &day.models {
+                let of_model = charges.entry(model_id).or_insert_with(|| vec![Tokens(0); self.days.len()]);
+                if let Some(of_day) = of_model.get_mut(place) {
+                    *of_day = *charge;
+                }
+            }
         }
-        i64::try_from(i128::from(self.balance.0) * 7 / pace).ok()
+        charges
     }
 }
 
@@ -112,28 +140,32 @@ mod tests {
 
     fn dashboard(balance: i64, charges: &[i64]) -> Dashboard {
         let day: UtcTime = serde_json::from_str(r#""2026-02-04T00:00:00Z""#).expect("a time");
-        let days = charges.iter().map(|charge| DayUsage { day, calls: 1, failed: 0, charge: Tokens(*charge) }).collect();
+        let of_day = |charge: i64| DayUsage { day, calls: 1, failed: 0, charge: Tokens(charge), models: Vec::new() };
+        let days = charges.iter().copied().map(of_day).collect();
         Dashboard {
             balance: Tokens(balance),
+            forecast: None,
             expiries: Vec::new(),
             steps: FirstSteps { has_tokens: true, has_key: true, has_called: true },
             days,
+            models: Vec::new(),
             calls: Vec::new(),
         }
     }
 
     #[test]
-    fn days_left_follows_seven_full_days_and_not_today() {
-        assert_eq!(dashboard(1_000, &[900, 10, 10, 10, 10, 10, 10, 10, 5_000]).days_left(), Some(100));
-        assert_eq!(dashboard(99, &[70, 0]).days_left(), Some(9));
-        assert_eq!(dashboard(0, &[70, 0]).days_left(), Some(0));
-        assert_eq!(dashboard(i64::MAX, &[i64::MAX, i64::MAX, 0]).days_left(), Some(3));
+    fn weeks_are_full_and_follow_one_another() {
+        let of_two_weeks = dashboard(0, &[1, 10, 10, 10, 10, 10, 10, 10, 2, 2, 2, 2, 2, 2, 2, 900]);
+        assert_eq!([0, 1, 2, 3].map(|weeks| of_two_weeks.charged_in_week(weeks).0), [14, 70, 1, 0]);
     }
 
     #[test]
-    fn days_left_promises_nothing_without_a_pace() {
-        assert_eq!(dashboard(1_000, &[0, 0, 0]).days_left(), None);
-        assert_eq!(dashboard(1_000, &[70]).days_left(), None);
-        assert_eq!(dashboard(1_000, &[]).days_left(), None);
+    fn every_model_has_a_charge_a_day() {
+        let charge = |model_id: &str, tokens| ModelCharge { model_id: model_id.into(), charge: Tokens(tokens) };
+        let mut seen = dashboard(0, &[3, 0, 12]);
+        seen.days[0].models = vec![charge("alpha/one", 3)];
+        seen.days[2].models = vec![charge("alpha/one", 4), charge("beta/two", 8)];
+        let charges: Vec<_> = seen.charges_by_model().into_iter().collect();
+        assert_eq!(charges, [("alpha/one", [3, 0, 4].map(Tokens).to_vec()), ("beta/two", [0, 0, 8].map(Tokens).to_vec())]);
     }
 }

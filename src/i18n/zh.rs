@@ -9,6 +9,7 @@ mod frame;
 mod home;
 mod journal;
 mod keys;
+mod members;
 mod notices;
 mod ui;
 mod usage;
@@ -25,6 +26,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     home::MESSAGES,
     journal::MESSAGES,
     keys::MESSAGES,
+    members::MESSAGES,
     notices::MESSAGES,
     ui::MESSAGES,
     usage::MESSAGES,

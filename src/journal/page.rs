@@ -7,11 +7,10 @@ use crate::journal::server_fns::show_journal;
 use crate::journal::types::{EntryView, Group, JournalPage};
 use crate::t;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::{of_address, with_data};
+use crate::ui::page_data::{address_with, of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::params::ParamsMap;
 
 /// The parameters of the address, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,16 +25,10 @@ struct Asked {
 impl Asked {
     /// An address under the same filter.
     fn address(&self, path: &str, before: Option<String>) -> String {
-        let mut query = ParamsMap::new();
-        for (name, value) in [("group", &self.group), ("since", &self.since), ("until", &self.until), ("search", &self.search)] {
-            if !value.is_empty() {
-                query.insert(name, value.clone());
-            }
-        }
-        if let Some(before) = before {
-            query.insert("before", before);
-        }
-        format!("{path}{}", query.to_query_string())
+        let before = before.unwrap_or_default();
+        let parameters =
+            [("group", &self.group), ("since", &self.since), ("until", &self.until), ("search", &self.search), ("before", &before)];
+        address_with(path, parameters.map(|(name, value)| (name, value.as_str())))
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the page of the account log calls what happened and who did it. The file that people take home says it in English, by
 //! `journal::types`.
 
-use crate::accounts::page_words::device_words;
+use crate::accounts::page_words::{device_words, role_word};
+use crate::accounts::types_members::Role;
 use crate::journal::types::{Group, Kind, Who};
 use crate::t;
 
@@ -26,6 +27,7 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::KeyEnabled => t!("Key enabled"),
         Kind::KeyDisabled => t!("Key disabled"),
         Kind::KeyLimited => t!("Limits of a key changed"),
+        Kind::KeyHandedOver => t!("Key handed over"),
         Kind::KeyRotated => t!("Key given a new secret"),
         Kind::KeyOldSecretsEnded => t!("Old secrets of a key ended"),
         Kind::KeyDeleted => t!("Key deleted"),
@@ -44,6 +46,14 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::TokensGiven => t!("Tokens moved to another account"),
         Kind::TokensReceived => t!("Tokens moved here from another account"),
         Kind::AccountCreated => t!("Account created"),
+        Kind::MemberInvited => t!("Somebody invited"),
+        Kind::InvitationRevoked => t!("Invitation taken back"),
+        Kind::MemberJoined => t!("Joined the account"),
+        Kind::RoleChanged => t!("Role changed"),
+        Kind::MemberLimited => t!("Limits of a member changed"),
+        Kind::MemberRemoved => t!("Member removed"),
+        Kind::MemberLeft => t!("Left the account"),
+        Kind::OwnerChanged => t!("Account handed over"),
         Kind::AccountLimited => t!("Limits of the account changed"),
         Kind::AccountSuspended => t!("Account suspended"),
         Kind::AccountResumed => t!("Account resumed"),
@@ -56,6 +66,7 @@ pub fn group_words(group: Group) -> &'static str {
         Group::Keys => t!("API keys"),
         Group::Orders => t!("Orders and refunds"),
         Group::Tokens => t!("Tokens"),
+        Group::Members => t!("Members"),
         Group::Account => t!("Account"),
     }
 }
@@ -83,6 +94,22 @@ pub fn detail_words(kind: Kind, detail: &str) -> String {
         Kind::KeyEdited | Kind::KeyEnabled | Kind::KeyDisabled | Kind::KeyLimited => {
             detail.split(", ").map(setting_word).collect::<Vec<_>>().join(t!(", "))
         }
+        Kind::MemberInvited | Kind::MemberJoined | Kind::RoleChanged => {
+            let role = |role: &str| Role::ALL.into_iter().find(|each| each.words() == role).map(role_word);
+            let (before, after) = detail.split_once(" to ").map_or((None, role(detail)), |(before, after)| (role(before), role(after)));
+            match (before, after) {
+                (Some(before), Some(after)) => t!("{before} to {after}", before = before, after = after),
+                (None, Some(role)) => role.to_string(),
+                (_, None) => detail.to_string(),
+            }
+        }
+        Kind::MemberLimited => match detail.strip_suffix(" in all").and_then(|detail| detail.split_once(" a month, ")) {
+            Some((month, ever)) => {
+                let limit = |limit| if limit == "no limit" { t!("no limit") } else { limit };
+                t!("{month} a month, {ever} in all", month = limit(month), ever = limit(ever))
+            }
+            None => detail.to_string(),
+        },
         Kind::RefundAsked => match detail.strip_suffix(" Tokens").and_then(|detail| detail.split_once(" for ")) {
             Some((amount, tokens)) => t!("{amount} for {tokens} Tokens", amount = amount, tokens = tokens),
             None => detail.to_string(),
@@ -131,6 +158,9 @@ mod tests {
             (Kind::KeyLimited, "requests per minute, something new", "calls a minute, something new"),
             (Kind::RefundAsked, "EUR 5.00 for 1,000 Tokens", "EUR 5.00 for 1,000 Tokens"),
             (Kind::RefundAsked, "EUR 5.00", "EUR 5.00"),
+            (Kind::MemberInvited, "Read-only", "Read-only"),
+            (Kind::RoleChanged, "Member to Admin", "Member to Admin"),
+            (Kind::MemberLimited, "5,000 a month, no limit in all", "5,000 a month, no limit in all"),
             (Kind::TokensCredited, "1,234", "1,234"),
         ] {
             assert_eq!(detail_words(kind, detail), words);

@@ -1,6 +1,6 @@
 //! The only writer of the account log. An entry is written in the transaction of its cause, and so is there exactly when that is.
 
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::ids::{AccountId, JournalEntryId, UserId};
 use crate::journal::types::Kind;
 use crate::operators::rights::Operator;
@@ -17,9 +17,10 @@ pub enum Actor<'a> {
     System,
 }
 
-impl<'a> From<&'a Member> for Actor<'a> {
-    fn from(member: &'a Member) -> Actor<'a> {
-        Actor::User(member.user_id(), member.origin())
+impl<'a> Actor<'a> {
+    /// Somebody who is signed in, whatever they may do.
+    pub fn of(reader: &'a Reader) -> Actor<'a> {
+        Actor::User(reader.user_id(), reader.origin())
     }
 }
 

@@ -21,7 +21,7 @@ pub async fn show_journal(
     use crate::journal::filter::Filter;
     use crate::journal::store::entries_of;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let filter = Filter::parse(&group, &since, &until, &search).map_err(request_ctx::fail)?;
     let before = match before.as_str() {
@@ -48,7 +48,7 @@ pub async fn export_journal(
     use crate::journal::export::csv;
     use crate::journal::filter::Filter;
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let filter = Filter::parse(&group, &since, &until, &search).map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "account-log.csv");

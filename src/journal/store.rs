@@ -1,6 +1,6 @@
 //! SQL that reads the account log. It is written by `record` alone.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::JournalEntryId;
 use crate::journal::filter::Filter;
@@ -27,10 +27,11 @@ impl From<JournalError> for ConsoleError {
     }
 }
 
-/// Entries of the member's account, the newest first; only those before `before`.
+/// Entries of the member's account, the newest first; only those before `before`. Whoever looks after it sees all, others what they did
+/// themselves.
 pub async fn entries_of(
     db: &PgPool,
-    member: &Member,
+    member: &Reader,
     filter: &Filter,
     before: Option<JournalEntryId>,
     most: i64,
@@ -38,7 +39,7 @@ pub async fn entries_of(
     let rows = sqlx::query!(
         r#"SELECT j.entry_id, j.at, j.kind, j.actor, u.email AS "email?", j.address, j.device, j.subject_id, j.name, j.detail
              FROM journal j LEFT JOIN users u ON u.user_id = j.user_id AND j.actor = 'user'
-            WHERE j.account_id = $1
+            WHERE j.account_id = $1 AND ($8 OR j.user_id = $9)
               AND ($2::uuid IS NULL OR j.entry_id < $2)
               AND ($3::text IS NULL OR split_part(j.kind, '.', 1) = $3)
               AND ($4::timestamptz IS NULL OR j.at >= $4)
@@ -52,7 +53,9 @@ pub async fn entries_of(
         filter.since,
         filter.until,
         filter.search,
-        most
+        most,
+        member.is_admin(),
+        member.user_id().0
     )
     .fetch_all(db)
     .await?;

@@ -2,26 +2,26 @@
 
 use super::*;
 use crate::accounts::rights::Origin;
-use crate::accounts::store::{insert_account, member_by_user};
+use crate::accounts::store::{insert_account, reader_of};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
 use crate::journal::record::{Actor, Entry, record_in, record_of_user_in};
 use crate::journal::types::Group;
 
-async fn member(db: &PgPool, email: &str) -> Member {
+async fn member(db: &PgPool, email: &str) -> Reader {
     let (email, password) = (Email::parse(email).expect("an address"), Password::parse("correct horse".into()).expect("a password"));
     let new = insert_account(db, &email, password, false).await.expect("account");
     let origin = Origin { address: "203.0.113.7".parse().ok(), device: "Firefox on Linux".into() };
-    member_by_user(db, new.user_id).await.expect("read").expect("a member").from(origin)
+    reader_of(db, new.user_id, None).await.expect("read").expect("a member").from(origin)
 }
 
-async fn record(db: &PgPool, member: &Member, entry: Entry<'_>) {
+async fn record(db: &PgPool, member: &Reader, entry: Entry<'_>) {
     let mut tx = db.begin().await.expect("begin");
-    record_in(&mut tx, member.account_id(), member.into(), entry).await.expect("recorded");
+    record_in(&mut tx, member.account_id(), Actor::of(member), entry).await.expect("recorded");
     tx.commit().await.expect("commit");
 }
 
-async fn found(db: &PgPool, member: &Member, group: &str, search: &str) -> Vec<Kind> {
+async fn found(db: &PgPool, member: &Reader, group: &str, search: &str) -> Vec<Kind> {
     let filter = Filter::parse(group, "", "", search).expect("a filter");
     entries_of(db, member, &filter, None, 100).await.expect("entries").iter().map(|entry| entry.kind).collect()
 }
@@ -92,7 +92,7 @@ async fn nothing_in_it_changes_and_no_name_is_too_long(db: PgPool) {
     let entry = entries_of(&db, &ada, &Filter::default(), None, 1).await.expect("entries").pop().expect("one");
     assert_eq!((entry.name.map(|name| name.chars().count()), entry.detail.map(|detail| detail.len())), (Some(254), Some(500)));
     let mut tx = db.begin().await.expect("begin");
-    record_in(&mut tx, ada.account_id(), (&ada).into(), Entry::of(Kind::KeyCreated)).await.expect("recorded");
+    record_in(&mut tx, ada.account_id(), Actor::of(&ada), Entry::of(Kind::KeyCreated)).await.expect("recorded");
     tx.rollback().await.expect("rolled back");
     assert_eq!(found(&db, &ada, "", "").await.len(), 1, "what did not happen is not written down");
 }

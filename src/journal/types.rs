@@ -51,6 +51,7 @@ kinds! {
     KeyEnabled = "key.enabled", "Key enabled";
     KeyDisabled = "key.disabled", "Key disabled";
     KeyLimited = "key.limited", "Limits of a key changed";
+    KeyHandedOver = "key.handed_over", "Key handed over";
     KeyRotated = "key.rotated", "Key given a new secret";
     KeyOldSecretsEnded = "key.old_secrets_ended", "Old secrets of a key ended";
     KeyDeleted = "key.deleted", "Key deleted";
@@ -69,6 +70,14 @@ kinds! {
     TokensGiven = "tokens.given", "Tokens moved to another account";
     TokensReceived = "tokens.received", "Tokens moved here from another account";
     AccountCreated = "account.created", "Account created";
+    MemberInvited = "member.invited", "Somebody invited";
+    InvitationRevoked = "member.invitation_revoked", "Invitation taken back";
+    MemberJoined = "member.joined", "Joined the account";
+    RoleChanged = "member.role_changed", "Role changed";
+    MemberLimited = "member.limited", "Limits of a member changed";
+    MemberRemoved = "member.removed", "Member removed";
+    MemberLeft = "member.left", "Left the account";
+    OwnerChanged = "member.owner_changed", "Account handed over";
     AccountLimited = "account.limited", "Limits of the account changed";
     AccountSuspended = "account.suspended", "Account suspended";
     AccountResumed = "account.resumed", "Account resumed";
@@ -91,11 +100,12 @@ pub enum Group {
     Keys,
     Orders,
     Tokens,
+    Members,
     Account,
 }
 
 impl Group {
-    pub const ALL: [Group; 5] = [Group::Access, Group::Keys, Group::Orders, Group::Tokens, Group::Account];
+    pub const ALL: [Group; 6] = [Group::Access, Group::Keys, Group::Orders, Group::Tokens, Group::Members, Group::Account];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -103,6 +113,7 @@ impl Group {
             Group::Keys => "key",
             Group::Orders => "order",
             Group::Tokens => "tokens",
+            Group::Members => "member",
             Group::Account => "account",
         }
     }
@@ -113,6 +124,7 @@ impl Group {
             Group::Keys => "API keys",
             Group::Orders => "Orders and refunds",
             Group::Tokens => "Tokens",
+            Group::Members => "Members",
             Group::Account => "Account",
         }
     }

@@ -1,7 +1,42 @@
 //! Expirations as a person types them. Apart from `types`, since it needs a clock and a calendar, which the browser does not load.
 
 use crate::error::{ConsoleError, Field, Problem};
-use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Utc};
+use chrono_tz::Tz;
+
+/// For how many days the form offers to make a key.
+pub const PRESET_DAYS: [u64; 3] = [7, 30, 90];
+
+/// For how long a new key is to work: `never` ends, `7`, `30` or `90` days, or until a day of its own, `custom`. Days end where the reader is.
+/// Without a choice the text alone is read, as [`parse_expiration`] does.
+pub fn parse_lasting(choice: &str, text: &str, zone: Tz, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, ConsoleError> {
+    let invalid = |problem| ConsoleError::invalid(Field::Expiration, problem);
+    match choice {
+        "" => parse_expiration_at(text, now),
+        "never" => Ok(None),
+        "custom" if text.trim().is_empty() => Err(invalid(Problem::Empty)),
+        "custom" => {
+            let day = text.trim().parse::<NaiveDate>().ok().filter(|day| (2000..=9999).contains(&day.year()));
+            let end = end_of(day.ok_or(invalid(Problem::Unknown))?, zone);
+            if end <= now { Err(invalid(Problem::InThePast)) } else { Ok(Some(end)) }
+        }
+        days => {
+            let days = PRESET_DAYS.into_iter().find(|preset| preset.to_string() == days);
+            days.map(|days| Some(end_after(days, zone, now))).ok_or(invalid(Problem::Unknown))
+        }
+    }
+}
+
+/// When a key ends that is made now and lasts so many days: with the last of them.
+pub fn end_after(days: u64, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+    end_of(now.with_timezone(&zone).date_naive() + Days::new(days), zone)
+}
+
+/// The last second of a day, which every clock shows; where a calendar leaves the day out, that of UTC.
+fn end_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+    let last = day.and_hms_opt(23, 59, 59).unwrap_or_else(|| day.and_time(chrono::NaiveTime::MIN));
+    last.and_local_timezone(zone).latest().map_or_else(|| last.and_utc(), |last| last.to_utc())
+}
 
 /// Reads `2026-12-24T15:00` (a browser's date field, taken as UTC) or RFC 3339. Empty = never; the past is refused.
 pub fn parse_expiration(text: &str) -> Result<Option<DateTime<Utc>>, ConsoleError> {
@@ -71,6 +106,34 @@ mod tests {
         for text in ["tomorrow", "2026-13-01T00:00", "2026-12-24", "24/12/2026", "+300000-01-01T00:00"] {
             let error = parse_expiration_at(text, now);
             assert_eq!(error, Err(ConsoleError::invalid(Field::Expiration, Problem::Malformed)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_lasts_until_a_day_ends_where_its_maker_is() {
+        let now = at("2026-11-28T23:30:00Z");
+        let lasting = |choice, text, zone| parse_lasting(choice, text, zone, now);
+        assert_eq!(lasting("7", "", Tz::UTC), Ok(Some(at("2026-12-05T23:59:59Z"))));
+        assert_eq!(lasting("90", "ignored", Tz::Asia__Shanghai), Ok(Some(at("2027-02-27T15:59:59Z"))));
+        assert_eq!(lasting("30", "", Tz::America__New_York), Ok(Some(at("2026-12-29T04:59:59Z"))));
+        assert_eq!(lasting("never", "2026-12-24", Tz::UTC), Ok(None));
+        assert_eq!(lasting("custom", " 2026-12-24 ", Tz::Europe__Zurich), Ok(Some(at("2026-12-24T22:59:59Z"))));
+        assert_eq!(lasting("custom", "2026-11-28", Tz::UTC), Ok(Some(at("2026-11-28T23:59:59Z"))), "today is not over");
+        assert_eq!(lasting("", "", Tz::UTC), Ok(None));
+    }
+
+    #[test]
+    fn a_choice_that_is_none_says_so() {
+        let now = at("2026-11-28T23:30:00Z");
+        for (choice, text, problem) in [
+            ("custom", "", Problem::Empty),
+            ("custom", "2026-11-27", Problem::InThePast),
+            ("custom", "tomorrow", Problem::Unknown),
+            ("custom", "+12026-01-01", Problem::Unknown),
+            ("8", "", Problem::Unknown),
+        ] {
+            let refused = Err(ConsoleError::invalid(Field::Expiration, problem));
+            assert_eq!(parse_lasting(choice, text, Tz::UTC, now), refused, "{choice} {text}");
         }
     }
 

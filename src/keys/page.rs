@@ -1,16 +1,20 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
-use crate::error::{ConsoleError, Field};
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
+use crate::error::ConsoleError;
+use crate::keys::page_create::CreateForm;
+pub use crate::keys::page_delete::DeleteKeysPage;
 pub use crate::keys::page_key::KeyPage;
-use crate::keys::server_fns::{CreateKey, DeleteKey, SetKeyStatus, list_keys};
-use crate::keys::types::{KeyList, KeyStatus, KeyView, QuotaLeft};
+use crate::keys::page_list::{Asked, FilterForm, KeyTable, MorePages};
+use crate::keys::server_fns::{DeleteKey, SetKeyStatus};
+use crate::keys::server_fns_list::{ChangeKeys, list_keys};
+use crate::keys::types::{KeyStatus, KeyView};
+use crate::keys::types_list::{KeyList, KeysChange, KeysChanged};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
-use crate::ui::last_form::typed;
+use crate::ui::form::{FormDone, FormError, error_of};
 use crate::ui::page_data::with_data;
+use crate::ui::quota::QuotaBar;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -19,26 +23,35 @@ use leptos_meta::Title;
 
 #[component]
 pub fn KeysPage() -> impl IntoView {
-    let keys = list_keys();
+    let asked = Asked::of_address();
+    let Asked { search, status, supplier, order, after } = asked.clone();
+    let keys = list_keys(search, status, supplier, order, after);
     view! {
         <Title text=t!("API keys") />
         <div class="page-head">
             <h1>{t!("API keys")}</h1>
             <a class="button button-primary" href="#create">{t!("Create a key")}</a>
         </div>
-        <FormError error=error_of(SetKeyStatus::PATH) />
-        <FormError error=error_of(DeleteKey::PATH) />
-        {with_data(keys, body)}
+        <FormError error=error_of(SetKeyStatus::PATH).or(error_of(DeleteKey::PATH)).or(error_of(ChangeKeys::PATH)) />
+        {with_data(keys, |list| body(list, asked))}
     }
     .into_any()
 }
 
-fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
+fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
     let list = match list {
         Ok(list) => list,
+        Err(error @ (ConsoleError::Invalid { .. } | ConsoleError::NotFound)) => {
+            return view! {
+                <Failure error />
+                <a class="button" href="/keys">{t!("All keys")}</a>
+            }
+            .into_any();
+        }
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
-    let table = if list.keys.is_empty() {
+    let changed = list.changed.map(|changed| view! { <FormDone path=ChangeKeys::PATH>{changed_words(changed)}</FormDone> });
+    let keys = if !list.any {
         view! {
             <div class="empty">
                 <p>
@@ -48,82 +61,30 @@ fn body(list: Result<KeyList, ConsoleError>) -> AnyView {
         }
         .into_any()
     } else {
-        view! { <KeyTable keys=list.keys /> }.into_any()
+        view! {
+            <FilterForm asked=asked.clone() suppliers=list.tied_to />
+            <KeyTable keys=list.keys />
+            <MorePages asked more_after=list.more_after />
+        }
+        .into_any()
     };
-    let error = error_of(CreateKey::PATH);
-    let typed = |name| typed(CreateKey::PATH, name, "");
-    let disabled = typed("status") == "disabled";
+    let create = list.may_create.then(|| view! { <CreateForm form_key=list.form_key suppliers=list.suppliers ends=list.ends /> });
     view! {
-        {table}
-        <section class="card stack key-form" id="create">
-            <h2>{t!("Create a key")}</h2>
-            <FormError error />
-            <form method="post" action=CreateKey::PATH>
-                <input type="hidden" name="form_key" value=list.form_key.to_string() />
-                <NameField error value=typed("name") />
-                <SupplierField error suppliers=list.suppliers chosen=typed("supplier") />
-                <QuotaField error value=typed("quota") />
-                <ExpirationField error value=typed("expires_at") />
-                <Labelled id="status" label=t!("Status") field=Field::Status error>
-                    <select id="status" name="status">
-                        <option value="enabled" selected={!disabled}>{t!("Enabled: works at once")}</option>
-                        <option value="disabled" selected=disabled>{t!("Disabled: enable it later")}</option>
-                    </select>
-                </Labelled>
-                <Submit>{t!("Create the key")}</Submit>
-            </form>
-        </section>
+        {changed}
+        {keys}
+        {create}
     }
     .into_any()
 }
 
-#[component]
-fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
-    view! {
-        <div class="table-wrap">
-            <table>
-                <thead>
-                    <tr>
-                        <th scope="col">{t!("Name")}</th>
-                        <th scope="col">{t!("Supplier")}</th>
-                        <th scope="col">{t!("Key")}</th>
-                        <th scope="col">{t!("Status")}</th>
-                        <th scope="col">{t!("Quota")}</th>
-                        <th scope="col">{t!("Expires")}</th>
-                        <th scope="col">{t!("Last used")}</th>
-                        <th scope="col">{t!("Created")}</th>
-                        <th scope="col"><span class="visually-hidden">{t!("Change")}</span></th>
-                    </tr>
-                </thead>
-                <tbody>{keys.into_iter().map(key_row).collect_view()}</tbody>
-            </table>
-        </div>
-    }
-}
-
-fn key_row(key: KeyView) -> impl IntoView {
-    let href = format!("/keys/{}", key.key_id);
-    view! {
-        <tr>
-            <td data-label=t!("Name") class="key-name"><a href=href.clone()>{key.name.clone()}</a></td>
-            <td data-label=t!("Supplier")>{supplier_name(&key)}</td>
-            <td data-label=t!("Key") class="mono">{key.hint.clone()}</td>
-            <td data-label=t!("Status")><StatusBadge status=key.status /></td>
-            <td data-label=t!("Quota") class="key-quota"><Quota quota=key.quota spent=key.spent held=key.held /></td>
-            <td data-label=t!("Expires")><Expiration key=key.clone() /></td>
-            <td data-label=t!("Last used")>{last_used(&key)}</td>
-            <td data-label=t!("Created")><UtcTime time=key.created_at /></td>
-            <td data-label=t!("Change") class="key-actions">
-                <div class="row">
-                    <a class="button button-quiet" href=href>
-                        {t!("Edit")}
-                        <span class="visually-hidden">{format!(" {}", key.name)}</span>
-                    </a>
-                    <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
-                    <DeleteForm key_id=key.key_id name=key.name />
-                </div>
-            </td>
-        </tr>
+fn changed_words(changed: KeysChanged) -> String {
+    match (changed.change, changed.keys) {
+        (KeysChange::Enable, 1) => t!("1 key is enabled now.").into(),
+        (KeysChange::Enable, keys) => t!("{keys} keys are enabled now.", keys = keys),
+        (KeysChange::Disable, 1) => t!("1 key is disabled now: the next call with it is refused.").into(),
+        (KeysChange::Disable, keys) => t!("{keys} keys are disabled now: the next calls with them are refused.", keys = keys),
+        (KeysChange::Delete, 1) => t!("1 key was deleted. What it spent stays in your usage.").into(),
+        (KeysChange::Delete, keys) => t!("{keys} keys were deleted. What they spent stays in your usage.", keys = keys),
     }
 }
 
@@ -162,38 +123,22 @@ pub(super) fn Expiration(key: KeyView) -> impl IntoView {
     }
 }
 
-/// How much of its quota a key has used: in a bar, in numbers and, when little is left, in words.
+/// How much of its quota a key has left; without one, what it spent.
 #[component]
 pub(super) fn Quota(quota: Option<Tokens>, spent: Tokens, held: Tokens) -> impl IntoView {
-    let holding = (held.0 > 0).then(|| {
-        let amount = view! { <TokenAmount tokens=held /> };
-        view! { <span class="muted">{tv!(", {held} held", held = amount)}</span> }
-    });
-    let amount = view! { <TokenAmount tokens=spent /> };
+    let holding = (held.0 > 0).then(|| view! { <p class="muted">{tv!("{held} held", held = view! { <TokenAmount tokens=held /> })}</p> });
     let Some(quota) = quota else {
         return view! {
-            {tv!("{spent} spent", spent = amount)}
+            {tv!("{spent} spent", spent = view! { <TokenAmount tokens=spent /> })}
             {holding}
             <p class="muted">{t!("No limit of its own")}</p>
         }
         .into_any();
     };
-    let used = Tokens(spent.0.saturating_add(held.0));
-    let left = match QuotaLeft::of(quota, used) {
-        QuotaLeft::Ample => None,
-        QuotaLeft::Low => Some(("badge badge-warn", t!("30 % or less left"))),
-        QuotaLeft::VeryLow => Some(("badge badge-bad", t!("10 % or less left"))),
-        QuotaLeft::Nothing => Some(("badge badge-bad", t!("Nothing left"))),
-    };
-    // A bar needs a positive maximum; a quota of nothing is used up.
-    let (max, value) = if quota.0 > 0 { (quota.0, used.0) } else { (1, 1) };
+    let left = Tokens(quota.0.saturating_sub(spent.0).saturating_sub(held.0).max(0));
     view! {
-        <progress max=max.to_string() value=value.to_string() aria-label=t!("Quota used") />
-        <p>
-            {tv!("{spent} of {quota} spent", spent = amount, quota = view! { <TokenAmount tokens=quota /> })}
-            {holding}
-        </p>
-        {left.map(|(class, words)| view! { <span class=class>{words}</span> })}
+        <QuotaBar all=quota left label=t!("Left of the quota") />
+        {holding}
     }
     .into_any()
 }

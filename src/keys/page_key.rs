@@ -55,7 +55,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <Title text=key.name.clone() />
         <div class="page-head">
             <h1>{key.name.clone()}</h1>
-            <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
+            {key.editable.then(|| view! { <StatusForm key_id=key.key_id name=key.name.clone() status=key.status /> })}
         </div>
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
@@ -63,17 +63,22 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <div data-live="facts">
             <KeyFacts key=key.clone() limits=details.limits.clone() />
         </div>
-        <Snippets base_url=details.base_url model_id=details.model_id secret=details.new_secret />
+        <Snippets reader=details.reader anthropic_model_id=details.anthropic_model_id secret=details.new_secret />
         <div class="sections" data-live="spent">
             <h2>{t!("What it spent")}</h2>
             <TotalsCards totals=details.totals />
             <h2>{t!("Last calls")}</h2>
             {calls}
         </div>
-        <SettingsForm key=key.clone() suppliers=details.suppliers />
-        <LimitsForm key_id=key.key_id limits=details.limits />
-        <RotationForm key_id=key.key_id old_until=details.old_secret_until />
-        <DeleteForm key_id=key.key_id name=key.name />
+        {key.editable
+            .then(|| {
+                view! {
+                    <SettingsForm key=key.clone() suppliers=details.suppliers />
+                    <LimitsForm key_id=key.key_id limits=details.limits />
+                    <RotationForm key_id=key.key_id old_until=details.old_secret_until />
+                    <DeleteForm key_id=key.key_id name=key.name />
+                }
+            })}
     }
     .into_any()
 }

@@ -1,5 +1,7 @@
 //! How to call with a key: the secret, the one time it is shown, and examples ready to paste.
 
+use crate::docs::examples::client_example;
+use crate::docs::types::Reader;
 use crate::keys::types::ShownSecret;
 use crate::ui::copy::CopyButton;
 use crate::{t, tv};
@@ -19,79 +21,65 @@ pub fn NewSecret(secret: ShownSecret) -> impl IntoView {
     }
 }
 
-/// What the examples have in common.
-struct Example<'a> {
-    base_url: &'a str,
-    model_id: &'a str,
-    /// None = it is read from the environment.
-    secret: Option<&'a str>,
+/// A program that calls with a key: what its tab is called, and the section of the docs that has its example.
+struct Client {
+    name: &'static str,
+    section: &'static str,
+    /// It speaks Anthropic's protocol, in which not every model answers.
+    anthropic: bool,
 }
 
-impl Example<'_> {
-    fn curl(&self) -> String {
-        let secret = self.secret.unwrap_or("$TOKI_API_KEY");
-        format!(
-            r#"curl {base_url}/chat/completions \
-  -H "Authorization: Bearer {secret}" \
-  -H "Content-Type: application/json" \
-  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"#,
-            base_url = self.base_url,
-            model = self.model_id,
-        )
-    }
+const CLIENTS: [Client; 5] = [
+    Client { name: "curl", section: "curl", anthropic: false },
+    Client { name: "Python", section: "python", anthropic: false },
+    Client { name: "Node.js", section: "node", anthropic: false },
+    Client { name: "Claude Code", section: "claude-code", anthropic: true },
+    Client { name: "Open WebUI", section: "open-webui", anthropic: false },
+];
 
-    fn python(&self) -> String {
-        let (import, secret) = match self.secret {
-            Some(secret) => ("", format!("\"{secret}\"")),
-            None => ("import os\n", "os.environ[\"TOKI_API_KEY\"]".to_string()),
-        };
-        format!(
-            r#"{import}from openai import OpenAI
-
-client = OpenAI(base_url="{base_url}", api_key={secret})
-answer = client.chat.completions.create(
-    model="{model}",
-    messages=[{{"role": "user", "content": "Hello"}}],
-)
-print(answer.choices[0].message.content)"#,
-            base_url = self.base_url,
-            model = self.model_id,
-        )
-    }
-
-    fn node(&self) -> String {
-        let secret = match self.secret {
-            Some(secret) => format!("\"{secret}\""),
-            None => "process.env.TOKI_API_KEY".to_string(),
-        };
-        format!(
-            r#"import OpenAI from "openai";
-
-const client = new OpenAI({{ baseURL: "{base_url}", apiKey: {secret} }});
-const answer = await client.chat.completions.create({{
-  model: "{model}",
-  messages: [{{ role: "user", content: "Hello" }}],
-}});
-console.log(answer.choices[0].message.content);"#,
-            base_url = self.base_url,
-            model = self.model_id,
-        )
+/// Where the file of settings lies, or what else there is to know.
+fn note(section: &str) -> Option<&'static str> {
+    match section {
+        "python" => Some(t!("With OpenAI’s package: pip install openai.")),
+        "node" => Some(t!("With OpenAI’s package: npm install openai.")),
+        "claude-code" => Some(t!("In ~/.claude/settings.json, a file of your own.")),
+        "open-webui" => Some(t!("As a compose file.")),
+        _ => None,
     }
 }
 
-/// Examples for curl, Python and Node, with this key where its secret is known and `TOKI_API_KEY` of the environment where not.
+/// Code of the docs reads the key from the environment, each language in its way; with this it has the key itself.
+fn with_secret(code: &str, secret: &str) -> String {
+    let quoted = format!("\"{secret}\"");
+    code.replace("import os\n", "")
+        .replace("os.environ[\"TOKI_KEY\"]", &quoted)
+        .replace("process.env.TOKI_KEY", &quoted)
+        .replace("${TOKI_KEY}", secret)
+        .replace("$TOKI_KEY", secret)
+}
+
+/// The examples of the docs, a tab each, with this key where its secret is known and `TOKI_KEY` of the environment where not. Without a
+/// script: a tab is a radio button, and its panel shows while that is on.
 #[component]
-pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<ShownSecret>) -> impl IntoView {
-    let example = Example {
-        base_url: &base_url,
-        model_id: model_id.as_deref().unwrap_or("vendor/model"),
-        secret: secret.as_ref().map(|secret| secret.0.as_str()),
-    };
-    let snippets = [("curl", example.curl()), ("Python", example.python()), ("Node", example.node())];
+pub fn Snippets(
+    /// This server, and a model that the key may call.
+    reader: Reader,
+    /// One that it may call in Anthropic's protocol.
+    anthropic_model_id: Option<String>,
+    secret: Option<ShownSecret>,
+) -> impl IntoView {
     let hint = secret.is_none().then(|| {
-        let name = view! { <code class="mono">"$TOKI_API_KEY"</code> };
+        let name = view! { <code class="mono">"TOKI_KEY"</code> };
         view! { <p class="muted">{tv!("The examples read the key from the environment variable {name}.", name = name)}</p> }
     });
+    let anthropic = anthropic_model_id.map(|model_id| Reader { model_id: Some(model_id), ..reader.clone() });
+    let tabs = CLIENTS.map(|client| {
+        let reader = if client.anthropic { anthropic.as_ref() } else { Some(&reader) };
+        let code = reader.and_then(|reader| client_example(client.section, reader));
+        let code = code.map(|code| secret.as_ref().map_or_else(|| code.clone(), |secret| with_secret(&code, &secret.0)));
+        view! { <ClientTab client code /> }
+    });
+    let base_url = reader.fill("{{base_url}}");
     view! {
         <section class="card stack snippets" id="snippets">
             <h2>{t!("Call with it")}</h2>
@@ -100,19 +88,35 @@ pub fn Snippets(base_url: String, model_id: Option<String>, secret: Option<Shown
                 <CopyButton text=base_url />
             </p>
             {hint}
-            {snippets
-                .into_iter()
-                .map(|(language, code)| {
-                    view! {
-                        <details name="snippet" open=language == "curl">
-                            <summary>{language}</summary>
-                            <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example")><code>{code.clone()}</code></pre>
-                            <CopyButton text=code />
-                        </details>
-                    }
-                })
-                .collect_view()}
+            <div class="code-tabs" role="group" aria-label=t!("Clients")>
+                {tabs.into_iter().collect_view()}
+            </div>
+            <p>
+                <a href="/docs/clients">{t!("More clients, in the docs")}</a>
+            </p>
         </section>
+    }
+}
+
+/// `code`: none where no model of the key answers in what the client speaks.
+#[component]
+fn ClientTab(client: Client, code: Option<String>) -> impl IntoView {
+    let id = format!("client-{}", client.section);
+    let panel = match code {
+        Some(code) => view! {
+            <div class="row row-between">
+                <p class="muted">{note(client.section)}</p>
+                <CopyButton text=code.clone() />
+            </div>
+            <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example: {name}", name = client.name)><code>{code}</code></pre>
+        }
+        .into_any(),
+        None => view! { <p class="muted">{t!("No model that this key can call answers in Anthropic’s protocol.")}</p> }.into_any(),
+    };
+    view! {
+        <input class="visually-hidden" type="radio" name="client" id=id.clone() checked={client.section == "curl"} />
+        <label for=id>{client.name}</label>
+        <div class="code-panel">{panel}</div>
     }
 }
 
@@ -122,14 +126,14 @@ mod tests {
 
     #[test]
     fn examples_carry_the_key_or_where_to_find_it() {
-        let known = Example { base_url: "https://toki.example/v1", model_id: "alpha/one", secret: Some("sk-toki-x") };
-        let unknown = Example { secret: None, ..known };
-        for code in [known.curl(), known.python(), known.node()] {
-            assert!(code.contains("sk-toki-x") && !code.contains("TOKI_API_KEY"), "{code}");
-            assert!(code.contains("https://toki.example/v1") && code.contains("alpha/one"), "{code}");
+        let reader = Reader { server_url: "https://toki.example".into(), model_id: Some("alpha/one".into()) };
+        for Client { name, section, .. } in CLIENTS {
+            let code = client_example(section, &reader).expect("the docs have it");
+            assert!(code.contains("TOKI_KEY") && code.contains("https://toki.example"), "{name}: {code}");
+            let known = with_secret(&code, "sk-toki-x");
+            assert!(known.contains("sk-toki-x") && !known.contains("TOKI_KEY") && !known.contains("import os"), "{name}: {known}");
         }
-        for code in [unknown.curl(), unknown.python(), unknown.node()] {
-            assert!(code.contains("TOKI_API_KEY") && !code.contains("sk-toki-"), "{code}");
-        }
+        let python = client_example("python", &reader).expect("an example");
+        assert!(with_secret(&python, "sk-toki-x").contains(r#"api_key="sk-toki-x")"#), "{python}");
     }
 }

@@ -2,24 +2,10 @@
 //! goes back to the page it came from.
 
 use crate::error::ConsoleError;
-use crate::keys::types::{KeyDetails, KeyList};
+use crate::keys::types::KeyDetails;
 use crate::keys::types_limits::TypedLimits;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
-
-/// The account's keys, and what the create form needs.
-#[server(endpoint = "keys/list", input = GetUrl)]
-pub async fn list_keys() -> Result<KeyList, ConsoleError> {
-    use crate::ids::KeyId;
-    use crate::keys::store;
-    use crate::server::request_ctx;
-    use crate::suppliers::directory;
-    let member = request_ctx::member().await?;
-    let app = request_ctx::app()?;
-    let keys = store::keys_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    Ok(KeyList { keys: keys.into_iter().map(Into::into).collect(), suppliers, form_key: KeyId::generate() })
-}
 
 /// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
 #[server(endpoint = "keys/create")]
@@ -28,11 +14,12 @@ pub async fn create_key(
     #[server(default)] name: String,
     #[server(default)] supplier: String,
     #[server(default)] quota: String,
+    #[server(default)] expires: String,
     #[server(default)] expires_at: String,
     #[server(default)] status: String,
 ) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
-    use crate::keys::expiration::parse_expiration;
+    use crate::keys::expiration::parse_lasting;
     use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::store::{self, KeyOwner, NewKey};
     use crate::keys::types::{KeyName, parse_enabled, parse_supplier};
@@ -46,7 +33,7 @@ pub async fn create_key(
             name: KeyName::parse(&name)?,
             supplier_id: parse_supplier(&supplier)?,
             quota: parse_quota(&quota)?,
-            expires_at: parse_expiration(&expires_at)?,
+            expires_at: parse_lasting(&expires, &expires_at, crate::preferences::time_zone(), chrono::Utc::now())?,
             enabled: parse_enabled(&status)?,
         };
         Ok::<_, ConsoleError>((form_key.parse::<KeyId>().map_err(|_| ConsoleError::BadRequest)?, new))
@@ -69,38 +56,45 @@ pub async fn create_key(
 /// One key, its totals and last calls. The first look at a new key also gets its secret, and no other look does.
 #[server(endpoint = "keys/show", input = GetUrl)]
 pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
+    use crate::docs::types::Reader;
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
-    use crate::keys::store::{self, KeyOwner};
-    use crate::keys::types::{KeyView, ShownSecret};
+    use crate::keys::store;
+    use crate::keys::types::ShownSecret;
     use crate::server::request_ctx;
     use crate::suppliers::directory;
-    use crate::usage::{store as usage, types::CallFilter};
+    use crate::usage::filter::{CallFilter, Whose};
+    use crate::usage::range::{Preset, Range};
+    use crate::usage::store as usage;
+    use crate::usage::types_totals::UsageTotals;
     use secrecy::ExposeSecret;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let key = store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let key = store::key_of(&app.db, &member, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let filter = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
-    let model_id = directory::example_model(&app.db, key.supplier_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let whose = Whose { key_id: Some(key_id), model_id: None };
+    let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
+    let examples = directory::example_models(&app.db, key.supplier_id, &limits.models).await;
+    let [model_id, anthropic_model_id] = examples.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let totals = usage::totals_of(&app.db, &member, &filter).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let days = usage::sums_of(&app.db, &member, &whose, &month).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let filter = CallFilter { whose, ..CallFilter::default() };
     let page = usage::calls_of(&app.db, &member, &filter, 20).await.map_err(|error| request_ctx::fail(error.into()))?;
     // Last, so that no failure above can cost the only look at it.
     let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
     let new_secret = handover.and_then(|handover| handover.open(app.config.secret_key.expose_secret(), key_id));
     Ok(KeyDetails {
-        key: KeyView::from(key),
+        key: key.seen_by(&member),
         limits,
         suppliers,
-        totals,
+        totals: UsageTotals::of_days(&days),
         calls: page.calls,
         old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
-        base_url: format!("{}v1", app.config.public_url),
-        model_id,
+        reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id },
+        anthropic_model_id,
     })
 }
 

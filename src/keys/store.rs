@@ -3,15 +3,22 @@
 mod caller;
 mod deeds;
 mod limits;
+mod list;
+mod release;
 mod rotation;
+mod several;
 mod views;
 
 pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
+pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
+pub use release::release_keys_in;
 pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
-pub use views::{KeyRow, key_by_id, keys_of};
+pub use several::change_keys;
+pub use views::{KeyRow, key_by_id, key_of};
 
 use self::deeds::{Deed, write_down_in};
+use self::release::keep_member_in;
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
@@ -28,6 +35,8 @@ use sqlx::{PgConnection, PgPool};
 pub enum KeyError {
     #[error("no such key")]
     NotFound,
+    #[error("the key was made by another member, or the role does not allow this any more")]
+    NotYours,
     #[error("the supplier does not exist or is disabled")]
     UnknownSupplier,
     #[error("the quota is below what the key has spent or holds")]
@@ -67,6 +76,7 @@ impl From<KeyError> for ConsoleError {
     fn from(error: KeyError) -> ConsoleError {
         match error {
             KeyError::NotFound => ConsoleError::NotFound,
+            KeyError::NotYours => ConsoleError::NotAllowed,
             KeyError::UnknownSupplier => ConsoleError::SupplierUnavailable,
             KeyError::QuotaBelowUse => ConsoleError::QuotaBelowUse,
             KeyError::OutOfRange => ConsoleError::BadRequest,
@@ -77,7 +87,7 @@ impl From<KeyError> for ConsoleError {
     }
 }
 
-/// Who acts on a key: a member, on keys of their account, or an operator, on any, leaving an audit row.
+/// Who acts on a key: a member, on those that they made, an admin on all of the account, or an operator on any, leaving an audit row.
 #[derive(Clone, Copy, Debug)]
 pub enum KeyOwner<'a> {
     Member(&'a Member),
@@ -90,6 +100,14 @@ impl KeyOwner<'_> {
         match self {
             KeyOwner::Member(member) => Some(member.account_id()),
             KeyOwner::Operator(_) => None,
+        }
+    }
+
+    /// Whether they may change a key that this user made.
+    fn may_edit(self, created_by: UserId) -> bool {
+        match self {
+            KeyOwner::Member(member) => member.is_admin() || member.user_id() == created_by,
+            KeyOwner::Operator(_) => true,
         }
     }
 }
@@ -135,6 +153,7 @@ pub async fn insert_key_once(
     new: NewKey,
 ) -> Result<Option<KeySecret>, KeyError> {
     let mut tx = db.begin().await?;
+    keep_member_in(&mut tx, member).await?;
     let after = Settings::of_new(member.account_id(), &new);
     let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
     if secret.is_some() {
@@ -250,26 +269,44 @@ impl Settings {
     }
 }
 
-/// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of somebody else, is not found.
+/// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of another account, is not found.
 async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) -> Result<Settings, KeyError> {
-    let row = sqlx::query!(
-        "SELECT account_id, name, quota, expires_at, supplier_id, status FROM api_keys
-          WHERE key_id = $1 AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
-            FOR NO KEY UPDATE",
-        key_id.0,
+    let locked = lock_keys_in(tx, owner, &[key_id]).await?.pop();
+    locked.map(|(_, settings)| settings).ok_or(KeyError::NotFound)
+}
+
+/// The same of several keys, each named once, in the order in which calls lock them; all of them or none.
+async fn lock_keys_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_ids: &[KeyId]) -> Result<Vec<(KeyId, Settings)>, KeyError> {
+    if let KeyOwner::Member(member) = owner {
+        keep_member_in(tx, member).await?;
+    }
+    let rows = sqlx::query!(
+        "SELECT key_id, account_id, created_by, name, quota, expires_at, supplier_id, status FROM api_keys
+          WHERE key_id = ANY ($1) AND ($2::uuid IS NULL OR account_id = $2) AND status <> 'deleted'
+          ORDER BY key_id FOR NO KEY UPDATE",
+        &key_ids.iter().map(|id| id.0).collect::<Vec<_>>(),
         owner.account_id().map(|id| id.0)
     )
-    .fetch_optional(tx)
-    .await?
-    .ok_or(KeyError::NotFound)?;
-    Ok(Settings {
-        account_id: AccountId(row.account_id),
-        name: row.name,
-        quota: row.quota.map(Tokens),
-        expires_at: row.expires_at,
-        supplier_id: row.supplier_id.map(SupplierId),
-        enabled: row.status == "enabled",
-    })
+    .fetch_all(tx)
+    .await?;
+    if rows.len() != key_ids.len() {
+        return Err(KeyError::NotFound);
+    }
+    if rows.iter().any(|row| !owner.may_edit(UserId(row.created_by))) {
+        return Err(KeyError::NotYours);
+    }
+    let settings = rows.into_iter().map(|row| {
+        let settings = Settings {
+            account_id: AccountId(row.account_id),
+            name: row.name,
+            quota: row.quota.map(Tokens),
+            expires_at: row.expires_at,
+            supplier_id: row.supplier_id.map(SupplierId),
+            enabled: row.status == "enabled",
+        };
+        (KeyId(row.key_id), settings)
+    });
+    Ok(settings.collect())
 }
 
 /// Changes a key's settings; the next call with it sees them.

@@ -1,11 +1,13 @@
 //! What crosses the wire about API keys, and the parsers of what a person types about them. Times are parsed in `expiration`.
 
+use crate::docs::types::Reader;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
-use crate::usage::types::{CallView, UsageTotals};
+use crate::usage::types::CallView;
+use crate::usage::types_totals::UsageTotals;
 use crate::utc::UtcTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -102,6 +104,17 @@ pub enum KeyStatus {
 }
 
 impl KeyStatus {
+    pub const ALL: [KeyStatus; 3] = [KeyStatus::Enabled, KeyStatus::Disabled, KeyStatus::Expired];
+
+    /// As addresses name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            KeyStatus::Enabled => "enabled",
+            KeyStatus::Disabled => "disabled",
+            KeyStatus::Expired => "expired",
+        }
+    }
+
     /// For terminals.
     pub fn word(self) -> &'static str {
         match self {
@@ -132,39 +145,8 @@ pub struct KeyView {
     pub last_used_at: Option<UtcTime>,
     pub created_at: UtcTime,
     pub created_by: String,
-}
-
-/// How far a quota is used up, for whoever cannot or does not look at the bar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuotaLeft {
-    Ample,
-    /// 30 % or less.
-    Low,
-    /// 10 % or less.
-    VeryLow,
-    Nothing,
-}
-
-impl QuotaLeft {
-    pub fn of(quota: Tokens, used: Tokens) -> QuotaLeft {
-        let left = i128::from(quota.0) - i128::from(used.0);
-        let tenths = |n: i128| left * 10 <= i128::from(quota.0) * n;
-        match () {
-            () if left <= 0 => QuotaLeft::Nothing,
-            () if tenths(1) => QuotaLeft::VeryLow,
-            () if tenths(3) => QuotaLeft::Low,
-            () => QuotaLeft::Ample,
-        }
-    }
-}
-
-/// The page of all keys.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct KeyList {
-    pub keys: Vec<KeyView>,
-    pub suppliers: Vec<SupplierChoice>,
-    /// The id that a key made with this rendering of the form gets: the form posted twice is one key.
-    pub form_key: KeyId,
+    /// Whether whoever looks may change it.
+    pub editable: bool,
 }
 
 /// The page of one key.
@@ -179,10 +161,10 @@ pub struct KeyDetails {
     pub old_secret_until: Option<UtcTime>,
     /// Only on the first look at a new key, or a new secret.
     pub new_secret: Option<ShownSecret>,
-    /// Where an OpenAI client is pointed.
-    pub base_url: String,
-    /// A model this key may call, for the snippets.
-    pub model_id: Option<String>,
+    /// This server and a model that the key may call, for the examples.
+    pub reader: Reader,
+    /// One that it may call in Anthropic's protocol.
+    pub anthropic_model_id: Option<String>,
 }
 
 /// A plain secret on its way to the one page that shows it. Never in a log.
@@ -222,22 +204,6 @@ mod tests {
     fn status_is_one_of_two_words() {
         assert_eq!((parse_enabled("enabled"), parse_enabled("disabled")), (Ok(true), Ok(false)));
         assert!(parse_enabled("deleted").is_err());
-    }
-
-    #[test]
-    fn quota_left_turns_exactly_at_30_and_10_percent() {
-        for (quota, used, left) in [
-            (100, 0, QuotaLeft::Ample),
-            (100, 69, QuotaLeft::Ample),
-            (100, 70, QuotaLeft::Low),
-            (100, 89, QuotaLeft::Low),
-            (100, 90, QuotaLeft::VeryLow),
-            (100, 100, QuotaLeft::Nothing),
-            (0, 0, QuotaLeft::Nothing),
-            (i64::MAX, 1, QuotaLeft::Ample),
-        ] {
-            assert_eq!(QuotaLeft::of(Tokens(quota), Tokens(used)), left, "{used} of {quota}");
-        }
     }
 
     #[test]

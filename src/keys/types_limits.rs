@@ -108,7 +108,8 @@ pub fn parse_list(text: &str) -> Vec<String> {
     text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()).map(str::to_string).collect()
 }
 
-fn parse_tokens(text: &str, field: Field) -> Result<Option<Tokens>, ConsoleError> {
+/// Whole Tokens; empty = none.
+pub fn parse_tokens(text: &str, field: Field) -> Result<Option<Tokens>, ConsoleError> {
     if text.trim().is_empty() {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 //! That somebody was told is a row, written with the letter in one transaction, so that nobody is told twice, whichever replicas look at
 //! the same time.
 
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::Email;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::UserId;
@@ -80,9 +80,9 @@ pub struct Due {
     pub what: What,
 }
 
-pub async fn settings_of(db: &PgPool, member: &Member) -> Result<NoticeSettings, NoticeError> {
+pub async fn settings_of(db: &PgPool, reader: &Reader) -> Result<NoticeSettings, NoticeError> {
     let row =
-        sqlx::query!("SELECT new_device, expiring, key_quota, balance_below FROM notice_settings WHERE user_id = $1", member.user_id().0);
+        sqlx::query!("SELECT new_device, expiring, key_quota, balance_below FROM notice_settings WHERE user_id = $1", reader.user_id().0);
     Ok(row.fetch_optional(db).await?.map_or_else(NoticeSettings::default, |row| NoticeSettings {
         new_device: row.new_device,
         expiring: row.expiring,
@@ -92,14 +92,14 @@ pub async fn settings_of(db: &PgPool, member: &Member) -> Result<NoticeSettings,
 }
 
 /// Keeps what a user wants. Whoever sets another balance is told of that one, if it is below it already.
-pub async fn save_settings(db: &PgPool, member: &Member, wanted: NoticeSettings) -> Result<(), NoticeError> {
+pub async fn save_settings(db: &PgPool, reader: &Reader, wanted: NoticeSettings) -> Result<(), NoticeError> {
     let NoticeSettings { new_device, expiring, key_quota, balance_below } = wanted;
     let mut tx = db.begin().await?;
     let below = balance_below.map(|tokens| tokens.0);
     sqlx::query!(
         "DELETE FROM notices n WHERE user_id = $1 AND kind = 'balance'
             AND NOT EXISTS (SELECT FROM notice_settings s WHERE s.user_id = n.user_id AND s.balance_below IS NOT DISTINCT FROM $2)",
-        member.user_id().0,
+        reader.user_id().0,
         below
     )
     .execute(&mut *tx)
@@ -109,7 +109,7 @@ pub async fn save_settings(db: &PgPool, member: &Member, wanted: NoticeSettings)
          ON CONFLICT ON CONSTRAINT notice_settings_pkey DO UPDATE SET
              new_device = excluded.new_device, expiring = excluded.expiring, key_quota = excluded.key_quota,
              balance_below = excluded.balance_below",
-        member.user_id().0,
+        reader.user_id().0,
         new_device,
         expiring,
         key_quota,

@@ -25,9 +25,9 @@ async fn told(db: &PgPool) -> i64 {
     tell_all(db, &outbox(), 100).await.expect("told")
 }
 
-async fn wants_below(db: &PgPool, member: &Member, tokens: Option<i64>) {
+async fn wants_below(db: &PgPool, reader: &Reader, tokens: Option<i64>) {
     let wanted = NoticeSettings { balance_below: tokens.map(Tokens), ..NoticeSettings::default() };
-    save_settings(db, member, wanted).await.expect("saved");
+    save_settings(db, reader, wanted).await.expect("saved");
 }
 
 #[sqlx::test]

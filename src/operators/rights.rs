@@ -1,6 +1,6 @@
 //! The right to run the business, as a type.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::ids::UserId;
 
 /// Somebody who may change packages, suppliers, credits and accounts.
@@ -15,7 +15,7 @@ impl Operator {
         Operator { actor: None }
     }
 
-    pub fn of(member: &Member) -> Option<Operator> {
+    pub fn of(member: &Reader) -> Option<Operator> {
         member.is_operator().then(|| Operator { actor: Some(member.user_id()) })
     }
 

@@ -4,3 +4,12 @@
 pub mod page;
 pub mod server_fns;
 pub mod types;
+
+use crate::preferences::types::Preferences;
+use chrono_tz::Tz;
+use leptos::prelude::use_context;
+
+/// The time zone that whoever asks wants times in.
+pub fn time_zone() -> Tz {
+    use_context::<Preferences>().unwrap_or_default().time_zone
+}

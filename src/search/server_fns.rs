@@ -10,7 +10,7 @@ use leptos::server_fn::codec::GetUrl;
 pub async fn find(#[server(default)] text: String) -> Result<Vec<Found>, ConsoleError> {
     use crate::search::{store, types::LONGEST};
     use crate::server::request_ctx;
-    let member = request_ctx::member().await?;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let text: String = text.trim().chars().filter(|c| *c != '\0').take(LONGEST).collect();
     if text.is_empty() {

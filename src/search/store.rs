@@ -1,6 +1,6 @@
 //! What of an account, and of what it can call, has a text in its name.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{KeyId, OrderId};
 use crate::search::types::Found;
@@ -19,7 +19,7 @@ impl From<SearchError> for ConsoleError {
 }
 
 /// At most `most` of each kind, the newest first. `text` is looked for as it stands, in any case.
-pub async fn find(db: &PgPool, member: &Member, text: &str, most: i64) -> Result<Vec<Found>, SearchError> {
+pub async fn find(db: &PgPool, member: &Reader, text: &str, most: i64) -> Result<Vec<Found>, SearchError> {
     let account_id = member.account_id().0;
     let keys = sqlx::query!(
         "SELECT key_id, name, secret_hint FROM api_keys

@@ -2,6 +2,7 @@
 
 use crate::accounts::session_store::delete_expired_sessions;
 use crate::accounts::store::attempts::delete_old_attempts;
+use crate::accounts::store::invitations::delete_expired_invitations;
 use crate::accounts::store::tokens::delete_expired_tokens;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
@@ -13,7 +14,7 @@ use crate::notices::store::tell_all;
 use crate::server::state::AppState;
 use crate::wallet::audit::nightly::audit_once_a_day;
 use crate::wallet::ledger;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use std::future::Future;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const MAIL_MOST: Duration = Duration::from_secs(1800);
 /// A payment provider is asked one thing after the other, and may be slow.
 const PROVIDER_MOST: Duration = Duration::from_secs(1800);
 
-/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation, the mail and the clean-up; they end with
+/// Starts the reaper, the nightly audit, the expiry sweep, the payment reconciliation, the mail, the clean-up and the partitions; they end with
 /// `shutdown`.
 pub fn spawn(app: &AppState) {
     let db = app.db.clone();
@@ -55,6 +56,7 @@ pub fn spawn(app: &AppState) {
     payments(app);
     mail(app);
     clean_up(app);
+    partitions(app);
 }
 
 /// Letters leave soon after they were posted. What comes to its end is looked for every few minutes.
@@ -81,9 +83,19 @@ fn clean_up(app: &AppState) {
             let calls = ledger::forget_old_idempotent_calls(&db).await.map_err(|error| error.to_string())?;
             let mails = forget_old_mails(&db).await.map_err(|error| error.to_string())?;
             let tokens = delete_expired_tokens(&db).await.map_err(|error| error.to_string())?;
+            let invitations = delete_expired_invitations(&db).await.map_err(|error| error.to_string())?;
             let attempts = delete_old_attempts(&db).await.map_err(|error| error.to_string())?;
-            Ok((sessions + calls + mails + tokens + attempts) as i64)
+            Ok((sessions + calls + mails + tokens + invitations + attempts) as i64)
         }
+    });
+}
+
+/// Usage records go into a partition a month, which are made ahead.
+fn partitions(app: &AppState) {
+    let db = app.db.clone();
+    every(app, "make partitions of usage records", Duration::from_secs(3_600), MOST, move || {
+        let db = db.clone();
+        async move { ledger::create_usage_partitions(&db, Utc::now()).await.map_err(|error| error.to_string()) }
     });
 }
 

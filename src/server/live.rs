@@ -1,8 +1,8 @@
 //! `GET /live`: server-sent events (WHATWG HTML, 9.2) that say when something of the asking user's account changed. They carry no data.
 
-use crate::accounts::store::member_by_user;
+use crate::accounts::store::reader_of;
 use crate::ids::{AccountId, UserId};
-use crate::server::request_ctx::USER_ID;
+use crate::server::request_ctx::{ACCOUNT_ID, USER_ID};
 use crate::server::state::AppState;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -24,8 +24,10 @@ pub async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
     let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
     let user_id = session.get::<UserId>(USER_ID).await.map_err(unavailable)?.ok_or(StatusCode::UNAUTHORIZED)?;
-    let member = member_by_user(&app.db, user_id).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?.ok_or(StatusCode::UNAUTHORIZED)?;
-    Ok(Sse::new(changes_of(app, member.account_id())).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+    let account_id = session.get::<AccountId>(ACCOUNT_ID).await.map_err(unavailable)?;
+    let reader = reader_of(&app.db, user_id, account_id).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let reader = reader.ok_or(StatusCode::UNAUTHORIZED)?;
+    Ok(Sse::new(changes_of(app, reader.account_id())).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 
 fn changes_of(app: AppState, account_id: AccountId) -> impl Stream<Item = Result<Event, Infallible>> {

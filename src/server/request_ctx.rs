@@ -1,13 +1,13 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
 use crate::accounts::device::device_of;
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
 use crate::accounts::session_store::digest;
 use crate::accounts::store;
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
-use crate::ids::UserId;
+use crate::ids::{AccountId, UserId};
 use crate::server::config::Environment;
 use crate::server::device;
 use crate::server::state::AppState;
@@ -20,6 +20,8 @@ use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
 
 pub(super) const USER_ID: &str = "user_id";
+/// For which of their accounts the user acts. `store::members` knows the name.
+pub(super) const ACCOUNT_ID: &str = "account_id";
 const SIGN_UP: &str = "sign_up";
 /// Who has given their password and not their second factor. `session_store` knows the name.
 const HALF_SIGNED_IN: &str = "half_signed_in";
@@ -69,31 +71,48 @@ fn session_failed(error: tower_sessions::session::Error) -> ConsoleError {
     ConsoleError::Unavailable
 }
 
-/// Who is signed in, if anybody. Read from the database each time: a suspended user is out on the next request.
-pub async fn viewer() -> Result<Option<Member>, ConsoleError> {
-    let app = app()?;
-    let Some(user_id) = session().await?.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
+/// Who is signed in, if anybody. Read from the database each time: a suspended user is out on the next request, and a right that was
+/// taken is gone.
+pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
+    let (app, session) = (app()?, session().await?);
+    let Some(user_id) = session.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);
     };
-    let member = store::member_by_user(&app.db, user_id).await.map_err(|error| fail(error.into()))?;
-    Ok(member.map(|member| member.from(origin())))
+    let account_id = session.get::<AccountId>(ACCOUNT_ID).await.map_err(session_failed)?;
+    let reader = store::reader_of(&app.db, user_id, account_id).await.map_err(|error| fail(error.into()))?;
+    Ok(reader.map(|reader| reader.from(origin())))
 }
 
-/// The guard of everything that belongs to an account. A visitor is sent to sign in, and back to the page afterwards; an operator of a
-/// production server who has no second factor is sent to set it up.
-pub async fn member() -> Result<Member, ConsoleError> {
-    let member = signed_in().await?;
-    if must_set_up_two_factor(&member)? {
+/// The guard of what everybody may see who belongs to an account, and of what is a user's own. A visitor is sent to sign in, and back to
+/// the page afterwards; an operator of a production server who has no second factor is sent to set it up.
+pub async fn reader() -> Result<Reader, ConsoleError> {
+    let reader = signed_in().await?;
+    if must_set_up_two_factor(&reader)? {
         leptos_axum::redirect("/settings/two-factor");
         return Err(fail(ConsoleError::TwoFactorRequired));
     }
-    Ok(member)
+    Ok(reader)
+}
+
+/// The guard of what is not for those who may only look.
+pub async fn member() -> Result<Member, ConsoleError> {
+    reader().await?.into_member().ok_or_else(|| fail(ConsoleError::NotAllowed))
+}
+
+/// The guard of what concerns everybody's keys, money and the members.
+pub async fn admin() -> Result<Admin, ConsoleError> {
+    reader().await?.into_admin().ok_or_else(|| fail(ConsoleError::NotAllowed))
+}
+
+/// The guard of giving the account away.
+pub async fn owner() -> Result<Owner, ConsoleError> {
+    reader().await?.into_owner().ok_or_else(|| fail(ConsoleError::NotAllowed))
 }
 
 /// The guard of what somebody may do who is to set a second factor up first: that.
-pub async fn signed_in() -> Result<Member, ConsoleError> {
+pub async fn signed_in() -> Result<Reader, ConsoleError> {
     match viewer().await? {
-        Some(member) => Ok(member),
+        Some(reader) => Ok(reader),
         None => {
             leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
             Err(fail(ConsoleError::SignInRequired))
@@ -102,7 +121,7 @@ pub async fn signed_in() -> Result<Member, ConsoleError> {
 }
 
 /// Whether this member may do nothing else before.
-pub fn must_set_up_two_factor(member: &Member) -> Result<bool, ConsoleError> {
+pub fn must_set_up_two_factor(member: &Reader) -> Result<bool, ConsoleError> {
     Ok(app()?.config.environment == Environment::Production && member.is_operator() && !member.has_two_factor())
 }
 
@@ -142,7 +161,17 @@ pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
     session.insert(DEVICE, device()).await.map_err(session_failed)?;
-    session.insert(USER_ID, user_id).await.map_err(session_failed)
+    session.insert(USER_ID, user_id).await.map_err(session_failed)?;
+    let app = app()?;
+    match store::reader_of(&app.db, user_id, None).await.map_err(|error| fail(error.into()))? {
+        Some(reader) => act_for(reader.account_id()).await,
+        None => Ok(()),
+    }
+}
+
+/// Has the session act for one of its user's accounts. Whether it is one is asked with every request.
+pub async fn act_for(account_id: AccountId) -> Result<(), ConsoleError> {
+    session().await?.insert(ACCOUNT_ID, account_id).await.map_err(session_failed)
 }
 
 /// Half signs the user in: the password was right, a second factor is to come. A new session id, and nothing of what it held.

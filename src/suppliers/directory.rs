@@ -1,10 +1,15 @@
 //! What customers may read about suppliers and models: those that are enabled. Setting them up is in `store`.
 
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
-use crate::ids::SupplierId;
-use crate::suppliers::types::{ModelView, Multipliers, SupplierChoice};
+use crate::ids::{AccountId, KeyId, SupplierId};
+use crate::suppliers::store::Protocol;
+use crate::suppliers::types::{Means, ModelView, Multipliers, PayingGrant, SupplierChoice};
 use crate::tokens::Tokens;
+use crate::wallet::types::GrantSource;
 use sqlx::PgPool;
+use std::collections::HashMap;
+use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -26,31 +31,124 @@ impl From<DirectoryError> for ConsoleError {
     }
 }
 
-/// Every model that can be called, by supplier and id, at its current multipliers.
-pub async fn models(db: &PgPool) -> Result<Vec<ModelView>, DirectoryError> {
+/// The models that can be called and have this in their id or their supplier's name, by supplier and id, at their current multipliers;
+/// and what the reader has for each.
+pub async fn models(db: &PgPool, search: Option<&str>, reader: Option<&Reader>) -> Result<Vec<ModelView>, DirectoryError> {
     let rows = sqlx::query!(
-        "SELECT m.model_id, s.name AS supplier_name, m.context_tokens, m.max_output_tokens, m.input_kinds, m.output_kinds,
-                p.input_ppm, p.cached_ppm, p.output_ppm
-           FROM models m
-           JOIN suppliers s ON s.supplier_id = m.supplier_id
-           JOIN model_prices p ON p.model_id = m.model_id AND p.version = m.price_version
-          WHERE m.status = 'enabled' AND s.status = 'enabled'
-          ORDER BY s.name, m.model_id"
+        r#"SELECT m.model_id, m.supplier_id, s.name AS supplier_name, m.context_tokens, m.max_output_tokens, m.input_kinds, m.output_kinds,
+                  p.input_ppm, p.cached_ppm, p.output_ppm,
+                  ARRAY (SELECT DISTINCT c.protocol FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
+                      AS "protocols!"
+             FROM models m
+             JOIN suppliers s ON s.supplier_id = m.supplier_id
+             JOIN model_prices p ON p.model_id = m.model_id AND p.version = m.price_version
+            WHERE m.status = 'enabled' AND s.status = 'enabled'
+              AND ($1::text IS NULL OR position(lower($1) IN lower(m.model_id)) > 0 OR position(lower($1) IN lower(s.name)) > 0)
+            ORDER BY s.name, m.model_id"#,
+        search
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ModelView {
-            model_id: row.model_id,
-            supplier_name: row.supplier_name,
-            context: Tokens(row.context_tokens),
-            max_output: Tokens(row.max_output_tokens),
-            input_kinds: row.input_kinds,
-            output_kinds: row.output_kinds,
-            price: Multipliers { input_ppm: row.input_ppm, cached_ppm: row.cached_ppm, output_ppm: row.output_ppm },
-        })
-        .collect())
+    let account = match reader {
+        Some(reader) => Some(AccountMeans::read(db, reader.account_id()).await?),
+        None => None,
+    };
+    let view = rows.into_iter().map(|row| ModelView {
+        endpoints: endpoints(&row.protocols, &row.output_kinds),
+        means: account.as_ref().map(|account| account.for_model(&row.model_id, SupplierId(row.supplier_id))),
+        model_id: row.model_id,
+        supplier_name: row.supplier_name,
+        context: Tokens(row.context_tokens),
+        max_output: Tokens(row.max_output_tokens),
+        input_kinds: row.input_kinds,
+        output_kinds: row.output_kinds,
+        price: Multipliers { input_ppm: row.input_ppm, cached_ppm: row.cached_ppm, output_ppm: row.output_ppm },
+    });
+    Ok(view.collect())
+}
+
+/// Whether any model can be called.
+pub async fn has_models(db: &PgPool) -> Result<bool, DirectoryError> {
+    let any = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM models m JOIN suppliers s USING (supplier_id) WHERE m.status = 'enabled' AND s.status = 'enabled')
+               AS "any!""#
+    );
+    Ok(any.fetch_one(db).await?)
+}
+
+/// The endpoints that a model answers on, if its supplier's channels speak these protocols: one that gives embeddings has an endpoint of
+/// its own.
+fn endpoints(protocols: &[String], output_kinds: &[String]) -> Vec<String> {
+    let speaks = |protocol: Protocol| protocols.iter().any(|spoken| spoken == protocol.as_str());
+    let (embeds, writes) = (output_kinds.iter().any(|kind| kind == "embedding"), output_kinds.iter().any(|kind| kind != "embedding"));
+    let groups: [(bool, &[&str]); 3] = [
+        (writes && speaks(Protocol::Openai), &["chat/completions", "responses", "completions"]),
+        (embeds && speaks(Protocol::Openai), &["embeddings"]),
+        (writes && speaks(Protocol::Anthropic), &["messages"]),
+    ];
+    groups.into_iter().filter(|(has, _)| *has).flat_map(|(_, paths)| paths).map(|path| path.to_string()).collect()
+}
+
+/// What an account could pay with and call with, before a model is named.
+struct AccountMeans {
+    grants: HashMap<String, Vec<PayingGrant>>,
+    keys: Vec<AlikeKeys>,
+}
+
+/// Keys that can call the same models. Of an account with thousands of keys there are few such groups.
+struct AlikeKeys {
+    supplier_id: Option<Uuid>,
+    allowed_models: Option<Vec<String>>,
+    count: i64,
+    first_ids: Vec<Uuid>,
+    first_names: Vec<String>,
+}
+
+impl AccountMeans {
+    async fn read(db: &PgPool, account_id: AccountId) -> Result<AccountMeans, DirectoryError> {
+        let paying = sqlx::query!(
+            r#"SELECT m.model_id AS "model_id!", o.package_name AS "package_name?", g.source AS "source!", sum(g.left_)::bigint AS "left!"
+                 FROM grants g
+                 JOIN models m ON pays_for(g, m.supplier_id, m.model_id)
+                 LEFT JOIN orders o ON o.order_id = g.order_id
+                WHERE g.account_id = $1 AND g.swept_at IS NULL AND g.left_ > 0 AND g.starts_at <= now() AND g.expires_at > now()
+                GROUP BY m.model_id, o.package_name, g.source
+                ORDER BY bool_or(g.scoped) DESC, min(g.expires_at), min(g.created_at)"#,
+            account_id.0
+        );
+        let mut grants: HashMap<String, Vec<PayingGrant>> = HashMap::new();
+        for row in paying.fetch_all(db).await? {
+            let grant =
+                PayingGrant { package_name: row.package_name, source: GrantSource::from_column(&row.source), left: Tokens(row.left) };
+            grants.entry(row.model_id).or_default().push(grant);
+        }
+        let keys = sqlx::query_as!(
+            AlikeKeys,
+            r#"SELECT supplier_id, allowed_models, count(*) AS "count!",
+                      (array_agg(key_id ORDER BY lower(name), key_id))[:$2] AS "first_ids!",
+                      (array_agg(name ORDER BY lower(name), key_id))[:$2] AS "first_names!"
+                 FROM api_keys
+                WHERE account_id = $1 AND status = 'enabled' AND (expires_at IS NULL OR expires_at > now())
+                  AND (quota IS NULL OR quota > spent + held)
+                GROUP BY supplier_id, allowed_models"#,
+            account_id.0,
+            i32::from(Means::FIRST_KEYS)
+        );
+        Ok(AccountMeans { grants, keys: keys.fetch_all(db).await? })
+    }
+
+    fn for_model(&self, model_id: &str, supplier_id: SupplierId) -> Means {
+        let can_call = |keys: &&AlikeKeys| {
+            keys.supplier_id.is_none_or(|only| only == supplier_id.0)
+                && keys.allowed_models.as_ref().is_none_or(|models| models.iter().any(|model| model == model_id))
+        };
+        let keys: Vec<&AlikeKeys> = self.keys.iter().filter(can_call).collect();
+        let named = keys.iter().flat_map(|keys| keys.first_ids.iter().zip(&keys.first_names));
+        let mut first_keys: Vec<(KeyId, String)> = named.map(|(id, name)| (KeyId(*id), name.clone())).collect();
+        first_keys.sort_by_cached_key(|(key_id, name)| (name.to_lowercase(), *key_id));
+        first_keys.truncate(usize::from(Means::FIRST_KEYS));
+        Means { grants: self.grants.get(model_id).cloned().unwrap_or_default(), keys: keys.iter().map(|keys| keys.count).sum(), first_keys }
+    }
 }
 
 /// The suppliers that a key can be tied to.
@@ -62,36 +160,41 @@ pub async fn enabled_suppliers(db: &PgPool) -> Result<Vec<SupplierChoice>, Direc
 /// A model to show in an example: one that gives text, of this supplier if one is named. In the sandbox it is the one that answers;
 /// the others rehearse failures.
 pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
+    example_model_for(db, supplier_id, &[], None).await
+}
+
+/// What a key may show in examples, in OpenAI's protocol and in Anthropic's. `models`: the only ones it may call, unless there are none.
+pub async fn example_models(
+    db: &PgPool,
+    supplier_id: Option<SupplierId>,
+    models: &[String],
+) -> Result<[Option<String>; 2], DirectoryError> {
+    let openai = example_model_for(db, supplier_id, models, Some(Protocol::Openai)).await?;
+    Ok([openai, example_model_for(db, supplier_id, models, Some(Protocol::Anthropic)).await?])
+}
+
+/// The same as [`example_model`] among these models, unless there are none, and among those that can be called in this protocol.
+async fn example_model_for(
+    db: &PgPool,
+    supplier_id: Option<SupplierId>,
+    models: &[String],
+    protocol: Option<Protocol>,
+) -> Result<Option<String>, DirectoryError> {
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
+            AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
+            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled'
+                                                   AND ($3::text IS NULL OR c.protocol = $3))
           ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
-        supplier_id.map(|id| id.0)
+        supplier_id.map(|id| id.0),
+        models,
+        protocol.map(Protocol::as_str)
     )
     .fetch_optional(db)
     .await?)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wallet::fixtures;
-
-    #[sqlx::test]
-    async fn only_enabled_models_of_enabled_suppliers_are_listed(db: PgPool) {
-        let (alpha, beta) = (fixtures::supplier(&db, "alpha").await, fixtures::supplier(&db, "beta").await);
-        for (model, supplier) in [("alpha/one", alpha), ("alpha/two", alpha), ("beta/one", beta)] {
-            fixtures::model(&db, model, supplier).await;
-        }
-        sqlx::query!("UPDATE models SET status = 'disabled' WHERE model_id = 'alpha/two'").execute(&db).await.expect("disabled");
-        fixtures::disable_supplier(&db, beta).await;
-
-        let models: Vec<String> = models(&db).await.expect("models").into_iter().map(|model| model.model_id).collect();
-        assert_eq!(models, ["alpha/one"]);
-        let suppliers = enabled_suppliers(&db).await.expect("suppliers");
-        assert_eq!(suppliers.iter().map(|supplier| supplier.supplier_id).collect::<Vec<_>>(), [alpha]);
-        assert_eq!(example_model(&db, None).await.expect("a model").as_deref(), Some("alpha/one"));
-        assert_eq!(example_model(&db, Some(beta)).await.expect("none"), None);
-    }
-}
+#[path = "directory_tests.rs"]
+mod tests;

@@ -1,16 +1,27 @@
 //! Server functions of the model directory.
 
 use crate::error::ConsoleError;
-use crate::suppliers::types::ModelView;
+use crate::suppliers::types::ModelList;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
-/// Every model that can be called.
+/// The models that can be called and have `q` in their id or their supplier's name; to members, with what they have for each.
 #[server(endpoint = "models/list", input = GetUrl)]
-pub async fn list_models() -> Result<Vec<ModelView>, ConsoleError> {
+pub async fn list_models(#[server(default)] q: String) -> Result<ModelList, ConsoleError> {
     // public: what can be called, and at which multipliers, is what a visitor decides on.
+    use crate::docs::types::Reader;
+    use crate::error::{Field, Problem};
     use crate::server::request_ctx;
-    use crate::suppliers::directory;
+    use crate::suppliers::directory::{self, DirectoryError};
     let app = request_ctx::app()?;
-    directory::models(&app.db).await.map_err(|error| request_ctx::fail(error.into()))
+    let viewer = request_ctx::viewer().await?;
+    let search = Some(q.trim()).filter(|search| !search.is_empty());
+    if search.is_some_and(|search| search.chars().count() > 254) {
+        return Err(request_ctx::fail(ConsoleError::invalid(Field::Search, Problem::TooLong)));
+    }
+    let failed = |error: DirectoryError| request_ctx::fail(error.into());
+    let models = directory::models(&app.db, search, viewer.as_ref()).await.map_err(failed)?;
+    let any = !models.is_empty() || directory::has_models(&app.db).await.map_err(failed)?;
+    let server_url = app.config.public_url.as_str().trim_end_matches('/').to_string();
+    Ok(ModelList { models, any, reader: Reader { server_url, model_id: None } })
 }

@@ -1,7 +1,9 @@
 //! What crosses the wire about suppliers and models, and how multipliers are written.
 
-use crate::ids::SupplierId;
+use crate::docs::types::Reader;
+use crate::ids::{KeyId, SupplierId};
 use crate::tokens::{Tokens, group_digits};
+use crate::wallet::types::GrantSource;
 use serde::{Deserialize, Serialize};
 
 /// A supplier, to choose from or to name.
@@ -9,6 +11,16 @@ use serde::{Deserialize, Serialize};
 pub struct SupplierChoice {
     pub supplier_id: SupplierId,
     pub name: String,
+}
+
+/// The page of models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelList {
+    pub models: Vec<ModelView>,
+    /// Whether any model can be called, shown here or not.
+    pub any: bool,
+    /// What examples are filled with, but for the model.
+    pub reader: Reader,
 }
 
 /// A model in the directory.
@@ -21,6 +33,33 @@ pub struct ModelView {
     pub input_kinds: Vec<String>,
     pub output_kinds: Vec<String>,
     pub price: Multipliers,
+    /// Below `/v1/`, the one to begin with first.
+    pub endpoints: Vec<String>,
+    /// What the reader's account has for it; none = nobody is signed in.
+    pub means: Option<Means>,
+}
+
+/// What of an account can be used for a model now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Means {
+    /// Grants that pay for it, alike ones as one, in the order in which they pay.
+    pub grants: Vec<PayingGrant>,
+    /// How many keys can call it, and the first of them by name.
+    pub keys: i64,
+    pub first_keys: Vec<(KeyId, String)>,
+}
+
+impl Means {
+    /// So many are named.
+    pub const FIRST_KEYS: u8 = 3;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayingGrant {
+    /// Of what was bought.
+    pub package_name: Option<String>,
+    pub source: GrantSource,
+    pub left: Tokens,
 }
 
 /// Tokens charged for a Token of the model, in parts per million.

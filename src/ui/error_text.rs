@@ -19,6 +19,12 @@ pub fn sentence(error: ConsoleError) -> String {
             t!("Two-factor has changed since you opened this page. Nothing was changed now; see below.").into()
         }
         ConsoleError::TwoFactorRequired => t!("Operators sign in with a second factor. Set it up first.").into(),
+        ConsoleError::NotAllowed => {
+            t!("Your role in this account does not allow this. Nothing was changed; ask an admin of the account.").into()
+        }
+        ConsoleError::AlreadyMember => t!("This address belongs to the account already.").into(),
+        ConsoleError::OtherAddress => t!("This invitation is for another address. Sign in with that one.").into(),
+        ConsoleError::OwnerStays => t!("The owner of an account stays until they hand it over. Nothing was changed.").into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
             t!("Too many attempts. Try again in {minutes} minutes.", minutes = wait_s.div_ceil(60))
         }
@@ -91,8 +97,9 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Password, _) => t!("A password has at most 1,024 bytes."),
         (Field::Name, Problem::Empty) => t!("Give it a name."),
         (Field::Name, _) => t!("A name has at most 100 characters."),
-        (Field::Quota, Problem::TooLarge) => t!("A quota is at most 1,000,000,000,000,000 Tokens."),
+        (Field::Quota | Field::MonthQuota, Problem::TooLarge) => t!("A quota is at most 1,000,000,000,000,000 Tokens."),
         (Field::Quota, _) => t!("Enter a whole number of Tokens, or leave it empty for no limit of its own."),
+        (Field::MonthQuota, _) => t!("Enter a whole number of Tokens, or leave it empty for no limit."),
         (Field::BalanceBelow, Problem::TooLarge) => t!("A balance is at most 1,000,000,000,000,000 Tokens."),
         (Field::BalanceBelow, _) => t!("Enter a whole number of Tokens from 1, or leave it empty."),
         (Field::PeriodQuota, Problem::TooLarge) => t!("A quota is at most 1,000,000,000,000,000 Tokens."),
@@ -107,12 +114,17 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::RequestsPerMinute | Field::TokensPerMinute | Field::ConcurrentCalls, _) => {
             t!("Enter a whole number from 1, or leave it empty for no limit.")
         }
+        (Field::Role, _) => t!("Choose a role from the list."),
         (Field::Models, Problem::TooLarge) => t!("A key is limited to at most 200 models."),
         (Field::Models, _) => t!("One of these models does not exist. The page of models lists them all."),
         (Field::Networks, Problem::TooLarge) => t!("A key is limited to at most 100 networks."),
         (Field::Networks, _) => t!("Enter networks like 203.0.113.0/24, or single addresses."),
+        (Field::Expiration, Problem::Empty) => t!("Enter the last day on which the key works."),
+        (Field::Expiration, Problem::Unknown) => t!("Enter days like 2026-12-24."),
         (Field::Expiration, Problem::InThePast) => t!("The expiration must be in the future."),
         (Field::Expiration, _) => t!("Enter a date and time in UTC, or leave it empty for a key that never expires."),
+        (Field::Keys, Problem::TooLarge) => t!("Choose at most 100 keys at once. Nothing was changed."),
+        (Field::Keys, _) => t!("Choose at least one key. Nothing was changed."),
         (Field::Supplier, _) => t!("Choose a supplier from the list."),
         (Field::Status, _) => t!("Choose enabled or disabled."),
         (Field::Billing, Problem::Empty) => t!("Enter the name that receipts are to be made out to."),
@@ -120,6 +132,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Billing, _) => t!("Billing details are plain text."),
         (Field::Code, _) => t!("Enter a code."),
         (Field::Package, _) => t!("Choose a package from the Product Center."),
+        (Field::Day, Problem::Reversed) => t!("The last day comes before the first."),
+        (Field::Day, Problem::TooLong) => t!("Choose at most 366 days."),
         (Field::Day, _) => t!("Enter days like 2026-12-24."),
         (Field::Search, _) => t!("Search for at most 254 characters."),
     }

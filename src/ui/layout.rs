@@ -1,16 +1,20 @@
 //! The frame around every page: navigation, the wallet's balance, sign-out. Works without JavaScript, the phone's sheet too.
 
 use crate::accounts::server_fns::{SignOut, read_viewer};
+use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
+use crate::accounts::types_members::AccountChoice;
 use crate::error::ConsoleError;
 use crate::islands::follow::Follow;
 use crate::preferences::page::PreferencesForm;
 use crate::search::palette::{Palette, PaletteLink};
 use crate::t;
 use crate::ui::amount::TokenAmount;
+use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
 use crate::ui::page_data::with_data;
+use crate::wallet::page_banner::WalletBanner;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -88,7 +92,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer) -> impl IntoView {
-    let (sandbox, verified) = (viewer.sandbox, viewer.verified);
+    let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
     view! {
         <header class="sidebar">
             <Wordmark />
@@ -109,23 +113,20 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         {sandbox
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Sandbox")>
-                        <strong>{t!("Sandbox.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Sandbox label=t!("Sandbox") title=t!("Sandbox.")>
                         {t!("Payments are play money, and the sandbox supplier makes its answers up.")}
-                    </aside>
+                    </Banner>
                 }
             })}
+        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning /> })}</div>
         {(!verified)
             .then(|| {
                 view! {
-                    <aside class="banner-sandbox" aria-label=t!("Unconfirmed address")>
-                        <strong>{t!("Confirm your address.")}</strong>
-                        " "
+                    <Banner kind=BannerKind::Confirm label=t!("Unconfirmed address") title=t!("Confirm your address.")>
                         {t!("Only then can a forgotten password be replaced.")}
                         " "
                         <a href="/verify-email">{t!("How?")}</a>
-                    </aside>
+                    </Banner>
                 }
             })}
     }
@@ -166,8 +167,9 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
             <a class="frame-balance" href="/wallet" data-live=live>
                 {t!("Balance in Tokens")}
                 " "
-                <TokenAmount tokens=viewer.balance />
+                <TokenAmount tokens=viewer.wallet.balance />
             </a>
+            <AccountSwitch accounts=viewer.accounts />
             <div class="frame-user">
                 <span title=email.clone()>{email.clone()}</span>
                 <form method="post" action=SignOut::PATH>
@@ -178,6 +180,27 @@ fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
             </div>
         </div>
     }
+}
+
+/// For whoever belongs to several accounts: which of them this is, and the others.
+#[component]
+fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
+    (accounts.len() > 1).then(|| {
+        let options = accounts
+            .into_iter()
+            .map(|account| view! { <option value=account.account_id.to_string() selected=account.current>{account.name}</option> })
+            .collect_view();
+        view! {
+            <form method="post" action=SwitchAccount::PATH class="account-switch">
+                <select name="account_id" aria-label=t!("Account")>
+                    {options}
+                </select>
+                <button class="button button-quiet" type="submit">
+                    {t!("Switch")}
+                </button>
+            </form>
+        }
+    })
 }
 
 /// Shown where no route is. The server's fallback handler answers it with 404; nothing here needs to.

@@ -3,7 +3,6 @@
 pub mod amount;
 pub mod badge;
 pub mod banner;
-pub mod bars;
 pub mod chart;
 pub mod control;
 pub mod copy;
@@ -18,13 +17,11 @@ pub mod overlay;
 pub mod page_data;
 pub mod pages;
 pub mod quota;
-pub mod skeleton;
 pub mod snippet;
 pub mod stat;
 pub mod style_guide;
 pub mod table;
 pub mod tabs;
-pub mod toast;
 pub mod utc_time;
 
 #[cfg(test)]

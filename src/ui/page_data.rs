@@ -15,6 +15,21 @@ pub fn of_address(name: &str) -> String {
     use_query_map().read_untracked().get(name).unwrap_or_default()
 }
 
+/// All values of a parameter that the page's address has several times.
+pub fn all_of_address(name: &str) -> Vec<String> {
+    use_query_map().read_untracked().get_all(name).unwrap_or_default()
+}
+
+/// The address of a page with these parameters; what is empty is left out.
+pub fn address_with<'a>(path: &str, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(parameters.into_iter().filter(|(_, value)| !value.is_empty()));
+    match query.finish().as_str() {
+        "" => path.to_string(),
+        query => format!("{path}?{query}"),
+    }
+}
+
 /// Shows what `fetch` brings. The answer waits for it (`SsrMode::Async`), so there is nothing to show meanwhile.
 ///
 /// It runs as a task: rendering looks at each part of a page once and then waits for them one after the other, so one that was looked at

@@ -1,15 +1,16 @@
 //! Moments and spans, in the reader's language and time zone.
 
 use crate::i18n::language;
-use crate::preferences::types::Preferences;
+use crate::preferences::time_zone;
 use crate::t;
 use crate::utc::{self, Written};
+use chrono_tz::Tz;
 use leptos::prelude::*;
 
 /// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
-    let Written { day, clock, second } = written(time);
+    let Written { day, clock, second, .. } = written(time);
     view! {
         <time datetime=time.rfc3339() title=second>
             <span>{format!("{day}{}", language().choose(",", ""))}</span>
@@ -30,8 +31,15 @@ pub fn day(time: utc::UtcTime) -> String {
     written(time).day
 }
 
-fn written(time: utc::UtcTime) -> Written {
-    time.written(use_context::<Preferences>().unwrap_or_default().time_zone, language())
+/// A day that is counted in UTC: its name stays the same wherever the reader is. In full, and in short: `24 Dec 2026`, `24 Dec`.
+pub fn utc_day(begin: utc::UtcTime) -> (String, String) {
+    let Written { day, short_day, .. } = begin.written(Tz::UTC, language());
+    (day, short_day)
+}
+
+/// In the reader's language and time zone.
+pub fn written(time: utc::UtcTime) -> Written {
+    time.written(time_zone(), language())
 }
 
 /// How long a package is valid: whole days, else hours, else minutes.

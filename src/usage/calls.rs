@@ -5,7 +5,8 @@ use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::copy::CopyButton;
 use crate::ui::utc_time::{UtcTime, day};
-use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, PeriodTotals, TokenKind, UsageTotals, duration};
+use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, TokenKind, duration};
+use crate::usage::types_totals::{Sums, UsageTotals};
 use crate::wallet::types::GrantSource;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -15,7 +16,7 @@ use leptos::prelude::*;
 pub fn TotalsCards(totals: UsageTotals) -> impl IntoView {
     view! {
         <div class="cards">
-            <PeriodCard title=t!("Today (UTC)") period=totals.today />
+            <PeriodCard title=t!("Today") period=totals.today />
             <PeriodCard title=t!("Last 7 days") period=totals.last_7_days />
             <PeriodCard title=t!("Last 30 days") period=totals.last_30_days />
         </div>
@@ -23,7 +24,7 @@ pub fn TotalsCards(totals: UsageTotals) -> impl IntoView {
 }
 
 #[component]
-fn PeriodCard(title: &'static str, period: PeriodTotals) -> impl IntoView {
+fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
     let (input, output) = (view! { <TokenAmount tokens=period.input /> }, view! { <TokenAmount tokens=period.output /> });
     let calls = match period.calls {
         1 => tv!("charged for 1 call: {input} in, {output} out", input = input, output = output),

@@ -1,46 +1,87 @@
-//! The usage page: totals, the filter, and the calls behind them. What it shows is in its address.
+//! The usage page: what a stretch of time came to, by what, and the calls behind it. What it shows is in its address.
 
 use crate::error::ConsoleError;
 use crate::t;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::{of_address, with_data};
-use crate::usage::calls::{CallsTable, TotalsCards};
+use crate::ui::page_data::{address_with, of_address, with_data};
+use crate::ui::pages::Pages;
+use crate::usage::calls::CallsTable;
+use crate::usage::page_filter::{FilterForm, RangeTabs};
+use crate::usage::page_totals::Totals;
 use crate::usage::server_fns::show_usage;
-use crate::usage::types::{KeyChoice, UsageView};
+use crate::usage::types::{CallPage, UsageView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// The parameters of the address, as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Asked {
-    key: String,
-    model: String,
-    call: String,
-    before: String,
+pub struct Asked {
+    pub range: String,
+    pub from: String,
+    pub to: String,
+    pub group: String,
+    pub key: String,
+    pub model: String,
+    pub call: String,
+    pub before: String,
 }
 
 impl Asked {
-    /// The address of the page of calls older than `before`, under the same filter.
-    fn older(&self, before: &str) -> String {
-        let mut query = leptos_router::params::ParamsMap::new();
-        for (name, value) in [("key", &self.key), ("model", &self.model)] {
-            if !value.is_empty() {
-                query.insert(name, value.clone());
-            }
+    fn of_address() -> Asked {
+        Asked {
+            range: of_address("range"),
+            from: of_address("from"),
+            to: of_address("to"),
+            group: of_address("group"),
+            key: of_address("key"),
+            model: of_address("model"),
+            call: of_address("call"),
+            before: of_address("before"),
         }
-        query.insert("before", before.to_string());
-        format!("/usage{}", query.to_query_string())
+    }
+
+    /// The newest calls of the same stretch and filter: what links start from.
+    pub fn newest(&self) -> Asked {
+        Asked { call: String::new(), before: String::new(), ..self.clone() }
+    }
+
+    pub fn address(&self) -> String {
+        self.address_at("/usage")
+    }
+
+    fn address_at(&self, path: &str) -> String {
+        let parameters = [
+            ("range", &self.range),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("group", &self.group),
+            ("key", &self.key),
+            ("model", &self.model),
+            ("call", &self.call),
+            ("before", &self.before),
+        ];
+        address_with(path, parameters.map(|(name, value)| (name, value.as_str())))
+    }
+
+    /// Whether anything but the stretch of time narrows what is shown.
+    pub fn is_filtered(&self) -> bool {
+        !(self.key.is_empty() && self.model.is_empty() && self.call.is_empty() && self.before.is_empty())
     }
 }
 
 #[component]
 pub fn UsagePage() -> impl IntoView {
-    let asked = Asked { key: of_address("key"), model: of_address("model"), call: of_address("call"), before: of_address("before") };
-    let usage = show_usage(asked.key.clone(), asked.model.clone(), asked.call.clone(), asked.before.clone());
+    let asked = Asked::of_address();
+    let Asked { range, from, to, group, key, model, call, before } = asked.clone();
+    let usage = show_usage(range, from, to, group, key, model, call, before);
+    let export = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
     view! {
         <Title text=t!("Usage") />
         <div class="page-head">
             <h1>{t!("Usage")}</h1>
+            <a class="button" href=export rel="external" download="usage.csv">
+                {t!("Download as CSV")}
+            </a>
         </div>
         {with_data(usage, |usage| body(usage, asked))}
     }
@@ -50,83 +91,75 @@ pub fn UsagePage() -> impl IntoView {
 fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let usage = match usage {
         Ok(usage) => usage,
+        Err(error @ (ConsoleError::Invalid { .. } | ConsoleError::NotFound)) => {
+            return view! {
+                <Failure error />
+                <a class="button" href="/usage">{t!("Show all")}</a>
+            }
+            .into_any();
+        }
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
-    let filtered = asked != Asked::default();
-    let calls = match (usage.page.calls.is_empty(), filtered) {
-        (true, true) => view! {
-            <div class="empty">
-                <p>{t!("No call here.")}</p>
-                <a class="button" href="/usage">{t!("Show all calls")}</a>
+    if !usage.ever {
+        return view! {
+            <div class="sections" data-live="totals">
+                <div class="empty">
+                    <p>{t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}</p>
+                    <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
+                </div>
             </div>
         }
-        .into_any(),
-        (true, false) => view! {
-            <div class="empty">
-                <p>
-                    {t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}
-                </p>
-                <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
-            </div>
-        }
-        .into_any(),
-        (false, _) => view! { <CallsTable calls=usage.page.calls /> }.into_any(),
-    };
-    let older = usage.page.older.map(|before| view! { <a class="button" href=asked.older(&before.to_string())>{t!("Older calls")}</a> });
-    let newest = (!asked.before.is_empty()).then(|| view! { <a class="button" href="/usage">{t!("Newest calls")}</a> });
+        .into_any();
+    }
+    if !asked.call.is_empty() {
+        return view! { <Calls page=usage.page asked /> }.into_any();
+    }
+    let UsageView { range, group, parts, page, keys, models, .. } = usage;
     view! {
+        <RangeTabs range=range.clone() asked=asked.clone() />
+        <FilterForm range=range.clone() group keys=keys.clone() models=models.clone() asked=asked.clone() />
         <div class="sections" data-live="totals">
-            <TotalsCards totals=usage.totals />
+            <Totals range group parts keys models asked=asked.clone() />
         </div>
         <h2>{t!("Calls")}</h2>
-        <FilterForm keys=usage.keys models=usage.models asked />
-        <div class="sections" data-live="calls">
-            {calls}
-            <div class="row">{newest} {older}</div>
-        </div>
+        <Calls page asked />
     }
     .into_any()
 }
 
 #[component]
-fn FilterForm(keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
-    let (key, model) = (asked.key.clone(), asked.model.clone());
-    let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/usage">{t!("Show all")}</a> });
-    view! {
-        <form method="get" action="/usage">
-            <div class="row filters">
-                <div class="field">
-                    <label for="filter-key">{t!("Key")}</label>
-                    <select id="filter-key" name="key">
-                        <option value="" selected=key.is_empty()>{t!("All keys")}</option>
-                        {keys
-                            .into_iter()
-                            .map(|choice| {
-                                let id = choice.key_id.to_string();
-                                let selected = id == key;
-                                let name = if choice.deleted { t!("{name} (deleted)", name = choice.name) } else { choice.name };
-                                view! { <option value=id selected=selected>{name}</option> }
-                            })
-                            .collect_view()}
-                    </select>
-                </div>
-                <div class="field">
-                    <label for="filter-model">{t!("Model")}</label>
-                    <select id="filter-model" name="model">
-                        <option value="" selected=model.is_empty()>{t!("All models")}</option>
-                        {models
-                            .into_iter()
-                            .map(|id| {
-                                let selected = id == model;
-                                let name = id.clone();
-                                view! { <option value=id selected=selected>{name}</option> }
-                            })
-                            .collect_view()}
-                    </select>
-                </div>
-                <button class="button" type="submit">{t!("Filter")}</button>
-                {clear}
+fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
+    let calls = if page.calls.is_empty() {
+        view! {
+            <div class="empty">
+                <p>{t!("No call here.")}</p>
+                <a class="button" href="/usage">{t!("Show all calls")}</a>
             </div>
-        </form>
+        }
+        .into_any()
+    } else {
+        view! { <CallsTable calls=page.calls /> }.into_any()
+    };
+    let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
+    let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());
+    view! {
+        <div class="sections" data-live="calls">
+            {calls}
+            <Pages label=t!("Pages of calls") newest newer=None older />
+        </div>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_what_is_shown_and_nothing_else() {
+        assert_eq!(Asked::default().address(), "/usage");
+        let asked = Asked { range: "7d".into(), model: "a/b c".into(), before: "x".into(), ..Asked::default() };
+        assert_eq!(asked.address(), "/usage?range=7d&model=a%2Fb+c&before=x");
+        assert_eq!(asked.newest().address(), "/usage?range=7d&model=a%2Fb+c");
+        assert!(asked.newest().is_filtered() && !Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
     }
 }

@@ -1,28 +1,65 @@
 //! Server functions of the usage page: who, parse, store, reply.
+#![expect(clippy::too_many_arguments, reason = "the parameters of an address")]
 
 use crate::error::ConsoleError;
 use crate::usage::types::UsageView;
 use leptos::prelude::*;
-use leptos::server_fn::codec::GetUrl;
+use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
-/// Totals and a page of calls, of one key and model or of all.
+/// Totals of a stretch of time and a page of its calls, of one key and model or of all.
 #[server(endpoint = "usage/show", input = GetUrl)]
 pub async fn show_usage(
+    #[server(default)] range: String,
+    #[server(default)] from: String,
+    #[server(default)] to: String,
+    #[server(default)] group: String,
     #[server(default)] key: String,
     #[server(default)] model: String,
     #[server(default)] call: String,
     #[server(default)] before: String,
 ) -> Result<UsageView, ConsoleError> {
     use crate::server::request_ctx;
-    use crate::usage::{store, types::CallFilter};
-    let member = request_ctx::member().await?;
+    use crate::usage::filter::CallFilter;
+    use crate::usage::range::Range;
+    use crate::usage::store::{self, UsageError};
+    use crate::usage::types_totals::Group;
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?;
-    let failed = |error: store::UsageError| request_ctx::fail(error.into());
+    let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
+    let group = match group.as_str() {
+        "" => Group::default(),
+        word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
+    };
+    let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let failed = |error: UsageError| request_ctx::fail(error.into());
     Ok(UsageView {
-        totals: store::totals_of(&app.db, &member, &filter).await.map_err(failed)?,
+        parts: store::parts_of(&app.db, &member, &filter.whose, &range, group).await.map_err(failed)?,
         page: store::calls_of(&app.db, &member, &filter, 50).await.map_err(failed)?,
+        ever: store::has_calls(&app.db, &member).await.map_err(failed)?,
         keys: store::key_choices(&app.db, &member).await.map_err(failed)?,
         models: store::model_choices(&app.db).await.map_err(failed)?,
+        range,
+        group,
     })
+}
+
+/// The calls of the same stretch and filter as a file, all of them.
+#[server(endpoint = "usage/export", input = GetUrl, output = StreamingText)]
+pub async fn export_usage(
+    #[server(default)] range: String,
+    #[server(default)] from: String,
+    #[server(default)] to: String,
+    #[server(default)] key: String,
+    #[server(default)] model: String,
+) -> Result<TextStream<ConsoleError>, ConsoleError> {
+    use crate::server::request_ctx;
+    use crate::usage::export::csv;
+    use crate::usage::filter::CallFilter;
+    use crate::usage::range::Range;
+    let member = request_ctx::reader().await?;
+    let app = request_ctx::app()?;
+    let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
+    let filter = CallFilter::parse(&key, &model, "", "").map_err(request_ctx::fail)?.within(&range);
+    request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
+    Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
 }

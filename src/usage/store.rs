@@ -1,20 +1,25 @@
 //! All SQL about finished calls and their totals. Reads only; records are written by `wallet::ledger`.
 
+mod places;
 mod receipt;
+mod totals;
 
 pub use receipt::{Receipt, receipt_of};
+pub use totals::{parts_of, sums_of};
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
 use crate::tokens::Tokens;
-use crate::usage::types::{CallFilter, CallOutcome, CallPage, CallView, ChargeBasis, Draw, KeyChoice, PeriodTotals, UsageTotals};
+use crate::usage::filter::{CallFilter, Whose};
+use crate::usage::types::{CallOutcome, CallPage, CallView, ChargeBasis, Draw, KeyChoice};
 use crate::wallet::types::GrantSource;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use std::collections::HashMap;
+use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
@@ -64,51 +69,46 @@ pub struct UsageRow {
     pub latency_ms: i64,
 }
 
+/// Calls of one question to the database.
+const CHUNK: i64 = 1_000;
+
 /// The account's calls, newest first: of one key or of all, since a moment or ever. Their charges add up to the ledger's.
 pub async fn usage_rows(
     db: &PgPool,
     account_id: AccountId,
-    key: Option<KeyId>,
+    key_id: Option<KeyId>,
     since: Option<DateTime<Utc>>,
 ) -> Result<Vec<UsageRow>, UsageError> {
-    let filter = CallFilter { key_id: key, ..CallFilter::default() };
-    filtered_rows(db, account_id, &filter, since, None).await
+    let mut filter = CallFilter { whose: Whose { key_id, model_id: None }, since, ..CallFilter::default() };
+    let mut all = Vec::new();
+    while let Some(rows) = next_rows(db, account_id, &mut filter).await? {
+        all.extend(rows);
+    }
+    Ok(all)
 }
 
-/// `before` names the call where the last page ended. One of another account names no place, and the newest page comes.
-async fn filtered_rows(
-    db: &PgPool,
-    account_id: AccountId,
-    filter: &CallFilter,
-    since: Option<DateTime<Utc>>,
-    most: Option<i64>,
-) -> Result<Vec<UsageRow>, UsageError> {
+/// The next rows that the filter lets through, of which it then lets none through any more; none when there are no more.
+pub async fn next_rows(db: &PgPool, account_id: AccountId, filter: &mut CallFilter) -> Result<Option<Vec<UsageRow>>, UsageError> {
+    let ids = places::ids_of(db, account_id, filter, CHUNK).await?;
+    let Some(last) = ids.last() else { return Ok(None) };
+    filter.before = Some(RequestId(*last));
+    rows_of(db, account_id, &ids).await.map(Some)
+}
+
+/// The account's calls of these ids, the newest first; an id of another account's is of none.
+async fn rows_of(db: &PgPool, account_id: AccountId, ids: &[Uuid]) -> Result<Vec<UsageRow>, UsageError> {
     let rows = sqlx::query!(
-        r#"WITH cursor AS (SELECT started_at, request_id FROM usage_records WHERE account_id = $1 AND request_id = $5)
-           SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
+        r#"SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
                   u.outcome, u.basis, u.http_status, u.input_tokens, u.cached_tokens, u.output_tokens, u.price_version,
                   p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms
              FROM usage_records u
              JOIN api_keys k ON k.key_id = u.key_id
              JOIN suppliers s ON s.supplier_id = u.supplier_id
              JOIN model_prices p ON p.model_id = u.model_id AND p.version = u.price_version
-            WHERE u.account_id = $1
-              AND ($2::uuid IS NULL OR u.key_id = $2)
-              AND ($3::text IS NULL OR u.model_id = $3)
-              AND ($4::uuid IS NULL OR u.request_id = $4)
-              AND u.started_at <= coalesce((SELECT started_at FROM cursor), 'infinity')
-              AND (u.started_at < coalesce((SELECT started_at FROM cursor), 'infinity')
-                   OR u.request_id > (SELECT request_id FROM cursor))
-              AND u.started_at >= coalesce($6::timestamptz, '-infinity')
-            ORDER BY u.started_at DESC, u.request_id
-            LIMIT $7"#,
+            WHERE u.account_id = $1 AND u.request_id = ANY ($2)
+            ORDER BY u.request_id DESC"#,
         account_id.0,
-        filter.key_id.map(|id| id.0),
-        filter.model_id,
-        filter.call.map(|id| id.0),
-        filter.before.map(|id| id.0),
-        since,
-        most
+        ids
     )
     .fetch_all(db)
     .await?;
@@ -165,11 +165,12 @@ fn basis_of(text: &str) -> ChargeBasis {
 }
 
 /// A page of the member's calls, each with the grants it was paid from.
-pub async fn calls_of(db: &PgPool, member: &Member, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
+pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
-    let mut rows = filtered_rows(db, account_id, filter, None, Some(most + 1)).await?;
-    let more = rows.len() as i64 > most;
-    rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let mut ids = places::ids_of(db, account_id, filter, most + 1).await?;
+    let more = ids.len() as i64 > most;
+    ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+    let rows = rows_of(db, account_id, &ids).await?;
     let ids: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
     let mut drawn = draws_of(db, account_id, &ids).await?;
     let calls = rows.into_iter().map(|row| view_of(drawn.remove(&row.request_id).unwrap_or_default(), row)).collect();
@@ -227,36 +228,14 @@ async fn draws_of(db: &PgPool, account_id: AccountId, calls: &[RequestId]) -> Re
     Ok(drawn)
 }
 
-/// Today (in UTC), the last 7 and the last 30 days of the member's calls that the filter lets through.
-pub async fn totals_of(db: &PgPool, member: &Member, filter: &CallFilter) -> Result<UsageTotals, UsageError> {
-    let rows = sqlx::query!(
-        r#"SELECT p.period AS "period!", count(u.request_id) AS "calls!", coalesce(sum(u.input_tokens), 0)::bigint AS "input!",
-                  coalesce(sum(u.output_tokens), 0)::bigint AS "output!", coalesce(sum(u.charge), 0)::bigint AS "charged!"
-             FROM (VALUES (1, date_trunc('day', now(), 'UTC')), (7, now() - interval '7 days'), (30, now() - interval '30 days'))
-                      AS p (period, since)
-             LEFT JOIN usage_records u
-               ON u.account_id = $1 AND u.started_at >= p.since
-              AND ($2::uuid IS NULL OR u.key_id = $2) AND ($3::text IS NULL OR u.model_id = $3)
-            GROUP BY p.period ORDER BY p.period"#,
-        member.account_id().0,
-        filter.key_id.map(|id| id.0),
-        filter.model_id
-    )
-    .fetch_all(db)
-    .await?;
-    let period = |days: i32| {
-        rows.iter().find(|row| row.period == days).map_or_else(PeriodTotals::default, |row| PeriodTotals {
-            calls: row.calls,
-            input: Tokens(row.input),
-            output: Tokens(row.output),
-            charged: Tokens(row.charged),
-        })
-    };
-    Ok(UsageTotals { today: period(1), last_7_days: period(7), last_30_days: period(30) })
+/// Whether the account ever made a call.
+pub async fn has_calls(db: &PgPool, member: &Reader) -> Result<bool, UsageError> {
+    let has = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has!""#, member.account_id().0);
+    Ok(has.fetch_one(db).await?)
 }
 
 /// The keys to filter by, those that can still call first.
-pub async fn key_choices(db: &PgPool, member: &Member) -> Result<Vec<KeyChoice>, UsageError> {
+pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY 3, name, key_id"#,
         member.account_id().0
@@ -266,9 +245,10 @@ pub async fn key_choices(db: &PgPool, member: &Member) -> Result<Vec<KeyChoice>,
     Ok(rows.into_iter().map(|row| KeyChoice { key_id: KeyId(row.key_id), name: row.name, deleted: row.deleted }).collect())
 }
 
-/// The models to filter by, disabled ones too: they may have been called.
+/// The models to filter by, disabled ones too: they may have been called. Oldest first: in this order charts give them their colours, on
+/// every page.
 pub async fn model_choices(db: &PgPool) -> Result<Vec<String>, UsageError> {
-    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY model_id").fetch_all(db).await?)
+    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 #[cfg(test)]

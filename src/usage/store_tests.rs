@@ -1,14 +1,18 @@
 //! Tests of usage reads: rows that add up to the ledger, pages without gaps, filters, and nothing of other accounts.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::keys::secret::KeySecret;
+use crate::usage::range::{Preset, Range};
+use crate::usage::types_totals::{Group, Sums, UsageTotals};
 use crate::wallet::fixtures::{self, Used, plain_key};
-use chrono::TimeDelta;
+use chrono::{DurationRound, TimeDelta};
+use chrono_tz::Tz;
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
 /// One member with a wallet, a key and a model to call.
-async fn caller(db: &PgPool) -> (Member, KeyId, KeySecret) {
+async fn caller(db: &PgPool) -> (Owner, KeyId, KeySecret) {
     let ada = fixtures::member(db, "ada").await;
     let supplier_id = fixtures::supplier(db, "alpha").await;
     fixtures::model(db, "alpha/one", supplier_id).await;
@@ -19,9 +23,15 @@ async fn caller(db: &PgPool) -> (Member, KeyId, KeySecret) {
 }
 
 async fn call(db: &PgPool, secret: &KeySecret, model_id: &str, started_at: DateTime<Utc>) -> RequestId {
-    let admission = fixtures::admit(db, secret, model_id, 20, 10).await;
-    fixtures::settle(db, &admission, USED, started_at).await;
-    admission.request_id
+    fixtures::call_at(db, secret, model_id, USED, started_at).await
+}
+
+fn whose(key_id: Option<KeyId>, model_id: Option<&str>) -> CallFilter {
+    CallFilter { whose: Whose { key_id, model_id: model_id.map(str::to_string) }, ..CallFilter::default() }
+}
+
+fn month() -> Range {
+    Range::of(Preset::Month, Tz::UTC, Utc::now())
 }
 
 #[sqlx::test]
@@ -90,33 +100,124 @@ async fn calls_of_pages_through_every_call_once_even_at_the_same_moment(db: PgPo
 }
 
 #[sqlx::test]
-async fn calls_and_totals_follow_the_filter_and_hide_other_accounts(db: PgPool) {
+async fn calls_follow_the_filter_and_hide_other_accounts(db: PgPool) {
     let (ada, key_id, secret) = caller(&db).await;
     let eve = fixtures::member(&db, "eve").await;
     let now = Utc::now();
     let one = call(&db, &secret, "alpha/one", now).await;
-    call(&db, &secret, "alpha/two", now - TimeDelta::days(6)).await;
-    call(&db, &secret, "alpha/two", now - TimeDelta::days(29)).await;
-    call(&db, &secret, "alpha/two", now - TimeDelta::days(31)).await;
-
-    let everything = CallFilter::default();
-    let totals = totals_of(&db, &ada, &everything).await.expect("totals");
-    assert_eq!((totals.today.calls, totals.last_7_days.calls, totals.last_30_days.calls), (1, 2, 3));
-    assert_eq!(totals.last_30_days, PeriodTotals { calls: 3, input: Tokens(33), output: Tokens(9), charged: Tokens(45) });
-
-    let of_two = CallFilter { model_id: Some("alpha/two".into()), ..CallFilter::default() };
-    assert_eq!(totals_of(&db, &ada, &of_two).await.expect("totals").last_30_days.calls, 2);
-    assert_eq!(calls_of(&db, &ada, &of_two, 50).await.expect("a page").calls.len(), 3);
+    let mut twos = Vec::new();
+    for days in [0, 6, 29, 31] {
+        twos.push(call(&db, &secret, "alpha/two", now - TimeDelta::days(days)).await);
+    }
+    let ids = async |who: &Reader, filter: &CallFilter| -> Vec<RequestId> {
+        calls_of(&db, who, filter, 50).await.expect("a page").calls.into_iter().map(|call| call.request_id).collect()
+    };
+    assert_eq!(ids(&ada, &whose(None, Some("alpha/two"))).await, twos);
+    assert_eq!(ids(&ada, &whose(Some(key_id), Some("alpha/two"))).await, twos);
+    assert_eq!(ids(&ada, &whose(Some(key_id), Some("alpha/two")).within(&month())).await, twos[..3]);
+    assert_eq!(ids(&ada, &whose(Some(key_id), None)).await.len(), 5);
+    assert_eq!(ids(&ada, &whose(None, Some("alpha/none"))).await, []);
     let only_one = CallFilter { call: Some(one), ..CallFilter::default() };
-    assert_eq!(calls_of(&db, &ada, &only_one, 50).await.expect("a page").calls.len(), 1);
+    assert_eq!(ids(&ada, &only_one).await, [one]);
 
-    let of_the_key = CallFilter { key_id: Some(key_id), ..CallFilter::default() };
-    for filter in [everything, only_one, of_the_key] {
-        assert!(calls_of(&db, &eve, &filter, 50).await.expect("a page").calls.is_empty());
-        assert_eq!(totals_of(&db, &eve, &filter).await.expect("totals"), UsageTotals::default());
+    for filter in [CallFilter::default(), only_one, whose(Some(key_id), None), whose(None, Some("alpha/two"))] {
+        assert!(ids(&eve, &filter).await.is_empty());
+        assert_eq!(sums_of(&db, &eve, &filter.whose, &month()).await.expect("sums"), vec![Sums::default(); 30]);
+        assert_eq!(parts_of(&db, &eve, &filter.whose, &month(), Group::Key).await.expect("parts"), []);
     }
     assert!(key_choices(&db, &eve).await.expect("keys").is_empty());
     assert_eq!(key_choices(&db, &ada).await.expect("keys").len(), 1);
+}
+
+#[sqlx::test]
+async fn pages_of_a_rare_model_go_through_every_call_once(db: PgPool) {
+    let (ada, key_id, secret) = caller(&db).await;
+    let now = Utc::now();
+    let mut rare = Vec::new();
+    for n in 0..9 {
+        // At the edges of hours, and within them.
+        let hour = now.duration_trunc(TimeDelta::hours(1)).expect("an hour") - TimeDelta::hours(5 * n);
+        for minutes in [0, 1, 30] {
+            let began = hour - TimeDelta::milliseconds(3) + TimeDelta::minutes(minutes);
+            rare.push(call(&db, &secret, "alpha/two", began).await);
+            call(&db, &secret, "alpha/one", began).await;
+        }
+    }
+    rare.sort();
+    for key in [None, Some(key_id)] {
+        let (mut seen, mut filter) = (Vec::new(), whose(key, Some("alpha/two")));
+        loop {
+            let page = calls_of(&db, &ada, &filter, 2).await.expect("a page");
+            seen.extend(page.calls.iter().map(|call| call.request_id));
+            filter.before = page.older;
+            if filter.before.is_none() {
+                break;
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, rare);
+    }
+}
+
+#[sqlx::test]
+async fn totals_are_what_the_calls_add_up_to_by_whatever_they_have_in_common(db: PgPool) {
+    let (ada, key_id, secret) = caller(&db).await;
+    let (other_key, other_secret) = fixtures::key(&db, &ada, plain_key("other")).await;
+    let now = Utc::now();
+    for (secret, model, days) in [
+        (&secret, "alpha/one", 0),
+        (&secret, "alpha/two", 6),
+        (&secret, "alpha/two", 29),
+        (&secret, "alpha/two", 31),
+        (&other_secret, "alpha/two", 6),
+    ] {
+        call(&db, secret, model, now - TimeDelta::days(days)).await;
+    }
+    let days = sums_of(&db, &ada, &Whose::default(), &month()).await.expect("sums");
+    let totals = UsageTotals::of_days(&days);
+    assert_eq!((totals.today.calls, totals.last_7_days.calls, totals.last_30_days.calls), (1, 3, 4));
+    assert_eq!(
+        totals.last_30_days,
+        Sums { calls: 4, failed: 0, input: Tokens(44), cached: Tokens(20), output: Tokens(12), charged: Tokens(60) }
+    );
+    // By the hour, and in a zone whose days are not those of UTC.
+    for zone in [Tz::Asia__Kolkata, Tz::America__Los_Angeles] {
+        let range = Range::of(Preset::Month, zone, now);
+        let there: Sums = sums_of(&db, &ada, &Whose::default(), &range).await.expect("sums").into_iter().sum();
+        assert!((4..=5).contains(&there.calls), "{zone}");
+    }
+
+    let parts = async |whose: Whose, group| -> Vec<(String, String, i64)> {
+        let parts = parts_of(&db, &ada, &whose, &month(), group).await.expect("parts");
+        for part in &parts {
+            assert_eq!(part.charged.len(), 30);
+            assert_eq!(part.charged.iter().map(|tokens| tokens.0).sum::<i64>(), part.sums.charged.0);
+        }
+        parts.into_iter().map(|part| (part.id, part.name, part.sums.calls)).collect()
+    };
+    let part = |id: &dyn ToString, name: &str, calls| (id.to_string(), name.to_string(), calls);
+    let all = Whose::default;
+    assert_eq!(parts(all(), Group::Model).await, [part(&"alpha/two", "alpha/two", 3), part(&"alpha/one", "alpha/one", 1)]);
+    assert_eq!(parts(all(), Group::Key).await, [part(&key_id, "bot", 3), part(&other_key, "other", 1)]);
+    assert_eq!(parts(all(), Group::Supplier).await.iter().map(|part| part.2).collect::<Vec<_>>(), [4]);
+    assert_eq!(parts(all(), Group::Member).await.iter().map(|part| part.2).collect::<Vec<_>>(), [4]);
+    let of_two = Whose { model_id: Some("alpha/two".into()), ..all() };
+    assert_eq!(parts(of_two, Group::Key).await, [part(&key_id, "bot", 2), part(&other_key, "other", 1)]);
+}
+
+#[sqlx::test]
+async fn the_file_of_calls_adds_up_to_the_ledger(db: PgPool) {
+    use futures::TryStreamExt;
+    let (ada, _, secret) = caller(&db).await;
+    for hours in 0..5 {
+        call(&db, &secret, "alpha/one", Utc::now() - TimeDelta::hours(hours)).await;
+    }
+    let text: String = crate::usage::export::csv(db.clone(), ada.account_id(), CallFilter::default()).try_collect().await.expect("a file");
+    let mut file = csv::Reader::from_reader(text.as_bytes());
+    let charge = file.headers().expect("a head").iter().position(|column| column == "charge").expect("a column");
+    let charges: Vec<i64> = file.records().map(|line| line.expect("a line")[charge].parse().expect("Tokens")).collect();
+    let spent = sqlx::query_scalar!(r#"SELECT sum(tokens)::bigint AS "spent!" FROM ledger WHERE to_book = 'spent'"#).fetch_one(&db).await;
+    assert_eq!((charges.len(), charges.iter().sum::<i64>()), (5, spent.expect("spent")));
 }
 
 #[sqlx::test]

@@ -1,9 +1,10 @@
 //! What crosses the wire about calls and their totals, and the arithmetic of a charge.
 
-use crate::error::ConsoleError;
 use crate::ids::{GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
 use crate::tokens::Tokens;
+use crate::usage::range::Range;
+use crate::usage::types_totals::{Group, Part};
 use crate::utc::UtcTime;
 use crate::wallet::types::GrantSource;
 use serde::{Deserialize, Serialize};
@@ -106,49 +107,6 @@ impl CallView {
     }
 }
 
-/// Calls of a period, added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeriodTotals {
-    pub calls: i64,
-    pub input: Tokens,
-    pub output: Tokens,
-    pub charged: Tokens,
-}
-
-/// The periods that every usage view shows. "Today" is the day in UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UsageTotals {
-    pub today: PeriodTotals,
-    pub last_7_days: PeriodTotals,
-    pub last_30_days: PeriodTotals,
-}
-
-/// Which calls to show. Parsed from an address, so an id that is none is simply not found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallFilter {
-    pub key_id: Option<KeyId>,
-    pub model_id: Option<String>,
-    /// Only this call.
-    pub call: Option<RequestId>,
-    /// Only calls older than this one.
-    pub before: Option<RequestId>,
-}
-
-impl CallFilter {
-    pub fn parse(key: &str, model: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
-        Ok(CallFilter {
-            key_id: id(key)?,
-            model_id: Some(model.trim()).filter(|model| !model.is_empty()).map(str::to_string),
-            call: id(call)?,
-            before: id(before)?,
-        })
-    }
-}
-
-fn id<T: std::str::FromStr>(text: &str) -> Result<Option<T>, ConsoleError> {
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| ConsoleError::NotFound) }
-}
-
 /// A page of calls, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallPage {
@@ -160,10 +118,16 @@ pub struct CallPage {
 /// The usage page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsageView {
-    pub totals: UsageTotals,
+    pub range: Range,
+    pub group: Group,
+    /// The most charged first.
+    pub parts: Vec<Part>,
     pub page: CallPage,
+    /// Whether there ever was a call, whatever the filter.
+    pub ever: bool,
     /// To filter by: the account's keys, deleted ones too, and every model.
     pub keys: Vec<KeyChoice>,
+    /// The oldest first.
     pub models: Vec<String>,
 }
 
@@ -223,15 +187,6 @@ pub(crate) mod tests {
         assert_eq!(call(0, 0, 0, tiny).cost(), Tokens(0));
         let most = Multipliers { input_ppm: 1_000_000_000, cached_ppm: 0, output_ppm: 1_000_000_000 };
         assert_eq!(call(i64::MAX, 0, i64::MAX, most).cost(), Tokens(i64::MAX));
-    }
-
-    #[test]
-    fn filter_takes_ids_and_refuses_what_is_none() {
-        assert_eq!(CallFilter::parse("", " ", "", ""), Ok(CallFilter::default()));
-        assert_eq!(CallFilter::parse("1", "", "", ""), Err(ConsoleError::NotFound));
-        let key_id = Uuid::nil().to_string();
-        let filter = CallFilter::parse(&key_id, "alpha/one", "", "").expect("a filter");
-        assert_eq!((filter.key_id, filter.model_id.as_deref()), (Some(KeyId(Uuid::nil())), Some("alpha/one")));
     }
 
     #[test]

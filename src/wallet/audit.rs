@@ -2,6 +2,7 @@
 //! snapshot, so that a busy system audits as cleanly as an idle one.
 
 pub mod nightly;
+mod totals;
 
 use crate::ids::AccountId;
 use serde::Serialize;
@@ -21,7 +22,8 @@ pub struct AuditReport {
 /// One number that is not what the records behind it say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`
+    /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`,
+    /// `hour <start> of key <id> for <model>`, `day …`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -57,6 +59,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(keys_against_calls(&mut tx, account).await?);
     differences.extend(calls_without_key(&mut tx, account).await?);
     differences.extend(usage_against_ledger(&mut tx, account).await?);
+    differences.extend(totals::totals_against_calls(&mut tx, account).await?);
     differences.extend(spending_without_usage(&mut tx, account).await?);
     differences.extend(orders_against_grants(&mut tx, account).await?);
     differences.extend(refunds_against_ledger(&mut tx, account).await?);

@@ -329,14 +329,30 @@ async fn a_key_beyond_its_quota_is_found(db: PgPool) {
 async fn a_charge_that_is_not_its_entries_is_found(db: PgPool) {
     let history = history(db).await;
     history.corrupt("UPDATE usage_records SET charge = 71; UPDATE api_keys SET spent = 71").await;
-    assert_eq!(history.found().await, [difference("call charge", 70, 71)]);
+    let expected = [difference("call charge", 70, 71), difference("day charge", 71, 70), difference("hour charge", 71, 70)];
+    assert_eq!(history.found().await, expected);
 }
 
 #[sqlx::test]
 async fn spending_without_a_usage_record_is_found(db: PgPool) {
     let history = history(db).await;
-    history.corrupt("DELETE FROM usage_records; UPDATE api_keys SET spent = 0").await;
+    history.corrupt("DELETE FROM usage_records; DELETE FROM usage_totals; UPDATE api_keys SET spent = 0").await;
     assert_eq!(history.found().await, [difference("call spent without a usage record", 0, 70)]);
+}
+
+#[sqlx::test]
+async fn totals_that_are_not_what_the_calls_add_up_to_are_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("UPDATE usage_totals SET calls = calls + 1, output_tokens = output_tokens + 3 WHERE unit = 'day'").await;
+    assert_eq!(history.found().await, [difference("day calls", 1, 2), difference("day output", 0, 3)]);
+}
+
+#[sqlx::test]
+async fn calls_without_their_totals_are_found(db: PgPool) {
+    let history = history(db).await;
+    history.corrupt("DELETE FROM usage_totals WHERE unit = 'day'").await;
+    let missing = [difference("day calls", 1, 0), difference("day charge", 70, 0), difference("day input", 70, 0)];
+    assert_eq!(history.found().await, missing);
 }
 
 #[sqlx::test]

@@ -1,6 +1,6 @@
 //! What the tests of several domains start from: accounts, suppliers, models, grants, and calls through the real ledger.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Owner;
 use crate::accounts::store as accounts;
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
@@ -14,17 +14,18 @@ use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use std::net::Ipv4Addr;
+use uuid::{NoContext, Timestamp, Uuid};
 
 pub fn pepper() -> Pepper {
     Pepper::derive(&[7; 32])
 }
 
 /// A user of this name, acting for the account of their own.
-pub async fn member(db: &PgPool, name: &str) -> Member {
+pub async fn member(db: &PgPool, name: &str) -> Owner {
     let email = Email::parse(&format!("{name}@example.com")).expect("an address");
     let password = Password::parse("correct horse".into()).expect("a password");
     let new = accounts::insert_account(db, &email, password, false).await.expect("an account");
-    accounts::member_by_user(db, new.user_id).await.expect("database").expect("a member")
+    accounts::owner_of(db, new.user_id).await.expect("database").expect("a member")
 }
 
 pub async fn supplier(db: &PgPool, slug: &str) -> SupplierId {
@@ -89,7 +90,7 @@ pub fn plain_key(name: &str) -> NewKey {
     NewKey { name: KeyName::parse(name).expect("a name"), supplier_id: None, quota: None, expires_at: None, enabled: true }
 }
 
-pub async fn key(db: &PgPool, member: &Member, new: NewKey) -> (KeyId, KeySecret) {
+pub async fn key(db: &PgPool, member: &Owner, new: NewKey) -> (KeyId, KeySecret) {
     let key_id = KeyId::generate();
     let secret = insert_key_once(db, member, key_id, &pepper(), new).await.expect("inserted");
     (key_id, secret.expect("a new key"))
@@ -120,7 +121,10 @@ pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_lim
 }
 
 pub async fn try_admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> Verdict {
-    let request = request(secret, model_id, input_tokens, output_limit);
+    try_request(db, request(secret, model_id, input_tokens, output_limit)).await
+}
+
+async fn try_request(db: &PgPool, request: AdmissionRequest) -> Verdict {
     let decisions = ledger::admit_calls(db, &[request], replica(db).await, TimeDelta::seconds(60), false).await.expect("admission");
     decisions.into_iter().next().expect("a decision").verdict
 }
@@ -131,6 +135,18 @@ pub async fn admit(db: &PgPool, secret: &KeySecret, model_id: &str, input_tokens
         Verdict::Admitted(admission) => admission,
         verdict => panic!("not admitted: {verdict:?}"),
     }
+}
+
+/// Makes a call that began at another time, as its id says too, and settles it as complete.
+pub async fn call_at(db: &PgPool, secret: &KeySecret, model_id: &str, used: Used, began: DateTime<Utc>) -> RequestId {
+    let seconds = u64::try_from(began.timestamp()).expect("after 1970");
+    let request_id = RequestId(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, began.timestamp_subsec_nanos())));
+    let request = AdmissionRequest { request_id, ..request(secret, model_id, used.input, used.output.max(1)) };
+    match try_request(db, request).await {
+        Verdict::Admitted(admission) => settle(db, &admission, used, began).await,
+        verdict => panic!("not admitted: {verdict:?}"),
+    }
+    request_id
 }
 
 /// What the call used, and what that comes to at the multipliers of [`model`].

@@ -6,6 +6,7 @@
 mod admission;
 mod calls;
 mod idempotency;
+mod partitions;
 pub mod refunds;
 pub mod renewals;
 mod settlements;
@@ -15,6 +16,7 @@ pub use admission::{
 };
 pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
+pub use partitions::create_usage_partitions;
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
 use crate::ids::{AccountId, ActionId, GrantId, OrderId, RedemptionId};

@@ -8,17 +8,18 @@ use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::UtcTime;
+use crate::wallet::page_forecast::{ForecastNote, grant_end};
 use crate::wallet::page_statement::StatementTable;
 use crate::wallet::server_fns::show_wallet;
-use crate::wallet::types::{AccountTotals, GrantSource, GrantTurn, GrantView, WalletView};
+use crate::wallet::types::{AccountTotals, Forecast, GrantSource, GrantTurn, GrantView, WalletView, Which};
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn WalletPage() -> impl IntoView {
-    let address = Address { before: of_address("before"), redeemed: of_address("redeemed") };
-    let wallet = show_wallet(address.before.clone());
+    let address = Address { entries: of_address("entries"), before: of_address("before"), redeemed: of_address("redeemed") };
+    let wallet = show_wallet(address.entries.clone(), address.before.clone());
     view! {
         <Title text=t!("Wallet") />
         <div class="page-head">
@@ -32,6 +33,7 @@ pub fn WalletPage() -> impl IntoView {
 
 /// What the page's address asks for: which part of the ledger, and after a redemption the grant that it brought.
 struct Address {
+    entries: String,
     before: String,
     redeemed: String,
 }
@@ -53,7 +55,7 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
         view! {
             <details>
                 <summary>{t!("Used up and expired grants")}</summary>
-                <GrantTable grants=wallet.ended />
+                <GrantTable grants=wallet.ended forecast=None />
             </details>
         }
     });
@@ -66,18 +68,22 @@ fn body(wallet: Result<WalletView, ConsoleError>, address: Address) -> AnyView {
         }
         .into_any()
     } else {
-        view! { <GrantTable grants=wallet.grants /> }.into_any()
+        view! { <GrantTable grants=wallet.grants forecast=wallet.forecast.clone() /> }.into_any()
     };
     view! {
         {redeemed}
-        <Standing balance=wallet.balance totals=wallet.totals />
-        <RedeemForm />
+        <Standing balance=wallet.balance totals=wallet.totals forecast=wallet.forecast />
+        {wallet.may_redeem.then(|| view! { <RedeemForm /> })}
         <h2>{t!("Grants")}</h2>
         <p class="muted">{t!("In the order they pay: limited to a supplier or model first, then what expires soonest.")}</p>
         {grants}
         {ended}
         <h2 id="statement">{t!("Ledger")}</h2>
-        <StatementTable statement=wallet.statement older_page=!address.before.is_empty() />
+        <StatementTable
+            statement=wallet.statement
+            which=Which::parse(&address.entries).unwrap_or_default()
+            older_page=!address.before.is_empty()
+        />
     }
     .into_any()
 }
@@ -95,7 +101,9 @@ fn redeemed_words(grant: &GrantView) -> Vec<AnyView> {
 
 /// The balance, and where every Token ever granted is now.
 #[component]
-fn Standing(balance: Tokens, totals: AccountTotals) -> impl IntoView {
+fn Standing(balance: Tokens, totals: AccountTotals, forecast: Option<Forecast>) -> impl IntoView {
+    // Of an empty wallet there is nothing to foretell.
+    let forecast = forecast.filter(|_| balance.0 > 0).map(|forecast| view! { <ForecastNote forecast /> });
     let held = match totals.held {
         Tokens(0) => t!("No call is running").into_any(),
         held => tv!("Another {tokens} held for running calls", tokens = view! { <TokenAmount tokens=held /> }).into_any(),
@@ -106,6 +114,7 @@ fn Standing(balance: Tokens, totals: AccountTotals) -> impl IntoView {
                 <span>{t!("Balance")}</span>
                 <span><TokenAmount tokens=balance /></span>
                 <span>{held}</span>
+                {forecast}
             </div>
             <div class="card">
                 <dl class="facts">
@@ -132,7 +141,12 @@ fn Fact(label: &'static str, tokens: Tokens) -> impl IntoView {
 }
 
 #[component]
-fn GrantTable(grants: Vec<GrantView>) -> impl IntoView {
+fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoView {
+    let rows = grants.into_iter().map(|grant| {
+        let end = forecast.as_ref().and_then(|forecast| forecast.of_grant(&grant)).and_then(grant_end);
+        grant_row(grant, end)
+    });
+    let rows = rows.collect_view();
     view! {
         <div class="table-wrap">
             <table>
@@ -146,13 +160,13 @@ fn GrantTable(grants: Vec<GrantView>) -> impl IntoView {
                         <th scope="col">{t!("Turn")}</th>
                     </tr>
                 </thead>
-                <tbody>{grants.into_iter().map(grant_row).collect_view()}</tbody>
+                <tbody>{rows}</tbody>
             </table>
         </div>
     }
 }
 
-fn grant_row(grant: GrantView) -> impl IntoView {
+fn grant_row(grant: GrantView, end: Option<AnyView>) -> impl IntoView {
     let (class, turn) = turn_badge(grant.turn);
     let source = source_word(grant.source);
     let scope = scope_text(&grant.scope, t!("Every supplier and model"));
@@ -177,7 +191,7 @@ fn grant_row(grant: GrantView) -> impl IntoView {
                 <progress max=grant.tokens.0.to_string() value=grant.left.0.to_string() aria-label=t!("Left of this grant") />
             </td>
             <td data-label=t!("Held") class="number"><TokenAmount tokens=grant.held /></td>
-            <td data-label=t!("Expires")><UtcTime time=grant.expires_at /> {starts}</td>
+            <td data-label=t!("Expires")><UtcTime time=grant.expires_at /> {starts} {end}</td>
             <td data-label=t!("Turn")><span class=class>{turn}</span></td>
         </tr>
     }

@@ -2,51 +2,83 @@
 
 use crate::t;
 use crate::ui::amount::ExactTokens;
+use crate::ui::page_data::address_with;
+use crate::ui::pages::Pages;
+use crate::ui::tabs::{Tab, Tabs};
 use crate::ui::utc_time::UtcTime;
-use crate::wallet::types::{Cause, EntryView, Movement, Statement};
+use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use leptos::prelude::*;
 
 #[component]
 pub fn StatementTable(
     statement: Statement,
+    which: Which,
     /// Whether this is not the newest page.
     older_page: bool,
 ) -> impl IntoView {
-    let newest = older_page.then(|| view! { <a class="button" href="/wallet#statement">{t!("Newest entries")}</a> });
-    let older = statement
-        .older
-        .map(|before| view! { <a class="button" href=format!("/wallet?before={before}#statement")>{t!("Older entries")}</a> });
+    let tabs = Which::ALL.map(|each| Tab { name: which_words(each).into(), href: address(each, ""), here: each == which });
+    let newest = older_page.then(|| address(which, ""));
+    let older = statement.older.map(|before| address(which, &before.to_string()));
     let table = if statement.entries.is_empty() {
         view! {
             <p class="empty">{t!("No entry here. Every Token that comes or goes is written down in this place, for good.")}</p>
         }
         .into_any()
     } else {
-        view! {
-            <div class="table-wrap">
-                <table>
-                    <thead>
-                        <tr>
-                            <th scope="col">{t!("Time")}</th>
-                            <th scope="col">{t!("What happened")}</th>
-                            <th scope="col" class="number">{t!("Tokens")}</th>
-                            <th scope="col" class="number">{t!("In the wallet after")}</th>
-                            <th scope="col">{t!("Cause")}</th>
-                        </tr>
-                    </thead>
-                    <tbody>{statement.entries.into_iter().map(entry_row).collect_view()}</tbody>
-                </table>
-            </div>
-            <p class="muted">
-                {t!("Tokens held for running calls are still in the wallet here; what a call costs leaves it when the call ends.")}
-            </p>
-        }
-        .into_any()
+        entries_table(statement.entries, which)
     };
     view! {
+        <div class="row row-between">
+            <Tabs label=t!("Entries") tabs=tabs.to_vec() />
+            <a class="button" href=address_with("/api/wallet/export", [("entries", which.as_str())]) rel="external" download="ledger.csv">
+                {t!("Download as CSV")}
+            </a>
+        </div>
         {table}
-        <div class="row">{newest} {older}</div>
+        <Pages label=t!("Pages of the ledger") newest newer=None older />
     }
+}
+
+fn address(which: Which, before: &str) -> String {
+    let entries = if which == Which::All { "" } else { which.as_str() };
+    format!("{}#statement", address_with("/wallet", [("entries", entries), ("before", before)]))
+}
+
+fn which_words(which: Which) -> &'static str {
+    match which {
+        Which::All => t!("Everything"),
+        Which::Calls => t!("Calls"),
+        Which::Others => t!("Without calls"),
+    }
+}
+
+fn entries_table(entries: Vec<EntryView>, which: Which) -> AnyView {
+    let all = which == Which::All;
+    view! {
+        <div class="table-wrap">
+            <table>
+                <thead>
+                    <tr>
+                        <th scope="col">{t!("Time")}</th>
+                        <th scope="col">{t!("What happened")}</th>
+                        <th scope="col" class="number">{t!("Tokens")}</th>
+                        {all.then(|| view! { <th scope="col" class="number">{t!("In the wallet after")}</th> })}
+                        <th scope="col">{t!("Cause")}</th>
+                    </tr>
+                </thead>
+                <tbody>{entries.into_iter().map(entry_row).collect_view()}</tbody>
+            </table>
+        </div>
+        {all
+            .then(|| {
+                view! {
+                    <p class="muted">
+                        {t!("Tokens held for running calls are still in the wallet here; what a call costs leaves it when the call ends.")}
+                    </p>
+                }
+            })}
+    }
+    .into_any()
 }
 
 fn entry_row(entry: EntryView) -> impl IntoView {
@@ -56,7 +88,7 @@ fn entry_row(entry: EntryView) -> impl IntoView {
             <td data-label=t!("Time")><UtcTime time=entry.at /></td>
             <td data-label=t!("What happened")>{movement_word(entry.movement)}</td>
             <td data-label=t!("Tokens") class="number">{signed}</td>
-            <td data-label=t!("In the wallet after") class="number"><ExactTokens tokens=entry.after /></td>
+            {entry.after.map(|after| view! { <td data-label=t!("In the wallet after") class="number"><ExactTokens tokens=after /></td> })}
             <td data-label=t!("Cause")>{cause(entry.cause)}</td>
         </tr>
     }

@@ -3,26 +3,45 @@
 use crate::error::ConsoleError;
 use crate::wallet::types::WalletView;
 use leptos::prelude::*;
-use leptos::server_fn::codec::GetUrl;
+use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
-/// The wallet, and the page of its statement that begins before entry `before`.
+/// The wallet, and the page of its statement, all of it or some `entries`, that begins before entry `before`.
 #[server(endpoint = "wallet/show", input = GetUrl)]
-pub async fn show_wallet(#[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::server::request_ctx;
+    use crate::wallet::forecast::forecast_from;
     use crate::wallet::store::{self, statement};
-    use crate::wallet::types::GrantTurn;
-    let member = request_ctx::member().await?;
+    use crate::wallet::types::{GrantTurn, Which};
+    let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
+    let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
     let failed = |error: store::WalletError| request_ctx::fail(error.into());
-    let grants = store::with_turns(store::grants_of(&app.db, account_id).await.map_err(failed)?);
+    let rows = store::grants_of(&app.db, account_id).await.map_err(failed)?;
+    let forecast = forecast_from(&app.db, account_id, &rows).await.map_err(failed)?;
     let (ended, grants): (Vec<_>, Vec<_>) =
-        grants.into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
+        store::with_turns(rows).into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {
+        may_redeem: member.role() >= Role::Member,
         balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
         totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
+        forecast,
         grants,
         ended: ended.into_iter().take(20).collect(),
-        statement: statement::statement_of(&app.db, &member, before.parse().ok()).await.map_err(failed)?,
+        statement: statement::statement_of(&app.db, &member, which, before.parse().ok()).await.map_err(failed)?,
     })
+}
+
+/// The ledger as a file, all of it or some `entries`.
+#[server(endpoint = "wallet/export", input = GetUrl, output = StreamingText)]
+pub async fn export_ledger(#[server(default)] entries: String) -> Result<TextStream<ConsoleError>, ConsoleError> {
+    use crate::server::request_ctx;
+    use crate::wallet::export::csv;
+    use crate::wallet::types::Which;
+    let member = request_ctx::reader().await?;
+    let app = request_ctx::app()?;
+    let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
+    request_ctx::answer_file("text/csv; charset=utf-8", "ledger.csv");
+    Ok(TextStream::new(csv(app.db, member.account_id(), which)))
 }

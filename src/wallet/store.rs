@@ -1,12 +1,13 @@
 //! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `statement`.
 
+pub mod pace;
 pub mod statement;
 
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{AccountId, GrantId, OrderId};
 use crate::tokens::Tokens;
 pub use crate::wallet::types::AccountTotals;
-use crate::wallet::types::{GrantSource, GrantTurn, GrantView};
+use crate::wallet::types::{GrantSource, GrantTurn, GrantView, Standing, Warning};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -29,6 +30,31 @@ impl From<WalletError> for ConsoleError {
             WalletError::Db(error) => unavailable(&error),
         }
     }
+}
+
+/// The balance, and what should be known about it, from one look.
+pub async fn standing_of(db: &PgPool, account_id: AccountId) -> Result<Standing, WalletError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(sum(g.left_) FILTER (WHERE v.live), 0)::bigint AS "balance!",
+                  coalesce(sum(g.tokens) FILTER (WHERE v.live), 0)::bigint AS "brought!",
+                  coalesce(sum(g.left_) FILTER (WHERE v.live AND v.ends), 0)::bigint AS "ending!",
+                  min(g.expires_at) FILTER (WHERE v.live AND v.ends AND g.left_ > 0) AS ends_at,
+                  count(*) > 0 AS "ever!"
+             FROM grants g,
+                  LATERAL (SELECT g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now() AS live,
+                                  g.expires_at < now() + least(interval '7 days', (g.expires_at - g.starts_at) / 4) AS ends) v
+            WHERE g.account_id = $1"#,
+        account_id.0
+    )
+    .fetch_one(db)
+    .await?;
+    let warning = match row.ends_at {
+        _ if row.balance == 0 => row.ever.then_some(Warning::Empty),
+        _ if i128::from(row.balance) * 10 <= i128::from(row.brought) => Some(Warning::Low(Tokens(row.balance))),
+        Some(at) => Some(Warning::EndsSoon(Tokens(row.ending), at.into())),
+        None => None,
+    };
+    Ok(Standing { balance: Tokens(row.balance), warning })
 }
 
 /// What the account can spend now: left in the grants that have begun and are not over. What calls hold is not in it.

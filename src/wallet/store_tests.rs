@@ -5,7 +5,7 @@ use crate::ids::RequestId;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::{self, Scope};
 use crate::wallet::store::statement::{PAGE, statement_of};
-use crate::wallet::types::{Cause, Movement};
+use crate::wallet::types::{Cause, Movement, Which};
 use chrono::TimeDelta;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn wallets_of_others_are_not_counted(db: PgPool) {
     assert_eq!(balance_of(&db, eve.account_id()).await.expect("balance"), Tokens(0));
     assert_eq!(totals_of(&db, eve.account_id()).await.expect("totals"), AccountTotals::default());
     assert!(grants_of(&db, eve.account_id()).await.expect("grants").is_empty());
-    assert!(statement_of(&db, &eve, None).await.expect("statement").entries.is_empty());
+    assert!(statement_of(&db, &eve, Which::All, None).await.expect("statement").entries.is_empty());
 }
 
 #[sqlx::test]
@@ -103,19 +103,47 @@ async fn statement_pages_are_whole_and_their_sums_run_through(db: PgPool) {
     // Held Tokens are still in the wallet.
     fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
 
-    let newest = statement_of(&db, &ada, None).await.expect("a page");
+    let newest = statement_of(&db, &ada, Which::All, None).await.expect("a page");
     assert_eq!(newest.entries.len() as i64, PAGE);
     let first = newest.entries.first().expect("an entry");
-    assert_eq!((first.movement, first.tokens, first.after), (Movement::Spent, Tokens(-10), Tokens(10_000 - 10 * PAGE)));
+    assert_eq!((first.movement, first.tokens, first.after), (Movement::Spent, Tokens(-10), Some(Tokens(10_000 - 10 * PAGE))));
     assert_eq!(first.cause, Cause::Call { request_id: last, model_id: "alpha/one".into(), key_name: "bot".into() });
 
-    let oldest = statement_of(&db, &ada, newest.older).await.expect("a page");
+    let oldest = statement_of(&db, &ada, Which::All, newest.older).await.expect("a page");
     assert_eq!(oldest.older, None);
     let entry = oldest.entries.first().expect("the credit");
-    assert_eq!((entry.movement, entry.tokens, entry.after), (Movement::Credited, Tokens(10_000), Tokens(10_000)));
+    assert_eq!((entry.movement, entry.tokens, entry.after), (Movement::Credited, Tokens(10_000), Some(Tokens(10_000))));
     let entries: Vec<_> = newest.entries.iter().chain(&oldest.entries).collect();
     assert_eq!(entries.len() as i64, PAGE + 1);
     for pair in entries.windows(2) {
-        assert_eq!(pair[0].after, Tokens(pair[1].after.0 + pair[0].tokens.0));
+        assert_eq!(pair[0].after, pair[1].after.map(|after| Tokens(after.0 + pair[0].tokens.0)));
     }
+
+    let of = async |which| -> Vec<(Movement, Option<Tokens>)> {
+        let entries = statement_of(&db, &ada, which, None).await.expect("a page").entries;
+        entries.into_iter().map(|entry| (entry.movement, entry.after)).collect()
+    };
+    assert_eq!(of(Which::Others).await, [(Movement::Credited, None)]);
+    assert_eq!(of(Which::Calls).await, vec![(Movement::Spent, None); PAGE as usize]);
+}
+
+#[sqlx::test]
+async fn the_file_of_the_ledger_adds_up_to_the_wallet(db: PgPool) {
+    use futures::TryStreamExt;
+    let ada = fixtures::member(&db, "ada").await;
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    fixtures::credit(&db, ada.account_id(), 10_000, TimeDelta::days(1)).await;
+    for _ in 0..3 {
+        let call = fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
+        fixtures::settle(&db, &call, Used { input: 10, cached: 4, output: 1 }, Utc::now()).await;
+    }
+    let file =
+        async |which| -> String { crate::wallet::export::csv(db.clone(), ada.account_id(), which).try_collect().await.expect("a file") };
+    let text = file(Which::All).await;
+    let mut lines = csv::Reader::from_reader(text.as_bytes());
+    let tokens: Vec<i64> = lines.records().map(|line| line.expect("a line")[3].parse().expect("Tokens")).collect();
+    assert_eq!((tokens.len(), tokens.iter().sum::<i64>()), (4, totals_of(&db, ada.account_id()).await.expect("totals").left.0));
+    assert_eq!((file(Which::Others).await.lines().count(), file(Which::Calls).await.lines().count()), (1 + 1, 1 + 3));
 }

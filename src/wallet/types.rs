@@ -73,8 +73,84 @@ pub struct GrantView {
     pub turn: GrantTurn,
 }
 
+/// What every page says of the wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    pub balance: Tokens,
+    pub warning: Option<Warning>,
+}
+
+/// What should be known before calls are refused, or Tokens lost; the first that applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Warning {
+    /// There were Tokens, and none are left.
+    Empty,
+    /// A tenth of what the current grants brought, or less.
+    Low(Tokens),
+    /// So many expire within a week, and within the last quarter of their time; the first of them then.
+    EndsSoon(Tokens, UtcTime),
+}
+
+/// Tokens a day, as the last weeks were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    pub likely: Tokens,
+    pub slow: Tokens,
+    pub fast: Tokens,
+}
+
+/// What comes of a grant if the pace stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GrantEnd {
+    UsedUp(UtcTime),
+    /// So many are left when its time is over.
+    Unused(Tokens),
+    /// Too far away to say.
+    Later,
+}
+
+/// When nothing is left to pay with; none when that is more than a year away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    pub pace: Pace,
+    pub dry: Option<UtcTime>,
+    /// At the fast pace.
+    pub early: Option<UtcTime>,
+    /// At the slow pace.
+    pub late: Option<UtcTime>,
+    pub grants: Vec<(GrantId, GrantEnd)>,
+}
+
+/// Which entries of the ledger to show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Which {
+    #[default]
+    All,
+    Calls,
+    /// What was bought, credited, expired, refunded, moved.
+    Others,
+}
+
+impl Which {
+    pub const ALL: [Which; 3] = [Which::All, Which::Others, Which::Calls];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Which::All => "all",
+            Which::Calls => "calls",
+            Which::Others => "others",
+        }
+    }
+
+    /// Of an address, where nothing means all.
+    pub fn parse(text: &str) -> Option<Which> {
+        if text.is_empty() { Some(Which::All) } else { Which::ALL.into_iter().find(|which| which.as_str() == text) }
+    }
+}
+
 /// What a ledger entry did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Movement {
     Bought,
     Credited,
@@ -126,8 +202,8 @@ pub struct EntryView {
     pub movement: Movement,
     /// Positive = into the wallet.
     pub tokens: Tokens,
-    /// In the wallet after it, Tokens held for running calls included.
-    pub after: Tokens,
+    /// In the wallet after it, Tokens held for running calls included; said where no entry is left out.
+    pub after: Option<Tokens>,
     pub cause: Cause,
 }
 
@@ -142,8 +218,12 @@ pub struct Statement {
 /// The wallet page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalletView {
+    /// Whether whoever looks may redeem codes into it.
+    pub may_redeem: bool,
     pub balance: Tokens,
     pub totals: AccountTotals,
+    /// None when there is too little to go by.
+    pub forecast: Option<Forecast>,
     /// What may still pay, in burn order.
     pub grants: Vec<GrantView>,
     /// The last ones that are used up or expired.

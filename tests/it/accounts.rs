@@ -3,6 +3,7 @@
 use crate::checkout::{confirm, package};
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
+use crate::support::client::http;
 use sqlx::PgPool;
 use toki::operators::accounts::set_account_suspended;
 use toki::operators::rights::Operator;
@@ -79,7 +80,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(db: PgPool)
 
         let body = [("email", email), ("password", password)];
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(body).finish();
-        let request = reqwest::Client::new().post(app.url(SIGN_IN)).header("accept", "application/json").body(body);
+        let request = http().post(app.url(SIGN_IN)).header("accept", "application/json").body(body);
         let program = request.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer");
         assert_eq!(program.status(), 401);
         // The address comes back to whoever typed it, and that is all the difference.
@@ -224,7 +225,7 @@ async fn a_post_from_another_site_does_nothing(db: PgPool) {
         for (header, value) in
             [("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site"), ("origin", "https://evil.example"), ("origin", "null")]
         {
-            let request = reqwest::Client::new().post(app.url(path)).header("cookie", browser.cookie()).header(header, value);
+            let request = http().post(app.url(path)).header("cookie", browser.cookie()).header(header, value);
             let request = request.header("content-type", "application/x-www-form-urlencoded").body(body.clone());
             assert_eq!(request.send().await.expect("an answer").status(), 403, "{path} {header}: {value}");
         }

@@ -4,6 +4,7 @@
 use crate::accounts::{is_member, sign_in};
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
+use crate::support::client::http;
 use sqlx::PgPool;
 
 const CONFIRM: &str = "/api/accounts/confirm_email";
@@ -165,7 +166,7 @@ async fn a_reset_link_asked_for_twice_works_from_the_last_mail(db: PgPool) {
 async fn links_begin_with_the_configured_address_whatever_host_was_asked(db: PgPool) {
     let app = TestApp::start(db).await;
     app.customer("ada@example.com", 0).await;
-    let request = reqwest::Client::new()
+    let request = http()
         .post(app.url(FORGOT))
         .header("host", "evil.example")
         .header("x-forwarded-host", "evil.example")
@@ -233,7 +234,7 @@ async fn guessing_is_slowed_and_says_for_how_long(db: PgPool) {
         let answer = sign_in(&browser, email, PASSWORD).await;
         let page = browser.follow(&answer).await;
         assert!(page.text().contains("Too many attempts. Try again in"), "{}", page.text());
-        let program = reqwest::Client::new().post(app.url("/api/accounts/sign_in")).header("sec-fetch-site", "same-origin");
+        let program = http().post(app.url("/api/accounts/sign_in")).header("sec-fetch-site", "same-origin");
         let program =
             program.header("content-type", "application/x-www-form-urlencoded").body(format!("email={email}&password=not+it+either"));
         seen.push(program.send().await.expect("an answer").status());

@@ -2,6 +2,7 @@
 
 use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Page};
+use crate::support::client::http;
 use futures::future::join_all;
 use sqlx::PgPool;
 use toki::catalog::store::{NewPackage, PackageEdit, insert_package, update_package};
@@ -212,7 +213,7 @@ async fn without_sandbox_and_stripe_nothing_is_offered(db: PgPool) {
         use secrecy::ExposeSecret;
         toki::checkout::webhook::signature::sign(secret.expose_secret().as_bytes(), body.as_bytes(), chrono::Utc::now().timestamp())
     };
-    let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).header("stripe-signature", signature.expect("signed"));
+    let request = http().post(app.url("/webhooks/stripe")).header("stripe-signature", signature.expect("signed"));
     assert_eq!(request.body(body).send().await.expect("an answer").status(), 400);
     app.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use crate::checkout::{confirm, package};
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use crate::support::fake_stripe::FakeStripe;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ async fn start(db: PgPool) -> (TestApp, FakeStripe) {
 }
 
 async fn deliver(app: &TestApp, body: &str) -> u16 {
-    let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).header("stripe-signature", FakeStripe::signature(body));
+    let request = http().post(app.url("/webhooks/stripe")).header("stripe-signature", FakeStripe::signature(body));
     request.body(body.to_string()).send().await.expect("an answer").status().as_u16()
 }
 
@@ -88,7 +89,7 @@ async fn events_that_do_not_fit_credit_nothing(db: PgPool) {
         assert_eq!(deliver(&app, &event).await, 200, "it is kept, so Stripe need not come again");
     }
     let unsigned = FakeStripe::event("evt_9", "checkout.session.completed", &session, json!({}));
-    let request = reqwest::Client::new().post(app.url("/webhooks/stripe")).body(unsigned);
+    let request = http().post(app.url("/webhooks/stripe")).body(unsigned);
     assert_eq!(request.send().await.expect("an answer").status(), 400);
     assert_eq!(app.number("SELECT count(*) FROM payment_event_outcomes WHERE outcome = 'quarantined'").await, 4);
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 0);

@@ -1,5 +1,6 @@
 //! The `toki` command as others script it: every command of the contract, its JSON, its exit codes, its refusals.
 
+use crate::support::client::http;
 use crate::support::toki::Toki;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -352,7 +353,7 @@ async fn demo_serve_and_the_books_afterwards(db: PgPool) {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let call = json!({ "model": "sandbox/echo", "messages": [{ "role": "user", "content": "Hello" }] });
-    let request = reqwest::Client::new().post(format!("{url}/v1/chat/completions")).bearer_auth(&key);
+    let request = http().post(format!("{url}/v1/chat/completions")).bearer_auth(&key);
     let answer = request.header("content-type", "application/json").body(call.to_string()).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     let body = answer.text().await.expect("a body");

@@ -1,13 +1,14 @@
 //! The headers around the console: every page's policy allows its own scripts and nothing else.
 
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use futures::StreamExt;
 use sqlx::PgPool;
 
 #[sqlx::test]
 async fn every_page_carries_the_policy_of_its_own_nonce(db: PgPool) {
     let app = TestApp::start(db).await;
-    let client = reqwest::Client::new();
+    let client = http();
     let paths = ["/", "/products", "/sign-in", "/models", "/no-such-page"];
     let fetched = (0..100).map(|n| {
         let request = client.get(app.url(paths[n % paths.len()])).header("accept", "text/html");
@@ -31,7 +32,7 @@ async fn every_page_carries_the_policy_of_its_own_nonce(db: PgPool) {
 async fn what_is_no_page_allows_nothing_and_cross_site_posts_are_refused(db: PgPool) {
     let app = TestApp::start(db).await;
     let post = |site: &'static str| {
-        let request = reqwest::Client::new().post(app.url("/api/accounts/sign_out")).header("sec-fetch-site", site);
+        let request = http().post(app.url("/api/accounts/sign_out")).header("sec-fetch-site", site);
         request.header("content-type", "application/x-www-form-urlencoded").send()
     };
     let refused = post("cross-site").await.expect("an answer");

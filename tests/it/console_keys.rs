@@ -39,7 +39,7 @@ async fn a_new_key_is_shown_once_and_works(db: PgPool) {
     assert!(first.text().contains(&format!("Bearer {secret}")));
     let second = browser.get(&path).await;
     assert!(!second.html.contains(&secret));
-    assert!(second.text().contains("$TOKI_API_KEY"));
+    assert!(second.text().contains("Bearer $TOKI_KEY"));
 
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
     app.until_settled().await;

@@ -1,5 +1,6 @@
 //! Requests that are refused before any route sees them: status, form, and that the connection is closed.
 
+use crate::support::client::http;
 use crate::support::edge::{TestEdge, patient};
 use crate::support::raw::{Raw, statuses};
 use serde_json::Value;
@@ -127,9 +128,7 @@ async fn refusals_have_the_form_of_whoever_asks() {
 #[tokio::test]
 async fn compressed_bodies_are_refused() {
     let edge = TestEdge::start(patient()).await;
-    let post = |encoding: &'static str, path: &str| {
-        reqwest::Client::new().post(edge.url(path)).header("content-encoding", encoding).body("abc").send()
-    };
+    let post = |encoding: &'static str, path: &str| http().post(edge.url(path)).header("content-encoding", encoding).body("abc").send();
     for encoding in ["gzip", "br", "deflate, gzip", "identity, gzip", "x"] {
         assert_eq!(post(encoding, "/length").await.expect("an answer").status(), 415, "{encoding}");
     }

@@ -6,8 +6,8 @@ use crate::support::fake_stripe::{FakeStripe, Plan, SECRET_KEY, Stall, WEBHOOK_S
 use crate::support::installation::eventually;
 use crate::support::toki::Toki;
 use sqlx::{PgPool, Postgres, Transaction};
-use toki::accounts::rights::Member;
-use toki::accounts::store::{account_by_email, member_by_user};
+use toki::accounts::rights::Owner;
+use toki::accounts::store::{account_by_email, owner_of};
 use toki::accounts::types::Email;
 use toki::catalog::store::package_on_sale;
 use toki::checkout::payments::Payments;
@@ -35,7 +35,7 @@ struct Site {
     stripe: FakeStripe,
     toki: Toki,
     payments: Payments,
-    ada: Member,
+    ada: Owner,
     package_id: PackageId,
     /// The last to go.
     _cluster: Cluster,
@@ -61,7 +61,7 @@ impl Site {
         let sold = toki.json(&[&sold[..], &["--valid-for", "30d"]].concat());
         let package_id = sold["package_id"].as_str().and_then(|text| text.parse().ok()).expect("an id");
         let account = account_by_email(&db, &Email::parse(EMAIL).expect("an address")).await.expect("an account");
-        let ada = member_by_user(&db, account.user_id).await.expect("read").expect("a member");
+        let ada = owner_of(&db, account.user_id).await.expect("read").expect("a member");
         let payments = StripePayments::new(&stripe.config(), &"http://127.0.0.1".parse().expect("a URL")).expect("a client");
         Site { db, stripe, toki, payments: Payments::Stripe(Box::new(payments)), ada, package_id, _cluster: cluster }
     }

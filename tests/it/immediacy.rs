@@ -7,7 +7,7 @@ use crate::support::fake_stripe::{FakeStripe, Plan};
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgPool;
-use toki::accounts::store::member_by_user;
+use toki::accounts::store::owner_of;
 use toki::catalog::store::package_on_sale;
 use toki::checkout::placing::place;
 use toki::checkout::types::Start;
@@ -55,7 +55,7 @@ async fn a_purchase_counts_for_the_very_next_call_on_the_other_replica(db: PgPoo
     let one = TestApp::start_with(db.clone(), |ours| ours.stripe = Some(here)).await;
     let two = TestApp::start_with(db, |ours| ours.stripe = Some(there)).await;
     let customer = one.customer("now@example.com", 0).await;
-    let member = member_by_user(&one.state.db, customer.user_id).await.expect("read").expect("a member");
+    let member = owner_of(&one.state.db, customer.user_id).await.expect("read").expect("a member");
     let (key, package_id) = (one.key(&customer, None).await, package(&one, "Starter", None).await);
     let card = package_on_sale(&one.state.db, package_id).await.expect("on sale");
     let terms = Terms::of(card);

@@ -5,6 +5,7 @@ use crate::accounts_two_factor::turn_on;
 use crate::checkout::{confirm, package};
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::Browser;
+use crate::support::client::http;
 use crate::support::toki::Toki;
 use sqlx::PgPool;
 
@@ -137,7 +138,7 @@ async fn the_log_is_narrowed_paged_and_taken_home(db: PgPool) {
     let lines: Vec<&str> = file.html.lines().collect();
     assert_eq!((file.status, lines.len()), (200, 1 + 1202));
     assert!(file.html.contains(",'=1+1,") && !file.html.contains("of eve"));
-    let client = reqwest::Client::new().get(app.url("/api/journal/export?group=key")).header("cookie", browser.cookie());
+    let client = http().get(app.url("/api/journal/export?group=key")).header("cookie", browser.cookie());
     let answer = client.send().await.expect("an answer");
     assert_eq!(answer.headers()["content-type"], "text/csv; charset=utf-8");
     assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"account-log.csv\"");

@@ -15,6 +15,8 @@ mod cli;
 mod codes;
 mod console_headers;
 mod console_keys;
+mod console_keys_list;
+mod console_models;
 mod docs;
 mod doctor_probe;
 mod edge;
@@ -45,12 +47,22 @@ mod immediacy;
 mod journal;
 mod live;
 mod mail;
+mod members;
+mod members_limits;
+mod members_roles;
 mod notices;
 mod payments;
 mod payments_refunds;
 mod secrets;
 mod security;
+#[path = "../tidy/server_fns.rs"]
+#[expect(dead_code, reason = "the checks in it run in tests/tidy")]
+mod server_fns;
+#[path = "../tidy/source.rs"]
+#[expect(dead_code, reason = "shared with tests/tidy, which needs more of it")]
+mod source;
 mod static_files;
 mod stripe_sdks;
 mod style_guide;
 mod support;
+mod usage;

@@ -52,7 +52,8 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         45..=46 => purchase(dice, model),
         67 if dice.percent(60) => transfer(dice, model),
         47..=48 => insert_key(dice, model),
-        49..=54 => edit_key(dice, model),
+        49..=53 => edit_key(dice, model),
+        54 => limit_member(dice, model),
         55..=56 => {
             dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
         }
@@ -226,6 +227,13 @@ fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
         _ => Some(account),
     };
     Some(Op::EditKey { by, key, change })
+}
+
+fn limit_member(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let account = dice.pick(&model.accounts)?;
+    let used: i64 = account.keys.iter().map(|key| key.spent + key.held).sum();
+    let quota = if dice.percent(50) { Some((used + dice.between(-50, 600)).max(0)) } else { None };
+    Some(Op::LimitMember { account: account.account_id, quota })
 }
 
 fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {

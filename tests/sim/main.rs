@@ -35,13 +35,14 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 1_800;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 17] = [
     "admitted",
     "settled",
     "transferred",
     "taken",
     "BalanceExhausted",
     "QuotaExhausted",
+    "MemberExhausted",
     "CountInput",
     "KeyDisabled",
     "AccountSuspended",

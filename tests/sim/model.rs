@@ -72,6 +72,8 @@ pub struct Account {
     /// The step at which it signed up.
     pub since: u64,
     pub suspended: bool,
+    /// What its only member may spend, ever.
+    pub member_quota: Option<i64>,
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
     pub bought: Vec<Bought>,
@@ -144,6 +146,13 @@ pub struct Key {
     pub held: i64,
     pub state: KeyState,
     pub expires: Option<i64>,
+}
+
+impl Account {
+    pub fn member_left(&self) -> Option<i64> {
+        let used: i64 = self.keys.iter().map(|key| key.spent + key.held).sum();
+        self.member_quota.map(|quota| quota - used)
+    }
 }
 
 impl Key {

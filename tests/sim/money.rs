@@ -6,7 +6,7 @@ use crate::world::{Answer, operator, rolled_back};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use toki::accounts::rights::Member;
+use toki::accounts::rights::Owner;
 use toki::checkout::event::PaymentEvent;
 use toki::checkout::payments::{Provider, RefundAnswer};
 use toki::checkout::store::CheckoutError;
@@ -112,7 +112,7 @@ pub async fn make_code(db: &PgPool, code: &Code) -> [u8; 32] {
     batch.codes[0].1.hash(&pepper())
 }
 
-pub async fn redeem_code(db: &PgPool, member: &Member, code_hash: &[u8; 32]) -> Answer {
+pub async fn redeem_code(db: &PgPool, member: &Owner, code_hash: &[u8; 32]) -> Answer {
     // How often an account may try in an hour is a matter of real time, of which hardly any passes here.
     sqlx::query("DELETE FROM code_tries").execute(db).await.expect("forgotten");
     match redeem(db, member, code_hash).await {

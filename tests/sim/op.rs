@@ -145,6 +145,10 @@ pub enum Op {
         key: KeyId,
         change: KeyChange,
     },
+    LimitMember {
+        account: AccountId,
+        quota: Option<i64>,
+    },
     Suspend {
         account: AccountId,
         suspended: bool,
@@ -210,6 +214,7 @@ impl fmt::Display for Op {
                 write!(f, "key of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}")
             }
             Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
+            Op::LimitMember { account, quota } => write!(f, "member of {account}: quota {quota:?}"),
             Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
             Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),
             Op::Offer { at, enabled } => write!(f, "model {at} enabled {enabled}"),

@@ -5,7 +5,7 @@ use crate::op::Payment;
 use crate::world::{Answer, rolled_back};
 use serde_json::json;
 use sqlx::PgPool;
-use toki::accounts::rights::Member;
+use toki::accounts::rights::Owner;
 use toki::catalog::store::package_on_sale;
 use toki::checkout::event::PaymentEvent;
 use toki::checkout::payments::{CheckoutSession, Provider};
@@ -17,7 +17,7 @@ use toki::codes::types::Discount;
 use toki::ids::{GrantId, OrderId, PackageId};
 use uuid::Uuid;
 
-pub async fn pay(db: &PgPool, member: &Member, package_id: PackageId, starts: Start, payment: Payment) -> Answer {
+pub async fn pay(db: &PgPool, member: &Owner, package_id: PackageId, starts: Start, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     let (form_key, terms) = (Uuid::new_v4(), Terms::of(card));
     let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default() };

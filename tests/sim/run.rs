@@ -158,6 +158,7 @@ impl Run {
                 return model.insert_key(*account, key, supplier_id);
             }
             Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
+            Op::LimitMember { account, quota } => model.limit_member(*account, *quota),
             Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
             Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
             Op::Offer { at, enabled } => model.set_offer(*at, *enabled),

@@ -8,9 +8,10 @@ use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::time::Duration;
-use toki::accounts::rights::Member;
-use toki::accounts::store as accounts;
+use toki::accounts::rights::Owner;
+use toki::accounts::store::{self as accounts, members};
 use toki::accounts::types::Email;
+use toki::accounts::types_members::MemberLimits;
 use toki::checkout::store::refunds::take_leftovers;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, ReplicaId, RequestId, UserId};
 use toki::keys::secret::Pepper;
@@ -33,7 +34,7 @@ pub struct World {
     pub packages: Vec<PackageId>,
     /// Hashes of the codes that were made.
     pub codes: Vec<[u8; 32]>,
-    pub members: HashMap<AccountId, Member>,
+    pub members: HashMap<AccountId, Owner>,
     /// Makes addresses and names unlike.
     pub made: u64,
 }
@@ -131,6 +132,12 @@ impl World {
                 }
             }
             Op::EditKey { by, key, change } => self.edit_key(&db, *by, *key, *change).await,
+            Op::LimitMember { account, quota } => {
+                let owner = &self.members[account];
+                let limits = MemberLimits { quota: quota.map(Tokens), month_quota: None };
+                members::set_limits(&db, owner, owner.user_id(), limits).await.expect("limited");
+                Answer::default()
+            }
             Op::Suspend { account, suspended } => suspend(&db, *account, *suspended).await,
             Op::Supplier { at, enabled } => {
                 let edit = SupplierEdit { status: Some(status(*enabled)), ..SupplierEdit::default() };
@@ -217,8 +224,8 @@ impl World {
         }
     }
 
-    async fn member(&self, user_id: UserId) -> Member {
-        accounts::member_by_user(self.db(), user_id).await.expect("read").expect("a member")
+    async fn member(&self, user_id: UserId) -> Owner {
+        accounts::owner_of(self.db(), user_id).await.expect("read").expect("a member")
     }
 }
 
@@ -302,6 +309,7 @@ pub async fn admit_again(db: &PgPool, requests: &[AdmissionRequest], owner: Repl
                 "admitted {} account {} key {} supplier {} version {} held {} limit {}",
                 call.request_id, call.account_id, call.key_id, call.supplier_id, call.price_version, call.held.0, call.output_limit
             ),
+            Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
             refused => format!("{refused:?}"),
         });
         if let Verdict::Admitted(call) = verdict {

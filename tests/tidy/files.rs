@@ -12,7 +12,7 @@ const GATED: [(&str, &str); 2] =
     [("src/lib.rs", "the module tree and the browser's entry point"), ("src/main.rs", "the binary exists on the server only")];
 
 /// Gates in the whole tree. Raise it for a new domain.
-const MOST_GATES: usize = 32;
+const MOST_GATES: usize = 33;
 
 /// Names that say nothing about the business.
 const VAGUE: [&str; 9] = ["utils", "util", "helpers", "helper", "common", "manager", "service", "services", "misc"];

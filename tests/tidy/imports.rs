@@ -112,6 +112,11 @@ const EXCEPTIONS: &[Exception] = &[
         because: "the frame knows who looks, and signs them out",
     },
     Exception {
+        files: &["src/ui/layout.rs"],
+        path: "crate::accounts::server_fns_members",
+        because: "the frame has the switch between a user's accounts",
+    },
+    Exception {
         files: &["src/checkout/server_fns.rs"],
         path: "crate::catalog::store",
         because: "what is confirmed is the package as it is on sale now",
@@ -120,6 +125,11 @@ const EXCEPTIONS: &[Exception] = &[
         files: &["src/checkout/store.rs", "src/checkout/store/*.rs"],
         path: "crate::codes::store",
         because: "an order takes the use of its promotion code in its own transaction",
+    },
+    Exception {
+        files: &["src/accounts/store.rs", "src/accounts/store/members.rs"],
+        path: "crate::keys::store",
+        because: "whoever leaves an account gives their keys up in the same transaction",
     },
     Exception { files: &["src/keys/server_fns.rs"], path: "crate::usage::store", because: "a key's page shows its own last calls" },
     Exception {

@@ -16,9 +16,12 @@ pub struct ServerFn {
 /// Who may call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    Member,
-    /// A member, one too who is to set up a second factor before anything else.
+    /// A reader, one too who is to set up a second factor before anything else.
     SignedIn,
+    Reader,
+    Member,
+    Admin,
+    Owner,
     Operator,
     /// Anybody; the comment in the function's first line says why.
     Public,
@@ -27,8 +30,11 @@ pub enum Right {
 impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Right::Member => "member",
             Right::SignedIn => "signed in",
+            Right::Reader => "reader",
+            Right::Member => "member",
+            Right::Admin => "admin",
+            Right::Owner => "owner",
             Right::Operator => "operator",
             Right::Public => "public",
         })
@@ -36,9 +42,12 @@ impl fmt::Display for Right {
 }
 
 /// What the first statement of a server function may be.
-const GUARDS: [(&str, Right); 3] = [
-    ("request_ctx::member().await?", Right::Member),
+const GUARDS: [(&str, Right); 6] = [
     ("request_ctx::signed_in().await?", Right::SignedIn),
+    ("request_ctx::reader().await?", Right::Reader),
+    ("request_ctx::member().await?", Right::Member),
+    ("request_ctx::admin().await?", Right::Admin),
+    ("request_ctx::owner().await?", Right::Owner),
     ("request_ctx::operator().await?", Right::Operator),
 ];
 

@@ -6,7 +6,7 @@ use super::{AccountError, NewAccount, check_password, insert_account_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
@@ -66,7 +66,7 @@ pub async fn sign_up_by_mail(
 }
 
 /// Sends a user the link that confirms their address, unless it is.
-pub async fn send_confirmation(db: &PgPool, outbox: &Outbox, member: &Member) -> Result<(), AccountError> {
+pub async fn send_confirmation(db: &PgPool, outbox: &Outbox, member: &Reader) -> Result<(), AccountError> {
     if member.is_verified() {
         return Ok(());
     }
@@ -87,7 +87,7 @@ async fn ask_to_confirm_in(tx: &mut PgConnection, outbox: &Outbox, user_id: User
 pub async fn ask_email_change(
     db: &PgPool,
     outbox: &Outbox,
-    member: &Member,
+    member: &Reader,
     email: &Email,
     password: Password,
 ) -> Result<(), AccountError> {
@@ -102,7 +102,7 @@ pub async fn ask_email_change(
     outbox.post_in(&mut tx, email, &letter).await?;
     outbox.post_in(&mut tx, member.email(), &letters::address_change_asked(outbox)).await?;
     let entry = Entry::of(Kind::EmailAsked).about(member.user_id().0, email.as_str());
-    record_of_user_in(&mut tx, member.user_id(), member.into(), entry).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), entry).await?;
     tx.commit().await?;
     Ok(())
 }

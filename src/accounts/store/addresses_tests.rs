@@ -1,10 +1,11 @@
 //! Signing up by mail and changing an address, against a real Postgres.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::accounts::session_store::PgSessionStore;
 use crate::accounts::store::passwords::{change_password, reset_password, send_reset};
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session, sessions_of};
-use crate::accounts::store::{insert_account, member_by_user, user_by_credentials};
+use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
 use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::{Duration, OffsetDateTime};
 use tower_sessions::session::{Id, Record};
@@ -23,13 +24,13 @@ fn password(text: &str) -> Password {
     Password::parse(text.into()).expect("a password")
 }
 
-async fn account(db: &PgPool, address: &str) -> Member {
+async fn account(db: &PgPool, address: &str) -> Owner {
     let new = insert_account(db, &email(address), password(PASSWORD), false).await.expect("an account");
     member(db, new.user_id).await
 }
 
-async fn member(db: &PgPool, user_id: UserId) -> Member {
-    member_by_user(db, user_id).await.expect("member").expect("is one")
+async fn member(db: &PgPool, user_id: UserId) -> Owner {
+    owner_of(db, user_id).await.expect("member").expect("is one")
 }
 
 /// The mails that wait, as `recipient kind`, and the tokens in them.

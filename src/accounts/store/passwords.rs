@@ -6,7 +6,7 @@ use super::{AccountError, check_password, set_password_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
@@ -54,7 +54,7 @@ pub async fn reset_password(
 pub async fn change_password(
     db: &PgPool,
     outbox: &Outbox,
-    member: &Member,
+    member: &Reader,
     current: Password,
     password: Password,
 ) -> Result<(), AccountError> {
@@ -65,7 +65,7 @@ pub async fn change_password(
     set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
-    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::PasswordChanged)).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
     Ok(())
 }

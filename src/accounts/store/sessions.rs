@@ -2,7 +2,7 @@
 //! `session_store`'s.
 
 use super::AccountError;
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types_settings::SessionView;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
@@ -20,7 +20,7 @@ pub async fn note_sign_in(db: &PgPool, user_id: UserId, origin: &Origin) -> Resu
 }
 
 /// The user's sessions, the last seen first. `current` is the hash of the asking one.
-pub async fn sessions_of(db: &PgPool, member: &Member, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
+pub async fn sessions_of(db: &PgPool, member: &Reader, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
     let rows = sqlx::query!(
         r#"SELECT session_id, data->>'device' AS device, last_seen_at, created_at, session_hash = $2 AS "current!"
              FROM sessions WHERE user_id = $1 AND data ? 'user_id' AND expires_at > now() ORDER BY last_seen_at DESC, session_id LIMIT 100"#,
@@ -42,7 +42,7 @@ pub async fn sessions_of(db: &PgPool, member: &Member, current: &[u8]) -> Result
 }
 
 /// Ends one of the user's sessions.
-pub async fn delete_session(db: &PgPool, member: &Member, session_id: Uuid) -> Result<(), AccountError> {
+pub async fn delete_session(db: &PgPool, member: &Reader, session_id: Uuid) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let ended = sqlx::query!(
         r#"DELETE FROM sessions WHERE session_id = $1 AND user_id = $2 RETURNING data->>'device' AS device"#,
@@ -52,7 +52,7 @@ pub async fn delete_session(db: &PgPool, member: &Member, session_id: Uuid) -> R
     let ended = ended.fetch_optional(&mut *tx).await?.ok_or(AccountError::NotFound)?;
     let device = ended.device.unwrap_or_default();
     let entry = Entry::of(Kind::SessionEnded).about(session_id, &device);
-    record_of_user_in(&mut tx, member.user_id(), member.into(), entry).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), entry).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -64,11 +64,11 @@ pub async fn delete_sessions_in(tx: &mut PgConnection, user_id: UserId) -> Resul
 }
 
 /// Ends all of the user's sessions but the asking one.
-pub async fn delete_other_sessions(db: &PgPool, member: &Member, current: &[u8]) -> Result<(), AccountError> {
+pub async fn delete_other_sessions(db: &PgPool, member: &Reader, current: &[u8]) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let ended = sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND session_hash <> $2", member.user_id().0, current);
     ended.execute(&mut *tx).await?;
-    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::OtherSessionsEnded)).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::OtherSessionsEnded)).await?;
     tx.commit().await?;
     Ok(())
 }

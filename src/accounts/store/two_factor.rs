@@ -2,7 +2,7 @@
 
 use super::{AccountError, check_password};
 use crate::accounts::letters;
-use crate::accounts::rights::{Member, Origin};
+use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::second_factor::{RECOVERY_CODES, RecoveryCode, Seed, Vault};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
@@ -59,7 +59,7 @@ impl Proof {
     }
 }
 
-pub async fn standing_of(db: &PgPool, vault: &Vault, member: &Member) -> Result<TwoFactor, AccountError> {
+pub async fn standing_of(db: &PgPool, vault: &Vault, member: &Reader) -> Result<TwoFactor, AccountError> {
     let row = sqlx::query!(
         r#"SELECT seed_sealed, confirmed_at, created_at > now() - make_interval(mins => $2) AS "fresh!",
                   (SELECT count(*) FROM recovery_codes c
@@ -88,7 +88,7 @@ pub async fn is_on(db: &PgPool, user_id: UserId) -> Result<bool, AccountError> {
 }
 
 /// Makes a seed that counts for nothing until its first code is typed. It replaces one that waits for that.
-pub async fn begin(db: &PgPool, vault: &Vault, member: &Member, password: Password) -> Result<(), AccountError> {
+pub async fn begin(db: &PgPool, vault: &Vault, member: &Reader, password: Password) -> Result<(), AccountError> {
     check_password(db, member.user_id(), password).await?;
     let begun = sqlx::query!(
         "INSERT INTO two_factors (user_id, seed_sealed) VALUES ($1, $2)
@@ -101,7 +101,7 @@ pub async fn begin(db: &PgPool, vault: &Vault, member: &Member, password: Passwo
 }
 
 /// Takes the first code: from now on a second factor is asked for. Returns the recovery codes, which are not to be had again.
-pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Member, code: &str) -> Result<Vec<RecoveryCode>, AccountError> {
+pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, code: &str) -> Result<Vec<RecoveryCode>, AccountError> {
     let user_id = member.user_id();
     let mut tx = db.begin().await?;
     let sealed = sqlx::query_scalar!(
@@ -117,7 +117,7 @@ pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Membe
         .await?;
     let codes = renew_codes_in(&mut tx, vault, user_id).await?;
     outbox.post_in(&mut tx, member.email(), &letters::two_factor_on(outbox)).await?;
-    record_of_user_in(&mut tx, user_id, member.into(), Entry::of(Kind::TwoFactorOn)).await?;
+    record_of_user_in(&mut tx, user_id, Actor::of(member), Entry::of(Kind::TwoFactorOn)).await?;
     tx.commit().await?;
     Ok(codes)
 }
@@ -127,23 +127,23 @@ pub async fn renew_codes(
     db: &PgPool,
     outbox: &Outbox,
     vault: &Vault,
-    member: &Member,
+    member: &Reader,
     proof: Proof,
 ) -> Result<Vec<RecoveryCode>, AccountError> {
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     let codes = renew_codes_in(&mut tx, vault, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::recovery_codes_renewed(outbox)).await?;
-    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::RecoveryCodesRenewed)).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::RecoveryCodesRenewed)).await?;
     tx.commit().await?;
     Ok(codes)
 }
 
 /// Asks for no second factor any more.
-pub async fn turn_off(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Member, proof: Proof) -> Result<(), AccountError> {
+pub async fn turn_off(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, proof: Proof) -> Result<(), AccountError> {
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     delete_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::two_factor_off(outbox)).await?;
-    record_of_user_in(&mut tx, member.user_id(), member.into(), Entry::of(Kind::TwoFactorOff)).await?;
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::TwoFactorOff)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -159,7 +159,7 @@ async fn begin_proven(
     db: &PgPool,
     outbox: &Outbox,
     vault: &Vault,
-    member: &Member,
+    member: &Reader,
     proof: Proof,
 ) -> Result<Transaction<'static, Postgres>, AccountError> {
     let code = match proof {
@@ -175,7 +175,7 @@ async fn begin_proven(
     on.fetch_optional(&mut *tx).await?.ok_or(AccountError::TwoFactorChanged)?;
     if let Some(code) = code {
         let user = (member.user_id(), member.email());
-        accept_in(&mut tx, outbox, vault, user, member.into(), &code).await.map_err(wrong_proof)?;
+        accept_in(&mut tx, outbox, vault, user, Actor::of(member), &code).await.map_err(wrong_proof)?;
     }
     Ok(tx)
 }

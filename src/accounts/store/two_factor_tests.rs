@@ -1,7 +1,7 @@
 //! Second factors: each code counts once, whoever tries, and nothing counts before it is confirmed.
 
 use super::*;
-use crate::accounts::store::{insert_account, member_by_user};
+use crate::accounts::store::{insert_account, reader_of};
 use crate::accounts::types::Email;
 use crate::mail::outbox::Outbox;
 
@@ -23,8 +23,8 @@ impl World {
         World { db, outbox, vault: Vault::derive(&[7; 32], &[7; 32]), user_id, email }
     }
 
-    async fn member(&self) -> Member {
-        member_by_user(&self.db, self.user_id).await.expect("member").expect("is one")
+    async fn member(&self) -> Reader {
+        reader_of(&self.db, self.user_id, None).await.expect("member").expect("is one")
     }
 
     /// Sets two-factor up; its seed and recovery codes.

@@ -41,7 +41,7 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
             .into_any();
         }
     };
-    let ReceiptView { order_id, number, paid_at, sandbox, seller, email, billing, saved, .. } = receipt.clone();
+    let ReceiptView { order_id, number, paid_at, sandbox, seller, email, billing, saved, may_save, .. } = receipt.clone();
     let kept = billing.is_some();
     view! {
         <article class="card receipt">
@@ -75,7 +75,7 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
             </dl>
             <Lines receipt />
         </article>
-        <BillingForm order_id saved kept />
+        {may_save.then(|| view! { <BillingForm order_id saved kept /> })}
         <p class="no-print">
             <a href=format!("/orders/{order_id}")>{t!("Back to the order")}</a>
         </p>

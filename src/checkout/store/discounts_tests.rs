@@ -1,6 +1,7 @@
 //! Tests of promotion codes on orders: what they take off, that a use is taken once and given back, and that refunds are of what was paid.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::package_on_sale;
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::store::events::{insert_event, settle_event};
@@ -38,7 +39,7 @@ async fn discounted(db: &PgPool, package_id: PackageId, code_id: CodeId, minor: 
     OrderRequest { discount: Discount { code_id: Some(code_id), minor }, ..request(db, package_id).await }
 }
 
-async fn type_text(db: &PgPool, member: &Member, package_id: PackageId, text: &str) -> Result<TypedCode, CheckoutError> {
+async fn type_text(db: &PgPool, member: &Owner, package_id: PackageId, text: &str) -> Result<TypedCode, CheckoutError> {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     type_code(db, member, Provider::Stripe, &card, text, &SECRET).await
 }

@@ -1,7 +1,7 @@
 //! Tests of payment events: what credits, what does not, and that it happens once.
 
 use super::*;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Owner;
 use crate::checkout::reconcile::settle_left_events;
 use crate::checkout::store::fixtures::{member, open_order, package};
 use crate::checkout::store::order;
@@ -30,7 +30,7 @@ async fn deliver(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Decis
     settle_event(db, provider, event).await.expect("settled")
 }
 
-async fn start(db: &PgPool) -> (Member, OrderId, String) {
+async fn start(db: &PgPool) -> (Owner, OrderId, String) {
     let (ada, package_id) = (member(db, "ada@example.com").await, package(db, "Starter", None).await);
     let (order_id, session_id) = open_order(db, &ada, package_id).await;
     (ada, order_id, session_id)

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::accounts;
+use crate::accounts::rights::Owner;
 use crate::accounts::types::{Email, Password};
 use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
 use crate::checkout::event::PaymentEvent;
@@ -11,11 +12,11 @@ use crate::operators::rights::Operator;
 use serde_json::json;
 use uuid::Uuid;
 
-pub async fn member(db: &PgPool, email: &str) -> Member {
+pub async fn member(db: &PgPool, email: &str) -> Owner {
     let email = Email::parse(email).expect("an address");
     let password = Password::parse("correct horse".into()).expect("a password");
     let account = accounts::store::insert_account(db, &email, password, false).await.expect("account");
-    accounts::store::member_by_user(db, account.user_id).await.expect("read").expect("a member")
+    accounts::store::owner_of(db, account.user_id).await.expect("read").expect("a member")
 }
 
 /// 1,000,000 Tokens for $5.00, valid for 30 days.
@@ -43,16 +44,16 @@ pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
 }
 
 /// A new order of the package, waiting for the payment of session `cs_<order id>`.
-pub async fn open_order(db: &PgPool, member: &Member, package_id: PackageId) -> (OrderId, String) {
+pub async fn open_order(db: &PgPool, member: &Owner, package_id: PackageId) -> (OrderId, String) {
     open_order_of(db, member, &request(db, package_id).await).await
 }
 
-pub async fn open_order_that_starts(db: &PgPool, member: &Member, package_id: PackageId, starts: Start) -> (OrderId, String) {
+pub async fn open_order_that_starts(db: &PgPool, member: &Owner, package_id: PackageId, starts: Start) -> (OrderId, String) {
     open_order_of(db, member, &OrderRequest { starts, ..request(db, package_id).await }).await
 }
 
 /// The same of a form.
-pub async fn open_order_of(db: &PgPool, member: &Member, request: &OrderRequest) -> (OrderId, String) {
+pub async fn open_order_of(db: &PgPool, member: &Owner, request: &OrderRequest) -> (OrderId, String) {
     let order = place_order(db, member, Provider::Stripe, request).await.expect("placed");
     let order_id = order.purchase.order_id;
     let session = CheckoutSession { id: format!("cs_{order_id}"), url: "https://checkout.stripe.com/c/pay".into(), livemode: Some(false) };

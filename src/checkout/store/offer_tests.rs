@@ -1,6 +1,7 @@
 //! Tests of buying again: when what is queued begins, what rolls over when, how often a package may be bought.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, package_on_sale, update_package};
 use crate::checkout::store::fixtures::{member, open_order, open_order_that_starts, package, pay, request};
 use crate::checkout::store::{CheckoutError, cancel_unopened_order, place_order};
@@ -15,7 +16,7 @@ const MONTH_S: i64 = 2_592_000;
 
 struct Shop {
     db: PgPool,
-    ada: Member,
+    ada: Owner,
     package_id: PackageId,
 }
 

@@ -3,13 +3,13 @@
 //! A tax office wants an issued receipt to stay as it is. So seller, tax rate and customer are copies from the moment of payment, and
 //! later edits reach only later receipts; what nobody had said by then is filled in once.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::{Admin, Reader};
 use crate::checkout::payments::Provider;
 use crate::checkout::store::{CheckoutError, stored_currency};
 use crate::checkout::types::RefundStatus;
 use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, TaxRate, Taxed};
 use crate::ids::OrderId;
-use crate::journal::record::{Entry, record_in};
+use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::money::Money;
 use crate::tokens::Tokens;
@@ -82,7 +82,7 @@ pub async fn set_seller(db: &PgPool, seller: &Seller) -> Result<(), CheckoutErro
 }
 
 /// Keeps what receipts are to be made out to, and fills it in where this order's receipt has none.
-pub async fn set_billing_details(db: &PgPool, member: &Member, order_id: OrderId, details: &BillingDetails) -> Result<(), CheckoutError> {
+pub async fn set_billing_details(db: &PgPool, member: &Admin, order_id: OrderId, details: &BillingDetails) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
     let account_id = member.account_id().0;
     sqlx::query!(
@@ -112,13 +112,13 @@ pub async fn set_billing_details(db: &PgPool, member: &Member, order_id: OrderId
     )
     .execute(&mut *tx)
     .await?;
-    record_in(&mut tx, member.account_id(), member.into(), Entry::of(Kind::BillingSaved)).await?;
+    record_in(&mut tx, member.account_id(), Actor::of(member), Entry::of(Kind::BillingSaved)).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// The receipt of one of the account's orders; none was issued = not found.
-pub async fn receipt(db: &PgPool, member: &Member, order_id: OrderId) -> Result<ReceiptView, CheckoutError> {
+pub async fn receipt(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<ReceiptView, CheckoutError> {
     let row = sqlx::query!(
         r#"SELECT r.year, r.number, r.issued_at, r.email, r.billing_name, r.billing_address, r.billing_tax_id,
                   s.name AS "seller_name?", s.address AS "seller_address?", s.tax_id AS seller_tax_id, s.tax_rate_bp,
@@ -158,6 +158,7 @@ pub async fn receipt(db: &PgPool, member: &Member, order_id: OrderId) -> Result<
         email: row.email,
         billing: details(row.billing_name, row.billing_address, row.billing_tax_id),
         saved: details(row.saved_name, row.saved_address, row.saved_tax_id),
+        may_save: member.is_admin(),
         package_name: row.package_name,
         tokens: Tokens(row.tokens),
         total: taxed(price.minor - gross_back, whole_tax - tax_back),

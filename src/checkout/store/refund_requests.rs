@@ -1,7 +1,7 @@
 //! Refunds that an operator or the customer asks for: what they come to, and the rows with which they begin. The Tokens leave the
 //! order's grant in this transaction; only then is the provider asked.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Admin;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
@@ -9,7 +9,7 @@ use crate::checkout::store::{CheckoutError, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::checkout::types_refund::{OwnRefundRequest, RefundOffer};
 use crate::ids::{ActionId, OrderId, RefundId, UserId};
-use crate::journal::record::{Entry, record_in};
+use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::money::Money;
 use crate::operators::audit::{Action, insert_action_in};
@@ -73,7 +73,7 @@ pub async fn request_refund(
 }
 
 /// What a customer may have refunded of their own order now: the unused part, while its window is open.
-pub async fn own_refund_offer(db: &PgPool, member: &Member, order_id: OrderId) -> Result<RefundOffer, CheckoutError> {
+pub async fn own_refund_offer(db: &PgPool, member: &Admin, order_id: OrderId) -> Result<RefundOffer, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = own_order_in(&mut tx, member, order_id).await?;
     let until = open_until(&order)?;
@@ -93,7 +93,7 @@ pub async fn own_refund_offer(db: &PgPool, member: &Member, order_id: OrderId) -
 }
 
 /// Takes what the customer was shown, and nothing else. The same form is the same refund; None = it had begun before.
-pub async fn request_own_refund(db: &PgPool, member: &Member, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
+pub async fn request_own_refund(db: &PgPool, member: &Admin, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = own_order_in(&mut tx, member, asked.order_id).await?;
     let known = sqlx::query_scalar!(
@@ -109,13 +109,13 @@ pub async fn request_own_refund(db: &PgPool, member: &Member, asked: &OwnRefundR
     if (quote.tokens, quote.amount.minor) != (asked.tokens, asked.amount_minor) {
         return Err(CheckoutError::RefundChanged);
     }
-    record_in(&mut tx, member.account_id(), member.into(), asked_entry(&quote)).await?;
+    record_in(&mut tx, member.account_id(), Actor::of(member), asked_entry(&quote)).await?;
     let requested = begin_refund_in(&mut tx, quote, AskedBy::Customer { user_id: member.user_id(), form_key: asked.form_key }).await?;
     tx.commit().await?;
     Ok(Some(requested))
 }
 
-async fn own_order_in(tx: &mut PgConnection, member: &Member, order_id: OrderId) -> Result<LockedOrder, CheckoutError> {
+async fn own_order_in(tx: &mut PgConnection, member: &Admin, order_id: OrderId) -> Result<LockedOrder, CheckoutError> {
     let order = locked_order_in(tx, order_id).await?;
     if order.account_id == member.account_id() { Ok(order) } else { Err(CheckoutError::NotFound) }
 }

@@ -1,6 +1,7 @@
 //! Tests of refunds that customers ask for themselves: what they come to, when they may, and that each happens once.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, update_package};
 use crate::checkout::payments::RefundAnswer;
 use crate::checkout::store::fixtures::{member, open_order, package, pay};
@@ -14,7 +15,7 @@ use futures::future::join_all;
 /// $5.00 for 1,000,000 Tokens, of which the unused part may be given back for 14 days.
 struct Bought {
     db: PgPool,
-    ada: Member,
+    ada: Owner,
     order_id: OrderId,
 }
 

@@ -1,7 +1,7 @@
 //! Tests of money that goes back: in every order, once, to the Token and to the cent.
 
 use super::*;
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Owner;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order, package};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// $5.00 for 1,000,000 Tokens; the payment is `pi_1`.
 struct Bought {
     db: PgPool,
-    ada: Member,
+    ada: Owner,
     order_id: OrderId,
     session_id: String,
 }

@@ -1,6 +1,6 @@
 //! Orders as their owner's pages show them. Reads only.
 
-use crate::accounts::rights::Member;
+use crate::accounts::rights::Reader;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::{CheckoutError, stored_currency, stored_start, stored_status};
 use crate::checkout::types::{
@@ -18,7 +18,7 @@ use sqlx::PgPool;
 const LIST_MOST: i64 = 200;
 
 /// The account's last orders, newest first.
-pub async fn orders(db: &PgPool, member: &Member) -> Result<OrderList, CheckoutError> {
+pub async fn orders(db: &PgPool, member: &Reader) -> Result<OrderList, CheckoutError> {
     let mut rows = sqlx::query!(
         "SELECT order_id, package_name, tokens, price_minor, currency, status, created_at FROM orders
           WHERE account_id = $1 ORDER BY created_at DESC, order_id DESC LIMIT $2",
@@ -46,7 +46,7 @@ pub async fn orders(db: &PgPool, member: &Member) -> Result<OrderList, CheckoutE
 }
 
 /// One order of the account, with the grant it brought.
-pub async fn order(db: &PgPool, member: &Member, order_id: OrderId) -> Result<OrderView, CheckoutError> {
+pub async fn order(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<OrderView, CheckoutError> {
     let row = sqlx::query!(
         r#"SELECT o.*, g.grant_id AS "grant_id?", g.starts_at AS "starts_at?", g.expires_at AS "expires_at?",
                   CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
@@ -114,7 +114,7 @@ async fn refund_lines(db: &PgPool, order_id: OrderId, currency: &Currency) -> Re
 }
 
 /// The order that a sandbox session of this account is to pay.
-pub async fn sandbox_payment(db: &PgPool, member: &Member, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
+pub async fn sandbox_payment(db: &PgPool, member: &Reader, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
     let row = sqlx::query!(
         "SELECT order_id, package_id, package_name, tokens, price_minor, currency, status FROM orders
           WHERE account_id = $1 AND provider = 'sandbox' AND provider_session_id = $2",

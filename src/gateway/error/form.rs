@@ -58,6 +58,7 @@ impl GatewayError {
             GatewayError::BalanceExhausted { .. }
             | GatewayError::QuotaExhausted
             | GatewayError::PeriodExhausted { .. }
+            | GatewayError::MemberExhausted { .. }
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
             | GatewayError::SentBefore { state: SentBefore::Mismatch | SentBefore::Answered | SentBefore::Ended, .. } => no_retry(),

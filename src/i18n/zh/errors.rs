@@ -95,6 +95,9 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Enter networks like 203.0.113.0/24, or single addresses.", "请输入 IP 网段（例如 203.0.113.0/24）或单个 IP 地址。"),
     ("The expiration must be in the future.", "到期时间必须晚于现在。"),
     ("Enter a date and time in UTC, or leave it empty for a key that never expires.", "请输入 UTC 日期和时间；留空表示永不过期。"),
+    ("Enter the last day on which the key works.", "请填写密钥有效的最后一天。"),
+    ("Choose at most 100 keys at once. Nothing was changed.", "一次最多选择 100 个密钥，未做任何更改。"),
+    ("Choose at least one key. Nothing was changed.", "请至少选择一个密钥，未做任何更改。"),
     ("Choose a supplier from the list.", "请从列表中选择供应商。"),
     ("Choose enabled or disabled.", "请选择启用或停用。"),
     ("Enter the name that receipts are to be made out to.", "请填写收据抬头。"),
@@ -118,4 +121,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Enter your password, or the six digits that your authenticator shows.", "请输入密码，或验证器显示的 6 位数字。"),
     ("Enter days like 2026-12-24.", "请输入日期，例如 2026-12-24。"),
     ("Search for at most 254 characters.", "搜索内容最多 254 个字符。"),
+    ("The last day comes before the first.", "结束日期早于开始日期。"),
+    ("Choose at most 366 days.", "最多选择 366 天。"),
 ];

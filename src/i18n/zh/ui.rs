@@ -7,8 +7,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("At most", "上限"),
     ("Close", "关闭"),
     ("Forecast", "预测"),
-    ("Loading", "加载中"),
-    ("Messages", "消息"),
     ("Newer", "较新"),
     ("Newest", "最新"),
     ("Nothing in this time", "此期间无用量"),

@@ -5,6 +5,7 @@ use crate::ids::{AccountId, KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use sqlx::PgPool;
 use std::net::IpAddr;
 
@@ -25,6 +26,14 @@ pub struct CallerKey {
     /// The balance of the account's wallet.
     pub wallet_left: Tokens,
     pub limits: KeyLimits,
+    /// What the member whose key it is may still spend, where a limit is set.
+    pub member_left: MemberLeft,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MemberLeft {
+    pub ever: Option<Tokens>,
+    pub this_month: Option<Tokens>,
 }
 
 impl CallerKey {
@@ -64,10 +73,12 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
                   k.allowed_networks IS NULL OR EXISTS (SELECT 1 FROM unnest(k.allowed_networks) n WHERE $2::text::inet <<= n) AS "here!",
                   (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
                     WHERE g.account_id = k.account_id AND g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now())
-                      AS "wallet_left!"
+                      AS "wallet_left!",
+                  left_ever(b) AS member_left, left_this_month(b, now()) AS month_left
              FROM api_keys k
              JOIN accounts a USING (account_id)
              LEFT JOIN suppliers s USING (supplier_id)
+             LEFT JOIN members b ON b.account_id = k.account_id AND b.user_id = k.created_by
             WHERE k.secret_hash = $1 AND k.status <> 'deleted'"#,
         &secret_hash[..],
         address.to_string()
@@ -93,6 +104,7 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
             last_used_at: row.last_used_at,
             wallet_left: Tokens(row.wallet_left),
             limits: limits_of(db, KeyId(row.key_id)).await?,
+            member_left: MemberLeft { ever: row.member_left.map(Tokens), this_month: row.month_left.map(Tokens) },
         })),
     })
 }

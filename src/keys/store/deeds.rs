@@ -38,7 +38,7 @@ pub(super) async fn write_down_in<T: Serialize>(tx: &mut PgConnection, owner: Ke
         _ => entry,
     };
     let actor: Actor<'_> = match owner {
-        KeyOwner::Member(member) => member.into(),
+        KeyOwner::Member(member) => Actor::of(member),
         KeyOwner::Operator(operator) => operator.into(),
     };
     record_in(tx, deed.account_id, actor, entry).await?;

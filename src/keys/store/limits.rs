@@ -122,7 +122,8 @@ pub async fn update_limits(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit
                     WHEN $7::text IS NULL THEN 0
                     WHEN (k.period, k.period_zone) = ($7, $8) THEN used_of_period(k, now())
                     ELSE (SELECT coalesce(sum(u.charge), 0) FROM usage_records u
-                           WHERE u.key_id = k.key_id AND u.started_at >= period_start($7, $8, now()))
+                           WHERE u.key_id = k.key_id AND u.started_at >= period_start($7, $8, now())
+                             AND u.request_id >= first_request_id(period_start($7, $8, now()) - interval '10 minutes'))
                        + (SELECT coalesce(sum(h.tokens), 0) FROM holds h
                            WHERE h.key_id = k.key_id AND h.created_at >= period_start($7, $8, now())) END
           WHERE key_id = $1",

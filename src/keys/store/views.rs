@@ -1,13 +1,15 @@
 //! Keys as pages and commands show them.
 
 use super::{KeyError, KeyOwner};
-use crate::accounts::rights::Member;
-use crate::ids::{AccountId, KeyId, SupplierId};
+use crate::accounts::rights::Reader;
+use crate::accounts::types_members::Role;
+use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::keys::types::{KeyStatus, KeyView};
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// A key and its standing, at one moment.
 #[derive(Clone, Debug)]
@@ -28,11 +30,15 @@ pub struct KeyRow {
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    pub created_by: UserId,
     pub created_by_email: String,
 }
 
-impl From<KeyRow> for KeyView {
-    fn from(row: KeyRow) -> KeyView {
+impl KeyRow {
+    /// As a member of its account sees it.
+    pub fn seen_by(self, reader: &Reader) -> KeyView {
+        let row = self;
+        let editable = reader.is_admin() || (reader.role() >= Role::Member && row.created_by == reader.user_id());
         let supplier = row.supplier_id.zip(row.supplier_name).map(|(supplier_id, name)| SupplierChoice { supplier_id, name });
         KeyView {
             key_id: row.key_id,
@@ -48,38 +54,34 @@ impl From<KeyRow> for KeyView {
             last_used_at: row.last_used_at.map(Into::into),
             created_at: row.created_at.into(),
             created_by: row.created_by_email,
+            editable,
         }
     }
 }
 
-/// One key.
-pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
-    key_rows(db, owner.account_id(), Some(key_id)).await?.pop().ok_or(KeyError::NotFound)
+/// A key's row, and who it is about.
+pub(super) struct Row {
+    pub(super) key_id: Uuid,
+    pub(super) name: String,
+    pub(super) secret_hint: String,
+    pub(super) supplier_id: Option<Uuid>,
+    pub(super) supplier_slug: Option<String>,
+    pub(super) supplier_name: Option<String>,
+    pub(super) quota: Option<i64>,
+    pub(super) spent: i64,
+    pub(super) held: i64,
+    pub(super) status: String,
+    pub(super) expired: bool,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) last_used_at: Option<DateTime<Utc>>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) created_by: Uuid,
+    pub(super) email: String,
 }
 
-/// The keys of the member's account, newest first.
-pub async fn keys_of(db: &PgPool, member: &Member) -> Result<Vec<KeyRow>, KeyError> {
-    key_rows(db, Some(member.account_id()), None).await
-}
-
-async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<KeyId>) -> Result<Vec<KeyRow>, KeyError> {
-    let rows = sqlx::query!(
-        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
-                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, u.email
-             FROM api_keys k
-             JOIN users u ON u.user_id = k.created_by
-             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
-            WHERE ($1::uuid IS NULL OR k.account_id = $1) AND ($2::uuid IS NULL OR k.key_id = $2) AND k.status <> 'deleted'
-            ORDER BY k.created_at DESC, k.key_id DESC"#,
-        account_id.map(|id| id.0),
-        key_id.map(|id| id.0)
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| KeyRow {
+impl From<Row> for KeyRow {
+    fn from(row: Row) -> KeyRow {
+        KeyRow {
             key_id: KeyId(row.key_id),
             name: row.name,
             hint: row.secret_hint,
@@ -98,7 +100,34 @@ async fn key_rows(db: &PgPool, account_id: Option<AccountId>, key_id: Option<Key
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             created_at: row.created_at,
+            created_by: UserId(row.created_by),
             created_by_email: row.email,
-        })
-        .collect())
+        }
+    }
+}
+
+/// One key.
+pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_row(db, owner.account_id(), key_id).await
+}
+
+/// One key of the reader's account.
+pub async fn key_of(db: &PgPool, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    key_row(db, Some(reader.account_id()), key_id).await
+}
+
+async fn key_row(db: &PgPool, account_id: Option<AccountId>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
+                  k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
+                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
+             FROM api_keys k
+             JOIN users u ON u.user_id = k.created_by
+             LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
+            WHERE k.key_id = $2 AND ($1::uuid IS NULL OR k.account_id = $1) AND k.status <> 'deleted'"#,
+        account_id.map(|id| id.0),
+        key_id.0
+    );
+    row.fetch_optional(db).await?.map(KeyRow::from).ok_or(KeyError::NotFound)
 }

@@ -16,7 +16,7 @@ pub(super) const HEIGHT: i64 = 200;
 
 /// The dates below a chart, at most: where it is wide, where it is narrow.
 const MOST_DATES: usize = 8;
-const MOST_DATES_NARROW: usize = 4;
+const MOST_DATES_NARROW: usize = 3;
 
 /// A line of the key, of each column's values, and a column of the table.
 pub(super) struct Entry {

@@ -7,10 +7,10 @@ use leptos::prelude::*;
 
 const HEIGHT: i64 = 100;
 
-/// The line, and where it ends. The base of the chart is zero.
+/// The line from edge to edge, and where it ends. The base of the chart is zero.
 fn path(values: &[Tokens]) -> (String, String) {
     let scale = Scale::exactly(values.iter().copied().max().unwrap_or_default());
-    let points = values.iter().zip(0_i64..).map(|(value, n)| (n * COLUMN + COLUMN / 2, HEIGHT - scale.height(*value, HEIGHT)));
+    let points = values.iter().zip(0_i64..).map(|(value, n)| (n * COLUMN, HEIGHT - scale.height(*value, HEIGHT)));
     let (mut line, mut end) = (String::new(), String::new());
     for (x, y) in points {
         line.push_str(&format!("{}{x} {y}", if line.is_empty() { 'M' } else { 'L' }));
@@ -23,7 +23,8 @@ fn path(values: &[Tokens]) -> (String, String) {
 #[component]
 pub fn Sparkline(values: Vec<Tokens>, #[prop(into)] label: String) -> impl IntoView {
     let (line, end) = path(&values);
-    let view_box = format!("0 0 {} {HEIGHT}", i64::try_from(values.len().max(1)).unwrap_or(1) * COLUMN);
+    let steps = i64::try_from(values.len()).unwrap_or(1).saturating_sub(1).max(1);
+    let view_box = format!("0 0 {} {HEIGHT}", steps * COLUMN);
     view! {
         <svg class="sparkline" viewBox=view_box preserveAspectRatio="none" role="img" aria-label=label>
             <path class="chart-line series-1" d=line />
@@ -38,8 +39,8 @@ mod tests {
 
     #[test]
     fn the_largest_is_at_the_top_and_nothing_at_the_base() {
-        assert_eq!(path(&[0, 7, 3].map(Tokens)), ("M50 100L150 0L250 58".into(), "M250 58h0".into()));
-        assert_eq!(path(&[0, 0].map(Tokens)), ("M50 100L150 100".into(), "M150 100h0".into()));
+        assert_eq!(path(&[0, 7, 3].map(Tokens)), ("M0 100L100 0L200 58".into(), "M200 58h0".into()));
+        assert_eq!(path(&[0, 0].map(Tokens)), ("M0 100L100 100".into(), "M100 100h0".into()));
         assert_eq!(path(&[]), (String::new(), String::new()));
     }
 }

@@ -1,5 +1,6 @@
 //! The guide's charts: few points and many, nothing and far too much.
 
+use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::chart::{Band, Bucket, Colours, LineChart, Series, Sparkline, StackedBars};
 use crate::ui::stat::{Change, Stat};
@@ -38,11 +39,12 @@ fn uses(models: usize, days: usize) -> Vec<Series> {
 #[component]
 pub fn Charts(theme: &'static str) -> impl IntoView {
     let linked = days(7).into_iter().map(|day| Bucket { href: Some(format!("#{theme}-linked-table")), ..day }).collect();
+    let since = language().choose("yesterday", "昨天");
     let trend = (0..14).map(|day| use_of(0, day)).collect();
     view! {
         <Part title="Charts">
             <div class="card">
-                <Stat label="Tokens charged today" change=Change { now: Tokens(1_234_567), before: Tokens(1_102_000), since: "yesterday" }>
+                <Stat label="Tokens charged today" change=Change { now: Tokens(1_234_567), before: Tokens(1_102_000), since }>
                     "1.23 M"
                 </Stat>
                 <Sparkline values=trend label="Tokens of the last 14 days" />

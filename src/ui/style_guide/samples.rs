@@ -1,6 +1,7 @@
 //! The guide's components, each in its states.
 
 use crate::error::{ConsoleError, Field, Problem};
+use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
@@ -11,14 +12,12 @@ use crate::ui::form::{FormError, Labelled};
 use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
 use crate::ui::pages::Pages;
 use crate::ui::quota::QuotaBar;
-use crate::ui::skeleton::{Skeleton, SkeletonKind};
 use crate::ui::snippet::Snippet;
 use crate::ui::stat::{Change, Stat};
 use crate::ui::style_guide::Part;
 use crate::ui::style_guide::charts::Charts;
 use crate::ui::table::{CardTable, Head, Row};
 use crate::ui::tabs::{Tab, Tabs};
-use crate::ui::toast::{Toast, ToastKind, Toasts};
 use leptos::prelude::*;
 
 /// `theme` makes the ids of the two renderings differ.
@@ -110,10 +109,6 @@ fn Messages() -> impl IntoView {
             <p class="notice notice-ok">"It is done."</p>
             <p class="notice notice-warn">"Mind this."</p>
             <FormError error=Some(ConsoleError::WrongCredentials) />
-            <Toasts>
-                <Toast kind=ToastKind::Done>"Support bot is enabled."</Toast>
-                <Toast kind=ToastKind::Failed>"Support bot could not be disabled. It is as it was."</Toast>
-            </Toasts>
             <EmptyState title="No keys yet" text="A key lets your client call." action_href="#main" action_label="Create a key" />
         </Part>
     }
@@ -159,7 +154,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
 #[component]
 fn Numbers(theme: &'static str) -> impl IntoView {
     let stat = |before, note: &str| {
-        let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: "yesterday" };
+        let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: language().choose("yesterday", "昨天") };
         view! { <div class="card"><Stat label="Tokens charged" note=note change><TokenAmount tokens=Tokens(1_234_567) /></Stat></div> }
     };
     let quota = |left| view! { <QuotaBar all=Tokens(1_000_000) left=Tokens(left) label="Left of Starter" /> };
@@ -172,11 +167,6 @@ fn Numbers(theme: &'static str) -> impl IntoView {
                 {stat(1_234_567, "")}
             </div>
             <div class="card">{[820_000, 280_000, 64_000, 0].map(quota).into_iter().collect_view()}</div>
-            <div class="cards">
-                <div class="card"><Skeleton kind=SkeletonKind::Stat /></div>
-                <div class="card"><Skeleton kind=SkeletonKind::Lines(3) /></div>
-            </div>
-            <div class="card"><Skeleton kind=SkeletonKind::Chart /></div>
             <Snippet
                 label=format!("curl, {theme}")
                 code="curl https://toki.example/v1/chat/completions \\\n  -H \"Authorization: Bearer $TOKI_API_KEY\" \\\n  -d '{\"model\": \"acme/large-2\"}'"

@@ -1,8 +1,8 @@
 //! The whole record of one call, for whoever made it.
 
-use super::{UsageError, UsageRow, draws_of, filtered_rows};
+use super::{UsageError, UsageRow, draws_of, rows_of};
 use crate::ids::{AccountId, RequestId};
-use crate::usage::types::{CallFilter, Draw};
+use crate::usage::types::Draw;
 use serde_json::value::RawValue;
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -17,8 +17,7 @@ pub struct Receipt {
 
 /// A finished call of the account; none when there is no such call, or it is somebody else's.
 pub async fn receipt_of(db: &PgPool, account_id: AccountId, request_id: RequestId) -> Result<Option<Receipt>, UsageError> {
-    let filter = CallFilter { call: Some(request_id), ..CallFilter::default() };
-    let Some(call) = filtered_rows(db, account_id, &filter, None, Some(1)).await?.pop() else { return Ok(None) };
+    let Some(call) = rows_of(db, account_id, &[request_id.0]).await?.pop() else { return Ok(None) };
     let upstream_usage = sqlx::query_scalar!(
         r#"SELECT upstream_usage AS "usage: Json<Box<RawValue>>" FROM usage_records WHERE account_id = $1 AND request_id = $2"#,
         account_id.0,

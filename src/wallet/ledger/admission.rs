@@ -55,6 +55,10 @@ pub enum Verdict {
     PeriodExhausted {
         ends_at: DateTime<Utc>,
     },
+    /// What the key's member may spend, ever or in the month that ends then.
+    MemberExhausted {
+        ends_at: Option<DateTime<Utc>>,
+    },
     /// The key may not be used from this address.
     AddressRefused,
     Limited(Limited),
@@ -262,6 +266,8 @@ impl Row {
             "balance_exhausted" => Verdict::BalanceExhausted,
             "quota_exhausted" => Verdict::QuotaExhausted,
             "period_exhausted" => Verdict::PeriodExhausted { ends_at: self.period_ends? },
+            "member_exhausted" => Verdict::MemberExhausted { ends_at: None },
+            "member_month_exhausted" => Verdict::MemberExhausted { ends_at: Some(self.period_ends?) },
             "requests_limited" => self.limited(Limit::RequestsPerMinute)?,
             "tokens_limited" => self.limited(Limit::TokensPerMinute)?,
             "calls_limited" => self.limited(Limit::ConcurrentCalls)?,

@@ -1,11 +1,13 @@
 //! The statement: ledger entries as the wallet's owner reads them, each with what was in the wallet after it.
 
-use crate::accounts::rights::Member;
-use crate::ids::{OrderId, RequestId};
+use crate::accounts::rights::Reader;
+use crate::ids::{AccountId, OrderId, RequestId};
 use crate::tokens::Tokens;
 use crate::wallet::store::WalletError;
-use crate::wallet::types::{Cause, EntryView, Movement, Statement};
-use sqlx::PgPool;
+use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 /// Entries a page.
 pub const PAGE: i64 = 50;
@@ -13,82 +15,165 @@ pub const PAGE: i64 = 50;
 /// The entries older than `before` (none = the newest), a page of them.
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
-/// the ledger is. One statement, so that no call settles in between.
-pub async fn statement_of(db: &PgPool, member: &Member, before: Option<i64>) -> Result<Statement, WalletError> {
-    let mut rows = sqlx::query!(
-        r#"WITH wallet AS (
-               SELECT coalesce(sum(g.left_ + g.held), 0) AS tokens FROM grants g WHERE g.account_id = $1
-           ), since AS (
-               SELECT coalesce(sum(signed), 0) AS tokens FROM (
-                   SELECT CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
-                     FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2
-                    UNION ALL
-                   SELECT l.tokens FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2) entries
-           ), page AS (
-               -- Given and received are two indexes; each gives its newest page, in order.
-               SELECT * FROM (
-                   (SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
-                      FROM ledger l
-                     WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807)
-                     ORDER BY l.entry_id DESC LIMIT $3)
-                    UNION ALL
-                   (SELECT l.*, l.tokens AS signed
-                      FROM ledger l
-                     WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807)
-                     ORDER BY l.entry_id DESC LIMIT $3)) entries
-                ORDER BY entry_id DESC LIMIT $3
-           )
-           SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id, p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id,
-                  (wallet.tokens - since.tokens
-                   - coalesce(sum(p.signed) OVER (ORDER BY p.entry_id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))::bigint
-                      AS "after!",
-                  g.note, o.package_name AS "package_name?", u.model_id AS "model_id?", k.name AS "key_name?"
-             FROM wallet, since, page p
-             JOIN grants g ON g.grant_id = p.grant_id
-             LEFT JOIN orders o ON o.order_id = p.order_id
-             LEFT JOIN usage_records u ON u.request_id = p.request_id
-             LEFT JOIN api_keys k ON k.key_id = u.key_id
-            ORDER BY p.entry_id DESC"#,
-        member.account_id().0,
-        before,
-        PAGE + 1
-    )
-    .fetch_all(db)
-    .await?;
+/// the ledger is. It is said where all entries are shown; both come from one snapshot, so that no call settles in between.
+pub async fn statement_of(db: &PgPool, member: &Reader, which: Which, before: Option<i64>) -> Result<Statement, WalletError> {
+    let account_id = member.account_id();
+    let mut tx = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let mut after = match which {
+        Which::All => Some(in_wallet_before(&mut tx, account_id, before).await?),
+        Which::Calls | Which::Others => None,
+    };
+    let mut rows = rows_before(&mut tx, account_id, which, before, PAGE + 1).await?;
+    tx.commit().await?;
     let more = rows.len() as i64 > PAGE;
     rows.truncate(PAGE as usize);
     let entries: Vec<EntryView> = rows
         .into_iter()
         .map(|row| {
-            let cause = match (row.order_id, row.request_id) {
-                (Some(order_id), _) => Cause::Order { order_id: OrderId(order_id), package_name: row.package_name.unwrap_or_default() },
-                (None, Some(request_id)) => Cause::Call {
-                    request_id: RequestId(request_id),
-                    model_id: row.model_id.unwrap_or_default(),
-                    key_name: row.key_name.unwrap_or_default(),
-                },
-                (None, None) if row.to_book == "expired" => Cause::Expiry,
-                (None, None) if row.redemption_id.is_some() => Cause::Code { note: row.note },
-                (None, None) => Cause::Operator { note: row.note },
-            };
-            let movement = match row.to_book.as_str() {
-                _ if row.from_book == "refunded" => Movement::Returned,
-                "spent" => Movement::Spent,
-                "expired" => Movement::Expired,
-                "refunded" if row.action_id.is_some() => Movement::TakenBack,
-                "refunded" => Movement::Refunded,
-                _ if row.to_grant_id.is_some() => match row.signed {
-                    0 => Movement::RolledOver,
-                    1.. => Movement::Received,
-                    _ => Movement::Transferred,
-                },
-                _ if row.order_id.is_some() => Movement::Bought,
-                _ if row.action_id.is_some() => Movement::Credited,
-                _ => Movement::Redeemed,
-            };
-            EntryView { entry_id: row.entry_id, at: row.at.into(), movement, tokens: Tokens(row.signed), after: Tokens(row.after), cause }
+            let entry = entry_of(row, after.map(Tokens));
+            after = after.map(|after| after - entry.tokens.0);
+            entry
         })
         .collect();
     let older = entries.last().filter(|_| more).map(|entry| entry.entry_id);
     Ok(Statement { entries, older })
+}
+
+/// As many entries older than `before`, without what was in the wallet: for files, which are read over minutes.
+pub async fn entries_before(
+    db: &PgPool,
+    account_id: AccountId,
+    which: Which,
+    before: Option<i64>,
+    most: i64,
+) -> Result<Vec<EntryView>, WalletError> {
+    let mut connection = db.acquire().await?;
+    let rows = rows_before(&mut connection, account_id, which, before, most).await?;
+    Ok(rows.into_iter().map(|row| entry_of(row, None)).collect())
+}
+
+/// What was in the wallet, held Tokens included, before entry `before`; now, without one.
+async fn in_wallet_before(tx: &mut PgConnection, account_id: AccountId, before: Option<i64>) -> Result<i64, WalletError> {
+    let tokens = sqlx::query_scalar!(
+        r#"SELECT ((SELECT coalesce(sum(g.left_ + g.held), 0) FROM grants g WHERE g.account_id = $1)
+                   - (SELECT coalesce(sum(signed), 0) FROM (
+                          SELECT CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
+                                      ELSE -l.tokens END AS signed
+                            FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2
+                           UNION ALL
+                          SELECT l.tokens FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2) since)
+                  )::bigint AS "tokens!""#,
+        account_id.0,
+        before
+    );
+    Ok(tokens.fetch_one(tx).await?)
+}
+
+/// An entry as it is stored, with what its cause is called.
+struct EntryRow {
+    entry_id: i64,
+    at: DateTime<Utc>,
+    from_book: String,
+    to_book: String,
+    to_grant_id: Option<Uuid>,
+    /// Positive = into the wallet.
+    signed: i64,
+    order_id: Option<Uuid>,
+    request_id: Option<Uuid>,
+    action_id: Option<Uuid>,
+    redemption_id: Option<Uuid>,
+    note: Option<String>,
+    package_name: Option<String>,
+    model_id: Option<String>,
+    key_name: Option<String>,
+}
+
+/// Given and received are two indexes; each gives its newest entries, in order. The condition is part of the text, since the index of
+/// entries that are no calls is found by it.
+macro_rules! entries {
+    ($db:expr, $account_id:expr, $before:expr, $most:expr, $condition:literal) => {
+        sqlx::query_as!(
+            EntryRow,
+            r#"WITH page AS (
+                   SELECT * FROM (
+                       (SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
+                                         ELSE -l.tokens END AS signed
+                          FROM ledger l
+                         WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "#
+                + $condition
+                + r#"
+                         ORDER BY l.entry_id DESC LIMIT $3)
+                        UNION ALL
+                       (SELECT l.*, l.tokens AS signed
+                          FROM ledger l
+                         WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "#
+                + $condition
+                + r#"
+                         ORDER BY l.entry_id DESC LIMIT $3)) entries
+                    ORDER BY entry_id DESC LIMIT $3
+               )
+               SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id,
+                      p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id, g.note,
+                      o.package_name AS "package_name?", u.model_id AS "model_id?", k.name AS "key_name?"
+                 FROM page p
+                 JOIN grants g ON g.grant_id = p.grant_id
+                 LEFT JOIN orders o ON o.order_id = p.order_id
+                 LEFT JOIN usage_records u ON u.account_id = $1 AND u.request_id = p.request_id
+                 LEFT JOIN api_keys k ON k.key_id = u.key_id
+                ORDER BY p.entry_id DESC"#,
+            $account_id.0,
+            $before,
+            $most
+        )
+        .fetch_all($db)
+        .await?
+    };
+}
+
+async fn rows_before(
+    db: &mut PgConnection,
+    account_id: AccountId,
+    which: Which,
+    before: Option<i64>,
+    most: i64,
+) -> Result<Vec<EntryRow>, WalletError> {
+    Ok(match which {
+        Which::All => entries!(db, account_id, before, most, "true"),
+        Which::Calls => entries!(db, account_id, before, most, "l.to_book = 'spent'"),
+        Which::Others => entries!(db, account_id, before, most, "l.to_book <> 'spent'"),
+    })
+}
+
+fn entry_of(row: EntryRow, after: Option<Tokens>) -> EntryView {
+    let movement = movement_of(&row);
+    let cause = match (row.order_id, row.request_id) {
+        (Some(order_id), _) => Cause::Order { order_id: OrderId(order_id), package_name: row.package_name.unwrap_or_default() },
+        (None, Some(request_id)) => Cause::Call {
+            request_id: RequestId(request_id),
+            model_id: row.model_id.unwrap_or_default(),
+            key_name: row.key_name.unwrap_or_default(),
+        },
+        (None, None) if row.to_book == "expired" => Cause::Expiry,
+        (None, None) if row.redemption_id.is_some() => Cause::Code { note: row.note },
+        (None, None) => Cause::Operator { note: row.note },
+    };
+    EntryView { entry_id: row.entry_id, at: row.at.into(), movement, tokens: Tokens(row.signed), after, cause }
+}
+
+fn movement_of(row: &EntryRow) -> Movement {
+    match row.to_book.as_str() {
+        _ if row.from_book == "refunded" => Movement::Returned,
+        "spent" => Movement::Spent,
+        "expired" => Movement::Expired,
+        "refunded" if row.action_id.is_some() => Movement::TakenBack,
+        "refunded" => Movement::Refunded,
+        _ if row.to_grant_id.is_some() => match row.signed {
+            0 => Movement::RolledOver,
+            1.. => Movement::Received,
+            _ => Movement::Transferred,
+        },
+        _ if row.order_id.is_some() => Movement::Bought,
+        _ if row.action_id.is_some() => Movement::Credited,
+        _ => Movement::Redeemed,
+    }
 }

@@ -1,6 +1,7 @@
 //! A browser without JavaScript: keeps its cookie, posts forms as they stand on a page, follows a redirect only when told to.
 
 use crate::support::app::{PASSWORD, TestApp};
+use crate::support::client::http;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
 use std::sync::Mutex;
@@ -11,7 +12,6 @@ pub struct Browser {
     cookie: Mutex<Option<String>>,
     /// Kept when the session ends.
     device: Mutex<Option<String>>,
-    client: reqwest::Client,
 }
 
 pub struct Page {
@@ -32,7 +32,7 @@ impl Browser {
     /// The server-sent events of an address, as they come; or the status that refuses them.
     pub async fn events(&self, path: &str) -> Result<impl Stream<Item = String> + Unpin, u16> {
         let cookie = self.cookie.lock().expect("cookie").clone().unwrap_or_default();
-        let response = self.client.get(format!("{}{path}", self.base)).header(COOKIE, cookie).send().await.expect("an answer");
+        let response = http().get(format!("{}{path}", self.base)).header(COOKIE, cookie).send().await.expect("an answer");
         if response.status() != 200 {
             return Err(response.status().as_u16());
         }
@@ -78,8 +78,7 @@ impl TestApp {
 impl Browser {
     /// One that visits the server at this address.
     pub fn at(base: &str) -> Browser {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("client");
-        Browser { base: base.to_string(), cookie: Mutex::new(None), device: Mutex::new(None), client }
+        Browser { base: base.to_string(), cookie: Mutex::new(None), device: Mutex::new(None) }
     }
 
     /// The session's cookie, as it is sent.
@@ -89,13 +88,12 @@ impl Browser {
     }
 
     pub async fn get(&self, path: &str) -> Page {
-        self.send(self.client.get(self.url(path)).header(ACCEPT, "text/html")).await
+        self.send(http().get(self.url(path)).header(ACCEPT, "text/html")).await
     }
 
     pub async fn post(&self, path: &str, from: &str, fields: &[(&str, &str)]) -> Page {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self
-            .client
+        let request = http()
             .post(self.url(path))
             .header(ACCEPT, "text/html")
             .header(REFERER, self.url(from))

@@ -1,6 +1,7 @@
 //! A whole installation for one test to break: a cluster of its own, a supplier, a customer with Tokens and a key, and replicas that
 //! are real processes.
 
+use crate::support::client::http;
 use crate::support::cluster::Cluster;
 use crate::support::supplier::{Answering, Supplier};
 use crate::support::toki::{Served, Toki};
@@ -75,7 +76,7 @@ impl Installation {
 
     pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> Call {
         let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": "Hello there"}]});
-        tokio::spawn(reqwest::Client::new().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
+        tokio::spawn(http().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
     }
 
     /// Starts a stream: its first word has been read by the caller.

@@ -45,7 +45,8 @@ impl Model {
         }
         let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
         let available: i64 = grants.iter().map(|(_, left)| left).sum();
-        let room = key.quota_left().map_or(available, |left| left.min(available));
+        let own = key.quota_left().map_or(available, |left| left.min(available));
+        let room = account.member_left().map_or(own, |left| left.min(own));
         let cost = |output: i64| price_of(offer.price, request.input_tokens, 0, output * request.choices);
         let wanted = request.output_limit.map_or(offer.max_output, |limit| limit.min(offer.max_output));
         let mut output_limit = wanted;
@@ -56,6 +57,7 @@ impl Model {
             // Found by looking, not by a formula: limits are small here.
             match (1..wanted).rev().find(|output| cost(*output) <= room) {
                 Some(output) => output_limit = output,
+                None if room < own => return Decision::Refused("MemberExhausted"),
                 None if room < available => return Decision::Refused("QuotaExhausted"),
                 None => return Decision::Refused("BalanceExhausted"),
             }
@@ -183,8 +185,8 @@ impl Model {
     fn settle_unheld(&mut self, settlement: &Settlement) {
         let owed = settlement.charge.0;
         let account_id = settlement.account_id;
-        let quota_left = self.key(settlement.key_id).and_then(|(_, key)| key.quota_left());
-        let most = quota_left.map_or(owed, |left| left.min(owed)).max(0);
+        let (account, key) = self.key(settlement.key_id).expect("a key of the model");
+        let most = [key.quota_left(), account.member_left()].into_iter().flatten().fold(owed, i64::min).max(0);
         let mut rest = most;
         for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);

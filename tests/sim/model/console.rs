@@ -9,7 +9,15 @@ impl Model {
     pub fn sign_up(&mut self, account_id: AccountId, since: u64) {
         self.volatile.clear();
         self.touched.insert(account_id);
-        self.accounts.push(Account { account_id, since, suspended: false, keys: Vec::new(), grants: Vec::new(), bought: Vec::new() });
+        self.accounts.push(Account {
+            account_id,
+            since,
+            suspended: false,
+            member_quota: None,
+            keys: Vec::new(),
+            grants: Vec::new(),
+            bought: Vec::new(),
+        });
     }
 
     /// The account leaves the simulation; its rows stay for the audit.
@@ -189,6 +197,11 @@ impl Model {
     pub fn set_suspended(&mut self, account_id: AccountId, suspended: bool) {
         self.volatile.clear();
         self.account_mut(account_id).suspended = suspended;
+    }
+
+    pub fn limit_member(&mut self, account_id: AccountId, quota: Option<i64>) {
+        self.volatile.clear();
+        self.account_mut(account_id).member_quota = quota;
     }
 
     pub fn set_supplier(&mut self, at: usize, enabled: bool) {

@@ -1,6 +1,7 @@
 //! Events on their way to a webhook: signed as Stripe signs them, and lost, repeated, reordered or late on demand.
 
 use super::FakeStripe;
+use crate::support::client::http;
 use serde_json::{Value, json};
 use std::time::Duration;
 use toki::checkout::webhook::signature::{sign, verify};
@@ -71,7 +72,7 @@ impl FakeStripe {
 
 /// Posts an event as Stripe does. 0 = nobody answered.
 pub async fn post(url: &str, body: &str, signature: String) -> u16 {
-    let request = reqwest::Client::new().post(url).header("stripe-signature", signature).header("content-type", "application/json");
+    let request = http().post(url).header("stripe-signature", signature).header("content-type", "application/json");
     request.body(body.to_string()).send().await.map_or(0, |answer| answer.status().as_u16())
 }
 

@@ -1,0 +1,58 @@
+// What only a script adds: the palette, and pages that follow what happens elsewhere.
+import { expect, test } from "../support/fixtures.ts";
+import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
+import { createKey, exact, existingCustomer, signIn } from "../support/steps.ts";
+
+test("the palette leads to pages and keys, and gives the focus back", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  await createKey(page, "lantern");
+  await page.goto("/dashboard");
+  const products = page.getByRole("navigation").getByRole("link", { name: "Product Center" });
+  await products.focus();
+
+  const palette = page.getByRole("dialog");
+  // A key that is pressed before the script is awake is lost.
+  const open = () =>
+    expect(async () => {
+      await page.keyboard.press("Control+k");
+      await expect(palette).toBeVisible({ timeout: 500 });
+    }).toPass();
+  await open();
+  await page.keyboard.press("Escape");
+  await expect(palette).toBeHidden();
+  await expect(products).toBeFocused();
+
+  for (const [typed, found, path] of [
+    ["wal", "Wallet", /\/wallet$/],
+    ["lantern", "lantern", /\/keys\/[0-9a-f-]+$/],
+  ] as const) {
+    await open();
+    await page.keyboard.type(typed);
+    // What was found for less has gone.
+    await expect(palette.getByRole("link", { name: "Dashboard" })).toBeHidden();
+    await expect(palette.getByRole("link", { name: found })).toBeVisible();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(path);
+  }
+});
+
+test("open pages follow a credit and a call by themselves", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  const secret = await createKey(page, "elsewhere");
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
+  await page.goto("/usage");
+  await listening;
+  await expect(page.getByText("No call yet")).toBeVisible();
+  // Whoever reloads the page loses this.
+  await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
+
+  toki(["account", "credit", "--email", customer.email, "--tokens", String(PACKAGE.tokens), "--valid-for", "30d"]);
+  await expect(page.getByRole("link", { name: "Balance in Tokens" })).toContainText("1 M");
+  const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
+  await expect(page.getByText("No call yet")).toBeHidden();
+  const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
+  await expect(page.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
+  await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+});

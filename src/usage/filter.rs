@@ -1,0 +1,61 @@
+//! Which calls somebody wants to see, as an address says it.
+
+use crate::error::ConsoleError;
+use crate::ids::{KeyId, RequestId};
+use crate::usage::range::Range;
+use chrono::{DateTime, Utc};
+
+/// Calls of which totals are asked for. None = all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whose {
+    pub key_id: Option<KeyId>,
+    pub model_id: Option<String>,
+}
+
+/// Which calls to show. Parsed from an address, so an id that is none is simply not found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    pub whose: Whose,
+    pub since: Option<DateTime<Utc>>,
+    /// Not included.
+    pub until: Option<DateTime<Utc>>,
+    /// Only this call.
+    pub call: Option<RequestId>,
+    /// Only calls older than this one.
+    pub before: Option<RequestId>,
+}
+
+impl CallFilter {
+    pub fn parse(key: &str, model: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
+        Ok(CallFilter {
+            whose: Whose { key_id: id(key)?, model_id: Some(model.trim()).filter(|model| !model.is_empty()).map(str::to_string) },
+            call: id(call)?,
+            before: id(before)?,
+            ..CallFilter::default()
+        })
+    }
+
+    /// Those of the range only; one that is asked for by its id is shown whenever it was.
+    pub fn within(self, range: &Range) -> CallFilter {
+        CallFilter { since: Some(range.start()), until: Some(range.end), ..self }
+    }
+}
+
+fn id<T: std::str::FromStr>(text: &str) -> Result<Option<T>, ConsoleError> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| ConsoleError::NotFound) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn filter_takes_ids_and_refuses_what_is_none() {
+        assert_eq!(CallFilter::parse("", " ", "", ""), Ok(CallFilter::default()));
+        assert_eq!(CallFilter::parse("1", "", "", ""), Err(ConsoleError::NotFound));
+        let key_id = Uuid::nil().to_string();
+        let filter = CallFilter::parse(&key_id, "alpha/one", "", "").expect("a filter");
+        assert_eq!(filter.whose, Whose { key_id: Some(KeyId(Uuid::nil())), model_id: Some("alpha/one".into()) });
+    }
+}

@@ -1,0 +1,90 @@
+//! What the usage page can be asked for: links to the usual stretches of time, a form for the rest.
+
+use crate::preferences::time_zone;
+use crate::t;
+use crate::ui::control::{Choice, Select};
+use crate::ui::tabs::{Tab, Tabs};
+use crate::usage::page::Asked;
+use crate::usage::range::{Preset, Range};
+use crate::usage::types::KeyChoice;
+use crate::usage::types_totals::Group;
+use leptos::prelude::*;
+
+pub fn preset_words(preset: Preset) -> &'static str {
+    match preset {
+        Preset::Today => t!("Today"),
+        Preset::Week => t!("Last 7 days"),
+        Preset::Month => t!("Last 30 days"),
+    }
+}
+
+pub fn group_words(group: Group) -> &'static str {
+    match group {
+        Group::Model => t!("Model"),
+        Group::Key => t!("Key"),
+        Group::Supplier => t!("Supplier"),
+        Group::Member => t!("Member"),
+    }
+}
+
+#[component]
+pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
+    let tabs = Preset::ALL.map(|preset| Tab {
+        name: preset_words(preset).into(),
+        href: Asked { range: preset.as_str().into(), from: String::new(), to: String::new(), ..asked.newest() }.address(),
+        here: range.preset == Some(preset),
+    });
+    view! { <Tabs label=t!("Time") tabs=tabs.to_vec() /> }
+}
+
+/// Days that are typed go before the tab that was chosen.
+#[component]
+pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
+    let clear = asked.is_filtered().then(|| {
+        let all = Asked { key: String::new(), model: String::new(), ..asked.newest() };
+        view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
+    });
+    let preset = range.preset.map(|preset| view! { <input type="hidden" name="range" value=preset.as_str() /> });
+    // Of a preset, the days stay empty: what is typed there counts more.
+    let (from, to) = match range.preset {
+        Some(_) => Default::default(),
+        None => range.days(time_zone()),
+    };
+    let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
+    let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });
+    let keys = keys.into_iter().map(|key| Choice {
+        value: key.key_id.to_string(),
+        name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },
+    });
+    models.sort();
+    let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    view! {
+        <form method="get" action="/usage">
+            {preset}
+            <div class="row filters">
+                <div class="field">
+                    <label for="filter-from">{t!("From")}</label>
+                    <input id="filter-from" name="from" type="date" value=from />
+                </div>
+                <div class="field">
+                    <label for="filter-to">{t!("Until")}</label>
+                    <input id="filter-to" name="to" type="date" value=to />
+                </div>
+                <div class="field">
+                    <label for="filter-group">{t!("By")}</label>
+                    <Select id="filter-group" name="group" choices=groups.to_vec() chosen=group.as_str() />
+                </div>
+                <div class="field">
+                    <label for="filter-key">{t!("Key")}</label>
+                    <Select id="filter-key" name="key" choices=all(t!("All keys")).chain(keys).collect() chosen=asked.key.clone() />
+                </div>
+                <div class="field">
+                    <label for="filter-model">{t!("Model")}</label>
+                    <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
+                </div>
+                <button class="button" type="submit">{t!("Filter")}</button>
+                {clear}
+            </div>
+        </form>
+    }
+}

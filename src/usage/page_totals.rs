@@ -1,0 +1,164 @@
+//! What a stretch of time came to: the sums, a bar for each hour or day, and a line for each model, key, supplier or member.
+
+use crate::preferences::time_zone;
+use crate::t;
+use crate::tokens::Tokens;
+use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
+use crate::ui::stat::Stat;
+use crate::ui::table::{CardTable, Head, Row};
+use crate::ui::utc_time::{day, minute, written};
+use crate::usage::page::Asked;
+use crate::usage::page_filter::group_words;
+use crate::usage::range::{Range, Unit};
+use crate::usage::types::KeyChoice;
+use crate::usage::types_totals::{Group, Part, Sums};
+use crate::utc::UtcTime;
+use leptos::prelude::*;
+
+#[component]
+pub fn Totals(range: Range, group: Group, parts: Vec<Part>, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+    let all: Sums = parts.iter().map(|part| part.sums).sum();
+    // The names of all, so that each has its colour whatever is shown.
+    let colours = match group {
+        Group::Model => Colours::of(models),
+        Group::Key => Colours::of(keys.into_iter().map(|key| key.name)),
+        Group::Supplier | Group::Member => Colours::default(),
+    };
+    let series = parts.iter().map(|part| Series { name: part.name.clone(), values: part.charged.clone() }).collect();
+    view! {
+        <Cards all />
+        <div class="card">
+            <h2>{t!("Tokens charged")}</h2>
+            <StackedBars
+                id="usage"
+                label=chart_label(&range, group)
+                heading=match range.unit {
+                    Unit::Hour => t!("Hour"),
+                    Unit::Day => t!("Day"),
+                }
+                buckets=buckets(&range, &asked)
+                series
+                colours
+            />
+        </div>
+        {(!parts.is_empty()).then(|| view! { <PartsTable group parts all asked /> })}
+    }
+}
+
+#[component]
+fn Cards(all: Sums) -> impl IntoView {
+    let failed = match all.failed {
+        0 => t!("None failed").to_string(),
+        failed => t!("{calls} failed on the supplier's or our side", calls = Tokens(failed).exact()),
+    };
+    let cached = t!("{tokens} of it cached", tokens = all.cached.exact());
+    view! {
+        <div class="cards cards-stats">
+            <div class="card">
+                <Stat label=t!("Charged")>
+                    <TokenAmount tokens=all.charged />
+                </Stat>
+            </div>
+            <div class="card">
+                <Stat label=t!("Calls") note=failed>
+                    {Tokens(all.calls).exact()}
+                </Stat>
+            </div>
+            <div class="card">
+                <Stat label=t!("Input") note=cached>
+                    <TokenAmount tokens=all.input />
+                </Stat>
+            </div>
+            <div class="card">
+                <Stat label=t!("Output")>
+                    <TokenAmount tokens=all.output />
+                </Stat>
+            </div>
+        </div>
+    }
+}
+
+fn chart_label(range: &Range, group: Group) -> String {
+    let (from, to) = (day(range.start().into()), day(range.last()));
+    match group {
+        Group::Model => t!("Tokens charged by model, {from} to {to}", from = from, to = to),
+        Group::Key => t!("Tokens charged by key, {from} to {to}", from = from, to = to),
+        Group::Supplier => t!("Tokens charged by supplier, {from} to {to}", from = from, to = to),
+        Group::Member => t!("Tokens charged by member, {from} to {to}", from = from, to = to),
+    }
+}
+
+/// A bar leads to its hours, an hour to its calls.
+fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
+    let alone = range.starts.len() == 1;
+    let buckets = range.starts.iter().enumerate().map(|(place, start)| {
+        let start = UtcTime::from(*start);
+        let words = written(start);
+        let (name, short) = match range.unit {
+            Unit::Hour => (minute(start), words.hour),
+            Unit::Day => (words.day, words.short_day),
+        };
+        let (from, to) = range.bucket(place, time_zone());
+        let finer = Asked { range: String::new(), from, to, ..asked.newest() };
+        Bucket { name, short, href: (!alone).then(|| finer.address()) }
+    });
+    buckets.collect()
+}
+
+#[component]
+fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl IntoView {
+    let heads = vec![
+        Head::text(group_words(group)),
+        Head::number(t!("Calls")),
+        Head::number(t!("Failed")),
+        Head::number(t!("Input")),
+        Head::number(t!("Output")),
+        Head::number(t!("Charged")),
+        Head::number(t!("Share")),
+    ];
+    let rows = parts.into_iter().map(|part| {
+        let only = match group {
+            Group::Model => Some(Asked { model: part.id.clone(), ..asked.newest() }),
+            Group::Key => Some(Asked { key: part.id.clone(), ..asked.newest() }),
+            Group::Supplier | Group::Member => None,
+        };
+        let name = match only {
+            Some(only) => view! { <a href=only.address()>{part.name}</a> }.into_any(),
+            None => part.name.into_any(),
+        };
+        let Sums { calls, failed, input, output, charged, .. } = part.sums;
+        Row(vec![
+            name,
+            Tokens(calls).exact().into_any(),
+            Tokens(failed).exact().into_any(),
+            view! { <TokenAmount tokens=input /> }.into_any(),
+            view! { <TokenAmount tokens=output /> }.into_any(),
+            view! { <ExactTokens tokens=charged /> }.into_any(),
+            share(charged, all.charged).into_any(),
+        ])
+    });
+    view! { <CardTable caption=t!("What was used by each") heads rows=rows.collect() /> }
+}
+
+/// `12 %`, of nothing nothing.
+fn share(part: Tokens, all: Tokens) -> String {
+    match (part.0, all.0) {
+        (0, _) | (_, 0) => "0 %".into(),
+        (part, all) => match i128::from(part) * 100 / i128::from(all) {
+            0 => "< 1 %".into(),
+            percent => format!("{percent} %"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_whole_per_cent_and_never_none_of_something() {
+        let shares = [(0, 0), (0, 7), (1, 1_000), (1, 3), (7, 7), (i64::MAX, i64::MAX)];
+        assert_eq!(shares.map(|(part, all)| share(Tokens(part), Tokens(all))), ["0 %", "0 %", "< 1 %", "33 %", "100 %", "100 %"]);
+    }
+}

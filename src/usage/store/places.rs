@@ -1,0 +1,118 @@
+//! Where the calls of a filter lie. Request ids are UUIDv7, in the order of their calls, and records are kept by them; so a page of calls
+//! is one or a few stretches of ids, of which only the end is read.
+
+use crate::ids::AccountId;
+use crate::usage::filter::CallFilter;
+use crate::usage::store::UsageError;
+use crate::usage::store::totals::hours_with_calls;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// A call may have started later than its id was made: it waited to be admitted, or for a database that was away.
+const SLACK: TimeDelta = TimeDelta::minutes(10);
+
+/// The latest calls that the filter lets through, at most so many, the newest first.
+pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Vec<Uuid>, UsageError> {
+    if let Some(call) = filter.call {
+        return Ok(vec![call.0]);
+    }
+    let (first, until): (Vec<_>, Vec<_>) = stretches(db, account_id, filter, most).await?.into_iter().unzip();
+    // Two statements, since no plan is good for both: one reads the account's index, the other the key's.
+    let ids = match filter.whose.key_id {
+        None => {
+            sqlx::query_scalar!(
+                r#"SELECT u.request_id AS "id!" FROM unnest($3::uuid[], $4::uuid[]) AS s (first, until)
+                    CROSS JOIN LATERAL (
+                        SELECT u.request_id FROM usage_records u
+                         WHERE u.account_id = $1 AND u.request_id >= s.first AND u.request_id < s.until
+                           AND ($2::text IS NULL OR u.model_id = $2)
+                           AND u.started_at >= coalesce($5::timestamptz, '-infinity') AND u.started_at < coalesce($6::timestamptz, 'infinity')
+                         ORDER BY u.request_id DESC LIMIT $7) u
+                    ORDER BY u.request_id DESC LIMIT $7"#,
+                account_id.0,
+                filter.whose.model_id,
+                &first,
+                &until,
+                filter.since,
+                filter.until,
+                most
+            )
+            .fetch_all(db)
+            .await?
+        }
+        Some(key_id) => {
+            sqlx::query_scalar!(
+                r#"SELECT u.request_id AS "id!" FROM unnest($4::uuid[], $5::uuid[]) AS s (first, until)
+                    CROSS JOIN LATERAL (
+                        SELECT u.request_id FROM usage_records u
+                         WHERE u.key_id = $2 AND u.account_id = $1 AND u.request_id >= s.first AND u.request_id < s.until
+                           AND ($3::text IS NULL OR u.model_id = $3)
+                           AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
+                         ORDER BY u.request_id DESC LIMIT $8) u
+                    ORDER BY u.request_id DESC LIMIT $8"#,
+                account_id.0,
+                key_id.0,
+                filter.whose.model_id,
+                &first,
+                &until,
+                filter.since,
+                filter.until,
+                most
+            )
+            .fetch_all(db)
+            .await?
+        }
+    };
+    Ok(ids)
+}
+
+/// Stretches of ids that hold the latest calls of the filter, the last id of each not included. Calls of one model may be far between, so
+/// the hours that have some are looked up first.
+async fn stretches(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Vec<(Uuid, Uuid)>, UsageError> {
+    let first = filter.since.map_or(Uuid::nil(), |since| first_id(since - SLACK));
+    let until = filter.until.map_or(Uuid::max(), |until| first_id(until + SLACK));
+    let until = filter.before.map_or(until, |before| until.min(before.0));
+    if filter.whose.model_id.is_none() {
+        return Ok(vec![(first, until)]);
+    }
+    let hours = hours_with_calls(db, account_id.0, &filter.whose, moment_of(first), moment_of(until) + SLACK, most).await?;
+    let mut stretches: Vec<(Uuid, Uuid)> = Vec::new();
+    for hour in hours {
+        let (from, to) = (first_id(hour - SLACK).max(first), first_id(hour + TimeDelta::hours(1) + SLACK).min(until));
+        match stretches.last_mut() {
+            // The latest come first, so this one is before the last and may reach into it.
+            Some(last) if to >= last.0 => last.0 = from,
+            _ => stretches.push((from, to)),
+        }
+    }
+    Ok(stretches)
+}
+
+/// The first id of a moment, to the millisecond (RFC 9562).
+fn first_id(moment: DateTime<Utc>) -> Uuid {
+    Uuid::from_u128(u128::from(moment.timestamp_millis().max(0).unsigned_abs()) << 80)
+}
+
+/// When an id was made.
+fn moment_of(id: Uuid) -> DateTime<Utc> {
+    let millis = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RequestId;
+
+    #[test]
+    fn ids_say_when_they_were_made() {
+        let before = Utc::now();
+        let id = RequestId::generate();
+        let made = moment_of(id.0);
+        assert!(made >= before - TimeDelta::milliseconds(1) && made <= Utc::now(), "{made}");
+        assert!(first_id(made) <= id.0 && id.0 < first_id(made + TimeDelta::milliseconds(1)));
+        assert_eq!(moment_of(Uuid::nil()), DateTime::UNIX_EPOCH);
+        assert!(moment_of(Uuid::max()) > Utc::now());
+    }
+}

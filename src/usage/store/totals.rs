@@ -1,0 +1,137 @@
+//! Totals of calls, read from what the settlements keep by the hour and the day: a page costs the same however many calls there were.
+
+use crate::accounts::rights::Reader;
+use crate::tokens::Tokens;
+use crate::usage::filter::Whose;
+use crate::usage::range::Range;
+use crate::usage::store::UsageError;
+use crate::usage::types_totals::{Group, Part, Sums};
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use std::collections::HashMap;
+
+/// What the member's calls in the range add up to, by what they have in common, the most charged first.
+pub async fn parts_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<Part>, UsageError> {
+    let rows = sqlx::query!(
+        r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!",
+                  CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN t.key_id::text WHEN 'supplier' THEN s.slug
+                          ELSE k.created_by::text END AS "id!",
+                  min(CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN k.name WHEN 'supplier' THEN s.name ELSE u.email END) AS "name!",
+                  sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!", sum(t.input_tokens)::bigint AS "input!",
+                  sum(t.cached_tokens)::bigint AS "cached!", sum(t.output_tokens)::bigint AS "output!", sum(t.charge)::bigint AS "charged!"
+             FROM usage_totals t
+             JOIN api_keys k ON k.key_id = t.key_id
+             JOIN users u ON u.user_id = k.created_by
+             JOIN models m ON m.model_id = t.model_id
+             JOIN suppliers s ON s.supplier_id = m.supplier_id
+            WHERE t.account_id = $1 AND t.unit = $7 AND t.starts_at >= ($4::timestamptz[])[1] AND t.starts_at < $5
+              AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
+            GROUP BY 1, 2"#,
+        member.account_id().0,
+        whose.key_id.map(|id| id.0),
+        whose.model_id,
+        &range.starts,
+        range.end,
+        group.as_str(),
+        unit_of(range)
+    )
+    .fetch_all(db)
+    .await?;
+    let mut parts: HashMap<String, Part> = HashMap::new();
+    for row in rows {
+        let empty =
+            || Part { id: row.id.clone(), name: row.name.clone(), charged: vec![Tokens(0); range.starts.len()], sums: Sums::default() };
+        let part = parts.entry(row.id.clone()).or_insert_with(empty);
+        if let Some(charged) = usize::try_from(row.bucket).ok().and_then(|bucket| part.charged.get_mut(bucket)) {
+            *charged = Tokens(row.charged);
+        }
+        part.sums += Sums {
+            calls: row.calls,
+            failed: row.failed,
+            input: Tokens(row.input),
+            cached: Tokens(row.cached),
+            output: Tokens(row.output),
+            charged: Tokens(row.charged),
+        };
+    }
+    let mut parts: Vec<Part> = parts.into_values().collect();
+    parts.sort_by(|a, b| (b.sums.charged.0, b.sums.calls, &a.name, &a.id).cmp(&(a.sums.charged.0, a.sums.calls, &b.name, &b.id)));
+    Ok(parts)
+}
+
+/// What the member's calls in each bucket of the range add up to.
+pub async fn sums_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+    let rows = sqlx::query!(
+        r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
+                  sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",
+                  sum(t.output_tokens)::bigint AS "output!", sum(t.charge)::bigint AS "charged!"
+             FROM usage_totals t
+            WHERE t.account_id = $1 AND t.unit = $6 AND t.starts_at >= ($4::timestamptz[])[1] AND t.starts_at < $5
+              AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3)
+            GROUP BY 1"#,
+        member.account_id().0,
+        whose.key_id.map(|id| id.0),
+        whose.model_id,
+        &range.starts,
+        range.end,
+        unit_of(range)
+    )
+    .fetch_all(db)
+    .await?;
+    let mut sums = vec![Sums::default(); range.starts.len()];
+    for row in rows {
+        if let Some(sum) = usize::try_from(row.bucket).ok().and_then(|bucket| sums.get_mut(bucket)) {
+            *sum = Sums {
+                calls: row.calls,
+                failed: row.failed,
+                input: Tokens(row.input),
+                cached: Tokens(row.cached),
+                output: Tokens(row.output),
+                charged: Tokens(row.charged),
+            };
+        }
+    }
+    Ok(sums)
+}
+
+/// The latest hours before a moment with calls of this model, as many as it takes for `most` calls beside those of the newest, which may be
+/// cut. Latest first.
+pub(super) async fn hours_with_calls(
+    db: &PgPool,
+    account: uuid::Uuid,
+    whose: &Whose,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    most: i64,
+) -> Result<Vec<DateTime<Utc>>, UsageError> {
+    let rows = sqlx::query!(
+        r#"SELECT t.starts_at, sum(t.calls)::bigint AS "calls!" FROM usage_totals t
+            WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
+              AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
+            GROUP BY t.starts_at ORDER BY t.starts_at DESC LIMIT $6"#,
+        account,
+        whose.key_id.map(|id| id.0),
+        whose.model_id,
+        from,
+        to,
+        most.saturating_add(1)
+    )
+    .fetch_all(db)
+    .await?;
+    let mut hours = Vec::new();
+    let mut found = 0_i64;
+    for (place, row) in rows.into_iter().enumerate() {
+        hours.push(row.starts_at);
+        if place > 0 {
+            found = found.saturating_add(row.calls);
+        }
+        if found >= most {
+            break;
+        }
+    }
+    Ok(hours)
+}
+
+fn unit_of(range: &Range) -> &'static str {
+    if range.is_of_whole_utc_days() { "day" } else { "hour" }
+}

@@ -1,0 +1,39 @@
+//! What every page says of a wallet that is empty, nearly so, or about to lose Tokens to time.
+
+use crate::ui::amount::TokenAmount;
+use crate::ui::banner::{Banner, BannerKind};
+use crate::ui::utc_time::UtcTime;
+use crate::wallet::types::Warning;
+use crate::{t, tv};
+use leptos::prelude::*;
+
+#[component]
+pub fn WalletBanner(warning: Warning) -> impl IntoView {
+    let buy = view! { <a href="/products">{t!("Buy a package")}</a> };
+    let (kind, title, words) = match warning {
+        Warning::Empty => (
+            BannerKind::Bad,
+            t!("Your wallet is empty."),
+            tv!("Calls are refused until it has Tokens again. {buy} and the next call goes through.", buy = buy),
+        ),
+        Warning::Low(left) => (
+            BannerKind::Warn,
+            t!("Tokens are running low."),
+            tv!(
+                "{left} are left, a tenth of what the current grants brought or less. {buy}",
+                left = view! { <TokenAmount tokens=left /> },
+                buy = buy
+            ),
+        ),
+        Warning::EndsSoon(tokens, at) => (
+            BannerKind::Warn,
+            t!("Tokens expire soon."),
+            tv!("{tokens} of them, the first {time}.", tokens = view! { <TokenAmount tokens /> }, time = view! { <UtcTime time=at /> }),
+        ),
+    };
+    view! {
+        <Banner kind label=t!("Wallet") title>
+            {words}
+        </Banner>
+    }
+}

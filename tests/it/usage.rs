@@ -1,0 +1,85 @@
+//! The usage page and its file, as a browser without JavaScript meets them.
+
+use crate::support::app::TestApp;
+use crate::support::client::{chat, http};
+use chrono::{TimeDelta, Utc};
+use sqlx::PgPool;
+
+#[sqlx::test]
+async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser_of(&ada).await;
+    let empty = browser.get("/usage").await.text();
+    assert!(empty.contains("No call yet") && !empty.contains("Skip the chart"), "{empty}");
+
+    let key = app.key(&ada, None).await;
+    for _ in 0..3 {
+        assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    }
+    app.until_settled().await;
+    let charged = app.number("SELECT sum(charge)::bigint FROM usage_records").await;
+
+    for (query, says) in [
+        ("", "by model"),
+        ("?range=today&group=key", "by key"),
+        ("?range=7d&group=supplier", "by supplier"),
+        ("?group=member", "by member"),
+    ] {
+        let page = browser.get(&format!("/usage{query}")).await;
+        let text = page.text();
+        assert_eq!(page.status, 200, "{query}");
+        assert!(page.html.contains(&format!("Tokens charged {says}")), "{query}: {text}");
+        assert!(text.contains(&charged.to_string()) && text.contains("100 %") && text.contains("Why"), "{query}: {text}");
+    }
+    let by_member = browser.get("/usage?group=member").await.text();
+    assert!(by_member.contains("ada@example.com"));
+
+    // A bar leads to its day, by the hour, and an hour to its calls.
+    let today = Utc::now().format("%Y-%m-%d").to_string();
+    assert!(browser.get("/usage").await.html.contains(&format!("from={today}&amp;to={today}")));
+    let day = browser.get(&format!("/usage?from={today}&to={today}")).await;
+    assert!(day.html.contains("%3A00%3A00Z&amp;to="), "{}", day.html);
+    let before = (Utc::now() - TimeDelta::days(3)).format("%Y-%m-%d").to_string();
+    let quiet = browser.get(&format!("/usage?from={before}&to={before}")).await.text();
+    assert!(quiet.contains("No call here") && quiet.contains("Nothing in this time"), "{quiet}");
+
+    for (query, says) in [
+        ("?from=yesterday", "Enter days like 2026-12-24."),
+        ("?from=2026-03-02&to=2026-03-01", "The last day comes before the first."),
+        ("?from=2020-01-01&to=2026-03-01", "Choose at most 366 days."),
+    ] {
+        let text = browser.get(&format!("/usage{query}")).await.text();
+        assert!(text.contains(says), "{query}: {text}");
+    }
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let eve = app.customer("eve@example.com", 100_000).await;
+    let (key, other) = (app.key(&ada, None).await, app.key(&eve, None).await);
+    for secret in [&key.secret, &key.secret, &other.secret] {
+        assert_eq!(app.chat(secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    }
+    app.until_settled().await;
+    let browser = app.browser_of(&ada).await;
+    let request = http().get(app.url("/api/usage/export?range=7d")).header("cookie", browser.cookie());
+    let file = request.send().await.expect("an answer");
+    let header = |name: &str| file.headers()[name].to_str().expect("text").to_string();
+    assert_eq!([header("content-type"), header("content-disposition")], ["text/csv; charset=utf-8", "attachment; filename=\"usage.csv\""]);
+    let file = file.text().await.expect("a file");
+    let mut lines = csv::Reader::from_reader(file.as_bytes());
+    let charge = lines.headers().expect("a head").iter().position(|column| column == "charge").expect("a column");
+    let charges: Vec<i64> = lines.records().map(|line| line.expect("a line")[charge].parse().expect("Tokens")).collect();
+    let spent = "SELECT sum(l.tokens)::bigint FROM ledger l JOIN accounts a USING (account_id)
+                  WHERE l.to_book = 'spent' AND a.name = 'ada@example.com'";
+    assert_eq!((charges.len(), charges.iter().sum::<i64>()), (2, app.number(spent).await));
+    let none = browser.get("/api/usage/export?from=2026-01-01&to=2026-01-02").await;
+    assert_eq!(none.html.lines().count(), 1, "its head");
+    assert!(app.browser().get("/api/usage/export").await.location.starts_with("/sign-in"), "not for visitors");
+    app.stop().await;
+}
