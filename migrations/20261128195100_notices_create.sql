@@ -19,7 +19,7 @@ CREATE TABLE notice_settings (
     new_device    boolean NOT NULL,
     expiring      boolean NOT NULL,
     key_quota     boolean NOT NULL,
-    -- Of each account that the user owns.
+    -- Of each account that the user is an owner or admin of.
     balance_below bigint,
     CONSTRAINT notice_settings_pkey PRIMARY KEY (user_id),
     CONSTRAINT notice_settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES users (user_id) ON DELETE CASCADE,

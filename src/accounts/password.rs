@@ -107,4 +107,13 @@ mod tests {
         assert!(!verify(password("nobody's password"), None).await.expect("verify"));
         assert!(!verify(password("correct horse"), Some("not a hash".into())).await.expect("verify"));
     }
+
+    #[tokio::test]
+    async fn hashing_waits_for_its_turn() {
+        let turn = SLOTS.acquire().await.expect("a turn");
+        let mut waiting = std::pin::pin!(hash(password("correct horse")));
+        assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(), "somebody else hashes");
+        drop(turn);
+        assert!(waiting.await.is_ok());
+    }
 }

@@ -12,6 +12,9 @@ use tower_sessions::session::{Id, Record};
 use tower_sessions::session_store::{Error, Result};
 use uuid::Uuid;
 
+/// However often it is used: whoever signed in signs in again after that.
+const LONGEST_DAYS: i32 = 90;
+
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {
     db: PgPool,
@@ -52,11 +55,12 @@ impl SessionStore for PgSessionStore {
     async fn create(&self, record: &mut Record) -> Result<()> {
         // A collision of two random 128-bit ids fails on the primary key, and the request with it.
         sqlx::query!(
-            "INSERT INTO sessions (session_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO sessions (session_hash, user_id, data, expires_at) VALUES ($1, $2, $3, least($4, now() + make_interval(days => $5)))",
             digest(&record.id),
             user_of(record),
             Json(&record.data) as _,
-            expiry(record)?
+            expiry(record)?,
+            LONGEST_DAYS
         )
         .execute(&self.db)
         .await
@@ -66,11 +70,14 @@ impl SessionStore for PgSessionStore {
 
     async fn save(&self, record: &Record) -> Result<()> {
         sqlx::query!(
-            "UPDATE sessions SET user_id = $2, data = $3, expires_at = $4, last_seen_at = now() WHERE session_hash = $1",
+            "UPDATE sessions
+                SET user_id = $2, data = $3, expires_at = least($4, created_at + make_interval(days => $5)), last_seen_at = now()
+              WHERE session_hash = $1",
             digest(&record.id),
             user_of(record),
             Json(&record.data) as _,
-            expiry(record)?
+            expiry(record)?,
+            LONGEST_DAYS
         )
         .execute(&self.db)
         .await

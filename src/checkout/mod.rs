@@ -9,6 +9,7 @@ pub mod types_receipt;
 pub mod types_refund;
 
 pub mod event;
+pub mod letters;
 pub mod payments;
 pub mod placing;
 pub mod reconcile;

@@ -9,6 +9,7 @@ use crate::checkout::store::fulfilment::{expire_unopened_orders, note_payment, s
 use crate::checkout::store::refunds::take_leftovers;
 use crate::checkout::store::{CheckoutError, OpenOrder, open_orders};
 use crate::checkout::webhook::settle_stored;
+use crate::mail::outbox::Outbox;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -40,12 +41,12 @@ pub struct Reconciled {
 }
 
 /// Everything, once. Safe to run anywhere, any number of times at once.
-pub async fn reconcile(db: &PgPool, payments: &Payments) -> Result<Reconciled, CheckoutError> {
+pub async fn reconcile(db: &PgPool, outbox: &Outbox, payments: &Payments) -> Result<Reconciled, CheckoutError> {
     let mut done = Reconciled::default();
-    settle_left_events(db, PAGE).await?;
+    settle_left_events(db, outbox, PAGE).await?;
     // A list that cannot be read keeps nobody's order from being asked about.
-    let read = read_events(db, payments).await;
-    ask_about_orders(db, payments, &mut done).await?;
+    let read = read_events(db, outbox, payments).await;
+    ask_about_orders(db, outbox, payments, &mut done).await?;
     done.new_events = read?;
     done.closed += i64::try_from(expire_unopened_orders(db, UNOPENED_FOR).await?).unwrap_or(i64::MAX);
     done.refunds = finish_refunds(db, payments, TimeDelta::zero(), PAGE).await?;
@@ -55,16 +56,16 @@ pub async fn reconcile(db: &PgPool, payments: &Payments) -> Result<Reconciled, C
 
 /// Settles events that were stored but not acted on, because the process ended in between; at most `most`. One that cannot be settled
 /// keeps none of the others from it. Returns how many it settled.
-pub async fn settle_left_events(db: &PgPool, most: i64) -> Result<i64, CheckoutError> {
+pub async fn settle_left_events(db: &PgPool, outbox: &Outbox, most: i64) -> Result<i64, CheckoutError> {
     let mut settled = 0;
     for (provider, event) in unsettled_events(db, OLDER_THAN, most).await? {
-        settled += i64::from(settle_stored(db, provider, &event).await);
+        settled += i64::from(settle_stored(db, outbox, provider, &event).await);
     }
     Ok(settled)
 }
 
 /// Stores and settles the events that the provider lists since the list was last read to its end. Returns how many were new.
-async fn read_events(db: &PgPool, payments: &Payments) -> Result<i64, CheckoutError> {
+async fn read_events(db: &PgPool, outbox: &Outbox, payments: &Payments) -> Result<i64, CheckoutError> {
     let Some(provider) = payments.provider() else { return Ok(0) };
     let begun = Utc::now();
     // Without an order there is nothing that an event could be about.
@@ -75,7 +76,7 @@ async fn read_events(db: &PgPool, payments: &Payments) -> Result<i64, CheckoutEr
         for payload in page.events.into_iter().rev() {
             let Ok(event) = PaymentEvent::from_payload(payload) else { continue };
             new += i64::from(insert_event(db, provider, &event).await?);
-            settle_stored(db, provider, &event).await;
+            settle_stored(db, outbox, provider, &event).await;
         }
         after = page.after;
         if after.is_none() {
@@ -86,14 +87,14 @@ async fn read_events(db: &PgPool, payments: &Payments) -> Result<i64, CheckoutEr
     Ok(new)
 }
 
-async fn ask_about_orders(db: &PgPool, payments: &Payments, done: &mut Reconciled) -> Result<(), CheckoutError> {
+async fn ask_about_orders(db: &PgPool, outbox: &Outbox, payments: &Payments, done: &mut Reconciled) -> Result<(), CheckoutError> {
     let mut after = None;
     loop {
         let orders = open_orders(db, after, PAGE).await?;
         let Some(last) = orders.last() else { return Ok(()) };
         after = Some(last.order_id);
         for order in &orders {
-            match ask_about_order(db, payments, order).await {
+            match ask_about_order(db, outbox, payments, order).await {
                 Ok(Some(decision)) => {
                     done.asked += 1;
                     done.credited += i64::from(decision.outcome == EventOutcome::Fulfilled);
@@ -111,12 +112,17 @@ async fn ask_about_orders(db: &PgPool, payments: &Payments, done: &mut Reconcile
 }
 
 /// Asks what became of an order's session, and acts on it. None = its provider keeps no sessions.
-pub async fn ask_about_order(db: &PgPool, payments: &Payments, order: &OpenOrder) -> Result<Option<Decision>, CheckoutError> {
+pub async fn ask_about_order(
+    db: &PgPool,
+    outbox: &Outbox,
+    payments: &Payments,
+    order: &OpenOrder,
+) -> Result<Option<Decision>, CheckoutError> {
     let Some(session) = payments.session(order.provider, &order.session_id).await? else { return Ok(None) };
     let facts = SessionFacts::of(&session);
-    let decision = settle_session(db, order.provider, &facts).await?;
+    let decision = settle_session(db, outbox, order.provider, &facts).await?;
     if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, facts.payment_id) {
-        note_payment(db, order.order_id, payment_id).await?;
+        note_payment(db, outbox, order.order_id, payment_id).await?;
     }
     let (outcome, reason) = (decision.outcome.as_str(), decision.reason.as_deref());
     match decision.outcome {

@@ -121,7 +121,7 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
     if let Some(open) = store::claim_open_order(&app.db, &member, order_id).await.map_err(|error| request_ctx::fail(error.into()))? {
         let asking = app.clone();
         app.tasks.spawn(async move {
-            if let Err(error) = ask_about_order(&asking.db, &asking.payments, &open).await {
+            if let Err(error) = ask_about_order(&asking.db, &asking.outbox, &asking.payments, &open).await {
                 tracing::warn!(%order_id, %error, "the provider was not asked about an order that is looked at");
             }
         });

@@ -15,6 +15,7 @@ use crate::error::{ConsoleError, unavailable};
 use crate::ids::{OrderId, PackageId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
+use crate::mail::outbox::OutboxError;
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::LedgerError;
@@ -73,6 +74,8 @@ pub enum CheckoutError {
     Payments(#[from] PaymentsError),
     #[error(transparent)]
     Ledger(LedgerError),
+    #[error("a letter could not be posted")]
+    Letter(OutboxError),
     #[error("database failed")]
     Db(#[source] sqlx::Error),
 }
@@ -88,6 +91,15 @@ impl From<LedgerError> for CheckoutError {
         match error {
             LedgerError::Db(error) => CheckoutError::Db(error),
             other => CheckoutError::Ledger(other),
+        }
+    }
+}
+
+impl From<OutboxError> for CheckoutError {
+    fn from(error: OutboxError) -> CheckoutError {
+        match error {
+            OutboxError::Db(error) => CheckoutError::Db(error),
+            other => CheckoutError::Letter(other),
         }
     }
 }
@@ -110,7 +122,7 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::UnknownCustomer | PaymentsError::Unreachable(_)) => {
                 ConsoleError::PaymentProviderFailed
             }
-            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::NotQuarantined => {
+            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::Letter(_) | CheckoutError::NotQuarantined => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
             }

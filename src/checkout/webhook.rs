@@ -7,6 +7,7 @@ use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::sandbox;
 use crate::checkout::store::events::{Decision, EventOutcome, insert_event, settle_event};
+use crate::mail::outbox::Outbox;
 use crate::server::config::Config;
 use crate::server::state::AppState;
 use axum::Router;
@@ -31,13 +32,14 @@ const SETTLE_WAIT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 struct Webhook {
     db: PgPool,
+    outbox: Outbox,
     /// The secret that verifies says who sent it.
     secrets: Arc<Vec<(Vec<u8>, Provider)>>,
     tasks: TaskTracker,
 }
 
 pub fn router(app: AppState) -> Router {
-    routes(Webhook { db: app.db.clone(), secrets: Arc::new(secrets(&app.config)), tasks: app.tasks.clone() })
+    routes(Webhook { db: app.db.clone(), outbox: app.outbox.clone(), secrets: Arc::new(secrets(&app.config)), tasks: app.tasks.clone() })
 }
 
 fn routes(webhook: Webhook) -> Router {
@@ -76,15 +78,15 @@ async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes
         return StatusCode::SERVICE_UNAVAILABLE;
     }
     // Detached: it ends whether or not the provider waits. A crash leaves the event to its redelivery, or to `reconcile`.
-    let db = webhook.db.clone();
-    let settling = webhook.tasks.spawn(async move { settle_stored(&db, provider, &event).await });
+    let (db, outbox) = (webhook.db.clone(), webhook.outbox.clone());
+    let settling = webhook.tasks.spawn(async move { settle_stored(&db, &outbox, provider, &event).await });
     let _ = tokio::time::timeout(SETTLE_WAIT, settling).await;
     StatusCode::OK
 }
 
 /// Acts on an event that is stored, and says so in the log. Whether it could: if not, it is tried again some time.
-pub async fn settle_stored(db: &PgPool, provider: Provider, event: &PaymentEvent) -> bool {
-    match settle_event(db, provider, event).await {
+pub async fn settle_stored(db: &PgPool, outbox: &Outbox, provider: Provider, event: &PaymentEvent) -> bool {
+    match settle_event(db, outbox, provider, event).await {
         Ok(decision) => {
             report(provider, event, &decision);
             true

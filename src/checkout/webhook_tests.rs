@@ -1,6 +1,7 @@
 //! Tests of the webhook as providers see it: its answers, and what it keeps.
 
 use super::*;
+use crate::checkout::store::fixtures::outbox;
 use crate::checkout::webhook::signature::sign;
 use axum::body::Body;
 use axum::http::Request;
@@ -10,7 +11,12 @@ const SECRET: &[u8] = b"whsec_0123456789abcdef";
 const BODY: &str = r#"{"id":"evt_1","type":"payout.paid"}"#;
 
 async fn post_signed(db: &PgPool, signature: Option<String>, body: impl Into<String>) -> StatusCode {
-    let webhook = Webhook { db: db.clone(), secrets: Arc::new(vec![(SECRET.to_vec(), Provider::Stripe)]), tasks: TaskTracker::new() };
+    let webhook = Webhook {
+        db: db.clone(),
+        outbox: outbox(),
+        secrets: Arc::new(vec![(SECRET.to_vec(), Provider::Stripe)]),
+        tasks: TaskTracker::new(),
+    };
     let mut request = Request::post("/webhooks/stripe");
     if let Some(signature) = signature {
         request = request.header("stripe-signature", signature);

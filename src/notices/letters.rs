@@ -39,7 +39,7 @@ pub fn new_device(outbox: &Outbox, origin: &Origin, at: DateTime<Utc>) -> Letter
     }
 }
 
-/// To an owner of an account, about what is coming to its end there.
+/// To an owner or admin of an account, about what is coming to its end there.
 pub fn notice(outbox: &Outbox, account: &str, what: &What) -> Letter {
     let (subject, says, link) = match what {
         What::Balance { left, below } => (

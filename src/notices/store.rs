@@ -172,13 +172,13 @@ pub async fn tell(db: &PgPool, outbox: &Outbox, due: &Due) -> Result<bool, Notic
     Ok(new)
 }
 
-/// Owners whose balance is below what they set, and who do not know.
+/// Owners and admins whose account has less than they set, and who do not know.
 pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.account_id, a.name, s.balance_below AS "below!", b.balance AS "balance!"
              FROM notice_settings s
              JOIN users u ON u.user_id = s.user_id AND u.suspended_at IS NULL
-             JOIN members m ON m.user_id = s.user_id AND m.role = 'owner'
+             JOIN members m ON m.user_id = s.user_id AND m.role IN ('owner', 'admin')
              JOIN accounts a ON a.account_id = m.account_id AND a.suspended_at IS NULL
             CROSS JOIN LATERAL (
                   SELECT coalesce(sum(left_), 0)::bigint AS balance FROM grants g
@@ -199,15 +199,15 @@ pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeErro
     Ok(rows.collect())
 }
 
-/// Grants with Tokens left that end within a week or a day, and whose owners do not know. What lives no longer than that anyway is not
-/// worth a letter.
+/// Grants with Tokens left that end within a week or a day, and whose owners and admins do not know. What lives no longer than that anyway
+/// is not worth a letter.
 pub async fn expiring_grants(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.name, g.grant_id, g.left_, g.expires_at, x.soon AS "soon!"
              FROM grants g
             CROSS JOIN LATERAL (SELECT g.expires_at <= now() + interval '1 day' AS soon) x
              JOIN accounts a ON a.account_id = g.account_id AND a.suspended_at IS NULL
-             JOIN members m ON m.account_id = g.account_id AND m.role = 'owner'
+             JOIN members m ON m.account_id = g.account_id AND m.role IN ('owner', 'admin')
              JOIN users u ON u.user_id = m.user_id AND u.suspended_at IS NULL
              LEFT JOIN notice_settings s ON s.user_id = u.user_id
             WHERE g.swept_at IS NULL AND g.expires_at > now() AND g.expires_at <= now() + interval '7 days'
@@ -231,7 +231,7 @@ pub async fn expiring_grants(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeE
     Ok(rows.collect())
 }
 
-/// Keys that work and have a tenth of their quota or less left, for ever or of this period, and whose owners do not know.
+/// Keys that work and have a tenth of their quota or less left, for ever or of this period, and whose owners and admins do not know.
 pub async fn keys_near_quota(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.name AS account, k.key_id, k.name, q.period AS "period!", q.quota AS "quota!", q.used AS "used!"
@@ -241,7 +241,7 @@ pub async fn keys_near_quota(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeE
                    UNION ALL
                   SELECT true, k.period_quota, used_of_period(k, now()) WHERE k.period_quota > 0) q
              JOIN accounts a ON a.account_id = k.account_id AND a.suspended_at IS NULL
-             JOIN members m ON m.account_id = k.account_id AND m.role = 'owner'
+             JOIN members m ON m.account_id = k.account_id AND m.role IN ('owner', 'admin')
              JOIN users u ON u.user_id = m.user_id AND u.suspended_at IS NULL
              LEFT JOIN notice_settings s ON s.user_id = u.user_id
             WHERE k.deleted_at IS NULL AND (k.quota > 0 OR k.period_quota > 0) AND k.status = 'enabled'

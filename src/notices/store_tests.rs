@@ -129,3 +129,22 @@ async fn a_new_browser_is_told_but_the_first_and_whoever_wants_it_not(db: PgPool
     sign_in(3).await;
     assert_eq!(letters(&db).await.len(), 0);
 }
+
+#[sqlx::test]
+async fn owners_and_admins_are_told_and_nobody_else(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    for (name, role) in [("bob", "admin"), ("cleo", "member"), ("dan", "read_only")] {
+        let user_id = fixtures::member(&db, name).await.user_id();
+        let join = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, $3)";
+        sqlx::query(join).bind(ada.account_id().0).bind(user_id.0).bind(role).execute(&db).await.expect("joined");
+    }
+    fixtures::credit(&db, ada.account_id(), 70, TimeDelta::days(30)).await;
+    sqlx::query("UPDATE grants SET starts_at = now() - interval '20 days', expires_at = now() + interval '6 days'")
+        .execute(&db)
+        .await
+        .expect("later");
+    assert_eq!(told(&db).await, 2);
+    let mut recipients = sqlx::query_scalar!("SELECT recipient FROM mails").fetch_all(&db).await.expect("mails");
+    recipients.sort();
+    assert_eq!(recipients, ["ada@example.com", "bob@example.com"]);
+}

@@ -117,17 +117,17 @@ fn note_seller(app: &AppState) {
 
 /// What nobody tells us, or told us in vain.
 fn payments(app: &AppState) {
-    let db = app.db.clone();
+    let (db, outbox) = (app.db.clone(), app.outbox.clone());
     every(app, "settle left payment events", Duration::from_secs(60), MOST, move || {
-        let db = db.clone();
-        async move { settle_left_events(&db, 100).await.map_err(|error| error.to_string()) }
+        let (db, outbox) = (db.clone(), outbox.clone());
+        async move { settle_left_events(&db, &outbox, 100).await.map_err(|error| error.to_string()) }
     });
     // The first at once: whatever happened while nobody listened is asked for.
-    let (db, payments) = (app.db.clone(), app.payments.clone());
+    let (db, outbox, payments) = (app.db.clone(), app.outbox.clone(), app.payments.clone());
     every(app, "reconcile payments", Duration::from_secs(3_600), PROVIDER_MOST, move || {
-        let (db, payments) = (db.clone(), payments.clone());
+        let (db, outbox, payments) = (db.clone(), outbox.clone(), payments.clone());
         async move {
-            let done = reconcile(&db, &payments).await.map_err(|error| error.to_string())?;
+            let done = reconcile(&db, &outbox, &payments).await.map_err(|error| error.to_string())?;
             Ok(done.new_events + done.credited + done.closed + done.refunds)
         }
     });

@@ -79,10 +79,10 @@ pub async fn security_headers(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Over https, browsers are told to come by nothing else for two years (RFC 6797).
+/// Over https, browsers are told to come by nothing else for two years, here and on hosts below (RFC 6797).
 pub async fn strict_transport(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000"));
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
     response
 }
 

@@ -2,11 +2,18 @@
 //! refuses, how long it may take.
 
 use crate::support::app::{PASSWORD, TestApp};
+use crate::support::client::{chat, http};
+use crate::support::toki::Toki;
 use leptos_axum::generate_route_list;
 use secrecy::SecretString;
 use sqlx::{ConnectOptions, PgPool};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use toki::app::App;
 use toki::server::run::connect;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// Pages that anybody may see.
 const OPEN: [&str; 12] = [
@@ -42,7 +49,7 @@ async fn over_https_cookies_and_headers_are_strict(db: PgPool) {
             assert!(cookie.split("; ").any(|part| part == attribute), "{attribute}: {cookie}");
         }
     }
-    assert!(header("strict-transport-security").starts_with("max-age=63072000"));
+    assert_eq!(header("strict-transport-security"), "max-age=63072000; includeSubDomains");
     assert_eq!(header("x-content-type-options"), "nosniff");
     assert_eq!(header("referrer-policy"), "same-origin");
     assert!(header("permissions-policy").contains("camera=()"));
@@ -105,4 +112,92 @@ async fn no_statement_and_no_lock_takes_for_ever(db: PgPool) {
     }
     ours.close().await;
     app.stop().await;
+}
+
+/// Gives everybody who connects the same answer, and counts them.
+struct Counter {
+    addr: SocketAddr,
+    seen: Arc<AtomicUsize>,
+}
+
+impl Counter {
+    async fn start(answer: String) -> Counter {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let counter = Counter { addr: listener.local_addr().expect("bound"), seen: Arc::default() };
+        let seen = counter.seen.clone();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                seen.fetch_add(1, Ordering::SeqCst);
+                let _ = socket.read(&mut [0; 16_384]).await;
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        counter
+    }
+
+    fn seen(&self) -> usize {
+        self.seen.load(Ordering::SeqCst)
+    }
+}
+
+#[sqlx::test]
+async fn suppliers_are_reached_directly_and_lead_nowhere_else(db: PgPool) {
+    let elsewhere = Counter::start("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}".into()).await;
+    let lead = format!("location: http://{}/\r\ncontent-length: 0\r\nconnection: close", elsewhere.addr);
+    let supplier = Counter::start(format!("HTTP/1.1 307 Temporary Redirect\r\n{lead}\r\n\r\n")).await;
+    let app = TestApp::start(db.clone()).await;
+    let key = app.key(&app.customer("ada@example.com", 1_000).await, None).await;
+    let move_to = "UPDATE channels SET base_url = $1";
+    sqlx::query(move_to).bind(format!("http://{}/v1", supplier.addr)).execute(&db).await.expect("moved");
+    app.stop().await;
+
+    let mut toki = Toki::new(&db).with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8");
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+        toki = toki.with(name, &format!("http://{}", elsewhere.addr));
+    }
+    let served = toki.serve(&[]);
+    let call = http().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&key.secret);
+    let call = call.header("content-type", "application/json").body(chat("sandbox/echo", "hi").to_string());
+    assert_eq!(call.send().await.expect("an answer").status(), 502);
+    assert!(supplier.seen() > 0, "{}", served.log());
+    assert_eq!(elsewhere.seen(), 0);
+    assert_eq!(served.terminate(), Some(0));
+}
+
+#[sqlx::test]
+async fn a_server_runs_as_a_role_that_owns_nothing(db: PgPool) {
+    // Roles are the cluster's, so this one is named after the database.
+    let role: String = sqlx::query_scalar("SELECT current_database() || '_app'").fetch_one(&db).await.expect("a name");
+    let grants = include_str!("../../scripts/roles.sql").replace("toki_app", &format!("\"{role}\""));
+    let owner = async |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&db).await.expect(&sql);
+    owner(format!("CREATE ROLE \"{role}\" LOGIN; {grants}")).await;
+    let app = TestApp::start(db.clone()).await;
+    let key = app.key(&app.customer("ada@example.com", 1_000).await, None).await;
+    app.stop().await;
+
+    let options = db.connect_options().as_ref().clone().username(&role);
+    let served = Toki::at(options.to_url_lossy().as_str()).serve(&["--sandbox"]);
+    let call = http().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&key.secret);
+    let call = call.header("content-type", "application/json").body(chat("sandbox/echo", "hi").to_string());
+    assert_eq!(call.send().await.expect("an answer").status(), 200, "{}", served.log());
+    let ours = PgPool::connect_with(options).await.expect("the role");
+    sqlx::query("SELECT create_usage_partitions(now() + interval '1 month')").execute(&ours).await.expect("next month's");
+    for sql in [
+        "UPDATE ledger SET tokens = 0",
+        "DELETE FROM journal",
+        "DELETE FROM payment_events",
+        "UPDATE operator_actions SET reason = ''",
+        "TRUNCATE mails",
+        "ALTER TABLE ledger DISABLE TRIGGER ALL",
+        "DROP TABLE ledger CASCADE",
+        "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "UPDATE _sqlx_migrations SET success = true",
+    ] {
+        let refused = sqlx::query(sql).execute(&ours).await.expect_err(sql);
+        let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        assert_eq!(code.as_deref(), Some("42501"), "{sql}: {refused}");
+    }
+    ours.close().await;
+    assert_eq!(served.terminate(), Some(0));
+    owner(format!("DROP OWNED BY \"{role}\"; DROP ROLE \"{role}\"")).await;
 }

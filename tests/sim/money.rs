@@ -2,7 +2,7 @@
 
 use crate::model::{Code, Dispute};
 use crate::op::{Part, Told};
-use crate::world::{Answer, operator, rolled_back};
+use crate::world::{Answer, operator, outbox, rolled_back};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -84,7 +84,7 @@ async fn tell(db: &PgPool, order_id: OrderId, kind: &str, object: Value) -> Answ
     let id = format!("evt_{}", RequestId::generate());
     let event = PaymentEvent::from_payload(json!({ "id": id, "type": kind, "data": { "object": object } })).expect("an event");
     insert_event(db, Provider::Stripe, &event).await.expect("stored");
-    let decision = settle_event(db, Provider::Stripe, &event).await.expect("decided");
+    let decision = settle_event(db, &outbox(), Provider::Stripe, &event).await.expect("decided");
     assert_eq!(decision.outcome.as_str(), "recorded", "{kind} of {order_id}: {decision:?}");
     status_of(db, order_id).await
 }

@@ -2,7 +2,7 @@
 
 use crate::model::{HALF_PAST, PRICE};
 use crate::op::Payment;
-use crate::world::{Answer, rolled_back};
+use crate::world::{Answer, outbox, rolled_back};
 use serde_json::json;
 use sqlx::PgPool;
 use toki::accounts::rights::Owner;
@@ -44,7 +44,7 @@ pub async fn pay(db: &PgPool, member: &Owner, package_id: PackageId, starts: Sta
     for (number, kind, amount) in sent {
         let event = event(order_id, number, kind, *amount);
         insert_event(db, Provider::Stripe, &event).await.expect("stored");
-        let decision = settle_event(db, Provider::Stripe, &event).await.expect("decided");
+        let decision = settle_event(db, &outbox(), Provider::Stripe, &event).await.expect("decided");
         answer.lines.push(decision.outcome.as_str().into());
     }
     let grant: Option<Uuid> = sqlx::query_scalar("SELECT grant_id FROM grants WHERE order_id = $1")

@@ -17,6 +17,7 @@ use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, Replica
 use toki::keys::secret::Pepper;
 use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, NewKey};
 use toki::keys::types::KeyName;
+use toki::mail::outbox::Outbox;
 use toki::operators::accounts::set_account_suspended;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::credit::{OperatorError, credit_account};
@@ -61,6 +62,11 @@ impl Answer {
 
 pub fn operator() -> Operator {
     Operator::command_line()
+}
+
+/// Nobody delivers what is posted.
+pub fn outbox() -> Outbox {
+    Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
 }
 
 impl World {

@@ -28,12 +28,21 @@ pub fn tests_not_there() -> Vec<String> {
 
 fn breaches_of(cells: &[&str], sources: &[Source]) -> Vec<String> {
     let [numbers, _, tests] = cells else { return vec![format!("{PAGE}: not three cells: {}", cells.join(" | "))] };
+    if let Some(wrong) = numbers.split(", ").find(|number| !is_number(number)) {
+        return vec![format!("{PAGE}: {wrong:?} is not a number of ASVS, like 6.2.1")];
+    }
     let named = tests_named(tests);
     if named.is_empty() && *tests != "not tested yet" {
         return vec![format!("{PAGE}, {numbers}: names no test; write one, or \"not tested yet\"")];
     }
     let missing = named.into_iter().filter(|(file, test)| !sources.iter().any(|source| has_test(source, file, test)));
     missing.map(|(file, test)| format!("{PAGE}, {numbers}: there is no test {file}::{test}")).collect()
+}
+
+/// Chapter, section, requirement.
+fn is_number(text: &str) -> bool {
+    let parts: Vec<_> = text.split('.').map(str::parse::<u8>).collect();
+    parts.len() == 3 && parts.iter().all(Result::is_ok)
 }
 
 fn has_test(source: &Source, file: &str, test: &str) -> bool {
@@ -48,10 +57,16 @@ fn has_test(source: &Source, file: &str, test: &str) -> bool {
 pub fn self_check() -> Vec<String> {
     let text = "#[test]\nfn it_is() {}\n\nfn no_test() {}".to_string();
     let sources = [Source { path: "src/here.rs".into(), text }];
-    let wrong: [&[&str]; 5] =
-        [&["1", "a", "`here::it_was`"], &["2", "b", "`there::it_is`"], &["3", "c", "`here::no_test`"], &["4", "d", "soon"], &["5", "e"]];
+    let wrong: [&[&str]; 6] = [
+        &["1.1.1", "a", "`here::it_was`"],
+        &["1.1.2", "b", "`there::it_is`"],
+        &["1.1.3", "c", "`here::no_test`"],
+        &["1.1.4", "d", "soon"],
+        &["1.1.5", "e"],
+        &["1.1.6, V7", "f", "`here::it_is`"],
+    ];
     let found: Vec<_> = wrong.iter().filter(|cells| !breaches_of(cells, &sources).is_empty()).collect();
-    let right = breaches_of(&["6", "f", "`here::it_is`"], &sources);
+    let right = breaches_of(&["1.1.7, 1.2.1", "g", "`here::it_is`"], &sources);
     if found.len() == wrong.len() && right.is_empty() {
         Vec::new()
     } else {

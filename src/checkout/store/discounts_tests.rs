@@ -5,7 +5,7 @@ use crate::accounts::rights::Owner;
 use crate::catalog::store::package_on_sale;
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::store::events::{insert_event, settle_event};
-use crate::checkout::store::fixtures::{member, open_order_of, package, request};
+use crate::checkout::store::fixtures::{member, open_order_of, outbox, package, request};
 use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
 use crate::checkout::store::offer::offer_facts;
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
@@ -146,7 +146,7 @@ async fn the_last_use_goes_to_one_of_many_and_comes_back_when_its_order_comes_to
         assert_eq!(used(&db).await, 1, "{kind}");
         let event = session_event(kind, &session_id, order_id, 400, "unpaid");
         insert_event(&db, Provider::Stripe, &event).await.expect("stored");
-        settle_event(&db, Provider::Stripe, &event).await.expect("settled");
+        settle_event(&db, &outbox(), Provider::Stripe, &event).await.expect("settled");
         assert_eq!(used(&db).await, 0, "{kind}");
     }
     assert!(audit(&db, None).await.expect("an audit").differences.is_empty());
@@ -159,11 +159,11 @@ async fn what_was_paid_credits_and_what_was_paid_goes_back(db: PgPool) {
     let form = discounted(&db, package_id, code_id, 100).await;
     let (order_id, session_id) = open_order_of(&db, &ada, &form).await;
     let list_price = session_event("checkout.session.completed", &session_id, order_id, 500, "paid");
-    let facts = settle_session(&db, Provider::Stripe, &list_price.session()).await.expect("decided");
+    let facts = settle_session(&db, &outbox(), Provider::Stripe, &list_price.session()).await.expect("decided");
     assert_eq!(facts.outcome.as_str(), "quarantined", "the list price is not the order's");
     let paid = json!({"id": session_id, "mode": "payment", "payment_status": "paid", "amount_total": 400, "currency": "usd",
         "payment_intent": "pi_1"});
-    let decision = settle_session(&db, Provider::Stripe, &SessionFacts::of(&paid)).await.expect("decided");
+    let decision = settle_session(&db, &outbox(), Provider::Stripe, &SessionFacts::of(&paid)).await.expect("decided");
     assert_eq!(decision.outcome.as_str(), "fulfilled");
     sqlx::query!("UPDATE grants SET left_ = left_ - 250000, spent = spent + 250000").execute(&db).await.expect("spent a quarter");
     let asked = request_refund(&db, Operator::command_line(), order_id, RefundPart::Unused, Some("asked")).await.expect("refunded");

@@ -8,6 +8,7 @@ use crate::checkout::store::transitions::Cause;
 use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::checkout::types::OrderStatus;
 use crate::ids::{ActionId, OrderId};
+use crate::mail::outbox::Outbox;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
@@ -89,13 +90,13 @@ pub async fn insert_event(db: &PgPool, provider: Provider, event: &PaymentEvent)
 
 /// Acts on a stored event, or says what was done about it before. One transaction: the grant, the order and the outcome are all
 /// there, or none of them.
-pub async fn settle_event(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
+pub async fn settle_event(db: &PgPool, outbox: &Outbox, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
     lock_event_in(&mut tx, provider, &event.id).await?;
     if let Some(decision) = decision_in(&mut tx, provider, &event.id).await? {
         return Ok(decision);
     }
-    let decision = decide_in(&mut tx, provider, event).await?;
+    let decision = decide_in(&mut tx, outbox, provider, event).await?;
     insert_outcome_in(&mut tx, provider, &event.id, &decision, None).await?;
     tx.commit().await?;
     Ok(decision)
@@ -151,7 +152,12 @@ pub(super) async fn decision_in(tx: &mut PgConnection, provider: Provider, event
 
 /// What an event means, and whatever follows from it. Its order is irrelevant: each kind of fact is kept where it belongs, and where
 /// the order stands is derived from all of them.
-pub(super) async fn decide_in(tx: &mut PgConnection, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
+pub(super) async fn decide_in(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    provider: Provider,
+    event: &PaymentEvent,
+) -> Result<Decision, CheckoutError> {
     let session = event.session();
     let cause = Cause::Event(provider, &event.id);
     match event.kind.as_str() {
@@ -159,7 +165,9 @@ pub(super) async fn decide_in(tx: &mut PgConnection, provider: Provider, event: 
         "checkout.session.completed" if session.payment_status == Some("unpaid") => {
             Ok(Decision::new(EventOutcome::Ignored, None).because("awaiting asynchronous payment"))
         }
-        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => fulfil_order_in(tx, provider, &session, cause).await,
+        "checkout.session.completed" | "checkout.session.async_payment_succeeded" => {
+            fulfil_order_in(tx, outbox, provider, &session, cause).await
+        }
         "checkout.session.async_payment_failed" => close_order_in(tx, provider, &session, OrderStatus::Declined, cause).await,
         "checkout.session.expired" => close_order_in(tx, provider, &session, OrderStatus::Expired, cause).await,
         "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" | "charge.refunded" => {
@@ -180,7 +188,12 @@ pub(super) async fn decide_in(tx: &mut PgConnection, provider: Provider, event: 
 }
 
 /// Decides again about events that waited for this payment to be known.
-pub(super) async fn settle_waiting_in(tx: &mut PgConnection, provider: Provider, payment_id: &str) -> Result<(), CheckoutError> {
+pub(super) async fn settle_waiting_in(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    provider: Provider,
+    payment_id: &str,
+) -> Result<(), CheckoutError> {
     let waiting = sqlx::query_scalar!(
         "SELECT e.payload FROM payment_event_outcomes w JOIN payment_events e USING (provider, event_id)
           WHERE w.outcome = 'waiting' AND w.provider = $1
@@ -195,7 +208,7 @@ pub(super) async fn settle_waiting_in(tx: &mut PgConnection, provider: Provider,
     .await?;
     for payload in waiting {
         let event = stored_event(payload)?;
-        let decision = decide_in(tx, provider, &event).await?;
+        let decision = decide_in(tx, outbox, provider, &event).await?;
         insert_outcome_in(tx, provider, &event.id, &decision, None).await?;
     }
     Ok(())

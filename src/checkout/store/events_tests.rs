@@ -3,7 +3,7 @@
 use super::*;
 use crate::accounts::rights::Owner;
 use crate::checkout::reconcile::settle_left_events;
-use crate::checkout::store::fixtures::{member, open_order, package};
+use crate::checkout::store::fixtures::{member, open_order, outbox, package};
 use crate::checkout::store::order;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn paid(id: &str, order_id: OrderId, session_id: &str) -> PaymentEvent {
 
 async fn deliver(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Decision {
     insert_event(db, provider, event).await.expect("stored");
-    settle_event(db, provider, event).await.expect("settled")
+    settle_event(db, &outbox(), provider, event).await.expect("settled")
 }
 
 async fn start(db: &PgPool) -> (Owner, OrderId, String) {
@@ -171,7 +171,7 @@ async fn an_event_left_by_a_crash_is_settled_by_its_redelivery_or_by_the_job(db:
     let (ada, order_id, session_id) = start(&db).await;
     let event = paid("evt_1", order_id, &session_id);
     insert_event(&db, Provider::Stripe, &event).await.expect("stored, then the process ended");
-    assert_eq!(settle_left_events(&db, 10).await.expect("job"), 0, "it may still be in progress");
+    assert_eq!(settle_left_events(&db, &outbox(), 10).await.expect("job"), 0, "it may still be in progress");
     assert_eq!(deliver(&db, Provider::Stripe, &event).await.outcome, EventOutcome::Fulfilled);
 
     let (second, session_id) = open_order(&db, &ada, package(&db, "Second", None).await).await;
@@ -186,11 +186,11 @@ async fn an_event_left_by_a_crash_is_settled_by_its_redelivery_or_by_the_job(db:
     .execute(&db)
     .await
     .expect("an old event");
-    let jobs = join_all((0..4).map(|_| settle_left_events(&db, 10))).await;
+    let jobs = join_all((0..4).map(|_| settle_left_events(&db, &outbox(), 10))).await;
     assert!(jobs.iter().all(Result::is_ok), "{jobs:?}");
     assert_eq!(order(&db, &ada, second).await.expect("order").status, OrderStatus::Fulfilled);
     assert_eq!(number(&db, "SELECT count(*) FROM grants").await, 2);
-    assert_eq!(settle_left_events(&db, 10).await.expect("job"), 0, "nothing is left");
+    assert_eq!(settle_left_events(&db, &outbox(), 10).await.expect("job"), 0, "nothing is left");
 }
 
 #[sqlx::test]

@@ -8,9 +8,14 @@ use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{Decision, insert_event, settle_event};
 use crate::codes::types::Discount;
+use crate::mail::outbox::Outbox;
 use crate::operators::rights::Operator;
 use serde_json::json;
 use uuid::Uuid;
+
+pub fn outbox() -> Outbox {
+    Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
+}
 
 pub async fn member(db: &PgPool, email: &str) -> Owner {
     let email = Email::parse(email).expect("an address");
@@ -68,5 +73,5 @@ pub async fn pay(db: &PgPool, (order_id, session_id): &(OrderId, String)) -> Dec
         "payment_intent": format!("pi_{order_id}"), "client_reference_id": order_id.to_string()}}});
     let event = PaymentEvent::from_payload(payload).expect("an event");
     insert_event(db, Provider::Stripe, &event).await.expect("stored");
-    settle_event(db, Provider::Stripe, &event).await.expect("settled")
+    settle_event(db, &outbox(), Provider::Stripe, &event).await.expect("settled")
 }

@@ -8,6 +8,7 @@ use crate::checkout::store::transitions::{Cause, move_order_in, record_step_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
+use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::renewals::{issue_queued_grant_in, roll_over_in};
@@ -19,29 +20,36 @@ use uuid::Uuid;
 /// What a checkout session means for its order: paid, closed, or nothing yet.
 pub async fn settle_session_in(
     tx: &mut PgConnection,
+    outbox: &Outbox,
     provider: Provider,
     session: &SessionFacts<'_>,
     cause: Cause<'_>,
 ) -> Result<Decision, CheckoutError> {
     match (session.status, session.payment_status) {
-        (_, Some("paid")) => fulfil_order_in(tx, provider, session, cause).await,
+        (_, Some("paid")) => fulfil_order_in(tx, outbox, provider, session, cause).await,
         (Some("expired"), _) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
         _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
     }
 }
 
 /// The same in a transaction of its own: for sessions that we asked about.
-pub async fn settle_session(db: &PgPool, provider: Provider, session: &SessionFacts<'_>) -> Result<Decision, CheckoutError> {
+pub async fn settle_session(
+    db: &PgPool,
+    outbox: &Outbox,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
-    let decision = settle_session_in(&mut tx, provider, session, Cause::Reconciler).await?;
+    let decision = settle_session_in(&mut tx, outbox, provider, session, Cause::Reconciler).await?;
     tx.commit().await?;
     Ok(decision)
 }
 
-/// Credits a paid order, if the payment is exactly the one it asked for. Money that arrives for an order that had been closed
-/// still buys.
+/// Credits a paid order, if the payment is exactly the one it asked for, and mails its receipt. Money that arrives for an order that had
+/// been closed still buys.
 pub async fn fulfil_order_in(
     tx: &mut PgConnection,
+    outbox: &Outbox,
     provider: Provider,
     session: &SessionFacts<'_>,
     cause: Cause<'_>,
@@ -64,11 +72,11 @@ pub async fn fulfil_order_in(
     move_order_in(tx, order.order_id, OrderStatus::Paid, OrderStatus::Fulfilled, cause).await?;
     // What had come before the payment was known: refunds and disputes of it.
     if let Some(payment_id) = session.payment_id {
-        Box::pin(events::settle_waiting_in(tx, provider, payment_id)).await?;
+        Box::pin(events::settle_waiting_in(tx, outbox, provider, payment_id)).await?;
     }
     refunds::restate_in(tx, order.order_id, cause).await?;
     // Last, when nothing is left to wait for: everybody's next number waits for this one.
-    receipts::issue_receipt_in(tx, order.order_id).await?;
+    receipts::issue_receipt_in(tx, outbox, order.order_id).await?;
     receipts::issue_credit_notes_in(tx, order.order_id).await?;
     Ok(decision(EventOutcome::Fulfilled))
 }
@@ -122,14 +130,14 @@ pub async fn close_order_in(
 }
 
 /// Notes the payment of an order that was fulfilled without learning it, and what had waited for it.
-pub async fn note_payment(db: &PgPool, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
+pub async fn note_payment(db: &PgPool, outbox: &Outbox, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
     let order = locked_order_in(&mut tx, order_id).await?;
     let provider = stored_provider(&order.provider)?;
     sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)
         .execute(&mut *tx)
         .await?;
-    events::settle_waiting_in(&mut tx, provider, payment_id).await?;
+    events::settle_waiting_in(&mut tx, outbox, provider, payment_id).await?;
     tx.commit().await?;
     Ok(())
 }

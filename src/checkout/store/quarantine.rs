@@ -4,6 +4,7 @@
 use crate::checkout::store::events::{Decision, EventOutcome, decide_in, decision_in, insert_outcome_in, lock_event_in, stored_event};
 use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::ids::OrderId;
+use crate::mail::outbox::Outbox;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use chrono::{DateTime, Utc};
@@ -63,6 +64,7 @@ pub async fn quarantined_events(db: &PgPool, event_id: Option<&str>) -> Result<V
 /// Decides again about a quarantined event, or dismisses it; the deed is in the audit log.
 pub async fn resolve_quarantined(
     db: &PgPool,
+    outbox: &Outbox,
     operator: Operator,
     event_id: &str,
     resolution: Resolution,
@@ -76,7 +78,7 @@ pub async fn resolve_quarantined(
     let before = decision_in(&mut tx, provider, event_id).await?.filter(|decision| decision.outcome == EventOutcome::Quarantined);
     let before = before.ok_or(CheckoutError::NotQuarantined)?;
     let decision = match resolution {
-        Resolution::Retry => decide_in(&mut tx, provider, &stored_event(event.payload)?).await?,
+        Resolution::Retry => decide_in(&mut tx, outbox, provider, &stored_event(event.payload)?).await?,
         Resolution::Dismiss => Decision::new(EventOutcome::Dismissed, before.order_id).because(reason),
     };
     let action = Action {

@@ -4,6 +4,8 @@
 //! later edits reach only later receipts; what nobody had said by then is filled in once.
 
 use crate::accounts::rights::{Admin, Reader};
+use crate::accounts::types::Email;
+use crate::checkout::letters::{self, Paid};
 use crate::checkout::payments::Provider;
 use crate::checkout::store::{CheckoutError, stored_currency};
 use crate::checkout::types::RefundStatus;
@@ -11,25 +13,41 @@ use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Se
 use crate::ids::OrderId;
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
+use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
 
-/// Issues the receipt of an order, in the transaction that fulfils it. The number's row is locked until that commits, so whoever comes
+/// Issues the receipt of an order and posts it to whoever ordered, in the transaction that fulfils it. The number's row is locked until that commits, so whoever comes
 /// here holds every lock that he will need: order, then account.
-pub async fn issue_receipt_in(tx: &mut PgConnection, order_id: OrderId) -> Result<(), CheckoutError> {
-    sqlx::query!(
+pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: OrderId) -> Result<(), CheckoutError> {
+    let row = sqlx::query!(
         "WITH next AS (
              INSERT INTO receipt_numbers AS n (series, year, last) VALUES ('receipt', extract(year FROM now() AT TIME ZONE 'UTC')::integer, 1)
-             ON CONFLICT ON CONSTRAINT receipt_numbers_pkey DO UPDATE SET last = n.last + 1 RETURNING year, last)
-         INSERT INTO receipts (order_id, year, number, issued_at, seller_id, email, billing_name, billing_address, billing_tax_id)
-         SELECT o.order_id, next.year, next.last, now(), (SELECT max(seller_id) FROM sellers), u.email, b.name, b.address, b.tax_id
-           FROM orders o JOIN users u USING (user_id) LEFT JOIN billing_details b ON b.account_id = o.account_id CROSS JOIN next
-          WHERE o.order_id = $1",
+             ON CONFLICT ON CONSTRAINT receipt_numbers_pkey DO UPDATE SET last = n.last + 1 RETURNING year, last),
+         receipt AS (
+             INSERT INTO receipts (order_id, year, number, issued_at, seller_id, email, billing_name, billing_address, billing_tax_id)
+             SELECT o.order_id, next.year, next.last, now(), (SELECT max(seller_id) FROM sellers), u.email, b.name, b.address, b.tax_id
+               FROM orders o JOIN users u USING (user_id) LEFT JOIN billing_details b ON b.account_id = o.account_id CROSS JOIN next
+              WHERE o.order_id = $1
+             RETURNING order_id, year, number, email)
+         SELECT r.year, r.number, r.email, o.package_name, o.tokens, o.price_minor, o.currency, o.provider
+           FROM receipt r JOIN orders o USING (order_id)",
         order_id.0
     )
-    .execute(tx)
+    .fetch_one(&mut *tx)
     .await?;
+    let paid = Paid {
+        order_id,
+        number: numbered("R", row.year, row.number),
+        package_name: row.package_name,
+        tokens: Tokens(row.tokens),
+        price: Money::new(row.price_minor, stored_currency(&row.currency)?),
+        sandbox: row.provider == Provider::Sandbox.as_str(),
+    };
+    if let Ok(email) = Email::parse(&row.email) {
+        outbox.post_in(tx, &email, &letters::receipt(outbox, &paid)).await?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checkout::payments::RefundAnswer;
-use crate::checkout::store::fixtures::{member, open_order, package, pay};
+use crate::checkout::store::fixtures::{member, open_order, outbox, package, pay};
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
 use crate::checkout::store::refunds::note_answer;
 use crate::operators::rights::Operator;
@@ -55,7 +55,7 @@ async fn numbers_have_no_gaps_however_many_fulfilments_come_at_once_and_some_fai
     let unpaid = open_order(&db, &idle, package(&db, "Unpaid", None).await).await.0;
     let failing = join_all((0..6).map(|_| async {
         let mut tx = db.begin().await.expect("begin");
-        issue_receipt_in(&mut tx, unpaid).await.expect("a number");
+        issue_receipt_in(&mut tx, &outbox(), unpaid).await.expect("a number");
         tx.rollback().await.expect("back");
     }));
     let (_, decisions) = futures::join!(failing, join_all(orders.iter().map(|order| pay(&db, order))));
@@ -156,4 +156,26 @@ async fn the_receipt_of_another_account_or_an_unpaid_order_does_not_exist(db: Pg
     assert!(matches!(set_billing_details(&db, &bob, order.0, &details("Bob")).await, Err(CheckoutError::NotFound)));
     let kept = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM billing_details"#).fetch_one(&db).await.expect("count");
     assert_eq!(kept, 0, "a refusal keeps nothing");
+}
+
+#[sqlx::test]
+async fn the_receipt_is_mailed_with_the_fulfilment_once_and_never_without(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter <1M>", None).await);
+    let order = open_order(&db, &ada, package_id).await;
+    let mut tx = db.begin().await.expect("begin");
+    issue_receipt_in(&mut tx, &outbox(), order.0).await.expect("a number");
+    tx.rollback().await.expect("back");
+    assert!(outbox().take(&db).await.expect("read").is_none(), "what came to nothing is told nobody");
+
+    for _ in 0..3 {
+        pay(&db, &order).await;
+    }
+    let mail = outbox().take(&db).await.expect("read").expect("a mail");
+    assert_eq!((mail.recipient.as_str(), mail.kind.as_str(), mail.subject.as_str()), ("ada@example.com", "receipt", "Your receipt"));
+    let (number, body) = (receipt(&db, &ada, order.0).await.expect("a receipt").number, mail.body.expect("opens"));
+    let address = format!("https://toki.example/orders/{}/receipt", order.0);
+    assert!(body.text.contains(&format!("Receipt {number}: Starter <1M>, 1,000,000 Tokens, $5.00.")), "{}", body.text);
+    assert!(body.text.contains(&address) && !body.text.contains("sandbox"), "{}", body.text);
+    assert!(body.html.contains("Starter &lt;1M&gt;, 1,000,000 Tokens, $5.00.") && body.html.contains(&address), "{}", body.html);
+    assert!(outbox().take(&db).await.expect("read").is_none(), "one receipt, one mail");
 }

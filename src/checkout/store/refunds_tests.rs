@@ -4,7 +4,7 @@ use super::*;
 use crate::accounts::rights::Owner;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{insert_event, settle_event};
-use crate::checkout::store::fixtures::{member, open_order, package};
+use crate::checkout::store::fixtures::{member, open_order, outbox, package};
 use crate::checkout::store::order;
 use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_refund};
 use crate::operators::rights::Operator;
@@ -71,7 +71,7 @@ impl Bought {
     async fn deliver(&self, id: &str, kind: &str, object: Value) -> EventOutcome {
         let event = PaymentEvent::from_payload(json!({"id": id, "type": kind, "data": {"object": object}})).expect("an event");
         insert_event(&self.db, Provider::Stripe, &event).await.expect("stored");
-        settle_event(&self.db, Provider::Stripe, &event).await.expect("settled").outcome
+        settle_event(&self.db, &outbox(), Provider::Stripe, &event).await.expect("settled").outcome
     }
 
     async fn refund(&self, part: RefundPart) -> Result<RequestedRefund, CheckoutError> {

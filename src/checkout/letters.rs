@@ -1,0 +1,39 @@
+//! What customers are told of their orders by mail.
+
+use crate::ids::OrderId;
+use crate::mail::letter::{Letter, Part};
+use crate::mail::outbox::Outbox;
+use crate::money::Money;
+use crate::tokens::Tokens;
+use chrono::TimeDelta;
+
+/// Somebody may want it for their books a while later.
+const RECEIPT: TimeDelta = TimeDelta::days(7);
+
+/// What was paid, as its receipt says.
+#[derive(Clone, Debug)]
+pub struct Paid {
+    pub order_id: OrderId,
+    /// `R-2026-000042`
+    pub number: String,
+    pub package_name: String,
+    pub tokens: Tokens,
+    pub price: Money,
+    /// Play money.
+    pub sandbox: bool,
+}
+
+/// To whoever ordered, when the payment has come.
+pub fn receipt(outbox: &Outbox, paid: &Paid) -> Letter {
+    let Paid { order_id, number, package_name, tokens, price, sandbox } = paid;
+    let text = |paragraph: String| Part::Text(paragraph);
+    let mut parts = vec![
+        text("Your payment has come, and your Tokens are in your wallet at TOKI Token Plan.".into()),
+        text(format!("Receipt {number}: {package_name}, {} Tokens, {}.", tokens.exact(), price.exact())),
+        Part::Link { label: "Open the receipt", url: outbox.address(&format!("/orders/{order_id}/receipt")) },
+    ];
+    if *sandbox {
+        parts.insert(1, text("It was a payment of the sandbox: no money was moved.".into()));
+    }
+    Letter { kind: "receipt", subject: "Your receipt", parts, useful_for: RECEIPT }
+}
