@@ -25,7 +25,7 @@ pub mod customers;
 pub mod discounts;
 pub mod events;
 #[cfg(test)]
-mod fixtures;
+pub(super) mod fixtures;
 pub mod fulfilment;
 pub mod offer;
 pub mod operator_views;

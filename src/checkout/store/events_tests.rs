@@ -186,11 +186,12 @@ async fn an_event_left_by_a_crash_is_settled_by_its_redelivery_or_by_the_job(db:
     .execute(&db)
     .await
     .expect("an old event");
-    let jobs = join_all((0..4).map(|_| settle_left_events(&db, &outbox(), 10))).await;
+    let outbox = outbox();
+    let jobs = join_all((0..4).map(|_| settle_left_events(&db, &outbox, 10))).await;
     assert!(jobs.iter().all(Result::is_ok), "{jobs:?}");
     assert_eq!(order(&db, &ada, second).await.expect("order").status, OrderStatus::Fulfilled);
     assert_eq!(number(&db, "SELECT count(*) FROM grants").await, 2);
-    assert_eq!(settle_left_events(&db, &outbox(), 10).await.expect("job"), 0, "nothing is left");
+    assert_eq!(settle_left_events(&db, &outbox, 10).await.expect("job"), 0, "nothing is left");
 }
 
 #[sqlx::test]
