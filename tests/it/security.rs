@@ -128,8 +128,9 @@ impl Counter {
         tokio::spawn(async move {
             while let Ok((mut socket, _)) = listener.accept().await {
                 seen.fetch_add(1, Ordering::SeqCst);
-                let _ = socket.read(&mut [0; 16_384]).await;
-                let _ = socket.write_all(answer.as_bytes()).await;
+                if socket.read(&mut [0; 16_384]).await.is_ok_and(|bytes| bytes > 0) {
+                    drop(socket.write_all(answer.as_bytes()).await);
+                }
             }
         });
         counter
