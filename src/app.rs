@@ -1,6 +1,7 @@
 //! The document around every page, and the route table.
 
 use crate::accounts::page::{SignInPage, SignUpPage};
+use crate::accounts::page_deletion::{DeletionPage, GoodbyePage};
 use crate::accounts::page_invitation::InvitationPage;
 use crate::accounts::page_mail::{ForgotPasswordPage, ResetPasswordPage, VerifyEmailPage};
 use crate::accounts::page_members::MembersPage;
@@ -65,6 +66,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/verify-email") view=VerifyEmailPage />
                     <Route path=path!("/settings") view=SettingsPage />
                     <Route path=path!("/settings/two-factor") view=TwoFactorPage />
+                    <Route path=path!("/settings/delete") view=DeletionPage />
+                    <Route path=path!("/goodbye") view=GoodbyePage />
                     <Route path=path!("/settings/members") view=MembersPage />
                     <Route path=path!("/invitation") view=InvitationPage />
                     <Route path=path!("/settings/log") view=LogPage />

@@ -34,6 +34,8 @@ pub enum ConsoleError {
     OtherAddress,
     #[error("the owner stays until the account is handed over")]
     OwnerStays,
+    #[error("something has to be settled before the account can be deleted")]
+    NotDeletable(Blocker),
     #[error("two-factor required")]
     TwoFactorRequired,
     #[error("the link was used or is too old")]
@@ -115,6 +117,17 @@ pub enum Field {
     Role,
 }
 
+/// What has to be settled before an account can be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blocker {
+    /// Whoever runs the business is taken off it by the command line first.
+    Operator,
+    /// Others work with the account.
+    Members,
+    /// An order is still to be paid, or paid and not yet fulfilled.
+    Orders,
+}
+
 /// Why a code does nothing here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CodeProblem {
@@ -188,6 +201,7 @@ impl ConsoleError {
             ConsoleError::TwoFactorChanged
             | ConsoleError::AlreadyMember
             | ConsoleError::OwnerStays
+            | ConsoleError::NotDeletable(_)
             | ConsoleError::PackageUnavailable
             | ConsoleError::PackageChanged
             | ConsoleError::PurchaseLimitReached

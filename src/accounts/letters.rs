@@ -31,6 +31,22 @@ pub fn confirm_sign_up(outbox: &Outbox, token: &MailToken) -> Letter {
     }
 }
 
+/// To whoever deleted their account.
+pub fn deleted() -> Letter {
+    Letter {
+        kind: "account_deleted",
+        subject: "Your account is deleted",
+        parts: vec![
+            text("Your account at TOKI Token Plan is deleted: address, password, keys and billing details are gone."),
+            text(
+                "Orders, receipts, the ledger and the account log are kept, as the law and honest books ask for. Nobody can sign in to them.",
+            ),
+            text("If it was not you, write to support at once. With this address you can sign up again, for a new account."),
+        ],
+        useful_for: NOTICE,
+    }
+}
+
 /// To whoever has an account, when somebody signs up with its address.
 pub fn account_exists(outbox: &Outbox) -> Letter {
     Letter {

@@ -92,6 +92,13 @@ fn SettingsView(settings: Settings) -> impl IntoView {
             </a>
         </section>
         <Sessions sessions />
+        <section class="card stack">
+            <h2>{t!("Delete the account")}</h2>
+            <p>{t!("You, your keys and your Tokens go for good. Receipts and books are kept.")}</p>
+            <a class="button button-danger" href="/settings/delete">
+                {t!("Delete the account…")}
+            </a>
+        </section>
     }
 }
 

@@ -1,9 +1,10 @@
 //! SQL about users, accounts and members. In `addresses` what confirms and replaces an e-mail, in `passwords` what replaces a password,
 //! in `tokens` the links for both; in `two_factor` the second factor, in `members` and `invitations` who belongs to an account, in
-//! `sessions` what a user sees of theirs, in `attempts` how often anything may be tried.
+//! `sessions` what a user sees of theirs, in `deletion` their end, in `attempts` how often anything may be tried.
 
 pub mod addresses;
 pub mod attempts;
+pub mod deletion;
 pub mod invitations;
 pub mod members;
 pub mod passwords;
@@ -14,7 +15,7 @@ pub mod two_factor;
 use crate::accounts::password::{self, PasswordError};
 use crate::accounts::rights::{Origin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
-use crate::error::{ConsoleError, Field, Problem, unavailable};
+use crate::error::{Blocker, ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, UserId};
 use crate::keys::store::KeyError;
 use crate::mail::outbox::OutboxError;
@@ -43,6 +44,8 @@ pub enum AccountError {
     OtherAddress,
     #[error("an account keeps its owner until they hand it over")]
     OwnerStays,
+    #[error("something has to be settled before the account can be deleted: {0:?}")]
+    NotDeletable(Blocker),
     #[error("the member's keys could not be given up")]
     Keys(#[source] Box<KeyError>),
     #[error("two-factor is not as the page said when it was opened")]
@@ -112,6 +115,7 @@ impl From<AccountError> for ConsoleError {
             AccountError::AlreadyMember => ConsoleError::AlreadyMember,
             AccountError::OtherAddress => ConsoleError::OtherAddress,
             AccountError::OwnerStays => ConsoleError::OwnerStays,
+            AccountError::NotDeletable(blocker) => ConsoleError::NotDeletable(blocker),
             AccountError::Keys(error) => (*error).into(),
             AccountError::TwoFactorChanged => ConsoleError::TwoFactorChanged,
             AccountError::CommonPassword => ConsoleError::invalid(Field::Password, Problem::TooCommon),

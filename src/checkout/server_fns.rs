@@ -57,6 +57,7 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
     let has_code = request.discount.code_id.is_some();
     let app = request_ctx::app()?;
+    request_ctx::count_order(&member).await?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
     let placing = app.tasks.spawn({
         let app = app.clone();

@@ -55,6 +55,7 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::MemberLeft => t!("Left the account"),
         Kind::OwnerChanged => t!("Account handed over"),
         Kind::AccountLimited => t!("Limits of the account changed"),
+        Kind::AccountDeleted => t!("Account deleted"),
         Kind::AccountSuspended => t!("Account suspended"),
         Kind::AccountResumed => t!("Account resumed"),
     }

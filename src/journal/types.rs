@@ -79,6 +79,7 @@ kinds! {
     MemberLeft = "member.left", "Left the account";
     OwnerChanged = "member.owner_changed", "Account handed over";
     AccountLimited = "account.limited", "Limits of the account changed";
+    AccountDeleted = "account.deleted", "Account deleted";
     AccountSuspended = "account.suspended", "Account suspended";
     AccountResumed = "account.resumed", "Account resumed";
 }

@@ -214,6 +214,12 @@ pub fn client_network() -> String {
     }
 }
 
+/// Counts an order that is about to be placed for an account, and refuses it when there were too many lately.
+pub async fn count_order(admin: &Admin) -> Result<(), ConsoleError> {
+    use store::attempts::{ORDER_OF, take_attempt};
+    take_attempt(&app()?.db, ORDER_OF, &[&admin.account_id().to_string()]).await.map_err(|error| fail(error.into()))
+}
+
 /// What the asking session is stored under.
 pub async fn session_hash() -> Result<Vec<u8>, ConsoleError> {
     Ok(session().await?.id().map(|id| digest(&id)).unwrap_or_default())

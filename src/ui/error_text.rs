@@ -1,6 +1,6 @@
 //! The sentence for each `ConsoleError`: what happened, what was not lost, what to do.
 
-use crate::error::{CodeProblem, ConsoleError, Field, Problem};
+use crate::error::{Blocker, CodeProblem, ConsoleError, Field, Problem};
 use crate::t;
 
 pub fn sentence(error: ConsoleError) -> String {
@@ -24,6 +24,9 @@ pub fn sentence(error: ConsoleError) -> String {
         }
         ConsoleError::AlreadyMember => t!("This address belongs to the account already.").into(),
         ConsoleError::OtherAddress => t!("This invitation is for another address. Sign in with that one.").into(),
+        ConsoleError::NotDeletable(Blocker::Operator) => t!("An operator is not deleted. Nothing was changed.").into(),
+        ConsoleError::NotDeletable(Blocker::Members) => t!("Others work with this account. Nothing was changed.").into(),
+        ConsoleError::NotDeletable(Blocker::Orders) => t!("An order is still open. Nothing was changed.").into(),
         ConsoleError::OwnerStays => t!("The owner of an account stays until they hand it over. Nothing was changed.").into(),
         ConsoleError::TooManyAttempts { wait_s } if wait_s > 120 => {
             t!("Too many attempts. Try again in {minutes} minutes.", minutes = wait_s.div_ceil(60))

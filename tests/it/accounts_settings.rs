@@ -140,3 +140,26 @@ async fn tries_at_the_current_password_are_counted(db: PgPool) {
     assert!(page.text().contains("Too many attempts. Try again in"), "{}", page.text());
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn an_account_is_deleted_with_the_password(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("ada@example.com", 5_000).await;
+    let key = app.key(&customer, None).await;
+    let (ada, elsewhere) = (app.browser_of(&customer).await, app.browser_of(&customer).await);
+    assert!(ada.get("/settings").await.html.contains(r#"href="/settings/delete""#));
+    let page = ada.get("/settings/delete").await;
+    assert!(page.text().contains("Your Tokens, 5,000 now.") && page.text().contains("Your API keys, 1 now."), "{}", page.text());
+    let form = page.form("/api/accounts/delete");
+    let answer = ada.submit(&form.clone().with("password", "not the password"), "/settings/delete").await;
+    assert!(ada.follow(&answer).await.text().contains("This is not your current password. Nothing was changed."));
+    let answer = ada.submit(&form.with("password", PASSWORD), "/settings/delete").await;
+    assert_eq!(answer.location, "/goodbye");
+    assert!(ada.follow(&answer).await.text().contains("Your account is deleted"));
+    assert!(!is_member(&ada).await && !is_member(&elsewhere).await, "every session ends");
+    let refused = app.chat(&key.secret, &crate::support::client::chat("sandbox/echo", "hi")).await;
+    assert_eq!((refused.status, refused.error("code")), (401, "invalid_api_key".to_string()));
+    assert!(app.mailed("ada@example.com", 1).await[0].contains("Subject: Your account is deleted"));
+    app.assert_exact().await;
+    app.stop().await;
+}

@@ -135,6 +135,25 @@ async fn one_form_is_one_order_however_often_it_is_posted(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn too_many_orders_are_told_how_long_to_wait(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let path = confirm_path(package_id);
+    let form = browser.get(&path).await.form(PLACE);
+    let anew = async || browser.submit(&form.clone().with("form_key", &uuid::Uuid::new_v4().to_string()), &path).await;
+    for _ in 0..40 {
+        let placed = anew().await;
+        assert!(!placed.location.contains("__err="), "{}", placed.location);
+    }
+    let refused = anew().await;
+    let text = browser.follow(&refused).await.text();
+    assert!(text.contains("Too many attempts. Try again in") && text.contains("seconds"), "{text}");
+    assert_eq!(app.number("SELECT count(*) FROM orders").await, 40);
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn a_package_that_changed_meanwhile_is_not_sold_at_the_old_terms(db: PgPool) {
     let app = TestApp::start(db).await;
     let package_id = package(&app, "Starter", None).await;

@@ -127,7 +127,7 @@ const EXCEPTIONS: &[Exception] = &[
         because: "an order takes the use of its promotion code in its own transaction",
     },
     Exception {
-        files: &["src/accounts/store.rs", "src/accounts/store/members.rs"],
+        files: &["src/accounts/store.rs", "src/accounts/store/members.rs", "src/accounts/store/deletion.rs"],
         path: "crate::keys::store",
         because: "whoever leaves an account gives their keys up in the same transaction",
     },

@@ -38,6 +38,8 @@ pub const MAIL_FROM: Limit = Limit { name: "mail_from", burst: 30, refill_s: 60 
 pub const LINK_FROM: Limit = Limit { name: "link_from", burst: 30, refill_s: 10 };
 /// A signed-in user's tries at the password.
 pub const PASSWORD_OF: Limit = Limit { name: "password_of", burst: 10, refill_s: 60 };
+/// Orders of one account. Each is a session at the payment provider; a double click is one order and many tries.
+pub const ORDER_OF: Limit = Limit { name: "order_of", burst: 40, refill_s: 60 };
 
 /// Counts a try, and refuses it when there were too many.
 pub async fn take_attempt(db: &PgPool, limit: Limit, who: &[&str]) -> Result<(), AccountError> {

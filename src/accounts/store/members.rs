@@ -123,6 +123,7 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, admin, user_id).await?;
     end_membership_in(&mut tx, admin, (user_id, &email, role), (keys, admin.user_id())).await?;
+    keep_an_account_in(&mut tx, user_id, &email).await?;
     let name = account_name_in(&mut tx, admin.account_id()).await?;
     outbox.post_in(&mut tx, &email, &letters::removed(&name)).await?;
     tx.commit().await?;
@@ -137,13 +138,14 @@ pub async fn leave(db: &PgPool, reader: &Reader, keys: KeysLeft) -> Result<(), A
     let owner = sqlx::query_scalar!("SELECT user_id FROM members WHERE account_id = $1 AND role = 'owner'", reader.account_id().0);
     let owner = UserId(owner.fetch_one(&mut *tx).await?);
     end_membership_in(&mut tx, reader, (reader.user_id(), &email, role), (keys, owner)).await?;
+    keep_an_account_in(&mut tx, reader.user_id(), &email).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Ends a membership, the sessions that act for the account, the invitations that the member sent, and one way or the other the keys
-/// that they made. Whoever belongs to no account after it gets one of their own.
-async fn end_membership_in(
+/// that they made.
+pub(super) async fn end_membership_in(
     tx: &mut PgConnection,
     by: &Reader,
     (user_id, email, role): (UserId, &Email, Role),
@@ -160,7 +162,6 @@ async fn end_membership_in(
     sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND coalesce(data->>'account_id', $2) = $2", user_id.0, account_id.to_string())
         .execute(&mut *tx)
         .await?;
-    keep_an_account_in(tx, user_id, email).await?;
     let kind = if by.user_id() == user_id { Kind::MemberLeft } else { Kind::MemberRemoved };
     record_in(tx, account_id, Actor::of(by), Entry::of(kind).about(user_id.0, email.as_str())).await?;
     Ok(())

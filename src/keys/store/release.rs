@@ -20,6 +20,19 @@ pub(super) async fn keep_member_in(tx: &mut PgConnection, member: &Member) -> Re
     if role.is_some_and(|role| role >= member.role()) { Ok(()) } else { Err(KeyError::NotYours) }
 }
 
+/// Deletes every key of the account. The next call with one is refused.
+pub async fn delete_all_keys_in(tx: &mut PgConnection, by: &Reader) -> Result<(), KeyError> {
+    let rows = sqlx::query!(
+        "SELECT key_id, name FROM api_keys WHERE account_id = $1 AND status <> 'deleted' ORDER BY key_id FOR NO KEY UPDATE",
+        by.account_id().0
+    );
+    for row in rows.fetch_all(&mut *tx).await? {
+        sqlx::query!("UPDATE api_keys SET status = 'deleted', deleted_at = now() WHERE key_id = $1", row.key_id).execute(&mut *tx).await?;
+        record_in(tx, by.account_id(), Actor::of(by), Entry::of(Kind::KeyDeleted).about(row.key_id, &row.name)).await?;
+    }
+    Ok(())
+}
+
 /// Disables the keys that a user made in an account, or makes them the heir's. The next call with them sees it.
 pub async fn release_keys_in(tx: &mut PgConnection, by: &Reader, of: UserId, keys: KeysLeft, heir: UserId) -> Result<(), KeyError> {
     let rows = sqlx::query!(
