@@ -12,7 +12,7 @@ use crate::notices::letters;
 use crate::notices::types::NoticeSettings;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// For how long a browser is known that nobody signs in from any more, and it is known that somebody was told.
@@ -118,6 +118,14 @@ pub async fn save_settings(db: &PgPool, reader: &Reader, wanted: NoticeSettings)
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    Ok(())
+}
+
+/// Forgets what was kept of a user, who is no longer one.
+pub async fn forget_user_in(tx: &mut PgConnection, user_id: UserId) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM devices WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM notice_settings WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
+    sqlx::query!("DELETE FROM notices WHERE user_id = $1", user_id.0).execute(tx).await?;
     Ok(())
 }
 

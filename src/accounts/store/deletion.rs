@@ -19,6 +19,7 @@ use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::keys::store::delete_all_keys_in;
 use crate::mail::outbox::Outbox;
+use crate::notices;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
 
@@ -123,6 +124,7 @@ async fn forget_user_in(tx: &mut PgConnection, reader: &Reader) -> Result<(), Ac
     delete_sessions_in(tx, user_id).await?;
     sqlx::query!("DELETE FROM two_factors WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
     sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
+    notices::store::forget_user_in(tx, user_id).await?;
     sqlx::query!(
         "UPDATE users SET email = user_id || '@deleted.invalid', password_hash = '', email_verified_at = NULL,
                           suspended_at = coalesce(suspended_at, now())

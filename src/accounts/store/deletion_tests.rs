@@ -42,6 +42,9 @@ async fn what_goes_is_gone_and_the_books_stay(db: PgPool) {
     for sql in [
         "INSERT INTO sessions (session_hash, user_id, data, expires_at) SELECT sha256('x'), user_id, '{}', now() + interval '1 day' FROM users",
         "INSERT INTO two_factors (user_id, seed_sealed) SELECT user_id, 'sealed' FROM users",
+        "INSERT INTO devices (user_id, device_hash) SELECT user_id, sha256('y') FROM users",
+        "INSERT INTO notice_settings (user_id, new_device, expiring, key_quota) SELECT user_id, true, true, true FROM users",
+        "INSERT INTO notices (user_id, kind, subject_id) SELECT user_id, 'balance', gen_random_uuid() FROM users",
         "INSERT INTO billing_details (account_id, name, address, tax_id) SELECT account_id, 'Ada', 'Home', '' FROM accounts",
     ] {
         sqlx::query(sql).execute(&db).await.expect(sql);
@@ -58,7 +61,7 @@ async fn what_goes_is_gone_and_the_books_stay(db: PgPool) {
     assert!(matches!(fixtures::try_admit(&db, &secret, "acme/m", 1, 1).await, Verdict::UnknownKey));
     assert!(reader_of(&db, ada.user_id(), None).await.expect("read").is_none());
     assert!(matches!(user_by_credentials(&db, ada.email(), password()).await, Err(AccountError::WrongCredentials)));
-    for table in ["sessions", "two_factors", "mail_tokens", "billing_details", "invitations"] {
+    for table in ["sessions", "two_factors", "mail_tokens", "devices", "notice_settings", "notices", "billing_details", "invitations"] {
         let sql = format!("SELECT count(*) FROM {table}");
         assert_eq!(sqlx::query_scalar::<_, i64>(sqlx::AssertSqlSafe(sql)).fetch_one(&db).await.expect(table), 0, "{table}");
     }
