@@ -131,6 +131,11 @@ const EXCEPTIONS: &[Exception] = &[
         path: "crate::keys::store",
         because: "whoever leaves an account gives their keys up in the same transaction",
     },
+    Exception {
+        files: &["src/accounts/store/deletion.rs"],
+        path: "crate::notices::store",
+        because: "what notices keep of a user goes with them in the same transaction",
+    },
     Exception { files: &["src/keys/server_fns.rs"], path: "crate::usage::store", because: "a key's page shows its own last calls" },
     Exception {
         files: &["src/checkout/payments.rs", "src/checkout/sandbox.rs", "src/checkout/webhook.rs"],
