@@ -110,6 +110,11 @@ pub enum Field {
     Day,
     Search,
     Role,
+    /// The secret of a key, to try it.
+    Secret,
+    /// What a model is asked.
+    Prompt,
+    Model,
 }
 
 /// Why a code does nothing here.

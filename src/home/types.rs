@@ -3,6 +3,7 @@
 use crate::ids::RequestId;
 use crate::money::Money;
 use crate::tokens::Tokens;
+use crate::usage::range::Range;
 use crate::utc::UtcTime;
 use crate::wallet::types::Forecast;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,9 @@ pub struct Dashboard {
     /// Of the balance, what ends first.
     pub expiries: Vec<Expiry>,
     pub steps: FirstSteps,
-    /// Days in UTC without a gap, oldest first; the last one is today.
+    /// The last 30 days of the reader, today included.
+    pub range: Range,
+    /// What each of them came to, oldest first.
     pub days: Vec<DayUsage>,
     /// Every model there is, oldest first: in this order models get their colours, so that a new one takes nobody's.
     pub models: Vec<String>,
@@ -65,7 +68,7 @@ impl FirstSteps {
     }
 }
 
-/// The calls that started on one day, UTC.
+/// The calls that started on one day of the reader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayUsage {
     pub day: UtcTime,
@@ -137,9 +140,11 @@ impl Dashboard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::range::Preset;
 
     fn dashboard(balance: i64, charges: &[i64]) -> Dashboard {
         let day: UtcTime = serde_json::from_str(r#""2026-02-04T00:00:00Z""#).expect("a time");
+        let range = Range::of(Preset::Month, chrono_tz::Tz::UTC, chrono::DateTime::UNIX_EPOCH);
         let of_day = |charge: i64| DayUsage { day, calls: 1, failed: 0, charge: Tokens(charge), models: Vec::new() };
         let days = charges.iter().copied().map(of_day).collect();
         Dashboard {
@@ -147,6 +152,7 @@ mod tests {
             forecast: None,
             expiries: Vec::new(),
             steps: FirstSteps { has_tokens: true, has_key: true, has_called: true },
+            range,
             days,
             models: Vec::new(),
             calls: Vec::new(),

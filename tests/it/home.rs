@@ -106,8 +106,8 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     let tokens = |n: i64| format!("{} {}", Tokens(n).short(), Tokens(n).exact());
     for shown in [
         format!("Balance in Tokens {}", tokens(100_000 - charge)),
-        "Calls today, UTC 1 none failed".to_string(),
-        format!("Tokens charged today, UTC {} 0 yesterday", tokens(charge)),
+        "Calls today 1 none failed".to_string(),
+        format!("Tokens charged today {} 0 yesterday", tokens(charge)),
         "sandbox/echo Completed".to_string(),
     ] {
         assert!(text.contains(&shown), "{shown}: {text}");
