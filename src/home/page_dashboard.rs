@@ -1,6 +1,7 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
 use crate::error::ConsoleError;
+use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
 use crate::i18n::language;
@@ -43,7 +44,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
     };
     let steps = dashboard.steps;
     view! {
-        {(!steps.done()).then(|| view! { <Checklist steps /> })}
+        {steps.next().map(|_| view! { <Checklist steps /> })}
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
         <DaysChart dashboard=dashboard.clone() />
@@ -54,25 +55,20 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
 
 #[component]
 fn Checklist(steps: FirstSteps) -> impl IntoView {
-    let items = [
-        (steps.has_tokens, t!("Buy a package of Tokens"), "/products", t!("Product Center")),
-        (steps.has_key, t!("Create an API key"), "/keys", t!("API keys")),
-        (steps.has_called, t!("Make the first call"), "/models", t!("Choose a model")),
-    ];
-    // Only the first open step is offered: one thing to do next.
-    let next = items.iter().position(|(done, ..)| !done);
-    let items = items.into_iter().enumerate().map(|(n, (done, text, href, label))| {
+    let items = steps.all().into_iter().map(|(step, done)| {
+        let (text, href, label) = step_words(step, steps);
+        // Only the first open step is offered: one thing to do next.
+        let offered = (steps.next() == Some(step)).then(|| {
+            view! {
+                <a class="button" href=href>
+                    {label}
+                </a>
+            }
+        });
         view! {
             <li class:done=done>
                 <span>{text} {done.then(|| view! { <span class="visually-hidden">" " {t!("(done)")}</span> })}</span>
-                {(next == Some(n))
-                    .then(|| {
-                        view! {
-                            <a class="button" href=href>
-                                {label}
-                            </a>
-                        }
-                    })}
+                {offered}
             </li>
         }
     });

@@ -1,7 +1,7 @@
 //! Server functions of `home`: who, parse, store, reply.
 
 use crate::error::ConsoleError;
-use crate::home::types::{Dashboard, Front};
+use crate::home::types::{Dashboard, FirstSteps, Front};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -41,4 +41,14 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
         Ok(Dashboard { balance, forecast, expiries, steps, range, days, models, calls })
     };
     read.await.map_err(|error: store::HomeError| request_ctx::fail(error.into()))
+}
+
+/// How far a new account has come, for the pages on which its steps are done.
+#[server(endpoint = "home/steps", input = GetUrl)]
+pub async fn read_first_steps() -> Result<FirstSteps, ConsoleError> {
+    use crate::home::store;
+    use crate::server::request_ctx;
+    let member = request_ctx::reader().await?;
+    let app = request_ctx::app()?;
+    store::first_steps(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
 }

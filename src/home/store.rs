@@ -3,7 +3,7 @@
 use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, ModelCharge, RecentCall, Teaser};
-use crate::ids::RequestId;
+use crate::ids::{KeyId, RequestId};
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
 use crate::usage::range::Range;
@@ -64,12 +64,13 @@ pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, Hom
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
-                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!""#,
+                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!",
+                  (SELECT key_id FROM api_keys WHERE account_id = $1 AND status = 'enabled' ORDER BY created_at DESC LIMIT 1) AS key_id"#,
         member.account_id().0
     )
     .fetch_one(db)
     .await?;
-    Ok(FirstSteps { has_tokens: row.has_tokens, has_key: row.has_key, has_called: row.has_called })
+    Ok(FirstSteps { has_tokens: row.has_tokens, has_key: row.has_key, has_called: row.has_called, key_id: row.key_id.map(KeyId) })
 }
 
 /// Calls and charges of each bucket of the range, those without a call too.

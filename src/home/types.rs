@@ -1,6 +1,6 @@
 //! What crosses the wire of `home`.
 
-use crate::ids::RequestId;
+use crate::ids::{KeyId, RequestId};
 use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::usage::range::Range;
@@ -60,11 +60,27 @@ pub struct FirstSteps {
     pub has_tokens: bool,
     pub has_key: bool,
     pub has_called: bool,
+    /// The newest key that is enabled.
+    pub key_id: Option<KeyId>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Buy,
+    Key,
+    Call,
 }
 
 impl FirstSteps {
-    pub fn done(self) -> bool {
-        self.has_tokens && self.has_key && self.has_called
+    /// All of them in order, and which are done.
+    pub fn all(self) -> [(Step, bool); 3] {
+        [(Step::Buy, self.has_tokens), (Step::Key, self.has_key), (Step::Call, self.has_called)]
+    }
+
+    /// The first that is not done: one thing to do at a time.
+    pub fn next(self) -> Option<Step> {
+        self.all().into_iter().find_map(|(step, done)| (!done).then_some(step))
     }
 }
 
@@ -151,7 +167,7 @@ mod tests {
             balance: Tokens(balance),
             forecast: None,
             expiries: Vec::new(),
-            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true },
+            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true, key_id: None },
             range,
             days,
             models: Vec::new(),
@@ -163,6 +179,16 @@ mod tests {
     fn weeks_are_full_and_follow_one_another() {
         let of_two_weeks = dashboard(0, &[1, 10, 10, 10, 10, 10, 10, 10, 2, 2, 2, 2, 2, 2, 2, 900]);
         assert_eq!([0, 1, 2, 3].map(|weeks| of_two_weeks.charged_in_week(weeks).0), [14, 70, 1, 0]);
+    }
+
+    #[test]
+    fn one_step_comes_next_until_all_are_done() {
+        let next = |[has_tokens, has_key, has_called]: [bool; 3]| FirstSteps { has_tokens, has_key, has_called, key_id: None }.next();
+        assert_eq!(next([false; 3]), Some(Step::Buy));
+        assert_eq!(next([false, true, true]), Some(Step::Buy));
+        assert_eq!(next([true, false, false]), Some(Step::Key));
+        assert_eq!(next([true, true, false]), Some(Step::Call));
+        assert_eq!(next([true; 3]), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The page of one key: its secret once, how to call with it, its settings, its totals and last calls.
 
 use crate::error::ConsoleError;
+use crate::home::page_next::NextStep;
+use crate::home::types::Step;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
@@ -61,6 +63,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
+        <NextStep here=Step::Key try_here="#try" />
         <div data-live="facts">
             <KeyFacts key=key.clone() limits=details.limits.clone() />
         </div>

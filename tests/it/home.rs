@@ -81,10 +81,10 @@ async fn the_dashboard_of_a_new_account_offers_the_first_open_step(db: PgPool) {
 
     app.credit(&ada, 100, chrono::TimeDelta::days(30), Default::default()).await;
     let text = browser.get("/dashboard").await.text();
-    assert!(text.contains("Buy a package of Tokens (done) Create an API key API keys Make the first call"), "{text}");
+    assert!(text.contains("Buy a package of Tokens (done) Create an API key Create a key Make the first call"), "{text}");
     app.key(&ada, None).await;
     let text = browser.get("/dashboard").await.text();
-    assert!(text.contains("Create an API key (done) Make the first call Choose a model"), "{text}");
+    assert!(text.contains("Create an API key (done) Make the first call Try it"), "{text}");
     app.stop().await;
 }
 

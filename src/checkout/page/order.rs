@@ -7,6 +7,8 @@ use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, RefundStatus, Start};
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
+use crate::home::page_next::NextStep;
+use crate::home::types::Step;
 use crate::ids::OrderId;
 use crate::islands::live::Live;
 use crate::money::Money;
@@ -28,6 +30,7 @@ pub fn OrderPage() -> impl IntoView {
         <div class="sections" data-live="order">
             {with_data(order, order_view)}
         </div>
+        <NextStep here=Step::Buy />
         <p>
             <a href="/orders">{t!("All orders")}</a>
         </p>

@@ -23,7 +23,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Buy a package of Tokens", "购买 Token 套餐"),
     ("Create an API key", "创建 API 密钥"),
     ("Make the first call", "完成首次调用"),
-    ("Choose a model", "选择模型"),
+    ("Next: {step}", "下一步：{step}"),
     ("(done)", "（已完成）"),
     ("Three steps to your first answer", "三步完成首次调用"),
     ("Tokens that you buy appear here, with the day they end.", "购买的 Token 会显示在这里，并注明到期日。"),
