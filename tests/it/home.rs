@@ -113,6 +113,12 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
         assert!(text.contains(&shown), "{shown}: {text}");
     }
     assert!(!text.contains("Three steps to your first answer"), "{text}");
+    let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let day = app.text("SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM usage_records LIMIT 1").await;
+    let link = format!("/usage?from={day}&amp;to={day}");
+    assert!(html.contains(&link), "each bar leads to its day: {link}");
+    let page = app.browser_of(&ada).await.get(&link.replace("&amp;", "&")).await.text();
+    assert!(page.contains(&Tokens(charge).exact()), "{page}");
 
     // Spent to the last Token, it says so.
     let rest = format!("UPDATE grants SET left_ = 0, expired = expired + left_ WHERE account_id = '{}'", ada.account_id);
