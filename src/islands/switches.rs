@@ -74,14 +74,12 @@ async fn post(address: &str, fields: &FormData) -> Result<Option<String>, JsValu
         location.set_href(&response.url())?;
         return Ok(None);
     }
-    if let Some(why) = page.query_selector("main [role=alert]")? {
-        return Ok(Some(why.text_content().unwrap_or_default().trim().to_string()));
+    if response.ok() && !response.url().contains("__err=") {
+        replace_changed(&page, &mut Seen::new())?;
+        return Ok(None);
     }
-    if !response.ok() {
-        return Err(JsValue::NULL);
-    }
-    replace_changed(&page, &mut Seen::new())?;
-    Ok(None)
+    let why = page.query_selector("main [role=alert]:not(:empty)")?.ok_or(JsValue::NULL)?;
+    Ok(Some(why.text_content().unwrap_or_default().trim().to_string()))
 }
 
 fn toast(text: &str) {
