@@ -192,7 +192,9 @@ async fn usage_by_day_is_by_the_readers_days_whatever_zone_the_session_is_in(db:
         assert_eq!(usage_by_day(&elsewhere, &ada, &range).await.expect("days"), here);
         let hours = |ago: i64| (range.end - (Utc::now() - TimeDelta::hours(ago))).num_minutes() / (24 * 60);
         let mut calls = vec![0; 30];
-        [1, 20, 40].map(|ago| calls[29 - usize::try_from(hours(ago)).expect("a day")] += 1);
+        for ago in [1, 20, 40] {
+            calls[29 - usize::try_from(hours(ago)).expect("a day")] += 1;
+        }
         assert_eq!(here.iter().map(|day| day.calls).collect::<Vec<_>>(), calls, "{zone}");
     }
 }

@@ -30,7 +30,6 @@ pub fn OrderPage() -> impl IntoView {
         <div class="sections" data-live="order">
             {with_data(order, order_view)}
         </div>
-        <NextStep here=Step::Buy />
         <p>
             <a href="/orders">{t!("All orders")}</a>
         </p>
@@ -53,6 +52,7 @@ fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
     };
     view! {
         <OrderState order=order.clone() />
+        <NextStep here=Step::Buy />
         {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
