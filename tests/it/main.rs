@@ -16,6 +16,7 @@ mod codes;
 mod console_headers;
 mod console_keys;
 mod console_keys_list;
+mod console_keys_try;
 mod console_models;
 mod docs;
 mod doctor_probe;
