@@ -65,8 +65,10 @@ impl SessionStore for PgSessionStore {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
+        // A sign-in makes a new session, and so lasts two weeks: what is written into it makes it no younger.
         sqlx::query!(
-            "UPDATE sessions SET user_id = $2, data = $3, expires_at = $4, last_seen_at = now() WHERE session_hash = $1",
+            "UPDATE sessions SET user_id = $2, data = $3, expires_at = least($4, created_at + interval '14 days'), last_seen_at = now()
+              WHERE session_hash = $1",
             digest(&record.id),
             user_of(record),
             Json(&record.data) as _,
