@@ -31,6 +31,9 @@ fn leptos_settings(path: &str) -> Vec<String> {
     table.take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_string).collect()
 }
 
+/// A map that is longer is not read.
+const MOST_MAP_LINES: usize = 200;
+
 pub fn folders_not_in_architecture() -> Vec<String> {
     let map = read("ARCHITECTURE.md");
     if map.is_empty() {
@@ -44,11 +47,10 @@ pub fn folders_not_in_architecture() -> Vec<String> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     folders.sort();
-    folders
-        .into_iter()
-        .filter(|name| !map.contains(&format!("`src/{name}`")))
-        .map(|name| format!("ARCHITECTURE.md says nothing of src/{name}/"))
-        .collect()
+    let missing = folders.into_iter().filter(|name| !map.contains(&format!("`src/{name}`")));
+    let missing = missing.map(|name| format!("ARCHITECTURE.md says nothing of src/{name}/"));
+    let long = map.lines().count() > MOST_MAP_LINES;
+    missing.chain(long.then(|| format!("ARCHITECTURE.md has more than {MOST_MAP_LINES} lines"))).collect()
 }
 
 pub fn foreign_places() -> Vec<String> {
