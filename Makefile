@@ -1,5 +1,5 @@
 # The commands of this project. Each is a script in scripts/; this file only names them.
-.PHONY: help run test build dev bench check pictures soak kill conformance model-run deny sbom
+.PHONY: help run test build dev bench lighthouse check pictures soak kill conformance model-run deny sbom
 .DEFAULT_GOAL := help
 
 help: ## This list
@@ -22,6 +22,9 @@ dev: ## Start everything in debug, rebuild and restart on every change
 
 bench: ## Benchmarks, each as a ratio against its baseline in the same run
 	@scripts/bench.sh
+
+lighthouse: ## What the console costs its readers: Lighthouse, and the server's time for every page
+	@scripts/lighthouse.sh
 
 pictures: ## The pictures of README, of the console as it is now
 	@scripts/pictures.sh

@@ -2,9 +2,9 @@
 # Benchmarks, each as a ratio against its baseline in the same run, on a Postgres that waits for its disk as a real one does.
 . "$(dirname "$0")/lib.sh"
 
-# Which: accounting, gateway, or both.
+# Which of them.
 benches=()
-for name in ${BENCH:-accounting gateway}; do benches+=(--bench "$name"); done
+for name in ${BENCH:-accounting gateway hostile}; do benches+=(--bench "$name"); done
 
 step "Setting up"
 scripts/setup.sh nginx

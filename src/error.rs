@@ -115,6 +115,11 @@ pub enum Field {
     Day,
     Search,
     Role,
+    /// The secret of a key, to try it.
+    Secret,
+    /// What a model is asked.
+    Prompt,
+    Model,
 }
 
 /// What has to be settled before an account can be deleted.

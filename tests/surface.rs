@@ -2,6 +2,8 @@
 //! A new entry fails this test until somebody has looked at it and accepted it: `INSTA_UPDATE=always cargo test --features ssr
 //! --test surface`, then read the difference of `tests/snapshots/` and commit it.
 
+#[path = "tidy/routes.rs"]
+mod routes;
 #[path = "tidy/server_fns.rs"]
 #[expect(dead_code, reason = "the checks in it run in tests/tidy")]
 mod server_fns;
@@ -11,6 +13,7 @@ mod source;
 
 use leptos::server_fn::axum::server_fn_paths;
 use leptos_axum::generate_route_list;
+use routes::{Route, other_routes};
 use std::collections::BTreeMap;
 use toki::app::App;
 
@@ -45,42 +48,16 @@ fn registered_server_fns() -> Vec<String> {
     found
 }
 
-/// Routes that are no pages, as the source writes them: `.route("/path", get(…))`.
-fn other_routes() -> Vec<String> {
-    let mut routes = Vec::new();
-    for source in source::sources() {
-        let shipped = source.text.split("#[cfg(test)]").next().unwrap_or_default();
-        for (at, call) in shipped.match_indices(".route(") {
-            let mut parts = shipped[at + call.len()..].trim_start().splitn(3, '"');
-            let (Some(""), Some(path), Some(handlers)) = (parts.next(), parts.next(), parts.next()) else {
-                routes.push(format!("A ROUTE WITHOUT A LITERAL PATH in {}", source.path));
-                continue;
-            };
-            routes.push(format!("{:<5} {path:<36} {}", methods(handlers), source.path));
-        }
-    }
-    routes.sort_by(|a, b| a[6..].cmp(&b[6..]));
-    routes
-}
-
-/// The methods in the rest of a `.route(…)` call: `GET,POST` for `get(list).post(create))`.
-fn methods(handlers: &str) -> String {
-    let mut depth = 0;
-    let call = handlers.split_inclusive(['(', ')']).take_while(|piece| {
-        depth += if piece.ends_with('(') { 1 } else { -1 };
-        depth >= 0
-    });
-    let names = call.filter_map(|piece| piece.strip_suffix('(')?.rsplit([',', ' ', '.', ':', '\n']).next());
-    let known = names.filter(|name| matches!(*name, "get" | "post" | "put" | "patch" | "delete" | "head" | "options" | "any"));
-    known.map(str::to_uppercase).collect::<Vec<_>>().join(",")
+/// Routes that are no pages: method, path, and where they are.
+fn others() -> Vec<String> {
+    other_routes().iter().map(|Route { methods, path, place }| format!("{methods:<5} {path:<36} {place}")).collect()
 }
 
 #[tokio::test]
 async fn surface_is_reviewed() {
-    let surface =
-        [("Pages", pages()), ("Server functions", registered_server_fns()), ("Other routes", other_routes())].map(|(title, lines)| {
-            format!("{title}\n{}\n", lines.iter().map(|line| format!("  {}", line.trim_end())).collect::<Vec<_>>().join("\n"))
-        });
+    let surface = [("Pages", pages()), ("Server functions", registered_server_fns()), ("Other routes", others())].map(|(title, lines)| {
+        format!("{title}\n{}\n", lines.iter().map(|line| format!("  {}", line.trim_end())).collect::<Vec<_>>().join("\n"))
+    });
     insta::assert_snapshot!("surface", surface.join("\n"));
 }
 
@@ -99,10 +76,9 @@ fn the_openapi_document_is_up_to_date_and_has_every_route() {
         .collect();
     let mut served: Vec<String> = other_routes()
         .iter()
-        .filter_map(|route| route.strip_suffix("src/gateway/mod.rs")?.trim().split_once(char::is_whitespace))
         // What answers 404 to everything else is no endpoint.
-        .filter(|(method, _)| *method != "ANY")
-        .map(|(method, path)| format!("{method} {}", path.trim().replace("{*", "{")))
+        .filter(|route| route.place == "src/gateway/mod.rs" && route.methods != "ANY")
+        .map(|route| format!("{} {}", route.methods, route.path.replace("{*", "{")))
         .collect();
     served.sort_by(|a, b| a.rsplit(' ').cmp(b.rsplit(' ')));
     assert_eq!(described, served);

@@ -44,7 +44,7 @@ fn main() -> Result<(), Failed> {
     // Not multi-threaded: the callers must not take more of the cores than they need.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (db, data_directory) = runtime.block_on(database(&url))?;
-    let toki = Toki::start(db.connect_options().to_url_lossy().as_str(), supplier)?;
+    let toki = Toki::start(db.connect_options().to_url_lossy().as_str(), supplier, &[])?;
     let nginx = nginx(folder.path(), supplier)?;
     let bench = Bench { supplier, nginx, toki, db, data_directory };
 

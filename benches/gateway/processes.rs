@@ -122,7 +122,8 @@ pub struct Toki {
 }
 
 impl Toki {
-    pub fn start(database_url: &str, supplier: SocketAddr) -> Result<Toki, Failed> {
+    /// `settings`: more of the server's environment.
+    pub fn start(database_url: &str, supplier: SocketAddr, settings: &[(&str, &str)]) -> Result<Toki, Failed> {
         let (folder, database_url) = (TempDir::new()?, database_url.to_string());
         let commands = Commands { folder: folder.path(), database_url: &database_url };
         commands.run("migrate", "")?;
@@ -134,7 +135,8 @@ impl Toki {
         let key = commands.run("key create --email bench@example.com --name bench", "")?;
         let key = key["secret"].as_str().ok_or("a key without a secret")?.to_string();
 
-        let mut child = commands.command("serve").env("TOKI_ADDR", "127.0.0.1:0").env("RUST_LOG", "error").spawn()?;
+        let mut serve = commands.command("serve");
+        let mut child = serve.env("TOKI_ADDR", "127.0.0.1:0").env("RUST_LOG", "error").envs(settings.iter().copied()).spawn()?;
         let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
         let mut line = String::new();
         stdout.read_line(&mut line)?;

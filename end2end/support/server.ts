@@ -12,6 +12,11 @@ export function psql(url: string, sql: string) {
   execFileSync("psql", [url, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql], { stdio: ["ignore", "pipe", "inherit"] });
 }
 
+/** What a question to the database of the tests is answered, as text. */
+export function query(sql: string): string {
+  return execFileSync("psql", [process.env.E2E_DATABASE_URL!, "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql], { encoding: "utf8" }).trimEnd();
+}
+
 /** Runs a `toki` command against the database of the tests; its reply, parsed. */
 export function toki(args: string[], input = ""): any {
   const { bin, options } = toki.invocation();

@@ -1,5 +1,9 @@
 // What only a script adds: the palette, and pages that follow what happens elsewhere.
+import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
+
+// What the test of switches has the server refuse, and the browser not reach.
+const REFUSED = /set-status|status of 404 .*\/keys\//;
 import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
 import { createKey, exact, existingCustomer, signIn } from "../support/steps.ts";
 
@@ -55,4 +59,53 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
   await expect(page.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
   await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+});
+
+test.describe("switches", () => {
+  test.use({ expectedComplaint: REFUSED });
+
+  test("a switch turns at once, and back with a reason where the server refuses or cannot be reached", async ({ page }) => {
+    await signIn(page, existingCustomer());
+    await createKey(page, "lantern");
+    const key = new URL(page.url()).pathname.split("/").at(-1)!;
+    await page.goto("/keys", { waitUntil: "networkidle" });
+    const lever = page.getByRole("switch", { name: "Enabled: lantern" });
+    const row = page.getByRole("row").filter({ hasText: "lantern" });
+    const toast = page.locator(".toast");
+    await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
+
+    // The server has not even been asked when it has turned.
+    let ask = () => {};
+    await page.route("**/api/keys/set-status", async (route) => {
+      await new Promise<void>((resolve) => (ask = resolve));
+      await route.continue();
+    }, { times: 1 });
+    await lever.click();
+    await expect(lever).toHaveAttribute("aria-checked", "false");
+    await expect(row.getByText("Disabled", { exact: true })).toBeVisible();
+    expect(toki(["key", "show", key]).status).toBe("enabled");
+    ask();
+    await expect.poll(() => toki(["key", "show", key]).status).toBe("disabled");
+    await expect(lever).toHaveAttribute("aria-checked", "false");
+    await expect(toast).toBeHidden();
+
+    await page.route("**/api/keys/set-status", (route) => route.abort(), { times: 1 });
+    await lever.click();
+    await expect(toast).toContainText("The server could not be reached.");
+    await expect(lever).toHaveAttribute("aria-checked", "false");
+    await expectNoViolations(page, "a toast");
+
+    // And it works again, on the key's page too, whose facts follow.
+    await lever.click();
+    await expect.poll(() => toki(["key", "show", key]).status).toBe("enabled");
+    await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+    await page.goto(`/keys/${key}`, { waitUntil: "networkidle" });
+    await lever.click();
+    await expect(page.locator("[data-live=facts]").getByText("Disabled")).toBeVisible();
+
+    toki(["key", "delete", key]);
+    await lever.click();
+    await expect(toast).toContainText("This does not exist");
+    await expect(lever).toHaveAttribute("aria-checked", "false");
+  });
 });

@@ -40,7 +40,7 @@ test("a customer signs up, buys, creates a key, calls, sees the charge, and ends
   await expect(page.getByRole("main")).toContainText(exact(PACKAGE.tokens - charges[0] - charges[1]));
 
   await page.goto("/keys");
-  await page.getByRole("button", { name: "Disable journey" }).click();
+  await page.getByRole("switch", { name: "Enabled: journey" }).click();
   await expect(page.getByRole("row").filter({ hasText: "journey" }).getByText("Disabled", { exact: true })).toBeVisible();
   await expect(client.chat.completions.create({ model: MODEL, messages })).rejects.toMatchObject({ status: 401, code: "invalid_api_key" });
 });

@@ -13,7 +13,7 @@ use tower_sessions::session_store::{Error, Result};
 use uuid::Uuid;
 
 /// However often it is used: whoever signed in signs in again after that.
-const LONGEST_DAYS: i32 = 90;
+const LONGEST_DAYS: i32 = 14;
 
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {
@@ -69,6 +69,7 @@ impl SessionStore for PgSessionStore {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
+        // A sign-in makes a new session, and so lasts two weeks: what is written into it makes it no younger.
         sqlx::query!(
             "UPDATE sessions
                 SET user_id = $2, data = $3, expires_at = least($4, created_at + make_interval(days => $5)), last_seen_at = now()

@@ -12,17 +12,19 @@ use crate::ui::page_data::with_data;
 use crate::ui::stat::Stat;
 use crate::ui::utc_time::validity;
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos_meta::{Meta, Title};
 
 #[component]
 pub fn ProductsPage() -> impl IntoView {
     let products = list_products();
+    let terms = t!("Pay once, use the Tokens until they expire. Nothing renews by itself.");
     view! {
         <Title text=t!("Product Center") />
+        <Meta name="description" content=terms />
         <div class="page-head">
             <h1>{t!("Product Center")}</h1>
         </div>
-        <p class="muted">{t!("Pay once, use the Tokens until they expire. Nothing renews by itself.")}</p>
+        <p class="muted">{terms}</p>
         {with_data(products, products_view)}
     }
     .into_any()

@@ -2,6 +2,7 @@
 
 pub mod page;
 mod page_dashboard;
+pub mod page_next;
 pub mod server_fns;
 pub mod types;
 

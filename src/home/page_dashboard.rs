@@ -1,18 +1,21 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
 use crate::error::ConsoleError;
+use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
 use crate::i18n::language;
+use crate::preferences::time_zone;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
-use crate::ui::page_data::with_data;
+use crate::ui::page_data::{address_with, with_data};
 use crate::ui::stat::{Change, Stat};
-use crate::ui::utc_time::{UtcTime, utc_day};
+use crate::ui::utc_time::{UtcTime, written};
+use crate::utc::Written;
 use crate::wallet::page_forecast::ForecastNote;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -41,7 +44,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
     };
     let steps = dashboard.steps;
     view! {
-        {(!steps.done()).then(|| view! { <Checklist steps /> })}
+        {steps.next().map(|_| view! { <Checklist steps /> })}
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
         <DaysChart dashboard=dashboard.clone() />
@@ -52,25 +55,20 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
 
 #[component]
 fn Checklist(steps: FirstSteps) -> impl IntoView {
-    let items = [
-        (steps.has_tokens, t!("Buy a package of Tokens"), "/products", t!("Product Center")),
-        (steps.has_key, t!("Create an API key"), "/keys", t!("API keys")),
-        (steps.has_called, t!("Make the first call"), "/models", t!("Choose a model")),
-    ];
-    // Only the first open step is offered: one thing to do next.
-    let next = items.iter().position(|(done, ..)| !done);
-    let items = items.into_iter().enumerate().map(|(n, (done, text, href, label))| {
+    let items = steps.all().into_iter().map(|(step, done)| {
+        let (text, href, label) = step_words(step, steps);
+        // Only the first open step is offered: one thing to do next.
+        let offered = (steps.next() == Some(step)).then(|| {
+            view! {
+                <a class="button" href=href>
+                    {label}
+                </a>
+            }
+        });
         view! {
             <li class:done=done>
                 <span>{text} {done.then(|| view! { <span class="visually-hidden">" " {t!("(done)")}</span> })}</span>
-                {(next == Some(n))
-                    .then(|| {
-                        view! {
-                            <a class="button" href=href>
-                                {label}
-                            </a>
-                        }
-                    })}
+                {offered}
             </li>
         }
     });
@@ -146,17 +144,17 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     view! {
         <div class="cards">
             <section class="card">
-                <Stat label=t!("Calls today, UTC") note=failed>
+                <Stat label=t!("Calls today") note=failed>
                     {Tokens(calls).exact()}
                 </Stat>
             </section>
             <section class="card">
-                <Stat label=t!("Tokens charged today, UTC") note=yesterday>
+                <Stat label=t!("Tokens charged today") note=yesterday>
                     <TokenAmount tokens=charge />
                 </Stat>
             </section>
             <section class="card">
-                <Stat label=t!("Tokens charged in the last 7 full days, UTC") change>
+                <Stat label=t!("Tokens charged in the last 7 full days") change>
                     <TokenAmount tokens=week />
                 </Stat>
             </section>
@@ -171,21 +169,23 @@ fn DaysChart(dashboard: Dashboard) -> impl IntoView {
         return ().into_any();
     }
     let series = dashboard.charges_by_model().into_iter().map(|(model, values)| Series { name: model.into(), values }).collect();
-    let bucket = |day: &DayUsage| {
-        let (name, short) = utc_day(day.day);
-        Bucket { name, short, href: None }
+    // A day leads to its hours, as on the page of usage.
+    let bucket = |(place, day): (usize, &DayUsage)| {
+        let Written { day: name, short_day: short, .. } = written(day.day);
+        let (from, to) = dashboard.range.bucket(place, time_zone());
+        Bucket { name, short, href: Some(address_with("/usage", [("from", from.as_str()), ("to", to.as_str())])) }
     };
     view! {
         <section class="card">
             <div class="page-head">
-                <h2>{t!("Tokens charged by day, UTC")}</h2>
+                <h2>{t!("Tokens charged by day")}</h2>
                 <a href="/usage">{t!("Usage")}</a>
             </div>
             <StackedBars
                 id="days"
                 label=t!("Tokens charged by day and model, the last {days} days", days = dashboard.days.len())
                 heading=t!("Day")
-                buckets=dashboard.days.iter().map(bucket).collect()
+                buckets=dashboard.days.iter().enumerate().map(bucket).collect()
                 series
                 colours=Colours::of(dashboard.models)
             />

@@ -1,7 +1,7 @@
 //! Server functions of `home`: who, parse, store, reply.
 
 use crate::error::ConsoleError;
-use crate::home::types::{Dashboard, Front};
+use crate::home::types::{Dashboard, FirstSteps, Front};
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -26,17 +26,29 @@ pub async fn read_front() -> Result<Front, ConsoleError> {
 pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     use crate::home::store;
     use crate::server::request_ctx;
+    use crate::usage::range::{Preset, Range};
     use crate::wallet::forecast::forecast_of;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let forecast = forecast_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let range = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
     let read = async {
         let (balance, expiries) = store::balance_and_expiries(&app.db, &member, 3).await?;
         let steps = store::first_steps(&app.db, &member).await?;
-        let days = store::usage_by_day(&app.db, &member, 30).await?;
+        let days = store::usage_by_day(&app.db, &member, &range).await?;
         let models = store::models_by_age(&app.db).await?;
         let calls = store::recent_calls(&app.db, &member, 5).await?;
-        Ok(Dashboard { balance, forecast, expiries, steps, days, models, calls })
+        Ok(Dashboard { balance, forecast, expiries, steps, range, days, models, calls })
     };
     read.await.map_err(|error: store::HomeError| request_ctx::fail(error.into()))
+}
+
+/// How far a new account has come, for the pages on which its steps are done.
+#[server(endpoint = "home/steps", input = GetUrl)]
+pub async fn read_first_steps() -> Result<FirstSteps, ConsoleError> {
+    use crate::home::store;
+    use crate::server::request_ctx;
+    let member = request_ctx::reader().await?;
+    let app = request_ctx::app()?;
+    store::first_steps(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
 }

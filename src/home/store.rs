@@ -3,9 +3,11 @@
 use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
 use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, ModelCharge, RecentCall, Teaser};
-use crate::ids::RequestId;
+use crate::ids::{KeyId, RequestId};
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
+use crate::usage::range::Range;
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 #[derive(Debug, thiserror::Error)]
@@ -62,43 +64,41 @@ pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, Hom
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
-                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!""#,
+                  EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!",
+                  (SELECT key_id FROM api_keys WHERE account_id = $1 AND status = 'enabled' ORDER BY created_at DESC LIMIT 1) AS key_id"#,
         member.account_id().0
     )
     .fetch_one(db)
     .await?;
-    Ok(FirstSteps { has_tokens: row.has_tokens, has_key: row.has_key, has_called: row.has_called })
+    Ok(FirstSteps { has_tokens: row.has_tokens, has_key: row.has_key, has_called: row.has_called, key_id: row.key_id.map(KeyId) })
 }
 
-/// Calls and charges of the last `days` days in UTC, today included, days without a call too.
-pub async fn usage_by_day(db: &PgPool, member: &Reader, days: i32) -> Result<Vec<DayUsage>, HomeError> {
-    // '24 hours', not '1 day': the length of a day depends on the time zone of the database session.
+/// Calls and charges of each bucket of the range, those without a call too.
+pub async fn usage_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
     let rows = sqlx::query!(
-        r#"SELECT d.day AS "day!", u.model_id AS "model_id?", coalesce(sum(u.calls), 0)::bigint AS "calls!",
-                  coalesce(sum(u.charge), 0)::bigint AS "charge!", coalesce(sum(u.failed), 0)::bigint AS "failed!"
-             FROM generate_series(0, $2 - 1) AS back,
-                  LATERAL (SELECT date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' - back * interval '24 hours' AS day) d
-             LEFT JOIN usage_totals u ON u.account_id = $1 AND u.unit = 'day' AND u.starts_at = d.day
-            GROUP BY d.day, u.model_id ORDER BY d.day, u.model_id"#,
+        r#"SELECT width_bucket(t.starts_at, $2) - 1 AS "place!", t.model_id, sum(t.calls)::bigint AS "calls!",
+                  sum(t.failed)::bigint AS "failed!", sum(t.charge)::bigint AS "charge!"
+             FROM usage_totals t
+            WHERE t.account_id = $1 AND t.unit = $4 AND t.starts_at >= ($2::timestamptz[])[1] AND t.starts_at < $3
+            GROUP BY 1, t.model_id ORDER BY 1, t.model_id"#,
         member.account_id().0,
-        days
+        &range.starts,
+        range.end,
+        range.totals_unit()
     )
     .fetch_all(db)
     .await?;
-    let mut by_day: Vec<DayUsage> = Vec::new();
+    let empty = |start: &DateTime<Utc>| DayUsage { day: (*start).into(), calls: 0, failed: 0, charge: Tokens(0), models: Vec::new() };
+    let mut days: Vec<DayUsage> = range.starts.iter().map(empty).collect();
     for row in rows {
-        let begin = row.day.into();
-        if by_day.last().is_none_or(|day| day.day != begin) {
-            by_day.push(DayUsage { day: begin, calls: 0, failed: 0, charge: Tokens(0), models: Vec::new() });
-        }
-        if let (Some(day), Some(model_id)) = (by_day.last_mut(), row.model_id) {
+        if let Some(day) = usize::try_from(row.place).ok().and_then(|place| days.get_mut(place)) {
             day.calls += row.calls;
             day.failed += row.failed;
             day.charge = Tokens(day.charge.0.saturating_add(row.charge));
-            day.models.push(ModelCharge { model_id, charge: Tokens(row.charge) });
+            day.models.push(ModelCharge { model_id: row.model_id, charge: Tokens(row.charge) });
         }
     }
-    Ok(by_day)
+    Ok(days)
 }
 
 /// Every model, the oldest first, disabled ones too: they may have been called.

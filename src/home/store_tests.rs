@@ -5,9 +5,11 @@ use crate::accounts::rights::Owner;
 use crate::accounts::store::{insert_account, owner_of};
 use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
+use crate::usage::range::Preset;
 use crate::wallet::fixtures;
 use crate::wallet::store::balance_of;
 use chrono::TimeDelta;
+use chrono_tz::Tz;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -45,6 +47,10 @@ async fn key(db: &PgPool, member: &Owner, name: &str) -> KeyId {
     .await
     .expect("key");
     key_id
+}
+
+fn last_days(zone: Tz) -> Range {
+    Range::of(Preset::Month, zone, Utc::now())
 }
 
 /// A call that started `ago`, an interval in SQL's words.
@@ -132,8 +138,8 @@ async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
     call(&db, &ada, of_ada, 11, "client_left", "24 hours").await;
     call(&db, &ada, of_ada, 13, "ok", "480 hours").await;
     call(&db, &eve, of_eve, 1_000, "ok", "0 seconds").await;
-    let days = usage_by_day(&db, &ada, 14).await.expect("days");
-    assert_eq!(days.len(), 14);
+    let days = usage_by_day(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
+    assert_eq!(days.len(), 30);
     assert!(days.windows(2).all(|pair| pair[0].day < pair[1].day), "oldest first");
     assert!(days.iter().all(|day| day.day.rfc3339().ends_with("T00:00:00Z")), "days begin at midnight UTC");
     let last: Vec<_> = days.iter().rev().take(3).map(|day| (day.calls, day.failed, day.charge.0)).collect();
@@ -152,7 +158,7 @@ async fn usage_by_day_says_which_models_it_was_for(db: PgPool) {
     ] {
         call_of_model(&db, &ada, key_id, model_id, charge, outcome, ago).await;
     }
-    let days = usage_by_day(&db, &ada, 30).await.expect("days");
+    let days = usage_by_day(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
     assert_eq!(days.len(), 30);
     let charge = |model_id: &str, charge| ModelCharge { model_id: model_id.into(), charge: Tokens(charge) };
     let [.., before, yesterday, today] = days.as_slice() else { panic!("30 days") };
@@ -172,12 +178,25 @@ async fn models_by_age_put_a_new_one_last(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn usage_by_day_is_utc_whatever_zone_the_session_is_in(db: PgPool) {
+async fn usage_by_day_is_by_the_readers_days_whatever_zone_the_session_is_in(db: PgPool) {
     let ada = member(&db, "ada@example.com").await;
-    let here = usage_by_day(&db, &ada, 14).await.expect("days");
+    let key_id = key(&db, &ada, "laptop").await;
+    for ago in ["1 hour", "20 hours", "40 hours"] {
+        call(&db, &ada, key_id, 5, "ok", ago).await;
+    }
     let options = db.connect_options().as_ref().clone().options([("timezone", "Pacific/Kiritimati")]);
     let elsewhere = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.expect("pool");
-    assert_eq!(usage_by_day(&elsewhere, &ada, 14).await.expect("days"), here);
+    for zone in [Tz::UTC, Tz::Asia__Shanghai, Tz::Asia__Kolkata] {
+        let range = last_days(zone);
+        let here = usage_by_day(&db, &ada, &range).await.expect("days");
+        assert_eq!(usage_by_day(&elsewhere, &ada, &range).await.expect("days"), here);
+        let hours = |ago: i64| (range.end - (Utc::now() - TimeDelta::hours(ago))).num_minutes() / (24 * 60);
+        let mut calls = vec![0; 30];
+        for ago in [1, 20, 40] {
+            calls[29 - usize::try_from(hours(ago)).expect("a day")] += 1;
+        }
+        assert_eq!(here.iter().map(|day| day.calls).collect::<Vec<_>>(), calls, "{zone}");
+    }
 }
 
 #[sqlx::test]

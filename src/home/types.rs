@@ -1,8 +1,9 @@
 //! What crosses the wire of `home`.
 
-use crate::ids::RequestId;
+use crate::ids::{KeyId, RequestId};
 use crate::money::Money;
 use crate::tokens::Tokens;
+use crate::usage::range::Range;
 use crate::utc::UtcTime;
 use crate::wallet::types::Forecast;
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,9 @@ pub struct Dashboard {
     /// Of the balance, what ends first.
     pub expiries: Vec<Expiry>,
     pub steps: FirstSteps,
-    /// Days in UTC without a gap, oldest first; the last one is today.
+    /// The last 30 days of the reader, today included.
+    pub range: Range,
+    /// What each of them came to, oldest first.
     pub days: Vec<DayUsage>,
     /// Every model there is, oldest first: in this order models get their colours, so that a new one takes nobody's.
     pub models: Vec<String>,
@@ -57,15 +60,31 @@ pub struct FirstSteps {
     pub has_tokens: bool,
     pub has_key: bool,
     pub has_called: bool,
+    /// The newest key that is enabled.
+    pub key_id: Option<KeyId>,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Buy,
+    Key,
+    Call,
 }
 
 impl FirstSteps {
-    pub fn done(self) -> bool {
-        self.has_tokens && self.has_key && self.has_called
+    /// All of them in order, and which are done.
+    pub fn all(self) -> [(Step, bool); 3] {
+        [(Step::Buy, self.has_tokens), (Step::Key, self.has_key), (Step::Call, self.has_called)]
+    }
+
+    /// The first that is not done: one thing to do at a time.
+    pub fn next(self) -> Option<Step> {
+        self.all().into_iter().find_map(|(step, done)| (!done).then_some(step))
     }
 }
 
-/// The calls that started on one day, UTC.
+/// The calls that started on one day of the reader.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayUsage {
     pub day: UtcTime,
@@ -137,16 +156,19 @@ impl Dashboard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::range::Preset;
 
     fn dashboard(balance: i64, charges: &[i64]) -> Dashboard {
         let day: UtcTime = serde_json::from_str(r#""2026-02-04T00:00:00Z""#).expect("a time");
+        let range = Range::of(Preset::Month, chrono_tz::Tz::UTC, chrono::DateTime::UNIX_EPOCH);
         let of_day = |charge: i64| DayUsage { day, calls: 1, failed: 0, charge: Tokens(charge), models: Vec::new() };
         let days = charges.iter().copied().map(of_day).collect();
         Dashboard {
             balance: Tokens(balance),
             forecast: None,
             expiries: Vec::new(),
-            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true },
+            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true, key_id: None },
+            range,
             days,
             models: Vec::new(),
             calls: Vec::new(),
@@ -157,6 +179,16 @@ mod tests {
     fn weeks_are_full_and_follow_one_another() {
         let of_two_weeks = dashboard(0, &[1, 10, 10, 10, 10, 10, 10, 10, 2, 2, 2, 2, 2, 2, 2, 900]);
         assert_eq!([0, 1, 2, 3].map(|weeks| of_two_weeks.charged_in_week(weeks).0), [14, 70, 1, 0]);
+    }
+
+    #[test]
+    fn one_step_comes_next_until_all_are_done() {
+        let next = |[has_tokens, has_key, has_called]: [bool; 3]| FirstSteps { has_tokens, has_key, has_called, key_id: None }.next();
+        assert_eq!(next([false; 3]), Some(Step::Buy));
+        assert_eq!(next([false, true, true]), Some(Step::Buy));
+        assert_eq!(next([true, false, false]), Some(Step::Key));
+        assert_eq!(next([true, true, false]), Some(Step::Call));
+        assert_eq!(next([true; 3]), None);
     }
 
     #[test]

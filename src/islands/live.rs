@@ -58,7 +58,8 @@ pub async fn refresh(seen: &mut Seen) -> Result<(), JsValue> {
     replace_changed(&DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?, seen)
 }
 
-fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
+/// Replaces what is marked and is another on this page, which is the one shown as the server writes it now.
+pub fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
     for part in elements(&document().query_selector_all("[data-live]")?) {
         let name = part.get_attribute("data-live").unwrap_or_default();
         let Some(fresh) = new.query_selector(&format!("[data-live=\"{name}\"]"))? else { continue };

@@ -2,9 +2,12 @@
 //! wakes them one by one. Each works on what it is given; a page stays whole and usable without any of them.
 
 pub mod copy;
+mod dom;
 pub mod follow;
 pub mod live;
 pub mod local_zone;
 pub mod palette;
 pub mod print;
 pub mod reveal;
+pub mod switches;
+pub mod trial;

@@ -1,9 +1,9 @@
 //! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, and moves along
 //! it with the arrow keys. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
 
+use crate::islands::dom::on;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos::wasm_bindgen::closure::Closure;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::{
     DomParser, Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, Response, SupportedType,
@@ -126,10 +126,4 @@ async fn found_for(text: &str) -> Result<Option<Element>, JsValue> {
 fn elements(inside: &Element, selector: &str) -> Vec<HtmlElement> {
     let Ok(nodes) = inside.query_selector_all(selector) else { return Vec::new() };
     (0..nodes.length()).filter_map(|place| nodes.item(place)?.dyn_into().ok()).collect()
-}
-
-fn on(target: &leptos::web_sys::EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
-    let act = Closure::<dyn Fn(Event)>::new(move |event: Event| act(&event));
-    let _ = target.add_event_listener_with_callback(event, act.as_ref().unchecked_ref());
-    act.forget();
 }

@@ -9,13 +9,17 @@ mod page_limits;
 mod page_list;
 mod page_rotation;
 mod page_snippets;
+mod page_try;
 pub mod server_fns;
 pub mod server_fns_list;
 pub mod server_fns_rotation;
+pub mod server_fns_try;
 pub mod types;
 pub mod types_limits;
 pub mod types_list;
+pub mod types_try;
 
 pub mod expiration;
 pub mod secret;
 pub mod store;
+pub mod trial;

@@ -6,6 +6,7 @@ use crate::keys::server_fns::{DeleteKey, SetKeyStatus};
 use crate::keys::types::{ALL_SUPPLIERS, KeyName, KeyStatus};
 use crate::suppliers::types::SupplierChoice;
 use crate::t;
+use crate::ui::control::SwitchForm;
 use crate::ui::form::Labelled;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -105,16 +106,17 @@ pub fn ExpirationField(error: Option<ConsoleError>, value: String) -> impl IntoV
 /// Switches a key on or off: the next call sees it.
 #[component]
 pub fn StatusForm(key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {
-    let (next, label) = if status == KeyStatus::Disabled { ("enabled", t!("Enable")) } else { ("disabled", t!("Disable")) };
     view! {
-        <form method="post" action=SetKeyStatus::PATH>
+        <SwitchForm
+            action=SetKeyStatus::PATH
+            name="status"
+            values=["disabled", "enabled"]
+            words=[t!("Disabled"), t!("Enabled")]
+            on=status != KeyStatus::Disabled
+            label=t!("Enabled: {name}", name = name)
+        >
             <input type="hidden" name="key_id" value=key_id.to_string() />
-            <input type="hidden" name="status" value=next />
-            <button class="button button-quiet" type="submit">
-                {label}
-                <span class="visually-hidden">{format!(" {name}")}</span>
-            </button>
-        </form>
+        </SwitchForm>
     }
 }
 

@@ -1,11 +1,14 @@
 //! The page of one key: its secret once, how to call with it, its settings, its totals and last calls.
 
 use crate::error::ConsoleError;
+use crate::home::page_next::NextStep;
+use crate::home::types::Step;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
 use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
 use crate::keys::page_rotation::RotationForm;
 use crate::keys::page_snippets::{NewSecret, Snippets};
+use crate::keys::page_try::TrySection;
 use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{ALL_SUPPLIERS, KeyDetails, KeyView};
 use crate::keys::types_limits::KeyLimits;
@@ -13,7 +16,7 @@ use crate::suppliers::types::SupplierChoice;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, Submit, error_of};
 use crate::ui::last_form::typed;
-use crate::ui::page_data::{id_of_address, with_data};
+use crate::ui::page_data::{id_of_address, of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use crate::usage::calls::{CallsTable, TotalsCards};
 use crate::{t, tv};
@@ -23,7 +26,7 @@ use leptos_meta::Title;
 
 #[component]
 pub fn KeyPage() -> impl IntoView {
-    let details = show_key(id_of_address());
+    let details = show_key(id_of_address(), of_address("call"));
     with_data(details, body).into_any()
 }
 
@@ -40,10 +43,10 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
             .into_any();
         }
     };
-    let key = details.key;
+    let (key, model_id) = (details.key, details.reader.model_id.clone());
     let calls_href = format!("/usage?key={}", key.key_id);
     let calls = if details.calls.is_empty() {
-        view! { <p class="empty">{t!("No call with this key yet. Copy one of the examples above and run it.")}</p> }.into_any()
+        view! { <p class="empty">{t!("No call with this key yet. Try it above, or copy one of the examples and run it.")}</p> }.into_any()
     } else {
         view! {
             <CallsTable calls=details.calls />
@@ -60,10 +63,12 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
+        <NextStep here=Step::Key try_here="#try" />
         <div data-live="facts">
             <KeyFacts key=key.clone() limits=details.limits.clone() />
         </div>
-        <Snippets reader=details.reader anthropic_model_id=details.anthropic_model_id secret=details.new_secret />
+        <Snippets reader=details.reader anthropic_model_id=details.anthropic_model_id secret=details.new_secret.clone() />
+        <TrySection key_id=key.key_id hint=key.hint.clone() secret=details.new_secret model_id trials=details.trials />
         <div class="sections" data-live="spent">
             <h2>{t!("What it spent")}</h2>
             <TotalsCards totals=details.totals />

@@ -187,7 +187,7 @@ fn key_row(key: KeyView) -> Row {
         name.into_any(),
         supplier_name(&key).into_any(),
         view! { <span class="mono">{key.hint.clone()}</span> }.into_any(),
-        view! { <StatusBadge status=key.status /> }.into_any(),
+        status(&key),
         view! { <div class="key-quota"><Quota quota=key.quota spent=key.spent held=key.held /></div> }.into_any(),
         view! { <Expiration key=key.clone() /> }.into_any(),
         last_used(&key),
@@ -196,21 +196,23 @@ fn key_row(key: KeyView) -> Row {
     ])
 }
 
+/// The switch, for whoever may turn it. That a key is past its time is no state of the switch.
+fn status(key: &KeyView) -> AnyView {
+    let badge = (!key.editable || key.status == KeyStatus::Expired).then(|| view! { <StatusBadge status=key.status /> });
+    let switch = key.editable.then(|| view! { <StatusForm key_id=key.key_id name=key.name.clone() status=key.status /> });
+    view! { <div class="row">{switch} {badge}</div> }.into_any()
+}
+
 fn actions(key: KeyView, href: String) -> AnyView {
     let name = key.name.clone();
-    let forms = key.editable.then(|| {
-        view! {
-            <StatusForm key_id=key.key_id name=key.name.clone() status=key.status />
-            <DeleteForm key_id=key.key_id name=key.name />
-        }
-    });
+    let delete = key.editable.then(|| view! { <DeleteForm key_id=key.key_id name=key.name /> });
     view! {
         <div class="row key-actions">
             <a class="button button-quiet" href=href>
                 {if key.editable { t!("Edit") } else { t!("Look") }}
                 <span class="visually-hidden">{format!(" {name}")}</span>
             </a>
-            {forms}
+            {delete}
         </div>
     }
     .into_any()

@@ -53,14 +53,16 @@ pub async fn create_key(
     Ok(())
 }
 
-/// One key, its totals and last calls. The first look at a new key also gets its secret, and no other look does.
+/// One key, its totals and last calls; `call`: one of its calls to show the receipt of. The first look at a new key also gets its secret,
+/// and no other look does; that at a trial what came of it.
 #[server(endpoint = "keys/show", input = GetUrl)]
-pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
+pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result<KeyDetails, ConsoleError> {
     use crate::docs::types::Reader;
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
-    use crate::keys::store;
     use crate::keys::types::ShownSecret;
+    use crate::keys::types_try::Trials;
+    use crate::keys::{store, trial};
     use crate::server::request_ctx;
     use crate::suppliers::directory;
     use crate::usage::filter::{CallFilter, Whose};
@@ -68,6 +70,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     use crate::usage::store as usage;
     use crate::usage::types_totals::UsageTotals;
     use secrecy::ExposeSecret;
+    use uuid::Uuid;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
@@ -78,13 +81,23 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
     let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
     let examples = directory::example_models(&app.db, key.supplier_id, &limits.models).await;
     let [model_id, anthropic_model_id] = examples.map_err(|error| request_ctx::fail(error.into()))?;
+    let models = directory::chat_models(&app.db, key.supplier_id, &limits.models).await.map_err(|error| request_ctx::fail(error.into()))?;
     let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
     let days = usage::sums_of(&app.db, &member, &whose, &month).await.map_err(|error| request_ctx::fail(error.into()))?;
     let filter = CallFilter { whose, ..CallFilter::default() };
     let page = usage::calls_of(&app.db, &member, &filter, 20).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let receipt = match call.parse() {
+        Ok(call) => {
+            let filter = CallFilter { call: Some(call), ..filter };
+            usage::calls_of(&app.db, &member, &filter, 1).await.map_err(|error| request_ctx::fail(error.into()))?.calls.pop()
+        }
+        Err(_) => None,
+    };
+    let secret_key = app.config.secret_key.expose_secret();
+    let tried = request_ctx::take_flash::<trial::Kept>(trial::FLASH).await?.and_then(|kept| kept.open(secret_key, key_id));
     // Last, so that no failure above can cost the only look at it.
     let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
-    let new_secret = handover.and_then(|handover| handover.open(app.config.secret_key.expose_secret(), key_id));
+    let new_secret = handover.and_then(|handover| handover.open(secret_key, key_id));
     Ok(KeyDetails {
         key: key.seen_by(&member),
         limits,
@@ -95,6 +108,7 @@ pub async fn show_key(key_id: String) -> Result<KeyDetails, ConsoleError> {
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
         reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id },
         anthropic_model_id,
+        trials: Trials { form_key: Uuid::new_v4(), models, tried, receipt },
     })
 }
 

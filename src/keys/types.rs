@@ -4,6 +4,7 @@ use crate::docs::types::Reader;
 use crate::error::{ConsoleError, Field, Problem};
 use crate::ids::{KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
+use crate::keys::types_try::Trials;
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use crate::usage::types::CallView;
@@ -165,6 +166,7 @@ pub struct KeyDetails {
     pub reader: Reader,
     /// One that it may call in Anthropic's protocol.
     pub anthropic_model_id: Option<String>,
+    pub trials: Trials,
 }
 
 /// A plain secret on its way to the one page that shows it. Never in a log.

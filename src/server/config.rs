@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -198,6 +198,16 @@ impl Config {
         }
     }
 
+    /// Where this server reaches itself: a listener on every address is reached on this machine's own.
+    pub fn own_address(&self) -> SocketAddr {
+        let ip = match self.addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        SocketAddr::new(ip, self.addr.port())
+    }
+
     /// Whether cookies may be marked Secure (and carry the `__Host-` prefix).
     pub fn secure_cookies(&self) -> bool {
         self.public_url.scheme() == "https"
@@ -221,7 +231,7 @@ fn variable(name: &str) -> Option<String> {
 
 /// 127.0.0.0/8 and ::1, where the sandbox supplier lives.
 pub fn loopback_networks() -> [IpNet; 2] {
-    [IpNet::new_assert(std::net::Ipv4Addr::LOCALHOST.into(), 8), IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)]
+    [IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8), IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128)]
 }
 
 fn invalid(name: &'static str, problem: impl Into<String>) -> ConfigError {
@@ -324,6 +334,14 @@ mod tests {
         assert_eq!(config.addr.to_string(), "127.0.0.1:3000");
         assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000/");
         assert!(config.stripe.is_none() && config.supplier_networks.is_empty() && !config.secure_cookies());
+    }
+
+    #[test]
+    fn it_reaches_itself_where_it_listens() {
+        for (listens, reached) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.1.2.3:80", "10.1.2.3:80")] {
+            let config = read(&[("TOKI_ADDR", listens)], false).expect("an address");
+            assert_eq!(config.own_address().to_string(), reached);
+        }
     }
 
     #[test]

@@ -265,7 +265,13 @@ pub async fn kept<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<
 
 /// Reads the value left under `name`, and forgets it.
 pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
-    session().await?.remove(name).await.map_err(session_failed)
+    let session = session().await?;
+    // Removing what is not there counts as a change: each look at a page would store the session anew, for two weeks more, and over what
+    // another request had just put into it.
+    match session.get_value(name).await.map_err(session_failed)? {
+        Some(_) => session.remove(name).await.map_err(session_failed),
+        None => Ok(None),
+    }
 }
 
 /// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.

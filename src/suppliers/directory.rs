@@ -173,6 +173,21 @@ pub async fn example_models(
     Ok([openai, example_model_for(db, supplier_id, models, Some(Protocol::Anthropic)).await?])
 }
 
+/// The models that a key can call at `chat/completions`. `models`: the only ones it may call, unless there are none.
+pub async fn chat_models(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> Result<Vec<String>, DirectoryError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
+          WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
+            AND ($2::text[] = '{}' OR m.model_id = ANY ($2)) AND NOT m.output_kinds <@ '{embedding}'
+            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled' AND c.protocol = 'openai')
+          ORDER BY m.model_id",
+        supplier_id.map(|id| id.0),
+        models
+    )
+    .fetch_all(db)
+    .await?)
+}
+
 /// The same as [`example_model`] among these models, unless there are none, and among those that can be called in this protocol.
 async fn example_model_for(
     db: &PgPool,

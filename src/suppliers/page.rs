@@ -15,22 +15,22 @@ use crate::ui::snippet::Snippet;
 use crate::wallet::types::GrantSource;
 use crate::{t, tv};
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos_meta::{Meta, Title};
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
     let search = of_address("q");
     let models = list_models(search.clone());
+    let terms = t!(
+        "What you can call, and what it costs. A multiplier says how many of your Tokens one Token of the model is charged as; a call is rounded up once."
+    );
     view! {
         <Title text=t!("Models") />
+        <Meta name="description" content=terms />
         <div class="page-head">
             <h1>{t!("Models")}</h1>
         </div>
-        <p class="muted">
-            {t!(
-                "What you can call, and what it costs. A multiplier says how many of your Tokens one Token of the model is charged as; a call is rounded up once."
-            )}
-        </p>
+        <p class="muted">{terms}</p>
         {with_data(models, |models| directory(models, search))}
     }
     .into_any()

@@ -32,6 +32,32 @@ pub fn Select(
     }
 }
 
+/// A form that is one switch: pressing it sends the other of two values. With a script it turns at once (`islands::switches`). `values` and
+/// `words` are those of off and on; what else is sent are the children.
+#[component]
+pub fn SwitchForm(
+    action: &'static str,
+    name: &'static str,
+    values: [&'static str; 2],
+    words: [&'static str; 2],
+    on: bool,
+    /// What is on when it is on.
+    #[prop(into)]
+    label: String,
+    children: Children,
+) -> impl IntoView {
+    let [now, next] = if on { [values[1], values[0]] } else { values };
+    view! {
+        <form method="post" action=action class="switch-form" data-switch="">
+            {children()}
+            <input type="hidden" name=name value=next data-other=now autocomplete="off" />
+            <button type="submit" role="switch" aria-checked=if on { "true" } else { "false" } aria-label=label></button>
+            <span class="when-off">{words[0]}</span>
+            <span class="when-on">{words[1]}</span>
+        </form>
+    }
+}
+
 /// A setting that is on or off, as its form says when it is sent: `name=true`, or nothing. `note` says what being on means.
 #[component]
 pub fn Switch(

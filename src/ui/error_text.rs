@@ -138,6 +138,11 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Day, Problem::Reversed) => t!("The last day comes before the first."),
         (Field::Day, Problem::TooLong) => t!("Choose at most 366 days."),
         (Field::Day, _) => t!("Enter days like 2026-12-24."),
+        (Field::Secret, Problem::Unknown) => t!("This is the secret of another key, or this key has a new one since. Nothing was called."),
+        (Field::Secret, _) => t!("Paste the secret of this key: sk-toki- and 46 letters and digits."),
+        (Field::Prompt, Problem::TooLong) => t!("Ask with at most 20,000 characters here. Nothing was called."),
+        (Field::Prompt, _) => t!("Write what the model is to be asked."),
+        (Field::Model, _) => t!("Choose a model from the list."),
         (Field::Search, _) => t!("Search for at most 254 characters."),
     }
 }

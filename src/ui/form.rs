@@ -46,7 +46,7 @@ pub fn Labelled(
     label: &'static str,
     field: Field,
     error: Option<ConsoleError>,
-    #[prop(optional)] hint: &'static str,
+    #[prop(optional, into)] hint: String,
     children: Children,
 ) -> impl IntoView {
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);

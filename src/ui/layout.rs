@@ -6,11 +6,13 @@ use crate::accounts::types::Viewer;
 use crate::accounts::types_members::AccountChoice;
 use crate::error::ConsoleError;
 use crate::islands::follow::Follow;
+use crate::islands::switches::Switches;
 use crate::preferences::page::PreferencesForm;
 use crate::search::palette::{Palette, PaletteLink};
 use crate::t;
 use crate::ui::amount::TokenAmount;
 use crate::ui::banner::{Banner, BannerKind};
+use crate::ui::error_text::sentence;
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
 use crate::ui::page_data::with_data;
@@ -110,6 +112,8 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
         </header>
         <Follow />
         <Palette />
+        <Switches unreachable=sentence(ConsoleError::Unreachable) />
+        <div class="toasts" id="toasts" aria-live="polite"></div>
         {sandbox
             .then(|| {
                 view! {

@@ -4,7 +4,6 @@ use crate::i18n::language;
 use crate::preferences::time_zone;
 use crate::t;
 use crate::utc::{self, Written};
-use chrono_tz::Tz;
 use leptos::prelude::*;
 
 /// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
@@ -29,12 +28,6 @@ pub fn minute(time: utc::UtcTime) -> String {
 /// `24 Dec 2026`
 pub fn day(time: utc::UtcTime) -> String {
     written(time).day
-}
-
-/// A day that is counted in UTC: its name stays the same wherever the reader is. In full, and in short: `24 Dec 2026`, `24 Dec`.
-pub fn utc_day(begin: utc::UtcTime) -> (String, String) {
-    let Written { day, short_day, .. } = begin.written(Tz::UTC, language());
-    (day, short_day)
 }
 
 /// In the reader's language and time zone.

@@ -114,7 +114,8 @@ fn outcome_words(outcome: CallOutcome) -> &'static str {
     }
 }
 
-fn explanation(call: CallView) -> impl IntoView {
+/// The sum that a call was charged, and the grants that paid.
+pub fn explanation(call: CallView) -> impl IntoView {
     let (sum, cost) = (millionths(call.cost_sum()), view! { <strong>{call.cost().exact()}</strong> });
     view! {
         <div class="stack">

@@ -143,8 +143,12 @@ impl Range {
         (self.end - TimeDelta::seconds(1)).into()
     }
 
-    /// Whether totals of whole days in UTC are all it takes.
-    pub fn is_of_whole_utc_days(&self) -> bool {
+    /// Which totals it takes (`usage_totals.unit`): those of days are by UTC.
+    pub fn totals_unit(&self) -> &'static str {
+        if self.is_of_whole_utc_days() { "day" } else { "hour" }
+    }
+
+    fn is_of_whole_utc_days(&self) -> bool {
         let midnight = |moment: &DateTime<Utc>| moment.time() == NaiveTime::MIN;
         midnight(&self.end) && self.starts.iter().all(midnight)
     }

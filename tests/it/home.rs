@@ -81,10 +81,10 @@ async fn the_dashboard_of_a_new_account_offers_the_first_open_step(db: PgPool) {
 
     app.credit(&ada, 100, chrono::TimeDelta::days(30), Default::default()).await;
     let text = browser.get("/dashboard").await.text();
-    assert!(text.contains("Buy a package of Tokens (done) Create an API key API keys Make the first call"), "{text}");
+    assert!(text.contains("Buy a package of Tokens (done) Create an API key Create a key Make the first call"), "{text}");
     app.key(&ada, None).await;
     let text = browser.get("/dashboard").await.text();
-    assert!(text.contains("Create an API key (done) Make the first call Choose a model"), "{text}");
+    assert!(text.contains("Create an API key (done) Make the first call Try it"), "{text}");
     app.stop().await;
 }
 
@@ -106,13 +106,19 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     let tokens = |n: i64| format!("{} {}", Tokens(n).short(), Tokens(n).exact());
     for shown in [
         format!("Balance in Tokens {}", tokens(100_000 - charge)),
-        "Calls today, UTC 1 none failed".to_string(),
-        format!("Tokens charged today, UTC {} 0 yesterday", tokens(charge)),
+        "Calls today 1 none failed".to_string(),
+        format!("Tokens charged today {} 0 yesterday", tokens(charge)),
         "sandbox/echo Completed".to_string(),
     ] {
         assert!(text.contains(&shown), "{shown}: {text}");
     }
     assert!(!text.contains("Three steps to your first answer"), "{text}");
+    let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let day = app.text("SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM usage_records LIMIT 1").await;
+    let link = format!("/usage?from={day}&amp;to={day}");
+    assert!(html.contains(&link), "each bar leads to its day: {link}");
+    let page = app.browser_of(&ada).await.get(&link.replace("&amp;", "&")).await.text();
+    assert!(page.contains(&Tokens(charge).exact()), "{page}");
 
     // Spent to the last Token, it says so.
     let rest = format!("UPDATE grants SET left_ = 0, expired = expired + left_ WHERE account_id = '{}'", ada.account_id);

@@ -7,6 +7,8 @@ use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, RefundStatus, Start};
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
+use crate::home::page_next::NextStep;
+use crate::home::types::Step;
 use crate::ids::OrderId;
 use crate::islands::live::Live;
 use crate::money::Money;
@@ -50,6 +52,7 @@ fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
     };
     view! {
         <OrderState order=order.clone() />
+        <NextStep here=Step::Buy />
         {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />

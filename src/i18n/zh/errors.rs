@@ -121,6 +121,14 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Enter your password, or the six digits that your authenticator shows.", "请输入密码，或验证器显示的 6 位数字。"),
     ("Enter days like 2026-12-24.", "请输入日期，例如 2026-12-24。"),
     ("Search for at most 254 characters.", "搜索内容最多 254 个字符。"),
+    (
+        "This is the secret of another key, or this key has a new one since. Nothing was called.",
+        "这是其他密钥，或此密钥已轮换。未发起调用。",
+    ),
+    ("Paste the secret of this key: sk-toki- and 46 letters and digits.", "请粘贴此密钥的完整内容：sk-toki- 加 46 位字母和数字。"),
+    ("Ask with at most 20,000 characters here. Nothing was called.", "此处最多输入 20,000 个字符。未发起调用。"),
+    ("Write what the model is to be asked.", "请输入要向模型提出的内容。"),
+    ("Choose a model from the list.", "请从列表中选择模型。"),
     ("The last day comes before the first.", "结束日期早于开始日期。"),
     ("Choose at most 366 days.", "最多选择 366 天。"),
 ];

@@ -6,7 +6,7 @@ use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::banner::{Banner, BannerKind};
-use crate::ui::control::{Choice, Select, Switch};
+use crate::ui::control::{Choice, Select, Switch, SwitchForm};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::form::{FormError, Labelled};
 use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
@@ -14,8 +14,8 @@ use crate::ui::pages::Pages;
 use crate::ui::quota::QuotaBar;
 use crate::ui::snippet::Snippet;
 use crate::ui::stat::{Change, Stat};
-use crate::ui::style_guide::Part;
 use crate::ui::style_guide::charts::Charts;
+use crate::ui::style_guide::{self, Part};
 use crate::ui::table::{CardTable, Head, Row};
 use crate::ui::tabs::{Tab, Tabs};
 use leptos::prelude::*;
@@ -109,6 +109,7 @@ fn Messages() -> impl IntoView {
             <p class="notice notice-ok">"It is done."</p>
             <p class="notice notice-warn">"Mind this."</p>
             <FormError error=Some(ConsoleError::WrongCredentials) />
+            <p class="toast">"The server could not be reached."</p>
             <EmptyState title="No keys yet" text="A key lets your client call." action_href="#main" action_label="Create a key" />
         </Part>
     }
@@ -139,6 +140,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
             <Switch name="on" label="Low balance" note="A mail when 10 % are left" on=true />
             <Switch name="off" label="Every purchase" on=false />
             <Switch name="fixed" label="Security" note="Always on" on=true disabled=true />
+            <div class="row">{[true, false].map(switch_form).into_iter().collect_view()}</div>
             <label class="choice">
                 <input type="radio" name=id("start") checked />
                 <span>"Start now" <span class="choice-line muted">"It pays beside what you have."</span></span>
@@ -149,6 +151,11 @@ fn Fields(theme: &'static str) -> impl IntoView {
             </label>
         </Part>
     }
+}
+
+fn switch_form(on: bool) -> impl IntoView {
+    let words = ["Disabled", "Enabled"];
+    view! { <SwitchForm action=style_guide::PATH name="status" values=words words on label="Enabled: Support bot">{()}</SwitchForm> }
 }
 
 #[component]

@@ -33,7 +33,7 @@ pub async fn parts_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range
         &range.starts,
         range.end,
         group.as_str(),
-        unit_of(range)
+        range.totals_unit()
     )
     .fetch_all(db)
     .await?;
@@ -74,7 +74,7 @@ pub async fn sums_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range)
         whose.model_id,
         &range.starts,
         range.end,
-        unit_of(range)
+        range.totals_unit()
     )
     .fetch_all(db)
     .await?;
@@ -130,8 +130,4 @@ pub(super) async fn hours_with_calls(
         }
     }
     Ok(hours)
-}
-
-fn unit_of(range: &Range) -> &'static str {
-    if range.is_of_whole_utc_days() { "day" } else { "hour" }
 }

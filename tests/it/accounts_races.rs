@@ -1,0 +1,122 @@
+//! Sign-out against whatever is in flight: a session that has ended stays ended. And sign-in as an outsider sees it.
+
+use crate::support::app::{PASSWORD, TestApp};
+use futures::StreamExt;
+use futures::future::join_all;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, REFERER};
+use sqlx::PgPool;
+use std::time::Duration;
+use toki::accounts::store::NewAccount;
+
+const ROUNDS: u64 = 500;
+
+/// Posts a form as a page of ours does; the status and where the answer leads.
+async fn post(app: &TestApp, client: &reqwest::Client, path: &str, cookie: &str, body: String) -> (u16, String) {
+    let request = client.post(app.url(path)).header(ACCEPT, "text/html").header(REFERER, app.url("/wallet")).header(COOKIE, cookie);
+    let request = request.header("sec-fetch-site", "same-origin").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let response = request.body(body).send().await.expect("an answer");
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
+    (response.status().as_u16(), location)
+}
+
+/// One session that ends while four requests that write to it are under way. How many of these were still let in, and whether the
+/// session opens anything afterwards.
+async fn race(app: &TestApp, client: &reqwest::Client, account: &NewAccount, round: u64) -> (usize, bool) {
+    let cookie = app.session_of(account.user_id, account).await;
+    let switch = format!("account_id={}", account.account_id);
+    let writes = [
+        ("/api/accounts/switch", switch.clone()),
+        // Fails, and what was typed is kept in the session.
+        ("/api/keys/create", "form_key=x&name=typed".to_string()),
+        ("/api/checkout/type_code", format!("package_id={}&code=", uuid::Uuid::nil())),
+        ("/api/accounts/switch", switch),
+    ];
+    let writes = join_all(writes.into_iter().map(|(path, body)| post(app, client, path, &cookie, body)));
+    let sign_out = async {
+        // Now before, now after, mostly in the middle of them.
+        tokio::time::sleep(Duration::from_millis(round % 12)).await;
+        let (status, location) = post(app, client, "/api/accounts/sign_out", &cookie, String::new()).await;
+        assert_eq!((status, location.as_str()), (302, "/"));
+    };
+    let (writes, ()) = tokio::join!(writes, sign_out);
+    let let_in = writes.iter().filter(|(_, location)| !location.contains("/sign-in")).count();
+    let after = client.get(app.url("/wallet")).header(ACCEPT, "text/html").header(COOKIE, &cookie).send().await.expect("an answer");
+    (let_in, after.status() == 200)
+}
+
+#[sqlx::test]
+async fn no_request_in_flight_brings_a_session_back(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let account = app.customer("ada@example.com", 0).await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let races = futures::stream::iter((0..ROUNDS).map(|round| race(&app, &client, &account, round))).buffer_unordered(4);
+    let ends: Vec<(usize, bool)> = races.collect().await;
+    assert_eq!(ends.iter().filter(|(_, opens)| *opens).count(), 0, "sessions that came back");
+    assert_eq!(app.number("SELECT count(*) FROM sessions WHERE user_id IS NOT NULL OR data ? 'user_id'").await, 0);
+    let mixed = ends.iter().filter(|(let_in, _)| (1..4).contains(let_in)).count();
+    assert!(mixed > ROUNDS as usize / 20, "only {mixed} of {ROUNDS} rounds were races");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_session_ends_two_weeks_after_its_sign_in_however_much_it_is_used(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let account = app.customer("ada@example.com", 0).await;
+    let cookie = app.session_of(account.user_id, &account).await;
+    app.execute("UPDATE sessions SET created_at = now() - interval '13 days', expires_at = now() + interval '1 day'").await;
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let written = post(&app, &client, "/api/accounts/switch", &cookie, format!("account_id={}", account.account_id)).await;
+    assert_eq!(written, (302, "/dashboard".into()));
+    assert_eq!(app.number("SELECT count(*) FROM sessions WHERE expires_at <= created_at + interval '14 days'").await, 1);
+    app.stop().await;
+}
+
+/// Everything of an answer that an outsider could tell two addresses apart by.
+async fn told(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> String {
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let mut told = String::new();
+    for accept in ["text/html", "application/json"] {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = client.post(app.url(path)).header(ACCEPT, accept).header("sec-fetch-site", "same-origin");
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let response = request.send().await.expect("an answer");
+        let headers = response.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "date" | "content-security-policy"));
+        // The id of a visitor's session, which keeps what was typed, is as random for everybody.
+        let headers = headers.map(|(name, value)| {
+            let value = value.to_str().unwrap_or_default();
+            format!("{name}: {}\n", if name == "set-cookie" { value.split_once(';').map_or("", |(_, rest)| rest) } else { value })
+        });
+        told += &format!("{}\n{}", response.status(), headers.collect::<String>());
+        told += &response.text().await.expect("a whole body");
+    }
+    fields.iter().filter(|(name, _)| *name == "email").fold(told, |told, (_, email)| told.replace(email, "…"))
+}
+
+#[sqlx::test]
+async fn an_unknown_address_is_answered_as_a_known_one(db: PgPool) {
+    let app = TestApp::start(db).await;
+    app.customer("known@example.com", 0).await;
+    app.customer("other@example.com", 0).await;
+    app.execute("UPDATE users SET suspended_at = now() WHERE email = 'other@example.com'").await;
+    let addresses = ["known@example.com", "noone@example.com", "other@example.com"];
+    for (path, password) in [
+        ("/api/accounts/sign_in", Some("not the password")),
+        ("/api/accounts/sign_in", Some("short")),
+        ("/api/accounts/sign_in", Some("")),
+        ("/api/accounts/forgot_password", None),
+    ] {
+        let mut seen = Vec::new();
+        for email in addresses {
+            app.forget_attempts().await;
+            let fields: Vec<(&str, &str)> = [("email", email)].into_iter().chain(password.map(|password| ("password", password))).collect();
+            seen.push(told(&app, path, &fields).await);
+        }
+        assert_eq!(seen[0], seen[1], "{path} {password:?}");
+        assert_eq!(seen[0], seen[2], "{path} {password:?}: suspended");
+    }
+    // The right password of a suspended user is no better than a wrong one.
+    let right = told(&app, "/api/accounts/sign_in", &[("email", "other@example.com"), ("password", PASSWORD)]).await;
+    let wrong = told(&app, "/api/accounts/sign_in", &[("email", "noone@example.com"), ("password", PASSWORD)]).await;
+    assert_eq!(right, wrong);
+    app.stop().await;
+}
