@@ -1,12 +1,14 @@
-//! argon2id on the blocking pool, behind a semaphore: a flood of sign-ins must not take the cores that serve calls. And which passwords
-//! are refused: those that an attacker tries first.
+//! argon2id on a thread of its own: a flood of sign-ins must not take the cores that serve calls. And which passwords are refused: those
+//! that an attacker tries first.
 
 use crate::accounts::types::{Email, Password};
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Argon2, PasswordHash};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -28,15 +30,39 @@ const TURN: Duration = Duration::from_secs(10);
 /// which knows the lists of leaked passwords, names, keyboards and what people do to all of them.
 const FEWEST_GUESSES: u64 = 1_000_000;
 
-async fn on_blocking_pool<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-    let _slot = tokio::time::timeout(TURN, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed)?;
-    tokio::task::spawn_blocking(work).await.map_err(|_| PasswordError::Failed)
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Always the same thread: an allocator keeps what a thread gave back, and every thread that ever hashed would keep its 19 MiB.
+static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
+    let (sender, queue) = channel::<Work>();
+    let work = move || {
+        for work in queue {
+            // Whoever waits for it sees their channel closed; the thread is for the others too.
+            let _ = catch_unwind(AssertUnwindSafe(work));
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("passwords".into()).spawn(work) {
+        tracing::error!(%error, "no thread for passwords");
+    }
+    sender
+});
+
+async fn on_the_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    let slot = tokio::time::timeout(TURN, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed)?;
+    let (answer, result) = oneshot::channel();
+    let work: Work = Box::new(move || {
+        let _ = answer.send(work());
+        // Not before, also when whoever asked has left.
+        drop(slot);
+    });
+    THREAD.send(work).map_err(|_| PasswordError::Failed)?;
+    result.await.map_err(|_| PasswordError::Failed)
 }
 
 /// Refuses a new password that others have chosen before, or that follows from its user's address.
 pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), PasswordError> {
     let (password, email) = (password.expose().to_string(), email.to_string());
-    let guesses = on_blocking_pool(move || {
+    let guesses = on_the_thread(move || {
         let parts = email.split(['@', '.', '+', '-', '_']);
         let whole = email.split('@').chain([email.as_str(), "toki", "token", "tokens"]);
         let known: Vec<&str> = parts.chain(whole).filter(|part| !part.is_empty()).collect();
@@ -47,7 +73,7 @@ pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), Pas
 
 /// The PHC string to store: argon2id, version 19, a salt of its own (RFC 9106).
 pub async fn hash(password: Password) -> Result<String, PasswordError> {
-    on_blocking_pool(move || hash_now(password.expose())).await?
+    on_the_thread(move || hash_now(password.expose())).await?
 }
 
 fn hash_now(password: &str) -> Result<String, PasswordError> {
@@ -60,7 +86,7 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$RUCmOUonl10w6I6jiB0sCA$fbf
 
 /// Whether the password matches. With no stored hash (unknown user) it does the same work and answers false.
 pub async fn verify(password: Password, stored: Option<String>) -> Result<bool, PasswordError> {
-    on_blocking_pool(move || {
+    on_the_thread(move || {
         let argon2 = Argon2::default();
         matches(stored.as_deref(), |hash| argon2.verify_password(password.expose().as_bytes(), hash).is_ok())
     })

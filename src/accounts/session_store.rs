@@ -13,7 +13,7 @@ use tower_sessions::session_store::{Error, Result};
 use uuid::Uuid;
 
 /// However often it is used: whoever signed in signs in again after that.
-const LONGEST_DAYS: i32 = 90;
+const LONGEST_DAYS: i32 = 14;
 
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {

@@ -133,19 +133,6 @@ async fn load_of_an_expired_session_is_nothing(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn a_session_in_use_ends_ninety_days_after_sign_in(db: PgPool) {
-    let sessions = PgSessionStore::new(db.clone());
-    let mut used = record(None, Duration::days(14));
-    sessions.create(&mut used).await.expect("create");
-    for (age, lives) in [("89 days", true), ("90 days", false)] {
-        let sql = format!("UPDATE sessions SET created_at = now() - interval '{age}'");
-        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&db).await.expect("older");
-        sessions.save(&used).await.expect("save");
-        assert_eq!(sessions.load(&used.id).await.expect("load").is_some(), lives, "{age}");
-    }
-}
-
-#[sqlx::test]
 async fn create_never_writes_the_id_in_clear(db: PgPool) {
     let sessions = PgSessionStore::new(db.clone());
     let mut visit = record(None, Duration::HOUR);

@@ -2,6 +2,7 @@
 //! a text is shown as it is written: none gets through.
 
 use crate::docs::types::Reader;
+use crate::html::escaped;
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd, html};
 
 /// A text, taken apart.
@@ -214,10 +215,6 @@ impl<'a> Writer<'a> {
 }
 
 /// For text that stands in HTML, in an attribute too.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ use crate::keys::page::Quota;
 use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
+use crate::ui::control::TextArea;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
@@ -187,9 +188,7 @@ fn ListField(
     let lines = typed_limit(id, saved.join("\n"));
     view! {
         <Labelled id label field error hint>
-            <textarea id=id name=format!("limits[{id}]") rows="3" autocomplete="off" spellcheck="false" aria-describedby=format!("{id}-error")>
-                {lines}
-            </textarea>
+            <TextArea id name=format!("limits[{id}]") text=lines described_by=format!("{id}-error") />
         </Labelled>
     }
 }

@@ -7,7 +7,7 @@ use crate::islands::trial::TrialIsland;
 use crate::keys::server_fns_try::TryKey;
 use crate::keys::types::ShownSecret;
 use crate::keys::types_try::{Answer, LONGEST_PROMPT, Trials, Tried};
-use crate::ui::control::{Choice, Select, Switch};
+use crate::ui::control::{Choice, Select, Switch, TextArea};
 use crate::ui::error_text::sentence;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
@@ -89,16 +89,14 @@ fn Fields(hint: String, secret: Option<ShownSecret>, models: Vec<Choice>, model:
             <Select id="try-model" name="model" choices=models chosen=model described_by="try-model-error" />
         </Labelled>
         <Labelled id="try-prompt" label=t!("Prompt") field=Field::Prompt error>
-            <textarea
+            <TextArea
                 id="try-prompt"
                 name="prompt"
-                rows="3"
-                required
+                text=prompt
+                required=true
                 maxlength=LONGEST_PROMPT.to_string()
-                aria-describedby="try-prompt-error"
-            >
-                {prompt}
-            </textarea>
+                described_by="try-prompt-error"
+            />
         </Labelled>
     }
 }

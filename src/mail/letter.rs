@@ -1,5 +1,6 @@
 //! A letter as the domain that writes it composes it, and its two forms: plain text and HTML. ASCII words keep it readable on the wire.
 
+use crate::html::escaped;
 use chrono::TimeDelta;
 
 /// What somebody is told by mail.
@@ -65,10 +66,6 @@ impl Letter {
         html.push_str(&format!("<p><small>TOKI Token Plan, {}</small></p>\n</body>\n</html>\n", escaped(home)));
         html
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -28,11 +28,12 @@ async fn a_key_is_tried_through_v1_and_the_receipt_is_shown(db: PgPool) {
     assert!(filled_in, "right after the key was made: {}", page.html);
     assert!(!browser.get(&path).await.form("/api/keys/try").fields.iter().any(|(_, value)| *value == secret), "and no other time");
 
-    let page = try_it(&browser, &page, &path, &secret, "sandbox/echo", "Say <b>cheese</b>").await;
+    let page = try_it(&browser, &page, &path, &secret, "sandbox/echo", "Say <b>cheese</b></textarea>").await;
     assert_eq!(page.status, 200);
     let text = page.text();
     let charge = app.number("SELECT charge FROM usage_records").await;
-    assert!(charge > 0 && page.html.contains("Say &lt;b>cheese") && !page.html.contains(&secret), "{}", page.html);
+    assert!(charge > 0 && page.html.contains("Say &lt;b&gt;cheese") && !page.html.contains(&secret), "{}", page.html);
+    assert!(!page.html.contains("cheese</b>"), "neither in the answer nor in the field: {}", page.html);
     for shown in [format!("Charged {charge}."), "Paid from:".into(), "Measured".into(), "GET /v1/receipts/".into()] {
         assert!(text.contains(&shown), "{shown}: {text}");
     }

@@ -18,6 +18,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/docs", Who::Public, ""),
     Route("GET", "/docs/{page}", Who::Public, ":page=quickstart"),
     Route("GET", "/forgot-password", Who::Public, ""),
+    Route("GET", "/goodbye", Who::Public, ""),
     Route("GET", "/invitation", Who::Public, "token=x"),
     Route("GET", "/keys", Who::Reader, "search={~MARK}"),
     Route("GET", "/keys/delete", Who::Member, "chosen[]={key}"),
@@ -33,6 +34,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/sandbox/payments/{id}", Who::Admin, ":id={payment}"),
     Route("GET", "/search", Who::Reader, "q={~MARK}"),
     Route("GET", "/settings", Who::Reader, ""),
+    Route("GET", "/settings/delete", Who::Reader, ""),
     Route("GET", "/settings/log", Who::Reader, "search={~MARK}"),
     Route("GET", "/settings/members", Who::Reader, ""),
     Route("GET", "/settings/two-factor", Who::Reader, ""),
@@ -44,6 +46,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/verify-email", Who::Public, "token=x"),
     Route("GET", "/wallet", Who::Reader, "before={~entry}"),
 
+    Route("GET", "/api/accounts/show_deletion", Who::Reader, ""),
     Route("GET", "/api/accounts/show_settings", Who::Reader, ""),
     Route("GET", "/api/accounts/show_two_factor", Who::Reader, ""),
     Route("GET", "/api/accounts/start_code", Who::Public, ""),
@@ -61,6 +64,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/api/members/list", Who::Reader, ""),
     Route("GET", "/api/members/show_invitation", Who::Public, "token=x"),
     Route("GET", "/api/models/list", Who::Public, ""),
+    Route("GET", "/api/notices/show", Who::Reader, ""),
     Route("GET", "/api/orders/list", Who::Reader, ""),
     Route("GET", "/api/orders/show", Who::Reader, "order_id={order}"),
     Route("GET", "/api/orders/show_receipt", Who::Reader, "order_id={order}"),
@@ -77,6 +81,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/readyz", Who::Public, ""),
 
     Route("POST", "/api/preferences/set", Who::Public, "language=en&theme=dark"),
+    Route("POST", "/api/notices/save", Who::Reader, "expiring=true&balance_below=50"),
     Route("POST", "/api/keys/create", Who::Member, "form_key={new}&name=another&supplier=all&status=enabled"),
     Route("POST", "/api/keys/update", Who::Member, "key_id={key}&name=taken&supplier=all"),
     Route("POST", "/api/keys/limit", Who::Member, "key_id={key}&limits[requests_per_minute]=1"),
@@ -117,6 +122,7 @@ pub const ROUTES: &[Route] = &[
     Route("POST", "/api/accounts/change_password", Who::Reader, "current={~password}&password=vier+Katzen+im+Regen"),
     Route("POST", "/api/accounts/sign_out", Who::Public, ""),
     Route("POST", "/api/members/leave", Who::Reader, "keys=disable"),
+    Route("POST", "/api/accounts/delete", Who::Reader, "password={~password}"),
 
     Route("POST", "/sandbox/anthropic/v1/messages", Who::Secret, ""),
     Route("GET", "/sandbox/anthropic/v1/models", Who::Secret, ""),

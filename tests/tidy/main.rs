@@ -48,6 +48,11 @@ fn files_are_short() {
 }
 
 #[test]
+fn what_is_typed_is_escaped_in_every_element() {
+    none(files::unescaped_elements());
+}
+
+#[test]
 fn files_say_what_they_own() {
     none(files::missing_headers());
 }

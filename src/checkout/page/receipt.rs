@@ -8,6 +8,7 @@ use crate::ids::OrderId;
 use crate::islands::print::PrintButton;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::control::TextArea;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, with_data};
@@ -235,9 +236,13 @@ fn BillingForm(order_id: OrderId, saved: Option<BillingDetails>, kept: bool) -> 
                 </Labelled>
                 <div class="field">
                     <label for="billing-address">{t!("Address")}</label>
-                    <textarea id="billing-address" name="address" rows="3" maxlength="500" autocomplete="billing street-address">
-                        {typed(SaveBilling::PATH, "address", details.address)}
-                    </textarea>
+                    <TextArea
+                        id="billing-address"
+                        name="address"
+                        text=typed(SaveBilling::PATH, "address", details.address)
+                        maxlength="500"
+                        autocomplete="billing street-address"
+                    />
                 </div>
                 <div class="field">
                     <label for="billing-tax-id">{t!("Tax number")}</label>
