@@ -5,7 +5,8 @@ use futures::StreamExt;
 use futures::future::join_all;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, REFERER};
 use sqlx::PgPool;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use toki::accounts::store::NewAccount;
 
 const ROUNDS: u64 = 500;
@@ -31,10 +32,17 @@ async fn race(app: &TestApp, client: &reqwest::Client, account: &NewAccount, rou
         ("/api/checkout/type_code", format!("package_id={}&code=", uuid::Uuid::nil())),
         ("/api/accounts/switch", switch),
     ];
-    let writes = join_all(writes.into_iter().map(|(path, body)| post(app, client, path, &cookie, body)));
+    // How long they took the last time, as busy as this machine is.
+    static TOOK: AtomicU64 = AtomicU64::new(10_000);
+    let begun = Instant::now();
+    let writes = async {
+        let writes = join_all(writes.into_iter().map(|(path, body)| post(app, client, path, &cookie, body))).await;
+        TOOK.store(u64::try_from(begun.elapsed().as_micros()).expect("a test ends some day"), Ordering::Relaxed);
+        writes
+    };
     let sign_out = async {
         // Now before, now after, mostly in the middle of them.
-        tokio::time::sleep(Duration::from_millis(round % 12)).await;
+        tokio::time::sleep(Duration::from_micros(TOOK.load(Ordering::Relaxed) * (round % 12) / 10)).await;
         let (status, location) = post(app, client, "/api/accounts/sign_out", &cookie, String::new()).await;
         assert_eq!((status, location.as_str()), (302, "/"));
     };

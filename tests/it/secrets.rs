@@ -2,7 +2,7 @@
 
 use crate::accounts::{is_member, sign_in};
 use crate::accounts_two_factor::{Authenticator, turn_on};
-use crate::support::app::{PASSWORD, SECRET_KEY, TestApp, TestKey};
+use crate::support::app::{PASSWORD, SECRET_KEY, TestApp, TestKey, another_pool};
 use crate::support::client::chat;
 use crate::support::scripted::{MODEL, Scripted, script};
 use crate::support::toki::Toki;
@@ -84,7 +84,7 @@ impl Customer {
 
 #[sqlx::test]
 async fn the_key_is_replaced_and_nobody_notices(db: PgPool) {
-    let app = TestApp::start(db.clone()).await;
+    let app = TestApp::start(another_pool(&db).await).await;
     let supplier = Scripted::start(&app).await;
     for channel_id in channels(&db).await {
         let acme = Toki::new(&db).with("ACME", "sk-acme-canary").with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8");
@@ -94,7 +94,7 @@ async fn the_key_is_replaced_and_nobody_notices(db: PgPool) {
     customer.lives(&app, &supplier, 0).await;
 
     // Replicas with both keys take over while one with the old key still runs.
-    let both = TestApp::start_with(db.clone(), replaced).await;
+    let both = TestApp::start_with(another_pool(&db).await, replaced).await;
     customer.lives(&both, &supplier, 1).await;
     customer.lives(&app, &supplier, 2).await;
     app.stop().await;

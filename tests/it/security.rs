@@ -1,7 +1,7 @@
 //! What `SECURITY.md` promises of the whole: headers and cookies, what the database refuses and to whom, how long it may take, where
 //! suppliers lead.
 
-use crate::support::app::{PASSWORD, TestApp};
+use crate::support::app::{PASSWORD, TestApp, another_pool};
 use crate::support::client::{chat, http};
 use crate::support::toki::Toki;
 use secrecy::SecretString;
@@ -109,7 +109,7 @@ async fn suppliers_are_reached_directly_and_lead_nowhere_else(db: PgPool) {
     let supplier = Counter::start(format!("HTTP/1.1 307 Temporary Redirect\r\n{lead}\r\n\r\n")).await;
     let app = TestApp::start(db.clone()).await;
     let key = app.key(&app.customer("ada@example.com", 1_000).await, None).await;
-    let move_to = "UPDATE channels SET base_url = $1";
+    let move_to = "UPDATE channels SET base_url = $1 WHERE protocol = 'openai'";
     sqlx::query(move_to).bind(format!("http://{}/v1", supplier.addr)).execute(&db).await.expect("moved");
     app.stop().await;
 
@@ -132,8 +132,8 @@ async fn a_server_runs_as_a_role_that_owns_nothing(db: PgPool) {
     let role: String = sqlx::query_scalar("SELECT current_database() || '_app'").fetch_one(&db).await.expect("a name");
     let grants = include_str!("../../scripts/roles.sql").replace("toki_app", &format!("\"{role}\""));
     let owner = async |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&db).await.expect(&sql);
-    owner(format!("CREATE ROLE \"{role}\" LOGIN; {grants}")).await;
-    let app = TestApp::start(db.clone()).await;
+    owner(format!("DROP ROLE IF EXISTS \"{role}\"; CREATE ROLE \"{role}\" LOGIN; {grants}")).await;
+    let app = TestApp::start(another_pool(&db).await).await;
     let key = app.key(&app.customer("ada@example.com", 1_000).await, None).await;
     app.stop().await;
 

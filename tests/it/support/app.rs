@@ -44,6 +44,11 @@ pub struct TestKey {
     pub secret: String,
 }
 
+/// Connections of their own to the same database: a replica that stops closes those that it was given.
+pub async fn another_pool(db: &PgPool) -> PgPool {
+    PgPool::connect_with(db.connect_options().as_ref().clone()).await.expect("the test's database")
+}
+
 impl TestApp {
     /// Starts a replica with the sandbox supplier and short upstream timeouts.
     pub async fn start(db: PgPool) -> TestApp {
