@@ -4,7 +4,6 @@
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
 mod attack;
-#[expect(dead_code, reason = "shared with the other benchmark, which needs more of it")]
 #[path = "../gateway/http.rs"]
 mod http;
 #[expect(dead_code, reason = "shared with the other benchmark, which needs more of it")]
@@ -13,7 +12,6 @@ mod processes;
 #[expect(dead_code, reason = "shared with the other benchmarks, which need more of it")]
 #[path = "../report.rs"]
 mod report;
-#[expect(dead_code, reason = "shared with the other benchmark, which needs more of it")]
 #[path = "../gateway/supplier.rs"]
 mod supplier;
 mod telling;
