@@ -106,7 +106,7 @@ async fn run(kind: Kind, addr: SocketAddr, key: &str, ends: &AtomicBool, at_heig
             // A refused connection is tried again like a refused request.
             let opened = open(addr, &kind.request(key, number)).await;
             if std::mem::take(&mut first) && begun.fetch_add(1, Ordering::Relaxed) + 1 == kind.attackers() {
-                drop(at_height.send(()));
+                let _ = at_height.send(());
             }
             if let Ok(stream) = opened {
                 stay(kind, stream, ends).await;

@@ -126,7 +126,7 @@ impl Trial {
         more.set_stream(true);
         let mut text = String::new();
         loop {
-            let piece: JsValue = reader.read().await?.into();
+            let piece: JsValue = reader.read().await?;
             if Reflect::get(&piece, &"done".into())?.is_truthy() {
                 return Ok(());
             }

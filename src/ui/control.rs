@@ -75,12 +75,12 @@ pub fn SwitchForm(
     /// What is on when it is on.
     #[prop(into)]
     label: String,
-    children: Children,
+    #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     let [now, next] = if on { [values[1], values[0]] } else { values };
     view! {
         <form method="post" action=action class="switch-form" data-switch="">
-            {children()}
+            {children.map(|children| children())}
             <input type="hidden" name=name value=next data-other=now autocomplete="off" />
             <button type="submit" role="switch" aria-checked=if on { "true" } else { "false" } aria-label=label></button>
             <span class="when-off">{words[0]}</span>

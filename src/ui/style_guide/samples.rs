@@ -155,7 +155,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
 
 fn switch_form(on: bool) -> impl IntoView {
     let words = ["Disabled", "Enabled"];
-    view! { <SwitchForm action=style_guide::PATH name="status" values=words words on label="Enabled: Support bot">{()}</SwitchForm> }
+    view! { <SwitchForm action=style_guide::PATH name="status" values=words words on label="Enabled: Support bot" /> }
 }
 
 #[component]
