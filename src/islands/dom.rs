@@ -1,14 +1,20 @@
 //! What islands do to a page that the server wrote, beyond views of their own.
 
-use leptos::wasm_bindgen::JsCast;
 use leptos::wasm_bindgen::closure::Closure;
-use leptos::web_sys::{Element, Event, EventTarget};
+use leptos::wasm_bindgen::{JsCast, JsValue};
+use leptos::web_sys::{Document, DomParser, Element, Event, EventTarget, Response, SupportedType};
 
 /// Acts on each such event, until the page ends.
 pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
     let act = Closure::<dyn Fn(Event)>::new(move |event: Event| act(&event));
     let _ = target.add_event_listener_with_callback(event, act.as_ref().unchecked_ref());
     act.forget();
+}
+
+/// The page that an answer of the server's is.
+pub async fn page_in(response: &Response) -> Result<Document, JsValue> {
+    let text = response.text()?.await?.as_string().unwrap_or_default();
+    DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
 }
 
 /// The first element inside of this one that the selector fits.

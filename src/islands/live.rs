@@ -1,12 +1,13 @@
 //! Has parts of a page keep up with what happens elsewhere: while this stands on it, the page is read anew and what is marked
 //! `data-live` is replaced where it changed. Without JavaScript the page reloads as a whole, if it asks for that.
 
+use crate::islands::dom::page_in;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Function, Reflect};
-use leptos::web_sys::{Document, DomParser, Element, NodeList, Response, SupportedType};
+use leptos::web_sys::{Document, Element, NodeList, Response};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -54,8 +55,7 @@ pub async fn refresh(seen: &mut Seen) -> Result<(), JsValue> {
     if !response.ok() {
         return Ok(());
     }
-    let text = response.text()?.await?.as_string().unwrap_or_default();
-    replace_changed(&DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?, seen)
+    replace_changed(&page_in(&response).await?, seen)
 }
 
 /// Replaces what is marked and is another on this page, which is the one shown as the server writes it now.

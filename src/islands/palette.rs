@@ -1,13 +1,11 @@
 //! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, and moves along
 //! it with the arrow keys. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
 
-use crate::islands::dom::on;
+use crate::islands::dom::{on, page_in};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{
-    DomParser, Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, Response, SupportedType,
-};
+use leptos::web_sys::{Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, Response};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -119,8 +117,7 @@ async fn found_for(text: &str) -> Result<Option<Element>, JsValue> {
     if !response.ok() || response.redirected() {
         return Ok(None);
     }
-    let text = response.text()?.await?.as_string().unwrap_or_default();
-    DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?.query_selector("#found")
+    page_in(&response).await?.query_selector("#found")
 }
 
 fn elements(inside: &Element, selector: &str) -> Vec<HtmlElement> {

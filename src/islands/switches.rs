@@ -1,14 +1,12 @@
 //! Has the forms of the page that are one switch (`ui::control::SwitchForm`) turn at once, before the server has said anything, and turn
 //! back with a toast that says why where it refuses or cannot be reached. Without a script they are posted, and the page comes anew.
 
-use crate::islands::dom::{first, on};
+use crate::islands::dom::{first, on, page_in};
 use crate::islands::live::{Seen, replace_changed};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{
-    DomParser, Element, FormData, Headers, HtmlFormElement, HtmlInputElement, RequestInit, Response, SupportedType, UrlSearchParams,
-};
+use leptos::web_sys::{Element, FormData, Headers, HtmlFormElement, HtmlInputElement, RequestInit, Response, UrlSearchParams};
 use std::time::Duration;
 
 /// How long a toast stays: long enough to be read twice.
@@ -64,8 +62,7 @@ async fn post(address: &str, fields: &FormData) -> Result<Option<String>, JsValu
     request.set_headers(&headers);
     request.set_body(&UrlSearchParams::new_with_str_sequence_sequence(fields)?.into());
     let response: Response = window().fetch_with_str_and_init(address, &request).await?.dyn_into()?;
-    let text = response.text()?.await?.as_string().unwrap_or_default();
-    let page = DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)?;
+    let page = page_in(&response).await?;
     let location = window().location();
     if response.redirected()
         && !response.url().split('?').next().is_some_and(|page| page.ends_with(&location.pathname().unwrap_or_default()))
