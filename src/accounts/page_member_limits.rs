@@ -17,24 +17,26 @@ use leptos::server_fn::ServerFn;
 #[component]
 pub fn MemberUsage(usage: MemberUse) -> impl IntoView {
     let MemberUse { used, used_this_month, limits } = usage;
-    let of = |quota: Tokens, used: Tokens| Tokens(quota.0.saturating_sub(used.0).max(0));
-    let month = match limits.month_quota {
-        Some(quota) => view! {
-            <p>{t!("This month")}</p>
-            <QuotaBar all=quota left=of(quota, used_this_month) label=t!("Tokens of the month") />
-        }
-        .into_any(),
-        None => view! { <p>{tv!("{tokens} this month", tokens = view! { <TokenAmount tokens=used_this_month /> })}</p> }.into_any(),
-    };
-    let ever = match limits.quota {
-        Some(quota) => view! {
-            <p>{t!("In all")}</p>
-            <QuotaBar all=quota left=of(quota, used) label=t!("Tokens in all") />
-        }
-        .into_any(),
-        None => view! { <p>{tv!("{tokens} in all", tokens = view! { <TokenAmount tokens=used /> })}</p> }.into_any(),
-    };
-    view! { <div class="member-use">{month} {ever}</div> }
+    let amount = |tokens| view! { <TokenAmount tokens /> };
+    let month = tv!("{tokens} this month", tokens = amount(used_this_month)).into_any();
+    let ever = tv!("{tokens} in all", tokens = amount(used)).into_any();
+    view! {
+        <div class="member-use">
+            {used_of(limits.month_quota, used_this_month, [t!("This month"), t!("Tokens of the month")], month)}
+            {used_of(limits.quota, used, [t!("In all"), t!("Tokens in all")], ever)}
+        </div>
+    }
+}
+
+/// `said`: what stands above the bar, and what is read out of it. `plain`: what stands there without a limit.
+fn used_of(limit: Option<Tokens>, used: Tokens, said: [&'static str; 2], plain: AnyView) -> AnyView {
+    let Some(all) = limit else { return view! { <p>{plain}</p> }.into_any() };
+    let left = Tokens(all.0.saturating_sub(used.0).max(0));
+    view! {
+        <p>{said[0]}</p>
+        <QuotaBar all left label=said[1] />
+    }
+    .into_any()
 }
 
 /// Sets both limits. Open again, with what was typed, when they were refused.

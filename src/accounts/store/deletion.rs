@@ -21,7 +21,7 @@ use crate::keys::store::delete_all_keys_in;
 use crate::mail::outbox::Outbox;
 use crate::notices;
 use crate::tokens::Tokens;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What deleting the reader means, and what stands in its way.
 pub async fn deletion_of(db: &PgPool, reader: &Reader) -> Result<DeletionView, AccountError> {
@@ -35,8 +35,7 @@ pub async fn deletion_of(db: &PgPool, reader: &Reader) -> Result<DeletionView, A
     )
     .fetch_one(db)
     .await?;
-    let mut tx = db.begin().await?;
-    let blockers = blockers_in(&mut tx, reader).await?;
+    let blockers = blockers_of(db, reader).await?;
     Ok(DeletionView { email: reader.email().clone(), tokens: Tokens(row.tokens), keys: row.keys, memberships: row.memberships, blockers })
 }
 
@@ -46,7 +45,7 @@ pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Pas
     check_password(db, user_id, password).await?;
     let mut tx = db.begin().await?;
     let (owned, others) = lock_in(&mut tx, user_id).await?;
-    if let Some(blocker) = blockers_in(&mut tx, reader).await?.first() {
+    if let Some(blocker) = blockers_of(&mut *tx, reader).await?.first() {
         return Err(AccountError::NotDeletable(*blocker));
     }
     for account_id in others {
@@ -87,7 +86,7 @@ async fn lock_in(tx: &mut PgConnection, user_id: UserId) -> Result<(Vec<AccountI
 }
 
 /// Nothing is done behind the back of other members, of the payment provider, or of whoever runs the business.
-async fn blockers_in(tx: &mut PgConnection, reader: &Reader) -> Result<Vec<Blocker>, AccountError> {
+async fn blockers_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<Blocker>, AccountError> {
     let row = sqlx::query!(
         r#"WITH owned AS (SELECT account_id FROM members WHERE user_id = $1 AND role = 'owner')
            SELECT (SELECT u.operator FROM users u WHERE u.user_id = $1) AS "operator!",
@@ -96,7 +95,7 @@ async fn blockers_in(tx: &mut PgConnection, reader: &Reader) -> Result<Vec<Block
                            WHERE o.status IN ('created', 'awaiting_payment', 'paid')) AS "orders!""#,
         reader.user_id().0
     )
-    .fetch_one(tx)
+    .fetch_one(db)
     .await?;
     let blockers = [(row.operator, Blocker::Operator), (row.members, Blocker::Members), (row.orders, Blocker::Orders)];
     Ok(blockers.into_iter().filter_map(|(stands, blocker)| stands.then_some(blocker)).collect())

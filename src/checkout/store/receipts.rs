@@ -18,8 +18,8 @@ use crate::money::Money;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
 
-/// Issues the receipt of an order and posts it to whoever ordered, in the transaction that fulfils it. The number's row is locked until that commits, so whoever comes
-/// here holds every lock that he will need: order, then account.
+/// Issues the receipt of an order and posts it to whoever ordered, in the transaction that fulfils it. The number's row is locked until
+/// that commits, so whoever comes here holds every lock that he will need: order, then account.
 pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: OrderId) -> Result<(), CheckoutError> {
     let row = sqlx::query!(
         "WITH next AS (
