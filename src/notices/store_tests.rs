@@ -2,13 +2,9 @@
 
 use super::*;
 use crate::mail::letter::Body;
-use crate::wallet::fixtures;
+use crate::wallet::fixtures::{self, outbox};
 use chrono::TimeDelta;
 use std::net::IpAddr;
-
-fn outbox() -> Outbox {
-    Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
-}
 
 /// The letters that wait, the oldest first: kind, words.
 async fn letters(db: &PgPool) -> Vec<(String, String)> {

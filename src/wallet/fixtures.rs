@@ -7,6 +7,7 @@ use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{NewKey, insert_key_once};
 use crate::keys::types::KeyName;
+use crate::mail::outbox::Outbox;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
@@ -18,6 +19,11 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 pub fn pepper() -> Pepper {
     Pepper::derive(&[7; 32])
+}
+
+/// Letters are posted as the server posts them, and sent by nobody.
+pub fn outbox() -> Outbox {
+    Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"))
 }
 
 /// A user of this name, acting for the account of their own.

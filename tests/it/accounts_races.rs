@@ -1,6 +1,7 @@
 //! Sign-out against whatever is in flight: a session that has ended stays ended. And sign-in as an outsider sees it.
 
 use crate::support::app::{PASSWORD, TestApp};
+use crate::support::client::http;
 use futures::StreamExt;
 use futures::future::join_all;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, REFERER};
@@ -12,8 +13,8 @@ use toki::accounts::store::NewAccount;
 const ROUNDS: u64 = 500;
 
 /// Posts a form as a page of ours does; the status and where the answer leads.
-async fn post(app: &TestApp, client: &reqwest::Client, path: &str, cookie: &str, body: String) -> (u16, String) {
-    let request = client.post(app.url(path)).header(ACCEPT, "text/html").header(REFERER, app.url("/wallet")).header(COOKIE, cookie);
+async fn post(app: &TestApp, path: &str, cookie: &str, body: String) -> (u16, String) {
+    let request = http().post(app.url(path)).header(ACCEPT, "text/html").header(REFERER, app.url("/wallet")).header(COOKIE, cookie);
     let request = request.header("sec-fetch-site", "same-origin").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let response = request.body(body).send().await.expect("an answer");
     let location = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
@@ -22,7 +23,7 @@ async fn post(app: &TestApp, client: &reqwest::Client, path: &str, cookie: &str,
 
 /// One session that ends while four requests that write to it are under way. Whether it was a race: one of them was let in, and one was
 /// under way still when the session had ended; and whether the session opens anything afterwards.
-async fn race(app: &TestApp, client: &reqwest::Client, account: &NewAccount, round: u64) -> (bool, bool) {
+async fn race(app: &TestApp, account: &NewAccount, round: u64) -> (bool, bool) {
     let cookie = app.session_of(account.user_id, account).await;
     let switch = format!("account_id={}", account.account_id);
     let writes = [
@@ -36,20 +37,20 @@ async fn race(app: &TestApp, client: &reqwest::Client, account: &NewAccount, rou
     static TOOK: AtomicU64 = AtomicU64::new(10_000);
     let begun = Instant::now();
     let writes = async {
-        let writes = join_all(writes.into_iter().map(|(path, body)| post(app, client, path, &cookie, body))).await;
+        let writes = join_all(writes.into_iter().map(|(path, body)| post(app, path, &cookie, body))).await;
         TOOK.store(u64::try_from(begun.elapsed().as_micros()).expect("a test ends some day"), Ordering::Relaxed);
         (writes, begun.elapsed())
     };
     let sign_out = async {
         // Now before, now after, mostly in the middle of them.
         tokio::time::sleep(Duration::from_micros(TOOK.load(Ordering::Relaxed) * (round % 12) / 10)).await;
-        let (status, location) = post(app, client, "/api/accounts/sign_out", &cookie, String::new()).await;
+        let (status, location) = post(app, "/api/accounts/sign_out", &cookie, String::new()).await;
         assert_eq!((status, location.as_str()), (302, "/"));
         begun.elapsed()
     };
     let ((writes, written), signed_out) = tokio::join!(writes, sign_out);
     let let_in = writes.iter().any(|(_, location)| !location.contains("/sign-in"));
-    let after = client.get(app.url("/wallet")).header(ACCEPT, "text/html").header(COOKIE, &cookie).send().await.expect("an answer");
+    let after = http().get(app.url("/wallet")).header(ACCEPT, "text/html").header(COOKIE, &cookie).send().await.expect("an answer");
     (let_in && signed_out < written, after.status() == 200)
 }
 
@@ -57,8 +58,7 @@ async fn race(app: &TestApp, client: &reqwest::Client, account: &NewAccount, rou
 async fn no_request_in_flight_brings_a_session_back(db: PgPool) {
     let app = TestApp::start(db).await;
     let account = app.customer("ada@example.com", 0).await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-    let races = futures::stream::iter((0..ROUNDS).map(|round| race(&app, &client, &account, round))).buffer_unordered(4);
+    let races = futures::stream::iter((0..ROUNDS).map(|round| race(&app, &account, round))).buffer_unordered(4);
     let ends: Vec<(bool, bool)> = races.collect().await;
     assert_eq!(ends.iter().filter(|(_, opens)| *opens).count(), 0, "sessions that came back");
     assert_eq!(app.number("SELECT count(*) FROM sessions WHERE user_id IS NOT NULL OR data ? 'user_id'").await, 0);
@@ -74,8 +74,7 @@ async fn a_session_ends_two_weeks_after_its_sign_in_however_much_it_is_used(db: 
     let account = app.customer("ada@example.com", 0).await;
     let cookie = app.session_of(account.user_id, &account).await;
     app.execute("UPDATE sessions SET created_at = now() - interval '13 days', expires_at = now() + interval '1 day'").await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-    let written = post(&app, &client, "/api/accounts/switch", &cookie, format!("account_id={}", account.account_id)).await;
+    let written = post(&app, "/api/accounts/switch", &cookie, format!("account_id={}", account.account_id)).await;
     assert_eq!(written, (302, "/dashboard".into()));
     assert_eq!(app.number("SELECT count(*) FROM sessions WHERE expires_at <= created_at + interval '14 days'").await, 1);
     app.stop().await;
@@ -83,11 +82,10 @@ async fn a_session_ends_two_weeks_after_its_sign_in_however_much_it_is_used(db: 
 
 /// Everything of an answer that an outsider could tell two addresses apart by.
 async fn told(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> String {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let mut told = String::new();
     for accept in ["text/html", "application/json"] {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = client.post(app.url(path)).header(ACCEPT, accept).header("sec-fetch-site", "same-origin");
+        let request = http().post(app.url(path)).header(ACCEPT, accept).header("sec-fetch-site", "same-origin");
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         let response = request.send().await.expect("an answer");
         let headers = response.headers().iter().filter(|(name, _)| !matches!(name.as_str(), "date" | "content-security-policy"));

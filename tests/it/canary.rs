@@ -5,7 +5,7 @@ use crate::accounts_two_factor::turn_on;
 use crate::console_keys::{create, secret_in};
 use crate::support::app::PASSWORD;
 use crate::support::browser::{Browser, Page};
-use crate::support::client::chat;
+use crate::support::client::{chat, http};
 use crate::support::fake_stripe::{FakeStripe, Plan, SECRET_KEY as STRIPE_SECRET, WEBHOOK_SECRET};
 use crate::support::supplier::Supplier;
 use crate::support::toki::{Served, Toki};
@@ -137,7 +137,7 @@ async fn call(visit: &mut Visit, served: &Served, supplier: &mut Supplier) {
     visit.remember("supplier's secret", SUPPLIER_SECRET);
     visit.remember("prompt", PROMPT);
     let send = |body: String| {
-        let request = reqwest::Client::new().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&secret).body(body);
+        let request = http().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&secret).body(body);
         tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
     };
     let whole = send(chat("acme/large", PROMPT).to_string());
@@ -162,7 +162,7 @@ async fn fail(visit: &mut Visit, served: &Served, db: &PgPool) {
         visit.send("/api/accounts/sign_in", "/sign-in", &[("email", ADA), ("password", NEW_PASSWORD), ("next", "")]).await;
         visit.send("/api/accounts/forgot_password", "/forgot-password", &[("email", ADA)]).await;
         let body = chat("acme/large", PROMPT).to_string();
-        let call = reqwest::Client::new().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&key).body(body);
+        let call = http().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&key).body(body);
         if table == "api_keys" {
             assert!(call.send().await.expect("an answer").status().is_server_error());
         }

@@ -2,7 +2,7 @@
 //! measured by `BENCH=hostile make bench`.
 
 use crate::support::app::{TestApp, TestKey};
-use crate::support::client::chat;
+use crate::support::client::{chat, http};
 use crate::support::raw::{Raw, statuses};
 use axum::Router;
 use axum::http::header;
@@ -71,11 +71,10 @@ async fn two_hundred_sign_ins_at_once_wait_for_their_turn_and_calls_do_not(db: P
     let app = TestApp::start_with(db, |config| config.edge.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")]).await;
     let key = customer(&app).await;
     calls_go_on(&app, &key, 1, Duration::from_secs(10)).await;
-    let client = reqwest::Client::new();
     let (before, begun) = (memory(), Instant::now());
     let sign_ins = (0..SIGN_INS).map(|number| {
         // From as many places, so that no limit of one of them helps.
-        let request = client.post(app.url("/api/accounts/sign_in")).header("x-forwarded-for", format!("198.51.100.{number}"));
+        let request = http().post(app.url("/api/accounts/sign_in")).header("x-forwarded-for", format!("198.51.100.{number}"));
         let request = request.header("sec-fetch-site", "same-origin").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let request = request.body(format!("email=user{number}%40example.com&password=not+the+password"));
         async move { request.send().await.expect("an answer").status().as_u16() }
@@ -106,11 +105,11 @@ async fn nothing_that_a_caller_compressed_is_unpacked(db: PgPool) {
     let key = customer(&app).await;
     let (bomb, before, begun) = (bomb(), memory(), Instant::now());
     for encoding in ["gzip", "deflate", "br", "zstd"] {
-        let request = reqwest::Client::new().post(app.url("/v1/chat/completions")).bearer_auth(&key.secret);
+        let request = http().post(app.url("/v1/chat/completions")).bearer_auth(&key.secret);
         let request = request.header(header::CONTENT_TYPE, "application/json").header(header::CONTENT_ENCODING, encoding);
         let status = request.body(bomb.clone()).send().await.expect("an answer").status().as_u16();
         assert!(matches!(status, 400 | 415), "{encoding}: {status}");
-        let request = reqwest::Client::new().post(app.url("/api/accounts/sign_in")).header("sec-fetch-site", "same-origin");
+        let request = http().post(app.url("/api/accounts/sign_in")).header("sec-fetch-site", "same-origin");
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").header(header::CONTENT_ENCODING, encoding);
         // As large as a form may be, and no form.
         let cut = bomb[..bomb.len().min(200_000)].to_vec();
@@ -137,7 +136,7 @@ async fn nothing_that_a_supplier_compressed_is_unpacked(db: PgPool) {
     let led = sqlx::query("UPDATE channels SET base_url = $1 WHERE protocol = 'openai'").bind(format!("http://{addr}/v1"));
     led.execute(&app.state.db).await.expect("a channel");
     let (before, begun) = (memory(), Instant::now());
-    let answer = reqwest::Client::new().post(app.url("/v1/chat/completions")).bearer_auth(&key.secret).json(&chat("sandbox/echo", "hi"));
+    let answer = http().post(app.url("/v1/chat/completions")).bearer_auth(&key.secret).json(&chat("sandbox/echo", "hi"));
     let answer = answer.send().await.expect("an answer");
     let status = answer.status().as_u16();
     let body = answer.bytes().await.expect("a whole body");

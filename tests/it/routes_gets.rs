@@ -2,6 +2,7 @@
 
 use crate::routes::ROUTES;
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use crate::support::fingerprint::{changed, fingerprint};
 use crate::support::routes::{Route, Who};
 use crate::support::tenant::{Tenant, package, seller};
@@ -14,14 +15,13 @@ const NOT_COMPARED: [&str; 2] = ["audit_runs", "mails"];
 
 /// Walks every route by GET and HEAD, those too that are posted to, as a browser and as a program.
 async fn walk(app: &TestApp, tenant: &Tenant, cookie: Option<&str>) -> usize {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let mut walked = 0;
     let open = Route("GET", "/orders/{id}", Who::Reader, ":id={waiting}");
     for route in ROUTES.iter().chain([&open]) {
         let (path, fields) = route.filled(tenant);
         let address = app.url(&if fields.is_empty() { path } else { format!("{path}?{fields}") });
         for (method, accept) in [(Method::GET, "text/html"), (Method::GET, "application/json"), (Method::HEAD, "text/html")] {
-            let request = client.request(method.clone(), &address).header(ACCEPT, accept);
+            let request = http().request(method.clone(), &address).header(ACCEPT, accept);
             let request = match cookie {
                 Some(cookie) => request.header(COOKIE, cookie),
                 None => request,

@@ -3,6 +3,7 @@
 
 use crate::routes::ROUTES;
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use crate::support::fingerprint::{changed, fingerprint};
 use crate::support::routes::Who;
 use crate::support::tenant::{Tenant, package, seller};
@@ -45,14 +46,13 @@ async fn no_post_of_another_site_is_accepted(db: PgPool) {
     let cookie = tenant.session(&app).await;
     app.until_mailed().await;
     let before = fingerprint(&app.state.db, &["audit_runs"]).await;
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
     let (mut sent, mut accepted) = (0, Vec::new());
     for route in ROUTES {
         let (path, fields) = route.filled(&tenant);
         // Pages and functions that only answer GET are posted to as well. Forms know no other method than POST.
         for (method, from) in [Method::POST, Method::PUT, Method::DELETE].iter().flat_map(|method| FROM.map(|from| (method, from))) {
             for (kind, body) in bodies(&fields).into_iter().take(if *method == Method::POST { 4 } else { 1 }) {
-                let request = client.request(method.clone(), app.url(&path)).header(COOKIE, &cookie).header(CONTENT_TYPE, kind);
+                let request = http().request(method.clone(), app.url(&path)).header(COOKIE, &cookie).header(CONTENT_TYPE, kind);
                 let request = from.iter().fold(request, |request, (name, value)| request.header(*name, *value));
                 let status = request.body(body).send().await.expect("an answer").status().as_u16();
                 sent += 1;

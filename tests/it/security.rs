@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 async fn over_https_cookies_and_headers_are_strict(db: PgPool) {
     let app = TestApp::start_with(db, |config| config.public_url = "https://toki.example".parse().expect("a URL")).await;
     app.customer("ada@example.com", 0).await;
-    let request = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+    let request = http();
     let request = request.post(app.url("/api/accounts/sign_in")).header("sec-fetch-site", "same-origin");
     let body = format!("email=ada%40example.com&password={}&next=", PASSWORD.replace(' ', "+"));
     let answer = request.header("content-type", "application/x-www-form-urlencoded").body(body).send().await.expect("an answer");

@@ -6,15 +6,12 @@ use crate::accounts::session_store::PgSessionStore;
 use crate::accounts::store::passwords::{change_password, reset_password, send_reset};
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session, sessions_of};
 use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
+use crate::wallet::fixtures::outbox;
 use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::{Duration, OffsetDateTime};
 use tower_sessions::session::{Id, Record};
 
 const PASSWORD: &str = "correct horse battery";
-
-fn outbox() -> Outbox {
-    Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
-}
 
 fn email(text: &str) -> Email {
     Email::parse(text).expect("an e-mail")

@@ -6,13 +6,9 @@ use crate::accounts::store::members::choose;
 use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
 use crate::accounts::types::Email;
 use crate::wallet::audit::audit;
-use crate::wallet::fixtures::{self, Used};
+use crate::wallet::fixtures::{self, Used, outbox};
 use crate::wallet::ledger::Verdict;
 use chrono::{TimeDelta, Utc};
-
-fn outbox() -> Outbox {
-    Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"))
-}
 
 /// That of `fixtures::member`.
 fn password() -> Password {

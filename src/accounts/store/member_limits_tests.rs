@@ -146,10 +146,9 @@ async fn keys_that_are_handed_over_count_for_who_has_them(db: PgPool) {
     let other = key_of_another(&db, &ada).await;
     fixtures::call_at(&db, &other, "acme/m", Used { input: 40, cached: 0, output: 0 }, Utc::now()).await;
     let bob = sqlx::query_scalar!("SELECT user_id FROM members WHERE role = 'member'").fetch_one(&db).await.expect("bob");
-    let outbox = Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"));
     limit(&db, &ada, ada.user_id(), Some(60), None).await;
     assert_eq!(ask(&db, &one, 25).await, "60 held");
-    remove(&db, &outbox, &ada, UserId(bob), KeysLeft::HandedOver).await.expect("removed");
+    remove(&db, &fixtures::outbox(), &ada, UserId(bob), KeysLeft::HandedOver).await.expect("removed");
     assert_eq!(use_of(&db, &ada).await, (100, 100));
     limit(&db, &ada, ada.user_id(), Some(120), None).await;
     assert_eq!(ask(&db, &other, 25).await, "20 held");

@@ -7,16 +7,12 @@ use crate::accounts::store::invitations::{accept, invitations_of, invite, revoke
 use crate::accounts::store::{insert_account, owner_of, reader_of};
 use crate::ids::{InvitationId, KeyId};
 use crate::keys::store::{KeyEdit, KeyError, KeyOwner, insert_key_once, update_key};
-use crate::wallet::fixtures::{pepper, plain_key};
+use crate::wallet::fixtures::{outbox, pepper, plain_key};
 
 const PASSWORD: &str = "correct horse battery";
 
 fn password() -> Password {
     Password::parse(PASSWORD.into()).expect("a password")
-}
-
-fn outbox() -> Outbox {
-    Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"))
 }
 
 async fn owner(db: &PgPool, email: &str) -> Owner {

@@ -4,6 +4,7 @@ use super::*;
 use crate::accounts::store::{insert_account, reader_of};
 use crate::accounts::types::Email;
 use crate::mail::outbox::Outbox;
+use crate::wallet::fixtures;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -19,7 +20,7 @@ impl World {
     async fn new(db: PgPool) -> World {
         let email = Email::parse("ada@example.com").expect("an address");
         let user_id = insert_account(&db, &email, password(PASSWORD), false).await.expect("account").user_id;
-        let outbox = Outbox::new(&[7; 32], &"https://toki.example".parse().expect("URL"));
+        let outbox = fixtures::outbox();
         World { db, outbox, vault: Vault::derive(&[7; 32], &[7; 32]), user_id, email }
     }
 

@@ -8,14 +8,10 @@ use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::store::events::{Decision, insert_event, settle_event};
 use crate::codes::types::Discount;
-use crate::mail::outbox::Outbox;
 use crate::operators::rights::Operator;
+pub use crate::wallet::fixtures::outbox;
 use serde_json::json;
 use uuid::Uuid;
-
-pub fn outbox() -> Outbox {
-    Outbox::new(&[7; 32], &"https://toki.example/".parse().expect("URL"))
-}
 
 pub async fn member(db: &PgPool, email: &str) -> Owner {
     let email = Email::parse(email).expect("an address");

@@ -1,6 +1,7 @@
 //! A route as the walks send requests to it.
 
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use crate::support::tenant::Tenant;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION};
 
@@ -64,11 +65,10 @@ impl TestApp {
     /// Sends the route's request about things of `tenant`, with this cookie, as a page of ours would.
     pub async fn ask(&self, route: &Route, tenant: &Tenant, cookie: Option<&str>) -> Answered {
         let (path, fields) = route.filled(tenant);
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         let mut request = match route.method() {
-            "GET" if fields.is_empty() => client.get(self.url(&path)),
-            "GET" => client.get(self.url(&format!("{path}?{fields}"))),
-            _ => client.post(self.url(&path)).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(fields),
+            "GET" if fields.is_empty() => http().get(self.url(&path)),
+            "GET" => http().get(self.url(&format!("{path}?{fields}"))),
+            _ => http().post(self.url(&path)).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(fields),
         };
         if let Some(cookie) = cookie {
             request = request.header(COOKIE, cookie);
