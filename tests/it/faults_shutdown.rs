@@ -15,8 +15,7 @@ async fn asked_to_end_it_serves_what_runs_and_nothing_more() {
     let arrived = site.supplier.accept().await;
 
     replica.ask_to_end();
-    eventually("no new connection", async || site.call(&replica, false).await.expect("no panic").is_err_and(|error| error.is_connect()))
-        .await;
+    eventually("no new connection", async || replica.refuses_connections()).await;
     assert!(site.supplier.arrived().is_none());
     first.word("more");
     first_reader.until("more").await;
@@ -57,8 +56,7 @@ async fn asked_twice_it_ends_at_once_and_what_ran_is_not_charged() {
     let mut replica = site.replica().serve(&[]);
     let (answering, mut reader) = site.stream(&replica).await;
     replica.ask_to_end();
-    eventually("no new connection", async || site.call(&replica, false).await.expect("no panic").is_err_and(|error| error.is_connect()))
-        .await;
+    eventually("no new connection", async || replica.refuses_connections()).await;
     replica.ask_to_end();
     eventually("it ends", async || replica.ended().is_some()).await;
     assert_eq!(replica.ended(), Some(Some(1)));

@@ -6,6 +6,7 @@ use serde_json::Value;
 use sqlx::{ConnectOptions, PgPool};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -159,6 +160,11 @@ impl Served {
     pub fn ask_to_end(&self) {
         let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().expect("kill");
         assert!(sent.success());
+    }
+
+    /// Whether it listens no more. Asked without a call, which could still get in and then wait for a supplier.
+    pub fn refuses_connections(&self) -> bool {
+        TcpStream::connect(self.url.trim_start_matches("http://")).is_err()
     }
 
     /// The exit code, once it has one.
