@@ -74,8 +74,9 @@ need_nextest() {
 
 need_deny() {
   [ "$(cargo deny --version 2>/dev/null)" = "cargo-deny $deny_version" ] && return
-  say "Installing cargo-deny $deny_version (cargo; several minutes, once)"
-  into_tools cargo install cargo-deny --locked --version "$deny_version"
+  say "Installing cargo-deny $deny_version (cargo; some minutes, once)"
+  # Unoptimised: it runs for seconds, and would take three times as long to build.
+  into_tools cargo install cargo-deny --locked --debug --version "$deny_version"
 }
 
 need_cyclonedx() {

@@ -6,10 +6,12 @@
 . "$(dirname "$0")/lib.sh"
 
 step "Setting up"
-scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint node python stripe-sdks aiosmtpd
+scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint deny node python stripe-sdks aiosmtpd
 # Cargo does not know that the macros read .sqlx; see scripts/sqlx.sh.
 touch src/server/mod.rs
 scripts/check.sh
+step "Licences, sources and duplicates of what it is made of"
+scripts/deny.sh
 step "Postgres, thrown away at the end"
 throwaway_cluster
 step "Building the tests, every query against the schema of migrations/"

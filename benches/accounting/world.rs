@@ -54,6 +54,7 @@ pub struct World {
     pub settlements: Settlements,
     pub request: Arc<Request<'static>>,
     keys: Keys,
+    gateway: Database,
     _spool: Arc<TempDir>,
 }
 
@@ -82,10 +83,11 @@ impl World {
         Ok(World {
             name,
             admissions: Admissions::spawn(&tasks, gateway.clone(), ReplicaId::generate(), LiveCalls::default()),
-            settlements: Settlements::spawn(&tasks, gateway, spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
+            settlements: Settlements::spawn(&tasks, gateway.clone(), spool.path(), PATIENCE, Spooled::default(), CancellationToken::new())?,
             _spool: Arc::new(spool),
             request: Arc::new(Request::parse(&chat::ENDPOINT, BODY).map_err(|error| format!("{error:?}"))?),
             keys,
+            gateway,
             db,
         })
     }
@@ -95,7 +97,7 @@ impl World {
     }
 
     pub async fn drop(self, server: &PgPool) -> sqlx::Result<()> {
-        self.db.close().await;
+        self.gateway.close().await;
         sqlx::query(AssertSqlSafe(format!("DROP DATABASE {} WITH (FORCE)", self.name))).execute(server).await?;
         Ok(())
     }

@@ -30,12 +30,21 @@ const TURN: Duration = Duration::from_secs(10);
 /// which knows the lists of leaked passwords, names, keyboards and what people do to all of them.
 const FEWEST_GUESSES: u64 = 1_000_000;
 
+/// Hashing gets what calls leave over, and a tenth of a core where they leave nothing.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Always the same thread: an allocator keeps what a thread gave back, and every thread that ever hashed would keep its 19 MiB.
 static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
     let (sender, queue) = channel::<Work>();
     let work = move || {
+        // Of Linux, where a thread has its own niceness; elsewhere it would be the whole program's.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::nice(NICENESS) {
+            tracing::warn!(%error, "hashing competes with calls");
+        }
         for work in queue {
             // Whoever waits for it sees their channel closed; the thread is for the others too.
             let _ = catch_unwind(AssertUnwindSafe(work));

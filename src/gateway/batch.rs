@@ -1,6 +1,6 @@
-//! Group admission and group settlement share this: what arrives while a round trip is under way travels in the next one. No
-//! timer: an idle gateway sends a lone call at once, a busy one sends hundreds together. Callers wait in lanes that take turns, so
-//! that one who floods the queue only waits for himself.
+//! Group admission and group settlement share this: what arrives while a round trip is under way travels in the next one. An idle
+//! gateway sends a lone call at once; a busy one waits a moment longer, and sends more together. Callers wait in lanes that take turns,
+//! so that one who floods the queue only waits for himself.
 
 use futures::StreamExt;
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +14,10 @@ use tokio_util::task::TaskTracker;
 
 /// Most items of one round trip.
 const MOST: usize = 256;
+/// When so many wait, the first worker gives others a moment to join them: most of what a small batch costs the database, it would cost
+/// with more in it as well. The moment is the shortest that the runtime's clock knows.
+const SEVERAL: usize = 4;
+const MOMENT: Duration = Duration::from_millis(1);
 /// Workers that step in while the first is stuck, behind a lock or a slow disk: one batch at a time is the largest, and batches of
 /// one account would only queue for its lock.
 const SPARE: usize = 3;
@@ -156,7 +160,7 @@ struct Queue<L, I> {
 impl<L, I> Default for Queue<L, I> {
     fn default() -> Self {
         Queue {
-            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new() }),
+            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 }),
             filled: Notify::new(),
             waiting: Notify::new(),
         }
@@ -180,6 +184,9 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
         let filled = if spare { &self.waiting } else { &self.filled };
         loop {
             if !spare || closed.is_cancelled() {
+                if self.lanes().count >= SEVERAL && !closed.is_cancelled() {
+                    tokio::time::sleep(MOMENT).await;
+                }
                 let batch = self.take();
                 if !batch.is_empty() {
                     return Some(batch);
@@ -220,6 +227,8 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
 struct Lanes<L, I> {
     waiting: HashMap<L, VecDeque<I>>,
     turns: VecDeque<L>,
+    /// How many wait in all.
+    count: usize,
 }
 
 impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
@@ -229,6 +238,7 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
             self.turns.push_back(lane);
         }
         waiting.push_back(item);
+        self.count += 1;
     }
 
     /// At most `most` items, one of each lane in turn, and whether some are left.
@@ -244,6 +254,7 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
                 self.turns.push_back(lane);
             }
         }
+        self.count -= batch.len();
         (batch, !self.turns.is_empty())
     }
 }
@@ -315,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_flood_waits_for_itself() {
-        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new() };
+        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 };
         (0..1_000).for_each(|n| lanes.push("flood", n));
         lanes.push("ada", 1_000);
         lanes.push("bob", 1_001);
@@ -324,6 +335,6 @@ mod tests {
         assert_eq!((batch, more), (vec![0, 1_000, 1_001, 1, 1_002, 2], true));
         let (rest, more) = lanes.take(2_000);
         assert_eq!((rest, more), ((3..1_000).collect(), false));
-        assert!(lanes.waiting.is_empty());
+        assert!(lanes.waiting.is_empty() && lanes.count == 0);
     }
 }

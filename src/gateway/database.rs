@@ -3,10 +3,10 @@
 //! connections, the next ones need not find out again.
 
 use crate::wallet::ledger::LedgerError;
-use sqlx::pool::PoolConnectionMetadata;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
-use std::sync::{Arc, Mutex, PoisonError};
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A connection that was idle for so long is asked whether it lives.
@@ -14,10 +14,23 @@ const LONG: Duration = Duration::from_secs(30);
 /// A living one answers within this time.
 const PONG: Duration = Duration::from_millis(500);
 
+/// How long a connection is used before the pool has a look at it, and how many are used so.
+const OUT_FOR: Duration = Duration::from_secs(60);
+const MOST_OUT: usize = 4;
+
 #[derive(Clone)]
 pub struct Database {
     pool: PgPool,
     silence: Silence,
+    /// Those that answered last, the latest at the end. Each that is given back the pool asks whether it lives, a round trip for every
+    /// question; so a few stay out of it from one question to the next.
+    out: Arc<Mutex<Vec<Out>>>,
+}
+
+struct Out {
+    connection: PoolConnection<Postgres>,
+    since: Instant,
+    answered_at: Instant,
 }
 
 /// When a question last got no answer: no connection that was idle then is used again.
@@ -47,10 +60,10 @@ impl Database {
             .test_before_acquire(false)
             .before_acquire(move |connection, idle| {
                 let suspicion = suspicion.clone();
-                Box::pin(async move { Ok(!suspicion.falls_on(&idle) && (idle.idle_for < LONG || is_alive(connection).await)) })
+                Box::pin(async move { Ok(!suspicion.falls_on(idle.idle_for) && (idle.idle_for < LONG || is_alive(connection).await)) })
             })
             .connect_lazy_with(options);
-        Database { pool, silence }
+        Database { pool, silence, out: Arc::default() }
     }
 
     /// For statements that may take as long as they take.
@@ -65,19 +78,57 @@ impl Database {
         within: Duration,
         question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
-        let mut connection = self.pool.acquire().await?;
-        match tokio::time::timeout(within, question(&mut connection)).await {
-            Ok(answer) => answer,
+        let mut out = match self.still_out().await {
+            Some(out) => out,
+            None => Out { connection: self.pool.acquire().await?, since: Instant::now(), answered_at: Instant::now() },
+        };
+        match tokio::time::timeout(within, question(&mut out.connection)).await {
+            Ok(answer) => {
+                // What failed is the pool's to judge.
+                if answer.is_ok() {
+                    self.keep_out(out);
+                }
+                answer
+            }
             Err(_) => {
                 self.silence.begin();
-                drop(connection.detach());
+                drop(out.connection.detach());
                 Err(LedgerError::Db(sqlx::Error::PoolTimedOut))
             }
         }
     }
 
+    /// A connection that is out of the pool, unless there is reason to doubt it: then it goes, and not to the pool, which would wait for
+    /// its word.
+    async fn still_out(&self) -> Option<Out> {
+        loop {
+            let mut out = self.out().pop()?;
+            let idle_for = out.answered_at.elapsed();
+            if !self.silence.falls_on(idle_for) && (idle_for < LONG || is_alive(&mut out.connection).await) {
+                return Some(out);
+            }
+            drop(out.connection.detach());
+        }
+    }
+
+    fn keep_out(&self, mut out: Out) {
+        out.answered_at = Instant::now();
+        let mut others = self.out();
+        if others.len() < MOST_OUT && out.since.elapsed() < OUT_FOR && !self.pool.is_closed() {
+            others.push(out);
+        }
+    }
+
+    /// A panic while it was locked leaves it whole: each change is one push or pop.
+    fn out(&self) -> MutexGuard<'_, Vec<Out>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub async fn close(&self) {
-        self.pool.close().await;
+        let closed = self.pool.close();
+        // From here on none is kept out.
+        self.out().clear();
+        closed.await;
     }
 }
 
@@ -86,11 +137,11 @@ impl Silence {
         *self.lock() = Some(Instant::now());
     }
 
-    fn falls_on(&self, idle: &PoolConnectionMetadata) -> bool {
-        self.lock().is_some_and(|since| since.elapsed() < idle.idle_for)
+    fn falls_on(&self, idle_for: Duration) -> bool {
+        self.lock().is_some_and(|since| since.elapsed() < idle_for)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

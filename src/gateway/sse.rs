@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
+use std::borrow::Cow;
 
 /// The stream has an event that is larger than anybody sends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +20,8 @@ pub struct Event {
 
 impl Event {
     /// The payload: its `data` lines joined by newlines. None for comments and events without data.
-    pub fn data(&self) -> Option<Vec<u8>> {
-        let mut data: Option<Vec<u8>> = None;
+    pub fn data(&self) -> Option<Cow<'_, [u8]>> {
+        let mut data: Option<Cow<'_, [u8]>> = None;
         for line in self.raw.split(|byte| matches!(byte, b'\n' | b'\r')) {
             let Some(rest) = line.strip_prefix(b"data") else { continue };
             let value = match rest {
@@ -30,10 +31,10 @@ impl Event {
                 _ => continue,
             };
             match &mut data {
-                None => data = Some(value.to_vec()),
+                None => data = Some(value.into()),
                 Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
+                    data.to_mut().push(b'\n');
+                    data.to_mut().extend_from_slice(value);
                 }
             }
         }
@@ -57,6 +58,11 @@ impl Splitter {
 
     pub fn push(&mut self, bytes: &[u8]) {
         self.pending.extend_from_slice(bytes);
+    }
+
+    /// Bytes that are not taken as events yet.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     /// The next whole event, if its end has arrived.
@@ -120,7 +126,7 @@ mod tests {
                 events.push(event);
             }
         }
-        (events.iter().map(|event| event.raw.to_vec()).collect(), events.iter().map(Event::data).collect())
+        (events.iter().map(|event| event.raw.to_vec()).collect(), events.iter().map(|event| event.data().map(Cow::into_owned)).collect())
     }
 
     #[test]

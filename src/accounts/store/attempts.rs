@@ -5,6 +5,7 @@ use super::AccountError;
 use crate::accounts::types::Email;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 /// `burst` at once, then one every `refill_s`.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +42,13 @@ pub const PASSWORD_OF: Limit = Limit { name: "password_of", burst: 10, refill_s:
 /// Orders of one account. Each is a session at the payment provider; a double click is one order and many tries.
 pub const ORDER_OF: Limit = Limit { name: "order_of", burst: 40, refill_s: 60 };
 
+/// One is counted at a time: a flood of tries, each a commit of its own, would keep the database from the calls.
+static TURNS: Semaphore = Semaphore::const_new(1);
+
 /// Counts a try, and refuses it when there were too many.
 pub async fn take_attempt(db: &PgPool, limit: Limit, who: &[&str]) -> Result<(), AccountError> {
     let hash = hash(limit.name, who);
+    let _turn = TURNS.acquire().await;
     let taken = sqlx::query!(
         "INSERT INTO attempts (attempt_hash, free_at) VALUES ($1, now() + $2::bigint * interval '1 second')
          ON CONFLICT (attempt_hash) DO UPDATE SET free_at = greatest(attempts.free_at, now()) + $2::bigint * interval '1 second'
