@@ -59,8 +59,8 @@ impl Shop {
 
     /// A month, and a little.
     async fn month_passes(&self) {
-        let sql = "UPDATE grants SET starts_at = starts_at - interval '31 days', expires_at = expires_at - interval '31 days'
-                    WHERE swept_at IS NULL";
+        let sql = "UPDATE grants SET starts_at = starts_at - interval '31 days', expires_at = expires_at - interval '31 days',
+                                     created_at = created_at - interval '31 days' WHERE swept_at IS NULL";
         self.execute(sql).await;
     }
 
@@ -115,6 +115,22 @@ async fn what_was_queued_begins_at_once_when_there_is_nothing_to_follow_any_more
         let begun = sqlx::query_scalar!(r#"SELECT starts_at = created_at AS "now!" FROM grants WHERE order_id = $1"#, queued.0.0);
         assert!(begun.fetch_one(&db).await.expect("a grant"), "{what}");
     }
+}
+
+#[sqlx::test]
+async fn what_ended_before_it_was_bought_again_has_expired_whatever_was_chosen(db: PgPool) {
+    let shop = Shop::open(db).await.rolls_over().await;
+    let first = shop.buy(Start::Now).await;
+    shop.month_passes().await;
+    // Nothing has been swept yet, and there is nothing to follow.
+    let second = shop.buy(Start::AfterCurrent).await;
+    assert_eq!(sweep_expired_grants(&shop.db, 10).await.expect("swept"), 1);
+    let rows: Vec<(uuid::Uuid, i64, i64)> = sqlx::query_as("SELECT order_id, left_, expired FROM grants ORDER BY expires_at")
+        .fetch_all(&shop.db)
+        .await
+        .expect("grants");
+    assert_eq!(rows, [(first.0, 0, 1_000_000), (second.0, 1_000_000, 0)]);
+    shop.assert_exact().await;
 }
 
 #[sqlx::test]
