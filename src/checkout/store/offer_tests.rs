@@ -125,10 +125,8 @@ async fn what_ended_before_it_was_bought_again_has_expired_whatever_was_chosen(d
     // Nothing has been swept yet, and there is nothing to follow.
     let second = shop.buy(Start::AfterCurrent).await;
     assert_eq!(sweep_expired_grants(&shop.db, 10).await.expect("swept"), 1);
-    let rows: Vec<(uuid::Uuid, i64, i64)> = sqlx::query_as("SELECT order_id, left_, expired FROM grants ORDER BY expires_at")
-        .fetch_all(&shop.db)
-        .await
-        .expect("grants");
+    let rows: Vec<(uuid::Uuid, i64, i64)> =
+        sqlx::query_as("SELECT order_id, left_, expired FROM grants ORDER BY expires_at").fetch_all(&shop.db).await.expect("grants");
     assert_eq!(rows, [(first.0, 0, 1_000_000), (second.0, 1_000_000, 0)]);
     shop.assert_exact().await;
 }
