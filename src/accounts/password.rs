@@ -21,7 +21,7 @@ pub enum PasswordError {
 }
 
 /// One at a time: argon2id takes about 19 MiB and tens of milliseconds of a core each.
-static SLOTS: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(1));
+static SLOTS: Semaphore = Semaphore::const_new(1);
 
 /// How long somebody waits for their turn. A flood from many places is told to come back, and not kept in memory.
 const TURN: Duration = Duration::from_secs(10);

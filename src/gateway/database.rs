@@ -60,7 +60,7 @@ impl Database {
             .test_before_acquire(false)
             .before_acquire(move |connection, idle| {
                 let suspicion = suspicion.clone();
-                Box::pin(async move { Ok(!suspicion.falls_on(idle.idle_for) && (idle.idle_for < LONG || is_alive(connection).await)) })
+                Box::pin(async move { Ok(suspicion.spares(connection, idle.idle_for).await) })
             })
             .connect_lazy_with(options);
         Database { pool, silence, out: Arc::default() }
@@ -103,8 +103,7 @@ impl Database {
     async fn still_out(&self) -> Option<Out> {
         loop {
             let mut out = self.out().pop()?;
-            let idle_for = out.answered_at.elapsed();
-            if !self.silence.falls_on(idle_for) && (idle_for < LONG || is_alive(&mut out.connection).await) {
+            if self.silence.spares(&mut out.connection, out.answered_at.elapsed()).await {
                 return Some(out);
             }
             drop(out.connection.detach());
@@ -137,8 +136,10 @@ impl Silence {
         *self.lock() = Some(Instant::now());
     }
 
-    fn falls_on(&self, idle_for: Duration) -> bool {
-        self.lock().is_some_and(|since| since.elapsed() < idle_for)
+    /// Whether a connection that was idle for so long can be used; one that was for long is asked.
+    async fn spares(&self, connection: &mut PgConnection, idle_for: Duration) -> bool {
+        let fell = self.lock().is_some_and(|since| since.elapsed() < idle_for);
+        !fell && (idle_for < LONG || is_alive(connection).await)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
