@@ -2,8 +2,8 @@
 //! that an attacker tries first.
 
 use crate::accounts::types::{Email, Password};
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, PasswordHash};
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
@@ -34,9 +34,13 @@ const FEWEST_GUESSES: u64 = 1_000_000;
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// What argon2 works in, kept from one password to the next: an allocator that gets 19 MiB back each time keeps several of them.
+#[derive(Default)]
+struct Memory(Vec<Block>);
 
-/// Always the same thread: an allocator keeps what a thread gave back, and every thread that ever hashed would keep its 19 MiB.
+type Work = Box<dyn FnOnce(&mut Memory) + Send>;
+
+/// Always the same thread, which has its own niceness and the one memory.
 static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
     let (sender, queue) = channel::<Work>();
     let work = move || {
@@ -45,9 +49,10 @@ static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
         if let Err(error) = rustix::process::nice(NICENESS) {
             tracing::warn!(%error, "hashing competes with calls");
         }
+        let mut memory = Memory::default();
         for work in queue {
             // Whoever waits for it sees their channel closed; the thread is for the others too.
-            let _ = catch_unwind(AssertUnwindSafe(work));
+            let _ = catch_unwind(AssertUnwindSafe(|| work(&mut memory)));
         }
     };
     if let Err(error) = std::thread::Builder::new().name("passwords".into()).spawn(work) {
@@ -56,11 +61,11 @@ static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
     sender
 });
 
-async fn on_the_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+async fn on_the_thread<T: Send + 'static>(work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, PasswordError> {
     let slot = tokio::time::timeout(TURN, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed)?;
     let (answer, result) = oneshot::channel();
-    let work: Work = Box::new(move || {
-        let _ = answer.send(work());
+    let work: Work = Box::new(move |memory| {
+        let _ = answer.send(work(memory));
         // Not before, also when whoever asked has left.
         drop(slot);
     });
@@ -71,7 +76,7 @@ async fn on_the_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
 /// Refuses a new password that others have chosen before, or that follows from its user's address.
 pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), PasswordError> {
     let (password, email) = (password.expose().to_string(), email.to_string());
-    let guesses = on_the_thread(move || {
+    let guesses = on_the_thread(move |_| {
         let parts = email.split(['@', '.', '+', '-', '_']);
         let whole = email.split('@').chain([email.as_str(), "toki", "token", "tokens"]);
         let known: Vec<&str> = parts.chain(whole).filter(|part| !part.is_empty()).collect();
@@ -82,11 +87,34 @@ pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), Pas
 
 /// The PHC string to store: argon2id, version 19, a salt of its own (RFC 9106).
 pub async fn hash(password: Password) -> Result<String, PasswordError> {
-    on_the_thread(move || hash_now(password.expose())).await?
+    on_the_thread(move |memory| memory.hash(password.expose()).map(|hash| hash.to_string()).ok_or(PasswordError::Failed)).await?
 }
 
-fn hash_now(password: &str) -> Result<String, PasswordError> {
-    Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(|_| PasswordError::Failed)
+impl Memory {
+    fn hash(&mut self, password: &str) -> Option<PasswordHash> {
+        let (salt, params) = (Salt::generate(), Params::default());
+        let output = self.output(Algorithm::Argon2id, Version::V0x13, &params, password, &salt)?;
+        let (algorithm, version) = (Algorithm::Argon2id.ident(), Some(Version::V0x13.into()));
+        Some(PasswordHash { algorithm, version, params: ParamsString::try_from(&params).ok()?, salt: Some(salt), hash: Some(output) })
+    }
+
+    /// Whether the hash is the password's, by the algorithm, version and parameters that it names itself.
+    fn verify(&mut self, password: &str, hash: &PasswordHash) -> Option<bool> {
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = Version::try_from(hash.version?).ok()?;
+        let output = self.output(algorithm, version, &Params::try_from(hash).ok()?, password, hash.salt.as_ref()?)?;
+        // Compared in constant time: `Output`.
+        Some(output == hash.hash?)
+    }
+
+    fn output(&mut self, algorithm: Algorithm, version: Version, params: &Params, password: &str, salt: &Salt) -> Option<Output> {
+        self.0.resize(params.block_count(), Block::new());
+        let mut bytes = [0; Output::MAX_LENGTH];
+        let output = bytes.get_mut(..params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN))?;
+        let argon2 = Argon2::new(algorithm, version, params.clone());
+        argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, &mut self.0).ok()?;
+        Output::new(output).ok()
+    }
 }
 
 /// Random bytes in the place of a hash: nobody's password. Written down and not made at the first sign-in of an unknown address, which
@@ -95,11 +123,7 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$RUCmOUonl10w6I6jiB0sCA$fbf
 
 /// Whether the password matches. With no stored hash (unknown user) it does the same work and answers false.
 pub async fn verify(password: Password, stored: Option<String>) -> Result<bool, PasswordError> {
-    on_the_thread(move || {
-        let argon2 = Argon2::default();
-        matches(stored.as_deref(), |hash| argon2.verify_password(password.expose().as_bytes(), hash).is_ok())
-    })
-    .await
+    on_the_thread(move |memory| matches(stored.as_deref(), |hash| memory.verify(password.expose(), hash) == Some(true))).await
 }
 
 /// Checks once, whether or not there is a hash to match.
@@ -146,6 +170,20 @@ mod tests {
         assert!(!verify(password("correct horse"), Some("not a hash".into())).await.expect("verify"));
     }
 
+    #[test]
+    fn hashes_are_those_of_any_other_argon2() {
+        use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+        let mut memory = Memory::default();
+        let ours = memory.hash("correct horse").expect("hash");
+        assert!(Argon2::default().verify_password(b"correct horse", &ours).is_ok());
+        // With less memory than the one before it left behind, and another algorithm.
+        let params = Params::new(1_024, 3, 2, Some(24)).expect("parameters");
+        let theirs = Argon2::new(Algorithm::Argon2i, Version::V0x10, params).hash_password(b"correct horse").expect("hash");
+        assert_eq!(memory.verify("correct horse", &theirs), Some(true));
+        assert_eq!(memory.verify("correct horsf", &theirs), Some(false));
+        assert_eq!(memory.verify("correct horse", &ours), Some(true));
+    }
+
     #[tokio::test]
     async fn hashing_waits_for_its_turn() {
         let turn = SLOTS.acquire().await.expect("a turn");
@@ -157,7 +195,7 @@ mod tests {
 
     #[test]
     fn an_unknown_user_costs_the_same_work_as_a_known_one() {
-        let known = hash_now("correct horse").expect("hash");
+        let known = Memory::default().hash("correct horse").expect("hash").to_string();
         let mut works = Vec::new();
         for stored in [Some(known.as_str()), None, None] {
             let mut runs = Vec::new();
