@@ -4,7 +4,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::error::GatewayError;
 use crate::ids::RequestId;
-use crate::wallet::ledger::{self, Idempotency, SentBefore};
+use crate::wallet::ledger::{self, Idempotency};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -33,7 +33,7 @@ pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<O
 /// The answer that the first call had.
 pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, GatewayError> {
     let answer = ledger::kept_answer(gateway.db.pool(), original).await.map_err(|error| GatewayError::of_database(&error))?;
-    let Some(answer) = answer else { return Err(GatewayError::SentBefore { original, state: SentBefore::Ended }) };
+    let answer = answer.map_err(|state| GatewayError::SentBefore { original, state })?;
     let mut response = Response::new(Body::from(answer));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -44,8 +44,7 @@ pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, 
     Ok(response)
 }
 
-/// What is to be remembered of a call that was sent under an Idempotency-Key, once it is settled. Nothing waits for it in vain: a
-/// call of which nothing could be remembered is not sent again, only not answered again.
+/// What is to be remembered of a call that was sent under an Idempotency-Key. Nothing waits for it in vain: a call of which nothing could be remembered is not sent again, only not answered again.
 pub struct Memory {
     gateway: Arc<Gateway>,
     request_id: RequestId,
@@ -56,7 +55,7 @@ impl Memory {
         Memory { gateway, request_id }
     }
 
-    /// The whole answer, for whoever asks again.
+    /// The whole answer, for whoever asks again once the call is settled.
     pub async fn keep(self, answer: &Bytes) {
         if answer.len() <= MOST_KEPT_BYTES
             && let Err(error) = ledger::keep_answer(self.gateway.db.pool(), self.request_id, answer).await

@@ -47,11 +47,10 @@ pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Res
         return refuse(call, GatewayError::UpstreamFailed, reply).await;
     }
     let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
-    let memory = call.memory();
-    let settled = call.charge(request, delivered, outcome, 200).await;
-    if let Some(memory) = memory {
+    if let Some(memory) = call.memory() {
         memory.keep(&body).await;
     }
+    let settled = call.charge(request, delivered, outcome, 200).await;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(settled) = settled {

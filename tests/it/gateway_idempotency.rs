@@ -6,6 +6,7 @@ use crate::support::endpoints::ALL;
 use crate::support::scripted::{MODEL, Scripted, script};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::time::Duration;
 
 /// A whole answer of 3 + 2 Tokens.
 const WHOLE: &str = r#"{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
@@ -72,6 +73,31 @@ async fn of_many_at_once_one_reaches_the_supplier(db: PgPool) {
     assert_eq!(one.number("SELECT spent FROM api_keys").await, 5);
     one.stop().await;
     two.stop().await;
+}
+
+/// Between the settlement of a call and the moment in which its answer is there to be given again is no gap.
+#[sqlx::test]
+async fn whoever_asks_while_it_is_settled_gets_the_answer(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let _supplier = Scripted::start(&app).await;
+    let customer = app.customer("gap@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    app.execute("CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END'").await;
+    app.execute("CREATE TRIGGER slowly BEFORE UPDATE ON idempotent_calls FOR EACH ROW EXECUTE FUNCTION slowly()").await;
+    let body = call(script(&[WHOLE], "end"));
+    let again = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let answer = send(&app, &key.secret, "gap", &body).await;
+            if answer.status != 409 || answer.error("code") != "idempotency_in_flight" {
+                return answer;
+            }
+        }
+    };
+    let (first, again) = tokio::join!(send(&app, &key.secret, "gap", &body), again);
+    assert_eq!((first.status, again.status, again.text.as_str()), (200, 200, WHOLE), "{}", again.text);
+    app.assert_exact().await;
+    app.stop().await;
 }
 
 /// What may be sent again under the same key after it failed, and what may not: how the first call ends, and whether the second

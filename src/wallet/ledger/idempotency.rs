@@ -1,19 +1,30 @@
 //! What is remembered of calls that were sent under an Idempotency-Key; `admit_calls()` writes their rows and reads them.
 
-use super::LedgerError;
+use super::{LedgerError, SentBefore};
 use crate::ids::RequestId;
 use sqlx::PgPool;
 
-/// Keeps the answer of a call, if it was sent under a key.
+/// Keeps the answer of a call, if it was sent under a key. Before it is settled, so that from its settlement on there is one.
 pub async fn keep_answer(db: &PgPool, request_id: RequestId, answer: &[u8]) -> Result<(), LedgerError> {
     sqlx::query!("UPDATE idempotent_calls SET answer = $2 WHERE request_id = $1", request_id.0, answer).execute(db).await?;
     Ok(())
 }
 
-/// The answer that was kept of a call.
-pub async fn kept_answer(db: &PgPool, request_id: RequestId) -> Result<Option<Vec<u8>>, LedgerError> {
-    let answer = sqlx::query_scalar!("SELECT answer FROM idempotent_calls WHERE request_id = $1", request_id.0);
-    Ok(answer.fetch_optional(db).await?.flatten())
+/// The answer that was kept of a call, or why nobody gets one: a call that is not settled has not been paid for, and what was
+/// interrupted never will be.
+pub async fn kept_answer(db: &PgPool, request_id: RequestId) -> Result<Result<Vec<u8>, SentBefore>, LedgerError> {
+    let call = sqlx::query!(
+        r#"SELECT i.answer, EXISTS (SELECT 1 FROM holds h WHERE h.request_id = i.request_id) AS "running!",
+                  EXISTS (SELECT 1 FROM usage_records u
+                           WHERE u.key_id = i.key_id AND u.request_id = i.request_id AND u.outcome <> 'interrupted') AS "settled!"
+             FROM idempotent_calls i WHERE i.request_id = $1"#,
+        request_id.0
+    );
+    Ok(match call.fetch_optional(db).await? {
+        Some(call) if call.running => Err(SentBefore::Running),
+        Some(call) if call.settled => call.answer.ok_or(SentBefore::Ended),
+        _ => Err(SentBefore::Ended),
+    })
 }
 
 /// Lets a call be sent again under its key.
