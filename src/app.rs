@@ -37,8 +37,9 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content=theme.color_scheme() />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <HydrationScripts options=options.clone() islands=true />
-                <HashedStylesheet id="leptos" options=options />
+                // First what a page cannot be painted without.
+                <HashedStylesheet id="leptos" options=options.clone() />
+                <HydrationScripts options=options islands=true />
                 <MetaTags />
             </head>
             <body>

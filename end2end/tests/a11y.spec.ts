@@ -81,7 +81,9 @@ for (const language of ["en", "zh-Hans"]) {
       const secret = await createKey(page, "Support bot with a name that is rather long");
       const key = new URL(page.url()).pathname;
       await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Good morning" }] });
-      await check(page, language, "/dashboard", "/products", confirm!, "/orders", "/wallet", "/keys", key, "/usage");
+      await page.goto("/usage");
+      const call = await page.getByRole("link", { name: /^Why/ }).first().getAttribute("href");
+      await check(page, language, "/dashboard", "/products", confirm!, "/orders", "/wallet", "/keys", key, "/usage", call!);
       await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/search?q=bot");
       await checkOverlays(page, language);
     });

@@ -2,7 +2,7 @@ import { expect, test } from "../support/fixtures.ts";
 import { MODEL, PACKAGE, openai } from "../support/server.ts";
 import { answerPayment, createKey, exact, newCustomer, orderPackage, signUp } from "../support/steps.ts";
 
-test("a customer signs up, buys, creates a key, calls, sees the charge, and ends the key", async ({ page }) => {
+test("a customer signs up, buys, creates a key, calls, sees the charge, and ends the key", async ({ page, javaScriptEnabled }) => {
   await signUp(page, newCustomer());
   await orderPackage(page);
   await answerPayment(page, "Pay", "Paid");
@@ -35,6 +35,16 @@ test("a customer signs up, buys, creates a key, calls, sees the charge, and ends
   await page.goto("/usage");
   for (const charge of charges) {
     await expect(page.getByRole("row").filter({ hasText: "journey" }).getByText(exact(charge), { exact: true }).first()).toBeVisible();
+  }
+  // Why it was that much: under the call, or on a page of its own.
+  await page.getByRole("link", { name: `Why ${exact(charges[0])} Tokens` }).first().click();
+  const why = page.locator(".call-why");
+  await expect(why).toContainText(`Charged ${exact(charges[0])}.`);
+  await expect(why).toContainText("Paid from");
+  expect(new URL(page.url()).search.startsWith("?call=")).toBe(!javaScriptEnabled);
+  if (javaScriptEnabled) {
+    await page.getByRole("link", { name: `Why ${exact(charges[0])} Tokens` }).first().click();
+    await expect(why).toBeHidden();
   }
   await page.goto("/wallet");
   await expect(page.getByRole("main")).toContainText(exact(PACKAGE.tokens - charges[0] - charges[1]));

@@ -66,7 +66,7 @@ pub fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
         let fresh = fresh.inner_html();
         let before = seen.remove(&name).unwrap_or_else(|| part.inner_html());
         // What somebody has opened or is at stays as it is until they are done.
-        if before != fresh && part.query_selector("details[open], :focus")?.is_none() {
+        if before != fresh && part.query_selector("details[open], [data-open], :focus")?.is_none() {
             part.set_inner_html(&fresh);
             wake_islands(&part)?;
             seen.insert(name, fresh);
@@ -78,7 +78,7 @@ pub fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
 }
 
 /// The browser's part of Leptos leaves this function for islands that come later.
-fn wake_islands(part: &Element) -> Result<(), JsValue> {
+pub fn wake_islands(part: &Element) -> Result<(), JsValue> {
     let wake: Function = Reflect::get(&window(), &"__hydrateIsland".into())?.dyn_into()?;
     for island in elements(&part.query_selector_all("leptos-island")?) {
         wake.call2(&JsValue::NULL, &island, &island.get_attribute("data-component").into())?;

@@ -3,6 +3,7 @@
 
 pub mod copy;
 mod dom;
+pub mod explain;
 pub mod follow;
 pub mod live;
 pub mod local_zone;

@@ -8,12 +8,14 @@ use crate::server::state::AppState;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use leptos::nonce::Nonce;
 use leptos::prelude::{provide_context, use_context};
 use std::sync::atomic::Ordering;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::csrf::CsrfLayer;
 use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
@@ -25,6 +27,11 @@ const SESSION_IDLE: Duration = Duration::days(14);
 /// No form of the console is larger, by far.
 pub(super) const MOST_BODY_BYTES: usize = 256 << 10;
 
+/// The one page that shows a secret as often as it is asked for. How well a page packs tells what it has twice (BREACH), so this one goes
+/// as it is; others hold no secret, or once.
+const SHOWS_A_SECRET: &str = "/settings/two-factor";
+const UNPACKED: HeaderValue = HeaderValue::from_static("no-store, no-transform");
+
 /// Sessions in Postgres. Over https the cookie is `__Host-`, so that no sibling domain can plant it.
 pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
     let secure = app.config.secure_cookies();
@@ -35,6 +42,13 @@ pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
         .with_same_site(SameSite::Lax)
         .with_path("/")
         .with_expiry(Expiry::OnInactivity(SESSION_IDLE))
+}
+
+/// Packs pages for browsers that ask for it: on a slow line half of what one waits for is the page itself. As fast as it goes, since a page
+/// is packed each time; static files are packed when they are built.
+pub fn compression() -> CompressionLayer<impl Predicate> {
+    let may_be = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| headers.get(header::CACHE_CONTROL) != Some(&UNPACKED);
+    CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest).compress_when(DefaultPredicate::new().and(may_be))
 }
 
 /// Refuses every cross-site request that could change something (server functions have no protection of their own).
@@ -56,7 +70,12 @@ pub async fn body_limit(request: Request, next: Next) -> Response {
 /// Headers of every console answer. A page gets the policy with the nonce of its inline scripts, made here and handed to the page
 /// by [`provide_nonce`]; what is not a page gets one that allows nothing.
 pub async fn security_headers(mut request: Request, next: Next) -> Response {
-    let is_asset = request.uri().path().starts_with("/pkg/");
+    // File names under /pkg carry a hash of the content; everything else may show secrets or balances.
+    let caching = match request.uri().path() {
+        SHOWS_A_SECRET => UNPACKED,
+        path if path.starts_with("/pkg/") => HeaderValue::from_static("public, max-age=31536000, immutable"),
+        _ => HeaderValue::from_static("no-store"),
+    };
     let nonce = Nonce::new();
     request.extensions_mut().insert(nonce.clone());
     let mut response = next.run(request).await;
@@ -73,9 +92,7 @@ pub async fn security_headers(mut request: Request, next: Next) -> Response {
         HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
     );
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding, Accept-Language, Cookie"));
-    // File names under /pkg carry a hash of the content; everything else may show secrets or balances.
-    headers
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static(if is_asset { "public, max-age=31536000, immutable" } else { "no-store" }));
+    headers.insert(header::CACHE_CONTROL, caching);
     response
 }
 

@@ -138,7 +138,7 @@ fn console(app: &AppState) -> Router {
     };
     let options = app.leptos.clone();
     let shell_options = options.clone();
-    // Outermost first: headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
+    // Outermost first: compression, headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list_with_exclusions(App, hidden), context.clone(), move || {
             shell(shell_options.clone())
@@ -153,6 +153,7 @@ fn console(app: &AppState) -> Router {
         .layer(axum::middleware::from_fn(layers::body_limit))
         .layer(layers::csrf())
         .layer(axum::middleware::from_fn(layers::security_headers))
+        .layer(layers::compression())
         .with_state(app.clone())
 }
 

@@ -1,5 +1,6 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
+use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
@@ -44,9 +45,10 @@ fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
 
 const COLUMNS: &str = "9";
 
-/// Calls, newest first. Under each, to unfold, the sum it was charged and the grants that paid.
+/// Calls, newest first. Each leads to the sum it was charged and the grants that paid, which unfold under it where there is a script;
+/// `explained`: they stand there from the beginning.
 #[component]
-pub fn CallsTable(calls: Vec<CallView>) -> impl IntoView {
+pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool) -> impl IntoView {
     view! {
         <div class="table-wrap">
             <table>
@@ -63,13 +65,23 @@ pub fn CallsTable(calls: Vec<CallView>) -> impl IntoView {
                         <th scope="col" class="number">{t!("Latency")}</th>
                     </tr>
                 </thead>
-                <tbody>{calls.into_iter().map(call_rows).collect_view()}</tbody>
+                <tbody>{calls.into_iter().map(|call| call_rows(call, explained)).collect_view()}</tbody>
             </table>
+            {(!explained).then(|| view! { <Explain /> })}
         </div>
     }
 }
 
-fn call_rows(call: CallView) -> impl IntoView {
+fn call_rows(call: CallView, explained: bool) -> impl IntoView {
+    let why = (!explained).then(|| {
+        let (href, label) = (format!("/usage?call={}", call.request_id), t!("Why {tokens} Tokens", tokens = call.charge.exact()));
+        view! {
+            " "
+            <a href=href aria-label=label data-why="">
+                {t!("Why")}
+            </a>
+        }
+    });
     view! {
         <tr id=call.request_id.to_string()>
             <td data-label=t!("Time")><UtcTime time=call.started_at /></td>
@@ -78,18 +90,18 @@ fn call_rows(call: CallView) -> impl IntoView {
             <td data-label=t!("Input") class="number"><TokenAmount tokens=call.input /></td>
             <td data-label=t!("Cached") class="number"><TokenAmount tokens=call.cached /></td>
             <td data-label=t!("Output") class="number"><TokenAmount tokens=call.output /></td>
-            <td data-label=t!("Charge") class="number"><ExactTokens tokens=call.charge /></td>
+            <td data-label=t!("Charge") class="number">
+                <ExactTokens tokens=call.charge />
+                {why}
+            </td>
             <td data-label=t!("Outcome")><span class=outcome_class(call.outcome)>{outcome_words(call.outcome)}</span></td>
             <td data-label=t!("Latency") class="number">{duration(call.latency_ms)}</td>
         </tr>
-        <tr class="call-why">
-            <td colspan=COLUMNS>
-                <details>
-                    <summary>{t!("Why {tokens} Tokens", tokens = call.charge.exact())}</summary>
-                    {explanation(call)}
-                </details>
-            </td>
-        </tr>
+        {explained.then(|| view! {
+            <tr class="call-why">
+                <td colspan=COLUMNS>{explanation(call)}</td>
+            </tr>
+        })}
     }
 }
 

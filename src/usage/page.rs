@@ -138,7 +138,7 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
         }
         .into_any()
     } else {
-        view! { <CallsTable calls=page.calls /> }.into_any()
+        view! { <CallsTable calls=page.calls explained=!asked.call.is_empty() /> }.into_any()
     };
     let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
     let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());

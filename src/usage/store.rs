@@ -164,7 +164,7 @@ fn basis_of(text: &str) -> ChargeBasis {
     }
 }
 
-/// A page of the member's calls, each with the grants it was paid from.
+/// A page of the member's calls. One that is asked for by its id comes with the grants it was paid from.
 pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
     let mut ids = places::ids_of(db, account_id, filter, most + 1).await?;
@@ -172,7 +172,10 @@ pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i
     ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let rows = rows_of(db, account_id, &ids).await?;
     let ids: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
-    let mut drawn = draws_of(db, account_id, &ids).await?;
+    let mut drawn = match filter.call {
+        Some(_) => draws_of(db, account_id, &ids).await?,
+        None => HashMap::new(),
+    };
     let calls = rows.into_iter().map(|row| view_of(drawn.remove(&row.request_id).unwrap_or_default(), row)).collect();
     Ok(CallPage { calls, older: ids.last().copied().filter(|_| more) })
 }

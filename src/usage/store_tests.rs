@@ -50,7 +50,9 @@ async fn usage_rows_add_up_to_the_ledger_and_recompute(db: PgPool) {
     assert!(rows.windows(2).all(|pair| pair[0].started_at > pair[1].started_at));
 
     let page = calls_of(&db, &ada, &CallFilter::default(), 50).await.expect("a page");
-    for call in page.calls {
+    for listed in page.calls {
+        let one = CallFilter { call: Some(listed.request_id), ..CallFilter::default() };
+        let call = calls_of(&db, &ada, &one, 1).await.expect("a page").calls.pop().expect("the call");
         assert_eq!(call.cost(), Tokens(call.charge.0 + call.written_off.0));
         assert_eq!(call.drawn.iter().map(|draw| draw.tokens.0).sum::<i64>(), call.charge.0);
     }

@@ -41,3 +41,31 @@ async fn what_is_no_page_allows_nothing_and_cross_site_posts_are_refused(db: PgP
     assert_ne!(post("same-origin").await.expect("an answer").status(), 403);
     app.stop().await;
 }
+
+/// Pages go packed to whoever asks for it; what has a secret that can be asked for again does not, nor what is no page.
+#[sqlx::test]
+async fn pages_are_packed(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser_of(&ada).await;
+    let key = app.key(&ada, None).await;
+    let get = |path: &str| http().get(app.url(path)).header("accept", "text/html").header("accept-encoding", "gzip, br");
+    for path in ["/products", "/sign-in", "/no-such-page"] {
+        let packed = get(path).send().await.expect("an answer");
+        assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
+        let vary: Vec<_> = packed.headers().get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
+        assert!(vary.join(",").to_lowercase().contains("accept-encoding"), "{vary:?}");
+        let packed = packed.bytes().await.expect("a page");
+        assert_eq!(packed[..2], [0x1f, 0x8b], "{path}");
+        let whole = http().get(app.url(path)).header("accept", "text/html").send().await.expect("an answer");
+        assert!(!whole.headers().contains_key("content-encoding"));
+        assert!(packed.len() * 2 < whole.bytes().await.expect("a page").len(), "{path}");
+    }
+    let as_ada = async |path| get(path).header("cookie", browser.cookie()).send().await.expect("an answer");
+    let (whole, v1) = (as_ada("/settings/two-factor").await, get("/v1/models").bearer_auth(&key.secret).send().await);
+    assert!(whole.status().is_success() && !whole.headers().contains_key("content-encoding"), "{:?}", whole.headers());
+    assert!(!v1.expect("an answer").headers().contains_key("content-encoding"));
+    let live = as_ada("/live").await;
+    assert!(live.status().is_success() && !live.headers().contains_key("content-encoding"), "{:?}", live.headers());
+    app.stop().await;
+}

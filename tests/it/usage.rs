@@ -32,6 +32,14 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
         assert!(page.html.contains(&format!("Tokens charged {says}")), "{query}: {text}");
         assert!(text.contains(&charged.to_string()) && text.contains("100 %") && text.contains("Why"), "{query}: {text}");
     }
+    let request_id = app.text("SELECT request_id::text FROM usage_records ORDER BY request_id DESC LIMIT 1").await;
+    let list = browser.get("/usage").await;
+    assert!(list.html.contains(&format!("/usage?call={request_id}")) && !list.text().contains("Paid from"), "{}", list.text());
+    let one = browser.get(&format!("/usage?call={request_id}")).await.text();
+    for says in ["Paid from:", "rounded up once", "Measured", "Held while it ran"] {
+        assert!(one.contains(says), "{says}: {one}");
+    }
+
     let by_member = browser.get("/usage?group=member").await.text();
     assert!(by_member.contains("ada@example.com"));
 

@@ -25,6 +25,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Client left", "客户端断开"),
     ("Key or account switched off", "密钥或账户已停用"),
     ("Interrupted on our side", "服务端中断"),
+    ("Why", "为何"),
     ("Why {tokens} Tokens", "为何计费 {tokens} Token"),
     ("Cached input", "缓存输入"),
     ("{kind}: {tokens} at {multiplier} = {cost}", "{kind}：{tokens}，倍率 {multiplier}，计 {cost}"),

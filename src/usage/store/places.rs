@@ -17,23 +17,39 @@ pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilt
     if let Some(call) = filter.call {
         return Ok(vec![call.0]);
     }
-    let (first, until): (Vec<_>, Vec<_>) = stretches(db, account_id, filter, most).await?.into_iter().unzip();
+    let mut ids = Vec::new();
+    for (first, until) in stretches(db, account_id, filter, most).await? {
+        let missing = most - ids.len() as i64;
+        if missing <= 0 {
+            break;
+        }
+        ids.extend(ids_within(db, account_id, filter, first, until, missing).await?);
+    }
+    Ok(ids)
+}
+
+/// Those of them from one id up to another. A statement for each stretch: where its ends are known to the plan, it reads an index from the
+/// end and stops; of ends that come out of a table it guesses that little lies between, and reads and sorts all of it.
+async fn ids_within(
+    db: &PgPool,
+    account_id: AccountId,
+    filter: &CallFilter,
+    first: Uuid,
+    until: Uuid,
+    most: i64,
+) -> Result<Vec<Uuid>, UsageError> {
     // Two statements, since no plan is good for both: one reads the account's index, the other the key's.
     let ids = match filter.whose.key_id {
         None => {
             sqlx::query_scalar!(
-                r#"SELECT u.request_id AS "id!" FROM unnest($3::uuid[], $4::uuid[]) AS s (first, until)
-                    CROSS JOIN LATERAL (
-                        SELECT u.request_id FROM usage_records u
-                         WHERE u.account_id = $1 AND u.request_id >= s.first AND u.request_id < s.until
-                           AND ($2::text IS NULL OR u.model_id = $2)
-                           AND u.started_at >= coalesce($5::timestamptz, '-infinity') AND u.started_at < coalesce($6::timestamptz, 'infinity')
-                         ORDER BY u.request_id DESC LIMIT $7) u
-                    ORDER BY u.request_id DESC LIMIT $7"#,
+                "SELECT u.request_id FROM usage_records u
+                  WHERE u.account_id = $1 AND u.request_id >= $3 AND u.request_id < $4 AND ($2::text IS NULL OR u.model_id = $2)
+                    AND u.started_at >= coalesce($5::timestamptz, '-infinity') AND u.started_at < coalesce($6::timestamptz, 'infinity')
+                  ORDER BY u.request_id DESC LIMIT $7",
                 account_id.0,
                 filter.whose.model_id,
-                &first,
-                &until,
+                first,
+                until,
                 filter.since,
                 filter.until,
                 most
@@ -43,19 +59,16 @@ pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilt
         }
         Some(key_id) => {
             sqlx::query_scalar!(
-                r#"SELECT u.request_id AS "id!" FROM unnest($4::uuid[], $5::uuid[]) AS s (first, until)
-                    CROSS JOIN LATERAL (
-                        SELECT u.request_id FROM usage_records u
-                         WHERE u.key_id = $2 AND u.account_id = $1 AND u.request_id >= s.first AND u.request_id < s.until
-                           AND ($3::text IS NULL OR u.model_id = $3)
-                           AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
-                         ORDER BY u.request_id DESC LIMIT $8) u
-                    ORDER BY u.request_id DESC LIMIT $8"#,
+                "SELECT u.request_id FROM usage_records u
+                  WHERE u.key_id = $2 AND u.account_id = $1 AND u.request_id >= $4 AND u.request_id < $5
+                    AND ($3::text IS NULL OR u.model_id = $3)
+                    AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
+                  ORDER BY u.request_id DESC LIMIT $8",
                 account_id.0,
                 key_id.0,
                 filter.whose.model_id,
-                &first,
-                &until,
+                first,
+                until,
                 filter.since,
                 filter.until,
                 most
