@@ -17,6 +17,7 @@ use crate::keys::page::{DeleteKeysPage, KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
+use crate::ui::hydration::WakeIslands;
 use crate::ui::layout::{Frame, NotFoundPage};
 use crate::ui::style_guide::StyleGuidePage;
 use crate::usage::page::UsagePage;
@@ -37,9 +38,8 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content=theme.color_scheme() />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                // First what a page cannot be painted without.
                 <HashedStylesheet id="leptos" options=options.clone() />
-                <HydrationScripts options=options islands=true />
+                <WakeIslands options />
                 <MetaTags />
             </head>
             <body>

@@ -64,6 +64,11 @@ impl Tokens {
         }
     }
 
+    /// Whether the short form has every digit.
+    pub fn is_short(self) -> bool {
+        self.0.unsigned_abs() < 1_000
+    }
+
     pub fn checked_add(self, other: Tokens) -> Option<Tokens> {
         self.0.checked_add(other.0).map(Tokens)
     }

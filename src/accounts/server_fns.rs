@@ -108,11 +108,13 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     use crate::accounts::store::members::accounts_of;
     use crate::server::request_ctx;
     use crate::wallet::store::standing_of;
+    use futures::TryFutureExt;
     // public: a visitor is answered with nobody.
     let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
     let app = request_ctx::app()?;
-    let wallet = standing_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let accounts = accounts_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let (wallet, accounts) =
+        tokio::try_join!(standing_of(&app.db, member.account_id()).err_into(), accounts_of(&app.db, &member).err_into())
+            .map_err(request_ctx::fail)?;
     let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
     Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), accounts, wallet, sandbox }))
 }

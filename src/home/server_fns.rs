@@ -28,19 +28,20 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     use crate::server::request_ctx;
     use crate::usage::range::{Preset, Range};
     use crate::wallet::forecast::forecast_of;
+    use futures::TryFutureExt;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let forecast = forecast_of(&app.db, member.account_id()).await.map_err(|error| request_ctx::fail(error.into()))?;
     let range = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
-    let read = async {
-        let (balance, expiries) = store::balance_and_expiries(&app.db, &member, 3).await?;
-        let steps = store::first_steps(&app.db, &member).await?;
-        let days = store::usage_by_day(&app.db, &member, &range).await?;
-        let models = store::models_by_age(&app.db).await?;
-        let calls = store::recent_calls(&app.db, &member, 5).await?;
-        Ok(Dashboard { balance, forecast, expiries, steps, range, days, models, calls })
-    };
-    read.await.map_err(|error: store::HomeError| request_ctx::fail(error.into()))
+    let (forecast, (balance, expiries), steps, days, models, calls) = tokio::try_join!(
+        forecast_of(&app.db, member.account_id()).err_into(),
+        store::balance_and_expiries(&app.db, &member, 3).err_into(),
+        store::first_steps(&app.db, &member).err_into(),
+        store::usage_by_day(&app.db, &member, &range).err_into(),
+        store::models_by_age(&app.db).err_into(),
+        store::recent_calls(&app.db, &member, 5).err_into(),
+    )
+    .map_err(request_ctx::fail)?;
+    Ok(Dashboard { balance, forecast, expiries, steps, range, days, models, calls })
 }
 
 /// How far a new account has come, for the pages on which its steps are done.

@@ -69,6 +69,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     use crate::usage::range::{Preset, Range};
     use crate::usage::store as usage;
     use crate::usage::types_totals::UsageTotals;
+    use futures::TryFutureExt;
     use secrecy::ExposeSecret;
     use uuid::Uuid;
     let member = request_ctx::reader().await?;
@@ -76,23 +77,24 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let key = store::key_of(&app.db, &member, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let old_secret_until = store::old_secret_until(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let whose = Whose { key_id: Some(key_id), model_id: None };
     let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
-    let examples = directory::example_models(&app.db, key.supplier_id, &limits.models).await;
-    let [model_id, anthropic_model_id] = examples.map_err(|error| request_ctx::fail(error.into()))?;
-    let models = directory::chat_models(&app.db, key.supplier_id, &limits.models).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let suppliers = directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let days = usage::sums_of(&app.db, &member, &whose, &month).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let filter = CallFilter { whose, ..CallFilter::default() };
-    let page = usage::calls_of(&app.db, &member, &filter, 20).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let receipt = match call.parse() {
-        Ok(call) => {
-            let filter = CallFilter { call: Some(call), ..filter };
-            usage::calls_of(&app.db, &member, &filter, 1).await.map_err(|error| request_ctx::fail(error.into()))?.calls.pop()
-        }
-        Err(_) => None,
+    let filter = CallFilter { whose: whose.clone(), ..CallFilter::default() };
+    let receipt = async {
+        let Ok(call) = call.parse() else { return Ok(None) };
+        let filter = CallFilter { call: Some(call), ..filter.clone() };
+        Ok(usage::calls_of(&app.db, &member, &filter, 1).await?.calls.pop())
     };
+    let ([model_id, anthropic_model_id], models, suppliers, old_secret_until, days, page, receipt) = tokio::try_join!(
+        directory::example_models(&app.db, key.supplier_id, &limits.models).err_into(),
+        directory::chat_models(&app.db, key.supplier_id, &limits.models).err_into(),
+        directory::enabled_suppliers(&app.db).err_into(),
+        store::old_secret_until(&app.db, key_id).err_into(),
+        usage::sums_of(&app.db, &member, &whose, &month).err_into(),
+        usage::calls_of(&app.db, &member, &filter, 20).err_into(),
+        receipt,
+    )
+    .map_err(request_ctx::fail)?;
     let secret_key = app.config.secret_key.expose_secret();
     let tried = request_ctx::take_flash::<trial::Kept>(trial::FLASH).await?.and_then(|kept| kept.open(secret_key, key_id));
     // Last, so that no failure above can cost the only look at it.

@@ -17,12 +17,16 @@ pub fn counted(tokens: Tokens) -> String {
 /// `1.23 M`, with every digit in the tooltip and for assistive technology.
 #[component]
 pub fn TokenAmount(tokens: Tokens) -> impl IntoView {
+    if tokens.is_short() {
+        return view! { <ExactTokens tokens /> }.into_any();
+    }
     view! {
         <data class="tokens" value=tokens.0.to_string() title=counted(tokens)>
             <span aria-hidden="true">{tokens.short_in(language())}</span>
             <span class="visually-hidden">{tokens.exact()}</span>
         </data>
     }
+    .into_any()
 }
 
 /// Every digit: for statements, where amounts are added up by eye.

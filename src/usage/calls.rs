@@ -50,7 +50,7 @@ const COLUMNS: &str = "9";
 #[component]
 pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool) -> impl IntoView {
     view! {
-        <div class="table-wrap">
+        <div class="table-wrap calls">
             <table>
                 <thead>
                     <tr>

@@ -6,6 +6,8 @@ use crate::usage::types::UsageView;
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
+const CALLS_A_PAGE: i64 = 25;
+
 /// Totals of a stretch of time and a page of its calls, of one key and model or of all.
 #[server(endpoint = "usage/show", input = GetUrl)]
 pub async fn show_usage(
@@ -21,7 +23,7 @@ pub async fn show_usage(
     use crate::server::request_ctx;
     use crate::usage::filter::CallFilter;
     use crate::usage::range::Range;
-    use crate::usage::store::{self, UsageError};
+    use crate::usage::store;
     use crate::usage::types_totals::Group;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
@@ -31,16 +33,15 @@ pub async fn show_usage(
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
     let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?.within(&range);
-    let failed = |error: UsageError| request_ctx::fail(error.into());
-    Ok(UsageView {
-        parts: store::parts_of(&app.db, &member, &filter.whose, &range, group).await.map_err(failed)?,
-        page: store::calls_of(&app.db, &member, &filter, 50).await.map_err(failed)?,
-        ever: store::has_calls(&app.db, &member).await.map_err(failed)?,
-        keys: store::key_choices(&app.db, &member).await.map_err(failed)?,
-        models: store::model_choices(&app.db).await.map_err(failed)?,
-        range,
-        group,
-    })
+    let (parts, page, ever, keys, models) = tokio::try_join!(
+        store::parts_of(&app.db, &member, &filter.whose, &range, group),
+        store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE),
+        store::has_calls(&app.db, &member),
+        store::key_choices(&app.db, &member),
+        store::model_choices(&app.db),
+    )
+    .map_err(|error| request_ctx::fail(error.into()))?;
+    Ok(UsageView { parts, page, ever, keys, models, range, group })
 }
 
 /// The calls of the same stretch and filter as a file, all of them.

@@ -17,19 +17,27 @@ pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] 
     let app = request_ctx::app()?;
     let account_id = member.account_id();
     let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
-    let failed = |error: store::WalletError| request_ctx::fail(error.into());
-    let rows = store::grants_of(&app.db, account_id).await.map_err(failed)?;
-    let forecast = forecast_from(&app.db, account_id, &rows).await.map_err(failed)?;
+    let forecast = async {
+        let rows = store::grants_of(&app.db, account_id).await?;
+        Ok((forecast_from(&app.db, account_id, &rows).await?, rows))
+    };
+    let ((forecast, rows), balance, totals, statement) = tokio::try_join!(
+        forecast,
+        store::balance_of(&app.db, account_id),
+        store::totals_of(&app.db, account_id),
+        statement::statement_of(&app.db, &member, which, before.parse().ok()),
+    )
+    .map_err(|error: store::WalletError| request_ctx::fail(error.into()))?;
     let (ended, grants): (Vec<_>, Vec<_>) =
         store::with_turns(rows).into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {
         may_redeem: member.role() >= Role::Member,
-        balance: store::balance_of(&app.db, account_id).await.map_err(failed)?,
-        totals: store::totals_of(&app.db, account_id).await.map_err(failed)?,
+        balance,
+        totals,
         forecast,
         grants,
         ended: ended.into_iter().take(20).collect(),
-        statement: statement::statement_of(&app.db, &member, which, before.parse().ok()).await.map_err(failed)?,
+        statement,
     })
 }
 

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// Entries a page.
-pub const PAGE: i64 = 50;
+pub const PAGE: i64 = 25;
 
 /// The entries older than `before` (none = the newest), a page of them.
 ///
