@@ -35,7 +35,7 @@ test("pages of a customer who has nothing yet", async ({ page }) => {
 });
 
 test("pages of a customer who uses it", async ({ page }) => {
-  test.setTimeout(300_000);
+  test.setTimeout(400_000);
   await signIn(page, existingCustomer());
   await orderPackage(page);
   await take(page, "sandbox-payment", new URL(page.url()).pathname);
@@ -56,4 +56,8 @@ test("pages of a customer who uses it", async ({ page }) => {
   await expect(page.getByRole("button", { name: "Pay $4.00" })).toBeVisible();
   const pages = { dashboard: "/dashboard", products: "/products", confirm: confirm!, receipt: `${order}/receipt`, orders: "/orders", order, wallet: wallet.pathname + wallet.search, keys: "/keys", key, usage: "/usage", settings: "/settings" };
   for (const [name, path] of Object.entries(pages)) await take(page, name, path);
+  await page.goto("/usage");
+  const call = await page.getByRole("link", { name: /^Why/ }).first().getAttribute("href");
+  const others = { call: call!, members: "/settings/members", log: "/settings/log", "two-factor": "/settings/two-factor", deletion: "/settings/delete", search: "/search?q=bot", "models-customer": "/models", goodbye: "/goodbye" };
+  for (const [name, path] of Object.entries(others)) await take(page, name, path);
 });

@@ -1,5 +1,6 @@
 //! One listener a process, however many pages are open; and one voice, however many calls are settled.
 
+use crate::changes::heard::Heard;
 use crate::changes::store::{Listener, notify_changes};
 use crate::ids::AccountId;
 use sqlx::PgPool;
@@ -20,13 +21,14 @@ const BACKLOG: usize = 256;
 /// Where pages hear of changes.
 #[derive(Clone)]
 pub struct Changes {
-    heard: broadcast::Sender<Option<AccountId>>,
+    told: broadcast::Sender<Option<AccountId>>,
+    heard: Arc<Heard>,
     settled: Arc<Mutex<HashSet<AccountId>>>,
 }
 
 impl Default for Changes {
     fn default() -> Changes {
-        Changes { heard: broadcast::channel(BACKLOG).0, settled: Arc::default() }
+        Changes { told: broadcast::channel(BACKLOG).0, heard: Arc::default(), settled: Arc::default() }
     }
 }
 
@@ -46,7 +48,17 @@ impl Changes {
 
     /// Changes from now on: an account's, or none when any may have changed.
     pub fn subscribe(&self) -> broadcast::Receiver<Option<AccountId>> {
-        self.heard.subscribe()
+        self.told.subscribe()
+    }
+
+    /// Now, as a page remembers when it began to be read.
+    pub fn moment(&self) -> String {
+        self.heard.moment()
+    }
+
+    /// Whether a page of this account that began to be read at that moment need not be read again. To be asked after [`Changes::subscribe`].
+    pub fn is_quiet_since(&self, account_id: AccountId, moment: &str) -> bool {
+        self.heard.is_quiet_since(account_id, moment)
     }
 
     async fn listen(&self, db: PgPool) {
@@ -54,15 +66,23 @@ impl Changes {
             if let Err(error) = self.hear(&db).await {
                 tracing::warn!(%error, "changes are not heard of for a moment");
             }
+            self.heard.listens(false);
             tokio::time::sleep(LISTEN_AGAIN).await;
         }
     }
 
     async fn hear(&self, db: &PgPool) -> Result<(), sqlx::Error> {
         let mut listener = Listener::listen(db).await?;
+        self.heard.listens(true);
+        // Whatever changed while nobody listened. Without an open page nobody receives, which is no error.
+        let _ = self.told.send(None);
         loop {
-            // Without an open page nobody receives, which is no error.
-            let _ = self.heard.send(listener.next().await?);
+            let change = listener.next().await?;
+            match change {
+                Some(account_id) => self.heard.note(account_id),
+                None => self.heard.listens(true),
+            }
+            let _ = self.told.send(change);
         }
     }
 

@@ -14,10 +14,11 @@ use std::time::Duration;
 /// Changes that come together are read together.
 const GATHER: Duration = Duration::from_millis(300);
 
+/// `since`: when the page began to be read, for the server to say whether anything changed meanwhile.
 #[island]
-pub fn Follow() -> impl IntoView {
+pub fn Follow(since: String) -> impl IntoView {
     Effect::new(move |_| {
-        let following = Rc::new(Following::default());
+        let following = Rc::new(Following { since: since.clone(), ..Following::default() });
         following.clone().look();
         let look = Closure::<dyn Fn()>::new(move || following.clone().look());
         let _ = document().add_event_listener_with_callback("visibilitychange", look.as_ref().unchecked_ref());
@@ -28,6 +29,7 @@ pub fn Follow() -> impl IntoView {
 
 #[derive(Default)]
 struct Following {
+    since: String,
     connection: RefCell<Option<Connection>>,
     seen: RefCell<Seen>,
     due: Cell<bool>,
@@ -51,7 +53,7 @@ impl Following {
     }
 
     fn connect(self: Rc<Self>) -> Option<Connection> {
-        let source = EventSource::new("/live").ok()?;
+        let source = EventSource::new(&format!("/live?since={}", self.since)).ok()?;
         let told = Closure::<dyn Fn()>::new(move || self.clone().told());
         source.set_onmessage(Some(told.as_ref().unchecked_ref()));
         Some(Connection { source, _told: told })

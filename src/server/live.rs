@@ -4,10 +4,11 @@ use crate::accounts::store::reader_of;
 use crate::ids::{AccountId, UserId};
 use crate::server::request_ctx::{ACCOUNT_ID, USER_ID};
 use crate::server::state::AppState;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
+use serde::Deserialize;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -18,25 +19,36 @@ use tower_sessions::Session;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(120);
 
+/// Where the asking page comes from.
+#[derive(Deserialize)]
+pub struct Following {
+    /// When it began to be read, as `Changes::moment` put it.
+    #[serde(default)]
+    since: String,
+}
+
 pub async fn follow(
     State(app): State<AppState>,
     session: Session,
+    Query(following): Query<Following>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
     let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
     let user_id = session.get::<UserId>(USER_ID).await.map_err(unavailable)?.ok_or(StatusCode::UNAUTHORIZED)?;
     let account_id = session.get::<AccountId>(ACCOUNT_ID).await.map_err(unavailable)?;
     let reader = reader_of(&app.db, user_id, account_id).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let reader = reader.ok_or(StatusCode::UNAUTHORIZED)?;
-    Ok(Sse::new(changes_of(app, reader.account_id())).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
+    Ok(Sse::new(changes_of(app, reader.account_id(), following)).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 
-fn changes_of(app: AppState, account_id: AccountId) -> impl Stream<Item = Result<Event, Infallible>> {
+fn changes_of(app: AppState, account_id: AccountId, page: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     let mut changes = app.changes.subscribe();
     async_stream::stream! {
         let end = tokio::time::sleep(LONGEST);
         tokio::pin!(end);
-        // What changed before this began was not heard: the page asks once.
-        yield Ok(Event::default().data("change"));
+        // What changed between the page and this was told to nobody.
+        if !app.changes.is_quiet_since(account_id, &page.since) {
+            yield Ok(Event::default().data("change"));
+        }
         loop {
             let change = tokio::select! {
                 change = changes.recv() => change,

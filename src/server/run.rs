@@ -36,6 +36,9 @@ use tower_http::services::ServeDir;
 /// The migrations of `migrations/`, in the binary.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
+/// A connection that was in use just now is not asked whether it lives: a page has a dozen statements, each of which would wait for that.
+const BELIEVED: Duration = Duration::from_secs(1);
+
 /// Connects to the database. Statement and lock timeouts keep one stuck session from holding the others.
 pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
     let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
@@ -49,7 +52,7 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
         .acquire_timeout(Duration::from_secs(5))
         // The pool's own test waits for ever for a connection that fell silent.
         .test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(async move { Ok(is_alive(connection).await) }))
+        .before_acquire(|connection, idle| Box::pin(async move { Ok(idle.idle_for < BELIEVED || is_alive(connection).await) }))
         .connect_with(options)
         .await
 }
@@ -128,6 +131,7 @@ fn console(app: &AppState) -> Router {
         let app = app.clone();
         move || {
             provide_context(app.clone());
+            provide_context(app.changes.clone());
             if for_builders {
                 provide_context(ShowStyleGuide);
             }

@@ -4,6 +4,7 @@ use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
 use crate::accounts::types_members::AccountChoice;
+use crate::changes::hub::Changes;
 use crate::error::ConsoleError;
 use crate::islands::follow::Follow;
 use crate::islands::switches::Switches;
@@ -40,12 +41,14 @@ pub fn destinations() -> [(&'static str, &'static str, Icon); 9] {
 /// The page in its frame. The balance is as fresh as what it stands beside.
 #[component]
 pub fn Frame() -> impl IntoView {
+    // Before anything is read: what changes from here on, the page may not show.
+    let since = use_context::<Changes>().map(|changes| changes.moment()).unwrap_or_default();
     let viewer = read_viewer();
     view! {
         <a class="button skip-link" href="#main">
             {t!("Skip to content")}
         </a>
-        {with_data(viewer, frame_view)}
+        {with_data(viewer, |viewer| frame_view(viewer, since))}
         <main class="content" id="main" tabindex="-1">
             <Outlet />
         </main>
@@ -54,9 +57,9 @@ pub fn Frame() -> impl IntoView {
     .into_any()
 }
 
-fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>) -> AnyView {
+fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>, since: String) -> AnyView {
     match viewer {
-        Ok(Some(viewer)) => view! { <MemberFrame viewer /> }.into_any(),
+        Ok(Some(viewer)) => view! { <MemberFrame viewer since /> }.into_any(),
         Ok(None) => view! { <VisitorFrame /> }.into_any(),
         Err(error) => view! {
             <VisitorFrame />
@@ -93,7 +96,7 @@ fn VisitorFrame() -> impl IntoView {
 }
 
 #[component]
-fn MemberFrame(viewer: Viewer) -> impl IntoView {
+fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
     let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
     view! {
         <header class="sidebar">
@@ -110,7 +113,7 @@ fn MemberFrame(viewer: Viewer) -> impl IntoView {
                 <FrameFoot viewer live="sheet" />
             </Sheet>
         </header>
-        <Follow />
+        <Follow since />
         <Palette />
         <Switches unreachable=sentence(ConsoleError::Unreachable) />
         <div class="toasts" id="toasts" aria-live="polite"></div>

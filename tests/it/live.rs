@@ -32,9 +32,21 @@ async fn a_page_hears_of_its_own_account_from_every_replica(db: PgPool) {
     let browser = here.browser_of(&ada).await;
     let mut events = browser.events("/live").await.expect("a stream");
     assert!(hears(&mut events, SOON).await, "at the beginning: what was before is not known");
+    let page = here.browser_of(&ada).await.get("/wallet").await;
+    let since =
+        page.html.split("&quot;since&quot;:&quot;").nth(1).and_then(|rest| rest.split("&quot;").next()).expect("a moment").to_string();
+    let address = format!("/live?since={since}");
+    let mut quiet = browser.events(&address).await.expect("a stream");
+    assert!(!hears(&mut quiet, A_WHILE).await, "nothing changed since the page was read");
 
     there.credit(&ada, 500, TimeDelta::days(1), Scope::default()).await;
     assert!(hears(&mut events, SOON).await, "a grant");
+    assert!(hears(&mut quiet, SOON).await, "a grant");
+    let mut late = browser.events(&address).await.expect("a stream");
+    assert!(hears(&mut late, SOON).await, "the grant came after the page was read");
+    let elsewhere = there.browser_of(&ada).await;
+    let mut elsewhere = elsewhere.events(&address).await.expect("a stream");
+    assert!(hears(&mut elsewhere, SOON).await, "a moment of another replica");
     assert_eq!(there.chat(&key.secret, &chat("sandbox/echo", "hello")).await.status, 200);
     assert!(hears(&mut events, SOON).await, "a settled call");
 
