@@ -15,6 +15,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::OnceCell;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
@@ -71,9 +73,21 @@ fn session_failed(error: tower_sessions::session::Error) -> ConsoleError {
     ConsoleError::Unavailable
 }
 
-/// Who is signed in, if anybody. Read from the database each time: a suspended user is out on the next request, and a right that was
+/// Who looks at the page that is being rendered: the frame and every part ask, and all shall show the same reader the same account.
+#[derive(Clone, Default)]
+pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
+
+/// Who is signed in, if anybody. Read from the database for each request: a suspended user is out on the next one, and a right that was
 /// taken is gone.
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
+    match use_context::<PageReader>() {
+        // What a server function does may change who is signed in.
+        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(read_viewer).await.cloned(),
+        _ => read_viewer().await,
+    }
+}
+
+async fn read_viewer() -> Result<Option<Reader>, ConsoleError> {
     let (app, session) = (app()?, session().await?);
     let Some(user_id) = session.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);

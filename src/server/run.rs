@@ -10,6 +10,7 @@ use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
+use crate::server::request_ctx::PageReader;
 use crate::server::state::AppState;
 use crate::server::{edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
@@ -132,6 +133,7 @@ fn console(app: &AppState) -> Router {
         move || {
             provide_context(app.clone());
             provide_context(app.changes.clone());
+            provide_context(PageReader::default());
             if for_builders {
                 provide_context(ShowStyleGuide);
             }
