@@ -288,29 +288,6 @@ async fn a_batch_whose_answer_was_lost_is_decided_anew(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn an_answer_is_given_again_once_its_call_is_paid_for(db: PgPool) {
-    acme(&db).await;
-    let (_, _, _, secret) = customer(&db, "ada", 100, None).await;
-    let owner = fixtures::replica(&db).await;
-    for (last, given) in [("settled", Ok(b"an answer".to_vec())), ("reaped", Err(SentBefore::Ended))] {
-        let idempotency = Some(Idempotency { key_hash: [last.len() as u8; 32], fingerprint: [0; 32] });
-        let request = AdmissionRequest { idempotency, ..fixtures::request(&secret, "acme/m", 10, 5) };
-        let verdicts = decide(&db, &[request], owner, false).await;
-        let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
-        keep_answer(&db, call.request_id, b"an answer").await.expect("kept");
-        assert_eq!(kept_answer(&db, call.request_id).await.expect("asked"), Err(SentBefore::Running));
-        if last == "settled" {
-            fixtures::settle(&db, call, Used { input: 10, cached: 0, output: 5 }, Utc::now()).await;
-        } else {
-            sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
-            assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
-        }
-        assert_eq!(kept_answer(&db, call.request_id).await.expect("asked"), given, "{last}");
-    }
-    assert_exact(&db).await;
-}
-
-#[sqlx::test]
 async fn a_hold_of_a_call_that_nobody_runs_passes_its_deadline(db: PgPool) {
     acme(&db).await;
     let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;

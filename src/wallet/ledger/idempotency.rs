@@ -38,3 +38,38 @@ pub async fn forget_old_idempotent_calls(db: &PgPool) -> Result<u64, LedgerError
     let gone = sqlx::query!("DELETE FROM idempotent_calls WHERE created_at < now() - interval '24 hours'").execute(db).await?;
     Ok(gone.rows_affected())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wallet::audit::audit;
+    use crate::wallet::fixtures::{self, Used};
+    use crate::wallet::ledger::{AdmissionRequest, Idempotency, Verdict, admit_calls, reap_holds};
+    use chrono::{TimeDelta, Utc};
+
+    #[sqlx::test]
+    async fn an_answer_is_given_again_once_its_call_is_paid_for(db: PgPool) {
+        let supplier_id = fixtures::supplier(&db, "acme").await;
+        fixtures::model(&db, "acme/m", supplier_id).await;
+        let ada = fixtures::member(&db, "ada").await;
+        fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(30)).await;
+        let (_, secret) = fixtures::key(&db, &ada, fixtures::plain_key("bot")).await;
+        for (last, given) in [("settled", Ok(b"an answer".to_vec())), ("reaped", Err(SentBefore::Ended))] {
+            let idempotency = Some(Idempotency { key_hash: [last.len() as u8; 32], fingerprint: [0; 32] });
+            let request = AdmissionRequest { idempotency, ..fixtures::request(&secret, "acme/m", 10, 5) };
+            let owner = fixtures::replica(&db).await;
+            let decisions = admit_calls(&db, &[request], owner, TimeDelta::seconds(60), false).await.expect("decided");
+            let Verdict::Admitted(call) = &decisions[0].verdict else { panic!("{:?}", decisions[0].verdict) };
+            keep_answer(&db, call.request_id, b"an answer").await.expect("kept");
+            assert_eq!(kept_answer(&db, call.request_id).await.expect("asked"), Err(SentBefore::Running));
+            if last == "settled" {
+                fixtures::settle(&db, call, Used { input: 10, cached: 0, output: 5 }, Utc::now()).await;
+            } else {
+                sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
+                assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+            }
+            assert_eq!(kept_answer(&db, call.request_id).await.expect("asked"), given, "{last}");
+        }
+        assert!(audit(&db, None).await.expect("an audit").differences.is_empty());
+    }
+}
