@@ -99,7 +99,7 @@ async fn a_form_sent_twice_makes_one_call(db: PgPool) {
     let secret = secret_in(&page.html).expect("the secret");
     let send = || try_it(&browser, &page, &path, &secret, "sandbox/slow", "once");
     let (one, two) = futures::join!(send(), send());
-    // The session keeps it for the page that asks first: with a browser that is the one page there is.
+    // The session keeps one of the two for whichever page asks first.
     assert!(one.text().contains("Receipt of the call") && two.text().contains("Receipt of the call"), "{} {}", one.text(), two.text());
     assert_eq!(app.number("SELECT count(*) FROM usage_records").await, 1);
     app.stop().await;
