@@ -1,5 +1,6 @@
 //! What islands do to a page that the server wrote, beyond views of their own.
 
+use leptos::prelude::window;
 use leptos::wasm_bindgen::closure::Closure;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::{Document, DomParser, Element, Event, EventTarget, Response, SupportedType};
@@ -15,6 +16,15 @@ pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
 pub async fn page_in(response: &Response) -> Result<Document, JsValue> {
     let text = response.text()?.await?.as_string().unwrap_or_default();
     DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
+}
+
+/// The page at an address; none where it leads elsewhere, or is refused.
+pub async fn page_at(address: &str) -> Result<Option<Document>, JsValue> {
+    let response: Response = window().fetch_with_str(address).await?.dyn_into()?;
+    if !response.ok() || response.redirected() {
+        return Ok(None);
+    }
+    page_in(&response).await.map(Some)
 }
 
 /// The first element inside of this one that the selector fits.

@@ -1,12 +1,12 @@
 //! Unfolds under a call of a table why it was charged what it was: from the page of that call, to which its link leads without a script.
 
-use crate::islands::dom::{on, page_in};
+use crate::islands::dom::{on, page_at};
 use crate::islands::live::wake_islands;
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{Element, Event, MouseEvent, Response};
+use leptos::web_sys::{Element, Event, MouseEvent};
 
 /// For the table that it stands beside: its links that are marked `data-why`.
 #[island]
@@ -45,11 +45,8 @@ async fn toggle(link: &Element, address: &str) -> Result<(), JsValue> {
         why.remove();
         return link.set_attribute("aria-expanded", "false");
     }
-    let response: Response = window().fetch_with_str(address).await?.dyn_into()?;
-    if response.redirected() || !response.ok() {
-        return Err(JsValue::NULL);
-    }
-    let why = page_in(&response).await?.query_selector(".call-why")?.ok_or(JsValue::NULL)?;
+    let page = page_at(address).await?.ok_or(JsValue::NULL)?;
+    let why = page.query_selector(".call-why")?.ok_or(JsValue::NULL)?;
     // Clicked twice, while it came.
     if shown().is_some() {
         return Ok(());

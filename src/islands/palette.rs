@@ -1,11 +1,11 @@
 //! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, and moves along
 //! it with the arrow keys. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
 
-use crate::islands::dom::{on, page_in};
+use crate::islands::dom::{on, page_at};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent, Response};
+use leptos::web_sys::{Element, Event, HtmlDialogElement, HtmlElement, HtmlInputElement, KeyboardEvent};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -113,11 +113,8 @@ impl Palette {
 /// The list of the search page.
 async fn found_for(text: &str) -> Result<Option<Element>, JsValue> {
     let address = format!("/search?q={}", String::from(leptos::web_sys::js_sys::encode_uri_component(text)));
-    let response: Response = window().fetch_with_str(&address).await?.dyn_into()?;
-    if !response.ok() || response.redirected() {
-        return Ok(None);
-    }
-    page_in(&response).await?.query_selector("#found")
+    let Some(page) = page_at(&address).await? else { return Ok(None) };
+    page.query_selector("#found")
 }
 
 fn elements(inside: &Element, selector: &str) -> Vec<HtmlElement> {

@@ -82,12 +82,12 @@ pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
     match use_context::<PageReader>() {
         // What a server function does may change who is signed in.
-        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(read_viewer).await.cloned(),
-        _ => read_viewer().await,
+        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(reader_of_session).await.cloned(),
+        _ => reader_of_session().await,
     }
 }
 
-async fn read_viewer() -> Result<Option<Reader>, ConsoleError> {
+async fn reader_of_session() -> Result<Option<Reader>, ConsoleError> {
     let (app, session) = (app()?, session().await?);
     let Some(user_id) = session.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);
