@@ -17,18 +17,18 @@ use crate::keys::page::{DeleteKeysPage, KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
-use crate::ui::hydration::WakeIslands;
+use crate::ui::hydration::SiteParts;
 use crate::ui::layout::{Frame, NotFoundPage};
 use crate::ui::style_guide::StyleGuidePage;
 use crate::usage::page::UsagePage;
 use crate::wallet::page::WalletPage;
 use leptos::prelude::*;
-use leptos_meta::{HashedStylesheet, MetaTags, Title, provide_meta_context};
+use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::components::{ParentRoute, Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 
 /// The HTML document. `translate="no"`: a translating browser rewrites text nodes, and an island then finds a stranger's page.
-pub fn shell(options: LeptosOptions) -> impl IntoView {
+pub fn shell(_: LeptosOptions) -> impl IntoView {
     let theme = use_context::<Preferences>().unwrap_or_default().theme;
     view! {
         <!DOCTYPE html>
@@ -38,8 +38,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content=theme.color_scheme() />
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml" />
-                <HashedStylesheet id="leptos" options=options.clone() />
-                <WakeIslands options />
+                <SiteParts />
                 <MetaTags />
             </head>
             <body>

@@ -13,7 +13,7 @@ use crate::operators::store_limits::{AccountLimitsEdit, limit_account};
 use crate::server::config::Environment;
 use crate::tokens::Tokens;
 use crate::ui::error_text::sentence;
-use crate::wallet::store::{AccountTotals, GrantRow, grants_of, totals_of};
+use crate::wallet::store::{AccountTotals, GrantRow, grants_of, totals_in};
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -145,7 +145,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
 
 async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
     let password = password_from_stdin()?;
-    let new = create_account(&ctx.db, ctx.operator(), &create.email, password, create.operator).await?;
+    let new = create_account(&ctx.db, ctx.operator, &create.email, password, create.operator).await?;
     let needs_two_factor = create.operator && ctx.config.environment == Environment::Production;
     let document = json!({ "account_id": new.account_id, "user_id": new.user_id });
     ctx.out.reply(&document, || {
@@ -159,7 +159,7 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
 async fn run_reset_two_factor(ctx: &Context, reset: ResetTwoFactor) -> Result<(), CliError> {
     let ResetTwoFactor { email, reason } = reset;
     let user_id = user_by_email(&ctx.db, &email).await?;
-    reset_two_factor(&ctx.db, ctx.operator(), &ctx.outbox(), user_id, &email, &reason).await?;
+    reset_two_factor(&ctx.db, ctx.operator, &ctx.outbox(), user_id, &email, &reason).await?;
     ctx.out.reply(&json!({ "user_id": user_id, "two_factor": false }), || {
         format!("{email} signs in with the password alone until two-factor is set up anew; all sessions have ended")
     })
@@ -184,7 +184,7 @@ async fn run_limit(ctx: &Context, limit: Limit) -> Result<(), CliError> {
         tokens_per_minute: limit.rates.tokens_per_minute.map(|limit| limit.0),
         concurrent_calls: limit.rates.concurrent_calls.map(|limit| limit.0),
     };
-    let limits = limit_account(&ctx.db, ctx.operator(), account_id, edit).await?;
+    let limits = limit_account(&ctx.db, ctx.operator, account_id, edit).await?;
     ctx.out.reply(&limits, || {
         facts(&[
             ("requests a minute", limit_shown(limits.requests_per_minute, |limit| limit.to_string())),
@@ -196,8 +196,8 @@ async fn run_limit(ctx: &Context, limit: Limit) -> Result<(), CliError> {
 
 async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {
     let account_id = ctx.account(email).await?.account_id;
-    let totals = totals_of(&ctx.db, account_id).await?;
     let grants = grants_of(&ctx.db, account_id).await?;
+    let totals = totals_in(&grants);
     ctx.out.reply(&Shown { totals: &totals, grants: &grants }, || {
         let totals = facts(&[
             ("left", totals.left.exact()),
@@ -227,25 +227,25 @@ async fn run_show(ctx: &Context, email: &Email) -> Result<(), CliError> {
 async fn run_credit(ctx: &Context, credit: Credit) -> Result<(), CliError> {
     let account_id = ctx.account(&credit.email).await?.account_id;
     let note = credit.note.as_deref();
-    let grant_id = credit_account(&ctx.db, ctx.operator(), account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
+    let grant_id = credit_account(&ctx.db, ctx.operator, account_id, credit.tokens, credit.valid_for, &credit.suppliers, note).await?;
     ctx.out.reply(&json!({ "grant_id": grant_id }), || format!("credited {} Tokens as grant {grant_id}", credit.tokens.exact()))
 }
 
 async fn run_take_back(ctx: &Context, taken: TakeBack) -> Result<(), CliError> {
     let TakeBack { grant, tokens, note } = taken;
-    take_back(&ctx.db, ctx.operator(), grant, tokens, note.as_deref()).await?;
+    take_back(&ctx.db, ctx.operator, grant, tokens, note.as_deref()).await?;
     ctx.out.reply(&json!({ "grant_id": grant, "tokens": tokens }), || format!("took {} Tokens of grant {grant} back", tokens.exact()))
 }
 
 async fn run_transfer(ctx: &Context, given: Transfer) -> Result<(), CliError> {
     let (from, to) = (ctx.account(&given.from).await?.account_id, ctx.account(&given.to).await?.account_id);
-    let grants = transfer(&ctx.db, ctx.operator(), from, to, given.tokens, given.note.as_deref()).await?;
+    let grants = transfer(&ctx.db, ctx.operator, from, to, given.tokens, given.note.as_deref()).await?;
     ctx.out.reply(&json!({ "grant_ids": grants }), || format!("moved {} Tokens from {} to {}", given.tokens.exact(), given.from, given.to))
 }
 
 async fn suspend(ctx: &Context, email: &Email, suspended: bool) -> Result<(), CliError> {
     let account_id = ctx.account(email).await?.account_id;
-    set_account_suspended(&ctx.db, ctx.operator(), account_id, suspended).await?;
+    set_account_suspended(&ctx.db, ctx.operator, account_id, suspended).await?;
     let status = if suspended { "suspended" } else { "active" };
     ctx.out.reply(&json!({ "account_id": account_id, "status": status }), || format!("{email} is {status}"))
 }

@@ -15,7 +15,7 @@ use crate::operators::accounts::{create_account, set_account_suspended, set_pass
 use crate::operators::credit::credit_account;
 use crate::server::config::Environment;
 use crate::tokens::Tokens;
-use crate::wallet::store::totals_of;
+use crate::wallet::store::grants_of;
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
@@ -82,11 +82,11 @@ async fn ensure_user(ctx: &Context, email: &str, kept: String, operator: bool) -
     let password = parsed(Password::parse(made.clone()))?;
     match ctx.account(&email).await {
         Ok(account) => {
-            set_password(&ctx.db, ctx.operator(), account.user_id, password).await?;
-            set_account_suspended(&ctx.db, ctx.operator(), account.account_id, false).await?;
+            set_password(&ctx.db, ctx.operator, account.user_id, password).await?;
+            set_account_suspended(&ctx.db, ctx.operator, account.account_id, false).await?;
         }
         Err(CliError::UnknownEmail(_)) => {
-            create_account(&ctx.db, ctx.operator(), &email, password, operator).await?;
+            create_account(&ctx.db, ctx.operator, &email, password, operator).await?;
         }
         Err(error) => return Err(error),
     }
@@ -116,7 +116,7 @@ async fn ensure_packages(ctx: &Context) -> Result<(), CliError> {
             rolls_over: false,
             refund_window_s: None,
         };
-        insert_package(&ctx.db, ctx.operator(), new).await?;
+        insert_package(&ctx.db, ctx.operator, new).await?;
     }
     Ok(())
 }
@@ -124,9 +124,9 @@ async fn ensure_packages(ctx: &Context) -> Result<(), CliError> {
 /// Once: a customer who spent the credit has something to see, too.
 async fn ensure_credit(ctx: &Context) -> Result<(), CliError> {
     let account_id = ctx.account(&parsed(Email::parse(CUSTOMER))?).await?.account_id;
-    if totals_of(&ctx.db, account_id).await?.granted == Tokens(0) {
+    if grants_of(&ctx.db, account_id).await?.is_empty() {
         let valid_for = TimeDelta::days(365);
-        credit_account(&ctx.db, ctx.operator(), account_id, CREDIT, valid_for, &[], Some("Welcome")).await?;
+        credit_account(&ctx.db, ctx.operator, account_id, CREDIT, valid_for, &[], Some("Welcome")).await?;
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn ensure_credit(ctx: &Context) -> Result<(), CliError> {
 /// A key that works: the one that was kept while the database has it, else a new one.
 async fn ensure_key(ctx: &Context, kept: &mut Kept) -> Result<(), CliError> {
     if let (Some(key_id), Some(secret)) = (kept.key_id, KeySecret::parse(&kept.key_secret)) {
-        match key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id).await {
+        match key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator), key_id).await {
             Ok(row) if row.hint == secret.hint() && row.status == KeyStatus::Enabled => return Ok(()),
             Ok(_) | Err(KeyError::NotFound) => {}
             Err(error) => return Err(error.into()),
@@ -142,7 +142,7 @@ async fn ensure_key(ctx: &Context, kept: &mut Kept) -> Result<(), CliError> {
     }
     let account = ctx.account(&parsed(Email::parse(CUSTOMER))?).await?;
     let new = NewKey { name: parsed(KeyName::parse(KEY_NAME))?, supplier_id: None, quota: None, expires_at: None, enabled: true };
-    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
+    let (key_id, secret) = insert_key(&ctx.db, ctx.operator, account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
     kept.key_id = Some(key_id);
     kept.key_secret = secret.expose().to_string();
     Ok(())

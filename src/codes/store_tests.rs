@@ -8,7 +8,7 @@ use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{member, supplier};
 use crate::wallet::store::statement::statement_of;
-use crate::wallet::store::{balance_of, grants_of};
+use crate::wallet::store::{grants_of, standing_of};
 use crate::wallet::types::{Cause, GrantSource, Movement, Which};
 use chrono::Utc;
 use futures::future::join_all;
@@ -50,7 +50,7 @@ async fn a_redeemed_code_is_a_grant_that_says_where_it_came_from(db: PgPool) {
     let worth = Worth::Tokens { tokens: Tokens(500), valid_for: TimeDelta::days(30), scope };
     let batch = make(&db, NewCodes { worth, ..worth_tokens() }).await;
     let grant_id = redeem_plain(&db, &ada, &batch.codes[0].1).await.expect("redeemed");
-    assert_eq!(balance_of(&db, ada.account_id()).await.expect("a balance"), Tokens(500));
+    assert_eq!(standing_of(&db, ada.account_id()).await.expect("a standing").balance, Tokens(500));
     let grant = grants_of(&db, ada.account_id()).await.expect("grants").remove(0);
     assert_eq!((grant.grant_id, grant.source, grant.note.as_deref()), (grant_id, GrantSource::Code, Some("Welcome")));
     assert_eq!((grant.scope_suppliers, grant.scope_models), (vec!["acme".to_string()], vec!["acme/large".to_string()]));
@@ -92,7 +92,7 @@ async fn a_code_that_is_worth_nothing_here_is_refused_and_says_why(db: PgPool) {
     ] {
         assert_eq!(problem(redeem_plain(&db, &ada, code).await), expected);
     }
-    assert_eq!(balance_of(&db, ada.account_id()).await.expect("a balance"), Tokens(500));
+    assert_eq!(standing_of(&db, ada.account_id()).await.expect("a standing").balance, Tokens(500));
     let states: Vec<(i32, String)> = codes(&db, None).await.expect("codes").into_iter().map(|row| (row.used, row.status)).collect();
     let expected = [(0, "active"), (0, "disabled"), (0, "expired"), (1, "active"), (1, "used_up")];
     assert_eq!(states, expected.map(|(used, status)| (used, status.to_string())), "what was refused used nothing");

@@ -25,23 +25,24 @@ pub async fn read_front() -> Result<Front, ConsoleError> {
 #[server(endpoint = "home/dashboard", input = GetUrl)]
 pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     use crate::home::store;
+    use crate::home::types::Expiry;
     use crate::server::request_ctx;
     use crate::usage::range::{Preset, Range};
-    use crate::wallet::forecast::forecast_of;
+    use crate::wallet::forecast::outlook_of;
     use futures::TryFutureExt;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
-    let (forecast, (balance, expiries), steps, days, models, calls) = tokio::try_join!(
-        forecast_of(&app.db, member.account_id()).err_into(),
-        store::balance_and_expiries(&app.db, &member, 3).err_into(),
+    let (wallet, steps, days, models, calls) = tokio::try_join!(
+        outlook_of(&app.db, member.account_id()).err_into(),
         store::first_steps(&app.db, &member).err_into(),
         store::usage_by_day(&app.db, &member, &range).err_into(),
         store::models_by_age(&app.db).err_into(),
         store::recent_calls(&app.db, &member, 5).err_into(),
     )
     .map_err(request_ctx::fail)?;
-    Ok(Dashboard { balance, forecast, expiries, steps, range, days, models, calls })
+    let expiries = wallet.ends.into_iter().take(3).map(|(at, tokens)| Expiry { tokens, at: at.into() }).collect();
+    Ok(Dashboard { balance: wallet.balance, forecast: wallet.forecast, expiries, steps, range, days, models, calls })
 }
 
 /// How far a new account has come, for the pages on which its steps are done.

@@ -2,7 +2,7 @@
 
 use crate::accounts::rights::Reader;
 use crate::error::{ConsoleError, unavailable};
-use crate::home::types::{CallOutcome, DayUsage, Expiry, FirstSteps, ModelCharge, RecentCall, Teaser};
+use crate::home::types::{CallOutcome, DayUsage, FirstSteps, ModelCharge, RecentCall, Teaser};
 use crate::ids::{KeyId, RequestId};
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
@@ -44,21 +44,6 @@ pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, Hom
         .collect()
 }
 
-/// The balance, and the parts of it that end first. Balance and parts come from one statement, so they agree.
-pub async fn balance_and_expiries(db: &PgPool, member: &Reader, most: i64) -> Result<(Tokens, Vec<Expiry>), HomeError> {
-    let rows = sqlx::query!(
-        r#"SELECT expires_at, sum(left_)::bigint AS "tokens!", (sum(sum(left_)) OVER ())::bigint AS "balance!" FROM grants
-            WHERE account_id = $1 AND swept_at IS NULL AND starts_at <= now() AND expires_at > now() AND left_ > 0
-            GROUP BY expires_at ORDER BY expires_at LIMIT $2"#,
-        member.account_id().0,
-        most
-    )
-    .fetch_all(db)
-    .await?;
-    let balance = rows.first().map_or(Tokens(0), |row| Tokens(row.balance));
-    Ok((balance, rows.into_iter().map(|row| Expiry { tokens: Tokens(row.tokens), at: row.expires_at.into() }).collect()))
-}
-
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
 pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, HomeError> {
     let row = sqlx::query!(
@@ -70,7 +55,13 @@ pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, Hom
     )
     .fetch_one(db)
     .await?;
-    Ok(FirstSteps { has_tokens: row.has_tokens, has_key: row.has_key, has_called: row.has_called, key_id: row.key_id.map(KeyId) })
+    Ok(FirstSteps {
+        has_tokens: row.has_tokens,
+        has_key: row.has_key,
+        has_called: row.has_called,
+        key_id: row.key_id.map(KeyId),
+        role: member.role(),
+    })
 }
 
 /// Calls and charges of each bucket of the range, those without a call too.

@@ -7,7 +7,8 @@ use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
 use crate::usage::range::Preset;
 use crate::wallet::fixtures;
-use crate::wallet::store::balance_of;
+use crate::wallet::forecast::outlook_of;
+use crate::wallet::store::standing_of;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
 use sqlx::PgPool;
@@ -93,23 +94,20 @@ async fn package(db: &PgPool, name: &str, price_minor: i64, status: &str) {
 }
 
 #[sqlx::test]
-async fn balance_and_expiries_counts_what_can_be_spent_now(db: PgPool) {
+async fn what_can_be_spent_now_is_counted_and_what_ends_first_named(db: PgPool) {
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    let shown = async || {
+        let outlook = outlook_of(&db, ada.account_id()).await.expect("an outlook");
+        let standing = standing_of(&db, ada.account_id()).await.expect("a standing");
+        assert_eq!(standing.balance, outlook.balance, "the frame and the dashboard agree");
+        (outlook.balance.0, outlook.ends.into_values().map(|tokens| tokens.0).collect::<Vec<_>>())
+    };
+    assert_eq!(shown().await, (0, vec![]));
     for (tokens, ends_in_s) in [(100, 7_200), (50, 7_200), (30, 3_600), (7, 90_000), (9, 99_000), (1_000, -120)] {
         grant(&db, &ada, tokens, ends_in_s).await;
     }
     grant(&db, &eve, 5_000, 3_600).await;
-    let (balance, expiries) = balance_and_expiries(&db, &ada, 3).await.expect("balance");
-    assert_eq!(balance, Tokens(196));
-    assert_eq!(expiries.iter().map(|expiry| expiry.tokens.0).collect::<Vec<_>>(), [30, 150, 7]);
-    assert_eq!(balance_of(&db, ada.account_id()).await.expect("balance"), balance, "the frame and the dashboard agree");
-}
-
-#[sqlx::test]
-async fn balance_and_expiries_of_an_empty_wallet_is_zero(db: PgPool) {
-    let ada = member(&db, "ada@example.com").await;
-    assert_eq!(balance_and_expiries(&db, &ada, 3).await.expect("balance"), (Tokens(0), Vec::new()));
-    assert_eq!(balance_of(&db, ada.account_id()).await.expect("balance"), Tokens(0));
+    assert_eq!(shown().await, (196, vec![30, 150, 7, 9]));
 }
 
 #[sqlx::test]

@@ -75,8 +75,6 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let key = store::key_of(&app.db, &member, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let limits = store::limits_of(&app.db, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
     let whose = Whose { key_id: Some(key_id), model_id: None };
     let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
     let filter = CallFilter { whose: whose.clone(), ..CallFilter::default() };
@@ -85,9 +83,13 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         let filter = CallFilter { call: Some(call), ..filter.clone() };
         Ok(usage::calls_of(&app.db, &member, &filter, 1).await?.calls.pop())
     };
-    let ([model_id, anthropic_model_id], models, suppliers, old_secret_until, days, page, receipt) = tokio::try_join!(
-        directory::example_models(&app.db, key.supplier_id, &limits.models).err_into(),
-        directory::chat_models(&app.db, key.supplier_id, &limits.models).err_into(),
+    let key = async {
+        let (key, limits) = tokio::try_join!(store::key_of(&app.db, &member, key_id), store::limits_of(&app.db, key_id))?;
+        let models = directory::models_of_key(&app.db, key.supplier_id, &limits.models).await?;
+        Ok((key, limits, models))
+    };
+    let ((key, limits, models), suppliers, old_secret_until, days, page, receipt) = tokio::try_join!(
+        key,
         directory::enabled_suppliers(&app.db).err_into(),
         store::old_secret_until(&app.db, key_id).err_into(),
         usage::sums_of(&app.db, &member, &whose, &month).err_into(),
@@ -108,9 +110,9 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         calls: page.calls,
         old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
-        reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id },
-        anthropic_model_id,
-        trials: Trials { form_key: Uuid::new_v4(), models, tried, receipt },
+        reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id: models.openai },
+        anthropic_model_id: models.anthropic,
+        trials: Trials { form_key: Uuid::new_v4(), models: models.chat, tried, receipt },
     })
 }
 

@@ -303,14 +303,13 @@ fn networks(name: &'static str, text: Option<&str>) -> Result<Vec<IpNet>, Config
     networks.collect::<Result<_, _>>().map_err(|_| invalid(name, "must be networks like 10.0.0.0/8, separated by commas"))
 }
 
-/// The site in the build folder that this binary came from, wherever it is run from; else `target/site` here. Absolute, since Leptos
-/// looks for relative paths beside the binary.
+/// The site in the build folder that this binary came from, wherever it is run from; else `target/site` here.
 fn site_root() -> PathBuf {
     let built = std::env::current_exe().ok().and_then(|exe| {
         let folders = exe.ancestors().skip(1).take(3);
         folders.map(|folder| folder.join("site")).find(|site| site.join("hash.txt").is_file())
     });
-    built.or_else(|| std::path::absolute("target/site").ok()).unwrap_or_else(|| PathBuf::from("target/site"))
+    built.unwrap_or_else(|| PathBuf::from("target/site"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::suppliers::store::Protocol;
 use crate::suppliers::types::{Means, ModelView, Multipliers, PayingGrant, SupplierChoice};
 use crate::tokens::Tokens;
 use crate::wallet::types::GrantSource;
+use futures::TryFutureExt;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -47,12 +48,14 @@ pub async fn models(db: &PgPool, search: Option<&str>, reader: Option<&Reader>) 
             ORDER BY s.name, m.model_id"#,
         search
     )
-    .fetch_all(db)
-    .await?;
-    let account = match reader {
-        Some(reader) => Some(AccountMeans::read(db, reader.account_id()).await?),
-        None => None,
+    .fetch_all(db);
+    let means = async {
+        match reader {
+            Some(reader) => AccountMeans::read(db, reader.account_id()).await.map(Some),
+            None => Ok(None),
+        }
     };
+    let (rows, account) = tokio::try_join!(rows.err_into(), means)?;
     let view = rows.into_iter().map(|row| ModelView {
         endpoints: endpoints(&row.protocols, &row.output_kinds),
         means: account.as_ref().map(|account| account.for_model(&row.model_id, SupplierId(row.supplier_id))),
@@ -116,12 +119,6 @@ impl AccountMeans {
                 ORDER BY bool_or(g.scoped) DESC, min(g.expires_at), min(g.created_at)"#,
             account_id.0
         );
-        let mut grants: HashMap<String, Vec<PayingGrant>> = HashMap::new();
-        for row in paying.fetch_all(db).await? {
-            let grant =
-                PayingGrant { package_name: row.package_name, source: GrantSource::from_column(&row.source), left: Tokens(row.left) };
-            grants.entry(row.model_id).or_default().push(grant);
-        }
         let keys = sqlx::query_as!(
             AlikeKeys,
             r#"SELECT supplier_id, allowed_models, count(*) AS "count!",
@@ -134,7 +131,14 @@ impl AccountMeans {
             account_id.0,
             i32::from(Means::FIRST_KEYS)
         );
-        Ok(AccountMeans { grants, keys: keys.fetch_all(db).await? })
+        let (paying, keys) = tokio::try_join!(paying.fetch_all(db), keys.fetch_all(db))?;
+        let mut grants: HashMap<String, Vec<PayingGrant>> = HashMap::new();
+        for row in paying {
+            let grant =
+                PayingGrant { package_name: row.package_name, source: GrantSource::from_column(&row.source), left: Tokens(row.left) };
+            grants.entry(row.model_id).or_default().push(grant);
+        }
+        Ok(AccountMeans { grants, keys })
     }
 
     fn for_model(&self, model_id: &str, supplier_id: SupplierId) -> Means {
@@ -160,54 +164,49 @@ pub async fn enabled_suppliers(db: &PgPool) -> Result<Vec<SupplierChoice>, Direc
 /// A model to show in an example: one that gives text, of this supplier if one is named. In the sandbox it is the one that answers;
 /// the others rehearse failures.
 pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
-    example_model_for(db, supplier_id, &[], None).await
-}
-
-/// What a key may show in examples, in OpenAI's protocol and in Anthropic's. `models`: the only ones it may call, unless there are none.
-pub async fn example_models(
-    db: &PgPool,
-    supplier_id: Option<SupplierId>,
-    models: &[String],
-) -> Result<[Option<String>; 2], DirectoryError> {
-    let openai = example_model_for(db, supplier_id, models, Some(Protocol::Openai)).await?;
-    Ok([openai, example_model_for(db, supplier_id, models, Some(Protocol::Anthropic)).await?])
-}
-
-/// The models that a key can call at `chat/completions`. `models`: the only ones it may call, unless there are none.
-pub async fn chat_models(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> Result<Vec<String>, DirectoryError> {
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-            AND ($2::text[] = '{}' OR m.model_id = ANY ($2)) AND NOT m.output_kinds <@ '{embedding}'
-            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled' AND c.protocol = 'openai')
-          ORDER BY m.model_id",
+            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled')
+          ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
+        supplier_id.map(|id| id.0)
+    )
+    .fetch_optional(db)
+    .await?)
+}
+
+/// The models that one key can call.
+pub struct KeyModels {
+    /// To show in an example, as [`example_model`] chooses, in OpenAI's protocol and in Anthropic's.
+    pub openai: Option<String>,
+    pub anthropic: Option<String>,
+    /// Those that answer at `chat/completions`, by id.
+    pub chat: Vec<String>,
+}
+
+/// What a key for this supplier, or for all, can call. `models`: the only ones it may call, unless there are none.
+pub async fn models_of_key(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> Result<KeyModels, DirectoryError> {
+    let rows = sqlx::query!(
+        r#"SELECT m.model_id, m.output_kinds <@ '{embedding}' AS "embeds!", w.openai AS "openai!", w.anthropic AS "anthropic!"
+             FROM models m
+             JOIN suppliers s ON s.supplier_id = m.supplier_id
+             JOIN (SELECT c.supplier_id, bool_or(c.protocol = 'openai') AS openai, bool_or(c.protocol = 'anthropic') AS anthropic
+                     FROM channels c WHERE c.status = 'enabled' GROUP BY c.supplier_id) w ON w.supplier_id = m.supplier_id
+            WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
+              AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
+            ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id"#,
         supplier_id.map(|id| id.0),
         models
     )
     .fetch_all(db)
-    .await?)
-}
-
-/// The same as [`example_model`] among these models, unless there are none, and among those that can be called in this protocol.
-async fn example_model_for(
-    db: &PgPool,
-    supplier_id: Option<SupplierId>,
-    models: &[String],
-    protocol: Option<Protocol>,
-) -> Result<Option<String>, DirectoryError> {
-    Ok(sqlx::query_scalar!(
-        "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
-          WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-            AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
-            AND EXISTS (SELECT 1 FROM channels c WHERE c.supplier_id = m.supplier_id AND c.status = 'enabled'
-                                                   AND ($3::text IS NULL OR c.protocol = $3))
-          ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id LIMIT 1",
-        supplier_id.map(|id| id.0),
-        models,
-        protocol.map(Protocol::as_str)
-    )
-    .fetch_optional(db)
-    .await?)
+    .await?;
+    let mut chat: Vec<String> = rows.iter().filter(|row| row.openai && !row.embeds).map(|row| row.model_id.clone()).collect();
+    chat.sort();
+    Ok(KeyModels {
+        openai: rows.iter().find(|row| row.openai).map(|row| row.model_id.clone()),
+        anthropic: rows.into_iter().find(|row| row.anthropic).map(|row| row.model_id),
+        chat,
+    })
 }
 
 #[cfg(test)]

@@ -33,14 +33,18 @@ pub async fn show_usage(
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
     let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?.within(&range);
-    let (parts, page, ever, keys, models) = tokio::try_join!(
+    let page = async {
+        let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
+        let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;
+        Ok((page, ever))
+    };
+    let (parts, (page, ever), keys, models) = tokio::try_join!(
         store::parts_of(&app.db, &member, &filter.whose, &range, group),
-        store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE),
-        store::has_calls(&app.db, &member),
+        page,
         store::key_choices(&app.db, &member),
         store::model_choices(&app.db),
     )
-    .map_err(|error| request_ctx::fail(error.into()))?;
+    .map_err(|error: store::UsageError| request_ctx::fail(error.into()))?;
     Ok(UsageView { parts, page, ever, keys, models, range, group })
 }
 

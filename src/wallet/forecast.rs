@@ -4,10 +4,11 @@
 use crate::ids::{AccountId, GrantId};
 use crate::tokens::Tokens;
 use crate::wallet::store::pace::charges_by_day;
-use crate::wallet::store::{GrantRow, WalletError, grants_of};
+use crate::wallet::store::{GrantRow, WalletError, balance_in, grants_of};
 use crate::wallet::types::{Forecast, GrantEnd, GrantView, Pace};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
+use std::collections::BTreeMap;
 
 /// Full days that are looked back at.
 const LOOK_BACK: i32 = 28;
@@ -27,16 +28,37 @@ struct Stock {
     expires_at: DateTime<Utc>,
 }
 
-/// How long the Tokens of an account last; none when there is too little to go by.
-pub async fn forecast_of(db: &PgPool, account_id: AccountId) -> Result<Option<Forecast>, WalletError> {
-    forecast_from(db, account_id, &grants_of(db, account_id).await?).await
+/// A wallet at a glance.
+pub struct Outlook {
+    pub balance: Tokens,
+    pub forecast: Option<Forecast>,
+    /// When parts of the balance end, the first first, and how much then does.
+    pub ends: BTreeMap<DateTime<Utc>, Tokens>,
 }
 
-/// The same, for whoever has read the account's grants.
-pub async fn forecast_from(db: &PgPool, account_id: AccountId, grants: &[GrantRow]) -> Result<Option<Forecast>, WalletError> {
-    let days = charges_by_day(db, account_id, LOOK_BACK).await?;
+pub async fn outlook_of(db: &PgPool, account_id: AccountId) -> Result<Outlook, WalletError> {
+    let (grants, charges) = tokio::try_join!(grants_of(db, account_id), charges_of(db, account_id))?;
+    Ok(Outlook { balance: balance_in(&grants), forecast: forecast_of(&charges, &grants), ends: ends_in(&grants) })
+}
+
+fn ends_in(grants: &[GrantRow]) -> BTreeMap<DateTime<Utc>, Tokens> {
+    let mut ends = BTreeMap::<_, Tokens>::new();
+    for grant in grants.iter().filter(|grant| grant.current && grant.left.0 > 0) {
+        let tokens = ends.entry(grant.expires_at).or_default();
+        tokens.0 = tokens.0.saturating_add(grant.left.0);
+    }
+    ends
+}
+
+/// What a forecast looks back at: what was charged on each of the last full days, the oldest first.
+pub async fn charges_of(db: &PgPool, account_id: AccountId) -> Result<Vec<Tokens>, WalletError> {
+    charges_by_day(db, account_id, LOOK_BACK).await
+}
+
+/// How long what is left of these grants lasts; none when there is too little to go by. `charges`: those of [`charges_of`].
+pub fn forecast_of(charges: &[Tokens], grants: &[GrantRow]) -> Option<Forecast> {
     let stocks: Vec<Stock> = grants.iter().filter_map(Stock::of).collect();
-    Ok(forecast(&days, &stocks, Utc::now()))
+    forecast(charges, &stocks, Utc::now())
 }
 
 impl Stock {

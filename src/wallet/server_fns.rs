@@ -10,24 +10,21 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] before: String) -> Result<WalletView, ConsoleError> {
     use crate::accounts::types_members::Role;
     use crate::server::request_ctx;
-    use crate::wallet::forecast::forecast_from;
+    use crate::wallet::forecast;
     use crate::wallet::store::{self, statement};
     use crate::wallet::types::{GrantTurn, Which};
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
     let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
-    let forecast = async {
-        let rows = store::grants_of(&app.db, account_id).await?;
-        Ok((forecast_from(&app.db, account_id, &rows).await?, rows))
-    };
-    let ((forecast, rows), balance, totals, statement) = tokio::try_join!(
-        forecast,
-        store::balance_of(&app.db, account_id),
-        store::totals_of(&app.db, account_id),
+    let (rows, charges, statement) = tokio::try_join!(
+        store::grants_of(&app.db, account_id),
+        forecast::charges_of(&app.db, account_id),
         statement::statement_of(&app.db, &member, which, before.parse().ok()),
     )
-    .map_err(|error: store::WalletError| request_ctx::fail(error.into()))?;
+    .map_err(|error| request_ctx::fail(error.into()))?;
+    let (balance, totals) = (store::balance_in(&rows), store::totals_in(&rows));
+    let forecast = forecast::forecast_of(&charges, &rows);
     let (ended, grants): (Vec<_>, Vec<_>) =
         store::with_turns(rows).into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
     Ok(WalletView {

@@ -1,4 +1,4 @@
-//! All reads of wallets: balance, totals, grants. Nothing is written here; that is `ledger`. The statement is in `statement`.
+//! All reads of wallets: their standing, their grants and what those add up to. Nothing is written here; that is `ledger`. The statement is in `statement`.
 
 pub mod pace;
 pub mod statement;
@@ -55,43 +55,6 @@ pub async fn standing_of(db: &PgPool, account_id: AccountId) -> Result<Standing,
         None => None,
     };
     Ok(Standing { balance: Tokens(row.balance), warning })
-}
-
-/// What the account can spend now: left in the grants that have begun and are not over. What calls hold is not in it.
-pub async fn balance_of(db: &PgPool, account_id: AccountId) -> Result<Tokens, WalletError> {
-    let balance = sqlx::query_scalar!(
-        r#"SELECT coalesce(sum(left_), 0)::bigint AS "balance!" FROM grants
-            WHERE account_id = $1 AND swept_at IS NULL AND starts_at <= now() AND expires_at > now()"#,
-        account_id.0
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(Tokens(balance))
-}
-
-/// Where every Token granted is now, in one statement, so that the six add up. What is left in a grant whose time is over counts as
-/// expired, whether or not the sweep has written it yet.
-pub async fn totals_of(db: &PgPool, account_id: AccountId) -> Result<AccountTotals, WalletError> {
-    let row = sqlx::query!(
-        r#"SELECT coalesce(sum(tokens), 0)::bigint AS "granted!",
-                  coalesce(sum(spent), 0)::bigint AS "spent!",
-                  coalesce(sum(held), 0)::bigint AS "held!",
-                  coalesce(sum(left_) FILTER (WHERE expires_at > now()), 0)::bigint AS "left!",
-                  (coalesce(sum(expired), 0) + coalesce(sum(left_) FILTER (WHERE expires_at <= now()), 0))::bigint AS "expired!",
-                  coalesce(sum(refunded), 0)::bigint AS "refunded!"
-             FROM grants WHERE account_id = $1"#,
-        account_id.0
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(AccountTotals {
-        granted: Tokens(row.granted),
-        spent: Tokens(row.spent),
-        held: Tokens(row.held),
-        left: Tokens(row.left),
-        expired: Tokens(row.expired),
-        refunded: Tokens(row.refunded),
-    })
 }
 
 /// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`].
@@ -163,6 +126,29 @@ pub async fn grants_of(db: &PgPool, account_id: AccountId) -> Result<Vec<GrantRo
             live: row.live,
         })
         .collect())
+}
+
+/// What can be spent now: left in the grants that have begun and are not over. What calls hold is not in it.
+pub fn balance_in(grants: &[GrantRow]) -> Tokens {
+    sum(grants.iter().filter(|grant| grant.current).map(|grant| grant.left))
+}
+
+/// Where every Token of these grants is. What is left in a grant whose time is over counts as expired, whether or not the sweep has written
+/// it yet.
+pub fn totals_in(grants: &[GrantRow]) -> AccountTotals {
+    let each = |amount: fn(&GrantRow) -> Tokens| sum(grants.iter().map(amount));
+    AccountTotals {
+        granted: each(|grant| grant.tokens),
+        spent: each(|grant| grant.spent),
+        held: each(|grant| grant.held),
+        left: each(|grant| grant.left),
+        expired: each(|grant| grant.expired),
+        refunded: each(|grant| grant.refunded),
+    }
+}
+
+fn sum(amounts: impl Iterator<Item = Tokens>) -> Tokens {
+    Tokens(amounts.fold(0, |sum, amount| sum.saturating_add(amount.0)))
 }
 
 /// Grants in the order of [`grants_of`], each with the part it plays: the first that can pay, and when its scope is narrow also the

@@ -9,7 +9,11 @@ use crate::wallet::types::{Cause, Movement, Which};
 use chrono::TimeDelta;
 use std::time::Duration;
 
-fn sum(totals: AccountTotals) -> Tokens {
+async fn totals_of(db: &PgPool, account_id: AccountId) -> AccountTotals {
+    totals_in(&grants_of(db, account_id).await.expect("grants"))
+}
+
+fn added_up(totals: AccountTotals) -> Tokens {
     Tokens(totals.spent.0 + totals.held.0 + totals.left.0 + totals.expired.0 + totals.refunded.0)
 }
 
@@ -17,7 +21,7 @@ fn sum(totals: AccountTotals) -> Tokens {
 async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool) {
     let ada = fixtures::member(&db, "ada").await;
     let account_id = ada.account_id();
-    assert_eq!(totals_of(&db, account_id).await.expect("totals"), AccountTotals::default());
+    assert_eq!(totals_of(&db, account_id).await, AccountTotals::default());
     let supplier_id = fixtures::supplier(&db, "alpha").await;
     fixtures::model(&db, "alpha/one", supplier_id).await;
     let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
@@ -30,7 +34,7 @@ async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool)
     tokio::time::sleep(Duration::from_millis(1_600)).await;
 
     // The first grant paid 20, holds 40 and is over: its other 40 are expired before anybody wrote it.
-    let totals = totals_of(&db, account_id).await.expect("totals");
+    let totals = totals_of(&db, account_id).await;
     let expected = AccountTotals {
         granted: Tokens(1_100),
         spent: Tokens(20),
@@ -40,30 +44,31 @@ async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool)
         refunded: Tokens(0),
     };
     assert_eq!(totals, expected);
-    assert_eq!(sum(totals), totals.granted);
-    assert_eq!(balance_of(&db, account_id).await.expect("balance"), Tokens(1_000));
+    assert_eq!(added_up(totals), totals.granted);
+    assert_eq!(standing_of(&db, account_id).await.expect("a standing").balance, Tokens(1_000));
     let grants = grants_of(&db, account_id).await.expect("grants");
+    assert_eq!(balance_in(&grants), Tokens(1_000));
     let over = grants.last().expect("the first grant");
     assert_eq!((over.left, over.held, over.expired, over.live), (Tokens(0), Tokens(40), Tokens(40), false));
     assert_eq!(with_turns(grants).last().map(|grant| grant.turn), Some(GrantTurn::Expired));
 
     // The sweep changes nothing that was said.
     ledger::sweep_expired_grants(&db, 10).await.expect("swept");
-    assert_eq!(totals_of(&db, account_id).await.expect("totals"), expected);
+    assert_eq!(totals_of(&db, account_id).await, expected);
 
     // What a call gives back to a grant whose time is over expires with it.
     fixtures::settle(&db, &held, Used { input: 20, cached: 0, output: 0 }, Utc::now()).await;
-    let totals = totals_of(&db, account_id).await.expect("totals");
+    let totals = totals_of(&db, account_id).await;
     assert_eq!((totals.spent, totals.held, totals.expired), (Tokens(40), Tokens(0), Tokens(60)));
-    assert_eq!(sum(totals), totals.granted);
+    assert_eq!(added_up(totals), totals.granted);
 }
 
 #[sqlx::test]
 async fn wallets_of_others_are_not_counted(db: PgPool) {
     let (ada, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "eve").await);
     fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
-    assert_eq!(balance_of(&db, eve.account_id()).await.expect("balance"), Tokens(0));
-    assert_eq!(totals_of(&db, eve.account_id()).await.expect("totals"), AccountTotals::default());
+    assert_eq!(standing_of(&db, eve.account_id()).await.expect("a standing").balance, Tokens(0));
+    assert_eq!(totals_of(&db, eve.account_id()).await, AccountTotals::default());
     assert!(grants_of(&db, eve.account_id()).await.expect("grants").is_empty());
     assert!(statement_of(&db, &eve, Which::All, None).await.expect("statement").entries.is_empty());
 }
@@ -144,6 +149,6 @@ async fn the_file_of_the_ledger_adds_up_to_the_wallet(db: PgPool) {
     let text = file(Which::All).await;
     let mut lines = csv::Reader::from_reader(text.as_bytes());
     let tokens: Vec<i64> = lines.records().map(|line| line.expect("a line")[3].parse().expect("Tokens")).collect();
-    assert_eq!((tokens.len(), tokens.iter().sum::<i64>()), (4, totals_of(&db, ada.account_id()).await.expect("totals").left.0));
+    assert_eq!((tokens.len(), tokens.iter().sum::<i64>()), (4, totals_of(&db, ada.account_id()).await.left.0));
     assert_eq!((file(Which::Others).await.lines().count(), file(Which::Calls).await.lines().count()), (1 + 1, 1 + 3));
 }

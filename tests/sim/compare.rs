@@ -56,9 +56,10 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
 
 /// What the wallet's page shows of an account.
 pub async fn shown(db: &PgPool, account: AccountId) -> String {
-    let balance = wallet::balance_of(db, account).await.expect("a balance");
-    let totals = wallet::totals_of(db, account).await.expect("totals");
+    let standing = wallet::standing_of(db, account).await.expect("a standing");
     let grants = wallet::grants_of(db, account).await.expect("grants");
+    let (balance, totals) = (wallet::balance_in(&grants), wallet::totals_in(&grants));
+    assert_eq!(standing.balance, balance, "every page's frame and the wallet's own");
     let live: Vec<String> = grants.iter().filter(|grant| grant.live).map(|grant| grant.grant_id.to_string()).collect();
     let [granted, spent, held, left, expired, refunded] =
         [totals.granted, totals.spent, totals.held, totals.left, totals.expired, totals.refunded].map(|tokens| tokens.0);

@@ -10,6 +10,7 @@ use crate::checkout::types_placing::OrderRequest;
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::ledger::sweep_expired_grants;
+use crate::wallet::store::{balance_in, grants_of, totals_in};
 use futures::future::join_all;
 
 const MONTH_S: i64 = 2_592_000;
@@ -153,9 +154,8 @@ async fn what_is_queued_pays_for_nothing_before_its_time(db: PgPool) {
     let shop = Shop::open(db).await;
     shop.buy(Start::Now).await;
     shop.buy(Start::AfterCurrent).await;
-    let balance = crate::wallet::store::balance_of(&shop.db, shop.ada.account_id()).await.expect("balance");
-    let totals = crate::wallet::store::totals_of(&shop.db, shop.ada.account_id()).await.expect("totals");
-    assert_eq!((balance, totals.left), (Tokens(1_000_000), Tokens(2_000_000)));
+    let grants = grants_of(&shop.db, shop.ada.account_id()).await.expect("grants");
+    assert_eq!((balance_in(&grants), totals_in(&grants).left), (Tokens(1_000_000), Tokens(2_000_000)));
 }
 
 #[sqlx::test]

@@ -11,7 +11,7 @@ use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures;
 use crate::wallet::ledger::{LedgerError, sweep_expired_grants};
-use crate::wallet::store::balance_of;
+use crate::wallet::store::standing_of;
 use serde_json::{Value, json};
 
 /// $5.00 for 1,000,000 Tokens; the payment is `pi_1`.
@@ -91,7 +91,7 @@ impl Bought {
         let row = row.fetch_one(&self.db).await.expect("one grant");
         let report = audit(&self.db, None).await.expect("audit");
         assert!(report.differences.is_empty(), "{:?}", report.differences);
-        (status, row.left_, row.refunded, row.frozen, balance_of(&self.db, self.ada.account_id()).await.expect("balance").0)
+        (status, row.left_, row.refunded, row.frozen, standing_of(&self.db, self.ada.account_id()).await.expect("a standing").balance.0)
     }
 }
 

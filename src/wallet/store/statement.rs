@@ -6,7 +6,7 @@ use crate::tokens::Tokens;
 use crate::wallet::store::WalletError;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Entries a page.
@@ -15,18 +15,12 @@ pub const PAGE: i64 = 25;
 /// The entries older than `before` (none = the newest), a page of them.
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
-/// the ledger is. It is said where all entries are shown; both come from one snapshot, so that no call settles in between.
+/// the ledger is. It is said where all entries are shown; both come from one statement, so that no call settles in between.
 pub async fn statement_of(db: &PgPool, member: &Reader, which: Which, before: Option<i64>) -> Result<Statement, WalletError> {
-    let account_id = member.account_id();
-    let mut tx = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let mut after = match which {
-        Which::All => Some(in_wallet_before(&mut tx, account_id, before).await?),
-        Which::Calls | Which::Others => None,
-    };
-    let mut rows = rows_before(&mut tx, account_id, which, before, PAGE + 1).await?;
-    tx.commit().await?;
+    let mut rows = rows_before(db, member.account_id(), which, before, PAGE + 1, which == Which::All).await?;
     let more = rows.len() as i64 > PAGE;
     rows.truncate(PAGE as usize);
+    let mut after = rows.first().and_then(|row| row.in_wallet);
     let entries: Vec<EntryView> = rows
         .into_iter()
         .map(|row| {
@@ -47,26 +41,8 @@ pub async fn entries_before(
     before: Option<i64>,
     most: i64,
 ) -> Result<Vec<EntryView>, WalletError> {
-    let mut connection = db.acquire().await?;
-    let rows = rows_before(&mut connection, account_id, which, before, most).await?;
+    let rows = rows_before(db, account_id, which, before, most, false).await?;
     Ok(rows.into_iter().map(|row| entry_of(row, None)).collect())
-}
-
-/// What was in the wallet, held Tokens included, before entry `before`; now, without one.
-async fn in_wallet_before(tx: &mut PgConnection, account_id: AccountId, before: Option<i64>) -> Result<i64, WalletError> {
-    let tokens = sqlx::query_scalar!(
-        r#"SELECT ((SELECT coalesce(sum(g.left_ + g.held), 0) FROM grants g WHERE g.account_id = $1)
-                   - (SELECT coalesce(sum(signed), 0) FROM (
-                          SELECT CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
-                                      ELSE -l.tokens END AS signed
-                            FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2
-                           UNION ALL
-                          SELECT l.tokens FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2) since)
-                  )::bigint AS "tokens!""#,
-        account_id.0,
-        before
-    );
-    Ok(tokens.fetch_one(tx).await?)
 }
 
 /// An entry as it is stored, with what its cause is called.
@@ -86,12 +62,14 @@ struct EntryRow {
     package_name: Option<String>,
     model_id: Option<String>,
     key_name: Option<String>,
+    /// What was in the wallet, held Tokens included, before the entry that the page ends at; now, on the newest. Where all are shown.
+    in_wallet: Option<i64>,
 }
 
 /// Given and received are two indexes; each gives its newest entries, in order. The condition is part of the text, since the index of
 /// entries that are no calls is found by it.
 macro_rules! entries {
-    ($db:expr, $account_id:expr, $before:expr, $most:expr, $condition:literal) => {
+    ($db:expr, $account_id:expr, $before:expr, $most:expr, $with_sum:expr, $condition:literal) => {
         sqlx::query_as!(
             EntryRow,
             r#"WITH page AS (
@@ -114,7 +92,15 @@ macro_rules! entries {
                )
                SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id,
                       p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id, g.note,
-                      o.package_name AS "package_name?", u.model_id AS "model_id?", k.name AS "key_name?"
+                      o.package_name AS "package_name?", u.model_id AS "model_id?", k.name AS "key_name?",
+                      CASE WHEN $4 THEN
+                          (SELECT (SELECT coalesce(sum(g.left_ + g.held), 0) FROM grants g WHERE g.account_id = $1)
+                                - (SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
+                                                            WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END), 0)
+                                     FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2)
+                                - (SELECT coalesce(sum(l.tokens), 0)
+                                     FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2))::bigint
+                      END AS in_wallet
                  FROM page p
                  JOIN grants g ON g.grant_id = p.grant_id
                  LEFT JOIN orders o ON o.order_id = p.order_id
@@ -123,24 +109,27 @@ macro_rules! entries {
                 ORDER BY p.entry_id DESC"#,
             $account_id.0,
             $before,
-            $most
+            $most,
+            $with_sum
         )
         .fetch_all($db)
         .await?
     };
 }
 
+/// `with_sum`: with what was in the wallet, for which every entry since is read.
 async fn rows_before(
-    db: &mut PgConnection,
+    db: &PgPool,
     account_id: AccountId,
     which: Which,
     before: Option<i64>,
     most: i64,
+    with_sum: bool,
 ) -> Result<Vec<EntryRow>, WalletError> {
     Ok(match which {
-        Which::All => entries!(db, account_id, before, most, "true"),
-        Which::Calls => entries!(db, account_id, before, most, "l.to_book = 'spent'"),
-        Which::Others => entries!(db, account_id, before, most, "l.to_book <> 'spent'"),
+        Which::All => entries!(db, account_id, before, most, with_sum, "true"),
+        Which::Calls => entries!(db, account_id, before, most, with_sum, "l.to_book = 'spent'"),
+        Which::Others => entries!(db, account_id, before, most, with_sum, "l.to_book <> 'spent'"),
     })
 }
 
