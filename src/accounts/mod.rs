@@ -1,11 +1,13 @@
 //! Users, accounts and members: sign-up, sign-in, sessions, who may do what. Knows nothing of wallets and prices.
 
+pub mod membership;
 pub mod page;
 pub mod page_deletion;
 pub mod page_invitation;
 pub mod page_mail;
 mod page_member_limits;
 pub mod page_members;
+pub mod page_rights;
 pub mod page_settings;
 pub mod page_two_factor;
 pub mod page_words;

@@ -153,7 +153,7 @@ fn RemoveForm(user_id: String, email: String, keys: i64) -> impl IntoView {
             <form method="post" action=RemoveMember::PATH>
                 <input type="hidden" name="user_id" value=user_id />
                 <p>{t!("Remove {person}? Their sessions in this account end at once.", person = email)}</p>
-                <KeysChoice keys hand_over=t!("Make them mine: programs go on") />
+                <KeysChoice keys />
                 <button class="button button-danger" type="submit">
                     {t!("Remove {person}", person = email)}
                 </button>
@@ -164,7 +164,7 @@ fn RemoveForm(user_id: String, email: String, keys: i64) -> impl IntoView {
 
 /// What becomes of the keys that somebody made, when they go. Who made none is not asked.
 #[component]
-fn KeysChoice(keys: i64, hand_over: &'static str) -> impl IntoView {
+fn KeysChoice(keys: i64) -> impl IntoView {
     if keys == 0 {
         return view! { <input type="hidden" name="keys" value="disable" /> }.into_any();
     }
@@ -179,7 +179,7 @@ fn KeysChoice(keys: i64, hand_over: &'static str) -> impl IntoView {
             <label>
                 <input type="radio" name="keys" value="hand_over" />
                 " "
-                {hand_over}
+                {t!("Make them mine: programs go on")}
             </label>
             <p class="field-hint">{t!("Whoever knows the secret of a key that is not disabled can still call with it. Make new secrets soon.")}</p>
         </fieldset>
@@ -307,7 +307,14 @@ fn LeaveForm(keys: i64) -> impl IntoView {
             <details class="confirm">
                 <summary class="button">{t!("Leave…")}</summary>
                 <form method="post" action=LeaveAccount::PATH>
-                    <KeysChoice keys hand_over=t!("Leave them to the owner: programs go on") />
+                    {(keys > 0)
+                        .then(|| {
+                            view! {
+                                <p>
+                                    {t!("Keys that you made are disabled: {keys}. If programs are to go on, have an admin remove you instead, who can take them over.", keys = keys)}
+                                </p>
+                            }
+                        })}
                     <button class="button button-danger" type="submit">
                         {t!("Leave the account")}
                     </button>

@@ -106,16 +106,14 @@ pub async fn remove_member(user_id: String, #[server(default)] keys: String) -> 
     Ok(())
 }
 
-/// Ends one's own membership, and with it the session. `keys` as above.
+/// Ends one's own membership, one's keys, and the session.
 #[server(endpoint = "members/leave")]
-pub async fn leave_account(#[server(default)] keys: String) -> Result<(), ConsoleError> {
+pub async fn leave_account() -> Result<(), ConsoleError> {
     use crate::accounts::store::members::leave;
-    use crate::accounts::types_members::KeysLeft;
     use crate::server::request_ctx;
     let reader = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let keys = KeysLeft::parse(&keys).map_err(request_ctx::fail)?;
-    leave(&app.db, &reader, keys).await.map_err(|error| request_ctx::fail(error.into()))?;
+    leave(&app.db, &reader).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::go("/sign-in");
     Ok(())
 }
@@ -194,6 +192,7 @@ pub async fn accept_invitation(#[server(default)] token: String) -> Result<(), C
 #[server(endpoint = "members/sign_up")]
 pub async fn sign_up_invited(#[server(default)] token: String, #[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
+    use crate::accounts::store::SignIn;
     use crate::accounts::store::attempts::{LINK_FROM, take_attempt};
     use crate::accounts::store::invitations::sign_up;
     use crate::accounts::types::Password;
@@ -207,7 +206,7 @@ pub async fn sign_up_invited(#[server(default)] token: String, #[server(default)
         Ok::<_, ConsoleError>(sign_up(&app.db, &token, password, &request_ctx::origin()).await?)
     };
     let (user_id, account_id) = joined.await.map_err(request_ctx::fail)?;
-    request_ctx::sign_in(user_id).await?;
+    request_ctx::sign_in(SignIn::first(user_id)).await?;
     request_ctx::act_for(account_id).await?;
     request_ctx::go("/dashboard");
     Ok(())

@@ -8,7 +8,7 @@ use crate::tokens::Tokens;
 use chrono::TimeDelta;
 
 /// Somebody may want it for their books a while later.
-const RECEIPT: TimeDelta = TimeDelta::days(7);
+const RECEIPT: TimeDelta = TimeDelta::days(30);
 
 /// What was paid, as its receipt says.
 #[derive(Clone, Debug)]

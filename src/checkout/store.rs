@@ -1,6 +1,7 @@
 //! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money arrives is in `events`
 //! and `fulfilment`, when it goes back in `refunds`.
 
+use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::{Admin, Member, Reader};
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::discounts::check_discount_in;
@@ -50,6 +51,8 @@ pub enum CheckoutError {
     PurchaseLimitReached,
     #[error("the account is suspended")]
     AccountSuspended,
+    #[error("the role does not allow this any more")]
+    NotAllowed,
     #[error("this form was posted for another package")]
     FormReused,
     #[error("no such order")]
@@ -111,6 +114,7 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::PackageChanged => ConsoleError::PackageChanged,
             CheckoutError::PurchaseLimitReached => ConsoleError::PurchaseLimitReached,
             CheckoutError::AccountSuspended => ConsoleError::AccountSuspended,
+            CheckoutError::NotAllowed => ConsoleError::NotAllowed,
             CheckoutError::NotRefundable(_) | CheckoutError::NoRefundWindow => ConsoleError::NotRefundable,
             CheckoutError::RefundWindowOver => ConsoleError::RefundWindowOver,
             CheckoutError::RefundOutOfRange => ConsoleError::NothingToRefund,
@@ -146,6 +150,7 @@ pub struct PlacedOrder {
 /// each other, and a purchase limit counts what is there.
 pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, request: &OrderRequest) -> Result<PlacedOrder, CheckoutError> {
     let mut tx = db.begin().await?;
+    stay_in(&mut tx, member).await?;
     let account = sqlx::query!(
         r#"SELECT suspended_at IS NOT NULL AS "suspended!" FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE"#,
         member.account_id().0
@@ -189,6 +194,11 @@ pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, reques
     record_in(&mut tx, member.account_id(), Actor::of(member), entry).await?;
     tx.commit().await?;
     Ok(order)
+}
+
+/// Their request may have begun before they were removed or lost the role that it needs: then it is refused.
+async fn stay_in(tx: &mut PgConnection, member: &Admin) -> Result<(), CheckoutError> {
+    if still_may_in(tx, member).await? { Ok(()) } else { Err(CheckoutError::NotAllowed) }
 }
 
 /// Locks the package as it is, and refuses what was not confirmed, is not for sale, or is one too many.

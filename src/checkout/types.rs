@@ -222,6 +222,8 @@ pub struct OrderView {
     /// Oldest first.
     pub refunds: Vec<RefundLine>,
     pub own_refund: OwnRefund,
+    /// Whether whoever looks may pay it, or order again.
+    pub may_buy: bool,
 }
 
 /// Money of an order that went back, or tried to.

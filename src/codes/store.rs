@@ -4,6 +4,7 @@ pub mod batches;
 pub mod plain;
 pub mod promotions;
 
+use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
 use crate::error::{CodeProblem, ConsoleError, unavailable};
 use crate::ids::{CodeId, GrantId, OrderId, RedemptionId};
@@ -25,6 +26,8 @@ pub enum CodeError {
     TooManyTries { wait_s: u32 },
     #[error("the account is suspended")]
     AccountSuspended,
+    #[error("the role does not allow this any more")]
+    NotAllowed,
     #[error("no such code")]
     NotFound,
     #[error(
@@ -76,6 +79,7 @@ impl From<CodeError> for ConsoleError {
             CodeError::Problem(problem) => ConsoleError::Code(problem),
             CodeError::TooManyTries { wait_s } => ConsoleError::TooManyAttempts { wait_s },
             CodeError::AccountSuspended => ConsoleError::AccountSuspended,
+            CodeError::NotAllowed => ConsoleError::NotAllowed,
             CodeError::NotFound => ConsoleError::NotFound,
             CodeError::OutOfRange | CodeError::Ledger(_) => {
                 tracing::error!(%error, "codes failed");
@@ -97,6 +101,10 @@ pub async fn redeem(db: &PgPool, member: &Member, code_hash: &[u8; 32]) -> Resul
 }
 
 async fn redeem_in(tx: &mut PgConnection, member: &Member, code_hash: &[u8; 32]) -> Result<GrantId, CodeError> {
+    // Their request may have begun before they were removed.
+    if !still_may_in(tx, member).await? {
+        return Err(CodeError::NotAllowed);
+    }
     lock_account_in(tx, member).await?;
     let code = sqlx::query!(
         r#"SELECT code_id, kind, tokens, valid_for_s, scope_supplier_ids, scope_model_ids, note, disabled_at IS NOT NULL AS "disabled!",

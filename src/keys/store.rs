@@ -18,7 +18,7 @@ pub use several::change_keys;
 pub use views::{KeyRow, key_by_id, key_of};
 
 use self::deeds::{Deed, write_down_in};
-use self::release::keep_member_in;
+use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
@@ -153,7 +153,7 @@ pub async fn insert_key_once(
     new: NewKey,
 ) -> Result<Option<KeySecret>, KeyError> {
     let mut tx = db.begin().await?;
-    keep_member_in(&mut tx, member).await?;
+    stay_in(&mut tx, member).await?;
     let after = Settings::of_new(member.account_id(), &new);
     let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
     if secret.is_some() {
@@ -269,6 +269,11 @@ impl Settings {
     }
 }
 
+/// Their request may have begun before they were removed or lost the role that it needs: then it is refused.
+async fn stay_in(tx: &mut PgConnection, member: &Member) -> Result<(), KeyError> {
+    if still_may_in(tx, member).await? { Ok(()) } else { Err(KeyError::NotYours) }
+}
+
 /// Locks the key's row, as every call with it does, and reads its settings. A deleted key, and one of another account, is not found.
 async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) -> Result<Settings, KeyError> {
     let locked = lock_keys_in(tx, owner, &[key_id]).await?.pop();
@@ -278,7 +283,7 @@ async fn lock_key_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_id: KeyId) 
 /// The same of several keys, each named once, in the order in which calls lock them; all of them or none.
 async fn lock_keys_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_ids: &[KeyId]) -> Result<Vec<(KeyId, Settings)>, KeyError> {
     if let KeyOwner::Member(member) = owner {
-        keep_member_in(tx, member).await?;
+        stay_in(tx, member).await?;
     }
     let rows = sqlx::query!(
         "SELECT key_id, account_id, created_by, name, quota, expires_at, supplier_id, status FROM api_keys

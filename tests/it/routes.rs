@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/api/accounts/show_settings", Who::Reader, ""),
     Route("GET", "/api/accounts/show_two_factor", Who::Reader, ""),
     Route("GET", "/api/accounts/start_code", Who::Public, ""),
+    Route("GET", "/api/accounts/role", Who::Public, ""),
     Route("GET", "/api/accounts/start_form", Who::Public, ""),
     Route("GET", "/api/accounts/viewer", Who::Public, ""),
     Route("GET", "/api/checkout/offer", Who::Admin, "package_id={~package}"),
@@ -126,7 +127,7 @@ pub const ROUTES: &[Route] = &[
     // With the password of before, so that it is refused: there would be nobody left.
     Route("POST", "/api/accounts/delete", Who::Reader, "password={~password}"),
     Route("POST", "/api/accounts/sign_out", Who::Public, ""),
-    Route("POST", "/api/members/leave", Who::Reader, "keys=disable"),
+    Route("POST", "/api/members/leave", Who::Reader, ""),
 
     Route("POST", "/sandbox/anthropic/v1/messages", Who::Secret, ""),
     Route("GET", "/sandbox/anthropic/v1/models", Who::Secret, ""),

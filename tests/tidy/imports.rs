@@ -150,7 +150,7 @@ const EXCEPTIONS: &[Exception] = &[
 ];
 
 /// Files that hold SQL: every domain's store, under whatever name of its subject a part of it has.
-const STORES: [&str; 15] = [
+const STORES: [&str; 16] = [
     "src/*/store.rs",
     "src/*/store_*.rs",
     "src/*/store/*.rs",
@@ -170,6 +170,8 @@ const STORES: [&str; 15] = [
     "src/secrets/hash_key.rs",
     // The only writer of mails; every domain posts its letters there, in its own transactions.
     "src/mail/outbox.rs",
+    // Whether somebody still is a member, as every domain asks in its own transactions.
+    "src/accounts/membership.rs",
     // The only writer of the account log, as that.
     "src/journal/record.rs",
     // The sandbox supplier's own rows.

@@ -118,7 +118,7 @@ pub async fn set_limits(db: &PgPool, admin: &Admin, user_id: UserId, limits: Mem
 /// Removes a member. Keys that are handed over become the admin's.
 pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId, keys: KeysLeft) -> Result<(), AccountError> {
     if user_id == admin.user_id() {
-        return leave(db, admin, keys).await;
+        return leave(db, admin).await;
     }
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, admin, user_id).await?;
@@ -130,14 +130,11 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     Ok(())
 }
 
-/// A member goes. Keys that are handed over become the owner's.
-pub async fn leave(db: &PgPool, reader: &Reader, keys: KeysLeft) -> Result<(), AccountError> {
+/// A member goes. Their keys end: whoever leaves knows the secrets, and would spend on without the limits that were theirs.
+pub async fn leave(db: &PgPool, reader: &Reader) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, reader, reader.user_id()).await?;
-    // One who becomes the owner just now waits for nobody; one who was it until now still has an admin's rights to the keys.
-    let owner = sqlx::query_scalar!("SELECT user_id FROM members WHERE account_id = $1 AND role = 'owner'", reader.account_id().0);
-    let owner = UserId(owner.fetch_one(&mut *tx).await?);
-    end_membership_in(&mut tx, reader, (reader.user_id(), &email, role), (keys, owner)).await?;
+    end_membership_in(&mut tx, reader, (reader.user_id(), &email, role), (KeysLeft::Disabled, reader.user_id())).await?;
     keep_an_account_in(&mut tx, reader.user_id(), &email).await?;
     tx.commit().await?;
     Ok(())

@@ -137,7 +137,7 @@ async fn an_owner_is_left_whoever_goes_at_the_same_time(db: PgPool) {
         let (handed, removed, left) = tokio::join!(
             hand_over(&db, &box_, &ada, bob.user_id(), password()),
             remove(&db, &box_, &ada, bob.user_id(), KeysLeft::Disabled),
-            leave(&db, &bob, KeysLeft::HandedOver)
+            leave(&db, &bob)
         );
         assert_eq!(owners(&db, ada.account_id()).await, 1, "{handed:?}, {removed:?}, {left:?}");
         if handed.is_ok() {
@@ -145,7 +145,7 @@ async fn an_owner_is_left_whoever_goes_at_the_same_time(db: PgPool) {
             hand_over(&db, &box_, &bob, ada.user_id(), password()).await.expect("given back");
         }
     }
-    assert!(matches!(leave(&db, &ada, KeysLeft::Disabled).await, Err(AccountError::OwnerStays)));
+    assert!(matches!(leave(&db, &ada).await, Err(AccountError::OwnerStays)));
     // Two who are handed the account at once: one has it, and the account one owner.
     let bob = owner(&db, "bob@example.com").await;
     joined(&db, &ada, &bob, Role::Member).await;
@@ -212,20 +212,16 @@ async fn a_key_that_is_made_during_the_removal_is_released_with_the_others(db: P
 }
 
 #[sqlx::test]
-async fn whoever_leaves_gives_their_keys_to_the_owner_or_ends_them(db: PgPool) {
+async fn the_keys_of_whoever_leaves_end(db: PgPool) {
     let ada = owner(&db, "ada@example.com").await;
-    for (email, keys, status) in [("bob@example.com", KeysLeft::HandedOver, "enabled"), ("eve@example.com", KeysLeft::Disabled, "disabled")]
-    {
-        let other = owner(&db, email).await;
-        let member = joined(&db, &ada, &other, Role::Admin).await.into_admin().expect("an admin");
-        let key_id = make_key(&db, &member).await.expect("a key");
-        // Who removes themselves leaves.
-        remove(&db, &outbox(), &member, other.user_id(), keys).await.expect("gone");
-        let heir = if keys == KeysLeft::HandedOver { ada.user_id() } else { other.user_id() };
-        assert_eq!(key_of(&db, key_id).await, (status.into(), heir));
-        assert!(matches!(leave(&db, &member, keys).await, Err(AccountError::NotAllowed)), "once");
-        assert!(reader_of(&db, other.user_id(), Some(ada.account_id())).await.expect("read").is_none());
-    }
+    let eve = owner(&db, "eve@example.com").await;
+    let member = joined(&db, &ada, &eve, Role::Admin).await.into_admin().expect("an admin");
+    let key_id = make_key(&db, &member).await.expect("a key");
+    // Who removes themselves leaves, and hands nothing over.
+    remove(&db, &outbox(), &member, eve.user_id(), KeysLeft::HandedOver).await.expect("gone");
+    assert_eq!(key_of(&db, key_id).await, ("disabled".into(), eve.user_id()));
+    assert!(matches!(leave(&db, &member).await, Err(AccountError::NotAllowed)), "once");
+    assert!(reader_of(&db, eve.user_id(), Some(ada.account_id())).await.expect("read").is_none());
 }
 
 #[sqlx::test]

@@ -79,6 +79,7 @@ fn AskAgain() -> impl IntoView {
 /// Where the order stands, and what to do next.
 #[component]
 fn OrderState(order: OrderView) -> impl IntoView {
+    let confirm = confirm_page(&order.package_id.to_string());
     let (class, next) = match order.status {
         OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::Paid => ("notice notice-info", None),
@@ -89,9 +90,9 @@ fn OrderState(order: OrderView) -> impl IntoView {
         OrderStatus::AwaitingPayment => {
             ("notice notice-info", order.checkout_url.map(|url| (url, t!("Not paid yet? Go back to the checkout"))))
         }
-        OrderStatus::Created => ("notice notice-info", Some((confirm_page(&order.package_id.to_string()), t!("Continue to payment")))),
+        OrderStatus::Created => ("notice notice-info", order.may_buy.then(|| (confirm, t!("Continue to payment")))),
         OrderStatus::Declined | OrderStatus::Expired | OrderStatus::Cancelled => {
-            ("notice notice-warn", Some((confirm_page(&order.package_id.to_string()), t!("Order again"))))
+            ("notice notice-warn", order.may_buy.then(|| (confirm, t!("Order again"))))
         }
     };
     view! {

@@ -1,5 +1,6 @@
 //! The list of an account's orders.
 
+use crate::accounts::page_rights::ForBuyers;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::list_orders;
 use crate::checkout::types::{OrderLine, OrderList};
@@ -19,9 +20,11 @@ pub fn OrdersPage() -> impl IntoView {
         <Title text=t!("Orders") />
         <div class="page-head">
             <h1>{t!("Orders")}</h1>
-            <a class="button button-primary" href="/products">
-                {t!("Buy Tokens")}
-            </a>
+            <ForBuyers>
+                <a class="button button-primary" href="/products">
+                    {t!("Buy Tokens")}
+                </a>
+            </ForBuyers>
         </div>
         {with_data(orders, orders_view)}
     }

@@ -7,7 +7,7 @@ use crate::accounts::rights::{Admin, Reader};
 use crate::accounts::types::Email;
 use crate::checkout::letters::{self, Paid};
 use crate::checkout::payments::Provider;
-use crate::checkout::store::{CheckoutError, stored_currency};
+use crate::checkout::store::{CheckoutError, stay_in, stored_currency};
 use crate::checkout::types::RefundStatus;
 use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, TaxRate, Taxed};
 use crate::ids::OrderId;
@@ -18,7 +18,7 @@ use crate::money::Money;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgPool};
 
-/// Issues the receipt of an order and posts it to whoever ordered, in the transaction that fulfils it. The number's row is locked until
+/// Issues the receipt of an order and posts it to whoever ordered, to the owner where they have left the account since, in the transaction that fulfils it. The number's row is locked until
 /// that commits, so whoever comes here holds every lock that he will need: order, then account.
 pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: OrderId) -> Result<(), CheckoutError> {
     let row = sqlx::query!(
@@ -28,7 +28,11 @@ pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: 
          receipt AS (
              INSERT INTO receipts (order_id, year, number, issued_at, seller_id, email, billing_name, billing_address, billing_tax_id)
              SELECT o.order_id, next.year, next.last, now(), (SELECT max(seller_id) FROM sellers), u.email, b.name, b.address, b.tax_id
-               FROM orders o JOIN users u USING (user_id) LEFT JOIN billing_details b ON b.account_id = o.account_id CROSS JOIN next
+               FROM orders o
+               LEFT JOIN LATERAL (SELECT m.user_id FROM members m WHERE m.account_id = o.account_id
+                                   ORDER BY m.user_id = o.user_id DESC, m.role = 'owner' DESC LIMIT 1) to_whom ON true
+               JOIN users u ON u.user_id = coalesce(to_whom.user_id, o.user_id)
+               LEFT JOIN billing_details b ON b.account_id = o.account_id CROSS JOIN next
               WHERE o.order_id = $1
              RETURNING order_id, year, number, email)
          SELECT r.year, r.number, r.email, o.package_name, o.tokens, o.price_minor, o.currency, o.provider
@@ -102,6 +106,7 @@ pub async fn set_seller(db: &PgPool, seller: &Seller) -> Result<(), CheckoutErro
 /// Keeps what receipts are to be made out to, and fills it in where this order's receipt has none.
 pub async fn set_billing_details(db: &PgPool, member: &Admin, order_id: OrderId, details: &BillingDetails) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
+    stay_in(&mut tx, member).await?;
     let account_id = member.account_id().0;
     sqlx::query!(
         "SELECT order_id FROM receipts JOIN orders USING (order_id) WHERE order_id = $1 AND account_id = $2",

@@ -5,7 +5,7 @@ use crate::accounts::rights::Admin;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
-use crate::checkout::store::{CheckoutError, stored_currency, stored_provider};
+use crate::checkout::store::{CheckoutError, stay_in, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::checkout::types_refund::{OwnRefundRequest, RefundOffer};
 use crate::ids::{ActionId, OrderId, RefundId, UserId};
@@ -95,6 +95,7 @@ pub async fn own_refund_offer(db: &PgPool, member: &Admin, order_id: OrderId) ->
 /// Takes what the customer was shown, and nothing else. The same form is the same refund; None = it had begun before.
 pub async fn request_own_refund(db: &PgPool, member: &Admin, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
     let mut tx = db.begin().await?;
+    stay_in(&mut tx, member).await?;
     let order = own_order_in(&mut tx, member, asked.order_id).await?;
     let known = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM refunds WHERE order_id = $1 AND form_key = $2) AS "known!""#,

@@ -1,12 +1,15 @@
 //! Tests of refunds that customers ask for themselves: what they come to, when they may, and that each happens once.
 
 use super::*;
-use crate::accounts::rights::Owner;
+use crate::accounts::rights::{Owner, Reader};
+use crate::accounts::store::reader_of;
 use crate::catalog::store::{PackageEdit, update_package};
 use crate::checkout::payments::RefundAnswer;
-use crate::checkout::store::fixtures::{member, open_order, package, pay};
-use crate::checkout::store::order;
+use crate::checkout::store::fixtures::{member, open_order, package, pay, request};
+use crate::checkout::store::receipts::set_billing_details;
 use crate::checkout::store::refunds::note_answer;
+use crate::checkout::store::{order, place_order};
+use crate::checkout::types_receipt::BillingDetails;
 use crate::checkout::types_refund::OwnRefund;
 use crate::money::Currency;
 use crate::wallet::audit::audit;
@@ -57,6 +60,31 @@ impl Bought {
 }
 
 const FORTNIGHT: Option<i64> = Some(1_209_600);
+
+#[sqlx::test]
+async fn whoever_lost_the_role_meanwhile_neither_refunds_nor_buys_nor_is_billed(db: PgPool) {
+    let bought = Bought::within(db.clone(), FORTNIGHT).await;
+    let (form, account_id) = (bought.form().await, bought.ada.account_id());
+    let bob = member(&db, "bob@example.com").await.user_id();
+    sqlx::query("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'admin')")
+        .bind(account_id.0)
+        .bind(bob.0)
+        .execute(&db)
+        .await
+        .expect("an admin");
+    let bob = reader_of(&db, bob, Some(account_id)).await.expect("read").and_then(Reader::into_admin).expect("an admin");
+    let order = request(&db, package(&db, "Second", None).await).await;
+    let details = BillingDetails { name: "Eve".into(), address: String::new(), tax_id: String::new() };
+    for lost in ["UPDATE members SET role = 'member' WHERE role = 'admin'", "DELETE FROM members WHERE role = 'member'"] {
+        // They were an admin when their requests began.
+        bought.execute(lost).await;
+        assert!(matches!(request_own_refund(&db, &bob, &form).await, Err(CheckoutError::NotAllowed)));
+        assert!(matches!(place_order(&db, &bob, Provider::Sandbox, &order).await, Err(CheckoutError::NotAllowed)));
+        assert!(matches!(set_billing_details(&db, &bob, bought.order_id, &details).await, Err(CheckoutError::NotAllowed)));
+    }
+    let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&db).await.expect("count");
+    assert_eq!((bought.refunds().await, orders), (0, 1));
+}
 
 #[sqlx::test]
 async fn the_unused_part_is_what_is_left_and_its_share_of_the_price_rounded_down(db: PgPool) {

@@ -90,6 +90,7 @@ pub async fn order(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<Or
         grant: row.grant_id.zip(validity).map(|(grant_id, validity)| OrderGrant { grant_id: GrantId(grant_id), validity }),
         refunds,
         own_refund,
+        may_buy: member.is_admin(),
     })
 }
 

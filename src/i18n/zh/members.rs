@@ -36,7 +36,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Keys made in this account: {keys}", "在此账户中创建的密钥：{keys}"),
     ("Disable: programs that call with them stop", "停用：使用这些密钥的程序将无法调用"),
     ("Make them mine: programs go on", "归我所有：程序继续运行"),
-    ("Leave them to the owner: programs go on", "交给所有者：程序继续运行"),
+    (
+        "Keys that you made are disabled: {keys}. If programs are to go on, have an admin remove you instead, who can take them over.",
+        "您创建的密钥将被停用：{keys} 个。如果程序要继续运行，请改由管理员移除您，并由其接管密钥。",
+    ),
     (
         "Whoever knows the secret of a key that is not disabled can still call with it. Make new secrets soon.",
         "未停用的密钥，知道它的人仍可调用。请尽快更换密钥。",

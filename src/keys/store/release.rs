@@ -1,24 +1,12 @@
-//! What members and their keys have to do with each other: none is touched by somebody who has left, and what becomes of them then.
+//! What becomes of the keys of whoever leaves, and of an account that ends.
 
 use super::KeyError;
-use crate::accounts::rights::{Member, Reader};
-use crate::accounts::types_members::{KeysLeft, Role};
+use crate::accounts::rights::Reader;
+use crate::accounts::types_members::KeysLeft;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use sqlx::PgConnection;
-
-/// Keeps a member in the account, as what they are, until the transaction ends. Their request may have begun before they were removed or
-/// lost the role that it needs: then it is refused.
-pub(super) async fn keep_member_in(tx: &mut PgConnection, member: &Member) -> Result<(), KeyError> {
-    let role = sqlx::query_scalar!(
-        "SELECT role FROM members WHERE account_id = $1 AND user_id = $2 FOR SHARE",
-        member.account_id().0,
-        member.user_id().0
-    );
-    let role = role.fetch_optional(tx).await?.and_then(|role| Role::parse(&role));
-    if role.is_some_and(|role| role >= member.role()) { Ok(()) } else { Err(KeyError::NotYours) }
-}
 
 /// Deletes every key of the account. The next call with one is refused.
 pub async fn delete_all_keys_in(tx: &mut PgConnection, by: &Reader) -> Result<(), KeyError> {
@@ -51,7 +39,15 @@ pub async fn release_keys_in(tx: &mut PgConnection, by: &Reader, of: UserId, key
             }
             KeysLeft::Disabled => continue,
             KeysLeft::HandedOver => {
-                sqlx::query!("UPDATE api_keys SET created_by = $2 WHERE key_id = $1", row.key_id, heir.0).execute(&mut *tx).await?;
+                sqlx::query!(
+                    "UPDATE api_keys SET created_by = $2, inherited_at = now(), inherited_spent = spent,
+                                         inherited_in_month = charged_in_month(account_id, key_id, now())
+                      WHERE key_id = $1",
+                    row.key_id,
+                    heir.0
+                )
+                .execute(&mut *tx)
+                .await?;
                 Kind::KeyHandedOver
             }
         };
