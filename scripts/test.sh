@@ -6,6 +6,8 @@
 . "$(dirname "$0")/lib.sh"
 
 step "Setting up"
+# Whoever builds this later gets the same crates.
+cargo metadata --locked --format-version 1 >/dev/null
 scripts/setup.sh postgres chromium wasm wasm-bindgen nextest lint deny node python stripe-sdks aiosmtpd
 # Cargo does not know that the macros read .sqlx; see scripts/sqlx.sh.
 touch src/server/mod.rs

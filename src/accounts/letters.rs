@@ -7,7 +7,7 @@ use crate::mail::outbox::Outbox;
 use chrono::TimeDelta;
 
 /// Notices are worth reading for longer than links.
-const NOTICE: TimeDelta = TimeDelta::days(3);
+const NOTICE: TimeDelta = TimeDelta::days(30);
 
 fn text(paragraph: impl Into<String>) -> Part {
     Part::Text(paragraph.into())

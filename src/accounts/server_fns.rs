@@ -1,6 +1,7 @@
 //! Server functions of `accounts`: who, parse, store, reply.
 
 use crate::accounts::types::{Email, Viewer};
+use crate::accounts::types_members::Role;
 use crate::error::ConsoleError;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
@@ -11,9 +12,9 @@ use leptos::server_fn::codec::GetUrl;
 #[server(endpoint = "accounts/sign_up")]
 pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::password::refuse_common;
-    use crate::accounts::store::AccountError;
     use crate::accounts::store::addresses::{sign_up_at_once, sign_up_by_mail};
     use crate::accounts::store::attempts::{MAIL_TO, SIGN_UP_FROM, take_attempt, trust};
+    use crate::accounts::store::{AccountError, SignIn};
     use crate::accounts::types::Password;
     use crate::server::request_ctx;
     // public: this is how a visitor becomes a member.
@@ -50,7 +51,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
         Ok(new) => new,
         Err(error) => return Err(request_ctx::fail(error)),
     };
-    request_ctx::sign_in(new.user_id).await?;
+    request_ctx::sign_in(SignIn::first(new.user_id)).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
     Ok(())
 }
@@ -61,6 +62,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
     use crate::accounts::store::attempts::{begin_sign_in, end_sign_in};
     use crate::accounts::store::{self, sessions, two_factor};
     use crate::accounts::types::Password;
+    use crate::journal::types::Kind;
     use crate::server::request_ctx;
     // public: whoever knows the password is the user, or half of them.
     let app = request_ctx::app()?;
@@ -70,24 +72,31 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
         begin_sign_in(&app.db, &email, &from).await?;
         // A password that could not have been chosen is a wrong one: how long ours are is told at sign-up, not here.
         let password = Password::parse(password).map_err(|_| ConsoleError::WrongCredentials)?;
-        let user_id = store::user_by_credentials(&app.db, &email, password).await?;
-        let half = two_factor::is_on(&app.db, user_id).await?;
+        let who = store::user_by_credentials(&app.db, &email, password).await?;
+        let half = two_factor::is_on(&app.db, who.user_id).await?;
         if !half {
             end_sign_in(&app.db, &email, &from).await?;
-            sessions::note_sign_in(&app.db, user_id, &request_ctx::origin()).await?;
+            sessions::note_access(&app.db, who.user_id, Kind::SignedIn, &request_ctx::origin()).await?;
         }
-        Ok::<_, ConsoleError>((user_id, half))
+        Ok::<_, ConsoleError>((who, half))
     };
-    let (user_id, half) = match found.await {
+    let (who, half) = match found.await {
         Ok(found) => found,
-        Err(error) => return Err(request_ctx::fail(error)),
+        Err(error) => {
+            if error == ConsoleError::WrongCredentials {
+                // After the answer, whose time tells nobody whether the address has a user.
+                let (db, origin) = (app.db.clone(), request_ctx::origin());
+                request_ctx::later(&app, "a refused sign-in", async move { sessions::note_refusal(&db, &email, &origin).await });
+            }
+            return Err(request_ctx::fail(error));
+        }
     };
     if half {
-        request_ctx::begin_second_step(user_id, email, next).await?;
+        request_ctx::begin_second_step(who, email, next).await?;
         request_ctx::go("/sign-in/code");
         return Ok(());
     }
-    request_ctx::sign_in(user_id).await?;
+    request_ctx::sign_in(who).await?;
     request_ctx::go(request_ctx::local_path(Some(&next)));
     Ok(())
 }
@@ -95,9 +104,16 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
 /// Ends the session.
 #[server(endpoint = "accounts/sign_out")]
 pub async fn sign_out() -> Result<(), ConsoleError> {
+    use crate::accounts::store::sessions::note_access;
+    use crate::journal::types::Kind;
     use crate::server::request_ctx;
     // public: ends the asking browser's own session, if it has one.
+    let reader = request_ctx::viewer().await?;
     request_ctx::sign_out().await?;
+    if let Some(reader) = reader {
+        let (db, user_id) = (request_ctx::app()?.db, reader.user_id());
+        note_access(&db, user_id, Kind::SignedOut, reader.origin()).await.map_err(|error| request_ctx::fail(error.into()))?;
+    }
     request_ctx::go("/");
     Ok(())
 }
@@ -116,7 +132,23 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
         tokio::try_join!(standing_of(&app.db, member.account_id()).err_into(), accounts_of(&app.db, &member).err_into())
             .map_err(request_ctx::fail)?;
     let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
-    Ok(Some(Viewer { email: member.email().clone(), verified, operator: member.is_operator(), accounts, wallet, sandbox }))
+    Ok(Some(Viewer {
+        email: member.email().clone(),
+        role: member.role(),
+        verified,
+        operator: member.is_operator(),
+        accounts,
+        wallet,
+        sandbox,
+    }))
+}
+
+/// What whoever looks at the page may do in their account; none = a visitor.
+#[server(endpoint = "accounts/role", input = GetUrl)]
+pub async fn read_role() -> Result<Option<Role>, ConsoleError> {
+    use crate::server::request_ctx;
+    // public: a visitor has none.
+    Ok(request_ctx::viewer().await?.map(|viewer| viewer.role()))
 }
 
 /// Whoever is signed in needs no visitor's form, and is sent on to `next`.

@@ -9,6 +9,7 @@ use leptos::prelude::*;
 #[server(endpoint = "accounts/confirm_email")]
 pub async fn confirm_email(#[server(default)] token: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
+    use crate::accounts::store::SignIn;
     use crate::accounts::store::addresses::{self, Confirmed};
     use crate::accounts::store::attempts::{LINK_FROM, take_attempt};
     use crate::server::request_ctx;
@@ -23,7 +24,7 @@ pub async fn confirm_email(#[server(default)] token: String) -> Result<(), Conso
         && let Some(begun) = request_ctx::begun_sign_up().await?
         && begun.sign_up_id == sign_up_id
     {
-        request_ctx::sign_in(user_id).await?;
+        request_ctx::sign_in(SignIn::first(user_id)).await?;
         request_ctx::go(request_ctx::local_path(Some(&begun.next)));
         return Ok(());
     }
@@ -52,7 +53,7 @@ pub async fn send_confirmation() -> Result<(), ConsoleError> {
 /// Sends a link that sets a new password, if the address has a user. The answer is the same in any case.
 #[server(endpoint = "accounts/forgot_password")]
 pub async fn forgot_password(#[server(default)] email: String) -> Result<(), ConsoleError> {
-    use crate::accounts::store::attempts::{MAIL_FROM, MAIL_TO, take_attempt};
+    use crate::accounts::store::attempts::{MAIL_FROM, RESET_TO, take_attempt};
     use crate::accounts::store::passwords;
     use crate::accounts::types::Email;
     use crate::server::request_ctx;
@@ -61,7 +62,7 @@ pub async fn forgot_password(#[server(default)] email: String) -> Result<(), Con
     let email = Email::parse(&email).map_err(request_ctx::fail)?;
     let counted = async {
         take_attempt(&app.db, MAIL_FROM, &[&request_ctx::client_network()]).await?;
-        take_attempt(&app.db, MAIL_TO, &[email.as_str()]).await
+        take_attempt(&app.db, RESET_TO, &[email.as_str()]).await
     };
     if let Err(error) = counted.await {
         return Err(request_ctx::fail(error.into()));

@@ -35,8 +35,8 @@ pub async fn change_password(#[server(default)] current: String, #[server(defaul
         let password = Password::parse(password)?;
         Ok::<_, ConsoleError>(passwords::change_password(&app.db, &app.outbox, &member, current, password).await?)
     };
-    changed.await.map_err(request_ctx::fail)?;
-    request_ctx::sign_in(member.user_id()).await?;
+    let who = changed.await.map_err(request_ctx::fail)?;
+    request_ctx::sign_in(who).await?;
     request_ctx::put_flash("settings_done", &Done::PasswordChanged).await?;
     request_ctx::go("/settings");
     Ok(())

@@ -43,7 +43,7 @@ pub async fn sign_in_code(#[server(default)] code: String) -> Result<(), Console
         Ok::<_, ConsoleError>(end_code(&app.db, &half.email, &from).await?)
     };
     accepted.await.map_err(request_ctx::fail)?;
-    request_ctx::sign_in(half.user_id).await?;
+    request_ctx::sign_in(half.proven()).await?;
     request_ctx::go(request_ctx::local_path(Some(&half.next)));
     Ok(())
 }

@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 /// However often it is used: whoever signed in signs in again after that.
 const LONGEST_DAYS: i32 = 14;
+/// Without a visit.
+const IDLE_DAYS: i32 = 7;
 
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {
@@ -28,7 +30,8 @@ impl PgSessionStore {
 
 /// Deletes what is past its time. Returns how many.
 pub async fn delete_expired_sessions(db: &PgPool) -> sqlx::Result<u64> {
-    Ok(sqlx::query!("DELETE FROM sessions WHERE expires_at < now()").execute(db).await?.rows_affected())
+    let over = sqlx::query!("DELETE FROM sessions WHERE expires_at < now() OR last_seen_at < now() - make_interval(days => $1)", IDLE_DAYS);
+    Ok(over.execute(db).await?.rows_affected())
 }
 
 /// Under which a session is stored.
@@ -90,8 +93,10 @@ impl SessionStore for PgSessionStore {
         let row = sqlx::query!(
             r#"SELECT data AS "data: Json<HashMap<String, serde_json::Value>>", expires_at,
                       last_seen_at < now() - interval '1 minute' AS "unseen!"
-                 FROM sessions WHERE session_hash = $1 AND expires_at > now()"#,
-            digest(id)
+                 FROM sessions
+                WHERE session_hash = $1 AND expires_at > now() AND last_seen_at > now() - make_interval(days => $2)"#,
+            digest(id),
+            IDLE_DAYS
         )
         .fetch_optional(&self.db)
         .await

@@ -173,8 +173,23 @@ async fn insert_own_account_in(tx: &mut PgConnection, user_id: UserId, email: &E
     Ok(account_id)
 }
 
-/// Replaces a user's password and ends their sessions.
-pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_hash: &str) -> Result<(), AccountError> {
+/// Whoever has proven who they are, and in which epoch of their sessions that was. What ends all of them begins the next, and so ends those
+/// too that begin only now from what was right before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    pub user_id: UserId,
+    pub epoch: i32,
+}
+
+impl SignIn {
+    /// The first one of a user who was made just now.
+    pub fn first(user_id: UserId) -> SignIn {
+        SignIn { user_id, epoch: 0 }
+    }
+}
+
+/// Replaces a user's password and ends their sessions. Whoever did it may sign in with what comes back.
+pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_hash: &str) -> Result<SignIn, AccountError> {
     let changed =
         sqlx::query!("UPDATE users SET password_hash = $2 WHERE user_id = $1", user_id.0, password_hash).execute(&mut *tx).await?;
     if changed.rows_affected() == 0 {
@@ -184,11 +199,13 @@ pub async fn set_password_in(tx: &mut PgConnection, user_id: UserId, password_ha
 }
 
 /// The user whose e-mail and password these are. Unknown user, wrong password and suspended user look and take the same.
-pub async fn user_by_credentials(db: &PgPool, email: &Email, password: Password) -> Result<UserId, AccountError> {
-    let row =
-        sqlx::query!("SELECT user_id, password_hash, suspended_at FROM users WHERE email = $1", email.as_str()).fetch_optional(db).await?;
-    let (user, stored) = match row {
-        Some(row) => (row.suspended_at.is_none().then_some(UserId(row.user_id)), Some(row.password_hash)),
+pub async fn user_by_credentials(db: &PgPool, email: &Email, password: Password) -> Result<SignIn, AccountError> {
+    let row = sqlx::query!("SELECT user_id, session_epoch, password_hash, suspended_at FROM users WHERE email = $1", email.as_str());
+    let (user, stored) = match row.fetch_optional(db).await? {
+        Some(row) => {
+            let who = SignIn { user_id: UserId(row.user_id), epoch: row.session_epoch };
+            (row.suspended_at.is_none().then_some(who), Some(row.password_hash))
+        }
         None => (None, None),
     };
     let matches = password::verify(password, stored).await?;
@@ -202,16 +219,33 @@ pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Passw
 }
 
 /// The user a session stands for, in the account that it names, or else in the one that they chose last. None when they are gone or
-/// suspended, or belong to the named account no longer: what they send was not meant for another.
+/// suspended, when all their sessions have been ended, or when they belong to the named account no longer: what they send was not meant for
+/// another.
+pub async fn reader_of_session(db: &PgPool, who: SignIn, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
+    reader_in(db, who.user_id, Some(who.epoch), account_id).await
+}
+
+/// The same user without a session.
 pub async fn reader_of(db: &PgPool, user_id: UserId, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
+    reader_in(db, user_id, None, account_id).await
+}
+
+async fn reader_in(
+    db: &PgPool,
+    user_id: UserId,
+    epoch: Option<i32>,
+    account_id: Option<AccountId>,
+) -> Result<Option<Reader>, AccountError> {
     let row = sqlx::query!(
         r#"SELECT u.email, u.operator, m.account_id, m.role, u.email_verified_at IS NOT NULL AS "verified!",
                   EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!"
              FROM users u JOIN members m USING (user_id)
             WHERE u.user_id = $1 AND u.suspended_at IS NULL AND ($2::uuid IS NULL OR m.account_id = $2)
+              AND ($3::integer IS NULL OR u.session_epoch = $3)
             ORDER BY m.chosen_at DESC, m.account_id LIMIT 1"#,
         user_id.0,
-        account_id.map(|id| id.0)
+        account_id.map(|id| id.0),
+        epoch
     )
     .fetch_optional(db)
     .await?;
@@ -256,6 +290,23 @@ pub async fn account_by_email(db: &PgPool, email: &Email) -> Result<NewAccount, 
     .fetch_optional(db)
     .await?;
     row.map(|row| NewAccount { user_id: UserId(row.user_id), account_id: AccountId(row.account_id) }).ok_or(AccountError::NotFound)
+}
+
+/// Suspends or resumes a user. Suspension ends all their sessions, and the links that wait in their mailbox. False when it already was so;
+/// whoever deleted themselves stays as they are.
+pub async fn set_user_suspended_in(tx: &mut PgConnection, user_id: UserId, suspended: bool) -> Result<bool, AccountError> {
+    let changed = sqlx::query!(
+        "UPDATE users SET suspended_at = CASE WHEN $2 THEN now() END
+          WHERE user_id = $1 AND (suspended_at IS NOT NULL) <> $2 AND password_hash <> ''",
+        user_id.0,
+        suspended
+    );
+    let changed = changed.execute(&mut *tx).await?.rows_affected() > 0;
+    if suspended {
+        sessions::delete_sessions_in(tx, user_id).await?;
+        tokens::revoke_tokens_in(tx, user_id).await?;
+    }
+    Ok(changed)
 }
 
 /// Suspends or resumes an account: its keys stop or work again with the next call. Suspension also ends the sessions of its

@@ -40,9 +40,9 @@ fn record(user: Option<NewAccount>, expires_in: Duration) -> Record {
 #[sqlx::test]
 async fn insert_account_makes_an_owner_who_can_sign_in(db: PgPool) {
     let new = account(&db, "ada@example.com").await;
-    let user_id = store::user_by_credentials(&db, &email(" ADA@example.com "), password("correct horse")).await.expect("sign-in");
-    assert_eq!(user_id, new.user_id);
-    let member = store::owner_of(&db, user_id).await.expect("member").expect("is a member");
+    let who = store::user_by_credentials(&db, &email(" ADA@example.com "), password("correct horse")).await.expect("sign-in");
+    assert_eq!(who.user_id, new.user_id);
+    let member = store::owner_of(&db, who.user_id).await.expect("member").expect("is a member");
     assert_eq!((member.account_id(), member.email().as_str()), (new.account_id, "ada@example.com"));
     assert!(!member.is_operator());
     let found = store::account_by_email(&db, &email("ada@example.com")).await.expect("found");
@@ -73,6 +73,21 @@ async fn user_by_credentials_refuses_unknown_wrong_and_suspended_alike(db: PgPoo
     sqlx::query("UPDATE users SET suspended_at = now() WHERE user_id = $1").bind(new.user_id.0).execute(&db).await.expect("suspend");
     assert!(matches!(sign_in("ada@example.com", "correct horse").await, Err(AccountError::WrongCredentials)));
     assert!(store::owner_of(&db, new.user_id).await.expect("member").is_none());
+}
+
+#[sqlx::test]
+async fn what_was_proven_before_all_sessions_ended_opens_none(db: PgPool) {
+    let new = account(&db, "ada@example.com").await;
+    // A sign-in whose password was right, and whose session is yet to be made.
+    let before = store::user_by_credentials(&db, &email("ada@example.com"), password("correct horse")).await.expect("sign-in");
+    let reader = store::reader_of_session(&db, before, None).await.expect("read").expect("a member");
+    let outbox = crate::wallet::fixtures::outbox();
+    let now = store::passwords::change_password(&db, &outbox, &reader, password("correct horse"), password("battery staple")).await;
+    let now = now.expect("changed");
+    assert!(store::reader_of_session(&db, before, None).await.expect("read").is_none());
+    assert_eq!(store::reader_of_session(&db, now, None).await.expect("read").map(|reader| reader.user_id()), Some(new.user_id));
+    let again = store::user_by_credentials(&db, &email("ada@example.com"), password("battery staple")).await.expect("sign-in");
+    assert_eq!(again, now);
 }
 
 #[sqlx::test]
@@ -130,6 +145,19 @@ async fn load_of_an_expired_session_is_nothing(db: PgPool) {
     assert!(sessions.load(&over.id).await.expect("load").is_none());
     assert_eq!(delete_expired_sessions(&db).await.expect("clean-up"), 1);
     assert!(sessions.load(&live.id).await.expect("load").is_some());
+}
+
+#[sqlx::test]
+async fn a_session_without_a_visit_ends_sooner(db: PgPool) {
+    let sessions = PgSessionStore::new(db.clone());
+    let mut visit = record(None, Duration::days(14));
+    sessions.create(&mut visit).await.expect("create");
+    for (days, there) in [(6, true), (8, false)] {
+        let unseen = sqlx::query("UPDATE sessions SET last_seen_at = now() - make_interval(days => $1)").bind(days);
+        unseen.execute(&db).await.expect("unseen");
+        assert_eq!(sessions.load(&visit.id).await.expect("load").is_some(), there, "{days} days");
+    }
+    assert_eq!(delete_expired_sessions(&db).await.expect("clean-up"), 1);
 }
 
 #[sqlx::test]

@@ -1,6 +1,6 @@
 //! What crosses the wire about users and accounts, and the parsers of what a person types.
 
-use crate::accounts::types_members::AccountChoice;
+use crate::accounts::types_members::{AccountChoice, Role};
 use crate::error::{ConsoleError, Field, Problem};
 use crate::wallet::types::Standing;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,8 @@ impl fmt::Debug for Password {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Viewer {
     pub email: Email,
+    /// In the account that they act for.
+    pub role: Role,
     /// Whether mail has reached them at it.
     pub verified: bool,
     pub operator: bool,

@@ -1,5 +1,6 @@
 //! The Product Center's page.
 
+use crate::accounts::page_rights::ForBuyers;
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
@@ -78,15 +79,17 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
                     </div>
                     <PackageFacts card=card.clone() />
                 </dl>
-                <a
-                    class=if primary { "button button-primary" } else { "button" }
-                    href=format!("/products/{}/confirm", card.package_id)
-                    // Loaded whole, so that the server sends a visitor to sign in and back to this very page.
-                    rel="external"
-                    aria-describedby=described_by
-                >
-                    {t!("Choose")}
-                </a>
+                <ForBuyers>
+                    <a
+                        class=if primary { "button button-primary" } else { "button" }
+                        href=format!("/products/{}/confirm", card.package_id)
+                        // Loaded whole, so that the server sends a visitor to sign in and back to this very page.
+                        rel="external"
+                        aria-describedby=described_by
+                    >
+                        {t!("Choose")}
+                    </a>
+                </ForBuyers>
             </article>
         </li>
     }

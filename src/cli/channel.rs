@@ -84,7 +84,7 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
     let Add { base_url, protocol, weight, priority, .. } = &add;
     let new = NewChannel { supplier_id, base_url, protocol: *protocol, weight: *weight, priority: *priority, secret };
     let networks = &ctx.config.supplier_networks;
-    let channel_id = insert_channel(&ctx.db, ctx.operator(), &ctx.sealing_key(), networks, new).await?;
+    let channel_id = insert_channel(&ctx.db, ctx.operator, &ctx.sealing_key(), networks, new).await?;
     ctx.out.reply(&json!({ "channel_id": channel_id }), || format!("added channel {channel_id}"))
 }
 
@@ -126,6 +126,6 @@ async fn set_status(ctx: &Context, id: Id, status: Status) -> Result<(), CliErro
 
 async fn apply(ctx: &Context, channel_id: ChannelId, change: ChannelEdit, done: &str) -> Result<(), CliError> {
     let networks = &ctx.config.supplier_networks;
-    update_channel(&ctx.db, ctx.operator(), &ctx.sealing_key(), networks, channel_id, change).await?;
+    update_channel(&ctx.db, ctx.operator, &ctx.sealing_key(), networks, channel_id, change).await?;
     ctx.out.reply(&json!({ "channel_id": channel_id }), || format!("{done} channel {channel_id}"))
 }

@@ -90,7 +90,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::List { batch } => run_list(ctx, batch).await,
         Command::Show { id } => run_show(ctx, id).await,
         Command::Disable { id, reason } => {
-            disable_code(&ctx.db, ctx.operator(), id, &reason).await?;
+            disable_code(&ctx.db, ctx.operator, id, &reason).await?;
             ctx.out.reply(&json!({ "code_id": id, "status": "disabled" }), || format!("disabled code {id}"))
         }
     }
@@ -100,7 +100,7 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
     let pepper = CodePepper::derive(ctx.hash_key().await?.bytes());
     let worth = worth_of(ctx, &create).await?;
     let new = NewCodes { worth, count: create.count, uses: create.uses, expires_at: create.expires, note: create.note };
-    let batch = insert_codes(&ctx.db, ctx.operator(), &pepper, &new, &create.reason).await?;
+    let batch = insert_codes(&ctx.db, ctx.operator, &pepper, &new, &create.reason).await?;
     let made: Vec<_> = batch.codes.iter().map(|(code_id, code)| json!({ "code_id": code_id, "code": code.expose() })).collect();
     ctx.out.reply(&json!({ "batch_id": batch.batch_id, "codes": made }), || {
         batch.codes.iter().map(|(_, code)| code.expose()).collect::<Vec<_>>().join("\n")

@@ -10,6 +10,7 @@ use crate::cli::output::{Output, cause_chain};
 use crate::cli::{CliError, Context};
 use crate::gateway::Census;
 use crate::ids::ChannelId;
+use crate::operators::rights::Operator;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
@@ -112,7 +113,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
         Err(error) => checks.push(Check::fail("database", cause_chain(&error), "start Postgres, or correct DATABASE_URL")),
         Ok(db) => {
             checks.push(Check::ok("database", "reachable"));
-            let ctx = Context { config, db, out };
+            let ctx = Context { config, db, out, operator: Operator::command_line() };
             let migrations = migrations(&ctx).await;
             let current = migrations.status == Health::Ok;
             checks.push(migrations);

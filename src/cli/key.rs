@@ -151,7 +151,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Disable(id) => apply(ctx, id.key_id, KeyEdit { enabled: Some(false), ..KeyEdit::default() }, "disabled").await,
         Command::Rotate(rotate) => run_rotate(ctx, rotate).await,
         Command::Delete(id) => {
-            delete_key(&ctx.db, KeyOwner::Operator(ctx.operator()), id.key_id).await?;
+            delete_key(&ctx.db, KeyOwner::Operator(ctx.operator), id.key_id).await?;
             done(ctx, id.key_id, "deleted")
         }
     }
@@ -164,14 +164,14 @@ async fn run_create(ctx: &Context, create: Create) -> Result<(), CliError> {
         None => None,
     };
     let new = NewKey { name: create.name, supplier_id, quota: create.quota, expires_at: create.expires, enabled: true };
-    let (key_id, secret) = insert_key(&ctx.db, ctx.operator(), account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
+    let (key_id, secret) = insert_key(&ctx.db, ctx.operator, account.account_id, account.user_id, &ctx.pepper().await?, new).await?;
     reply_secret(ctx, key_id, &secret)
 }
 
 async fn run_rotate(ctx: &Context, rotate: Rotate) -> Result<(), CliError> {
     let Rotate { key: Id { key_id }, grace_hours } = rotate;
     let grace = TimeDelta::hours(grace_hours);
-    let secret = rotate_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, &ctx.pepper().await?, grace).await?;
+    let secret = rotate_key(&ctx.db, KeyOwner::Operator(ctx.operator), key_id, &ctx.pepper().await?, grace).await?;
     reply_secret(ctx, key_id, &secret)
 }
 
@@ -183,7 +183,7 @@ fn reply_secret(ctx: &Context, key_id: KeyId, secret: &KeySecret) -> Result<(), 
 }
 
 async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
-    let row = key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id).await?;
+    let row = key_by_id(&ctx.db, KeyOwner::Operator(ctx.operator), key_id).await?;
     let limits = limits_of(&ctx.db, key_id).await?;
     let list = |list: &[String]| if list.is_empty() { "all".into() } else { list.join(", ") };
     ctx.out.reply(&document(&row, &limits), || {
@@ -247,13 +247,13 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
     };
     let limits = edit.limits.edit();
     if !limits.is_nothing() {
-        update_limits(&ctx.db, KeyOwner::Operator(ctx.operator()), edit.key.key_id, limits).await?;
+        update_limits(&ctx.db, KeyOwner::Operator(ctx.operator), edit.key.key_id, limits).await?;
     }
     apply(ctx, edit.key.key_id, change, "edited").await
 }
 
 async fn apply(ctx: &Context, key_id: KeyId, change: KeyEdit, deed: &str) -> Result<(), CliError> {
-    update_key(&ctx.db, KeyOwner::Operator(ctx.operator()), key_id, change).await?;
+    update_key(&ctx.db, KeyOwner::Operator(ctx.operator), key_id, change).await?;
     done(ctx, key_id, deed)
 }
 

@@ -24,6 +24,7 @@ mod secrets;
 mod serve;
 mod supplier;
 mod usage;
+mod user;
 mod values;
 
 use crate::accounts::store::{AccountError, NewAccount, account_by_email};
@@ -57,6 +58,9 @@ pub struct Cli {
     /// Answer with one JSON document on standard output, and nothing else there
     #[arg(long, global = true)]
     json: bool,
+    /// Why; kept in the audit log beside what an operator changes
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -82,6 +86,9 @@ enum Command {
     /// Accounts: create, show, credit, suspend, resume, reset two-factor
     #[command(subcommand, alias = "accounts")]
     Account(account::Command),
+    /// Users: suspend, resume
+    #[command(subcommand, alias = "users")]
+    User(user::Command),
     /// API keys: create, show, edit, enable, disable, delete
     #[command(subcommand, alias = "keys")]
     Key(key::Command),
@@ -198,25 +205,27 @@ pub fn parse() -> Result<Cli, ExitCode> {
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
     let out = Output::new(cli.json);
+    let open = async || Context::open(out, Operator::command_line().because(cli.reason)).await;
     match cli.command {
         Command::Serve { sandbox } => serve::run(sandbox, &out).await,
         Command::Migrate => migrate::run(&out).await,
-        Command::Audit { account } => audit::run(&Context::open(out).await?, account).await,
+        Command::Audit { account } => audit::run(&open().await?, account).await,
         Command::Doctor(looks) => doctor::run(out, looks).await,
-        Command::Account(command) => account::run(&Context::open(out).await?, command).await,
-        Command::Key(command) => key::run(&Context::open(out).await?, command).await,
-        Command::Supplier(command) => supplier::run(&Context::open(out).await?, command).await,
-        Command::Channel(command) => channel::run(&Context::open(out).await?, command).await,
-        Command::Model(command) => model::run(&Context::open(out).await?, command).await,
-        Command::Package(command) => package::run(&Context::open(out).await?, command).await,
-        Command::Code(command) => code::run(&Context::open(out).await?, command).await,
-        Command::Order(command) => order::run(&Context::open(out).await?, command).await,
-        Command::Payments(command) => payments::run(&Context::open(out).await?, command).await,
-        Command::Reconcile => payments::run_reconcile(&Context::open(out).await?).await,
-        Command::Secrets(command) => secrets::run(&Context::open(out).await?, command).await,
-        Command::Usage(args) => usage::run(&Context::open(out).await?, args).await,
+        Command::Account(command) => account::run(&open().await?, command).await,
+        Command::User(command) => user::run(&open().await?, command).await,
+        Command::Key(command) => key::run(&open().await?, command).await,
+        Command::Supplier(command) => supplier::run(&open().await?, command).await,
+        Command::Channel(command) => channel::run(&open().await?, command).await,
+        Command::Model(command) => model::run(&open().await?, command).await,
+        Command::Package(command) => package::run(&open().await?, command).await,
+        Command::Code(command) => code::run(&open().await?, command).await,
+        Command::Order(command) => order::run(&open().await?, command).await,
+        Command::Payments(command) => payments::run(&open().await?, command).await,
+        Command::Reconcile => payments::run_reconcile(&open().await?).await,
+        Command::Secrets(command) => secrets::run(&open().await?, command).await,
+        Command::Usage(args) => usage::run(&open().await?, args).await,
         Command::Openapi => openapi::run(&out),
-        Command::Demo => demo::run(&Context::open(out).await?).await,
+        Command::Demo => demo::run(&open().await?).await,
     }
 }
 
@@ -236,19 +245,16 @@ struct Context {
     config: Config,
     db: PgPool,
     out: Output,
+    /// Whoever may run this program with this database is one.
+    operator: Operator,
 }
 
 impl Context {
-    async fn open(out: Output) -> Result<Context, CliError> {
+    async fn open(out: Output, operator: Operator) -> Result<Context, CliError> {
         let config = Config::from_env(false)?;
         let db = connect(&config).await.map_err(CliError::Connect)?;
         migrate::require_current(&db).await?;
-        Ok(Context { config, db, out })
-    }
-
-    /// Whoever may run this program with this database is an operator.
-    fn operator(&self) -> Operator {
-        Operator::command_line()
+        Ok(Context { config, db, out, operator })
     }
 
     async fn hash_key(&self) -> Result<HashKey, CliError> {

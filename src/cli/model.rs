@@ -112,7 +112,7 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
         output_kinds: add.output_kinds,
         price: Price { input_ppm: add.input_ppm, cached_ppm: add.cached_ppm.unwrap_or(add.input_ppm), output_ppm: add.output_ppm },
     };
-    insert_model(&ctx.db, ctx.operator(), new).await?;
+    insert_model(&ctx.db, ctx.operator, new).await?;
     ctx.out.reply(&json!({ "model_id": add.id }), || format!("added model {}", add.id))
 }
 
@@ -161,6 +161,6 @@ async fn set_status(ctx: &Context, id: Id, status: Status) -> Result<(), CliErro
 
 async fn apply(ctx: &Context, id: Id, change: ModelEdit, done: &str) -> Result<(), CliError> {
     let id = id.id.or(id.id_option).unwrap_or_default();
-    update_model(&ctx.db, ctx.operator(), &id, change).await?;
+    update_model(&ctx.db, ctx.operator, &id, change).await?;
     ctx.out.reply(&json!({ "model_id": id }), || format!("{done} model {id}"))
 }

@@ -151,7 +151,7 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
 
 async fn run_refund(ctx: &Context, given: Refund) -> Result<(), CliError> {
     let payments = Payments::from_config(&ctx.config);
-    let (asked, status) = refund(&ctx.db, &payments, ctx.operator(), given.id, given.part.get(), Some(&given.reason)).await?;
+    let (asked, status) = refund(&ctx.db, &payments, ctx.operator, given.id, given.part.get(), Some(&given.reason)).await?;
     if status == RefundStatus::Failed {
         return Err(CliError::Found(format!("the payment provider refused refund {}; the Tokens are back in the grant", asked.refund_id)));
     }

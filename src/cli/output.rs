@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::error::Error;
 use std::io::{ErrorKind, Write};
 
+#[derive(Clone, Copy)]
 pub struct Output {
     json: bool,
 }

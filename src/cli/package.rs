@@ -126,7 +126,7 @@ async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
         rolls_over: add.rolls_over,
         refund_window_s: add.refund_window.map(|span| span.num_seconds()),
     };
-    let package_id = insert_package(&ctx.db, ctx.operator(), new).await?;
+    let package_id = insert_package(&ctx.db, ctx.operator, new).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("added package {} as {package_id}", add.name))
 }
 
@@ -187,6 +187,6 @@ async fn current_price(ctx: &Context, package_id: PackageId) -> Result<Money, Cl
 }
 
 async fn apply(ctx: &Context, package_id: PackageId, change: PackageEdit, done: &str) -> Result<(), CliError> {
-    update_package(&ctx.db, ctx.operator(), package_id, change).await?;
+    update_package(&ctx.db, ctx.operator, package_id, change).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("{done} package {package_id}"))
 }

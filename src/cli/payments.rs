@@ -98,7 +98,7 @@ async fn show(ctx: &Context, event_id: &str) -> Result<(), CliError> {
 async fn run_resolve(ctx: &Context, resolve: Resolve) -> Result<(), CliError> {
     let resolution = if resolve.how.retry { Resolution::Retry } else { Resolution::Dismiss };
     let event_id = &resolve.event.id;
-    let decision = resolve_quarantined(&ctx.db, &ctx.outbox(), ctx.operator(), event_id, resolution, &resolve.reason).await?;
+    let decision = resolve_quarantined(&ctx.db, &ctx.outbox(), ctx.operator, event_id, resolution, &resolve.reason).await?;
     let document = json!({
         "event_id": event_id, "outcome": decision.outcome.as_str(), "order_id": decision.order_id, "reason": decision.reason,
     });

@@ -27,7 +27,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         two_factors: &Vault::derive(ctx.config.secret_keys(), hash_key.bytes()),
         mails: &ctx.outbox(),
     };
-    let rotated = rotate(&ctx.db, ctx.operator(), &sealers, dry_run).await?;
+    let rotated = rotate(&ctx.db, ctx.operator, &sealers, dry_run).await?;
     let unopened: usize = rotated.iter().map(|column| column.unopened.len()).sum();
     ctx.out.reply(&json!({ "dry_run": dry_run, "columns": rotated }), || text(&rotated, dry_run))?;
     match unopened {

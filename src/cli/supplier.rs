@@ -62,7 +62,7 @@ pub struct Slug {
 pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::Add { slug, name } => {
-            let supplier_id = insert_supplier(&ctx.db, ctx.operator(), &slug, &name).await?;
+            let supplier_id = insert_supplier(&ctx.db, ctx.operator, &slug, &name).await?;
             ctx.out.reply(&json!({ "supplier_id": supplier_id }), || format!("added supplier {slug}"))
         }
         Command::List => list(ctx).await,
@@ -91,6 +91,6 @@ async fn list(ctx: &Context) -> Result<(), CliError> {
 async fn edit(ctx: &Context, slug: Slug, edit: SupplierEdit) -> Result<(), CliError> {
     let slug = slug.slug.or(slug.slug_option).unwrap_or_default();
     let done = edit.status.map_or("edited", Status::as_str);
-    let supplier_id = update_supplier(&ctx.db, ctx.operator(), &slug, edit).await?;
+    let supplier_id = update_supplier(&ctx.db, ctx.operator, &slug, edit).await?;
     ctx.out.reply(&json!({ "supplier_id": supplier_id }), || format!("{done} supplier {slug}"))
 }

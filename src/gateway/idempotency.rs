@@ -4,7 +4,7 @@
 use crate::gateway::Gateway;
 use crate::gateway::error::GatewayError;
 use crate::ids::RequestId;
-use crate::wallet::ledger::{self, Idempotency};
+use crate::wallet::ledger::{self, Idempotency, SentBefore};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
@@ -33,6 +33,12 @@ pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<O
 /// The answer that the first call had.
 pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, GatewayError> {
     let answer = ledger::kept_answer(gateway.db.pool(), original).await.map_err(|error| GatewayError::of_database(&error))?;
+    let answer = answer.and_then(|sealed| {
+        gateway.answers.open(original.0.as_bytes(), &sealed).map_err(|error| {
+            tracing::error!(request_id = %original, %error, "an answer that was kept cannot be given");
+            SentBefore::Ended
+        })
+    });
     let answer = answer.map_err(|state| GatewayError::SentBefore { original, state })?;
     let mut response = Response::new(Body::from(answer));
     let headers = response.headers_mut();
@@ -57,9 +63,11 @@ impl Memory {
 
     /// The whole answer, for whoever asks again once the call is settled.
     pub async fn keep(self, answer: &Bytes) {
-        if answer.len() <= MOST_KEPT_BYTES
-            && let Err(error) = ledger::keep_answer(self.gateway.db.pool(), self.request_id, answer).await
-        {
+        if answer.len() > MOST_KEPT_BYTES {
+            return;
+        }
+        let Ok(sealed) = self.gateway.answers.seal(self.request_id.0.as_bytes(), answer) else { return };
+        if let Err(error) = ledger::keep_answer(self.gateway.db.pool(), self.request_id, &sealed).await {
             tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept");
         }
     }

@@ -41,6 +41,7 @@ use crate::gateway::handler::Served;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;
+use crate::seal::Seal;
 use crate::suppliers::sealed::SealingKey;
 use axum::Router;
 use axum::http::{Method, Uri};
@@ -62,6 +63,8 @@ pub struct Setup {
     pub db: Database,
     pub pepper: Pepper,
     pub sealing_key: SealingKey,
+    /// Seals the answers that are kept for whoever sends a call again.
+    pub answers: Seal,
     /// Without a slash at the end; for messages that say where to buy.
     pub public_url: String,
     pub supplier_networks: Vec<IpNet>,
@@ -90,6 +93,7 @@ pub enum StartError {
 pub struct Gateway {
     db: Database,
     pepper: Pepper,
+    answers: Seal,
     public_url: String,
     tasks: TaskTracker,
     upstream: Upstream,
@@ -123,6 +127,7 @@ impl Gateway {
             settlements,
             db: setup.db,
             pepper: setup.pepper,
+            answers: setup.answers,
             public_url: setup.public_url,
             tasks: setup.tasks,
             live,

@@ -1,5 +1,6 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
+use crate::accounts::page_rights::ForBuyers;
 use crate::error::ConsoleError;
 use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
@@ -28,9 +29,11 @@ pub fn DashboardPage() -> impl IntoView {
         <Title text=t!("Dashboard") />
         <div class="page-head">
             <h1>{t!("Dashboard")}</h1>
-            <a class="button button-primary" href="/products">
-                {t!("Buy Tokens")}
-            </a>
+            <ForBuyers>
+                <a class="button button-primary" href="/products">
+                    {t!("Buy Tokens")}
+                </a>
+            </ForBuyers>
         </div>
         {with_data(dashboard, dashboard_view)}
     }
@@ -58,7 +61,7 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
     let items = steps.all().into_iter().map(|(step, done)| {
         let (text, href, label) = step_words(step, steps);
         // Only the first open step is offered: one thing to do next.
-        let offered = (steps.next() == Some(step)).then(|| {
+        let offered = (steps.offered() == Some(step)).then(|| {
             view! {
                 <a class="button" href=href>
                     {label}

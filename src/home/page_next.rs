@@ -23,7 +23,7 @@ pub fn NextStep(here: Step, #[prop(optional)] try_here: Option<&'static str>) ->
     let steps = read_first_steps();
     let next = with_data(steps, move |steps| {
         // The page is about something else, and whole without this.
-        let Some((steps, next)) = steps.ok().and_then(|steps| Some((steps, steps.next().filter(|next| *next != here)?))) else {
+        let Some((steps, next)) = steps.ok().and_then(|steps| Some((steps, steps.offered().filter(|next| *next != here)?))) else {
             return ().into_any();
         };
         let (text, href, label) = step_words(next, steps);

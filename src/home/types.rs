@@ -1,5 +1,6 @@
 //! What crosses the wire of `home`.
 
+use crate::accounts::types_members::Role;
 use crate::ids::{KeyId, RequestId};
 use crate::money::Money;
 use crate::tokens::Tokens;
@@ -62,6 +63,8 @@ pub struct FirstSteps {
     pub has_called: bool,
     /// The newest key that is enabled.
     pub key_id: Option<KeyId>,
+    /// Of whoever is to take them.
+    pub role: Role,
 }
 
 /// One of them.
@@ -81,6 +84,17 @@ impl FirstSteps {
     /// The first that is not done: one thing to do at a time.
     pub fn next(self) -> Option<Step> {
         self.all().into_iter().find_map(|(step, done)| (!done).then_some(step))
+    }
+
+    /// The same, if it is theirs to do.
+    pub fn offered(self) -> Option<Step> {
+        self.next().filter(|step| {
+            self.role
+                >= match step {
+                    Step::Buy => Role::Admin,
+                    Step::Key | Step::Call => Role::Member,
+                }
+        })
     }
 }
 
@@ -167,7 +181,7 @@ mod tests {
             balance: Tokens(balance),
             forecast: None,
             expiries: Vec::new(),
-            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true, key_id: None },
+            steps: FirstSteps { has_tokens: true, has_key: true, has_called: true, key_id: None, role: Role::Owner },
             range,
             days,
             models: Vec::new(),
@@ -183,7 +197,9 @@ mod tests {
 
     #[test]
     fn one_step_comes_next_until_all_are_done() {
-        let next = |[has_tokens, has_key, has_called]: [bool; 3]| FirstSteps { has_tokens, has_key, has_called, key_id: None }.next();
+        let next = |[has_tokens, has_key, has_called]: [bool; 3]| {
+            FirstSteps { has_tokens, has_key, has_called, key_id: None, role: Role::Owner }.next()
+        };
         assert_eq!(next([false; 3]), Some(Step::Buy));
         assert_eq!(next([false, true, true]), Some(Step::Buy));
         assert_eq!(next([true, false, false]), Some(Step::Key));

@@ -9,6 +9,8 @@ use crate::t;
 pub fn kind_words(kind: Kind) -> &'static str {
     match kind {
         Kind::SignedIn => t!("Signed in"),
+        Kind::SignedOut => t!("Signed out"),
+        Kind::PasswordRefused => t!("Sign-in refused: wrong password"),
         Kind::CodeRefused => t!("Second factor refused after the right password"),
         Kind::SessionEnded => t!("Ended another session"),
         Kind::OtherSessionsEnded => t!("Ended all other sessions"),
@@ -22,6 +24,9 @@ pub fn kind_words(kind: Kind) -> &'static str {
         Kind::TwoFactorReset => t!("Two-factor taken away"),
         Kind::RecoveryCodesRenewed => t!("New recovery codes made"),
         Kind::RecoveryCodeUsed => t!("Recovery code used"),
+        Kind::NoticesChanged => t!("Notices by mail changed"),
+        Kind::UserSuspended => t!("User suspended"),
+        Kind::UserResumed => t!("User may sign in again"),
         Kind::KeyCreated => t!("Key created"),
         Kind::KeyEdited => t!("Key edited"),
         Kind::KeyEnabled => t!("Key enabled"),

@@ -33,6 +33,8 @@ macro_rules! kinds {
 
 kinds! {
     SignedIn = "access.signed_in", "Signed in";
+    SignedOut = "access.signed_out", "Signed out";
+    PasswordRefused = "access.password_refused", "Sign-in refused: wrong password";
     CodeRefused = "access.code_refused", "Second factor refused after the right password";
     SessionEnded = "access.session_ended", "Ended another session";
     OtherSessionsEnded = "access.other_sessions_ended", "Ended all other sessions";
@@ -46,6 +48,9 @@ kinds! {
     TwoFactorReset = "access.two_factor_reset", "Two-factor taken away";
     RecoveryCodesRenewed = "access.recovery_codes_renewed", "New recovery codes made";
     RecoveryCodeUsed = "access.recovery_code_used", "Recovery code used";
+    NoticesChanged = "access.notices_changed", "Notices by mail changed";
+    UserSuspended = "access.user_suspended", "User suspended";
+    UserResumed = "access.user_resumed", "User may sign in again";
     KeyCreated = "key.created", "Key created";
     KeyEdited = "key.edited", "Key edited";
     KeyEnabled = "key.enabled", "Key enabled";

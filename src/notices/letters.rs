@@ -8,7 +8,7 @@ use crate::utc::UtcTime;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Notices are worth reading for longer than links.
-const NOTICE: TimeDelta = TimeDelta::days(3);
+const NOTICE: TimeDelta = TimeDelta::days(14);
 
 fn text(paragraph: impl Into<String>) -> Part {
     Part::Text(paragraph.into())

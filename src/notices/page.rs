@@ -18,7 +18,7 @@ pub fn NoticesSection() -> impl IntoView {
     view! {
         <section class="card stack" id="notices">
             <h2>{t!("Notices by mail")}</h2>
-            <p>{t!("Of Tokens and keys you are told where you are an owner or an admin.")}</p>
+            <p>{t!("Of Tokens you are told where you are an owner or an admin; of keys also where you made them.")}</p>
             {with_data(read_notices(), |settings| match settings {
                 Ok(settings) => view! { <NoticesForm settings /> }.into_any(),
                 Err(error) => view! { <Failure error /> }.into_any(),

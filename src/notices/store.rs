@@ -7,6 +7,8 @@ use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::Email;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::UserId;
+use crate::journal::record::{Actor, Entry, record_of_user_in};
+use crate::journal::types::Kind;
 use crate::mail::outbox::{Outbox, OutboxError};
 use crate::notices::letters;
 use crate::notices::types::NoticeSettings;
@@ -117,6 +119,7 @@ pub async fn save_settings(db: &PgPool, reader: &Reader, wanted: NoticeSettings)
     )
     .execute(&mut *tx)
     .await?;
+    record_of_user_in(&mut tx, reader.user_id(), Actor::of(reader), Entry::of(Kind::NoticesChanged)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -180,7 +183,8 @@ pub async fn tell(db: &PgPool, outbox: &Outbox, due: &Due) -> Result<bool, Notic
     Ok(new)
 }
 
-/// Owners and admins whose account has less than they set, and who do not know.
+/// Owners and admins whose account has less than they set, and who do not know. What running calls hold is still there: else each large
+/// call would cross the threshold, there and back.
 pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.account_id, a.name, s.balance_below AS "below!", b.balance AS "balance!"
@@ -189,9 +193,9 @@ pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeErro
              JOIN members m ON m.user_id = s.user_id AND m.role IN ('owner', 'admin')
              JOIN accounts a ON a.account_id = m.account_id AND a.suspended_at IS NULL
             CROSS JOIN LATERAL (
-                  SELECT coalesce(sum(left_), 0)::bigint AS balance FROM grants g
+                  SELECT coalesce(sum(left_), 0)::bigint AS balance, coalesce(sum(left_ + held), 0) AS with_held FROM grants g
                    WHERE g.account_id = a.account_id AND swept_at IS NULL AND starts_at <= now() AND expires_at > now()) b
-            WHERE s.balance_below IS NOT NULL AND b.balance < s.balance_below
+            WHERE s.balance_below IS NOT NULL AND b.with_held < s.balance_below
               AND NOT EXISTS (SELECT FROM notices n WHERE n.user_id = s.user_id AND n.kind = 'balance' AND n.subject_id = a.account_id)
             LIMIT $1"#,
         most
@@ -239,7 +243,8 @@ pub async fn expiring_grants(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeE
     Ok(rows.collect())
 }
 
-/// Keys that work and have a tenth of their quota or less left, for ever or of this period, and whose owners and admins do not know.
+/// Keys that work and have a tenth of their quota or less left, for ever or of this period; to owners, admins and whoever made them, who do
+/// not know.
 pub async fn keys_near_quota(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.name AS account, k.key_id, k.name, q.period AS "period!", q.quota AS "quota!", q.used AS "used!"
@@ -249,7 +254,7 @@ pub async fn keys_near_quota(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeE
                    UNION ALL
                   SELECT true, k.period_quota, used_of_period(k, now()) WHERE k.period_quota > 0) q
              JOIN accounts a ON a.account_id = k.account_id AND a.suspended_at IS NULL
-             JOIN members m ON m.account_id = k.account_id AND m.role IN ('owner', 'admin')
+             JOIN members m ON m.account_id = k.account_id AND (m.role IN ('owner', 'admin') OR m.user_id = k.created_by)
              JOIN users u ON u.user_id = m.user_id AND u.suspended_at IS NULL
              LEFT JOIN notice_settings s ON s.user_id = u.user_id
             WHERE k.deleted_at IS NULL AND (k.quota > 0 OR k.period_quota > 0) AND k.status = 'enabled'
@@ -277,7 +282,7 @@ pub async fn forget_what_is_over(db: &PgPool) -> Result<u64, NoticeError> {
         "DELETE FROM notices n USING notice_settings s
           WHERE n.kind = 'balance' AND s.user_id = n.user_id
             AND (s.balance_below IS NULL OR s.balance_below <= (
-                 SELECT coalesce(sum(left_), 0) FROM grants g
+                 SELECT coalesce(sum(left_ + held), 0) FROM grants g
                   WHERE g.account_id = n.subject_id AND swept_at IS NULL AND starts_at <= now() AND expires_at > now()))"
     );
     let quotas = sqlx::query!(

@@ -4,6 +4,7 @@
 use crate::accounts::letters;
 use crate::accounts::password;
 use crate::accounts::store::addresses::set_verified_in;
+use crate::accounts::store::tokens::revoke_tokens_in;
 use crate::accounts::store::{self, AccountError, NewAccount, sessions, two_factor};
 use crate::accounts::types::{Email, Password};
 use crate::ids::{AccountId, UserId};
@@ -24,6 +25,7 @@ pub async fn create_account(
     password: Password,
     is_operator: bool,
 ) -> Result<NewAccount, OperatorError> {
+    password::refuse_common(&password, email).await.map_err(AccountError::from)?;
     let password_hash = password::hash(password).await.map_err(AccountError::from)?;
     let mut tx = db.begin().await?;
     let new = store::insert_account_in(&mut tx, email, &password_hash, is_operator).await?;
@@ -59,11 +61,38 @@ pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: 
     Ok(())
 }
 
-/// Sets a user's password and ends all their sessions.
+/// Suspends or resumes a user, whatever accounts they belong to. Suspension ends all their sessions and the links in their mailbox. Doing it
+/// twice is no error, and no second row in the audit log.
+pub async fn set_user_suspended(
+    db: &PgPool,
+    operator: Operator,
+    user_id: UserId,
+    email: &Email,
+    suspended: bool,
+) -> Result<(), OperatorError> {
+    let mut tx = db.begin().await?;
+    if store::set_user_suspended_in(&mut tx, user_id, suspended).await? {
+        let action = Action {
+            action: if suspended { "user.suspend" } else { "user.resume" },
+            subject_id: user_id.to_string(),
+            before: Some(json!({ "suspended": !suspended })),
+            after: Some(json!({ "suspended": suspended })),
+            ..Action::default()
+        };
+        insert_action_in(&mut tx, operator, action).await?;
+        let kind = if suspended { Kind::UserSuspended } else { Kind::UserResumed };
+        record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(kind).about(user_id.0, email.as_str())).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sets a user's password, and ends all their sessions and the links in their mailbox.
 pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, password: Password) -> Result<(), OperatorError> {
     let password_hash = password::hash(password).await.map_err(AccountError::from)?;
     let mut tx = db.begin().await?;
     store::set_password_in(&mut tx, user_id, &password_hash).await?;
+    revoke_tokens_in(&mut tx, user_id).await?;
     let action = Action { action: "user.set_password", subject_id: user_id.to_string(), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::PasswordChanged)).await?;
@@ -116,8 +145,26 @@ mod tests {
         }
         set_password(&db, operator, new.user_id, password("battery staple")).await.expect("set");
         assert!(store::user_by_credentials(&db, &email, password("correct horse")).await.is_err());
-        assert_eq!(store::user_by_credentials(&db, &email, password("battery staple")).await.expect("sign in"), new.user_id);
+        let who = store::user_by_credentials(&db, &email, password("battery staple")).await.expect("sign in");
+        for suspended in [true, true, false, false] {
+            set_user_suspended(&db, operator, new.user_id, &email, suspended).await.expect("suspend");
+            let signed_in = store::user_by_credentials(&db, &email, password("battery staple")).await;
+            assert_eq!(signed_in.is_err(), suspended);
+        }
+        assert!(store::reader_of_session(&db, who, None).await.expect("read").is_none(), "what was proven before is over");
         assert!(set_password(&db, operator, UserId::generate(), password("battery staple")).await.is_err());
-        assert_eq!(deeds(&db).await, ["account.create", "account.suspend", "account.resume", "user.set_password"]);
+        let said = operator.because(Some("asked by phone".into()));
+        set_account_suspended(&db, said, new.account_id, true).await.expect("suspend");
+        let reasons: Vec<Option<String>> =
+            sqlx::query_scalar("SELECT reason FROM operator_actions ORDER BY at DESC, action_id DESC LIMIT 2")
+                .fetch_all(&db)
+                .await
+                .expect("reasons");
+        assert_eq!(reasons, [Some("asked by phone".to_string()), None]);
+        let all =
+            ["account.create", "account.suspend", "account.resume", "user.set_password", "user.suspend", "user.resume", "account.suspend"];
+        assert_eq!(deeds(&db).await, all);
+        let common = create_account(&db, operator, &Email::parse("bob@example.com").expect("email"), password("password1"), false).await;
+        assert!(matches!(common, Err(OperatorError::Account(AccountError::CommonPassword))));
     }
 }

@@ -2,16 +2,19 @@
 //! anybody can write; by time and not by forgetting it when it is read, since showing a page changes nothing.
 
 use crate::ids::UserId;
+use crate::seal::Seal;
 use crate::server::layers::MOST_BODY_BYTES;
 use crate::server::request_ctx::{TYPED_FOR, USER_ID};
+use crate::server::state::AppState;
 use crate::ui::last_form::LastForm;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use leptos::prelude::{provide_context, use_context};
+use serde::{Deserialize, Serialize};
 use tower_sessions::{Expiry, Session};
 
 /// For how many seconds a page may say that a form was taken, and show what one failed with.
@@ -23,21 +26,53 @@ const LAST_FORM: &str = "last_form";
 /// Fields that are never kept, beside those with a password in their name.
 const SECRET: [&str; 4] = ["current", "token", "code", "secret"];
 
+/// As it is kept. What was typed is sealed: it may be what somebody asks of a model, which is nobody's but theirs and the supplier's.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    path: String,
+    at: i64,
+    typed: Option<Vec<u8>>,
+}
+
+impl Kept {
+    fn of(last: LastForm, seal: &Seal) -> Option<Kept> {
+        let typed = match &last.typed {
+            Some(typed) => Some(seal.seal(last.path.as_bytes(), &serde_json::to_vec(typed).ok()?).ok()?),
+            None => None,
+        };
+        Some(Kept { path: last.path, at: last.at, typed })
+    }
+
+    fn open(self, seal: &Seal) -> Option<LastForm> {
+        let typed = match &self.typed {
+            Some(sealed) => Some(serde_json::from_slice(&seal.open(self.path.as_bytes(), sealed).ok()?).ok()?),
+            None => None,
+        };
+        Some(LastForm { path: self.path, at: self.at, typed })
+    }
+}
+
+/// What seals them. Nothing of it lasts, so a rotation of the configured key moves nothing.
+pub fn seal(app: &AppState) -> Seal {
+    Seal::derive(app.hash_key.bytes(), b"toki typed forms v1")
+}
+
 /// Inside of the session's layer.
-pub async fn remember(request: Request, next: Next) -> Response {
+pub async fn remember(State(seal): State<Seal>, request: Request, next: Next) -> Response {
     let Some(session) = request.extensions().get::<Session>().cloned() else { return next.run(request).await };
     let is_form = request.method() == Method::POST
         && starts_with(request.headers(), header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         && contains(request.headers(), header::ACCEPT, "text/html");
-    if is_form { after_form(request, next, &session).await } else { before_page(request, next, &session).await }
+    if is_form { after_form(request, next, &session, &seal).await } else { before_page(request, next, &session, &seal).await }
 }
 
-async fn before_page(mut request: Request, next: Next, session: &Session) -> Response {
+async fn before_page(mut request: Request, next: Next, session: &Session, seal: &Seal) -> Response {
     let failed = request.uri().query().is_some_and(|query| query.contains("__err="));
     // Without a cookie there is no session, and nothing to look up.
     if request.method() == Method::GET
         && request.headers().contains_key(header::COOKIE)
-        && let Ok(Some(last)) = session.get::<LastForm>(LAST_FORM).await
+        && let Ok(Some(kept)) = session.get::<Kept>(LAST_FORM).await
+        && let Some(last) = kept.open(seal)
         && let age = Utc::now().timestamp() - last.at
         && (last.typed.is_some() == failed && age <= if failed { FAILED_FOR_S } else { DONE_FOR_S })
     {
@@ -46,7 +81,7 @@ async fn before_page(mut request: Request, next: Next, session: &Session) -> Res
     next.run(request).await
 }
 
-async fn after_form(request: Request, next: Next, session: &Session) -> Response {
+async fn after_form(request: Request, next: Next, session: &Session, seal: &Seal) -> Response {
     let path = request.uri().path().to_string();
     let (parts, body) = request.into_parts();
     let body = match to_bytes(body, MOST_BODY_BYTES).await {
@@ -64,7 +99,10 @@ async fn after_form(request: Request, next: Next, session: &Session) -> Response
             .collect()
     });
     // The page is right without it, so a failure here is only told.
-    if let Err(error) = keep(session, LastForm { path, at: Utc::now().timestamp(), typed }).await {
+    let kept = Kept::of(LastForm { path, at: Utc::now().timestamp(), typed }, seal);
+    if let Some(kept) = kept
+        && let Err(error) = keep(session, kept).await
+    {
         tracing::error!(%error, "what a form led to was not kept");
     }
     response
@@ -72,7 +110,7 @@ async fn after_form(request: Request, next: Next, session: &Session) -> Response
 
 /// A visitor has a session only for what a form failed with, and no longer than that takes. Never one for a form that was taken: it may
 /// have ended the session.
-async fn keep(session: &Session, last: LastForm) -> Result<(), tower_sessions::session::Error> {
+async fn keep(session: &Session, last: Kept) -> Result<(), tower_sessions::session::Error> {
     if session.get::<UserId>(USER_ID).await?.is_none() {
         if last.typed.is_none() {
             return Ok(());

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use leptos::nonce::Nonce;
 use leptos::prelude::{provide_context, use_context};
 use std::sync::atomic::Ordering;
@@ -21,8 +21,8 @@ use tower_sessions::cookie::SameSite;
 use tower_sessions::cookie::time::Duration;
 use tower_sessions::{Expiry, SessionManagerLayer};
 
-/// How long a session lasts without a visit.
-const SESSION_IDLE: Duration = Duration::days(14);
+/// How long a browser keeps a session. Without a visit it ends sooner (`accounts::session_store`).
+const SESSION_KEPT: Duration = Duration::days(14);
 
 /// No form of the console is larger, by far.
 pub(super) const MOST_BODY_BYTES: usize = 256 << 10;
@@ -41,7 +41,7 @@ pub fn sessions(app: &AppState) -> SessionManagerLayer<PgSessionStore> {
         .with_http_only(true)
         .with_same_site(SameSite::Lax)
         .with_path("/")
-        .with_expiry(Expiry::OnInactivity(SESSION_IDLE))
+        .with_expiry(Expiry::OnInactivity(SESSION_KEPT))
 }
 
 /// Packs pages for browsers that ask for it: on a slow line half of what one waits for is the page itself. As fast as it goes, since a page
@@ -54,6 +54,17 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 /// Refuses every cross-site request that could change something (server functions have no protection of their own).
 pub fn csrf() -> CsrfLayer {
     CsrfLayer::new()
+}
+
+/// Refuses what could change something and does not say where it comes from, as every browser says: [`csrf`] lets that through, for
+/// programs that are no browsers, and what somebody typed into the address line.
+pub async fn from_our_pages(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let ours = match headers.get("sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => headers.contains_key(header::ORIGIN),
+    };
+    if ours || request.method().is_safe() { next.run(request).await } else { StatusCode::FORBIDDEN.into_response() }
 }
 
 /// Refuses what is larger than any form; axum's own limit does not reach server functions.

@@ -1,8 +1,7 @@
 //! `GET /live`: server-sent events (WHATWG HTML, 9.2) that say when something of the asking user's account changed. They carry no data.
 
-use crate::accounts::store::reader_of;
-use crate::ids::{AccountId, UserId};
-use crate::server::request_ctx::{ACCOUNT_ID, USER_ID};
+use crate::ids::AccountId;
+use crate::server::request_ctx::reader_of_session;
 use crate::server::state::AppState;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -32,10 +31,7 @@ pub async fn follow(
     session: Session,
     Query(following): Query<Following>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
-    let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
-    let user_id = session.get::<UserId>(USER_ID).await.map_err(unavailable)?.ok_or(StatusCode::UNAUTHORIZED)?;
-    let account_id = session.get::<AccountId>(ACCOUNT_ID).await.map_err(unavailable)?;
-    let reader = reader_of(&app.db, user_id, account_id).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let reader = reader_of_session(&app, &session).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let reader = reader.ok_or(StatusCode::UNAUTHORIZED)?;
     Ok(Sse::new(changes_of(app, reader.account_id(), following)).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }

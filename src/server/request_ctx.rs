@@ -3,7 +3,7 @@
 use crate::accounts::device::device_of;
 use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
 use crate::accounts::session_store::digest;
-use crate::accounts::store;
+use crate::accounts::store::{self, SignIn};
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
@@ -22,8 +22,10 @@ use tower_sessions::{Expiry, Session};
 use uuid::Uuid;
 
 pub(super) const USER_ID: &str = "user_id";
+/// Of their sessions (`accounts::store::SignIn`).
+const EPOCH: &str = "epoch";
 /// For which of their accounts the user acts. `store::members` knows the name.
-pub(super) const ACCOUNT_ID: &str = "account_id";
+const ACCOUNT_ID: &str = "account_id";
 const SIGN_UP: &str = "sign_up";
 /// Who has given their password and not their second factor. `session_store` knows the name.
 const HALF_SIGNED_IN: &str = "half_signed_in";
@@ -45,8 +47,17 @@ pub struct HalfSignedIn {
     pub user_id: UserId,
     pub email: Email,
     pub next: String,
+    #[serde(default)]
+    epoch: i32,
     /// In seconds since 1970.
     until: i64,
+}
+
+impl HalfSignedIn {
+    /// What the password has proven, for when the second factor has too.
+    pub fn proven(&self) -> SignIn {
+        SignIn { user_id: self.user_id, epoch: self.epoch }
+    }
 }
 
 /// A sign-up that goes on by mail, as its browser remembers it.
@@ -82,19 +93,24 @@ pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
     match use_context::<PageReader>() {
         // What a server function does may change who is signed in.
-        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(reader_of_session).await.cloned(),
-        _ => reader_of_session().await,
+        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(reader_of_request).await.cloned(),
+        _ => reader_of_request().await,
     }
 }
 
-async fn reader_of_session() -> Result<Option<Reader>, ConsoleError> {
-    let (app, session) = (app()?, session().await?);
+async fn reader_of_request() -> Result<Option<Reader>, ConsoleError> {
+    let reader = reader_of_session(&app()?, &session().await?).await.map_err(fail)?;
+    Ok(reader.map(|reader| reader.from(origin())))
+}
+
+/// Whom a session stands for now, if anybody.
+pub(super) async fn reader_of_session(app: &AppState, session: &Session) -> Result<Option<Reader>, ConsoleError> {
     let Some(user_id) = session.get::<UserId>(USER_ID).await.map_err(session_failed)? else {
         return Ok(None);
     };
+    let epoch = session.get::<i32>(EPOCH).await.map_err(session_failed)?.unwrap_or_default();
     let account_id = session.get::<AccountId>(ACCOUNT_ID).await.map_err(session_failed)?;
-    let reader = store::reader_of(&app.db, user_id, account_id).await.map_err(|error| fail(error.into()))?;
-    Ok(reader.map(|reader| reader.from(origin())))
+    Ok(store::reader_of_session(&app.db, SignIn { user_id, epoch }, account_id).await?)
 }
 
 /// The guard of what everybody may see who belongs to an account, and of what is a user's own. A visitor is sent to sign in, and back to
@@ -169,15 +185,16 @@ pub fn local_path(path: Option<&str>) -> &str {
 }
 
 /// Signs the user in: a new session id, so that one planted before sign-in is worth nothing, and nothing of what it held.
-pub async fn sign_in(user_id: UserId) -> Result<(), ConsoleError> {
-    device::note(user_id).await?;
+pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
+    device::note(who.user_id).await?;
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
     session.insert(DEVICE, device()).await.map_err(session_failed)?;
-    session.insert(USER_ID, user_id).await.map_err(session_failed)?;
+    session.insert(USER_ID, who.user_id).await.map_err(session_failed)?;
+    session.insert(EPOCH, who.epoch).await.map_err(session_failed)?;
     let app = app()?;
-    match store::reader_of(&app.db, user_id, None).await.map_err(|error| fail(error.into()))? {
+    match store::reader_of_session(&app.db, who, None).await.map_err(|error| fail(error.into()))? {
         Some(reader) => act_for(reader.account_id()).await,
         None => Ok(()),
     }
@@ -189,13 +206,16 @@ pub async fn act_for(account_id: AccountId) -> Result<(), ConsoleError> {
 }
 
 /// Half signs the user in: the password was right, a second factor is to come. A new session id, and nothing of what it held.
-pub async fn begin_second_step(user_id: UserId, email: Email, next: String) -> Result<(), ConsoleError> {
+pub async fn begin_second_step(who: SignIn, email: Email, next: String) -> Result<(), ConsoleError> {
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
     session.set_expiry(Some(Expiry::OnInactivity(Duration::seconds(SECOND_STEP_S))));
     let until = chrono::Utc::now().timestamp() + SECOND_STEP_S;
-    session.insert(HALF_SIGNED_IN, HalfSignedIn { user_id, email, next, until }).await.map_err(session_failed)
+    session
+        .insert(HALF_SIGNED_IN, HalfSignedIn { user_id: who.user_id, epoch: who.epoch, email, next, until })
+        .await
+        .map_err(session_failed)
 }
 
 /// Who is to give a second factor in this browser, if anybody and still in time.

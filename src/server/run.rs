@@ -8,6 +8,7 @@ use crate::checkout::webhook;
 use crate::gateway::{self, Database, Gateway, is_alive};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
+use crate::seal::Seal;
 use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
 use crate::server::request_ctx::PageReader;
@@ -15,6 +16,7 @@ use crate::server::state::AppState;
 use crate::server::{edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
+use crate::ui::hydration::SiteFiles;
 use crate::ui::style_guide::{self, ShowStyleGuide};
 use axum::Router;
 use axum::extract::State;
@@ -60,15 +62,8 @@ pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
 
 /// The state of one replica of a database that is up to date. Fails where the configured key is not the database's.
 pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyError> {
-    // Leptos looks for a relative hash file beside the executable.
-    let hash_file = std::path::absolute(config.site_root.join("hash.txt")).unwrap_or_default();
-    let leptos = LeptosOptions::builder()
-        .output_name("toki")
-        .site_root(config.site_root.to_string_lossy().as_ref())
-        .site_addr(config.addr)
-        .hash_files(hash_file.exists())
-        .hash_file(Arc::<str>::from(hash_file.to_string_lossy()))
-        .build();
+    let leptos =
+        LeptosOptions::builder().output_name("toki").site_root(config.site_root.to_string_lossy().as_ref()).site_addr(config.addr).build();
     let hash_key = HashKey::of(&db, config.secret_keys()).await?;
     Ok(AppState {
         pepper: Pepper::derive(hash_key.bytes()),
@@ -104,6 +99,8 @@ fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
         db,
         pepper: app.pepper.clone(),
         sealing_key: app.sealing_key.clone(),
+        // With a key that is never replaced: answers are kept for a day, and a rotation need not move them.
+        answers: Seal::derive(app.hash_key.bytes(), b"toki kept answers v1"),
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
         supplier_networks: app.config.supplier_networks.clone(),
         timeouts: app.config.upstream,
@@ -130,8 +127,10 @@ fn console(app: &AppState) -> Router {
     let hidden = (!for_builders).then(|| vec![style_guide::PATH.to_string()]);
     let context = {
         let app = app.clone();
+        let site = SiteFiles::of(&app.config.site_root);
         move || {
             provide_context(app.clone());
+            provide_context(site.clone());
             provide_context(app.changes.clone());
             provide_context(PageReader::default());
             if for_builders {
@@ -154,9 +153,10 @@ fn console(app: &AppState) -> Router {
             static_files(app)
                 .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
         )
-        .layer(axum::middleware::from_fn(last_form::remember))
+        .layer(axum::middleware::from_fn_with_state(last_form::seal(app), last_form::remember))
         .layer(layers::sessions(app))
         .layer(axum::middleware::from_fn(layers::body_limit))
+        .layer(axum::middleware::from_fn(layers::from_our_pages))
         .layer(layers::csrf())
         .layer(axum::middleware::from_fn(layers::security_headers))
         .layer(layers::compression())

@@ -3,7 +3,7 @@
 use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
-use crate::accounts::types_members::AccountChoice;
+use crate::accounts::types_members::{AccountChoice, Role};
 use crate::changes::hub::Changes;
 use crate::error::ConsoleError;
 use crate::islands::follow::Follow;
@@ -98,6 +98,7 @@ fn VisitorFrame() -> impl IntoView {
 #[component]
 fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
     let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
+    let may_buy = viewer.role >= Role::Admin;
     view! {
         <header class="sidebar">
             <Wordmark />
@@ -125,7 +126,7 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                     </Banner>
                 }
             })}
-        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning /> })}</div>
+        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning may_buy /> })}</div>
         {(!verified)
             .then(|| {
                 view! {

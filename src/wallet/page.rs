@@ -1,5 +1,6 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
+use crate::accounts::page_rights::ForBuyers;
 use crate::catalog::page::scope_text;
 use crate::codes::page::RedeemForm;
 use crate::error::ConsoleError;
@@ -24,7 +25,11 @@ pub fn WalletPage() -> impl IntoView {
         <Title text=t!("Wallet") />
         <div class="page-head">
             <h1>{t!("Wallet")}</h1>
-            <a class="button button-primary" href="/products">{t!("Buy Tokens")}</a>
+            <ForBuyers>
+                <a class="button button-primary" href="/products">
+                    {t!("Buy Tokens")}
+                </a>
+            </ForBuyers>
         </div>
         {with_data(wallet, |wallet| body(wallet, address))}
     }

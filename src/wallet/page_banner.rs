@@ -8,13 +8,18 @@ use crate::{t, tv};
 use leptos::prelude::*;
 
 #[component]
-pub fn WalletBanner(warning: Warning) -> impl IntoView {
-    let buy = view! { <a href="/products">{t!("Buy a package")}</a> };
+pub fn WalletBanner(warning: Warning, may_buy: bool) -> impl IntoView {
+    let buy = || view! { <a href="/products">{t!("Buy a package")}</a> };
     let (kind, title, words) = match warning {
+        Warning::Empty if may_buy => (
+            BannerKind::Bad,
+            t!("Your wallet is empty."),
+            tv!("Calls are refused until it has Tokens again. {buy} and the next call goes through.", buy = buy()),
+        ),
         Warning::Empty => (
             BannerKind::Bad,
             t!("Your wallet is empty."),
-            tv!("Calls are refused until it has Tokens again. {buy} and the next call goes through.", buy = buy),
+            vec![t!("Calls are refused until it has Tokens again. Owners and admins can buy some.").into_any()],
         ),
         Warning::Low(left) => (
             BannerKind::Warn,
@@ -22,7 +27,7 @@ pub fn WalletBanner(warning: Warning) -> impl IntoView {
             tv!(
                 "{left} are left, a tenth of what the current grants brought or less. {buy}",
                 left = view! { <TokenAmount tokens=left /> },
-                buy = buy
+                buy = may_buy.then(buy)
             ),
         ),
         Warning::EndsSoon(tokens, at) => (

@@ -5,7 +5,8 @@ use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
 use crate::support::client::http;
 use sqlx::PgPool;
-use toki::operators::accounts::set_account_suspended;
+use toki::accounts::types::Email;
+use toki::operators::accounts::{set_account_suspended, set_user_suspended};
 use toki::operators::rights::Operator;
 
 const SIGN_IN: &str = "/api/accounts/sign_in";
@@ -81,6 +82,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(db: PgPool)
         let body = [("email", email), ("password", password)];
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(body).finish();
         let request = http().post(app.url(SIGN_IN)).header("accept", "application/json").body(body);
+        let request = request.header("sec-fetch-site", "same-origin");
         let program = request.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer");
         assert_eq!(program.status(), 401);
         // The address comes back to whoever typed it, and that is all the difference.
@@ -184,15 +186,22 @@ async fn next_leads_to_our_own_paths_only(db: PgPool) {
 #[sqlx::test]
 async fn a_suspended_user_is_out_and_looks_like_a_wrong_password(db: PgPool) {
     let app = TestApp::start(db).await;
-    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
-    app.execute("UPDATE users SET suspended_at = now()").await;
+    let ada = app.customer("ada@example.com", 0).await;
+    let browser = app.browser_of(&ada).await;
+    let email = Email::parse("ada@example.com").expect("an address");
+    let suspend = async |suspended: bool| {
+        set_user_suspended(&app.state.db, Operator::command_line(), ada.user_id, &email, suspended).await.expect("done");
+    };
+    suspend(true).await;
     assert!(!is_member(&browser).await);
     let again = app.browser();
     let answer = sign_in(&again, "ada@example.com", PASSWORD).await;
     assert!(again.follow(&answer).await.text().contains("E-mail or password is wrong."));
     assert!(!is_member(&again).await);
-    app.execute("UPDATE users SET suspended_at = NULL").await;
-    assert!(is_member(&browser).await);
+    suspend(false).await;
+    assert!(!is_member(&browser).await && !is_member(&again).await, "what has ended stays so");
+    sign_in(&again, "ada@example.com", PASSWORD).await;
+    assert!(is_member(&again).await);
     app.stop().await;
 }
 

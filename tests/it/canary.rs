@@ -22,11 +22,13 @@ use toki::accounts::second_factor::{RecoveryCode, Seed};
 use toki::accounts::types::Password;
 use toki::codes::store::plain::PlainCode;
 use toki::keys::secret::KeySecret;
+use uuid::Uuid;
 
 const ADA: &str = "ada@example.com";
 const SUPPLIER_SECRET: &str = "sk-acme-canary-9a8b7c6d5e4f";
 const NEW_PASSWORD: &str = "a canary in a coal mine 42";
 const PROMPT: &str = "why-do-canaries-sing-in-mines";
+const COMPLETION: &str = "because-nobody-told-them-not-to";
 const TOKI_KEY: [u8; 32] = *b"canary canary canary canary 0123";
 
 /// Every page that the visit saw, under its path, and what it was told to remember.
@@ -136,13 +138,27 @@ async fn call(visit: &mut Visit, served: &Served, supplier: &mut Supplier) {
     visit.remember("API key", secret.clone());
     visit.remember("supplier's secret", SUPPLIER_SECRET);
     visit.remember("prompt", PROMPT);
+    visit.remember("completion", COMPLETION);
+    let code = PlainCode::generate().expose().to_string();
+    visit.send("/api/codes/redeem", "/wallet", &[("code", &code)]).await;
+    visit.remember("code that nobody made", code);
+    let key_id = path.rsplit('/').next().unwrap_or_default();
+    let tried = [("key_id", key_id), ("form_key", "01941f29-7c00-7000-8000-000000000000"), ("secret", "sk-wrong"), ("model", "acme/large")];
+    visit.send("/api/keys/try", &path, &[&tried[..], &[("prompt", PROMPT)]].concat()).await;
     let send = |body: String| {
         let request = http().post(format!("{}/v1/chat/completions", served.url)).bearer_auth(&secret).body(body);
+        let request = request.header("idempotency-key", Uuid::new_v4().to_string());
         tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
     };
     let whole = send(chat("acme/large", PROMPT).to_string());
-    supplier.accept().await.answer();
+    supplier.accept().await.answer_with(COMPLETION);
     assert_eq!(whole.await.expect("no panic").expect("an answer"), 200);
+    let streamed =
+        send(serde_json::json!({"stream": true, "model": "acme/large", "messages": [{"role": "user", "content": PROMPT}]}).to_string());
+    let answering = supplier.accept().await.begin();
+    answering.word(COMPLETION);
+    answering.end();
+    assert_eq!(streamed.await.expect("no panic").expect("an answer"), 200);
     let dropped = send(chat("acme/large", PROMPT).to_string());
     drop(supplier.accept().await);
     assert_ne!(dropped.await.expect("no panic").expect("an answer"), 200);
@@ -282,11 +298,12 @@ async fn secrets_are_found_where_they_belong_and_nowhere_else(db: PgPool) {
         }
     }
     let found: Vec<_> = found.iter().map(String::as_str).collect();
-    // Where it is shown once; the link that was sent, and the page that it opens, whose button sends it back.
+    // Where it is shown once; the link that was sent, and the page that it opens, whose button sends it back; the form that was refused.
     let belong = [
         "API key: page /keys/{id}",
         "confirmation: mail",
         "confirmation: page /verify-email",
+        "prompt: page /keys/{id}",
         "reset: mail",
         "reset: page /reset-password",
     ];

@@ -11,14 +11,16 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE};
 use sqlx::PgPool;
 
-/// What says where a request comes from: browsers of today, older ones, and frames without an origin.
-const FROM: [&[(&str, &str)]; 6] = [
+/// What says where a request comes from: browsers of today, older ones, frames without an origin, and what says nothing.
+const FROM: [&[(&str, &str)]; 8] = [
     &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
     &[("sec-fetch-site", "cross-site"), ("origin", "null")],
     &[("sec-fetch-site", "cross-site")],
     &[("sec-fetch-site", "same-site")],
     &[("origin", "https://evil.example")],
     &[("origin", "null")],
+    &[("sec-fetch-site", "none")],
+    &[],
 ];
 
 const BOUNDARY: &str = "x-boundary";

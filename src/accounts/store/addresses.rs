@@ -101,8 +101,8 @@ pub async fn ask_email_change(
     };
     outbox.post_in(&mut tx, email, &letter).await?;
     outbox.post_in(&mut tx, member.email(), &letters::address_change_asked(outbox)).await?;
-    let entry = Entry::of(Kind::EmailAsked).about(member.user_id().0, email.as_str());
-    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), entry).await?;
+    // Which address it is, is the user's alone until it is theirs: admins of all their accounts read this.
+    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::EmailAsked)).await?;
     tx.commit().await?;
     Ok(())
 }

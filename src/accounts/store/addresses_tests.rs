@@ -49,7 +49,7 @@ async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPoo
     let (kinds, tokens) = mails(&db).await;
     assert_eq!(kinds, ["ada@example.com confirm_sign_up"]);
     let confirmed = confirm(&db, &outbox(), &tokens[0], &Origin::default()).await.expect("confirmed");
-    let user_id = user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.expect("signs in");
+    let user_id = user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.expect("signs in").user_id;
     assert_eq!(confirmed, Confirmed::SignUp { sign_up_id: id, user_id });
     assert!(member(&db, user_id).await.is_verified());
     assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::LinkOver)));

@@ -33,6 +33,8 @@ const TRUST_DAYS: i32 = 30;
 pub const SIGN_UP_FROM: Limit = Limit { name: "sign_up_from", burst: 100, refill_s: 36 };
 /// Mails to one address, whoever asks for them.
 pub const MAIL_TO: Limit = Limit { name: "mail_to", burst: 5, refill_s: 600 };
+/// Links for a new password to one address. Counted for themselves, so that whoever has other mails sent there keeps nobody out.
+pub const RESET_TO: Limit = Limit { name: "reset_to", burst: 5, refill_s: 600 };
 /// Mails asked for from one place.
 pub const MAIL_FROM: Limit = Limit { name: "mail_from", burst: 30, refill_s: 60 };
 /// Links followed from one place.

@@ -2,7 +2,7 @@
 
 use super::addresses::set_verified_in;
 use super::tokens::{Of, email_of_token, issue_token_in, revoke_tokens_in, take_token_in};
-use super::{AccountError, check_password, set_password_in};
+use super::{AccountError, SignIn, check_password, set_password_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
@@ -50,22 +50,22 @@ pub async fn reset_password(
     Ok(taken.email)
 }
 
-/// Replaces a password that the user knows, ends all their sessions, this one too, and tells them.
+/// Replaces a password that the user knows, ends all their sessions, this one too, and tells them. They may sign in with what comes back.
 pub async fn change_password(
     db: &PgPool,
     outbox: &Outbox,
     member: &Reader,
     current: Password,
     password: Password,
-) -> Result<(), AccountError> {
+) -> Result<SignIn, AccountError> {
     check_password(db, member.user_id(), current).await?;
     password::refuse_common(&password, member.email()).await?;
     let password_hash = password::hash(password).await?;
     let mut tx = db.begin().await?;
-    set_password_in(&mut tx, member.user_id(), &password_hash).await?;
+    let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(who)
 }

@@ -1,8 +1,9 @@
 //! SQL about a user's sessions as the user sees them: what is signed in, since when, and how it is ended. Their data is
 //! `session_store`'s.
 
-use super::AccountError;
+use super::{AccountError, SignIn};
 use crate::accounts::rights::{Origin, Reader};
+use crate::accounts::types::Email;
 use crate::accounts::types_settings::SessionView;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
@@ -11,12 +12,19 @@ use crate::utc::UtcTime;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-/// Writes down that a user signed in by the password alone.
-pub async fn note_sign_in(db: &PgPool, user_id: UserId, origin: &Origin) -> Result<(), AccountError> {
+/// Writes down that a user signed in by the password alone, or out.
+pub async fn note_access(db: &PgPool, user_id: UserId, kind: Kind, origin: &Origin) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
-    record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(Kind::SignedIn)).await?;
+    record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(kind)).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Writes down that somebody had a user's address and not their password; nothing, where no user has it.
+pub async fn note_refusal(db: &PgPool, email: &Email, origin: &Origin) -> Result<(), AccountError> {
+    let user = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(db).await?;
+    let Some(user_id) = user else { return Ok(()) };
+    note_access(db, UserId(user_id), Kind::PasswordRefused, origin).await
 }
 
 /// The user's sessions, the last seen first. `current` is the hash of the asking one.
@@ -57,10 +65,13 @@ pub async fn delete_session(db: &PgPool, member: &Reader, session_id: Uuid) -> R
     Ok(())
 }
 
-/// Ends every session of a user.
-pub async fn delete_sessions_in(tx: &mut PgConnection, user_id: UserId) -> Result<(), AccountError> {
+/// Ends every session of a user, and the sign-ins that are under way. Whoever did it may sign in with what comes back.
+pub async fn delete_sessions_in(tx: &mut PgConnection, user_id: UserId) -> Result<SignIn, AccountError> {
+    let epoch =
+        sqlx::query_scalar!("UPDATE users SET session_epoch = session_epoch + 1 WHERE user_id = $1 RETURNING session_epoch", user_id.0);
+    let epoch = epoch.fetch_optional(&mut *tx).await?.ok_or(AccountError::NotFound)?;
     sqlx::query!("DELETE FROM sessions WHERE user_id = $1", user_id.0).execute(tx).await?;
-    Ok(())
+    Ok(SignIn { user_id, epoch })
 }
 
 /// Ends all of the user's sessions but the asking one.

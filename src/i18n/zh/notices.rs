@@ -2,7 +2,10 @@
 
 pub const MESSAGES: &[(&str, &str)] = &[
     ("Notices by mail", "邮件通知"),
-    ("Of Tokens and keys you are told where you are an owner or an admin.", "仅在你是所有者或管理员的账户中，通知 Token 与密钥的情况。"),
+    (
+        "Of Tokens you are told where you are an owner or an admin; of keys also where you made them.",
+        "Token 的情况仅在你是所有者或管理员的账户中通知；你创建的密钥也会通知。",
+    ),
     ("Saved. From now on you are told that.", "已保存，今后将按此通知。"),
     ("Sign-ins from a new browser", "新浏览器登录"),
     ("When you have never signed in from it before.", "首次从该浏览器登录时通知。"),

@@ -93,6 +93,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Pages of the ledger", "账本翻页"),
     ("Your wallet is empty.", "钱包余额为零。"),
     (
+        "Calls are refused until it has Tokens again. Owners and admins can buy some.",
+        "补充 Token 之前，所有调用都会被拒绝。所有者和管理员可以购买。",
+    ),
+    (
         "Calls are refused until it has Tokens again. {buy} and the next call goes through.",
         "补充 Token 之前，调用会被拒绝。{buy}后，下一次调用即可恢复。",
     ),

@@ -65,7 +65,12 @@ async fn receive(State(arrived): State<mpsc::UnboundedSender<Arrived>>, _whole: 
 impl Arrived {
     /// Answers in one piece.
     pub fn answer(self) {
-        let message = json!({"index": 0, "message": {"role": "assistant", "content": "Well."}, "finish_reason": "stop"});
+        self.answer_with("Well.");
+    }
+
+    /// The same, in these words.
+    pub fn answer_with(self, words: &str) {
+        let message = json!({"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"});
         let body = json!({"id": "whole", "object": "chat.completion", "choices": [message], "usage": usage()});
         // The gateway may be dead.
         drop(self.0.send(axum::Json(body).into_response()));

@@ -138,7 +138,16 @@ async fn member(app: &TestApp, owner: &NewAccount, mark: &str, name: &str, role:
 impl TestApp {
     /// The cookie of a new session of this user's, who acts for the account.
     pub async fn session_of(&self, user_id: UserId, account: &NewAccount) -> String {
-        let data = [("user_id", serde_json::json!(user_id)), ("account_id", serde_json::json!(account.account_id))];
+        let epoch: i32 = sqlx::query_scalar("SELECT session_epoch FROM users WHERE user_id = $1")
+            .bind(user_id.0)
+            .fetch_one(&self.state.db)
+            .await
+            .expect("an epoch");
+        let data = [
+            ("user_id", serde_json::json!(user_id)),
+            ("epoch", serde_json::json!(epoch)),
+            ("account_id", serde_json::json!(account.account_id)),
+        ];
         let data = data.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         let expiry_date = OffsetDateTime::now_utc() + Duration::days(1);
         let mut record = Record { id: Id::default(), data, expiry_date };

@@ -1,0 +1,15 @@
+//! Parts of pages for those alone who may do what they offer.
+
+use crate::accounts::server_fns::read_role;
+use crate::accounts::types_members::Role;
+use crate::ui::page_data::with_data;
+use leptos::prelude::*;
+
+/// For those who may buy: visitors, who sign in first, and owners and admins.
+#[component]
+pub fn ForBuyers(children: Children) -> impl IntoView {
+    with_data(read_role(), |role| {
+        let may_buy = role.is_ok_and(|role| role.is_none_or(|role| role >= Role::Admin));
+        if may_buy { children() } else { ().into_any() }
+    })
+}
