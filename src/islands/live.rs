@@ -77,11 +77,11 @@ pub fn replace_changed(new: &Document, seen: &mut Seen) -> Result<(), JsValue> {
     Ok(())
 }
 
-/// The browser's part of Leptos leaves this function for islands that come later.
+/// Wakes islands that were not there when the page's own were (`ui/wake_islands.js`).
 pub fn wake_islands(part: &Element) -> Result<(), JsValue> {
-    let wake: Function = Reflect::get(&window(), &"__hydrateIsland".into())?.dyn_into()?;
+    let wake: Function = Reflect::get(&window(), &"wakeIsland".into())?.dyn_into()?;
     for island in elements(&part.query_selector_all("leptos-island")?) {
-        wake.call2(&JsValue::NULL, &island, &island.get_attribute("data-component").into())?;
+        wake.call1(&JsValue::NULL, &island)?;
     }
     Ok(())
 }

@@ -8,13 +8,19 @@
   await module.default({ module_or_path: compiled });
   await turn();
   module.hydrate();
-  for (const island of document.querySelectorAll("leptos-island")) {
-    await turn();
-    // One that fails is reported and leaves the others alone.
+  // One that fails is reported and leaves the others alone.
+  const wake = (island) => {
     try {
       module[island.dataset.component](island);
     } catch (error) {
       reportError(error);
     }
+  };
+  // `islands::live` puts islands of a page that was read anew into this one.
+  window.wakeIsland = wake;
+  for (const island of document.querySelectorAll("leptos-island")) {
+    await turn();
+    // What came in its place meanwhile is awake.
+    if (island.isConnected) wake(island);
   }
 })
