@@ -7,6 +7,7 @@ use crate::wallet::store::WalletError;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Entries a page.
@@ -21,10 +22,11 @@ pub async fn statement_of(db: &PgPool, member: &Reader, which: Which, before: Op
     let more = rows.len() as i64 > PAGE;
     rows.truncate(PAGE as usize);
     let mut after = rows.first().and_then(|row| row.in_wallet);
+    let calls = calls_of(db, member.account_id(), &rows).await?;
     let entries: Vec<EntryView> = rows
         .into_iter()
         .map(|row| {
-            let entry = entry_of(row, after.map(Tokens));
+            let entry = entry_of(row, &calls, after.map(Tokens));
             after = after.map(|after| after - entry.tokens.0);
             entry
         })
@@ -42,7 +44,8 @@ pub async fn entries_before(
     most: i64,
 ) -> Result<Vec<EntryView>, WalletError> {
     let rows = rows_before(db, account_id, which, before, most, false).await?;
-    Ok(rows.into_iter().map(|row| entry_of(row, None)).collect())
+    let calls = calls_of(db, account_id, &rows).await?;
+    Ok(rows.into_iter().map(|row| entry_of(row, &calls, None)).collect())
 }
 
 /// An entry as it is stored, with what its cause is called.
@@ -60,8 +63,6 @@ struct EntryRow {
     redemption_id: Option<Uuid>,
     note: Option<String>,
     package_name: Option<String>,
-    model_id: Option<String>,
-    key_name: Option<String>,
     /// What was in the wallet, held Tokens included, before the entry that the page ends at; now, on the newest. Where all are shown.
     in_wallet: Option<i64>,
 }
@@ -92,7 +93,7 @@ macro_rules! entries {
                )
                SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id,
                       p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id, g.note,
-                      o.package_name AS "package_name?", u.model_id AS "model_id?", k.name AS "key_name?",
+                      o.package_name AS "package_name?",
                       CASE WHEN $4 THEN
                           (SELECT (SELECT coalesce(sum(g.left_ + g.held), 0) FROM grants g WHERE g.account_id = $1)
                                 - (SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
@@ -104,8 +105,6 @@ macro_rules! entries {
                  FROM page p
                  JOIN grants g ON g.grant_id = p.grant_id
                  LEFT JOIN orders o ON o.order_id = p.order_id
-                 LEFT JOIN usage_records u ON u.account_id = $1 AND u.request_id = p.request_id
-                 LEFT JOIN api_keys k ON k.key_id = u.key_id
                 ORDER BY p.entry_id DESC"#,
             $account_id.0,
             $before,
@@ -133,15 +132,31 @@ async fn rows_before(
     })
 }
 
-fn entry_of(row: EntryRow, after: Option<Tokens>) -> EntryView {
+/// Model and key of each call among these entries. A statement of its own: its plan leaves out the months that none of them is in, and
+/// together with the entries' it took longer to plan than both take to run.
+async fn calls_of(db: &PgPool, account_id: AccountId, rows: &[EntryRow]) -> Result<HashMap<Uuid, (String, String)>, WalletError> {
+    let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.request_id).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let calls = sqlx::query!(
+        "SELECT u.request_id, u.model_id, k.name FROM usage_records u JOIN api_keys k ON k.key_id = u.key_id
+          WHERE u.account_id = $1 AND u.request_id = ANY ($2)",
+        account_id.0,
+        &ids
+    );
+    Ok(calls.fetch_all(db).await?.into_iter().map(|call| (call.request_id, (call.model_id, call.name))).collect())
+}
+
+fn entry_of(row: EntryRow, calls: &HashMap<Uuid, (String, String)>, after: Option<Tokens>) -> EntryView {
     let movement = movement_of(&row);
     let cause = match (row.order_id, row.request_id) {
         (Some(order_id), _) => Cause::Order { order_id: OrderId(order_id), package_name: row.package_name.unwrap_or_default() },
-        (None, Some(request_id)) => Cause::Call {
-            request_id: RequestId(request_id),
-            model_id: row.model_id.unwrap_or_default(),
-            key_name: row.key_name.unwrap_or_default(),
-        },
+        (None, Some(request_id)) => {
+            // A call that drew on several grants has an entry for each.
+            let (model_id, key_name) = calls.get(&request_id).cloned().unwrap_or_default();
+            Cause::Call { request_id: RequestId(request_id), model_id, key_name }
+        }
         (None, None) if row.to_book == "expired" => Cause::Expiry,
         (None, None) if row.redemption_id.is_some() => Cause::Code { note: row.note },
         (None, None) => Cause::Operator { note: row.note },
