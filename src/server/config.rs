@@ -76,7 +76,7 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 23] = [
     "TOKI_ADDR",
     "TOKI_BODY_MEMORY_MB",
     "TOKI_BODY_TIMEOUT_MS",
@@ -90,6 +90,7 @@ const KNOWN: [&str; 22] = [
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
+    "TOKI_SECRET_KEY_FILE",
     "TOKI_SECRET_KEY_OLD",
     "TOKI_SELLER_ADDRESS",
     "TOKI_SELLER_NAME",
@@ -149,7 +150,7 @@ impl Config {
             database_url: get("DATABASE_URL").filter(|url| !url.is_empty()).ok_or(ConfigError::Missing("DATABASE_URL"))?.into(),
             addr,
             public_url,
-            secret_key: secret_key(get("TOKI_SECRET_KEY"), environment)?,
+            secret_key: secret_key(get("TOKI_SECRET_KEY"), get("TOKI_SECRET_KEY_FILE"), environment)?,
             secret_key_old: secret_key_old(get("TOKI_SECRET_KEY_OLD"))?,
             environment,
             supplier_networks,
@@ -248,11 +249,17 @@ fn parse_public_url(text: &str) -> Result<Url, ConfigError> {
     }
 }
 
-fn secret_key(text: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
-    let text = match (text, environment) {
-        (Some(text), _) => SecretString::from(text),
-        (None, Environment::Production) => return Err(ConfigError::Missing("TOKI_SECRET_KEY")),
-        (None, Environment::Development) => development_secret_key()?,
+/// From the environment, or from a file that it names, as container systems mount secrets.
+fn secret_key(text: Option<&str>, file: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
+    let text = match (text, file.filter(|file| !file.is_empty()), environment) {
+        (Some(_), Some(_), _) => return Err(invalid("TOKI_SECRET_KEY_FILE", "is set beside TOKI_SECRET_KEY; unset one of them")),
+        (Some(text), None, _) => SecretString::from(text),
+        (None, Some(file), _) => {
+            let read = std::fs::read_to_string(file).map(|text| text.trim().into());
+            read.map_err(|error| invalid("TOKI_SECRET_KEY_FILE", format!("{file}: {error}")))?
+        }
+        (None, None, Environment::Production) => return Err(ConfigError::Missing("TOKI_SECRET_KEY")),
+        (None, None, Environment::Development) => development_secret_key()?,
     };
     key_bytes("TOKI_SECRET_KEY", text.expose_secret())
 }
@@ -333,6 +340,19 @@ mod tests {
         assert_eq!(config.addr.to_string(), "127.0.0.1:3000");
         assert_eq!(config.public_url.as_str(), "http://127.0.0.1:3000/");
         assert!(config.stripe.is_none() && config.supplier_networks.is_empty() && !config.secure_cookies());
+    }
+
+    #[test]
+    fn the_secret_key_may_be_in_a_file_and_not_in_two_places() {
+        let file = std::env::temp_dir().join(format!("toki-key-{}", std::process::id()));
+        std::fs::write(&file, STANDARD.encode([9; 32]) + "\n").expect("a file");
+        let path = file.to_string_lossy();
+        let read = |text, file| secret_key(text, Some(file), Environment::Production);
+        assert_eq!(read(None, &path).expect("the file's").expose_secret(), &[9; 32]);
+        assert!(read(Some("a key"), &path).is_err_and(|error| error.to_string().contains("beside")));
+        std::fs::remove_file(&file).expect("removed");
+        assert!(read(None, &path).is_err_and(|error| error.to_string().contains("toki-key-")));
+        assert!(matches!(read(None, ""), Err(ConfigError::Missing("TOKI_SECRET_KEY"))));
     }
 
     #[test]

@@ -214,6 +214,23 @@ async fn a_common_password_is_refused_at_sign_up(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn sign_ups_from_one_place_are_slowed(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let mut answers = Vec::new();
+    for number in 0..102 {
+        // Refused in any case, which costs no hashing, and counts.
+        let body = format!("email=ada{number}@example.com&password=password1&next=");
+        let program = http().post(app.url("/api/accounts/sign_up")).header("sec-fetch-site", "same-origin");
+        let program = program.header("content-type", "application/x-www-form-urlencoded").body(body);
+        answers.push(program.send().await.expect("an answer").status().as_u16());
+    }
+    // A hundred at once, and one each 36 s.
+    assert!(answers[..100].iter().all(|status| *status == 422), "{answers:?}");
+    assert_eq!(answers[101], 429);
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn guessing_is_slowed_and_says_for_how_long(db: PgPool) {
     let app = TestApp::start(db).await;
     app.customer("ada@example.com", 0).await;
