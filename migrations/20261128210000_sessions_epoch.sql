@@ -26,3 +26,6 @@ CREATE OR REPLACE FUNCTION used_this_month(p_account_id uuid, p_user_id uuid, p_
                         - CASE WHEN k.inherited_at >= date_trunc('month', p_at, 'UTC') THEN k.inherited_in_month ELSE 0 END), 0)::bigint
       FROM api_keys k WHERE k.account_id = p_account_id AND k.created_by = p_user_id
 $$;
+
+-- Answers are kept sealed from now on; those in clear go, and whoever asks for one again is told so.
+UPDATE idempotent_calls SET answer = NULL WHERE answer IS NOT NULL;

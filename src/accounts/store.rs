@@ -301,12 +301,12 @@ pub async fn set_user_suspended_in(tx: &mut PgConnection, user_id: UserId, suspe
         user_id.0,
         suspended
     );
-    let changed = changed.execute(&mut *tx).await?.rows_affected() > 0;
     if suspended {
-        sessions::delete_sessions_in(tx, user_id).await?;
+        // First, as whoever follows a link takes it before they become its user.
         tokens::revoke_tokens_in(tx, user_id).await?;
+        sessions::delete_sessions_in(tx, user_id).await?;
     }
-    Ok(changed)
+    Ok(changed.execute(tx).await?.rows_affected() > 0)
 }
 
 /// Suspends or resumes an account: its keys stop or work again with the next call. Suspension also ends the sessions of its

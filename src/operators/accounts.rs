@@ -91,8 +91,8 @@ pub async fn set_user_suspended(
 pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, password: Password) -> Result<(), OperatorError> {
     let password_hash = password::hash(password).await.map_err(AccountError::from)?;
     let mut tx = db.begin().await?;
-    store::set_password_in(&mut tx, user_id, &password_hash).await?;
     revoke_tokens_in(&mut tx, user_id).await?;
+    store::set_password_in(&mut tx, user_id, &password_hash).await?;
     let action = Action { action: "user.set_password", subject_id: user_id.to_string(), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::PasswordChanged)).await?;

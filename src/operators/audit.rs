@@ -13,7 +13,7 @@ pub struct Action<'a> {
     pub subject_id: String,
     pub before: Option<Value>,
     pub after: Option<Value>,
-    /// Where the deed asks for one; else it is the operator's.
+    /// What the deed itself asks for; what the operator says besides counts more.
     pub reason: Option<&'a str>,
 }
 
@@ -28,7 +28,7 @@ pub async fn insert_action_in(tx: &mut PgConnection, operator: Operator, action:
         action.subject_id,
         action.before,
         action.after,
-        action.reason.or(operator.reason())
+        operator.reason().or(action.reason)
     )
     .execute(tx)
     .await?;

@@ -251,13 +251,15 @@ fn parse_public_url(text: &str) -> Result<Url, ConfigError> {
 
 /// From the environment, or from a file that it names, as container systems mount secrets.
 fn secret_key(text: Option<&str>, file: Option<&str>, environment: Environment) -> Result<SecretBox<[u8; 32]>, ConfigError> {
-    let text = match (text, file.filter(|file| !file.is_empty()), environment) {
+    let file = file.filter(|file| !file.is_empty());
+    // A template of an environment may name both.
+    let text = text.filter(|text| !text.is_empty() || file.is_none());
+    let text = match (text, file, environment) {
         (Some(_), Some(_), _) => return Err(invalid("TOKI_SECRET_KEY_FILE", "is set beside TOKI_SECRET_KEY; unset one of them")),
         (Some(text), None, _) => SecretString::from(text),
-        (None, Some(file), _) => {
-            let read = std::fs::read_to_string(file).map(|text| text.trim().into());
-            read.map_err(|error| invalid("TOKI_SECRET_KEY_FILE", format!("{file}: {error}")))?
-        }
+        (None, Some(file), _) => std::fs::read_to_string(file)
+            .map(|text| text.trim().into())
+            .map_err(|error| invalid("TOKI_SECRET_KEY_FILE", format!("{file}: {error}")))?,
         (None, None, Environment::Production) => return Err(ConfigError::Missing("TOKI_SECRET_KEY")),
         (None, None, Environment::Development) => development_secret_key()?,
     };

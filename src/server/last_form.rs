@@ -12,6 +12,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::Utc;
 use leptos::prelude::{provide_context, use_context};
 use serde::{Deserialize, Serialize};
@@ -31,13 +33,13 @@ const SECRET: [&str; 4] = ["current", "token", "code", "secret"];
 struct Kept {
     path: String,
     at: i64,
-    typed: Option<Vec<u8>>,
+    typed: Option<String>,
 }
 
 impl Kept {
     fn of(last: LastForm, seal: &Seal) -> Option<Kept> {
         let typed = match &last.typed {
-            Some(typed) => Some(seal.seal(last.path.as_bytes(), &serde_json::to_vec(typed).ok()?).ok()?),
+            Some(typed) => Some(BASE64.encode(seal.seal(last.path.as_bytes(), &serde_json::to_vec(typed).ok()?).ok()?)),
             None => None,
         };
         Some(Kept { path: last.path, at: last.at, typed })
@@ -45,7 +47,10 @@ impl Kept {
 
     fn open(self, seal: &Seal) -> Option<LastForm> {
         let typed = match &self.typed {
-            Some(sealed) => Some(serde_json::from_slice(&seal.open(self.path.as_bytes(), sealed).ok()?).ok()?),
+            Some(sealed) => {
+                let typed = seal.open(self.path.as_bytes(), &BASE64.decode(sealed).ok()?).ok()?;
+                Some(serde_json::from_slice(&typed).ok()?)
+            }
             None => None,
         };
         Some(LastForm { path: self.path, at: self.at, typed })

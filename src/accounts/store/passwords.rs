@@ -62,8 +62,8 @@ pub async fn change_password(
     password::refuse_common(&password, member.email()).await?;
     let password_hash = password::hash(password).await?;
     let mut tx = db.begin().await?;
-    let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
+    let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
