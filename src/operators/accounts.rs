@@ -46,14 +46,8 @@ pub async fn create_account(
 pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: AccountId, suspended: bool) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_account_suspended_in(&mut tx, account_id, suspended).await? {
-        let action = Action {
-            action: if suspended { "account.suspend" } else { "account.resume" },
-            subject_id: account_id.to_string(),
-            before: Some(json!({ "suspended": !suspended })),
-            after: Some(json!({ "suspended": suspended })),
-            ..Action::default()
-        };
-        insert_action_in(&mut tx, operator, action).await?;
+        let action = if suspended { "account.suspend" } else { "account.resume" };
+        insert_action_in(&mut tx, operator, suspension(action, account_id, suspended)).await?;
         let kind = if suspended { Kind::AccountSuspended } else { Kind::AccountResumed };
         record_in(&mut tx, account_id, operator.into(), Entry::of(kind)).await?;
     }
@@ -72,19 +66,18 @@ pub async fn set_user_suspended(
 ) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_user_suspended_in(&mut tx, user_id, suspended).await? {
-        let action = Action {
-            action: if suspended { "user.suspend" } else { "user.resume" },
-            subject_id: user_id.to_string(),
-            before: Some(json!({ "suspended": !suspended })),
-            after: Some(json!({ "suspended": suspended })),
-            ..Action::default()
-        };
-        insert_action_in(&mut tx, operator, action).await?;
+        let action = if suspended { "user.suspend" } else { "user.resume" };
+        insert_action_in(&mut tx, operator, suspension(action, user_id, suspended)).await?;
         let kind = if suspended { Kind::UserSuspended } else { Kind::UserResumed };
         record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(kind).about(user_id.0, email.as_str())).await?;
     }
     tx.commit().await?;
     Ok(())
+}
+
+fn suspension(action: &str, subject: impl ToString, suspended: bool) -> Action<'_> {
+    let standing = |suspended: bool| Some(json!({ "suspended": suspended }));
+    Action { action, subject_id: subject.to_string(), before: standing(!suspended), after: standing(suspended), reason: None }
 }
 
 /// Sets a user's password, and ends all their sessions and the links in their mailbox.

@@ -50,7 +50,8 @@ async fn pages_are_packed(db: PgPool) {
     let browser = app.browser_of(&ada).await;
     let key = app.key(&ada, None).await;
     let get = |path: &str| http().get(app.url(path)).header("accept", "text/html").header("accept-encoding", "gzip, br");
-    for path in ["/products", "/sign-in", "/no-such-page"] {
+    // In times of the packed page, doubled: one with little on it packs less well.
+    for (path, least) in [("/products", 4), ("/sign-in", 4), ("/no-such-page", 3)] {
         let packed = get(path).send().await.expect("an answer");
         assert_eq!(packed.headers()["content-encoding"], "gzip", "{path}");
         let vary: Vec<_> = packed.headers().get_all("vary").iter().filter_map(|value| value.to_str().ok()).collect();
@@ -60,7 +61,7 @@ async fn pages_are_packed(db: PgPool) {
         let whole = http().get(app.url(path)).header("accept", "text/html").send().await.expect("an answer");
         assert!(!whole.headers().contains_key("content-encoding"));
         let (packed, whole) = (packed.len(), whole.bytes().await.expect("a page").len());
-        assert!(packed * 3 < whole * 2, "{path}: {packed} of {whole}");
+        assert!(packed * least < whole * 2, "{path}: {packed} of {whole}");
     }
     let as_ada = async |path| get(path).header("cookie", browser.cookie()).send().await.expect("an answer");
     let (whole, v1) = (as_ada("/settings/two-factor").await, get("/v1/models").bearer_auth(&key.secret).send().await);
