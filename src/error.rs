@@ -234,7 +234,7 @@ impl FromServerFnError for ConsoleError {
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> ConsoleError {
         match error {
-            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) => ConsoleError::BadRequest,
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => ConsoleError::BadRequest,
             ServerFnErrorErr::Request(_) => ConsoleError::Unreachable,
             _ => ConsoleError::Internal,
         }

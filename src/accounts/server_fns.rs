@@ -3,13 +3,14 @@
 use crate::accounts::types::{Email, Viewer};
 use crate::accounts::types_members::Role;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
 /// Makes a user and an account of their own, signs them in, and goes on to `next`: that tells whether the address had an account. Where
 /// customers are served and mail reaches them, signing up goes on by mail instead, and the answer is the same for every address: what
 /// differs is only in the mail (`addresses::sign_up_by_mail`), and done after the answer.
-#[server(endpoint = "accounts/sign_up")]
+#[server(endpoint = "accounts/sign_up", input = Form)]
 pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::password::refuse_common;
     use crate::accounts::store::addresses::{sign_up_at_once, sign_up_by_mail};
@@ -57,7 +58,7 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
 }
 
 /// Starts a session, and goes on to `next`; to the page that asks for the second factor, if the user has one.
-#[server(endpoint = "accounts/sign_in")]
+#[server(endpoint = "accounts/sign_in", input = Form)]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{begin_sign_in, end_sign_in};
     use crate::accounts::store::{self, sessions, two_factor};
@@ -102,7 +103,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
 }
 
 /// Ends the session.
-#[server(endpoint = "accounts/sign_out")]
+#[server(endpoint = "accounts/sign_out", input = Form)]
 pub async fn sign_out() -> Result<(), ConsoleError> {
     use crate::accounts::store::sessions::note_access;
     use crate::journal::types::Kind;

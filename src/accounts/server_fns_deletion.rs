@@ -2,6 +2,7 @@
 
 use crate::accounts::types_deletion::DeletionView;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -16,7 +17,7 @@ pub async fn show_deletion() -> Result<DeletionView, ConsoleError> {
 }
 
 /// Deletes the account and whoever asks for it.
-#[server(endpoint = "accounts/delete")]
+#[server(endpoint = "accounts/delete", input = Form)]
 pub async fn delete_account(#[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::deletion::delete;

@@ -2,11 +2,12 @@
 //! address is to know is done after the answer, so that neither its words nor its time say whether the address has an account.
 
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
 /// Takes a link that confirms an address. A sign-up that was begun in this browser ends signed in; a link by itself signs nobody in,
 /// since whoever signed up with somebody else's address knows the password.
-#[server(endpoint = "accounts/confirm_email")]
+#[server(endpoint = "accounts/confirm_email", input = Form)]
 pub async fn confirm_email(#[server(default)] token: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
     use crate::accounts::store::SignIn;
@@ -33,7 +34,7 @@ pub async fn confirm_email(#[server(default)] token: String) -> Result<(), Conso
 }
 
 /// Sends the member's confirmation once more.
-#[server(endpoint = "accounts/send_confirmation")]
+#[server(endpoint = "accounts/send_confirmation", input = Form)]
 pub async fn send_confirmation() -> Result<(), ConsoleError> {
     use crate::accounts::store::addresses;
     use crate::accounts::store::attempts::{MAIL_FROM, MAIL_TO, take_attempt};
@@ -51,7 +52,7 @@ pub async fn send_confirmation() -> Result<(), ConsoleError> {
 }
 
 /// Sends a link that sets a new password, if the address has a user. The answer is the same in any case.
-#[server(endpoint = "accounts/forgot_password")]
+#[server(endpoint = "accounts/forgot_password", input = Form)]
 pub async fn forgot_password(#[server(default)] email: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{MAIL_FROM, RESET_TO, take_attempt};
     use crate::accounts::store::passwords;
@@ -73,7 +74,7 @@ pub async fn forgot_password(#[server(default)] email: String) -> Result<(), Con
 }
 
 /// Sets the password of whoever got the link, and ends all their sessions.
-#[server(endpoint = "accounts/reset_password")]
+#[server(endpoint = "accounts/reset_password", input = Form)]
 pub async fn reset_password(#[server(default)] token: String, #[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
     use crate::accounts::store::attempts::{LINK_FROM, take_attempt, trust};

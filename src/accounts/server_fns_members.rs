@@ -2,6 +2,7 @@
 
 use crate::accounts::types_members::{MembersView, OpenInvitation};
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -19,7 +20,7 @@ pub async fn list_members() -> Result<MembersView, ConsoleError> {
 }
 
 /// Invites an address, by mail.
-#[server(endpoint = "members/invite")]
+#[server(endpoint = "members/invite", input = Form)]
 pub async fn invite_member(#[server(default)] email: String, #[server(default)] role: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{MAIL_FROM, MAIL_TO, take_attempt};
     use crate::accounts::store::invitations::invite;
@@ -40,7 +41,7 @@ pub async fn invite_member(#[server(default)] email: String, #[server(default)] 
 }
 
 /// Takes an invitation back.
-#[server(endpoint = "members/revoke_invitation")]
+#[server(endpoint = "members/revoke_invitation", input = Form)]
 pub async fn revoke_invitation(invitation_id: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::invitations::revoke;
     use crate::server::request_ctx;
@@ -53,7 +54,7 @@ pub async fn revoke_invitation(invitation_id: String) -> Result<(), ConsoleError
 }
 
 /// Gives a member another role.
-#[server(endpoint = "members/set_role")]
+#[server(endpoint = "members/set_role", input = Form)]
 pub async fn set_member_role(user_id: String, role: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::members::set_role;
     use crate::accounts::types_members::Role;
@@ -68,7 +69,7 @@ pub async fn set_member_role(user_id: String, role: String) -> Result<(), Consol
 }
 
 /// Sets what a member may spend: Tokens ever and in a calendar month, empty for no limit.
-#[server(endpoint = "members/set_limits")]
+#[server(endpoint = "members/set_limits", input = Form)]
 pub async fn set_member_limits(
     user_id: String,
     #[server(default)] quota: String,
@@ -92,7 +93,7 @@ pub async fn set_member_limits(
 }
 
 /// Ends a membership. `keys`: what becomes of the keys that the member made.
-#[server(endpoint = "members/remove")]
+#[server(endpoint = "members/remove", input = Form)]
 pub async fn remove_member(user_id: String, #[server(default)] keys: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::members::remove;
     use crate::accounts::types_members::KeysLeft;
@@ -107,7 +108,7 @@ pub async fn remove_member(user_id: String, #[server(default)] keys: String) -> 
 }
 
 /// Ends one's own membership, one's keys, and the session.
-#[server(endpoint = "members/leave")]
+#[server(endpoint = "members/leave", input = Form)]
 pub async fn leave_account() -> Result<(), ConsoleError> {
     use crate::accounts::store::members::leave;
     use crate::server::request_ctx;
@@ -119,7 +120,7 @@ pub async fn leave_account() -> Result<(), ConsoleError> {
 }
 
 /// Makes another member the owner.
-#[server(endpoint = "members/hand_over")]
+#[server(endpoint = "members/hand_over", input = Form)]
 pub async fn hand_over_account(user_id: String, #[server(default)] owner_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::members::hand_over;
@@ -139,7 +140,7 @@ pub async fn hand_over_account(user_id: String, #[server(default)] owner_passwor
 }
 
 /// Has the session act for another of the user's accounts.
-#[server(endpoint = "accounts/switch")]
+#[server(endpoint = "accounts/switch", input = Form)]
 pub async fn switch_account(account_id: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::members::choose;
     use crate::ids::AccountId;
@@ -174,7 +175,7 @@ pub async fn show_invitation(#[server(default)] token: String) -> Result<OpenInv
 }
 
 /// The signed-in user joins the account that they are invited to.
-#[server(endpoint = "members/accept")]
+#[server(endpoint = "members/accept", input = Form)]
 pub async fn accept_invitation(#[server(default)] token: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
     use crate::accounts::store::invitations::accept;
@@ -189,7 +190,7 @@ pub async fn accept_invitation(#[server(default)] token: String) -> Result<(), C
 }
 
 /// Somebody new signs up from the link, and joins.
-#[server(endpoint = "members/sign_up")]
+#[server(endpoint = "members/sign_up", input = Form)]
 pub async fn sign_up_invited(#[server(default)] token: String, #[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::mail_token::MailToken;
     use crate::accounts::store::SignIn;

@@ -2,6 +2,7 @@
 
 use crate::accounts::types_settings::Settings;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -20,7 +21,7 @@ pub async fn read_settings() -> Result<Settings, ConsoleError> {
 }
 
 /// Replaces the password. Every session ends but this one, which gets a new id.
-#[server(endpoint = "accounts/change_password")]
+#[server(endpoint = "accounts/change_password", input = Form)]
 pub async fn change_password(#[server(default)] current: String, #[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::passwords;
@@ -43,7 +44,7 @@ pub async fn change_password(#[server(default)] current: String, #[server(defaul
 }
 
 /// Asks another address to confirm that it is to be the member's.
-#[server(endpoint = "accounts/change_email")]
+#[server(endpoint = "accounts/change_email", input = Form)]
 pub async fn change_email(#[server(default)] email: String, #[server(default)] email_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::addresses;
     use crate::accounts::store::attempts::{MAIL_TO, PASSWORD_OF, take_attempt};
@@ -66,7 +67,7 @@ pub async fn change_email(#[server(default)] email: String, #[server(default)] e
 }
 
 /// Ends one of the member's sessions.
-#[server(endpoint = "accounts/end_session")]
+#[server(endpoint = "accounts/end_session", input = Form)]
 pub async fn end_session(session_id: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::sessions;
     use crate::accounts::types_settings::Done;
@@ -81,7 +82,7 @@ pub async fn end_session(session_id: String) -> Result<(), ConsoleError> {
 }
 
 /// Ends every session of the member but this one.
-#[server(endpoint = "accounts/end_other_sessions")]
+#[server(endpoint = "accounts/end_other_sessions", input = Form)]
 pub async fn end_other_sessions() -> Result<(), ConsoleError> {
     use crate::accounts::store::sessions;
     use crate::accounts::types_settings::Done;

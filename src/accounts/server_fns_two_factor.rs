@@ -3,6 +3,7 @@
 
 use crate::accounts::types_two_factor::TwoFactorView;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -20,7 +21,7 @@ pub async fn start_code() -> Result<(), ConsoleError> {
 }
 
 /// Takes the second factor of whoever gave the right password a moment ago, and signs them in.
-#[server(endpoint = "accounts/sign_in_code")]
+#[server(endpoint = "accounts/sign_in_code", input = Form)]
 pub async fn sign_in_code(#[server(default)] code: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{begin_code, end_code};
     use crate::accounts::store::two_factor::{self, GivenCode};
@@ -74,7 +75,7 @@ pub async fn read_two_factor() -> Result<TwoFactorView, ConsoleError> {
 }
 
 /// Makes a seed for the member's authenticator. Nothing changes before its first code is typed.
-#[server(endpoint = "accounts/begin_two_factor")]
+#[server(endpoint = "accounts/begin_two_factor", input = Form)]
 pub async fn begin_two_factor(#[server(default)] current: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor;
@@ -93,7 +94,7 @@ pub async fn begin_two_factor(#[server(default)] current: String) -> Result<(), 
 }
 
 /// Takes the first code: signing in takes one from now on.
-#[server(endpoint = "accounts/confirm_two_factor")]
+#[server(endpoint = "accounts/confirm_two_factor", input = Form)]
 pub async fn confirm_two_factor(#[server(default)] code: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor;
@@ -115,7 +116,7 @@ pub async fn confirm_two_factor(#[server(default)] code: String) -> Result<(), C
 }
 
 /// Makes new recovery codes in place of those there are.
-#[server(endpoint = "accounts/renew_recovery_codes")]
+#[server(endpoint = "accounts/renew_recovery_codes", input = Form)]
 pub async fn renew_recovery_codes(#[server(default)] renew_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor::{self, Proof};
@@ -136,7 +137,7 @@ pub async fn renew_recovery_codes(#[server(default)] renew_password: String) -> 
 }
 
 /// Asks the member for no second factor any more.
-#[server(endpoint = "accounts/turn_off_two_factor")]
+#[server(endpoint = "accounts/turn_off_two_factor", input = Form)]
 pub async fn turn_off_two_factor(#[server(default)] off_password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
     use crate::accounts::store::two_factor::{self, Proof};

@@ -4,6 +4,7 @@ use crate::checkout::types::{Offer, OrderList, OrderView, SandboxPayment};
 use crate::checkout::types_placing::TermsForm;
 use crate::checkout::types_refund::RefundOffer;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -45,7 +46,7 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
 }
 
 /// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` and choice of start is the same order.
-#[server(endpoint = "checkout/place_order")]
+#[server(endpoint = "checkout/place_order", input = Form)]
 pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
     use crate::checkout::placing;
     use crate::checkout::types_placing::OrderRequest;
@@ -77,7 +78,7 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
 }
 
 /// Takes a promotion code down for the confirm page that it was typed on; an empty one takes the last away. The page shows the discount.
-#[server(endpoint = "checkout/type_code")]
+#[server(endpoint = "checkout/type_code", input = Form)]
 pub async fn type_code(package_id: String, #[server(default)] code: String) -> Result<(), ConsoleError> {
     use crate::catalog::store::package_on_sale;
     use crate::checkout::payments::Provider;
@@ -149,7 +150,7 @@ pub async fn show_refund(order_id: String) -> Result<RefundOffer, ConsoleError> 
 }
 
 /// Gives it back, as it was shown. The same `form_key` is the same refund.
-#[server(endpoint = "orders/refund")]
+#[server(endpoint = "orders/refund", input = Form)]
 pub async fn refund_order(order_id: String, form_key: String, tokens: i64, amount_minor: i64) -> Result<(), ConsoleError> {
     use crate::checkout::refunding::refund_own;
     use crate::checkout::types_refund::OwnRefundRequest;
@@ -187,7 +188,7 @@ pub async fn show_sandbox_payment(session_id: String) -> Result<SandboxPayment, 
 }
 
 /// Pays a sandbox session with play money.
-#[server(endpoint = "sandbox/pay")]
+#[server(endpoint = "sandbox/pay", input = Form)]
 pub async fn pay_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
     use crate::checkout::sandbox::{Verdict, settle};
     use crate::server::request_ctx;
@@ -200,7 +201,7 @@ pub async fn pay_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
 }
 
 /// Declines the payment of a sandbox session.
-#[server(endpoint = "sandbox/decline")]
+#[server(endpoint = "sandbox/decline", input = Form)]
 pub async fn decline_in_sandbox(session_id: String) -> Result<(), ConsoleError> {
     use crate::checkout::sandbox::{Verdict, settle};
     use crate::server::request_ctx;

@@ -2,6 +2,7 @@
 
 use crate::checkout::types_receipt::ReceiptView;
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -18,7 +19,7 @@ pub async fn show_receipt(order_id: String) -> Result<ReceiptView, ConsoleError>
 }
 
 /// Keeps what receipts are to be made out to, beginning with this order's where it has nothing yet.
-#[server(endpoint = "orders/save_billing")]
+#[server(endpoint = "orders/save_billing", input = Form)]
 pub async fn save_billing(
     order_id: String,
     name: String,

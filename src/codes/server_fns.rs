@@ -1,10 +1,11 @@
 //! Server functions of codes: who, parse, store, reply.
 
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
 /// Redeems a code into the wallet, and goes there: the page says what came in.
-#[server(endpoint = "codes/redeem")]
+#[server(endpoint = "codes/redeem", input = Form)]
 pub async fn redeem_code(#[server(default)] code: String) -> Result<(), ConsoleError> {
     use crate::codes::store;
     use crate::codes::store::plain::{CodePepper, PlainCode};

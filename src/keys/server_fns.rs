@@ -4,11 +4,12 @@
 use crate::error::ConsoleError;
 use crate::keys::types::KeyDetails;
 use crate::keys::types_limits::TypedLimits;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
 /// Makes a key and goes to its page, which shows the secret once. The same form posted twice makes one key.
-#[server(endpoint = "keys/create")]
+#[server(endpoint = "keys/create", input = Form)]
 pub async fn create_key(
     form_key: String,
     #[server(default)] name: String,
@@ -117,7 +118,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
 }
 
 /// Changes name, supplier, quota and expiration of a key.
-#[server(endpoint = "keys/update")]
+#[server(endpoint = "keys/update", input = Form)]
 pub async fn update_key(
     key_id: String,
     #[server(default)] name: String,
@@ -150,7 +151,7 @@ pub async fn update_key(
 }
 
 /// Sets all limits of a key beside its quota; what is empty is not limited.
-#[server(endpoint = "keys/limit")]
+#[server(endpoint = "keys/limit", input = Form)]
 pub async fn limit_key(key_id: String, #[server(default)] limits: TypedLimits) -> Result<(), ConsoleError> {
     use crate::error::{Field, Problem};
     use crate::ids::KeyId;
@@ -181,7 +182,7 @@ pub async fn limit_key(key_id: String, #[server(default)] limits: TypedLimits) -
 }
 
 /// Enables or disables a key.
-#[server(endpoint = "keys/set-status")]
+#[server(endpoint = "keys/set-status", input = Form)]
 pub async fn set_key_status(key_id: String, status: String) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::store::{self, KeyEdit, KeyOwner};
@@ -195,7 +196,7 @@ pub async fn set_key_status(key_id: String, status: String) -> Result<(), Consol
 }
 
 /// Deletes a key for good, and goes to the list of those that are left.
-#[server(endpoint = "keys/delete")]
+#[server(endpoint = "keys/delete", input = Form)]
 pub async fn delete_key(key_id: String) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::store::{self, KeyOwner};

@@ -3,6 +3,7 @@
 use crate::error::ConsoleError;
 use crate::keys::types::KeyView;
 use crate::keys::types_list::KeyList;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -60,7 +61,7 @@ pub async fn chosen_keys(#[server(default)] chosen: Vec<String>) -> Result<Vec<K
 }
 
 /// Enables, disables or deletes several keys, all of them or none, and says so on the list.
-#[server(endpoint = "keys/change")]
+#[server(endpoint = "keys/change", input = Form)]
 pub async fn change_keys(#[server(default)] chosen: Vec<String>, #[server(default)] change: String) -> Result<(), ConsoleError> {
     use crate::keys::store;
     use crate::keys::types_list::{CHANGED, KeysChange, KeysChanged, parse_chosen};

@@ -1,10 +1,11 @@
 //! Server functions that replace a key's secret.
 
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
 /// Gives a key a new secret, which its page shows once. `grace`: for how many hours the old one works yet.
-#[server(endpoint = "keys/rotate")]
+#[server(endpoint = "keys/rotate", input = Form)]
 pub async fn rotate_key(key_id: String, grace: String) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::secret::handover::{FLASH, Handover};
@@ -26,7 +27,7 @@ pub async fn rotate_key(key_id: String, grace: String) -> Result<(), ConsoleErro
 }
 
 /// Ends the secrets that a key had before the one it has.
-#[server(endpoint = "keys/end_old_secrets")]
+#[server(endpoint = "keys/end_old_secrets", input = Form)]
 pub async fn end_old_secrets(key_id: String) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::store::{self, KeyOwner};

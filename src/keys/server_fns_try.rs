@@ -1,11 +1,12 @@
 //! The server function that tries a key.
 
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
 /// Calls a model with a key's secret, which only its owner has, and shows on the key's page what came of it. With a script the page makes
 /// the same call by itself.
-#[server(endpoint = "keys/try")]
+#[server(endpoint = "keys/try", input = Form)]
 pub async fn try_key(
     key_id: String,
     form_key: String,

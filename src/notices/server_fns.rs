@@ -2,6 +2,7 @@
 
 use crate::error::ConsoleError;
 use crate::notices::types::NoticeSettings;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
@@ -16,7 +17,7 @@ pub async fn read_notices() -> Result<NoticeSettings, ConsoleError> {
 }
 
 /// Keeps it. A switch that is off is not sent.
-#[server(endpoint = "notices/save")]
+#[server(endpoint = "notices/save", input = Form)]
 pub async fn save_notices(
     #[server(default)] new_device: bool,
     #[server(default)] expiring: bool,

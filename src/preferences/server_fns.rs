@@ -1,10 +1,11 @@
 //! Server functions of `preferences`.
 
 use crate::error::ConsoleError;
+use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
 /// Keeps what is given in cookies of the asking browser; what is empty stays as it was. The page that asked is shown anew.
-#[server(endpoint = "preferences/set")]
+#[server(endpoint = "preferences/set", input = Form)]
 pub async fn set_preferences(
     #[server(default)] language: String,
     #[server(default)] theme: String,

@@ -10,6 +10,7 @@ pub mod empty_state;
 pub mod error_text;
 pub mod failure;
 pub mod form;
+pub mod form_input;
 pub mod hydration;
 pub mod icon;
 pub mod last_form;

@@ -1,11 +1,11 @@
-//! Posts from other sites: every route, in every form that a browser sends without asking first, with the owner's session: none is
-//! accepted.
+//! Posts that are not what a form of ours sends. From other sites: every route, in every form that a browser sends without asking first,
+//! with the owner's session; and with a field too many: none is accepted.
 
 use crate::routes::ROUTES;
 use crate::support::app::TestApp;
 use crate::support::client::http;
 use crate::support::fingerprint::{changed, fingerprint};
-use crate::support::routes::Who;
+use crate::support::routes::{Route, Who};
 use crate::support::tenant::{Tenant, package, seller};
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, COOKIE};
@@ -75,5 +75,32 @@ async fn no_post_of_another_site_is_accepted(db: PgPool) {
     assert!(sent > 4_000, "{sent}");
     let after = fingerprint(&app.state.db, &["audit_runs"]).await;
     assert_eq!(changed(&before, &after), Vec::<&str>::new(), "changed by another site");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn no_form_with_a_field_too_many_is_accepted(db: PgPool) {
+    let app = TestApp::start_with(db, |ours| ours.seller = Some(seller())).await;
+    app.until("SELECT count(*) FROM sellers", |count| count == 1).await;
+    let tenant = Tenant::new(&app, "ourmark", "owner", package(&app).await).await;
+    let cookie = tenant.session(&app).await;
+    app.until_mailed().await;
+    let before = fingerprint(&app.state.db, &["audit_runs"]).await;
+    let forms = ROUTES.iter().filter(|route| route.0 == "POST" && route.1.starts_with("/api/"));
+    let (mut sent, mut accepted) = (0, Vec::new());
+    for &Route(method, path, who, fields) in forms {
+        for unexpected in ["unexpected=1", "unexpected[of]=1"] {
+            let fields = [fields, unexpected].into_iter().filter(|fields| !fields.is_empty()).collect::<Vec<_>>().join("&");
+            let answer = app.ask(&Route(method, path, who, fields.leak()), &tenant, Some(&cookie)).await;
+            sent += 1;
+            if !answer.body.contains("BadRequest") {
+                accepted.push(format!("{path} {}: {}", answer.status, answer.body));
+            }
+        }
+    }
+    assert!(accepted.is_empty(), "{} of {sent} are accepted: {accepted:#?}", accepted.len());
+    assert!(sent > 80, "{sent}");
+    let after = fingerprint(&app.state.db, &["audit_runs"]).await;
+    assert_eq!(changed(&before, &after), Vec::<&str>::new(), "changed by a form with a field too many");
     app.stop().await;
 }
