@@ -310,12 +310,13 @@ pub async fn set_user_suspended_in(tx: &mut PgConnection, user_id: UserId, suspe
     Ok(changed.execute(tx).await?.rows_affected() > 0)
 }
 
-/// Keeps in which language a user reads.
-pub async fn note_language(db: &PgPool, user_id: UserId, language: Language) -> Result<(), AccountError> {
+/// Keeps in which language a user reads. One that they did not choose replaces none.
+pub async fn note_language(db: &PgPool, user_id: UserId, language: Language, chosen: bool) -> Result<(), AccountError> {
     let noted = sqlx::query!(
-        "UPDATE users SET language = $2 WHERE user_id = $1 AND suspended_at IS NULL AND language IS DISTINCT FROM $2",
+        "UPDATE users SET language = $2 WHERE user_id = $1 AND suspended_at IS NULL AND (language IS NULL OR $3 AND language <> $2)",
         user_id.0,
-        language.tag()
+        language.tag(),
+        chosen
     );
     noted.execute(db).await?;
     Ok(())

@@ -41,7 +41,7 @@ impl Letter {
         for part in &self.parts {
             match part {
                 Part::Text(paragraph) => text.push_str(&format!("{paragraph}\n\n")),
-                Part::Link { label, url } => text.push_str(&format!("{label}:\n{url}\n\n")),
+                Part::Link { label, url } => text.push_str(&format!("{label}{}\n{url}\n\n", language().choose(":", "："))),
             }
         }
         text.push_str(&format!("-- \nTOKI Token Plan, {home}\n"));

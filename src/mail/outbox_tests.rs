@@ -145,7 +145,7 @@ async fn a_letter_is_in_the_language_of_whoever_gets_it(db: PgPool) {
     while let Some(taken) = outbox().take(&db).await.expect("taken") {
         let html = taken.body.expect("opens").html;
         let chinese =
-            html.contains("lang=\"zh-Hans\"") && html.contains("你的 TOKI Token Plan 账户已删除") && taken.subject == "你的账户已删除";
+            html.contains("lang=\"zh-Hans\"") && html.contains("你的 TOKI Token Plan 账户已删除") && taken.subject == "账户已删除";
         let english = html.contains("lang=\"en\"") && html.contains("is deleted: address") && taken.subject == "Your account is deleted";
         assert!(chinese != english, "{html}");
         mails.push((taken.mail_id, taken.recipient, chinese));

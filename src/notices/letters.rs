@@ -1,5 +1,6 @@
 //! The letters of notices. Each says what is so, what comes of it, and where it is changed.
 
+use crate::accounts::page_words::device_words;
 use crate::accounts::rights::Origin;
 use crate::i18n::language;
 use crate::mail::letter::{Letter, Part};
@@ -27,7 +28,7 @@ fn settings(outbox: &Outbox) -> Part {
 
 /// To a user who signed in from a browser that they had not signed in from before.
 pub fn new_device(outbox: &Outbox, origin: &Origin, at: DateTime<Utc>) -> Letter {
-    let device = if origin.device.is_empty() { t!("an unknown device") } else { &origin.device };
+    let device = device_words(&origin.device);
     let at = minute(at);
     let first = t!("Your account at TOKI Token Plan was signed in to from a browser that it had not been signed in to from before.");
     let which = match origin.address {

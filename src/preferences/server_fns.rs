@@ -20,7 +20,7 @@ pub async fn set_preferences(
     let given: Option<Vec<Preference>> = given.map(|(name, value)| Preference::parse(name, value.trim())).collect();
     for preference in given.ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))? {
         if let (Preference::Language(language), Some(reader)) = (&preference, &reader) {
-            request_ctx::note_language(reader.user_id(), *language).await?;
+            request_ctx::note_language(reader.user_id(), *language, true).await?;
         }
         request_ctx::set_cookie(&preference.cookie(app.config.secure_cookies()))?;
     }

@@ -187,8 +187,8 @@ pub fn local_path(path: Option<&str>) -> &str {
 
 /// Signs the user in: a new session id, so that one planted before sign-in is worth nothing, and nothing of what it held.
 pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
-    note_language(who.user_id, language()).await?;
     device::note(who.user_id).await?;
+    note_language(who.user_id, language(), false).await?;
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
@@ -203,8 +203,8 @@ pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
 }
 
 /// Keeps in which language a user reads, for the letters that they get.
-pub async fn note_language(user_id: UserId, language: Language) -> Result<(), ConsoleError> {
-    store::note_language(&app()?.db, user_id, language).await.map_err(|error| fail(error.into()))
+pub async fn note_language(user_id: UserId, language: Language, chosen: bool) -> Result<(), ConsoleError> {
+    store::note_language(&app()?.db, user_id, language, chosen).await.map_err(|error| fail(error.into()))
 }
 
 /// Has the session act for one of its user's accounts. Whether it is one is asked with every request.

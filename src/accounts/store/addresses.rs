@@ -137,6 +137,9 @@ pub async fn set_verified_in(tx: &mut PgConnection, user_id: UserId, email: &Ema
 
 async fn replace_email_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserId, email: &Email) -> Result<(), AccountError> {
     let old = sqlx::query_scalar!("SELECT email FROM users WHERE user_id = $1 FOR UPDATE", user_id.0).fetch_one(&mut *tx).await?;
+    // While it is theirs still: it says in which language they read.
+    let old_address = Email::parse(&old).map_err(|_| AccountError::NotFound)?;
+    outbox.post_in(tx, &old_address, || letters::address_changed(email)).await?;
     sqlx::query!("UPDATE users SET email = $2 WHERE user_id = $1", user_id.0, email.as_str()).execute(&mut *tx).await?;
     sqlx::query!(
         "UPDATE accounts SET name = $2 FROM members m
@@ -149,8 +152,6 @@ async fn replace_email_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserI
     .await?;
     // Links that were sent to the old address are its reader's.
     revoke_tokens_in(tx, user_id).await?;
-    let old = Email::parse(&old).map_err(|_| AccountError::NotFound)?;
-    outbox.post_in(tx, &old, || letters::address_changed(email)).await?;
     Ok(())
 }
 

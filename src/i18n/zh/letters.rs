@@ -3,7 +3,7 @@
 pub const MESSAGES: &[(&str, &str)] = &[
     // Signing up, addresses.
     ("Confirm your address to finish signing up", "请确认邮箱以完成注册"),
-    ("Somebody, you we hope, signed up for TOKI Token Plan with this address.", "有人使用此邮箱注册了 TOKI Token Plan，希望那是你本人。"),
+    ("Somebody, you we hope, signed up for TOKI Token Plan with this address.", "我们收到了使用此邮箱注册 TOKI Token Plan 的申请。"),
     ("Finish signing up", "完成注册"),
     (
         "The link works once, for 24 hours. If it was not you, do nothing: without the link there is no account.",
@@ -37,7 +37,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Your address is about to change", "你的邮箱即将更改"),
     (
         "You, or somebody who knows your password, asked to replace this address of your account at TOKI Token Plan by another one.",
-        "你或知道你密码的人申请将 TOKI Token Plan 账户的邮箱更换为另一个。",
+        "你本人或知道你密码的人申请将你的 TOKI Token Plan 账户从此邮箱更换为另一个邮箱。",
     ),
     (
         "If it was not you, set a new password at once. That also makes the link to the other address worthless.",
@@ -55,16 +55,16 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     (
         "Orders, receipts, the ledger and the account log are kept, as the law and honest books ask for. Nobody can sign in to them.",
-        "按照法律和如实记账的要求，订单、收据、账本和账户日志会予以保留，但任何人都无法再登录查看。",
+        "根据法律和财务记账要求，订单、收据、账本和账户日志将予以保留，但任何人都无法再登录查看。",
     ),
     (
         "If it was not you, write to support at once. With this address you can sign up again, for a new account.",
-        "如果不是你本人操作，请立即联系客服。此邮箱可以重新注册新账户。",
+        "如果不是你本人操作，请立即联系客服。此邮箱可再次用于注册新账户。",
     ),
     // Passwords and second factors.
     (
         "Somebody, you we hope, asked to set a new password for your account at TOKI Token Plan.",
-        "有人申请为你的 TOKI Token Plan 账户设置新密码，希望那是你本人。",
+        "我们收到了为你的 TOKI Token Plan 账户设置新密码的申请。",
     ),
     (
         "The link works once, for 30 minutes. If it was not you, do nothing: your password stays as it is.",
@@ -79,7 +79,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Two-factor is on", "两步验证已开启"),
     (
         "From now on, signing in to your account at TOKI Token Plan takes a code of your authenticator beside the password. Keep the recovery codes where you find them without it.",
-        "今后登录 TOKI Token Plan 账户时，除密码外还需要输入验证器的验证码。请把恢复码保存在没有验证器也能找到的地方。",
+        "今后登录 TOKI Token Plan 账户时，除密码外还需要输入验证器的验证码。请将恢复码与验证器分开保存，确保验证器不可用时也能找到。",
     ),
     ("If it was not you, set a new password at once, and look at your sessions.", "如果不是你本人操作，请立即设置新密码，并检查登录会话。"),
     ("Two-factor is off", "两步验证已关闭"),
@@ -96,9 +96,9 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("A recovery code was used", "恢复码已被使用"),
     (
         "A recovery code of your account at TOKI Token Plan was used in place of your authenticator. It does not work again.",
-        "你的 TOKI Token Plan 账户使用了一个恢复码代替验证器，该恢复码不能再次使用。",
+        "有人使用恢复码代替验证器，通过了你的 TOKI Token Plan 账户验证。该恢复码已失效。",
     ),
-    ("Two-factor was taken away", "两步验证已被取消"),
+    ("Two-factor was taken away", "客服已关闭你的两步验证"),
     (
         "Support has turned two-factor off for your account at TOKI Token Plan, and ended all your sessions. Sign in with your password and set it up anew.",
         "客服已为你的 TOKI Token Plan 账户关闭两步验证，并结束所有会话。请用密码登录后重新设置。",
@@ -112,7 +112,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "The link works for 7 days, for you alone. If you do not know them, do nothing.",
         "链接 7 天内有效，仅供你本人使用。如果你不认识对方，无需理会。",
     ),
-    ("You belong to an account no longer", "你已不再属于某个账户"),
+    ("You belong to an account no longer", "你已被移出一个账户"),
     (
         "You were removed from the account {account} at TOKI Token Plan. You can still sign in to your own.",
         "你已被移出 TOKI Token Plan 的账户 {account}，仍可登录自己的账户。",
@@ -124,7 +124,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("You handed an account over", "你移交了一个账户"),
     (
         "The account {account} at TOKI Token Plan is now {to}'s. You are an admin of it.",
-        "TOKI Token Plan 的账户 {account} 现归 {to} 所有，你是该账户的管理员。",
+        "TOKI Token Plan 的账户 {account} 现归 {to} 所有，你现在是该账户的管理员。",
     ),
     ("If it was not you, set a new password at once, and tell support.", "如果不是你本人操作，请立即设置新密码，并联系客服。"),
     // Orders.
@@ -139,13 +139,12 @@ pub const MESSAGES: &[(&str, &str)] = &[
     // Notices.
     ("Open the wallet", "查看钱包"),
     ("Choose what you are told", "管理通知设置"),
-    ("an unknown device", "未知设备"),
     ("A new browser signed in", "新浏览器登录"),
     (
         "Your account at TOKI Token Plan was signed in to from a browser that it had not been signed in to from before.",
-        "你的 TOKI Token Plan 账户刚刚在一个从未登录过的浏览器上登录。",
+        "有人通过一个此前从未用过的浏览器登录了你的 TOKI Token Plan 账户。",
     ),
-    ("It was {device}, from {address}, on {at}.", "登录设备：{device}，地址：{address}，时间：{at}。"),
+    ("It was {device}, from {address}, on {at}.", "登录设备：{device}，IP 地址：{address}，时间：{at}。"),
     ("It was {device}, on {at}.", "登录设备：{device}，时间：{at}。"),
     (
         "If it was not you, set a new password at once. That ends all your sessions.",
@@ -164,20 +163,20 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     (
         "Until then calls spend them before others that last longer. What is left then is gone.",
-        "到期前，调用会先使用这些 Token，再使用有效期更长的；到期后剩余部分将失效。",
+        "到期前，调用会先使用这些 Token，再使用有效期更长的；到期未用完的部分将作废。",
     ),
-    ("A key is near its quota", "密钥额度即将用尽"),
+    ("A key is near its quota", "密钥配额即将用尽"),
     (
         "The API key \"{key}\" of {account} at TOKI Token Plan has {left} of the {quota} Tokens of its quota left.",
-        "TOKI Token Plan 账户 {account} 的 API 密钥“{key}”额度共 {quota} Token，还剩 {left}。",
+        "TOKI Token Plan 账户 {account} 的 API 密钥“{key}”配额共 {quota} Token，还剩 {left}。",
     ),
     (
         "The API key \"{key}\" of {account} at TOKI Token Plan has {left} of the {quota} Tokens of its quota of the present period left.",
-        "TOKI Token Plan 账户 {account} 的 API 密钥“{key}”本周期额度共 {quota} Token，还剩 {left}。",
+        "TOKI Token Plan 账户 {account} 的 API 密钥“{key}”本周期配额共 {quota} Token，还剩 {left}。",
     ),
     (
         "Calls with it are refused when nothing is left, whatever the wallet holds.",
-        "额度用尽后，无论钱包余额多少，使用该密钥的调用都会被拒绝。",
+        "配额用尽后，无论钱包余额多少，使用该密钥的调用都会被拒绝。",
     ),
     ("Open the keys", "查看密钥"),
 ];
