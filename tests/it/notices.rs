@@ -70,7 +70,8 @@ async fn what_is_written_after_the_answer_is_in_the_language_of_whoever_asked(db
         app.execute("DELETE FROM mails").await;
         app.forget_attempts().await;
         let request = http().post(app.url("/api/accounts/forgot_password")).header("accept-language", language);
-        let request = request.header("sec-fetch-site", "same-origin").form(&[("email", "ada@example.com")]);
+        let request = request.header("sec-fetch-site", "same-origin");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body("email=ada%40example.com");
         assert_eq!(request.send().await.expect("an answer").status(), 200);
         app.until("SELECT count(*) FROM mails WHERE kind = 'reset_password'", |mails| mails == 1).await;
         assert_eq!(app.text("SELECT subject FROM mails WHERE kind = 'reset_password'").await, subject);
