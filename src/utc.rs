@@ -36,9 +36,9 @@ impl UtcTime {
     }
 
     /// `24 Dec 2026, 15:00 UTC`, for letters and terminals.
-    pub fn minute(self) -> String {
-        let written = self.written(Tz::UTC, Language::English);
-        format!("{}, {}", written.day, written.clock)
+    pub fn minute(self, language: Language) -> String {
+        let written = self.written(Tz::UTC, language);
+        format!("{}{}{}", written.day, language.choose(", ", " "), written.clock)
     }
 
     pub fn written(self, zone: Tz, language: Language) -> Written {
@@ -83,7 +83,8 @@ mod tests {
             ["2026年2月4日", "13:06 CST", "2026年2月4日 13:06:07 CST", "2月4日", "13:06"]
         );
         assert_eq!(written(Tz::America__Los_Angeles, Language::English)[0], "3 Feb 2026");
-        assert_eq!(moment().minute(), "4 Feb 2026, 05:06 UTC");
+        assert_eq!(moment().minute(Language::English), "4 Feb 2026, 05:06 UTC");
+        assert_eq!(moment().minute(Language::Chinese), "2026年2月4日 05:06 UTC");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::types::Email;
 use crate::mail::letter::{Letter, Part};
 use crate::mail::outbox::Outbox;
+use crate::t;
 use chrono::TimeDelta;
 
 /// Notices are worth reading for longer than links.
@@ -21,11 +22,11 @@ fn link(outbox: &Outbox, label: &'static str, path: &str, token: &MailToken) -> 
 pub fn confirm_sign_up(outbox: &Outbox, token: &MailToken) -> Letter {
     Letter {
         kind: "confirm_sign_up",
-        subject: "Confirm your address to finish signing up",
+        subject: t!("Confirm your address to finish signing up"),
         parts: vec![
-            text("Somebody, you we hope, signed up for TOKI Token Plan with this address."),
-            link(outbox, "Finish signing up", "/verify-email", token),
-            text("The link works once, for 24 hours. If it was not you, do nothing: without the link there is no account."),
+            text(t!("Somebody, you we hope, signed up for TOKI Token Plan with this address.")),
+            link(outbox, t!("Finish signing up"), "/verify-email", token),
+            text(t!("The link works once, for 24 hours. If it was not you, do nothing: without the link there is no account.")),
         ],
         useful_for: Purpose::SignUp.lives_for(),
     }
@@ -35,13 +36,13 @@ pub fn confirm_sign_up(outbox: &Outbox, token: &MailToken) -> Letter {
 pub fn deleted() -> Letter {
     Letter {
         kind: "account_deleted",
-        subject: "Your account is deleted",
+        subject: t!("Your account is deleted"),
         parts: vec![
-            text("Your account at TOKI Token Plan is deleted: address, password, keys and billing details are gone."),
-            text(
-                "Orders, receipts, the ledger and the account log are kept, as the law and honest books ask for. Nobody can sign in to them.",
-            ),
-            text("If it was not you, write to support at once. With this address you can sign up again, for a new account."),
+            text(t!("Your account at TOKI Token Plan is deleted: address, password, keys and billing details are gone.")),
+            text(t!(
+                "Orders, receipts, the ledger and the account log are kept, as the law and honest books ask for. Nobody can sign in to them."
+            )),
+            text(t!("If it was not you, write to support at once. With this address you can sign up again, for a new account.")),
         ],
         useful_for: NOTICE,
     }
@@ -51,12 +52,12 @@ pub fn deleted() -> Letter {
 pub fn account_exists(outbox: &Outbox) -> Letter {
     Letter {
         kind: "account_exists",
-        subject: "You have an account already",
+        subject: t!("You have an account already"),
         parts: vec![
-            text("Somebody, perhaps you, tried to sign up for TOKI Token Plan with this address. It has an account already."),
-            Part::Link { label: "Sign in", url: outbox.address("/sign-in") },
-            Part::Link { label: "Forgotten the password? Set a new one", url: outbox.address("/forgot-password") },
-            text("If it was not you, do nothing: nothing was changed, and nobody was told that you have an account."),
+            text(t!("Somebody, perhaps you, tried to sign up for TOKI Token Plan with this address. It has an account already.")),
+            Part::Link { label: t!("Sign in"), url: outbox.address("/sign-in") },
+            Part::Link { label: t!("Forgotten the password? Set a new one"), url: outbox.address("/forgot-password") },
+            text(t!("If it was not you, do nothing: nothing was changed, and nobody was told that you have an account.")),
         ],
         useful_for: NOTICE,
     }
@@ -66,11 +67,11 @@ pub fn account_exists(outbox: &Outbox) -> Letter {
 pub fn confirm_address(outbox: &Outbox, token: &MailToken) -> Letter {
     Letter {
         kind: "confirm_address",
-        subject: "Confirm your address",
+        subject: t!("Confirm your address"),
         parts: vec![
-            text("Confirm that this address is yours, so that a forgotten password can be replaced by mail."),
-            link(outbox, "Confirm the address", "/verify-email", token),
-            text("The link works once, for 24 hours. If you have no account at TOKI Token Plan, do not use it."),
+            text(t!("Confirm that this address is yours, so that a forgotten password can be replaced by mail.")),
+            link(outbox, t!("Confirm the address"), "/verify-email", token),
+            text(t!("The link works once, for 24 hours. If you have no account at TOKI Token Plan, do not use it.")),
         ],
         useful_for: Purpose::Verify.lives_for(),
     }
@@ -80,11 +81,11 @@ pub fn confirm_address(outbox: &Outbox, token: &MailToken) -> Letter {
 pub fn confirm_new_address(outbox: &Outbox, token: &MailToken) -> Letter {
     Letter {
         kind: "confirm_new_address",
-        subject: "Confirm your new address",
+        subject: t!("Confirm your new address"),
         parts: vec![
-            text("A user of TOKI Token Plan wants to sign in with this address from now on."),
-            link(outbox, "Use this address", "/verify-email", token),
-            text("The link works once, for 24 hours. If it was not you, do nothing: the user keeps the old address."),
+            text(t!("A user of TOKI Token Plan wants to sign in with this address from now on.")),
+            link(outbox, t!("Use this address"), "/verify-email", token),
+            text(t!("The link works once, for 24 hours. If it was not you, do nothing: the user keeps the old address.")),
         ],
         useful_for: Purpose::ChangeEmail.lives_for(),
     }
@@ -94,13 +95,13 @@ pub fn confirm_new_address(outbox: &Outbox, token: &MailToken) -> Letter {
 pub fn address_change_asked(outbox: &Outbox) -> Letter {
     Letter {
         kind: "address_change_asked",
-        subject: "Your address is about to change",
+        subject: t!("Your address is about to change"),
         parts: vec![
-            text(
-                "You, or somebody who knows your password, asked to replace this address of your account at TOKI Token Plan by another one.",
-            ),
-            text("If it was not you, set a new password at once. That also makes the link to the other address worthless."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!(
+                "You, or somebody who knows your password, asked to replace this address of your account at TOKI Token Plan by another one."
+            )),
+            text(t!("If it was not you, set a new password at once. That also makes the link to the other address worthless.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -110,10 +111,10 @@ pub fn address_change_asked(outbox: &Outbox) -> Letter {
 pub fn address_changed(now: &Email) -> Letter {
     Letter {
         kind: "address_changed",
-        subject: "Your address has changed",
+        subject: t!("Your address has changed"),
         parts: vec![
-            text(format!("Your account at TOKI Token Plan is no longer signed in to with this address, but with {now}.")),
-            text("If it was not you, tell support at once."),
+            text(t!("Your account at TOKI Token Plan is no longer signed in to with this address, but with {now}.", now = now)),
+            text(t!("If it was not you, tell support at once.")),
         ],
         useful_for: NOTICE,
     }
@@ -123,11 +124,11 @@ pub fn address_changed(now: &Email) -> Letter {
 pub fn reset_password(outbox: &Outbox, token: &MailToken) -> Letter {
     Letter {
         kind: "reset_password",
-        subject: "Set a new password",
+        subject: t!("Set a new password"),
         parts: vec![
-            text("Somebody, you we hope, asked to set a new password for your account at TOKI Token Plan."),
-            link(outbox, "Set a new password", "/reset-password", token),
-            text("The link works once, for 30 minutes. If it was not you, do nothing: your password stays as it is."),
+            text(t!("Somebody, you we hope, asked to set a new password for your account at TOKI Token Plan.")),
+            link(outbox, t!("Set a new password"), "/reset-password", token),
+            text(t!("The link works once, for 30 minutes. If it was not you, do nothing: your password stays as it is.")),
         ],
         useful_for: Purpose::Reset.lives_for(),
     }
@@ -137,11 +138,11 @@ pub fn reset_password(outbox: &Outbox, token: &MailToken) -> Letter {
 pub fn password_changed(outbox: &Outbox) -> Letter {
     Letter {
         kind: "password_changed",
-        subject: "Your password was changed",
+        subject: t!("Your password was changed"),
         parts: vec![
-            text("The password of your account at TOKI Token Plan was changed, and all its other sessions have ended."),
-            text("If it was not you, set a new one at once."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!("The password of your account at TOKI Token Plan was changed, and all its other sessions have ended.")),
+            text(t!("If it was not you, set a new one at once.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -151,13 +152,13 @@ pub fn password_changed(outbox: &Outbox) -> Letter {
 pub fn two_factor_on(outbox: &Outbox) -> Letter {
     Letter {
         kind: "two_factor_on",
-        subject: "Two-factor is on",
+        subject: t!("Two-factor is on"),
         parts: vec![
-            text(
-                "From now on, signing in to your account at TOKI Token Plan takes a code of your authenticator beside the password. Keep the recovery codes where you find them without it.",
-            ),
-            text("If it was not you, set a new password at once, and look at your sessions."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!(
+                "From now on, signing in to your account at TOKI Token Plan takes a code of your authenticator beside the password. Keep the recovery codes where you find them without it."
+            )),
+            text(t!("If it was not you, set a new password at once, and look at your sessions.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -167,11 +168,11 @@ pub fn two_factor_on(outbox: &Outbox) -> Letter {
 pub fn two_factor_off(outbox: &Outbox) -> Letter {
     Letter {
         kind: "two_factor_off",
-        subject: "Two-factor is off",
+        subject: t!("Two-factor is off"),
         parts: vec![
-            text("Signing in to your account at TOKI Token Plan takes the password alone again."),
-            text("If it was not you, set a new password at once, and turn two-factor on again."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!("Signing in to your account at TOKI Token Plan takes the password alone again.")),
+            text(t!("If it was not you, set a new password at once, and turn two-factor on again.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -181,11 +182,11 @@ pub fn two_factor_off(outbox: &Outbox) -> Letter {
 pub fn recovery_codes_renewed(outbox: &Outbox) -> Letter {
     Letter {
         kind: "recovery_codes_renewed",
-        subject: "You have new recovery codes",
+        subject: t!("You have new recovery codes"),
         parts: vec![
-            text("New recovery codes were made for your account at TOKI Token Plan. The ones before work no longer."),
-            text("If it was not you, set a new password at once, and look at your sessions."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!("New recovery codes were made for your account at TOKI Token Plan. The ones before work no longer.")),
+            text(t!("If it was not you, set a new password at once, and look at your sessions.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -195,11 +196,11 @@ pub fn recovery_codes_renewed(outbox: &Outbox) -> Letter {
 pub fn recovery_code_used(outbox: &Outbox) -> Letter {
     Letter {
         kind: "recovery_code_used",
-        subject: "A recovery code was used",
+        subject: t!("A recovery code was used"),
         parts: vec![
-            text("A recovery code of your account at TOKI Token Plan was used in place of your authenticator. It does not work again."),
-            text("If it was not you, set a new password at once, and look at your sessions."),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            text(t!("A recovery code of your account at TOKI Token Plan was used in place of your authenticator. It does not work again.")),
+            text(t!("If it was not you, set a new password at once, and look at your sessions.")),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }
@@ -209,13 +210,13 @@ pub fn recovery_code_used(outbox: &Outbox) -> Letter {
 pub fn two_factor_reset(outbox: &Outbox) -> Letter {
     Letter {
         kind: "two_factor_reset",
-        subject: "Two-factor was taken away",
+        subject: t!("Two-factor was taken away"),
         parts: vec![
-            text(
-                "Support has turned two-factor off for your account at TOKI Token Plan, and ended all your sessions. Sign in with your password and set it up anew.",
-            ),
-            text("If you did not ask for it, tell support at once."),
-            Part::Link { label: "Sign in", url: outbox.address("/sign-in") },
+            text(t!(
+                "Support has turned two-factor off for your account at TOKI Token Plan, and ended all your sessions. Sign in with your password and set it up anew."
+            )),
+            text(t!("If you did not ask for it, tell support at once.")),
+            Part::Link { label: t!("Sign in"), url: outbox.address("/sign-in") },
         ],
         useful_for: NOTICE,
     }

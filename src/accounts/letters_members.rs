@@ -6,6 +6,7 @@ use crate::accounts::store::invitations::LIVES_FOR;
 use crate::accounts::types::Email;
 use crate::mail::letter::{Letter, Part};
 use crate::mail::outbox::Outbox;
+use crate::t;
 use chrono::TimeDelta;
 
 const NOTICE: TimeDelta = TimeDelta::days(3);
@@ -14,11 +15,11 @@ const NOTICE: TimeDelta = TimeDelta::days(3);
 pub fn invitation(outbox: &Outbox, account: &str, invited_by: &Email, token: &MailToken) -> Letter {
     Letter {
         kind: "invitation",
-        subject: "You are invited to an account",
+        subject: t!("You are invited to an account"),
         parts: vec![
-            Part::Text(format!("{invited_by} invites you to the account {account} at TOKI Token Plan.")),
-            Part::Link { label: "Look at the invitation", url: outbox.address(&format!("/invitation?token={}", token.expose())) },
-            Part::Text("The link works for 7 days, for you alone. If you do not know them, do nothing.".into()),
+            Part::Text(t!("{who} invites you to the account {account} at TOKI Token Plan.", who = invited_by, account = account)),
+            Part::Link { label: t!("Look at the invitation"), url: outbox.address(&format!("/invitation?token={}", token.expose())) },
+            Part::Text(t!("The link works for 7 days, for you alone. If you do not know them, do nothing.").into()),
         ],
         useful_for: LIVES_FOR,
     }
@@ -28,10 +29,13 @@ pub fn invitation(outbox: &Outbox, account: &str, invited_by: &Email, token: &Ma
 pub fn removed(account: &str) -> Letter {
     Letter {
         kind: "member_removed",
-        subject: "You belong to an account no longer",
+        subject: t!("You belong to an account no longer"),
         parts: vec![
-            Part::Text(format!("You were removed from the account {account} at TOKI Token Plan. You can still sign in to your own.")),
-            Part::Text("If you did not expect it, ask the account's owner.".into()),
+            Part::Text(t!(
+                "You were removed from the account {account} at TOKI Token Plan. You can still sign in to your own.",
+                account = account
+            )),
+            Part::Text(t!("If you did not expect it, ask the account's owner.").into()),
         ],
         useful_for: NOTICE,
     }
@@ -41,10 +45,10 @@ pub fn removed(account: &str) -> Letter {
 pub fn now_owner(outbox: &Outbox, account: &str) -> Letter {
     Letter {
         kind: "owner_now",
-        subject: "You own an account now",
+        subject: t!("You own an account now"),
         parts: vec![
-            Part::Text(format!("The account {account} at TOKI Token Plan was handed over to you.")),
-            Part::Link { label: "Its members", url: outbox.address("/settings/members") },
+            Part::Text(t!("The account {account} at TOKI Token Plan was handed over to you.", account = account)),
+            Part::Link { label: t!("Its members"), url: outbox.address("/settings/members") },
         ],
         useful_for: NOTICE,
     }
@@ -54,11 +58,11 @@ pub fn now_owner(outbox: &Outbox, account: &str) -> Letter {
 pub fn no_longer_owner(outbox: &Outbox, account: &str, to: &Email) -> Letter {
     Letter {
         kind: "owner_no_longer",
-        subject: "You handed an account over",
+        subject: t!("You handed an account over"),
         parts: vec![
-            Part::Text(format!("The account {account} at TOKI Token Plan is now {to}'s. You are an admin of it.")),
-            Part::Text("If it was not you, set a new password at once, and tell support.".into()),
-            Part::Link { label: "Set a new password", url: outbox.address("/forgot-password") },
+            Part::Text(t!("The account {account} at TOKI Token Plan is now {to}'s. You are an admin of it.", account = account, to = to)),
+            Part::Text(t!("If it was not you, set a new password at once, and tell support.").into()),
+            Part::Link { label: t!("Set a new password"), url: outbox.address("/forgot-password") },
         ],
         useful_for: NOTICE,
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// However often it is used: whoever signed in signs in again after that.
 const LONGEST_DAYS: i32 = 14;
 /// Without a visit.
-const IDLE_DAYS: i32 = 7;
+pub const IDLE_DAYS: i32 = 7;
 
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {

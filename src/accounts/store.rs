@@ -16,6 +16,7 @@ use crate::accounts::password::{self, PasswordError};
 use crate::accounts::rights::{Origin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::error::{Blocker, ConsoleError, Field, Problem, unavailable};
+use crate::i18n::Language;
 use crate::ids::{AccountId, UserId};
 use crate::keys::store::KeyError;
 use crate::mail::outbox::OutboxError;
@@ -307,6 +308,18 @@ pub async fn set_user_suspended_in(tx: &mut PgConnection, user_id: UserId, suspe
         sessions::delete_sessions_in(tx, user_id).await?;
     }
     Ok(changed.execute(tx).await?.rows_affected() > 0)
+}
+
+/// Keeps in which language a user reads. One that they did not choose replaces none.
+pub async fn note_language(db: &PgPool, user_id: UserId, language: Language, chosen: bool) -> Result<(), AccountError> {
+    let noted = sqlx::query!(
+        "UPDATE users SET language = $2 WHERE user_id = $1 AND suspended_at IS NULL AND (language IS NULL OR $3 AND language <> $2)",
+        user_id.0,
+        language.tag(),
+        chosen
+    );
+    noted.execute(db).await?;
+    Ok(())
 }
 
 /// Suspends or resumes an account: its keys stop or work again with the next call. Suspension also ends the sessions of its

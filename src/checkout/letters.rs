@@ -4,6 +4,7 @@ use crate::ids::OrderId;
 use crate::mail::letter::{Letter, Part};
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
+use crate::t;
 use crate::tokens::Tokens;
 use chrono::TimeDelta;
 
@@ -28,12 +29,18 @@ pub fn receipt(outbox: &Outbox, paid: &Paid) -> Letter {
     let Paid { order_id, number, package_name, tokens, price, sandbox } = paid;
     let text = |paragraph: String| Part::Text(paragraph);
     let mut parts = vec![
-        text("Your payment has come, and your Tokens are in your wallet at TOKI Token Plan.".into()),
-        text(format!("Receipt {number}: {package_name}, {} Tokens, {}.", tokens.exact(), price.exact())),
-        Part::Link { label: "Open the receipt", url: outbox.address(&format!("/orders/{order_id}/receipt")) },
+        text(t!("Your payment has come, and your Tokens are in your wallet at TOKI Token Plan.").into()),
+        text(t!(
+            "Receipt {number}: {package}, {tokens} Tokens, {price}.",
+            number = number,
+            package = package_name,
+            tokens = tokens.exact(),
+            price = price.exact()
+        )),
+        Part::Link { label: t!("Open the receipt"), url: outbox.address(&format!("/orders/{order_id}/receipt")) },
     ];
     if *sandbox {
-        parts.insert(1, text("It was a payment of the sandbox: no money was moved.".into()));
+        parts.insert(1, text(t!("It was a payment of the sandbox: no money was moved.").into()));
     }
-    Letter { kind: "receipt", subject: "Your receipt", parts, useful_for: RECEIPT }
+    Letter { kind: "receipt", subject: t!("Your receipt"), parts, useful_for: RECEIPT }
 }

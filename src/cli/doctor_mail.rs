@@ -2,6 +2,7 @@
 
 use crate::cli::doctor::Check;
 use crate::cli::output::cause_chain;
+use crate::i18n::Language;
 use crate::mail::delivery::Delivery;
 use crate::mail::outbox::{Census, census};
 use crate::utc::UtcTime;
@@ -34,7 +35,7 @@ pub async fn check_outbox(db: &PgPool) -> Check {
             Check::warn(name, format!("{given_up} mail(s) of the last 7 days were given up"), "see mails.last_error, and the server's log")
         }
         Ok(Census { waiting, oldest_waiting: Some(oldest), .. }) if Utc::now() - oldest > TimeDelta::minutes(10) => {
-            let since = UtcTime::from(oldest).minute();
+            let since = UtcTime::from(oldest).minute(Language::English);
             Check::warn(name, format!("{waiting} mail(s) wait, the oldest since {since}"), "keep `toki serve` running; see its log")
         }
         Ok(Census { waiting: 0, .. }) => Check::ok(name, "empty"),

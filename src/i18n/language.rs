@@ -64,9 +64,23 @@ fn thousandths(weight: &str) -> u32 {
     }
 }
 
-/// The language of the page that is being rendered; English outside of one.
+tokio::task_local! {
+    static SPOKEN: Language;
+}
+
+/// Has what `work` writes be in this language, whoever asked for it.
+pub fn speaking<T>(language: Language, work: impl FnOnce() -> T) -> T {
+    SPOKEN.sync_scope(language, work)
+}
+
+/// The same for work that goes on after its page is answered.
+pub async fn speaking_on<T>(language: Language, work: impl Future<Output = T>) -> T {
+    SPOKEN.scope(language, work).await
+}
+
+/// The language of the page that is being rendered, or of the letter that is being written; English outside of both.
 pub fn language() -> Language {
-    use_context::<Language>().unwrap_or_default()
+    SPOKEN.try_with(|language| *language).ok().or_else(use_context::<Language>).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -87,6 +101,17 @@ mod tests {
         ] {
             assert_eq!(Language::accepted(header), language, "{header}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_letter_is_in_its_own_language_also_when_it_is_written_later() {
+        assert_eq!(language(), Language::English);
+        let inner = speaking_on(Language::Chinese, async {
+            tokio::task::yield_now().await;
+            (language(), speaking(Language::English, language), language())
+        });
+        assert_eq!(inner.await, (Language::Chinese, Language::English, Language::Chinese));
+        assert_eq!(language(), Language::English);
     }
 
     #[test]

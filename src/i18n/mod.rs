@@ -6,7 +6,7 @@ mod language;
 mod zh;
 
 pub use fill::{Piece, fill, pieces};
-pub use language::{Language, language};
+pub use language::{Language, language, speaking, speaking_on};
 
 /// The Chinese of an English message. For constants only: what is missing there fails the build.
 #[expect(clippy::panic, reason = "evaluated while compiling, where it is the build's error")]

@@ -9,6 +9,7 @@ mod frame;
 mod home;
 mod journal;
 mod keys;
+mod letters;
 mod members;
 mod notices;
 mod ui;
@@ -26,6 +27,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     home::MESSAGES,
     journal::MESSAGES,
     keys::MESSAGES,
+    letters::MESSAGES,
     members::MESSAGES,
     notices::MESSAGES,
     ui::MESSAGES,

@@ -9,8 +9,8 @@ use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{JSON, Reflect, Uint8Array};
 use leptos::web_sys::{
-    AbortController, Element, FormData, Headers, HtmlButtonElement, HtmlElement, HtmlFormElement, ReadableStreamDefaultReader, RequestInit,
-    Response, TextDecodeOptions, TextDecoder,
+    AbortController, Element, FormData, Headers, HtmlButtonElement, HtmlElement, HtmlFormElement, HtmlInputElement,
+    ReadableStreamDefaultReader, RequestInit, Response, TextDecodeOptions, TextDecoder,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -37,6 +37,7 @@ impl Trial {
     fn of(section: &Element) -> Option<Trial> {
         // Where there is a script, there is a choice.
         first::<HtmlElement>(section, "[data-try=stream]")?.set_hidden(false);
+        first::<HtmlInputElement>(section, "[name=stream]")?.set_disabled(false);
         Some(Trial {
             form: first(section, "form")?,
             send: first(section, "[type=submit]")?,

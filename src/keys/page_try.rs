@@ -52,7 +52,7 @@ pub fn TrySection(key_id: KeyId, hint: String, secret: Option<ShownSecret>, mode
                         {t!("Stop")}
                     </button>
                     <span hidden data-try="stream">
-                        <Switch name="stream" label=t!("Show the answer as it comes") on=true />
+                        <Switch name="stream" label=t!("Show the answer as it comes") on=true disabled=true />
                     </span>
                 </div>
                 <TrialIsland />

@@ -1,6 +1,7 @@
 //! A letter as the domain that writes it composes it, and its two forms: plain text and HTML. ASCII words keep it readable on the wire.
 
 use crate::html::escaped;
+use crate::i18n::language;
 use chrono::TimeDelta;
 
 /// What somebody is told by mail.
@@ -40,7 +41,7 @@ impl Letter {
         for part in &self.parts {
             match part {
                 Part::Text(paragraph) => text.push_str(&format!("{paragraph}\n\n")),
-                Part::Link { label, url } => text.push_str(&format!("{label}:\n{url}\n\n")),
+                Part::Link { label, url } => text.push_str(&format!("{label}{}\n{url}\n\n", language().choose(":", "："))),
             }
         }
         text.push_str(&format!("-- \nTOKI Token Plan, {home}\n"));
@@ -50,8 +51,9 @@ impl Letter {
     /// No image, no style sheet, nothing that is fetched: reading it tells nobody.
     fn html(&self, home: &str) -> String {
         let mut html = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{}</title></head>\n\
+            "<!DOCTYPE html>\n<html lang=\"{}\">\n<head><meta charset=\"utf-8\"><title>{}</title></head>\n\
              <body style=\"font-family: sans-serif; line-height: 1.5; max-width: 36em\">\n",
+            language().tag(),
             escaped(self.subject)
         );
         for part in &self.parts {

@@ -4,6 +4,7 @@
 //! server took a mail, and before that is written down, leaves it to be sent once more: twice at most a crash, never not at all.
 
 use crate::accounts::types::Email;
+use crate::i18n::{Language, language, speaking};
 use crate::ids::MailId;
 use crate::mail::letter::{Body, Letter};
 use crate::seal::{Seal, SealError, SecretKeys};
@@ -81,8 +82,18 @@ impl Outbox {
         format!("{}{path}", self.home)
     }
 
-    /// Posts a letter in the caller's transaction.
-    pub async fn post_in(&self, tx: &mut PgConnection, to: &Email, letter: &Letter) -> Result<MailId, OutboxError> {
+    /// Posts a letter in the caller's transaction, written in the language of whoever gets it; to an address that is no user's, in that
+    /// of whoever asked for it.
+    pub async fn post_in(&self, tx: &mut PgConnection, to: &Email, letter: impl FnOnce() -> Letter + Send) -> Result<MailId, OutboxError> {
+        let asked_in = language();
+        let theirs =
+            sqlx::query_scalar!("SELECT language FROM users WHERE email = $1", to.as_str()).fetch_optional(&mut *tx).await?.flatten();
+        let language = theirs.and_then(|tag| Language::from_tag(&tag)).unwrap_or(asked_in);
+        let (letter, body) = speaking(language, || {
+            let letter = letter();
+            let body = letter.body(&self.home);
+            (letter, body)
+        });
         let mail_id = MailId::generate();
         sqlx::query!(
             "INSERT INTO mails (mail_id, recipient, kind, subject, body_sealed, useful_until)
@@ -91,7 +102,7 @@ impl Outbox {
             to.as_str(),
             letter.kind,
             letter.subject,
-            self.seal(mail_id, &letter.body(&self.home))?,
+            self.seal(mail_id, &body)?,
             letter.useful_for.num_seconds()
         )
         .execute(tx)

@@ -1,6 +1,7 @@
 //! The outbox against a real Postgres: a letter goes with its cause, has one sender at a time, and is neither lost nor kept readable.
 
 use super::*;
+use crate::i18n::speaking_on;
 use crate::mail::delivery::Delivery;
 use crate::mail::letter::Part;
 use crate::mail::sending::send_due;
@@ -20,7 +21,7 @@ fn letter() -> Letter {
 
 async fn post(db: &PgPool, to: &str) -> MailId {
     let mut tx = db.begin().await.expect("begin");
-    let mail_id = outbox().post_in(&mut tx, &Email::parse(to).expect("an e-mail"), &letter()).await.expect("posted");
+    let mail_id = outbox().post_in(&mut tx, &Email::parse(to).expect("an e-mail"), letter).await.expect("posted");
     tx.commit().await.expect("commit");
     mail_id
 }
@@ -36,7 +37,7 @@ async fn number(db: &PgPool, sql: &'static str) -> i64 {
 #[sqlx::test]
 async fn a_letter_goes_with_its_cause_and_is_sealed_while_it_waits(db: PgPool) {
     let mut tx = db.begin().await.expect("begin");
-    outbox().post_in(&mut tx, &Email::parse("ada@example.com").expect("an e-mail"), &letter()).await.expect("posted");
+    outbox().post_in(&mut tx, &Email::parse("ada@example.com").expect("an e-mail"), letter).await.expect("posted");
     tx.rollback().await.expect("rollback");
     assert!(outbox().take(&db).await.expect("take").is_none());
 
@@ -124,4 +125,45 @@ async fn what_is_of_no_use_any_more_is_given_up(db: PgPool) {
 fn pauses_double_up_to_an_hour() {
     let pauses: Vec<i64> = [1, 2, 3, 7, 8, 100, i32::MAX].map(pause_s).to_vec();
     assert_eq!(pauses, [30, 60, 120, 1920, 3600, 3600, 3600]);
+}
+
+#[sqlx::test]
+async fn a_letter_is_in_the_language_of_whoever_gets_it(db: PgPool) {
+    let user = "INSERT INTO users (user_id, email, password_hash, language) VALUES (gen_random_uuid(), $1, '', $2)";
+    for (email, language) in [("english@example.com", Some("en")), ("chinese@example.com", Some("zh-Hans")), ("new@example.com", None)] {
+        sqlx::query(user).bind(email).bind(language).execute(&db).await.expect("a user");
+    }
+    let mut tx = db.begin().await.expect("begin");
+    let deleted = crate::accounts::letters::deleted;
+    for to in ["english@example.com", "chinese@example.com", "new@example.com", "nobody@example.com"] {
+        let to = Email::parse(to).expect("an e-mail");
+        speaking_on(Language::Chinese, outbox().post_in(&mut tx, &to, deleted)).await.expect("posted");
+        outbox().post_in(&mut tx, &to, deleted).await.expect("posted");
+    }
+    tx.commit().await.expect("commit");
+    let mut mails = Vec::new();
+    while let Some(taken) = outbox().take(&db).await.expect("taken") {
+        let html = taken.body.expect("opens").html;
+        let chinese =
+            html.contains("lang=\"zh-Hans\"") && html.contains("你的 TOKI Token Plan 账户已删除") && taken.subject == "账户已删除";
+        let english = html.contains("lang=\"en\"") && html.contains("is deleted: address") && taken.subject == "Your account is deleted";
+        assert!(chinese != english, "{html}");
+        mails.push((taken.mail_id, taken.recipient, chinese));
+    }
+    mails.sort();
+    let languages: Vec<(&str, bool)> = mails.iter().map(|(_, to, chinese)| (to.as_str(), *chinese)).collect();
+    assert_eq!(
+        languages,
+        [
+            ("english@example.com", false),
+            ("english@example.com", false),
+            ("chinese@example.com", true),
+            ("chinese@example.com", true),
+            // Whoever asked for it was reading Chinese, and then English.
+            ("new@example.com", true),
+            ("new@example.com", false),
+            ("nobody@example.com", true),
+            ("nobody@example.com", false),
+        ]
+    );
 }

@@ -159,7 +159,7 @@ pub async fn note_device(
         );
         let new = insert.execute(&mut *tx).await?.rows_affected() == 1;
         if let (true, true, Ok(email)) = (new, told.told, Email::parse(&told.email)) {
-            outbox.post_in(&mut tx, &email, &letters::new_device(outbox, origin, told.now)).await?;
+            outbox.post_in(&mut tx, &email, || letters::new_device(outbox, origin, told.now)).await?;
         }
     }
     tx.commit().await?;
@@ -177,7 +177,7 @@ pub async fn tell(db: &PgPool, outbox: &Outbox, due: &Due) -> Result<bool, Notic
     );
     let new = insert.execute(&mut *tx).await?.rows_affected() == 1;
     if let (true, Ok(email)) = (new, Email::parse(&due.email)) {
-        outbox.post_in(&mut tx, &email, &letters::notice(outbox, &due.account, &due.what)).await?;
+        outbox.post_in(&mut tx, &email, || letters::notice(outbox, &due.account, &due.what)).await?;
     }
     tx.commit().await?;
     Ok(new)

@@ -110,7 +110,7 @@ pub async fn reset_two_factor(
     let action = Action { action: "user.reset_two_factor", subject_id: user_id.to_string(), reason: Some(reason), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about(user_id.0, email.as_str())).await?;
-    outbox.post_in(&mut tx, email, &letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
+    outbox.post_in(&mut tx, email, || letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
     tx.commit().await?;
     Ok(())
 }

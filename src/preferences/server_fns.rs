@@ -4,7 +4,8 @@ use crate::error::ConsoleError;
 use crate::ui::form_input::Form;
 use leptos::prelude::*;
 
-/// Keeps what is given in cookies of the asking browser; what is empty stays as it was. The page that asked is shown anew.
+/// Keeps what is given in cookies of the asking browser, and a user's language for their letters; what is empty stays as it was. The page
+/// that asked is shown anew.
 #[server(endpoint = "preferences/set", input = Form)]
 pub async fn set_preferences(
     #[server(default)] language: String,
@@ -14,12 +15,14 @@ pub async fn set_preferences(
     use crate::preferences::types::Preference;
     use crate::server::request_ctx;
     // public: a browser's own cookies, visitors' too.
-    let app = request_ctx::app()?;
-    for (name, value) in [("language", language), ("theme", theme), ("time_zone", time_zone)] {
-        if !value.is_empty() {
-            let preference = Preference::parse(name, value.trim()).ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))?;
-            request_ctx::set_cookie(&preference.cookie(app.config.secure_cookies()))?;
+    let (app, reader) = (request_ctx::app()?, request_ctx::viewer().await?);
+    let given = [("language", language), ("theme", theme), ("time_zone", time_zone)].into_iter().filter(|(_, value)| !value.is_empty());
+    let given: Option<Vec<Preference>> = given.map(|(name, value)| Preference::parse(name, value.trim())).collect();
+    for preference in given.ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))? {
+        if let (Preference::Language(language), Some(reader)) = (&preference, &reader) {
+            request_ctx::note_language(reader.user_id(), *language, true).await?;
         }
+        request_ctx::set_cookie(&preference.cookie(app.config.secure_cookies()))?;
     }
     Ok(())
 }

@@ -66,7 +66,8 @@ async fn world(db: &PgPool) -> (ChannelId, UserId, MailId) {
     let mut mail_id = MailId::generate();
     for _ in 0..3 {
         let mut tx = db.begin().await.expect("begin");
-        mail_id = old.mails.post_in(&mut tx, &Email::parse("ada@example.com").expect("an address"), &letter).await.expect("posted");
+        mail_id =
+            old.mails.post_in(&mut tx, &Email::parse("ada@example.com").expect("an address"), || letter.clone()).await.expect("posted");
         tx.commit().await.expect("commit");
     }
     (channel_id, user_id, mail_id)

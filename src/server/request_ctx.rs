@@ -7,6 +7,7 @@ use crate::accounts::store::{self, SignIn};
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
+use crate::i18n::{Language, language, speaking_on};
 use crate::ids::{AccountId, UserId};
 use crate::server::config::Environment;
 use crate::server::device;
@@ -187,6 +188,7 @@ pub fn local_path(path: Option<&str>) -> &str {
 /// Signs the user in: a new session id, so that one planted before sign-in is worth nothing, and nothing of what it held.
 pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
     device::note(who.user_id).await?;
+    note_language(who.user_id, language(), false).await?;
     let session = session().await?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
@@ -198,6 +200,11 @@ pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
         Some(reader) => act_for(reader.account_id()).await,
         None => Ok(()),
     }
+}
+
+/// Keeps in which language a user reads, for the letters that they get.
+pub async fn note_language(user_id: UserId, language: Language, chosen: bool) -> Result<(), ConsoleError> {
+    store::note_language(&app()?.db, user_id, language, chosen).await.map_err(|error| fail(error.into()))
 }
 
 /// Has the session act for one of its user's accounts. Whether it is one is asked with every request.
@@ -274,12 +281,12 @@ pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
 
 /// Does work after the answer, so that neither its outcome nor its time tells the asker anything. The process does not end before it.
 pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
-    app.tasks.spawn(async move {
+    app.tasks.spawn(speaking_on(language(), async move {
         if let Err(error) = work.await {
             let error: ConsoleError = error.into();
             tracing::error!(what, %error, "work after an answer failed");
         }
-    });
+    }));
 }
 
 /// Ends the session, here and in the database.

@@ -106,6 +106,13 @@ async fn sessions_are_listed_and_ended(db: PgPool) {
     assert!(page.text().contains("All your other sessions have ended."), "{}", page.text());
     assert!(is_member(&browser).await && !is_member(&second).await && !is_member(&third).await);
     assert!(page.find_form(END_SESSION).is_none() && page.find_form(END_OTHERS).is_none());
+
+    app.browser_of(&ada).await;
+    assert!(browser.get("/settings").await.find_form(END_SESSION).is_some());
+    let unused = "UPDATE sessions SET last_seen_at = now() - interval '8 days'
+                   WHERE session_id = (SELECT session_id FROM sessions ORDER BY created_at DESC LIMIT 1)";
+    app.execute(unused).await;
+    assert!(browser.get("/settings").await.find_form(END_SESSION).is_none(), "what opens nothing any more is not listed");
     app.stop().await;
 }
 

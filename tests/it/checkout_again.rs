@@ -43,7 +43,7 @@ impl Shop {
     /// A moment of the database's, as pages write it.
     async fn moment(&self, sql: &'static str) -> String {
         let time: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(sql).fetch_one(&self.app.state.db).await.expect(sql);
-        toki::utc::UtcTime::from(time).minute()
+        toki::utc::UtcTime::from(time).minute(toki::i18n::Language::English)
     }
 
     async fn close(self) {

@@ -9,8 +9,7 @@ use sqlx::PgPool;
 async fn try_it(browser: &Browser, page: &Page, path: &str, secret: &str, model: &str, prompt: &str) -> Page {
     let (key_id, form_key) = (path.trim_start_matches("/keys/"), page.form("/api/keys/try").fields);
     let form_key = form_key.iter().find(|(name, _)| name == "form_key").expect("a form key").1.clone();
-    let fields =
-        [("key_id", key_id), ("form_key", form_key.as_str()), ("secret", secret), ("model", model), ("prompt", prompt), ("stream", "true")];
+    let fields = [("key_id", key_id), ("form_key", form_key.as_str()), ("secret", secret), ("model", model), ("prompt", prompt)];
     let answer = browser.post("/api/keys/try", path, &fields).await;
     assert_eq!(answer.status, 302, "{}", answer.html);
     assert!(!answer.location.contains("sk-toki-"), "the secret is in no address: {}", answer.location);

@@ -1,6 +1,7 @@
 //! Notices by mail as customers meet them: chosen in the settings, sent while a server runs.
 
 use crate::support::app::TestApp;
+use crate::support::client::http;
 use sqlx::PgPool;
 use toki::notices::store::tell_all;
 
@@ -46,5 +47,34 @@ async fn a_sign_in_from_another_browser_is_told(db: PgPool) {
     app.until("SELECT count(*) FROM mails WHERE kind = 'new_device' AND sent_at IS NOT NULL", |mails| mails == 1).await;
     let mails = app.all_mails_to("ada@example.com");
     assert!(mails[0].contains("A new browser signed in") && mails[0].contains("from 127.0.0.1"), "{}", mails[0]);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn notices_are_in_the_language_that_their_reader_chose(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 40).await).await;
+    assert_eq!(app.text("SELECT language FROM users").await, "en", "that of the page where they signed in");
+    browser.post("/api/preferences/set", "/settings", &[("language", "zh-Hans")]).await;
+    browser.post(SAVE, "/settings", &[("balance_below", "50")]).await;
+    tell_all(&app.state.db, &app.state.outbox, 100).await.expect("told");
+    assert_eq!(app.text("SELECT subject FROM mails WHERE kind = 'balance'").await, "余额不足提醒");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_is_written_after_the_answer_is_in_the_language_of_whoever_asked(db: PgPool) {
+    let app = TestApp::start(db).await;
+    app.customer("ada@example.com", 0).await;
+    for (language, subject) in [("zh-CN,zh;q=0.9", "设置新密码"), ("en", "Set a new password")] {
+        app.execute("DELETE FROM mails").await;
+        app.forget_attempts().await;
+        let request = http().post(app.url("/api/accounts/forgot_password")).header("accept-language", language);
+        let request = request.header("sec-fetch-site", "same-origin");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body("email=ada%40example.com");
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        app.until("SELECT count(*) FROM mails WHERE kind = 'reset_password'", |mails| mails == 1).await;
+        assert_eq!(app.text("SELECT subject FROM mails WHERE kind = 'reset_password'").await, subject);
+    }
     app.stop().await;
 }

@@ -55,12 +55,9 @@ pub async fn sign_up_by_mail(
     let password_hash = password::hash(password).await?;
     let mut tx = db.begin().await?;
     let known = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(&mut *tx).await?.is_some();
-    let letter = if known {
-        letters::account_exists(outbox)
-    } else {
-        letters::confirm_sign_up(outbox, &issue_sign_up_token_in(&mut tx, sign_up_id, email, &password_hash).await?)
-    };
-    outbox.post_in(&mut tx, email, &letter).await?;
+    let token = if known { None } else { Some(issue_sign_up_token_in(&mut tx, sign_up_id, email, &password_hash).await?) };
+    let letter = || token.map_or_else(|| letters::account_exists(outbox), |token| letters::confirm_sign_up(outbox, &token));
+    outbox.post_in(&mut tx, email, letter).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -78,7 +75,7 @@ pub async fn send_confirmation(db: &PgPool, outbox: &Outbox, member: &Reader) ->
 
 async fn ask_to_confirm_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserId, email: &Email) -> Result<(), AccountError> {
     let token = issue_token_in(tx, Purpose::Verify, user_id, email).await?;
-    outbox.post_in(tx, email, &letters::confirm_address(outbox, &token)).await?;
+    outbox.post_in(tx, email, || letters::confirm_address(outbox, &token)).await?;
     Ok(())
 }
 
@@ -94,13 +91,10 @@ pub async fn ask_email_change(
     check_password(db, member.user_id(), password).await?;
     let mut tx = db.begin().await?;
     let known = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(&mut *tx).await?.is_some();
-    let letter = if known {
-        letters::account_exists(outbox)
-    } else {
-        letters::confirm_new_address(outbox, &issue_token_in(&mut tx, Purpose::ChangeEmail, member.user_id(), email).await?)
-    };
-    outbox.post_in(&mut tx, email, &letter).await?;
-    outbox.post_in(&mut tx, member.email(), &letters::address_change_asked(outbox)).await?;
+    let token = if known { None } else { Some(issue_token_in(&mut tx, Purpose::ChangeEmail, member.user_id(), email).await?) };
+    let letter = || token.map_or_else(|| letters::account_exists(outbox), |token| letters::confirm_new_address(outbox, &token));
+    outbox.post_in(&mut tx, email, letter).await?;
+    outbox.post_in(&mut tx, member.email(), || letters::address_change_asked(outbox)).await?;
     // Which address it is, is the user's alone until it is theirs: admins of all their accounts read this.
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::EmailAsked)).await?;
     tx.commit().await?;
@@ -143,6 +137,9 @@ pub async fn set_verified_in(tx: &mut PgConnection, user_id: UserId, email: &Ema
 
 async fn replace_email_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserId, email: &Email) -> Result<(), AccountError> {
     let old = sqlx::query_scalar!("SELECT email FROM users WHERE user_id = $1 FOR UPDATE", user_id.0).fetch_one(&mut *tx).await?;
+    // While it is theirs still: it says in which language they read.
+    let old_address = Email::parse(&old).map_err(|_| AccountError::NotFound)?;
+    outbox.post_in(tx, &old_address, || letters::address_changed(email)).await?;
     sqlx::query!("UPDATE users SET email = $2 WHERE user_id = $1", user_id.0, email.as_str()).execute(&mut *tx).await?;
     sqlx::query!(
         "UPDATE accounts SET name = $2 FROM members m
@@ -155,8 +152,6 @@ async fn replace_email_in(tx: &mut PgConnection, outbox: &Outbox, user_id: UserI
     .await?;
     // Links that were sent to the old address are its reader's.
     revoke_tokens_in(tx, user_id).await?;
-    let old = Email::parse(&old).map_err(|_| AccountError::NotFound)?;
-    outbox.post_in(tx, &old, &letters::address_changed(email)).await?;
     Ok(())
 }
 

@@ -59,7 +59,7 @@ pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Pas
         let own = reader_of(db, user_id, Some(account_id)).await?.ok_or(AccountError::NotFound)?.from(reader.origin().clone());
         close_account_in(&mut tx, &own).await?;
     }
-    outbox.post_in(&mut tx, reader.email(), &letters::deleted()).await?;
+    outbox.post_in(&mut tx, reader.email(), || letters::deleted()).await?;
     forget_user_in(&mut tx, reader).await?;
     tx.commit().await?;
     Ok(())
@@ -125,7 +125,7 @@ async fn forget_user_in(tx: &mut PgConnection, reader: &Reader) -> Result<(), Ac
     sqlx::query!("DELETE FROM mail_tokens WHERE user_id = $1", user_id.0).execute(&mut *tx).await?;
     notices::store::forget_user_in(tx, user_id).await?;
     sqlx::query!(
-        "UPDATE users SET email = user_id || '@deleted.invalid', password_hash = '', email_verified_at = NULL,
+        "UPDATE users SET email = user_id || '@deleted.invalid', password_hash = '', email_verified_at = NULL, language = NULL,
                           suspended_at = coalesce(suspended_at, now())
           WHERE user_id = $1",
         user_id.0

@@ -65,7 +65,7 @@ pub async fn invite(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, 
     let entry = Entry::of(Kind::MemberInvited).about(invitation_id, email.as_str()).saying(role.words());
     record_in(&mut tx, account_id, Actor::of(admin), entry).await?;
     let account = account_name_in(&mut tx, account_id).await?;
-    outbox.post_in(&mut tx, email, &letters::invitation(outbox, &account, admin.email(), &token)).await?;
+    outbox.post_in(&mut tx, email, || letters::invitation(outbox, &account, admin.email(), &token)).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -125,7 +125,7 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     end_membership_in(&mut tx, admin, (user_id, &email, role), (keys, admin.user_id())).await?;
     keep_an_account_in(&mut tx, user_id, &email).await?;
     let name = account_name_in(&mut tx, admin.account_id()).await?;
-    outbox.post_in(&mut tx, &email, &letters::removed(&name)).await?;
+    outbox.post_in(&mut tx, &email, || letters::removed(&name)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -178,8 +178,8 @@ pub async fn hand_over(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId, 
     let entry = Entry::of(Kind::OwnerChanged).about(to.0, email.as_str());
     record_in(&mut tx, account_id, Actor::of(owner), entry).await?;
     let name = account_name_in(&mut tx, account_id).await?;
-    outbox.post_in(&mut tx, &email, &letters::now_owner(outbox, &name)).await?;
-    outbox.post_in(&mut tx, owner.email(), &letters::no_longer_owner(outbox, &name, &email)).await?;
+    outbox.post_in(&mut tx, &email, || letters::now_owner(outbox, &name)).await?;
+    outbox.post_in(&mut tx, owner.email(), || letters::no_longer_owner(outbox, &name, &email)).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -20,7 +20,7 @@ pub async fn send_reset(db: &PgPool, outbox: &Outbox, email: &Email) -> Result<(
     let user = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1 AND suspended_at IS NULL", email.as_str());
     let Some(user_id) = user.fetch_optional(&mut *tx).await? else { return Ok(()) };
     let token = issue_token_in(&mut tx, Purpose::Reset, UserId(user_id), email).await?;
-    outbox.post_in(&mut tx, email, &letters::reset_password(outbox, &token)).await?;
+    outbox.post_in(&mut tx, email, || letters::reset_password(outbox, &token)).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -44,7 +44,7 @@ pub async fn reset_password(
     set_password_in(&mut tx, user_id, &password_hash).await?;
     revoke_tokens_in(&mut tx, user_id).await?;
     set_verified_in(&mut tx, user_id, &taken.email).await?;
-    outbox.post_in(&mut tx, &taken.email, &letters::password_changed(outbox)).await?;
+    outbox.post_in(&mut tx, &taken.email, || letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(Kind::PasswordReset)).await?;
     tx.commit().await?;
     Ok(taken.email)
@@ -64,7 +64,7 @@ pub async fn change_password(
     let mut tx = db.begin().await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
     let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
-    outbox.post_in(&mut tx, member.email(), &letters::password_changed(outbox)).await?;
+    outbox.post_in(&mut tx, member.email(), || letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
     Ok(who)

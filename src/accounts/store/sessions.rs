@@ -3,6 +3,7 @@
 
 use super::{AccountError, SignIn};
 use crate::accounts::rights::{Origin, Reader};
+use crate::accounts::session_store::IDLE_DAYS;
 use crate::accounts::types::Email;
 use crate::accounts::types_settings::SessionView;
 use crate::ids::UserId;
@@ -31,9 +32,12 @@ pub async fn note_refusal(db: &PgPool, email: &Email, origin: &Origin) -> Result
 pub async fn sessions_of(db: &PgPool, member: &Reader, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
     let rows = sqlx::query!(
         r#"SELECT session_id, data->>'device' AS device, last_seen_at, created_at, session_hash = $2 AS "current!"
-             FROM sessions WHERE user_id = $1 AND data ? 'user_id' AND expires_at > now() ORDER BY last_seen_at DESC, session_id LIMIT 100"#,
+             FROM sessions
+            WHERE user_id = $1 AND data ? 'user_id' AND expires_at > now() AND last_seen_at > now() - make_interval(days => $3)
+            ORDER BY last_seen_at DESC, session_id LIMIT 100"#,
         member.user_id().0,
-        current
+        current,
+        IDLE_DAYS
     )
     .fetch_all(db)
     .await?;

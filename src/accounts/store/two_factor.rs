@@ -116,7 +116,7 @@ pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reade
         .execute(&mut *tx)
         .await?;
     let codes = renew_codes_in(&mut tx, vault, user_id).await?;
-    outbox.post_in(&mut tx, member.email(), &letters::two_factor_on(outbox)).await?;
+    outbox.post_in(&mut tx, member.email(), || letters::two_factor_on(outbox)).await?;
     record_of_user_in(&mut tx, user_id, Actor::of(member), Entry::of(Kind::TwoFactorOn)).await?;
     tx.commit().await?;
     Ok(codes)
@@ -132,7 +132,7 @@ pub async fn renew_codes(
 ) -> Result<Vec<RecoveryCode>, AccountError> {
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     let codes = renew_codes_in(&mut tx, vault, member.user_id()).await?;
-    outbox.post_in(&mut tx, member.email(), &letters::recovery_codes_renewed(outbox)).await?;
+    outbox.post_in(&mut tx, member.email(), || letters::recovery_codes_renewed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::RecoveryCodesRenewed)).await?;
     tx.commit().await?;
     Ok(codes)
@@ -142,7 +142,7 @@ pub async fn renew_codes(
 pub async fn turn_off(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, proof: Proof) -> Result<(), AccountError> {
     let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
     delete_in(&mut tx, member.user_id()).await?;
-    outbox.post_in(&mut tx, member.email(), &letters::two_factor_off(outbox)).await?;
+    outbox.post_in(&mut tx, member.email(), || letters::two_factor_off(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::TwoFactorOff)).await?;
     tx.commit().await?;
     Ok(())
@@ -231,7 +231,7 @@ async fn accept_in(
             sqlx::query!("INSERT INTO recovery_code_uses (user_id, code_hash) VALUES ($1, $2)", user_id.0, &hash[..])
                 .execute(&mut *tx)
                 .await?;
-            outbox.post_in(tx, email, &letters::recovery_code_used(outbox)).await?;
+            outbox.post_in(tx, email, || letters::recovery_code_used(outbox)).await?;
             record_of_user_in(tx, user_id, actor, Entry::of(Kind::RecoveryCodeUsed)).await?;
             Ok(())
         }

@@ -50,7 +50,7 @@ pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: 
         sandbox: row.provider == Provider::Sandbox.as_str(),
     };
     if let Ok(email) = Email::parse(&row.email) {
-        outbox.post_in(tx, &email, &letters::receipt(outbox, &paid)).await?;
+        outbox.post_in(tx, &email, || letters::receipt(outbox, &paid)).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("When you have never signed in from it before.", "首次从该浏览器登录时通知。"),
     ("Tokens about to expire", "Token 即将到期"),
     ("7 days and 1 day before, if some are left.", "如有剩余，到期前 7 天和 1 天各通知一次。"),
-    ("Keys near their quota", "密钥额度即将用尽"),
+    ("Keys near their quota", "密钥配额即将用尽"),
     ("When a tenth or less is left.", "剩余不足 10% 时通知。"),
     ("When the balance is below", "余额低于"),
     ("Tokens. Empty: you are not told.", "Token 数量；留空则不通知。"),
