@@ -1,9 +1,10 @@
-// axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide. The languages run beside
-// each other, each with a customer of its own who signs in once.
+// axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide, with all open that folds;
+// and that it has one title and one main action. The languages run beside each other, each with a customer of its own who signs in once.
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
+import { unfold } from "../support/looks.ts";
 import { MODEL, openai, toki } from "../support/server.ts";
 import { answerPayment, createKey, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
 
@@ -16,11 +17,20 @@ async function check(page: Page, language: string, ...paths: string[]) {
     await page.goto(path);
     await expect(page.locator("html")).toHaveAttribute("lang", language);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    await expectOneOfEach(page, path);
+    await unfold(page);
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 900 });
       await expectNoViolations(page, `${path}, ${language}, ${width} px`);
     }
   }
+}
+
+/** One title, and one main action at most; the report names the others. */
+async function expectOneOfEach(page: Page, path: string) {
+  await expect.soft(page.getByRole("heading", { level: 1 }), `${path}, h1`).toHaveCount(1);
+  const primary = await page.getByRole("main").locator(".button-primary:visible").allInnerTexts();
+  expect.soft(primary.slice(1), `${path} has main actions beside “${primary[0]}”`).toEqual([]);
 }
 
 /** Checks what opens over the page: the sheet where it is narrow, the palette where it is wide. */
@@ -51,12 +61,13 @@ test.use({ trace: "off" });
 
 for (const language of ["en", "zh-Hans"]) {
   test.describe(language, () => {
-    // Of the page that is not there.
-    test.use({ expectedComplaint: /status of 404/ });
+    // Of the page that is not there, and of an invitation that is none.
+    test.use({ expectedComplaint: /status of 404|status of 4\d\d .*\/invitation/ });
 
     test("no page has a violation", async ({ page }) => {
       test.setTimeout(600_000);
       await check(page, language, "/", "/sign-in", "/sign-up", "/forgot-password", "/reset-password", "/products", "/models", "/nowhere");
+      await check(page, language, "/goodbye", "/invitation?token=none");
       await check(page, language, "/docs", "/docs/quickstart", "/docs/endpoints", "/docs/errors");
 
       // The steps are in English.
@@ -84,7 +95,8 @@ for (const language of ["en", "zh-Hans"]) {
       await page.goto("/usage");
       const call = await page.getByRole("link", { name: /^Why/ }).first().getAttribute("href");
       await check(page, language, "/dashboard", "/products", confirm!, "/orders", "/wallet", "/keys", key, "/usage", call!);
-      await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/search?q=bot");
+      await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/settings/delete");
+      await check(page, language, "/search?q=bot", "/search?q=nothing-has-this-name", `/keys/delete?chosen%5B%5D=${key.split("/").at(-1)}`);
       await checkOverlays(page, language);
     });
   });

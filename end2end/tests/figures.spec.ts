@@ -138,10 +138,13 @@ test("the console is fast", async ({ page }) => {
     expect.soft(ratio, `${path} beside /healthz`).toBeLessThanOrEqual(MOST_TIMES_HEALTHZ);
   }
 
-  // To search engines only the Product Center of these is open (`public/robots.txt`).
+  // To search engines these are open that a visitor may read (`public/robots.txt`).
   for (const [path, cookie, performance, isPublic] of [
     ["/sign-in", "", 98, false],
     ["/products", "", 98, true],
+    ["/", "", 95, true],
+    ["/docs", "", 95, true],
+    ["/sign-up", "", 95, true],
     ["/dashboard", session, 95, false],
     ["/usage", session, 95, false],
   ] as const) {

@@ -1,6 +1,7 @@
-// Every page, narrow and wide, light and dark, as pictures to look at; at 360 px none may scroll sideways.
+// Every page, narrow and wide, light and dark, in both languages, as pictures to look at; none may scroll sideways.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
+import { sideways } from "../support/looks.ts";
 import { MODEL, PACKAGE, openai } from "../support/server.ts";
 import { answerPayment, applyCode, createKey, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
@@ -8,34 +9,51 @@ const WIDTHS = [360, 1440];
 const SCHEMES = ["light", "dark"] as const;
 
 async function take(page: Page, name: string, path: string) {
+  // Words of other lengths; the colours are the same.
+  await speak(page, "zh-Hans");
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme: "light" });
+    await picture(page, `${name}-${width}-zh`, path, `${path} in Chinese at ${width} px`);
+    await expect(page.locator("html")).toHaveAttribute("lang", "zh-Hans");
+  }
+  // Last, since steps that go on from here are in English.
+  await speak(page, "en");
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 900 });
     for (const colorScheme of SCHEMES) {
       await page.emulateMedia({ colorScheme });
-      await page.goto(path, { waitUntil: "networkidle" });
-      await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-      await page.screenshot({ path: `screenshots-out/${name}-${width}-${colorScheme}.png`, fullPage: true });
-      const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-      expect.soft(sideways, `${path} scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+      await picture(page, `${name}-${width}-${colorScheme}`, path, `${path} at ${width} px`);
     }
   }
 }
 
+async function picture(page: Page, name: string, path: string, what: string) {
+  await page.goto(path, { waitUntil: "networkidle" });
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await page.screenshot({ path: `screenshots-out/${name}.png`, fullPage: true });
+  expect.soft(await sideways(page), `${what} scrolls sideways`).toBeLessThanOrEqual(0);
+}
+
+async function speak(page: Page, language: string) {
+  await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);
+}
+
 test("pages for visitors", async ({ page }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000);
   for (const [name, path] of [["home", "/"], ["sign-in", "/sign-in"], ["sign-up", "/sign-up"], ["forgot-password", "/forgot-password"], ["products-visitor", "/products"], ["models", "/models"], ["docs", "/docs"], ["docs-clients", "/docs/clients"], ["docs-errors", "/docs/errors"], ["docs-token-plan", "/docs/token-plan"]]) {
     await take(page, name, path);
   }
 });
 
 test("pages of a customer who has nothing yet", async ({ page }) => {
-  test.setTimeout(180_000);
+  test.setTimeout(300_000);
   await signIn(page, existingCustomer());
   for (const page_ of ["dashboard", "orders", "wallet", "keys", "usage"]) await take(page, `${page_}-empty`, `/${page_}`);
 });
 
 test("pages of a customer who uses it", async ({ page }) => {
-  test.setTimeout(400_000);
+  test.setTimeout(600_000);
   await signIn(page, existingCustomer());
   await orderPackage(page);
   await take(page, "sandbox-payment", new URL(page.url()).pathname);

@@ -112,3 +112,28 @@ test("a promotion code lowers the price before anything is bought", async ({ pag
   await expect(page.getByRole("main")).toContainText("List price");
   expect(toki(["account", "show", "--email", customer.email]).granted).toBe(PACKAGE.tokens);
 });
+
+test("who cancels at the payment comes back to the order as it was: its code, its start", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  await orderPackage(page);
+  await answerPayment(page, "Pay", "Paid");
+  const { code, id } = makeCode(["--percent-off", "20"]);
+  await page.goto("/products");
+  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await applyCode(page, code);
+  const pay = page.getByRole("button", { name: "Pay $4.00" });
+  const later = page.getByRole("radio", { name: /^When your current/ });
+  await expect(pay).toBeVisible();
+  await later.check();
+  await pay.click();
+  await page.getByRole("link", { name: "Cancel and go back" }).click();
+
+  await expect(page.getByRole("heading", { name: "Confirm your order" })).toBeVisible();
+  await expect(page.getByText("You have an order of this package that is not paid yet.")).toBeVisible();
+  await expect(later).toBeChecked();
+  await pay.click();
+  await answerPayment(page, "Pay", "Paid");
+  expect(toki(["code", "show", id]).used, "one order").toBe(1);
+  expect(toki(["account", "show", "--email", customer.email]).grants).toHaveLength(2);
+});

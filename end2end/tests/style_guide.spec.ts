@@ -3,6 +3,7 @@
 import type { Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
+import { sideways, style, unfold } from "../support/looks.ts";
 
 // The pictures and the report say more than a recording, which takes longer than the tests.
 test.use({ trace: "off" });
@@ -14,11 +15,6 @@ async function open(page: Page, width = 1280) {
   await page.setViewportSize({ width, height: 900 });
   await page.goto("/styleguide");
   await expect(page.getByRole("heading", { name: "Style guide", level: 1 })).toBeVisible();
-}
-
-/** Opens all that folds, or folds it again. */
-async function unfold(page: Page, open: boolean) {
-  await page.evaluate((open) => document.querySelectorAll("details").forEach((details) => (details.open = open)), open);
 }
 
 /** The whole page, from its top: the guide's error has taken the focus, as errors do. */
@@ -33,10 +29,9 @@ const half = (page: Page, theme: "light" | "dark") => page.getByRole("region", {
 for (const width of [360, 1280]) {
   test(`no component has a violation at ${width} px, in either theme`, async ({ page }) => {
     await open(page, width);
-    await unfold(page, true);
+    await unfold(page);
     await expectNoViolations(page, `${width} px`);
-    const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    expect.soft(sideways, `scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
+    expect.soft(await sideways(page), `scrolls sideways at ${width} px`).toBeLessThanOrEqual(0);
     await unfold(page, false);
     for (const colorScheme of ["light", "dark"] as const) {
       await page.emulateMedia({ colorScheme });
@@ -101,4 +96,37 @@ test("a chart says the values of the column that is pointed at or has the focus"
   await expect(day.locator(".chart-readout")).toBeVisible();
   await linked.getByText("As a table").click();
   await expect(linked.getByRole("row", { name: /^31 Dec 2026/ })).toBeVisible();
+});
+
+test("in forced colours the system's own tell what is on, what is chosen, and where a bar is", async ({ page }) => {
+  await page.emulateMedia({ forcedColors: "active" });
+  await open(page);
+  const light = half(page, "light");
+  const [on, off] = ["Low balance", "Every purchase"].map((name) => light.getByRole("switch", { name }));
+  expect(await style(on, "background-color")).not.toBe(await style(off, "background-color"));
+  const [turned, unturned] = [true, false].map((on) => light.locator(`.switch-form > [aria-checked="${on}"]`));
+  expect(await style(turned, "background-color", "::before")).not.toBe(await style(unturned, "background-color", "::before"));
+  const tabs = light.getByRole("navigation", { name: "Views of the key" });
+  const [here, elsewhere] = ["Calls", "Limits"].map((name) => tabs.getByRole("link", { name }));
+  expect(await style(here, "border-bottom-color")).not.toBe(await style(elsewhere, "border-bottom-color"));
+  expect(await style(light.locator("progress").first(), "border-top-style")).toBe("solid");
+  await page.screenshot({ path: "screenshots-out/styleguide-forced-colours.png", fullPage: true });
+});
+
+test("switches turn by moving, and at once for who wants no motion", async ({ page }) => {
+  await open(page);
+  const lever = half(page, "light").getByRole("switch", { name: "Low balance" });
+  expect(await style(lever, "transition-property", "::after")).toBe("translate");
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  expect(await style(lever, "transition-property", "::after")).toBe("none");
+});
+
+test("on a phone a row is a card: its name, then its state beside its number", async ({ page }) => {
+  await open(page, 360);
+  const card = half(page, "light").locator("tbody tr", { hasText: "Support bot" });
+  const box = async (part: string) => (await card.locator(part).boundingBox())!;
+  const [name, state, number] = [await box("th"), await box("td:has(.badge)"), await box("td.number")];
+  expect(name.y + name.height).toBeLessThanOrEqual(state.y);
+  expect(Math.abs(state.y - number.y)).toBeLessThan(1);
+  expect(state.x + state.width).toBeLessThanOrEqual(number.x);
 });

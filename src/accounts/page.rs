@@ -10,7 +10,7 @@ use crate::ui::page_data::{of_address, with_data};
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
-use leptos_meta::Title;
+use leptos_meta::{Meta, Title};
 use leptos_router::location::Url;
 
 #[component]
@@ -55,6 +55,12 @@ pub fn SignUpPage() -> impl IntoView {
     let form = start_form(next.clone());
     view! {
         <Title text=t!("Create an account") />
+        <Meta
+            name="description"
+            content=t!(
+                "Buy packages of Tokens, hand them out through API keys, and call every model through one OpenAI-compatible endpoint."
+            )
+        />
         <section class="card stack auth">
             <h1>{t!("Create an account")}</h1>
             <FormError error />

@@ -91,6 +91,13 @@ mod tests {
     }
 
     #[test]
+    fn no_message_shouts() {
+        for (english, chinese) in zh::TABLES.iter().copied().flatten() {
+            assert!(!english.ends_with('!') && !chinese.ends_with(['!', '！']), "{english}: {chinese}");
+        }
+    }
+
+    #[test]
     fn no_message_stands_twice() {
         let mut seen = BTreeSet::new();
         for (english, _) in zh::TABLES.iter().copied().flatten() {

@@ -38,8 +38,8 @@ pub fn FormDone(path: &'static str, children: Children) -> impl IntoView {
     })
 }
 
-/// A labelled control with its hint and, when `error` is about `field`, the error beside it. The control is the child; give it
-/// `id` and, for the error to be read out, `aria-describedby=format!("{id}-error")`.
+/// A labelled control with its hint and, when `error` is about `field`, the error beside it. The control is the child, and is marked
+/// invalid then; give it `id` and, for the error to be read out, `aria-describedby=format!("{id}-error")`.
 #[component]
 pub fn Labelled(
     #[prop(into)] id: String,
@@ -51,10 +51,11 @@ pub fn Labelled(
 ) -> impl IntoView {
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
+    let invalid = leptos::attr::aria_invalid(problem.is_some().then_some("true"));
     view! {
         <div class=class>
             <label for=id.clone()>{label}</label>
-            {children()}
+            {children().add_any_attr(invalid)}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             {problem.map(|problem| view! { <p class="field-error" id=format!("{id}-error")>{problem}</p> })}
         </div>
@@ -68,5 +69,33 @@ pub fn Submit(children: Children) -> impl IntoView {
         <button class="button button-primary" type="submit">
             {children()}
         </button>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Problem;
+
+    fn name_field(error: Option<ConsoleError>) -> String {
+        let field = || {
+            view! {
+                <Labelled id="name" label="Name" field=Field::Name error>
+                    <input id="name" name="name" aria-describedby="name-error" />
+                </Labelled>
+            }
+        };
+        Owner::new().with(|| field().to_html())
+    }
+
+    #[test]
+    fn the_control_that_an_error_is_about_is_marked_invalid() {
+        let about = |field| Some(ConsoleError::Invalid { field, problem: Problem::Empty });
+        let wrong = name_field(about(Field::Name));
+        assert_eq!(wrong.matches(r#"aria-invalid="true""#).count(), 1, "{wrong}");
+        assert!(wrong.find("<input") < wrong.find("aria-invalid") && wrong.contains(r#"id="name-error""#), "{wrong}");
+        for fine in [name_field(None), name_field(about(Field::Quota))] {
+            assert!(!fine.contains("aria-invalid") && !fine.contains("field-error"), "{fine}");
+        }
     }
 }

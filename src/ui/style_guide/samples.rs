@@ -126,7 +126,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
                 <input id=id("hinted") type="text" inputmode="numeric" placeholder="1,000,000" aria-describedby=id("hinted-hint") />
             </Labelled>
             <Labelled id=id("wrong") label="Name" field=Field::Name error=Some(error)>
-                <input id=id("wrong") type="text" aria-invalid="true" aria-describedby=id("wrong-error") />
+                <input id=id("wrong") type="text" aria-describedby=id("wrong-error") />
             </Labelled>
             <Labelled id=id("off") label="E-mail" field=Field::Email error=None>
                 <input id=id("off") type="email" value="ada@example.com" disabled />
@@ -197,7 +197,7 @@ fn Lists() -> impl IntoView {
         row("Support bot", BadgeKind::Ok, "Enabled", 1_234_567),
         row("A name that is rather long, as names come to be", BadgeKind::Quiet, "Disabled", 89_000),
     ];
-    let heads = vec![Head::text("Name"), Head::text("Status"), Head::number("Spent")];
+    let heads = vec![Head::text("Name"), Head::text("Status"), Head::figure("Spent")];
     view! {
         <Part title="Lists">
             <Tabs label="Views of the key" tabs=tabs.to_vec() />
