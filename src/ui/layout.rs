@@ -97,7 +97,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
-    let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
+    let (sandbox, verified, warnings) = (viewer.sandbox, viewer.verified, viewer.wallet.warnings.clone());
     let may_buy = viewer.role >= Role::Admin;
     view! {
         <header class="sidebar">
@@ -126,7 +126,7 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                     </Banner>
                 }
             })}
-        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning may_buy /> })}</div>
+        <div data-live="warnings">{warnings.into_iter().map(|warning| view! { <WalletBanner warning may_buy /> }).collect_view()}</div>
         {(!verified)
             .then(|| {
                 view! {

@@ -120,6 +120,18 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     let page = app.browser_of(&ada).await.get(&link.replace("&amp;", "&")).await.text();
     assert!(page.contains(&Tokens(charge).exact()), "{page}");
 
+    // Nearly spent and nearly over, it says both, the more urgent first.
+    let rest = format!(
+        "UPDATE grants SET left_ = 10, expired = expired + left_ - 10, starts_at = now() - interval '29 days',
+                expires_at = now() + interval '1 day' WHERE account_id = '{}'",
+        ada.account_id
+    );
+    sqlx::query(sqlx::AssertSqlSafe(rest)).execute(&app.state.db).await.expect("nearly emptied");
+    let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let said =
+        ["Tokens are running low.", "Tokens expire soon."].map(|title| html.find(title).unwrap_or_else(|| panic!("{title}: {html}")));
+    assert!(said[0] < said[1]);
+
     // Spent to the last Token, it says so.
     let rest = format!("UPDATE grants SET left_ = 0, expired = expired + left_ WHERE account_id = '{}'", ada.account_id);
     sqlx::query(sqlx::AssertSqlSafe(rest)).execute(&app.state.db).await.expect("emptied");
