@@ -47,6 +47,21 @@ async fn members_are_sent_from_the_landing_page_to_their_dashboard(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_page_that_is_not_there_has_the_frame_of_whoever_asks(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let visitor = app.browser().get("/nowhere").await;
+    assert_eq!(visitor.status, 404);
+    assert!(visitor.html.contains("Page not found") && visitor.html.contains("href=\"/sign-up\""), "{}", visitor.html);
+    assert!(!visitor.html.contains("Sign out"), "{}", visitor.html);
+    let page = app.signed_up("ada@example.com").await.get("/nowhere").await;
+    assert_eq!(page.status, 404);
+    for part in ["Page not found", "Skip to content", "href=\"/keys\"", "Balance in Tokens", "Sign out", "class=\"preferences\""] {
+        assert!(page.html.contains(part), "{part}: {}", page.html);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn visitors_are_sent_to_sign_in_and_back_to_the_page_they_asked_for(db: PgPool) {
     let app = TestApp::start(db).await;
     for (path, next) in [
