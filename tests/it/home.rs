@@ -129,6 +129,12 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     }
     assert!(!text.contains("Three steps to your first answer"), "{text}");
     let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let request_id =
+        app.text("SELECT request_id::text FROM usage_records JOIN accounts USING (account_id) WHERE name = 'ada@example.com'").await;
+    assert!(html.contains(&format!("href=\"/usage?call={request_id}\"")), "a call leads to why it was charged: {html}");
+    for part in ["steps", "balance", "figures", "days", "calls"] {
+        assert!(html.contains(&format!("data-live=\"{part}\"")), "{part} follows what happens: {html}");
+    }
     let day = app.text("SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM usage_records LIMIT 1").await;
     let link = format!("/usage?from={day}&amp;to={day}");
     assert!(html.contains(&link), "each bar leads to its day: {link}");
