@@ -61,6 +61,38 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
 });
 
+test("an open dashboard ticks its steps and counts by itself", async ({ page }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  const secret = await createKey(page, "elsewhere");
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
+  await page.goto("/dashboard");
+  await listening;
+  const balance = page.locator(".balance .stat");
+  const bought = page.locator(".checklist li").filter({ hasText: "Buy a package of Tokens" });
+  await expect(balance).toHaveText(/^Balance in Tokens\s*0$/);
+  await expect(bought).not.toHaveClass(/done/);
+  await expect(page.getByText("No calls yet")).toBeVisible();
+  await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
+
+  toki(["account", "credit", "--email", customer.email, "--tokens", String(PACKAGE.tokens), "--valid-for", "30d"]);
+  await expect(balance).toContainText(exact(PACKAGE.tokens));
+  await expect(bought).toHaveClass(/done/);
+  await expect(bought).toContainText("(done)");
+
+  const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
+  const charge = Number(answer.response.headers.get("x-toki-charged-tokens"));
+  await expect(balance).toContainText(exact(PACKAGE.tokens - charge));
+  await expect(page.locator(".checklist"), "nothing is left to do").toHaveCount(0);
+  await expect(page.locator(".stat").filter({ hasText: "Calls today" })).toContainText("1");
+  const why = page.getByRole("row", { name: MODEL }).getByRole("link", { name: `Why ${exact(charge)} Tokens` });
+  await expect(why).toBeVisible();
+  await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+
+  await why.click();
+  await expect(page.getByText("Paid from:")).toBeVisible();
+});
+
 test.describe("switches", () => {
   test.use({ expectedComplaint: REFUSED });
 

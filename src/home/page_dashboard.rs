@@ -5,7 +5,6 @@ use crate::error::ConsoleError;
 use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
-use crate::i18n::language;
 use crate::preferences::time_zone;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
@@ -46,12 +45,18 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let steps = dashboard.steps;
+    // Each part is kept up to date by itself: what somebody is at, or has opened, waits, and nothing else does. What may be empty stands
+    // all the same, to be filled.
     view! {
-        {steps.next().map(|_| view! { <Checklist steps /> })}
+        <div data-live="steps">{steps.next().map(|_| view! { <Checklist steps /> })}</div>
         <BalanceCard dashboard=dashboard.clone() />
         <UsageCards dashboard=dashboard.clone() />
-        <DaysChart dashboard=dashboard.clone() />
-        <RecentCalls calls=dashboard.calls />
+        <div data-live="days">
+            <DaysChart dashboard=dashboard.clone() />
+        </div>
+        <div data-live="calls">
+            <RecentCalls calls=dashboard.calls />
+        </div>
     }
     .into_any()
 }
@@ -90,7 +95,7 @@ fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
     let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
     let later = Tokens(dashboard.balance.0 - ending);
     view! {
-        <section class="card balance">
+        <section class="card balance" data-live="balance">
             <div>
                 <Stat label=t!("Balance in Tokens")>
                     <TokenAmount tokens=dashboard.balance />
@@ -141,20 +146,22 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
     let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
-    let yesterday = t!("{tokens} yesterday", tokens = yesterday.short_in(language()));
+    let yesterday = tv!("{tokens} yesterday", tokens = view! { <TokenAmount tokens=yesterday /> });
     let [week, before] = [0, 1].map(|weeks| dashboard.charged_in_week(weeks));
     let change = Change { now: week, before, since: t!("the 7 days before") };
     view! {
-        <div class="cards">
+        <div class="cards" data-live="figures">
             <section class="card">
                 <Stat label=t!("Calls today") note=failed>
                     {Tokens(calls).exact()}
                 </Stat>
             </section>
-            <section class="card">
-                <Stat label=t!("Tokens charged today") note=yesterday>
+            <section class="card stat">
+                <span>{t!("Tokens charged today")}</span>
+                <span>
                     <TokenAmount tokens=charge />
-                </Stat>
+                </span>
+                <span>{yesterday}</span>
             </section>
             <section class="card">
                 <Stat label=t!("Tokens charged in the last 7 full days") change>
@@ -216,6 +223,7 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
             CallOutcome::Stopped => (BadgeKind::Quiet, t!("Stopped")),
             CallOutcome::Failed => (BadgeKind::Bad, t!("Failed")),
         };
+        let (why, label) = (format!("/usage?call={}", call.request_id), t!("Why {tokens} Tokens", tokens = call.charge.exact()));
         view! {
             <tr>
                 <td data-label=t!("Time")>
@@ -230,6 +238,10 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
                 </td>
                 <td data-label=t!("Tokens charged") class="number">
                     <TokenAmount tokens=call.charge />
+                    " "
+                    <a href=why aria-label=label>
+                        {t!("Why")}
+                    </a>
                 </td>
             </tr>
         }

@@ -38,9 +38,20 @@ pub fn destinations() -> [(&'static str, &'static str, Icon); 9] {
     ]
 }
 
-/// The page in its frame. The balance is as fresh as what it stands beside.
+/// The page of the address in its frame.
 #[component]
 pub fn Frame() -> impl IntoView {
+    view! {
+        <Framed>
+            <Outlet />
+        </Framed>
+    }
+    .into_any()
+}
+
+/// What stands around a page. The balance is as fresh as what it stands beside.
+#[component]
+fn Framed(children: Children) -> impl IntoView {
     // Before anything is read: what changes from here on, the page may not show.
     let since = use_context::<Changes>().map(|changes| changes.moment()).unwrap_or_default();
     let viewer = read_viewer();
@@ -50,7 +61,7 @@ pub fn Frame() -> impl IntoView {
         </a>
         {with_data(viewer, |viewer| frame_view(viewer, since))}
         <main class="content" id="main" tabindex="-1">
-            <Outlet />
+            {children()}
         </main>
         <PreferencesForm />
     }
@@ -97,7 +108,7 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
-    let (sandbox, verified, warning) = (viewer.sandbox, viewer.verified, viewer.wallet.warning);
+    let (sandbox, verified, warnings) = (viewer.sandbox, viewer.verified, viewer.wallet.warnings.clone());
     let may_buy = viewer.role >= Role::Admin;
     view! {
         <header class="sidebar">
@@ -126,7 +137,7 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                     </Banner>
                 }
             })}
-        <div data-live="warning">{warning.map(|warning| view! { <WalletBanner warning may_buy /> })}</div>
+        <div data-live="warnings">{warnings.into_iter().map(|warning| view! { <WalletBanner warning may_buy /> }).collect_view()}</div>
         {(!verified)
             .then(|| {
                 view! {
@@ -211,15 +222,12 @@ fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
     })
 }
 
-/// Shown where no route is. The server's fallback handler answers it with 404; nothing here needs to.
+/// Shown where no route is, in the frame of whoever is lost. The server's fallback handler answers it with 404; nothing here needs to.
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     view! {
         <Title text=t!("Page not found") />
-        <header class="topbar">
-            <Wordmark />
-        </header>
-        <main class="content" id="main">
+        <Framed>
             <section class="empty">
                 <h1>{t!("Page not found")}</h1>
                 <p>{t!("The address may be mistyped, or the page has moved.")}</p>
@@ -227,6 +235,7 @@ pub fn NotFoundPage() -> impl IntoView {
                     {t!("Go to the start page")}
                 </a>
             </section>
-        </main>
+        </Framed>
     }
+    .into_any()
 }

@@ -10,19 +10,22 @@ use leptos::prelude::*;
 #[component]
 pub fn WalletBanner(warning: Warning, may_buy: bool) -> impl IntoView {
     let buy = || view! { <a href="/products">{t!("Buy a package")}</a> };
-    let (kind, title, words) = match warning {
+    let (kind, label, title, words) = match warning {
         Warning::Empty if may_buy => (
             BannerKind::Bad,
+            t!("Wallet"),
             t!("Your wallet is empty."),
             tv!("Calls are refused until it has Tokens again. {buy} and the next call goes through.", buy = buy()),
         ),
         Warning::Empty => (
             BannerKind::Bad,
+            t!("Wallet"),
             t!("Your wallet is empty."),
             vec![t!("Calls are refused until it has Tokens again. Owners and admins can buy some.").into_any()],
         ),
         Warning::Low(left) => (
             BannerKind::Warn,
+            t!("Wallet"),
             t!("Tokens are running low."),
             tv!(
                 "{left} are left, a tenth of what the current grants brought or less. {buy}",
@@ -32,12 +35,14 @@ pub fn WalletBanner(warning: Warning, may_buy: bool) -> impl IntoView {
         ),
         Warning::EndsSoon(tokens, at) => (
             BannerKind::Warn,
+            // It may stand beside another one, and landmarks are told apart by their names.
+            t!("Expiring Tokens"),
             t!("Tokens expire soon."),
             tv!("{tokens} of them, the first {time}.", tokens = view! { <TokenAmount tokens /> }, time = view! { <UtcTime time=at /> }),
         ),
     };
     view! {
-        <Banner kind label=t!("Wallet") title>
+        <Banner kind label title>
             {words}
         </Banner>
     }

@@ -48,13 +48,13 @@ pub async fn standing_of(db: &PgPool, account_id: AccountId) -> Result<Standing,
     )
     .fetch_one(db)
     .await?;
-    let warning = match row.ends_at {
-        _ if row.balance == 0 => row.ever.then_some(Warning::Empty),
-        _ if i128::from(row.balance) * 10 <= i128::from(row.brought) => Some(Warning::Low(Tokens(row.balance))),
-        Some(at) => Some(Warning::EndsSoon(Tokens(row.ending), at.into())),
-        None => None,
+    let amount = match row.balance {
+        0 => row.ever.then_some(Warning::Empty),
+        left => (i128::from(left) * 10 <= i128::from(row.brought)).then_some(Warning::Low(Tokens(left))),
     };
-    Ok(Standing { balance: Tokens(row.balance), warning })
+    // Of what is low, the rest may be lost to time as well.
+    let time = row.ends_at.map(|at| Warning::EndsSoon(Tokens(row.ending), at.into()));
+    Ok(Standing { balance: Tokens(row.balance), warnings: amount.into_iter().chain(time).collect() })
 }
 
 /// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`].

@@ -74,6 +74,26 @@ async fn wallets_of_others_are_not_counted(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_wallet_that_is_low_and_ends_soon_says_both(db: PgPool) {
+    let account_id = fixtures::member(&db, "ada").await.account_id();
+    let warnings = async || standing_of(&db, account_id).await.expect("a standing").warnings;
+    let edit = async |sql: &'static str| {
+        sqlx::query(sql).execute(&db).await.expect(sql);
+    };
+    assert!(warnings().await.is_empty(), "nothing was ever in it");
+    fixtures::credit(&db, account_id, 1_000, TimeDelta::days(30)).await;
+    assert!(warnings().await.is_empty());
+    edit("UPDATE grants SET left_ = 100, expired = 900").await;
+    assert!(matches!(warnings().await.as_slice(), [Warning::Low(Tokens(100))]));
+    edit("UPDATE grants SET starts_at = now() - interval '29 days', expires_at = now() + interval '1 day'").await;
+    assert!(matches!(warnings().await.as_slice(), [Warning::Low(Tokens(100)), Warning::EndsSoon(Tokens(100), _)]));
+    edit("UPDATE grants SET left_ = 1000, expired = 0").await;
+    assert!(matches!(warnings().await.as_slice(), [Warning::EndsSoon(Tokens(1_000), _)]));
+    edit("UPDATE grants SET left_ = 0, expired = 1000").await;
+    assert!(matches!(warnings().await.as_slice(), [Warning::Empty]));
+}
+
+#[sqlx::test]
 async fn grants_come_in_burn_order_and_the_first_that_can_pay_is_next(db: PgPool) {
     let ada = fixtures::member(&db, "ada").await;
     let account_id = ada.account_id();

@@ -74,13 +74,14 @@ pub struct GrantView {
 }
 
 /// What every page says of the wallet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     pub balance: Tokens,
-    pub warning: Option<Warning>,
+    /// All that apply, the most urgent first.
+    pub warnings: Vec<Warning>,
 }
 
-/// What should be known before calls are refused, or Tokens lost; the first that applies.
+/// What should be known before calls are refused, or Tokens lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Warning {
     /// There were Tokens, and none are left.

@@ -47,6 +47,21 @@ async fn members_are_sent_from_the_landing_page_to_their_dashboard(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_page_that_is_not_there_has_the_frame_of_whoever_asks(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let visitor = app.browser().get("/nowhere").await;
+    assert_eq!(visitor.status, 404);
+    assert!(visitor.html.contains("Page not found") && visitor.html.contains("href=\"/sign-up\""), "{}", visitor.html);
+    assert!(!visitor.html.contains("Sign out"), "{}", visitor.html);
+    let page = app.signed_up("ada@example.com").await.get("/nowhere").await;
+    assert_eq!(page.status, 404);
+    for part in ["Page not found", "Skip to content", "href=\"/keys\"", "Balance in Tokens", "Sign out", "class=\"preferences\""] {
+        assert!(page.html.contains(part), "{part}: {}", page.html);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn visitors_are_sent_to_sign_in_and_back_to_the_page_they_asked_for(db: PgPool) {
     let app = TestApp::start(db).await;
     for (path, next) in [
@@ -114,11 +129,29 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     }
     assert!(!text.contains("Three steps to your first answer"), "{text}");
     let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let request_id =
+        app.text("SELECT request_id::text FROM usage_records JOIN accounts USING (account_id) WHERE name = 'ada@example.com'").await;
+    assert!(html.contains(&format!("href=\"/usage?call={request_id}\"")), "a call leads to why it was charged: {html}");
+    for part in ["steps", "balance", "figures", "days", "calls"] {
+        assert!(html.contains(&format!("data-live=\"{part}\"")), "{part} follows what happens: {html}");
+    }
     let day = app.text("SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM usage_records LIMIT 1").await;
     let link = format!("/usage?from={day}&amp;to={day}");
     assert!(html.contains(&link), "each bar leads to its day: {link}");
     let page = app.browser_of(&ada).await.get(&link.replace("&amp;", "&")).await.text();
     assert!(page.contains(&Tokens(charge).exact()), "{page}");
+
+    // Nearly spent and nearly over, it says both, the more urgent first.
+    let rest = format!(
+        "UPDATE grants SET left_ = 10, expired = expired + left_ - 10, starts_at = now() - interval '29 days',
+                expires_at = now() + interval '1 day' WHERE account_id = '{}'",
+        ada.account_id
+    );
+    sqlx::query(sqlx::AssertSqlSafe(rest)).execute(&app.state.db).await.expect("nearly emptied");
+    let html = app.browser_of(&ada).await.get("/dashboard").await.html;
+    let said =
+        ["Tokens are running low.", "Tokens expire soon."].map(|title| html.find(title).unwrap_or_else(|| panic!("{title}: {html}")));
+    assert!(said[0] < said[1]);
 
     // Spent to the last Token, it says so.
     let rest = format!("UPDATE grants SET left_ = 0, expired = expired + left_ WHERE account_id = '{}'", ada.account_id);

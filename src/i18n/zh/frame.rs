@@ -21,6 +21,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Sandbox", "沙盒"),
     ("Sandbox.", "沙盒环境。"),
     ("Payments are play money, and the sandbox supplier makes its answers up.", "支付使用模拟货币，沙盒供应商的回答均为虚构。"),
+    ("Expiring Tokens", "即将到期的 Token"),
     ("Unconfirmed address", "邮箱未确认"),
     ("Confirm your address.", "请确认邮箱。"),
     ("Only then can a forgotten password be replaced.", "确认后，忘记密码时才能重置。"),
