@@ -6,10 +6,11 @@ use super::*;
 use crate::accounts::rights::Owner;
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
+use crate::wallet::filter::EntryFilter;
 use crate::wallet::fixtures::{member, supplier};
 use crate::wallet::store::statement::statement_of;
 use crate::wallet::store::{grants_of, standing_of};
-use crate::wallet::types::{Cause, GrantSource, Movement, Which};
+use crate::wallet::types::{Cause, GrantSource, Movement};
 use chrono::Utc;
 use futures::future::join_all;
 
@@ -56,7 +57,7 @@ async fn a_redeemed_code_is_a_grant_that_says_where_it_came_from(db: PgPool) {
     assert_eq!((grant.scope_suppliers, grant.scope_models), (vec!["acme".to_string()], vec!["acme/large".to_string()]));
     let days = (grant.expires_at - Utc::now()).num_hours();
     assert_eq!(days, 30 * 24 - 1, "30 days less a moment");
-    let entry = statement_of(&db, &ada, Which::All, None).await.expect("a statement").entries.remove(0);
+    let entry = statement_of(&db, &ada, EntryFilter::default()).await.expect("a statement").entries.remove(0);
     assert_eq!((entry.movement, entry.tokens), (Movement::Redeemed, Tokens(500)));
     assert_eq!(entry.cause, Cause::Code { note: Some("Welcome".into()) });
     let (row, uses) = code(&db, batch.codes[0].0).await.expect("the code");

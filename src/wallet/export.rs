@@ -1,10 +1,11 @@
-//! The ledger of an account as CSV (RFC 4180). Its Tokens add up to what is in the wallet.
+//! The ledger of an account as CSV (RFC 4180), all of it or what a filter lets through. The Tokens of all add up to what is in the wallet.
 
 use crate::error::ConsoleError;
 use crate::ids::AccountId;
 use crate::sheet::{harmless, lines};
-use crate::wallet::store::statement::entries_before;
-use crate::wallet::types::{Cause, EntryView, Movement, Which};
+use crate::wallet::filter::EntryFilter;
+use crate::wallet::store::statement::next_entries;
+use crate::wallet::types::{Cause, EntryView, Movement};
 use futures::Stream;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -20,6 +21,8 @@ struct Line {
     movement: Movement,
     /// Positive = into the wallet.
     tokens: i64,
+    /// In the wallet after it, as the statement says it; empty where entries are left out by their kind.
+    balance_after: Option<i64>,
     order_id: String,
     package: String,
     request_id: String,
@@ -28,24 +31,24 @@ struct Line {
     note: String,
 }
 
-/// The entries, the newest first, a chunk at a time, so that a long ledger is never in memory as a whole. Each chunk asks anew, so that a
-/// slow reader holds no connection.
-pub fn csv(db: PgPool, account_id: AccountId, which: Which) -> impl Stream<Item = Result<String, ConsoleError>> {
+/// The entries that the filter lets through, the newest first, a chunk at a time, so that a long ledger is never in memory as a whole.
+/// Each chunk asks anew, so that a slow reader holds no connection.
+pub fn csv(db: PgPool, account_id: AccountId, filter: EntryFilter) -> impl Stream<Item = Result<String, ConsoleError>> {
     async_stream::try_stream! {
-        let mut before = None;
+        let mut last = None;
         yield HEAD.to_string();
         loop {
-            let entries = entries_before(&db, account_id, which, before, CHUNK).await?;
+            let entries = next_entries(&db, account_id, filter, last.as_ref(), CHUNK).await?;
             if entries.is_empty() {
                 break;
             }
-            before = entries.last().map(|entry| entry.entry_id);
+            last = entries.last().cloned();
             yield lines(entries.into_iter().map(line_of)).map_err(|_| ConsoleError::Internal)?;
         }
     }
 }
 
-const HEAD: &str = "entry_id,at,movement,tokens,order_id,package,request_id,model_id,key_name,note\n";
+const HEAD: &str = "entry_id,at,movement,tokens,balance_after,order_id,package,request_id,model_id,key_name,note\n";
 
 fn line_of(entry: EntryView) -> Line {
     let mut line = Line {
@@ -53,6 +56,7 @@ fn line_of(entry: EntryView) -> Line {
         at: entry.at.rfc3339(),
         movement: entry.movement,
         tokens: entry.tokens.0,
+        balance_after: entry.after.map(|after| after.0),
         order_id: String::new(),
         package: String::new(),
         request_id: String::new(),
@@ -88,13 +92,13 @@ mod tests {
             at: chrono::DateTime::UNIX_EPOCH.into(),
             movement: Movement::TakenBack,
             tokens: Tokens(-3),
-            after: None,
+            after: Some(Tokens(5)),
             cause: Cause::Operator { note: Some("=1+1".into()) },
         };
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.serialize(line_of(entry.clone())).expect("a line");
         let derived = String::from_utf8(writer.into_inner().expect("flush")).expect("text");
         assert_eq!(format!("{HEAD}{}", lines([line_of(entry)]).expect("lines")), derived);
-        assert!(derived.ends_with("7,1970-01-01T00:00:00Z,taken_back,-3,,,,,,'=1+1\n"), "{derived}");
+        assert!(derived.ends_with("7,1970-01-01T00:00:00Z,taken_back,-3,5,,,,,,'=1+1\n"), "{derived}");
     }
 }

@@ -1,7 +1,7 @@
 //! A forecast in words. "About" stands in every sentence that says when.
 
-use crate::i18n::language;
 use crate::tokens::Tokens;
+use crate::ui::amount::TokenAmount;
 use crate::ui::utc_time::day;
 use crate::wallet::types::{Forecast, GrantEnd, Pace};
 use crate::{t, tv};
@@ -33,13 +33,13 @@ fn lasts(forecast: &Forecast) -> String {
     }
 }
 
-fn pace_words(pace: Pace) -> String {
+fn pace_words(pace: Pace) -> Vec<AnyView> {
     let Pace { likely, slow, fast } = pace;
-    let short = |tokens: Tokens| tokens.short_in(language());
+    let short = |tokens: Tokens| view! { <TokenAmount tokens /> };
     if slow == fast {
-        t!("{tokens} a day in the last 4 weeks.", tokens = short(likely))
+        tv!("{tokens} a day in the last 4 weeks.", tokens = short(likely))
     } else {
-        t!(
+        tv!(
             "{tokens} a day in the last 4 weeks, give or take: {slow} to {fast}.",
             tokens = short(likely),
             slow = short(slow),
@@ -52,7 +52,7 @@ fn pace_words(pace: Pace) -> String {
 pub fn grant_end(end: GrantEnd) -> Option<AnyView> {
     let words = match end {
         GrantEnd::UsedUp(at) => tv!("used up about {day}", day = day(at)),
-        GrantEnd::Unused(tokens) => tv!("about {tokens} not used by then", tokens = tokens.short_in(language())),
+        GrantEnd::Unused(tokens) => tv!("about {tokens} not used by then", tokens = view! { <TokenAmount tokens /> }),
         GrantEnd::Later => return None,
     };
     Some(view! { <p class="muted">{words}</p> }.into_any())

@@ -1,47 +1,142 @@
 //! The ledger as a statement: what happened, how many Tokens, what was in the wallet after it, and why.
 
+use crate::error::ConsoleError;
 use crate::t;
 use crate::ui::amount::ExactTokens;
-use crate::ui::page_data::address_with;
+use crate::ui::empty_state::EmptyState;
+use crate::ui::form::FormError;
+use crate::ui::page_data::{address_with, of_address};
 use crate::ui::pages::Pages;
 use crate::ui::tabs::{Tab, Tabs};
 use crate::ui::utc_time::UtcTime;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use leptos::prelude::*;
 
-#[component]
-pub fn StatementTable(
-    statement: Statement,
-    which: Which,
-    /// Whether this is not the newest page.
-    older_page: bool,
-) -> impl IntoView {
-    let tabs = Which::ALL.map(|each| Tab { name: which_words(each).into(), href: address(each, ""), here: each == which });
-    let newest = older_page.then(|| address(which, ""));
-    let older = statement.older.map(|before| address(which, &before.to_string()));
-    let table = if statement.entries.is_empty() {
-        view! {
-            <p class="empty">{t!("No entry here. Every Token that comes or goes is written down in this place, for good.")}</p>
+/// What of the ledger the page's address asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub entries: String,
+    pub from: String,
+    pub to: String,
+    /// From what this order brought.
+    pub order: String,
+    pub before: String,
+}
+
+impl Asked {
+    pub fn of_address() -> Asked {
+        Asked {
+            entries: of_address("entries"),
+            from: of_address("from"),
+            to: of_address("to"),
+            order: of_address("order"),
+            before: of_address("before"),
         }
-        .into_any()
-    } else {
-        entries_table(statement.entries, which)
-    };
-    view! {
-        <div class="row row-between">
-            <Tabs label=t!("Entries") tabs=tabs.to_vec() />
-            <a class="button" href=address_with("/api/wallet/export", [("entries", which.as_str())]) rel="external" download="ledger.csv">
-                {t!("Download as CSV")}
-            </a>
-        </div>
-        {table}
-        <Pages label=t!("Pages of the ledger") newest newer=None older />
+    }
+
+    /// The newest entries of the same kind and days: what links start from.
+    fn newest(&self) -> Asked {
+        Asked { order: String::new(), before: String::new(), ..self.clone() }
+    }
+
+    fn of_kind(&self, which: Which) -> Asked {
+        let entries = if which == Which::All { String::new() } else { which.as_str().into() };
+        Asked { entries, ..self.newest() }
+    }
+
+    fn which(&self) -> Which {
+        Which::parse(&self.entries).unwrap_or_default()
+    }
+
+    fn is_newest(&self) -> bool {
+        self.order.is_empty() && self.before.is_empty()
+    }
+
+    fn address(&self) -> String {
+        let page = [("order", self.order.as_str()), ("before", self.before.as_str())];
+        format!("{}#statement", address_with("/wallet", self.filter().into_iter().chain(page)))
+    }
+
+    fn filter(&self) -> [(&str, &str); 3] {
+        [("entries", self.entries.as_str()), ("from", self.from.as_str()), ("to", self.to.as_str())]
     }
 }
 
-fn address(which: Which, before: &str) -> String {
-    let entries = if which == Which::All { "" } else { which.as_str() };
-    format!("{}#statement", address_with("/wallet", [("entries", entries), ("before", before)]))
+/// The statement, and what it can be asked for. What is wrong with that is told here; what was typed stays.
+#[component]
+pub fn StatementPart(statement: Result<Statement, ConsoleError>, asked: Asked, may_redeem: bool) -> impl IntoView {
+    let which = asked.which();
+    let tabs = Which::ALL.map(|each| Tab { name: which_words(each).into(), href: asked.of_kind(each).address(), here: each == which });
+    let error = statement.as_ref().err().copied();
+    let export = error.is_none().then(|| {
+        view! {
+            <a class="button" href=address_with("/api/wallet/export", asked.filter()) rel="external" download="ledger.csv">
+                {t!("Download as CSV")}
+            </a>
+        }
+    });
+    let entries = statement.ok().map(|statement| entries_view(statement, &asked, may_redeem));
+    view! {
+        <div class="row row-between">
+            <Tabs label=t!("Entries") tabs=tabs.to_vec() />
+            {export}
+        </div>
+        <FormError error />
+        <DaysForm asked />
+        <div class="sections" data-live="wallet-statement">{entries}</div>
+    }
+}
+
+/// Days that are typed are those of the kind of entries that is shown.
+#[component]
+fn DaysForm(asked: Asked) -> impl IntoView {
+    let which = asked.which();
+    let kind = (which != Which::All).then(|| view! { <input type="hidden" name="entries" value=which.as_str() /> });
+    let clear = (asked.newest() != Asked::default())
+        .then(|| view! { <a class="button button-quiet" href=Asked::default().address()>{t!("Show all")}</a> });
+    view! {
+        <form method="get" action="/wallet#statement">
+            {kind}
+            <div class="row filters">
+                <div class="field">
+                    <label for="entries-from">{t!("First day")}</label>
+                    <input id="entries-from" name="from" type="date" value=asked.from />
+                </div>
+                <div class="field">
+                    <label for="entries-to">{t!("Last day")}</label>
+                    <input id="entries-to" name="to" type="date" value=asked.to />
+                </div>
+                <button class="button" type="submit">{t!("Filter")}</button>
+                {clear}
+            </div>
+        </form>
+    }
+}
+
+fn entries_view(statement: Statement, asked: &Asked, may_redeem: bool) -> AnyView {
+    let newest = (!asked.is_newest()).then(|| asked.newest().address());
+    let older = statement.older.map(|before| Asked { before: before.to_string(), ..asked.newest() }.address());
+    let entries = if !statement.entries.is_empty() {
+        entries_table(statement.entries, asked.which())
+    } else if *asked != Asked::default() {
+        view! { <p class="empty">{t!("No entry here.")}</p> }.into_any()
+    } else {
+        let (action_href, action_label) = if may_redeem { ("#code", t!("Redeem a code")) } else { ("/products", t!("See the packages")) };
+        view! {
+            <EmptyState
+                title=t!("Nothing in the ledger yet")
+                text=t!("Every Token that comes or goes is written down in this place, for good.")
+                action_href
+                action_label
+            />
+        }
+        .into_any()
+    };
+    view! {
+        {entries}
+        <Pages label=t!("Pages of the ledger") newest newer=None older />
+    }
+    .into_any()
 }
 
 fn which_words(which: Which) -> &'static str {
@@ -82,10 +177,15 @@ fn entries_table(entries: Vec<EntryView>, which: Which) -> AnyView {
 }
 
 fn entry_row(entry: EntryView) -> impl IntoView {
+    // What an order brought is linked to by the order's page, which knows no number of an entry.
+    let order_id = match &entry.cause {
+        Cause::Order { order_id, .. } if entry.movement == Movement::Bought => Some(order_id.to_string()),
+        _ => None,
+    };
     let signed = if entry.tokens.0 > 0 { format!("+{}", entry.tokens.exact()) } else { entry.tokens.exact() };
     view! {
-        <tr>
-            <td data-label=t!("Time")><UtcTime time=entry.at /></td>
+        <tr id=format!("entry-{}", entry.entry_id)>
+            <td data-label=t!("Time") id=order_id><UtcTime time=entry.at /></td>
             <td data-label=t!("What happened")>{movement_word(entry.movement)}</td>
             <td data-label=t!("Tokens") class="number">{signed}</td>
             {entry.after.map(|after| view! { <td data-label=t!("In the wallet after") class="number"><ExactTokens tokens=after /></td> })}
@@ -123,5 +223,21 @@ fn cause(cause: Cause) -> AnyView {
         Cause::Operator { note } => note.unwrap_or_else(|| t!("Booked by an operator").to_string()).into_any(),
         Cause::Code { note } => note.unwrap_or_else(|| t!("Redemption code").to_string()).into_any(),
         Cause::Expiry => t!("The grant's time was over").into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kind_and_days_are_kept_from_page_to_page_and_in_the_file() {
+        assert_eq!(Asked::default().address(), "/wallet#statement");
+        let asked = Asked { entries: "calls".into(), from: "2026-11-01".into(), before: "7".into(), ..Asked::default() };
+        assert_eq!(asked.address(), "/wallet?entries=calls&from=2026-11-01&before=7#statement");
+        assert_eq!(asked.newest().address(), "/wallet?entries=calls&from=2026-11-01#statement");
+        assert_eq!(asked.of_kind(Which::All).address(), "/wallet?from=2026-11-01#statement");
+        assert_eq!(address_with("/api/wallet/export", asked.filter()), "/api/wallet/export?entries=calls&from=2026-11-01");
+        assert!(!asked.is_newest() && asked.newest().is_newest() && !Asked { order: "x".into(), ..Asked::default() }.is_newest());
     }
 }

@@ -5,48 +5,77 @@ use crate::wallet::types::WalletView;
 use leptos::prelude::*;
 use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
-/// The wallet, and the page of its statement, all of it or some `entries`, that begins before entry `before`.
+/// Of grants that are over.
+const MOST_ENDED: usize = 20;
+
+/// The wallet, and a page of its statement: of the `entries` of a kind, or all, of the days `from` and `to`, older than entry `before` or
+/// beginning with what an `order` brought. What is wrong with these is told in the statement's place; the wallet is shown all the same.
 #[server(endpoint = "wallet/show", input = GetUrl)]
-pub async fn show_wallet(#[server(default)] entries: String, #[server(default)] before: String) -> Result<WalletView, ConsoleError> {
+pub async fn show_wallet(
+    #[server(default)] entries: String,
+    #[server(default)] from: String,
+    #[server(default)] to: String,
+    #[server(default)] order: String,
+    #[server(default)] before: String,
+) -> Result<WalletView, ConsoleError> {
     use crate::accounts::types_members::Role;
+    use crate::ids::OrderId;
     use crate::server::request_ctx;
+    use crate::wallet::filter::EntryFilter;
     use crate::wallet::forecast;
-    use crate::wallet::store::{self, statement};
-    use crate::wallet::types::{GrantTurn, Which};
+    use crate::wallet::store::{self, WalletError, statement};
+    use crate::wallet::types::GrantTurn;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let account_id = member.account_id();
-    let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
-    let (rows, charges, statement) = tokio::try_join!(
-        store::grants_of(&app.db, account_id),
-        forecast::charges_of(&app.db, account_id),
-        statement::statement_of(&app.db, &member, which, before.parse().ok()),
-    )
-    .map_err(|error| request_ctx::fail(error.into()))?;
+    let filter = EntryFilter::parse(&entries, &from, &to, &before, crate::preferences::time_zone(), chrono::Utc::now());
+    let statement = async {
+        let filter = match filter {
+            Ok(filter) => filter,
+            Err(error) => return Ok(Err(error)),
+        };
+        if order.is_empty() {
+            return statement::statement_of(&app.db, &member, filter).await.map(Ok);
+        }
+        let Ok(order_id) = order.parse::<OrderId>() else { return Ok(Err(ConsoleError::NotFound)) };
+        let statement = statement::statement_from_order(&app.db, &member, filter, order_id).await?;
+        Ok::<_, WalletError>(statement.ok_or(ConsoleError::NotFound))
+    };
+    let (rows, charges, statement) =
+        tokio::try_join!(store::grants_of(&app.db, account_id), forecast::charges_of(&app.db, account_id), statement)
+            .map_err(|error| request_ctx::fail(error.into()))?;
     let (balance, totals) = (store::balance_in(&rows), store::totals_in(&rows));
     let forecast = forecast::forecast_of(&charges, &rows);
-    let (ended, grants): (Vec<_>, Vec<_>) =
+    let (mut ended, grants): (Vec<_>, Vec<_>) =
         store::with_turns(rows).into_iter().partition(|grant| matches!(grant.turn, GrantTurn::Expired | GrantTurn::UsedUp));
+    let ended_count = ended.len() as u64;
+    ended.truncate(MOST_ENDED);
     Ok(WalletView {
         may_redeem: member.role() >= Role::Member,
         balance,
         totals,
         forecast,
         grants,
-        ended: ended.into_iter().take(20).collect(),
-        statement,
+        ended,
+        ended_count,
+        statement: statement.map_err(request_ctx::fail),
     })
 }
 
-/// The ledger as a file, all of it or some `entries`.
+/// The ledger as a file, all of it or what the same filter lets through.
 #[server(endpoint = "wallet/export", input = GetUrl, output = StreamingText)]
-pub async fn export_ledger(#[server(default)] entries: String) -> Result<TextStream<ConsoleError>, ConsoleError> {
+pub async fn export_ledger(
+    #[server(default)] entries: String,
+    #[server(default)] from: String,
+    #[server(default)] to: String,
+) -> Result<TextStream<ConsoleError>, ConsoleError> {
     use crate::server::request_ctx;
     use crate::wallet::export::csv;
-    use crate::wallet::types::Which;
+    use crate::wallet::filter::EntryFilter;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let which = Which::parse(&entries).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?;
+    let filter = EntryFilter::parse(&entries, &from, &to, "", crate::preferences::time_zone(), chrono::Utc::now());
+    let filter = filter.map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "ledger.csv");
-    Ok(TextStream::new(csv(app.db, member.account_id(), which)))
+    Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
 }

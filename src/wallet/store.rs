@@ -154,6 +154,7 @@ fn sum(amounts: impl Iterator<Item = Tokens>) -> Tokens {
 /// Grants in the order of [`grants_of`], each with the part it plays: the first that can pay, and when its scope is narrow also the
 /// first that pays for everything else.
 pub fn with_turns(rows: Vec<GrantRow>) -> Vec<GrantView> {
+    let now = Utc::now();
     let mut scoped_turn_taken = false;
     let mut turn_taken = false;
     rows.into_iter()
@@ -171,12 +172,12 @@ pub fn with_turns(rows: Vec<GrantRow>) -> Vec<GrantView> {
             };
             scoped_turn_taken |= turn == GrantTurn::PaysNextInScope;
             turn_taken |= turn == GrantTurn::PaysNext;
-            view_of(row, turn)
+            view_of(row, turn, now)
         })
         .collect()
 }
 
-fn view_of(row: GrantRow, turn: GrantTurn) -> GrantView {
+fn view_of(row: GrantRow, turn: GrantTurn, now: DateTime<Utc>) -> GrantView {
     GrantView {
         grant_id: row.grant_id,
         source: row.source,
@@ -190,6 +191,7 @@ fn view_of(row: GrantRow, turn: GrantTurn) -> GrantView {
         refunded: row.refunded,
         starts_at: row.starts_at.into(),
         expires_at: row.expires_at.into(),
+        ends_in_s: (row.expires_at - now).num_seconds(),
         scope: row.scope_suppliers.into_iter().chain(row.scope_models).collect(),
         turn,
     }

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::ids::RequestId;
+use crate::wallet::filter::EntryFilter;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::{self, Scope};
-use crate::wallet::store::statement::{PAGE, statement_of};
-use crate::wallet::types::{Cause, Movement, Which};
+use crate::wallet::store::statement::{PAGE, next_entries, statement_of};
+use crate::wallet::types::{Cause, EntryView, Movement, Which};
 use chrono::TimeDelta;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ async fn wallets_of_others_are_not_counted(db: PgPool) {
     assert_eq!(standing_of(&db, eve.account_id()).await.expect("a standing").balance, Tokens(0));
     assert_eq!(totals_of(&db, eve.account_id()).await, AccountTotals::default());
     assert!(grants_of(&db, eve.account_id()).await.expect("grants").is_empty());
-    assert!(statement_of(&db, &eve, Which::All, None).await.expect("statement").entries.is_empty());
+    assert!(statement_of(&db, &eve, EntryFilter::default()).await.expect("statement").entries.is_empty());
 }
 
 #[sqlx::test]
@@ -128,13 +129,13 @@ async fn statement_pages_are_whole_and_their_sums_run_through(db: PgPool) {
     // Held Tokens are still in the wallet.
     fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
 
-    let newest = statement_of(&db, &ada, Which::All, None).await.expect("a page");
+    let newest = statement_of(&db, &ada, EntryFilter::default()).await.expect("a page");
     assert_eq!(newest.entries.len() as i64, PAGE);
     let first = newest.entries.first().expect("an entry");
     assert_eq!((first.movement, first.tokens, first.after), (Movement::Spent, Tokens(-10), Some(Tokens(10_000 - 10 * PAGE))));
     assert_eq!(first.cause, Cause::Call { request_id: last, model_id: "alpha/one".into(), key_name: "bot".into() });
 
-    let oldest = statement_of(&db, &ada, Which::All, newest.older).await.expect("a page");
+    let oldest = statement_of(&db, &ada, EntryFilter { before: newest.older, ..EntryFilter::default() }).await.expect("a page");
     assert_eq!(oldest.older, None);
     let entry = oldest.entries.first().expect("the credit");
     assert_eq!((entry.movement, entry.tokens, entry.after), (Movement::Credited, Tokens(10_000), Some(Tokens(10_000))));
@@ -145,7 +146,7 @@ async fn statement_pages_are_whole_and_their_sums_run_through(db: PgPool) {
     }
 
     let of = async |which| -> Vec<(Movement, Option<Tokens>)> {
-        let entries = statement_of(&db, &ada, which, None).await.expect("a page").entries;
+        let entries = statement_of(&db, &ada, EntryFilter { which, ..EntryFilter::default() }).await.expect("a page").entries;
         entries.into_iter().map(|entry| (entry.movement, entry.after)).collect()
     };
     assert_eq!(of(Which::Others).await, [(Movement::Credited, None)]);
@@ -164,11 +165,66 @@ async fn the_file_of_the_ledger_adds_up_to_the_wallet(db: PgPool) {
         let call = fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
         fixtures::settle(&db, &call, Used { input: 10, cached: 4, output: 1 }, Utc::now()).await;
     }
-    let file =
-        async |which| -> String { crate::wallet::export::csv(db.clone(), ada.account_id(), which).try_collect().await.expect("a file") };
+    let file = async |which| -> String {
+        let filter = EntryFilter { which, ..EntryFilter::default() };
+        crate::wallet::export::csv(db.clone(), ada.account_id(), filter).try_collect().await.expect("a file")
+    };
     let text = file(Which::All).await;
     let mut lines = csv::Reader::from_reader(text.as_bytes());
-    let tokens: Vec<i64> = lines.records().map(|line| line.expect("a line")[3].parse().expect("Tokens")).collect();
-    assert_eq!((tokens.len(), tokens.iter().sum::<i64>()), (4, totals_of(&db, ada.account_id()).await.left.0));
+    let numbers = lines.records().map(|line| {
+        let line = line.expect("a line");
+        (line[3].parse::<i64>().expect("Tokens"), line[4].parse::<i64>().expect("a balance"))
+    });
+    let numbers: Vec<_> = numbers.collect();
+    assert_eq!(numbers, [(-10, 9_970), (-10, 9_980), (-10, 9_990), (10_000, 10_000)]);
+    assert_eq!(totals_of(&db, ada.account_id()).await.left, Tokens(9_970));
     assert_eq!((file(Which::Others).await.lines().count(), file(Which::Calls).await.lines().count()), (1 + 1, 1 + 3));
+    assert!(file(Which::Others).await.contains(",credited,10000,,"), "calls are left out, so nothing is said of what was there after");
+}
+
+#[sqlx::test]
+async fn days_of_the_ledger_say_what_was_in_the_wallet_as_all_of_it_does(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let account_id = ada.account_id();
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    let grant_id = fixtures::credit(&db, account_id, 10_000, TimeDelta::days(1)).await;
+    let spend = async || {
+        let call = fixtures::admit(&db, &secret, "alpha/one", 10, 10).await;
+        fixtures::settle(&db, &call, Used { input: 10, cached: 4, output: 1 }, Utc::now()).await;
+    };
+    spend().await;
+    spend().await;
+    // Written after them by a transaction that began before.
+    let late = "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, at)
+                SELECT account_id, grant_id, 'grant', 'expired', 5, min(at) FROM ledger WHERE grant_id = $1 GROUP BY 1, 2";
+    sqlx::query(late).bind(grant_id.0).execute(&db).await.expect("an entry");
+    let late = "UPDATE grants SET left_ = left_ - 5, expired = expired + 5 WHERE grant_id = $1";
+    sqlx::query(late).bind(grant_id.0).execute(&db).await.expect("the grant");
+    spend().await;
+    let at: Vec<DateTime<Utc>> =
+        sqlx::query_scalar("SELECT at FROM ledger WHERE to_book = 'spent' ORDER BY at").fetch_all(&db).await.expect("times");
+    let shown = |entries: &[EntryView]| entries.iter().map(|entry| (entry.tokens.0, entry.after.expect("said").0)).collect::<Vec<_>>();
+    let of = async |since, until| {
+        let filter = EntryFilter { since, until, ..EntryFilter::default() };
+        shown(&statement_of(&db, &ada, filter).await.expect("a page").entries)
+    };
+    let all = [(-10, 9_965), (-5, 9_975), (-10, 9_980), (-10, 9_990), (10_000, 10_000)];
+    assert_eq!(of(None, None).await, all);
+    assert_eq!(of(Some(at[0]), None).await, [all[0], all[2], all[3]]);
+    assert_eq!(of(Some(at[0]), Some(at[2])).await, [all[2], all[3]]);
+    assert_eq!(of(None, Some(at[0])).await, [all[1], all[4]]);
+
+    // A file is read piece by piece, with calls between.
+    let (mut read, filter) = (Vec::<EntryView>::new(), EntryFilter { since: Some(at[0]), ..EntryFilter::default() });
+    loop {
+        let next = next_entries(&db, account_id, filter, read.last(), 2).await.expect("entries");
+        if next.is_empty() {
+            break;
+        }
+        read.extend(next);
+        spend().await;
+    }
+    assert_eq!(shown(&read), [all[0], all[2], all[3]]);
 }

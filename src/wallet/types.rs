@@ -1,5 +1,6 @@
 //! What crosses the wire about wallets: totals, grants, ledger entries.
 
+use crate::error::ConsoleError;
 use crate::ids::{GrantId, OrderId, RequestId};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
@@ -68,6 +69,8 @@ pub struct GrantView {
     pub refunded: Tokens,
     pub starts_at: UtcTime,
     pub expires_at: UtcTime,
+    /// Seconds until it does, by the server's clock.
+    pub ends_in_s: i64,
     /// Suppliers and models it may be spent on; empty = everywhere.
     pub scope: Vec<String>,
     pub turn: GrantTurn,
@@ -203,7 +206,7 @@ pub struct EntryView {
     pub movement: Movement,
     /// Positive = into the wallet.
     pub tokens: Tokens,
-    /// In the wallet after it, Tokens held for running calls included; said where no entry is left out.
+    /// In the wallet after it, Tokens held for running calls included; said where no kind of entry is left out.
     pub after: Option<Tokens>,
     pub cause: Cause,
 }
@@ -229,5 +232,8 @@ pub struct WalletView {
     pub grants: Vec<GrantView>,
     /// The last ones that are used up or expired.
     pub ended: Vec<GrantView>,
-    pub statement: Statement,
+    /// How many are.
+    pub ended_count: u64,
+    /// Or what is wrong with what was asked of it.
+    pub statement: Result<Statement, ConsoleError>,
 }

@@ -77,3 +77,4 @@ mod style_guide;
 mod suppliers_reach;
 mod support;
 mod usage;
+mod wallet;

@@ -5,6 +5,9 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Redeemed: {tokens} Tokens are in your wallet, until {time}.", "兑换成功：{tokens} Token 已存入钱包，有效期至 {time}。"),
     ("Used up and expired grants", "已用尽和已过期的额度"),
     ("No Tokens here at the moment. A package brings some, and they can be spent at once.", "目前没有 Token。购买套餐后即可立即使用。"),
+    ("The last {shown} of {all} are shown.", "共 {all} 项，仅显示最近 {shown} 项。"),
+    ("in {time}", "{time}后"),
+    ("in less than a minute", "不到 1 分钟后"),
     ("Grants", "额度"),
     (
         "In the order they pay: limited to a supplier or model first, then what expires soonest.",
@@ -36,10 +39,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Used up", "已用尽"),
     ("Newest entries", "最新的记录"),
     ("Older entries", "更早的记录"),
-    (
-        "No entry here. Every Token that comes or goes is written down in this place, for good.",
-        "暂无记录。每个 Token 的收支都会永久记录在这里。",
-    ),
+    ("No entry here.", "没有符合条件的记录。"),
+    ("Nothing in the ledger yet", "账本暂无记录"),
+    ("Every Token that comes or goes is written down in this place, for good.", "每个 Token 的收支都会永久记录在这里。"),
+    ("First day", "第一天"),
     (
         "Tokens held for running calls are still in the wallet here; what a call costs leaves it when the call ends.",
         "为进行中的调用预留的 Token 在此仍计入钱包；调用的费用在其结束时扣除。",

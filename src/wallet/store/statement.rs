@@ -3,6 +3,7 @@
 use crate::accounts::rights::Reader;
 use crate::ids::{AccountId, OrderId, RequestId};
 use crate::tokens::Tokens;
+use crate::wallet::filter::EntryFilter;
 use crate::wallet::store::WalletError;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use chrono::{DateTime, Utc};
@@ -13,39 +14,59 @@ use uuid::Uuid;
 /// Entries a page.
 pub const PAGE: i64 = 25;
 
-/// The entries older than `before` (none = the newest), a page of them.
+/// A page of the entries that the filter lets through.
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
-/// the ledger is. It is said where all entries are shown; both come from one statement, so that no call settles in between.
-pub async fn statement_of(db: &PgPool, member: &Reader, which: Which, before: Option<i64>) -> Result<Statement, WalletError> {
-    let mut rows = rows_before(db, member.account_id(), which, before, PAGE + 1, which == Which::All).await?;
-    let more = rows.len() as i64 > PAGE;
-    rows.truncate(PAGE as usize);
-    let mut after = rows.first().and_then(|row| row.in_wallet);
-    let calls = calls_of(db, member.account_id(), &rows).await?;
-    let entries: Vec<EntryView> = rows
-        .into_iter()
-        .map(|row| {
-            let entry = entry_of(row, &calls, after.map(Tokens));
-            after = after.map(|after| after - entry.tokens.0);
-            entry
-        })
-        .collect();
+/// the ledger is. It is said where entries of every kind are shown; both come from one statement, so that no call settles in between.
+pub async fn statement_of(db: &PgPool, member: &Reader, filter: EntryFilter) -> Result<Statement, WalletError> {
+    let mut entries = next_entries(db, member.account_id(), filter, None, PAGE + 1).await?;
+    let more = entries.len() as i64 > PAGE;
+    entries.truncate(PAGE as usize);
     let older = entries.last().filter(|_| more).map(|entry| entry.entry_id);
     Ok(Statement { entries, older })
 }
 
-/// As many entries older than `before`, without what was in the wallet: for files, which are read over minutes.
-pub async fn entries_before(
+/// The page that begins with the entry in which an order's Tokens came; none when none came into this account.
+pub async fn statement_from_order(
+    db: &PgPool,
+    member: &Reader,
+    filter: EntryFilter,
+    order_id: OrderId,
+) -> Result<Option<Statement>, WalletError> {
+    let issued = sqlx::query!(
+        "SELECT l.entry_id FROM grants g JOIN ledger l ON l.grant_id = g.grant_id AND l.from_book = 'issued'
+          WHERE g.order_id = $1 AND g.account_id = $2 AND l.account_id = $2",
+        order_id.0,
+        member.account_id().0
+    );
+    let Some(issued) = issued.fetch_optional(db).await? else { return Ok(None) };
+    statement_of(db, member, EntryFilter { before: Some(issued.entry_id.saturating_add(1)), ..filter }).await.map(Some)
+}
+
+/// The next entries that the filter lets through, after `last`, which was the last before them: for files, which are read over minutes.
+/// What is in the wallet is read with the first of them. Entries of an account are written one after the other, under its lock, so that
+/// none ever comes in before one that was read.
+pub async fn next_entries(
     db: &PgPool,
     account_id: AccountId,
-    which: Which,
-    before: Option<i64>,
+    filter: EntryFilter,
+    last: Option<&EntryView>,
     most: i64,
 ) -> Result<Vec<EntryView>, WalletError> {
-    let rows = rows_before(db, account_id, which, before, most, false).await?;
+    let before = last.map(|entry| entry.entry_id);
+    let sum_to = (filter.which == Which::All).then_some(before.unwrap_or(i64::MAX));
+    let rows = rows_of(db, account_id, EntryFilter { before: before.or(filter.before), ..filter }, most, sum_to).await?;
     let calls = calls_of(db, account_id, &rows).await?;
-    Ok(rows.into_iter().map(|row| entry_of(row, &calls, None)).collect())
+    let mut in_wallet = match last {
+        Some(last) => last.after.map(|after| after.0 - last.tokens.0),
+        None => rows.first().and_then(|row| row.in_wallet),
+    };
+    let entries = rows.into_iter().map(|row| {
+        let after = in_wallet.zip(row.since).map(|(in_wallet, since)| in_wallet - since);
+        in_wallet = after.map(|after| after - row.signed);
+        entry_of(row, &calls, after.map(Tokens))
+    });
+    Ok(entries.collect())
 }
 
 /// An entry as it is stored, with what its cause is called.
@@ -63,29 +84,34 @@ struct EntryRow {
     redemption_id: Option<Uuid>,
     note: Option<String>,
     package_name: Option<String>,
-    /// What was in the wallet, held Tokens included, before the entry that the page ends at; now, on the newest. Where all are shown.
+    /// What is in the wallet now, held Tokens included. Where it is asked for.
     in_wallet: Option<i64>,
+    /// What all entries between this one and the next newer one here come to; of the newest, all that came since. Where it is asked for.
+    since: Option<i64>,
 }
 
 /// Given and received are two indexes; each gives its newest entries, in order. The condition is part of the text, since the index of
-/// entries that are no calls is found by it.
+/// entries that are no calls is found by it. Entries are numbered in the order in which they are written and are as old as their
+/// transactions, so that between two of a day there may be one of the day before, which counts in what was in the wallet all the same.
 macro_rules! entries {
-    ($db:expr, $account_id:expr, $before:expr, $most:expr, $with_sum:expr, $condition:literal) => {
+    ($db:expr, $account_id:expr, $filter:expr, $most:expr, $sum_to:expr, $condition:literal) => {
         sqlx::query_as!(
             EntryRow,
             r#"WITH page AS (
-                   SELECT * FROM (
+                   SELECT *, lag(entry_id) OVER (ORDER BY entry_id DESC) AS newer_id FROM (
                        (SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
                                          ELSE -l.tokens END AS signed
                           FROM ledger l
-                         WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "#
+                         WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807)
+                           AND l.at >= coalesce($5::timestamptz, '-infinity') AND l.at < coalesce($6::timestamptz, 'infinity') AND "#
                 + $condition
                 + r#"
                          ORDER BY l.entry_id DESC LIMIT $3)
                         UNION ALL
                        (SELECT l.*, l.tokens AS signed
                           FROM ledger l
-                         WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "#
+                         WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807)
+                           AND l.at >= coalesce($5::timestamptz, '-infinity') AND l.at < coalesce($6::timestamptz, 'infinity') AND "#
                 + $condition
                 + r#"
                          ORDER BY l.entry_id DESC LIMIT $3)) entries
@@ -94,41 +120,47 @@ macro_rules! entries {
                SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id,
                       p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id, g.note,
                       o.package_name AS "package_name?",
-                      CASE WHEN $4 THEN
-                          (SELECT (SELECT coalesce(sum(g.left_ + g.held), 0) FROM grants g WHERE g.account_id = $1)
-                                - (SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
-                                                            WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END), 0)
-                                     FROM ledger l WHERE l.account_id = $1 AND l.entry_id >= $2)
-                                - (SELECT coalesce(sum(l.tokens), 0)
-                                     FROM ledger l WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id >= $2))::bigint
-                      END AS in_wallet
+                      CASE WHEN $4::bigint IS NOT NULL THEN
+                          (SELECT coalesce(sum(w.left_ + w.held), 0) FROM grants w WHERE w.account_id = $1)::bigint
+                      END AS in_wallet,
+                      CASE WHEN $4::bigint IS NOT NULL THEN
+                          ((SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
+                                                     WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END), 0)
+                              FROM ledger l
+                             WHERE l.account_id = $1 AND l.entry_id > p.entry_id AND l.entry_id < coalesce(p.newer_id, $4::bigint))
+                         + (SELECT coalesce(sum(l.tokens), 0)
+                              FROM ledger l
+                             WHERE l.to_account_id = $1 AND l.account_id <> $1
+                               AND l.entry_id > p.entry_id AND l.entry_id < coalesce(p.newer_id, $4::bigint)))::bigint
+                      END AS since
                  FROM page p
                  JOIN grants g ON g.grant_id = p.grant_id
                  LEFT JOIN orders o ON o.order_id = p.order_id
                 ORDER BY p.entry_id DESC"#,
             $account_id.0,
-            $before,
+            $filter.before,
             $most,
-            $with_sum
+            $sum_to,
+            $filter.since,
+            $filter.until
         )
         .fetch_all($db)
         .await?
     };
 }
 
-/// `with_sum`: with what was in the wallet, for which every entry since is read.
-async fn rows_before(
+/// `sum_to`: with what was in the wallet, for which every entry up to this one is read.
+async fn rows_of(
     db: &PgPool,
     account_id: AccountId,
-    which: Which,
-    before: Option<i64>,
+    filter: EntryFilter,
     most: i64,
-    with_sum: bool,
+    sum_to: Option<i64>,
 ) -> Result<Vec<EntryRow>, WalletError> {
-    Ok(match which {
-        Which::All => entries!(db, account_id, before, most, with_sum, "true"),
-        Which::Calls => entries!(db, account_id, before, most, with_sum, "l.to_book = 'spent'"),
-        Which::Others => entries!(db, account_id, before, most, with_sum, "l.to_book <> 'spent'"),
+    Ok(match filter.which {
+        Which::All => entries!(db, account_id, filter, most, sum_to, "true"),
+        Which::Calls => entries!(db, account_id, filter, most, sum_to, "l.to_book = 'spent'"),
+        Which::Others => entries!(db, account_id, filter, most, sum_to, "l.to_book <> 'spent'"),
     })
 }
 
