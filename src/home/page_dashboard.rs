@@ -2,6 +2,7 @@
 
 use crate::accounts::page_rights::ForBuyers;
 use crate::error::ConsoleError;
+use crate::home::page_burn_down::BurnDownChart;
 use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
@@ -50,6 +51,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
     view! {
         <div data-live="steps">{steps.next().map(|_| view! { <Checklist steps /> })}</div>
         <BalanceCard dashboard=dashboard.clone() />
+        <div data-live="burn-down">{dashboard.burn_down.clone().map(|burn_down| view! { <BurnDownChart burn_down /> })}</div>
         <UsageCards dashboard=dashboard.clone() />
         <div data-live="days">
             <DaysChart dashboard=dashboard.clone() />

@@ -24,6 +24,7 @@ pub async fn read_front() -> Result<Front, ConsoleError> {
 /// Everything the dashboard shows.
 #[server(endpoint = "home/dashboard", input = GetUrl)]
 pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
+    use crate::home::burn_down::burn_down;
     use crate::home::store;
     use crate::home::types::Expiry;
     use crate::server::request_ctx;
@@ -32,17 +33,20 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     use futures::TryFutureExt;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let range = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
-    let (wallet, steps, days, models, calls) = tokio::try_join!(
+    let now = chrono::Utc::now();
+    let range = Range::of(Preset::Month, crate::preferences::time_zone(), now);
+    let (wallet, steps, days, others, models, calls) = tokio::try_join!(
         outlook_of(&app.db, member.account_id()).err_into(),
         store::first_steps(&app.db, &member).err_into(),
         store::usage_by_day(&app.db, &member, &range).err_into(),
+        store::others_by_day(&app.db, &member, &range).err_into(),
         store::models_by_age(&app.db).err_into(),
         store::recent_calls(&app.db, &member, 5).err_into(),
     )
     .map_err(request_ctx::fail)?;
+    let burn_down = burn_down(&wallet, &range, &days, &others, now);
     let expiries = wallet.ends.into_iter().take(3).map(|(at, tokens)| Expiry { tokens, at: at.into() }).collect();
-    Ok(Dashboard { balance: wallet.balance, forecast: wallet.forecast, expiries, steps, range, days, models, calls })
+    Ok(Dashboard { balance: wallet.balance, forecast: wallet.forecast, burn_down, expiries, steps, range, days, models, calls })
 }
 
 /// How far a new account has come, for the pages on which its steps are done.

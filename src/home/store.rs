@@ -92,6 +92,39 @@ pub async fn usage_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result
     Ok(days)
 }
 
+/// What came into the wallet in each bucket of the range, less what left it, but for calls: each grant is in it from when it can be spent
+/// until it can no more, whenever that was written.
+pub async fn others_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
+    let rows = sqlx::query!(
+        r#"SELECT width_bucket(m.at, $2::timestamptz[]) - 1 AS "place!", sum(m.tokens)::bigint AS "tokens!"
+             FROM (SELECT CASE WHEN l.to_book = 'expired' THEN least(l.at, g.expires_at) ELSE greatest(l.at, g.starts_at) END AS at,
+                          CASE WHEN l.from_book = 'grant' THEN -l.tokens ELSE l.tokens END AS tokens
+                     FROM ledger l JOIN grants g ON g.grant_id = l.grant_id
+                    WHERE l.account_id = $1 AND l.to_book <> 'spent'
+                    UNION ALL
+                   SELECT greatest(l.at, g.starts_at), l.tokens
+                     FROM ledger l JOIN grants g ON g.grant_id = l.to_grant_id
+                    WHERE l.to_account_id = $1
+                    UNION ALL
+                   SELECT least(g.expires_at, g.frozen_at), -g.left_
+                     FROM grants g
+                    WHERE g.account_id = $1 AND g.left_ > 0 AND (g.expires_at <= now() OR g.frozen_at IS NOT NULL)) m
+            WHERE m.at >= ($2::timestamptz[])[1] AND m.at <= now()
+            GROUP BY 1"#,
+        member.account_id().0,
+        &range.starts
+    )
+    .fetch_all(db)
+    .await?;
+    let mut others = vec![Tokens(0); range.starts.len()];
+    for row in rows {
+        if let Some(others) = usize::try_from(row.place).ok().and_then(|place| others.get_mut(place)) {
+            *others = Tokens(row.tokens);
+        }
+    }
+    Ok(others)
+}
+
 /// Every model, the oldest first, disabled ones too: they may have been called.
 pub async fn models_by_age(db: &PgPool) -> Result<Vec<String>, HomeError> {
     Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)

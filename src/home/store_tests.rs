@@ -8,6 +8,7 @@ use crate::ids::KeyId;
 use crate::usage::range::Preset;
 use crate::wallet::fixtures;
 use crate::wallet::forecast::outlook_of;
+use crate::wallet::ledger::sweep_expired_grants;
 use crate::wallet::store::standing_of;
 use chrono::TimeDelta;
 use chrono_tz::Tz;
@@ -164,6 +165,36 @@ async fn usage_by_day_says_which_models_it_was_for(db: PgPool) {
     assert_eq!(today.models, [charge("acme/small", 12), charge("beta/large", 70)]);
     assert_eq!((yesterday.charge, yesterday.models.as_slice()), (Tokens(11), [charge("beta/large", 11)].as_slice()));
     assert_eq!((before.calls, before.charge, before.models.len()), (0, Tokens(0), 0));
+}
+
+#[sqlx::test]
+async fn a_grant_is_in_the_wallet_from_when_it_can_be_spent_until_it_can_no_more(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    let range = last_days(Tz::UTC);
+    let others = async || -> Vec<i64> {
+        let others = others_by_day(&db, &ada, &range).await.expect("others");
+        assert_eq!(others.len(), 30);
+        others.iter().rev().take(4).map(|tokens| tokens.0).collect()
+    };
+    let credit = async |tokens: i64, starts: &str, ends: &str| {
+        let grant_id = fixtures::credit(&db, ada.account_id(), tokens, TimeDelta::days(1)).await;
+        sqlx::query("UPDATE grants SET starts_at = now() + $2::interval, expires_at = now() + $3::interval WHERE grant_id = $1")
+            .bind(grant_id.0)
+            .bind(starts)
+            .bind(ends)
+            .execute(&db)
+            .await
+            .expect("grant");
+    };
+    assert_eq!(others().await, [0; 4]);
+    grant(&db, &eve, 5_000, 7_200).await;
+    credit(100, "-1 hour", "2 days").await;
+    credit(500, "1 day", "2 days").await;
+    assert_eq!(others().await, [100, 0, 0, 0], "what is yet to begin is not in it");
+    credit(30, "-96 hours", "-48 hours").await;
+    assert_eq!(others().await, [130, 0, -30, 0]);
+    sweep_expired_grants(&db, 10).await.expect("swept");
+    assert_eq!(others().await, [130, 0, -30, 0], "whenever its end was written");
 }
 
 #[sqlx::test]

@@ -6,7 +6,7 @@ use crate::money::Money;
 use crate::tokens::Tokens;
 use crate::usage::range::Range;
 use crate::utc::UtcTime;
-use crate::wallet::types::Forecast;
+use crate::wallet::types::{Expected, Forecast};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,6 +35,7 @@ pub struct Dashboard {
     pub balance: Tokens,
     /// None when there is too little to go by.
     pub forecast: Option<Forecast>,
+    pub burn_down: Option<BurnDown>,
     /// Of the balance, what ends first.
     pub expiries: Vec<Expiry>,
     pub steps: FirstSteps,
@@ -46,6 +47,17 @@ pub struct Dashboard {
     pub models: Vec<String>,
     /// Latest first.
     pub calls: Vec<RecentCall>,
+}
+
+/// The balance day by day: how it went, and where it goes at this pace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BurnDown {
+    /// A moment of each day: those that were, the last of which is today, then those to come.
+    pub days: Vec<UtcTime>,
+    /// At the end of each day that was, and now.
+    pub balances: Vec<Tokens>,
+    /// At the end of each day to come.
+    pub course: Vec<Expected>,
 }
 
 /// Tokens that end at one moment.
@@ -180,6 +192,7 @@ mod tests {
         Dashboard {
             balance: Tokens(balance),
             forecast: None,
+            burn_down: None,
             expiries: Vec::new(),
             steps: FirstSteps { has_tokens: true, has_key: true, has_called: true, key_id: None, role: Role::Owner },
             range,

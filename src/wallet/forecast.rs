@@ -1,6 +1,8 @@
 //! How long the Tokens last: the pace of the last weeks, and what comes of each grant if it goes on. A guess, and said as one: with how far
 //! it may be off, and not at all where there is too little to guess from.
 
+mod course;
+
 use crate::ids::{AccountId, GrantId};
 use crate::tokens::Tokens;
 use crate::wallet::store::pace::charges_by_day;
@@ -34,11 +36,14 @@ pub struct Outlook {
     pub forecast: Option<Forecast>,
     /// When parts of the balance end, the first first, and how much then does.
     pub ends: BTreeMap<DateTime<Utc>, Tokens>,
+    /// What the forecast was made from, in burn order.
+    stocks: Vec<Stock>,
 }
 
 pub async fn outlook_of(db: &PgPool, account_id: AccountId) -> Result<Outlook, WalletError> {
     let (grants, charges) = tokio::try_join!(grants_of(db, account_id), charges_of(db, account_id))?;
-    Ok(Outlook { balance: balance_in(&grants), forecast: forecast_of(&charges, &grants), ends: ends_in(&grants) })
+    let (forecast, stocks) = (forecast_of(&charges, &grants), stocks_in(&grants));
+    Ok(Outlook { balance: balance_in(&grants), forecast, ends: ends_in(&grants), stocks })
 }
 
 fn ends_in(grants: &[GrantRow]) -> BTreeMap<DateTime<Utc>, Tokens> {
@@ -57,8 +62,11 @@ pub async fn charges_of(db: &PgPool, account_id: AccountId) -> Result<Vec<Tokens
 
 /// How long what is left of these grants lasts; none when there is too little to go by. `charges`: those of [`charges_of`].
 pub fn forecast_of(charges: &[Tokens], grants: &[GrantRow]) -> Option<Forecast> {
-    let stocks: Vec<Stock> = grants.iter().filter_map(Stock::of).collect();
-    forecast(charges, &stocks, Utc::now())
+    forecast(charges, &stocks_in(grants), Utc::now())
+}
+
+fn stocks_in(grants: &[GrantRow]) -> Vec<Stock> {
+    grants.iter().filter_map(Stock::of).collect()
 }
 
 impl Stock {

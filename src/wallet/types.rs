@@ -125,6 +125,16 @@ pub struct Forecast {
     pub grants: Vec<(GrantId, GrantEnd)>,
 }
 
+/// The balance at a moment to come if the pace stays, and between what it may lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    pub likely: Tokens,
+    /// At the fast pace.
+    pub low: Tokens,
+    /// At the slow pace.
+    pub high: Tokens,
+}
+
 /// Which entries of the ledger to show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Which {

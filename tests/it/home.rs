@@ -132,7 +132,7 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     let request_id =
         app.text("SELECT request_id::text FROM usage_records JOIN accounts USING (account_id) WHERE name = 'ada@example.com'").await;
     assert!(html.contains(&format!("href=\"/usage?call={request_id}\"")), "a call leads to why it was charged: {html}");
-    for part in ["steps", "balance", "figures", "days", "calls"] {
+    for part in ["steps", "balance", "burn-down", "figures", "days", "calls"] {
         assert!(html.contains(&format!("data-live=\"{part}\"")), "{part} follows what happens: {html}");
     }
     let day = app.text("SELECT to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM usage_records LIMIT 1").await;
@@ -158,5 +158,34 @@ async fn the_dashboard_shows_balance_and_use_after_a_call(db: PgPool) {
     sqlx::query(sqlx::AssertSqlSafe(rest)).execute(&app.state.db).await.expect("emptied");
     let page = app.browser_of(&ada).await.get("/dashboard").await;
     assert!(page.html.contains("Your wallet is empty."), "{}", page.text());
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn the_dashboard_draws_the_balance_once_there_is_a_pace(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    app.key(&ada, None).await;
+    let browser = app.browser_of(&ada).await;
+    let page = browser.get("/dashboard").await;
+    assert!(!page.html.contains("burn-down-table"), "too little to go by: {}", page.text());
+
+    app.execute(
+        "INSERT INTO usage_totals
+         SELECT account_id, 'day', date_trunc('day', now(), 'UTC') - make_interval(days => n), key_id, 'sandbox/echo', 1, 0, 1, 0, 1, 10000
+           FROM api_keys, generate_series(1, 7) AS n",
+    )
+    .await;
+    let page = browser.get("/dashboard").await;
+    let text = page.text();
+    assert!(page.html.contains("burn-down-table"), "{text}");
+    for shown in ["Lasts until about", "Balance by day", "Forecast", "At least", "At most"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    // Ten days at this pace, the first of which has begun: the last of them leaves nothing.
+    let chart = page.html.split("id=\"burn-down-table\"").nth(1).and_then(|rest| rest.split("</table>").next()).expect("a table");
+    let rows = chart.matches("<tr").count() - 1;
+    assert!((14 + 10..=14 + 11).contains(&rows), "{rows}: {chart}");
+    assert!(chart.contains("100,000"), "today it is what it is: {chart}");
     app.stop().await;
 }

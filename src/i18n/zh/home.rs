@@ -37,6 +37,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Tokens charged today", "今日计费 Token"),
     ("Tokens charged in the last 7 full days", "最近 7 个整天计费 Token"),
     ("the 7 days before", "此前 7 天"),
+    ("Balance by day", "每日余额"),
+    (
+        "Balance by day, today as it is now: the last {back} days and, at this pace, the next {ahead}",
+        "每日余额（今天为当前余额）：最近 {back} 天，以及按目前用量预计的未来 {ahead} 天",
+    ),
     ("Tokens charged by day", "每日计费 Token"),
     ("Tokens charged by day and model, the last {days} days", "最近 {days} 天各模型每日计费 Token"),
     ("Day", "日期"),
