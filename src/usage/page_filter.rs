@@ -6,7 +6,7 @@ use crate::ui::control::{Choice, Select};
 use crate::ui::tabs::{Tab, Tabs};
 use crate::usage::page::Asked;
 use crate::usage::range::{Preset, Range};
-use crate::usage::types::KeyChoice;
+use crate::usage::types::{FAILED, KeyChoice};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 
@@ -41,7 +41,7 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 #[component]
 pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
-        let all = Asked { key: String::new(), model: String::new(), ..asked.newest() };
+        let all = Asked { key: String::new(), model: String::new(), outcome: String::new(), ..asked.newest() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
     });
     let preset = range.preset.map(|preset| view! { <input type="hidden" name="range" value=preset.as_str() /> });
@@ -58,6 +58,7 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
     });
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    let outcomes = std::iter::once(Choice { value: FAILED.into(), name: t!("Failed").into() });
     view! {
         <form method="get" action="/usage">
             {preset}
@@ -81,6 +82,10 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
                 <div class="field">
                     <label for="filter-model">{t!("Model")}</label>
                     <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
+                </div>
+                <div class="field">
+                    <label for="filter-outcome">{t!("Outcome of the calls")}</label>
+                    <Select id="filter-outcome" name="outcome" choices=all(t!("Any")).chain(outcomes).collect() chosen=asked.outcome.clone() />
                 </div>
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}

@@ -8,7 +8,7 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
 const CALLS_A_PAGE: i64 = 25;
 
-/// Totals of a stretch of time and a page of its calls, of one key and model or of all.
+/// Totals of a stretch of time and a page of its calls, of one key and model or of all. Of an outcome are only the calls.
 #[server(endpoint = "usage/show", input = GetUrl)]
 pub async fn show_usage(
     #[server(default)] range: String,
@@ -17,6 +17,7 @@ pub async fn show_usage(
     #[server(default)] group: String,
     #[server(default)] key: String,
     #[server(default)] model: String,
+    #[server(default)] outcome: String,
     #[server(default)] call: String,
     #[server(default)] before: String,
 ) -> Result<UsageView, ConsoleError> {
@@ -32,7 +33,7 @@ pub async fn show_usage(
         "" => Group::default(),
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
-    let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let filter = CallFilter::parse(&key, &model, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
     let page = async {
         let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;
@@ -56,6 +57,7 @@ pub async fn export_usage(
     #[server(default)] to: String,
     #[server(default)] key: String,
     #[server(default)] model: String,
+    #[server(default)] outcome: String,
 ) -> Result<TextStream<ConsoleError>, ConsoleError> {
     use crate::server::request_ctx;
     use crate::usage::export::csv;
@@ -64,7 +66,7 @@ pub async fn export_usage(
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
-    let filter = CallFilter::parse(&key, &model, "", "").map_err(request_ctx::fail)?.within(&range);
+    let filter = CallFilter::parse(&key, &model, &outcome, "", "").map_err(request_ctx::fail)?.within(&range);
     request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
     Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
 }

@@ -89,10 +89,14 @@ pub async fn usage_rows(
 
 /// The next rows that the filter lets through, of which it then lets none through any more; none when there are no more.
 pub async fn next_rows(db: &PgPool, account_id: AccountId, filter: &mut CallFilter) -> Result<Option<Vec<UsageRow>>, UsageError> {
-    let ids = places::ids_of(db, account_id, filter, CHUNK).await?;
-    let Some(last) = ids.last() else { return Ok(None) };
-    filter.before = Some(RequestId(*last));
-    rows_of(db, account_id, &ids).await.map(Some)
+    loop {
+        let places::Found { ids, rest } = places::ids_of(db, account_id, filter, CHUNK).await?;
+        let Some(next) = rest.or(ids.last().copied()) else { return Ok(None) };
+        filter.before = Some(RequestId(next));
+        if !ids.is_empty() {
+            return rows_of(db, account_id, &ids).await.map(Some);
+        }
+    }
 }
 
 /// The account's calls of these ids, the newest first; an id of another account's is of none.
@@ -167,7 +171,7 @@ fn basis_of(text: &str) -> ChargeBasis {
 /// A page of the member's calls. One that is asked for by its id comes with the grants it was paid from.
 pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
-    let mut ids = places::ids_of(db, account_id, filter, most + 1).await?;
+    let places::Found { mut ids, rest } = places::ids_of(db, account_id, filter, most + 1).await?;
     let more = ids.len() as i64 > most;
     ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let rows = rows_of(db, account_id, &ids).await?;
@@ -177,7 +181,8 @@ pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i
         None => HashMap::new(),
     };
     let calls = rows.into_iter().map(|row| view_of(drawn.remove(&row.request_id).unwrap_or_default(), row)).collect();
-    Ok(CallPage { calls, older: ids.last().copied().filter(|_| more) })
+    let older = if more { ids.last().copied() } else { rest.map(RequestId) };
+    Ok(CallPage { calls, older, cut_short: rest.is_some() })
 }
 
 fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {

@@ -9,6 +9,9 @@ use crate::utc::UtcTime;
 use crate::wallet::types::GrantSource;
 use serde::{Deserialize, Serialize};
 
+/// What an address calls the calls that failed on the supplier's or our side: those that `is_failure` names in the database.
+pub const FAILED: &str = "failed";
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,8 +114,10 @@ impl CallView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallPage {
     pub calls: Vec<CallView>,
-    /// The last call of this page, if there are older ones.
+    /// Where older ones are looked for, if there may be any: before the last call of this page, or of those that were looked through.
     pub older: Option<RequestId>,
+    /// Whether the page ends before it is full, since only so many calls are looked through at once.
+    pub cut_short: bool,
 }
 
 /// The usage page.

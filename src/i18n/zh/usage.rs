@@ -8,6 +8,12 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "暂无调用。创建密钥并填入客户端后，每次调用及其计费明细都会显示在这里。",
     ),
     ("Filter", "筛选"),
+    ("Outcome of the calls", "调用结果"),
+    ("Only calls that failed are listed here. The totals above are those of all calls.", "此处只列出失败的调用，上方的合计包含全部调用。"),
+    (
+        "Only so many calls are looked through at once. There may be more further back: see the older ones.",
+        "每次只查找一定数量的调用，更早的时间可能还有，请查看较早的调用。",
+    ),
     ("Show all", "显示全部"),
     ("{name} (deleted)", "{name}（已删除）"),
     ("Today", "今天"),
