@@ -195,6 +195,7 @@ fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {
         endpoint: row.endpoint,
         streamed: row.streamed,
         outcome: row.outcome,
+        http_status: row.http_status,
         basis: row.basis,
         input: Tokens(row.input_tokens),
         cached: Tokens(row.cached_tokens),
