@@ -117,12 +117,12 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     if !asked.call.is_empty() {
         return view! { <Calls page=usage.page asked /> }.into_any();
     }
-    let UsageView { range, group, parts, page, keys, models, .. } = usage;
+    let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
         <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys=keys.clone() models=models.clone() asked=asked.clone() />
+        <FilterForm range=range.clone() group keys models asked=asked.clone() />
         <div class="sections" data-live="totals">
-            <Totals range group parts keys models asked=asked.clone() />
+            <Totals range group parts of_group asked=asked.clone() />
         </div>
         <h2>{t!("Calls")}</h2>
         {(!asked.outcome.is_empty())

@@ -39,7 +39,7 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 
 /// Days that are typed go before the tab that was chosen.
 #[component]
-pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
+pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
         let all = Asked { key: String::new(), model: String::new(), outcome: String::new(), ..asked.newest() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
@@ -52,6 +52,8 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
     };
     let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
     let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });
+    // Those that can still call first.
+    keys.sort_by(|a, b| (a.deleted, &a.name).cmp(&(b.deleted, &b.name)));
     let keys = keys.into_iter().map(|key| Choice {
         value: key.key_id.to_string(),
         name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },

@@ -39,14 +39,27 @@ pub async fn show_usage(
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;
         Ok((page, ever))
     };
-    let (parts, (page, ever), keys, models) = tokio::try_join!(
+    let others = async {
+        match group {
+            Group::Model | Group::Key => Ok(Vec::new()),
+            Group::Supplier => store::supplier_names(&app.db).await,
+            Group::Member => store::member_names(&app.db, &member).await,
+        }
+    };
+    let (parts, (page, ever), keys, models, others) = tokio::try_join!(
         store::parts_of(&app.db, &member, &filter.whose, &range, group),
         page,
         store::key_choices(&app.db, &member),
         store::model_choices(&app.db),
+        others,
     )
     .map_err(|error: store::UsageError| request_ctx::fail(error.into()))?;
-    Ok(UsageView { parts, page, ever, keys, models, range, group })
+    let of_group = match group {
+        Group::Model => models.iter().map(|id| (id.clone(), id.clone())).collect(),
+        Group::Key => keys.iter().map(|key| (key.key_id.to_string(), key.name.clone())).collect(),
+        Group::Supplier | Group::Member => others,
+    };
+    Ok(UsageView { parts, page, ever, keys, models, of_group, range, group })
 }
 
 /// The calls of the same stretch and filter as a file, all of them.

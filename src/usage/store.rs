@@ -243,10 +243,10 @@ pub async fn has_calls(db: &PgPool, member: &Reader) -> Result<bool, UsageError>
     Ok(has.fetch_one(db).await?)
 }
 
-/// The keys to filter by, those that can still call first.
+/// The account's keys, deleted ones too: they were called with. The oldest first: in this order charts give them their colours.
 pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
-        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY 3, name, key_id"#,
+        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id"#,
         member.account_id().0
     )
     .fetch_all(db)
@@ -258,6 +258,24 @@ pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>,
 /// every page.
 pub async fn model_choices(db: &PgPool) -> Result<Vec<String>, UsageError> {
     Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
+}
+
+/// Suppliers by slug and name, the oldest first, for their colours.
+pub async fn supplier_names(db: &PgPool) -> Result<Vec<(String, String)>, UsageError> {
+    let rows = sqlx::query!("SELECT slug, name FROM suppliers ORDER BY created_at, supplier_id").fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.slug, row.name)).collect())
+}
+
+/// Whoever has made a key of the account, by id and address, in the order of their first keys, for their colours.
+pub async fn member_names(db: &PgPool, member: &Reader) -> Result<Vec<(String, String)>, UsageError> {
+    let rows = sqlx::query!(
+        r#"SELECT u.user_id::text AS "id!", u.email AS "email!" FROM api_keys k JOIN users u ON u.user_id = k.created_by
+            WHERE k.account_id = $1 GROUP BY u.user_id, u.email ORDER BY min(k.created_at), u.user_id"#,
+        member.account_id().0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.email)).collect())
 }
 
 #[cfg(test)]

@@ -298,6 +298,27 @@ async fn totals_are_what_the_calls_add_up_to_by_whatever_they_have_in_common(db:
 }
 
 #[sqlx::test]
+async fn names_come_oldest_first_whatever_they_are_called_by_now(db: PgPool) {
+    let (ada, first, _) = caller(&db).await;
+    fixtures::supplier(&db, "aardvark").await;
+    let (second, _) = fixtures::key(&db, &ada, plain_key("another")).await;
+    sqlx::query("UPDATE api_keys SET name = 'zebra', status = 'deleted', deleted_at = now() WHERE key_id = $1")
+        .bind(first.0)
+        .execute(&db)
+        .await
+        .expect("deleted");
+    let keys = key_choices(&db, &ada).await.expect("keys");
+    let keys: Vec<_> = keys.into_iter().map(|key| (key.key_id, key.name, key.deleted)).collect();
+    assert_eq!(keys, [(first, "zebra".to_string(), true), (second, "another".to_string(), false)]);
+    let suppliers: Vec<_> = supplier_names(&db).await.expect("suppliers").into_iter().map(|(slug, _)| slug).collect();
+    assert_eq!(suppliers, ["alpha", "aardvark"]);
+    let members = member_names(&db, &ada).await.expect("members");
+    assert_eq!(members, [(ada.user_id().to_string(), "ada@example.com".to_string())]);
+    let eve = fixtures::member(&db, "eve").await;
+    assert_eq!(member_names(&db, &eve).await.expect("members"), []);
+}
+
+#[sqlx::test]
 async fn the_file_of_calls_adds_up_to_the_ledger(db: PgPool) {
     use futures::TryStreamExt;
     let (ada, _, secret) = caller(&db).await;

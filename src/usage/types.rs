@@ -154,10 +154,11 @@ pub struct UsageView {
     pub page: CallPage,
     /// Whether there ever was a call, whatever the filter.
     pub ever: bool,
-    /// To filter by: the account's keys, deleted ones too, and every model.
+    /// To filter by: the account's keys, deleted ones too, and every model; the oldest first.
     pub keys: Vec<KeyChoice>,
-    /// The oldest first.
     pub models: Vec<String>,
+    /// What there is of the group, by id and name, the oldest first: in this order charts give colours.
+    pub of_group: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
