@@ -1,11 +1,16 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
+use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::chart::{Series, StackedBars};
 use crate::ui::copy::CopyButton;
 use crate::ui::utc_time::{UtcTime, day};
+use crate::usage::page::Asked;
+use crate::usage::page_totals::buckets;
+use crate::usage::range::Range;
 use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, REFUSED_BY_SUPPLIER, TokenKind, duration, error_section};
 use crate::usage::types_totals::{Sums, UsageTotals};
 use crate::wallet::types::GrantSource;
@@ -39,6 +44,19 @@ fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
             <span>{title}</span>
             <span><TokenAmount tokens=period.charged /></span>
             <span>{calls}</span>
+        </div>
+    }
+}
+
+/// What a key was charged on each day of the month; a day leads to its calls.
+#[component]
+pub fn KeySpending(key_id: KeyId, month: Range, spent: Vec<Tokens>) -> impl IntoView {
+    let asked = Asked { key: key_id.to_string(), ..Asked::default() };
+    let label = t!("Tokens charged to this key, {from} to {to}", from = day(month.start().into()), to = day(month.last()));
+    let series = vec![Series { name: t!("Charged").into(), values: spent }];
+    view! {
+        <div class="card">
+            <StackedBars id="spending" label heading=t!("Day") buckets=buckets(&month, &asked) series />
         </div>
     }
 }

@@ -86,7 +86,7 @@ fn chart_label(range: &Range, group: Group) -> String {
 }
 
 /// A bar leads to its hours, an hour to its calls.
-fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
+pub fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
     let alone = range.starts.len() == 1;
     let buckets = range.starts.iter().enumerate().map(|(place, start)| {
         let start = UtcTime::from(*start);
