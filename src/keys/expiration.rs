@@ -1,18 +1,19 @@
 //! Expirations as a person types them. Apart from `types`, since it needs a clock and a calendar, which the browser does not load.
 
 use crate::error::{ConsoleError, Field, Problem};
+use crate::utc::UtcTime;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 
 /// For how many days the form offers to make a key.
-pub const PRESET_DAYS: [u64; 3] = [7, 30, 90];
+const PRESET_DAYS: [u64; 3] = [7, 30, 90];
 
 /// For how long a new key is to work: `never` ends, `7`, `30` or `90` days, or until a day of its own, `custom`. Days end where the reader is.
-/// Without a choice the text alone is read, as [`parse_expiration`] does.
+/// Without a choice the text alone is read: a moment, or nothing for never.
 pub fn parse_lasting(choice: &str, text: &str, zone: Tz, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, ConsoleError> {
     let invalid = |problem| ConsoleError::invalid(Field::Expiration, problem);
     match choice {
-        "" => parse_expiration_at(text, now),
+        "" => parse_expiration(text, now),
         "never" => Ok(None),
         "custom" if text.trim().is_empty() => Err(invalid(Problem::Empty)),
         "custom" => {
@@ -27,8 +28,29 @@ pub fn parse_lasting(choice: &str, text: &str, zone: Tz, now: DateTime<Utc>) -> 
     }
 }
 
+/// What an edit form changes of a key's expiration, as [`parse_lasting`] reads it, or nothing: `keep`. Without a choice the text alone is
+/// read, and posted as it was it changes nothing.
+pub fn parse_lasting_edit(
+    choice: &str,
+    text: &str,
+    current: Option<DateTime<Utc>>,
+    zone: Tz,
+    now: DateTime<Utc>,
+) -> Result<Option<Option<DateTime<Utc>>>, ConsoleError> {
+    match choice {
+        "keep" => Ok(None),
+        "" => parse_expiration_edit(text, current, now),
+        choice => parse_lasting(choice, text, zone, now).map(Some),
+    }
+}
+
+/// The presets, and when a key ends that begins now to last so long.
+pub fn preset_ends(zone: Tz, now: DateTime<Utc>) -> Vec<(u64, UtcTime)> {
+    PRESET_DAYS.map(|days| (days, end_after(days, zone, now).into())).to_vec()
+}
+
 /// When a key ends that is made now and lasts so many days: with the last of them.
-pub fn end_after(days: u64, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
+fn end_after(days: u64, zone: Tz, now: DateTime<Utc>) -> DateTime<Utc> {
     end_of(now.with_timezone(&zone).date_naive() + Days::new(days), zone)
 }
 
@@ -39,11 +61,7 @@ fn end_of(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
 }
 
 /// Reads `2026-12-24T15:00` (a browser's date field, taken as UTC) or RFC 3339. Empty = never; the past is refused.
-pub fn parse_expiration(text: &str) -> Result<Option<DateTime<Utc>>, ConsoleError> {
-    parse_expiration_at(text, Utc::now())
-}
-
-fn parse_expiration_at(text: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, ConsoleError> {
+fn parse_expiration(text: &str, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, ConsoleError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
@@ -66,12 +84,16 @@ fn parse_expiration_at(text: &str, now: DateTime<Utc>) -> Result<Option<DateTime
 
 /// What an edit form's field changes. Posted as it was shown, it changes nothing: a key that has expired can still be renamed, and
 /// seconds that the field cannot show are kept.
-pub fn parse_expiration_edit(text: &str, current: Option<DateTime<Utc>>) -> Result<Option<Option<DateTime<Utc>>>, ConsoleError> {
-    if text.trim() == current.map(field_text).unwrap_or_default() { Ok(None) } else { parse_expiration(text).map(Some) }
+fn parse_expiration_edit(
+    text: &str,
+    current: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Option<Option<DateTime<Utc>>>, ConsoleError> {
+    if text.trim() == current.map(field_text).unwrap_or_default() { Ok(None) } else { parse_expiration(text, now).map(Some) }
 }
 
 /// The value a date field is filled with: to the minute.
-pub fn field_text(time: DateTime<Utc>) -> String {
+fn field_text(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M").to_string()
 }
 
@@ -91,20 +113,20 @@ mod tests {
             ("2026-12-24T15:00:07", "2026-12-24T15:00:07Z"),
             (" 2026-12-24T15:00:00+02:00 ", "2026-12-24T13:00:00Z"),
         ] {
-            assert_eq!(parse_expiration_at(text, now), Ok(Some(at(time))), "{text:?}");
+            assert_eq!(parse_expiration(text, now), Ok(Some(at(time))), "{text:?}");
         }
-        assert_eq!(parse_expiration_at("  ", now), Ok(None));
+        assert_eq!(parse_expiration("  ", now), Ok(None));
     }
 
     #[test]
     fn parse_refuses_the_past_and_what_is_no_time() {
         let now = at("2026-12-01T00:00:00Z");
         for text in ["2026-11-30T23:59", "2026-12-01T00:00", "1970-01-01T00:00:00Z"] {
-            let error = parse_expiration_at(text, now);
+            let error = parse_expiration(text, now);
             assert_eq!(error, Err(ConsoleError::invalid(Field::Expiration, Problem::InThePast)), "{text:?}");
         }
         for text in ["tomorrow", "2026-13-01T00:00", "2026-12-24", "24/12/2026", "+300000-01-01T00:00"] {
-            let error = parse_expiration_at(text, now);
+            let error = parse_expiration(text, now);
             assert_eq!(error, Err(ConsoleError::invalid(Field::Expiration, Problem::Malformed)), "{text:?}");
         }
     }
@@ -139,10 +161,23 @@ mod tests {
 
     #[test]
     fn an_edit_posted_as_shown_changes_nothing() {
-        let past = at("2020-01-01T10:00:30Z");
-        assert_eq!(parse_expiration_edit("2020-01-01T10:00", Some(past)), Ok(None));
-        assert_eq!(parse_expiration_edit("", None), Ok(None));
-        assert_eq!(parse_expiration_edit("", Some(past)), Ok(Some(None)));
-        assert!(parse_expiration_edit("2020-01-01T10:01", Some(past)).is_err());
+        let (past, now) = (at("2020-01-01T10:00:30Z"), at("2026-11-28T23:30:00Z"));
+        assert_eq!(parse_expiration_edit("2020-01-01T10:00", Some(past), now), Ok(None));
+        assert_eq!(parse_expiration_edit("", None, now), Ok(None));
+        assert_eq!(parse_expiration_edit("", Some(past), now), Ok(Some(None)));
+        assert!(parse_expiration_edit("2020-01-01T10:01", Some(past), now).is_err());
+    }
+
+    #[test]
+    fn an_edit_keeps_what_is_or_chooses_as_a_new_key_does() {
+        let (now, past) = (at("2026-11-28T23:30:00Z"), Some(at("2020-01-01T10:00:30Z")));
+        let edit = |choice, text| parse_lasting_edit(choice, text, past, Tz::Asia__Shanghai, now);
+        assert_eq!(edit("keep", "2026-12-24"), Ok(None));
+        assert_eq!(edit("", "2020-01-01T10:00"), Ok(None));
+        assert_eq!(edit("never", ""), Ok(Some(None)));
+        assert_eq!(edit("7", ""), Ok(Some(Some(at("2026-12-06T15:59:59Z")))));
+        assert_eq!(edit("custom", "2026-12-24"), Ok(Some(Some(at("2026-12-24T15:59:59Z")))));
+        assert_eq!(edit("custom", "2020-01-01"), Err(ConsoleError::invalid(Field::Expiration, Problem::InThePast)));
+        assert_eq!(edit("for ever", ""), Err(ConsoleError::invalid(Field::Expiration, Problem::Unknown)));
     }
 }

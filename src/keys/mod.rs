@@ -5,6 +5,7 @@ mod page_create;
 mod page_delete;
 mod page_forms;
 mod page_key;
+mod page_lasting;
 mod page_limits;
 mod page_list;
 mod page_rotation;

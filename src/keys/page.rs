@@ -11,6 +11,7 @@ use crate::keys::types::{KeyStatus, KeyView};
 use crate::keys::types_list::{KeyList, KeysChange, KeysChanged};
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
+use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, error_of};
 use crate::ui::page_data::with_data;
@@ -28,14 +29,21 @@ pub fn KeysPage() -> impl IntoView {
     let keys = list_keys(search, status, supplier, order, after);
     view! {
         <Title text=t!("API keys") />
-        <div class="page-head">
-            <h1>{t!("API keys")}</h1>
-            <a class="button button-primary" href="#create">{t!("Create a key")}</a>
-        </div>
-        <FormError error=error_of(SetKeyStatus::PATH).or(error_of(DeleteKey::PATH)).or(error_of(ChangeKeys::PATH)) />
         {with_data(keys, |list| body(list, asked))}
     }
     .into_any()
+}
+
+/// `may_create`: whoever may not make a key is not offered to.
+fn head(may_create: bool) -> impl IntoView {
+    let create = may_create.then(|| view! { <a class="button button-primary" href="#create">{t!("Create a key")}</a> });
+    view! {
+        <div class="page-head">
+            <h1>{t!("API keys")}</h1>
+            {create}
+        </div>
+        <FormError error=error_of(SetKeyStatus::PATH).or(error_of(DeleteKey::PATH)).or(error_of(ChangeKeys::PATH)) />
+    }
 }
 
 fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
@@ -43,23 +51,23 @@ fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
         Ok(list) => list,
         Err(error @ (ConsoleError::Invalid { .. } | ConsoleError::NotFound)) => {
             return view! {
+                {head(false)}
                 <Failure error />
                 <a class="button" href="/keys">{t!("All keys")}</a>
             }
             .into_any();
         }
-        Err(error) => return view! { <Failure error /> }.into_any(),
+        Err(error) => {
+            return view! {
+                {head(false)}
+                <Failure error />
+            }
+            .into_any();
+        }
     };
     let changed = list.changed.map(|changed| view! { <FormDone path=ChangeKeys::PATH>{changed_words(changed)}</FormDone> });
     let keys = if !list.any {
-        view! {
-            <div class="empty">
-                <p>
-                    {t!("No key yet. A key is what your programs call with; give each of them its own, so that you see who spends what.")}
-                </p>
-            </div>
-        }
-        .into_any()
+        no_keys(list.may_create)
     } else {
         view! {
             <FilterForm asked=asked.clone() suppliers=list.tied_to />
@@ -70,11 +78,22 @@ fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
     };
     let create = list.may_create.then(|| view! { <CreateForm form_key=list.form_key suppliers=list.suppliers ends=list.ends /> });
     view! {
+        {head(list.may_create)}
         {changed}
         {keys}
         {create}
     }
     .into_any()
+}
+
+fn no_keys(may_create: bool) -> AnyView {
+    let title = t!("No key yet");
+    if may_create {
+        let text = t!("A key is what your programs call with. Give each of them its own, so that you see who spends what.");
+        return view! { <EmptyState title text action_href="#create" action_label=t!("Create a key") /> }.into_any();
+    }
+    let text = t!("Your role here is to look. An admin of the account can make a key, or give you a role that makes its own.");
+    view! { <EmptyState title text action_href="/settings/members" action_label=t!("See the members") /> }.into_any()
 }
 
 fn changed_words(changed: KeysChanged) -> String {

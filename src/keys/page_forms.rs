@@ -88,21 +88,6 @@ pub fn QuotaField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     }
 }
 
-#[component]
-pub fn ExpirationField(error: Option<ConsoleError>, value: String) -> impl IntoView {
-    view! {
-        <Labelled
-            id="expires_at"
-            label=t!("Expires (UTC)")
-            field=Field::Expiration
-            error
-            hint=t!("From this moment on the key is refused. Empty means never.")
-        >
-            <input id="expires_at" name="expires_at" type="datetime-local" value=value aria-describedby="expires_at-error" />
-        </Labelled>
-    }
-}
-
 /// Switches a key on or off: the next call sees it.
 #[component]
 pub fn StatusForm(key_id: KeyId, name: String, status: KeyStatus) -> impl IntoView {

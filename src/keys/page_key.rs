@@ -4,7 +4,8 @@ use crate::error::ConsoleError;
 use crate::home::page_next::NextStep;
 use crate::home::types::Step;
 use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
-use crate::keys::page_forms::{DeleteForm, ExpirationField, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page_forms::{DeleteForm, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page_lasting::Lasting;
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
 use crate::keys::page_rotation::RotationForm;
 use crate::keys::page_snippets::{NewSecret, Snippets};
@@ -13,12 +14,15 @@ use crate::keys::server_fns::{DeleteKey, SetKeyStatus, UpdateKey, show_key};
 use crate::keys::types::{ALL_SUPPLIERS, KeyDetails, KeyView};
 use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
+use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormDone, FormError, Submit, error_of};
+use crate::ui::form::{FormDone, FormError, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, of_address, with_data};
 use crate::ui::utc_time::UtcTime;
-use crate::usage::calls::{CallsTable, TotalsCards};
+use crate::usage::calls::{CallsTable, KeySpending, TotalsCards};
+use crate::usage::types::FAILED;
+use crate::utc;
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -45,15 +49,29 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
     };
     let (key, model_id) = (details.key, details.reader.model_id.clone());
     let calls_href = format!("/usage?key={}", key.key_id);
+    let failed_href = format!("{calls_href}&outcome={FAILED}");
     let calls = if details.calls.is_empty() {
-        view! { <p class="empty">{t!("No call with this key yet. Try it above, or copy one of the examples and run it.")}</p> }.into_any()
+        view! {
+            <EmptyState
+                title=t!("No call with this key yet")
+                text=t!("Make the first one here, or copy one of the examples above into your program and run it.")
+                action_href="#try"
+                action_label=t!("Try it")
+            />
+        }
+        .into_any()
     } else {
         view! {
             <CallsTable calls=details.calls />
-            <a class="button" href=calls_href>{t!("All calls of this key")}</a>
+            <div class="row">
+                <a class="button" href=calls_href>{t!("All calls of this key")}</a>
+                <a class="button" href=failed_href>{t!("Failed calls of this key")}</a>
+            </div>
         }
         .into_any()
     };
+    let spending = (details.totals.last_30_days.calls > 0)
+        .then(|| view! { <KeySpending key_id=key.key_id month=details.month spent=details.spent /> });
     view! {
         <Title text=key.name.clone() />
         <div class="page-head">
@@ -72,13 +90,14 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <div class="sections" data-live="spent">
             <h2>{t!("What it spent")}</h2>
             <TotalsCards totals=details.totals />
+            {spending}
             <h2>{t!("Last calls")}</h2>
             {calls}
         </div>
         {key.editable
             .then(|| {
                 view! {
-                    <SettingsForm key=key.clone() suppliers=details.suppliers />
+                    <SettingsForm key=key.clone() suppliers=details.suppliers ends=details.ends />
                     <LimitsForm key_id=key.key_id limits=details.limits />
                     <RotationForm key_id=key.key_id old_until=details.old_secret_until />
                     <DeleteForm key_id=key.key_id name=key.name />
@@ -126,10 +145,9 @@ fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
 }
 
 #[component]
-fn SettingsForm(key: KeyView, suppliers: Vec<SupplierChoice>) -> impl IntoView {
+fn SettingsForm(key: KeyView, suppliers: Vec<SupplierChoice>, ends: Vec<(u64, utc::UtcTime)>) -> impl IntoView {
     let error = error_of(UpdateKey::PATH);
     let typed = |name, saved| typed(UpdateKey::PATH, name, saved);
-    let expires_at = key.expires_at.map(|time| time.field_value()).unwrap_or_default();
     let quota = key.quota.map(|quota| quota.exact()).unwrap_or_default();
     let supplier = key.supplier.as_ref().map_or_else(|| ALL_SUPPLIERS.to_string(), |supplier| supplier.supplier_id.to_string());
     view! {
@@ -142,8 +160,10 @@ fn SettingsForm(key: KeyView, suppliers: Vec<SupplierChoice>) -> impl IntoView {
                 <NameField error value=typed("name", key.name) />
                 <SupplierField error suppliers chosen=typed("supplier", supplier) current=key.supplier />
                 <QuotaField error value=typed("quota", quota) />
-                <ExpirationField error value=typed("expires_at", expires_at) />
-                <Submit>{t!("Save")}</Submit>
+                <Lasting path=UpdateKey::PATH error ends current=key.expires_at />
+                <button class="button" type="submit">
+                    {t!("Save")}
+                </button>
             </form>
         </section>
     }

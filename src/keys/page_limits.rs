@@ -7,7 +7,7 @@ use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use crate::ui::control::TextArea;
-use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
+use crate::ui::form::{FormDone, FormError, Labelled, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
@@ -103,7 +103,9 @@ pub fn LimitsForm(key_id: KeyId, limits: KeyLimits) -> impl IntoView {
                     saved=limits.networks
                     hint=t!("One on each line, like 203.0.113.0/24 or 2001:db8::1.")
                 />
-                <Submit>{t!("Save limits")}</Submit>
+                <button class="button" type="submit">
+                    {t!("Save limits")}
+                </button>
             </form>
         </section>
     }

@@ -12,7 +12,7 @@ use crate::ui::error_text::sentence;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::of_address;
-use crate::usage::calls::explanation;
+use crate::usage::calls::{ErrorCode, explanation};
 use crate::usage::types::CallView;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -107,11 +107,14 @@ fn Outcome(tried: Option<Tried>) -> impl IntoView {
     let (text, refused) = match tried.map(|tried| tried.answer) {
         None => (None, None),
         Some(Answer::Text(text)) => (Some(text), None),
-        Some(Answer::Refused(why)) => (None, Some(why)),
-        Some(Answer::TooSlow) => (
-            None,
-            Some(t!("No answer within two minutes, so this page waits no longer. What the call costs is among the last calls.").into()),
-        ),
+        Some(Answer::Refused { why, code }) => {
+            let code = code.map(|section| view! { " " <ErrorCode section /> });
+            (None, Some(view! { {why} {code} }.into_any()))
+        }
+        Some(Answer::TooSlow) => {
+            let why = t!("No answer within two minutes, so this page waits no longer. What the call costs is among the last calls.");
+            (None, Some(why.into_any()))
+        }
     };
     view! {
         <p class="notice notice-error try-refusal" role="alert" data-try="refusal">{refused}</p>

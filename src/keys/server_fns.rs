@@ -60,6 +60,7 @@ pub async fn create_key(
 pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result<KeyDetails, ConsoleError> {
     use crate::docs::types::Reader;
     use crate::ids::KeyId;
+    use crate::keys::expiration::preset_ends;
     use crate::keys::secret::handover::{FLASH, Handover};
     use crate::keys::types::ShownSecret;
     use crate::keys::types_try::Trials;
@@ -77,7 +78,8 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let whose = Whose { key_id: Some(key_id), model_id: None };
-    let month = Range::of(Preset::Month, crate::preferences::time_zone(), chrono::Utc::now());
+    let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
+    let month = Range::of(Preset::Month, zone, now);
     let filter = CallFilter { whose: whose.clone(), ..CallFilter::default() };
     let receipt = async {
         let Ok(call) = call.parse() else { return Ok(None) };
@@ -107,7 +109,10 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         key: key.seen_by(&member),
         limits,
         suppliers,
+        ends: preset_ends(zone, now),
         totals: UsageTotals::of_days(&days),
+        spent: days.iter().map(|day| day.charged).collect(),
+        month,
         calls: page.calls,
         old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
@@ -124,10 +129,11 @@ pub async fn update_key(
     #[server(default)] name: String,
     #[server(default)] supplier: String,
     #[server(default)] quota: String,
+    #[server(default)] expires: String,
     #[server(default)] expires_at: String,
 ) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
-    use crate::keys::expiration::parse_expiration_edit;
+    use crate::keys::expiration::parse_lasting_edit;
     use crate::keys::store::{self, KeyEdit, KeyOwner};
     use crate::keys::types::{KeyName, parse_supplier};
     use crate::keys::types_limits::parse_quota;
@@ -136,13 +142,14 @@ pub async fn update_key(
     let app = request_ctx::app()?;
     let owner = KeyOwner::Member(&member);
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let now = store::key_by_id(&app.db, owner, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let key = store::key_by_id(&app.db, owner, key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+    let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
     let parse = || {
         Ok::<_, ConsoleError>(KeyEdit {
             name: Some(KeyName::parse(&name)?),
             supplier_id: Some(parse_supplier(&supplier)?),
             quota: Some(parse_quota(&quota)?),
-            expires_at: parse_expiration_edit(&expires_at, now.expires_at)?,
+            expires_at: parse_lasting_edit(&expires, &expires_at, key.expires_at, zone, now)?,
             enabled: None,
         })
     };

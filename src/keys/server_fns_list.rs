@@ -18,7 +18,7 @@ pub async fn list_keys(
 ) -> Result<KeyList, ConsoleError> {
     use crate::accounts::types_members::Role;
     use crate::ids::KeyId;
-    use crate::keys::expiration::{PRESET_DAYS, end_after};
+    use crate::keys::expiration::preset_ends;
     use crate::keys::store::{self, KeyError};
     use crate::keys::types_list::{CHANGED, KeyFilter};
     use crate::server::request_ctx;
@@ -29,7 +29,6 @@ pub async fn list_keys(
     let failed = |error: KeyError| request_ctx::fail(error.into());
     let (keys, more_after) = store::keys_of(&app.db, &member, &filter, 50).await.map_err(failed)?;
     let any = !keys.is_empty() || store::has_keys(&app.db, &member).await.map_err(failed)?;
-    let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
     Ok(KeyList {
         may_create: member.role() >= Role::Member,
         any,
@@ -38,7 +37,7 @@ pub async fn list_keys(
         suppliers: directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?,
         tied_to: store::suppliers_of_keys(&app.db, &member).await.map_err(failed)?,
         changed: request_ctx::kept(CHANGED).await?,
-        ends: PRESET_DAYS.map(|days| (days, end_after(days, zone, now).into())).to_vec(),
+        ends: preset_ends(crate::preferences::time_zone(), chrono::Utc::now()),
         form_key: KeyId::generate(),
     })
 }

@@ -78,11 +78,11 @@ async fn answer_to(request: RequestBuilder) -> reqwest::Result<(Option<RequestId
             tokio::time::sleep(ASK_AGAIN).await;
             continue;
         }
-        let text = |pointer| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_string();
+        let text = |pointer| body.pointer(pointer).and_then(Value::as_str).map(str::to_string);
         let answer = if status.is_success() {
-            Answer::Text(cut(text("/choices/0/message/content")))
+            Answer::Text(cut(text("/choices/0/message/content").unwrap_or_default()))
         } else {
-            Answer::Refused(text("/error/message"))
+            Answer::Refused { why: text("/error/message").unwrap_or_default(), code: text("/error/code") }
         };
         return Ok((id, answer));
     }

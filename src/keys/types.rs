@@ -7,6 +7,7 @@ use crate::keys::types_limits::KeyLimits;
 use crate::keys::types_try::Trials;
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
+use crate::usage::range::Range;
 use crate::usage::types::CallView;
 use crate::usage::types_totals::UsageTotals;
 use crate::utc::UtcTime;
@@ -156,7 +157,12 @@ pub struct KeyDetails {
     pub key: KeyView,
     pub limits: KeyLimits,
     pub suppliers: Vec<SupplierChoice>,
+    /// When a key ends from now on, by the days that it is to last yet.
+    pub ends: Vec<(u64, UtcTime)>,
     pub totals: UsageTotals,
+    /// The days up to today, and what was charged on each.
+    pub month: Range,
+    pub spent: Vec<Tokens>,
     pub calls: Vec<CallView>,
     /// Until when a secret that it had before still works.
     pub old_secret_until: Option<UtcTime>,

@@ -40,8 +40,11 @@ pub struct Tried {
 pub enum Answer {
     /// What the model said.
     Text(String),
-    /// Why there was no answer, in the words of `/v1`.
-    Refused(String),
+    /// Why there was no answer, in the words of `/v1`, and its code, if it has one.
+    Refused {
+        why: String,
+        code: Option<String>,
+    },
     TooSlow,
 }
 

@@ -1,12 +1,17 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
+use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::chart::{Series, StackedBars};
 use crate::ui::copy::CopyButton;
 use crate::ui::utc_time::{UtcTime, day};
-use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, TokenKind, duration};
+use crate::usage::page::Asked;
+use crate::usage::page_totals::buckets;
+use crate::usage::range::Range;
+use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, REFUSED_BY_SUPPLIER, TokenKind, duration, error_section};
 use crate::usage::types_totals::{Sums, UsageTotals};
 use crate::wallet::types::GrantSource;
 use crate::{t, tv};
@@ -39,6 +44,19 @@ fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
             <span>{title}</span>
             <span><TokenAmount tokens=period.charged /></span>
             <span>{calls}</span>
+        </div>
+    }
+}
+
+/// What a key was charged on each day of the month; a day leads to its calls.
+#[component]
+pub fn KeySpending(key_id: KeyId, month: Range, spent: Vec<Tokens>) -> impl IntoView {
+    let asked = Asked { key: key_id.to_string(), ..Asked::default() };
+    let label = t!("Tokens charged to this key, {from} to {to}", from = day(month.start().into()), to = day(month.last()));
+    let series = vec![Series { name: t!("Charged").into(), values: spent }];
+    view! {
+        <div class="card">
+            <StackedBars id="spending" label heading=t!("Day") buckets=buckets(&month, &asked) series />
         </div>
     }
 }
@@ -94,7 +112,7 @@ fn call_rows(call: CallView, explained: bool) -> impl IntoView {
                 <ExactTokens tokens=call.charge />
                 {why}
             </td>
-            <td data-label=t!("Outcome")><span class=outcome_class(call.outcome)>{outcome_words(call.outcome)}</span></td>
+            <td data-label=t!("Outcome")>{outcome(&call)}</td>
             <td data-label=t!("Latency") class="number">{duration(call.latency_ms)}</td>
         </tr>
         {explained.then(|| view! {
@@ -103,6 +121,26 @@ fn call_rows(call: CallView, explained: bool) -> impl IntoView {
             </tr>
         })}
     }
+}
+
+/// How a call ended, and the code that its caller was told, which leads to what the docs say of it.
+fn outcome(call: &CallView) -> AnyView {
+    let code = error_section(call.outcome, call.http_status).map(|section| view! { " " <ErrorCode section /> });
+    view! {
+        <span class=outcome_class(call.outcome)>{outcome_words(call.outcome)}</span>
+        {code}
+    }
+    .into_any()
+}
+
+/// An error's code, as a link to what the docs say of it.
+#[component]
+pub fn ErrorCode(#[prop(into)] section: String) -> impl IntoView {
+    let href = format!("/docs/errors#{section}");
+    if section == REFUSED_BY_SUPPLIER {
+        return view! { <a href=href>{t!("refused by the supplier, without a code")}</a> }.into_any();
+    }
+    view! { <a class="mono" href=href>{section}</a> }.into_any()
 }
 
 fn outcome_class(outcome: CallOutcome) -> &'static str {
@@ -184,6 +222,10 @@ fn facts(call: CallView) -> impl IntoView {
                 </dd>
             </div>
             <div>
+                <dt>{t!("Answered with")}</dt>
+                <dd>{answered_with(&call)}</dd>
+            </div>
+            <div>
                 <dt>{t!("Basis")}</dt>
                 <dd>{basis_words(call.basis)}</dd>
             </div>
@@ -205,6 +247,20 @@ fn facts(call: CallView) -> impl IntoView {
             </div>
         </dl>
     }
+}
+
+/// The HTTP status, and the error's code where there was one.
+fn answered_with(call: &CallView) -> AnyView {
+    let status = match call.http_status {
+        0 => t!("not known").to_string(),
+        status => t!("HTTP status {status}", status = status),
+    };
+    let code = error_section(call.outcome, call.http_status).map(|section| view! { {t!(", ")} <ErrorCode section /> });
+    view! {
+        {status}
+        {code}
+    }
+    .into_any()
 }
 
 fn basis_words(basis: ChargeBasis) -> &'static str {

@@ -3,6 +3,7 @@
 use crate::error::ConsoleError;
 use crate::ids::{KeyId, RequestId};
 use crate::usage::range::Range;
+use crate::usage::types::FAILED;
 use chrono::{DateTime, Utc};
 
 /// Calls of which totals are asked for. None = all.
@@ -16,6 +17,8 @@ pub struct Whose {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallFilter {
     pub whose: Whose,
+    /// Only calls that failed on the supplier's or our side.
+    pub only_failed: bool,
     pub since: Option<DateTime<Utc>>,
     /// Not included.
     pub until: Option<DateTime<Utc>>,
@@ -26,8 +29,14 @@ pub struct CallFilter {
 }
 
 impl CallFilter {
-    pub fn parse(key: &str, model: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
+    pub fn parse(key: &str, model: &str, outcome: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
+        let only_failed = match outcome {
+            "" => false,
+            FAILED => true,
+            _ => return Err(ConsoleError::NotFound),
+        };
         Ok(CallFilter {
+            only_failed,
             whose: Whose { key_id: id(key)?, model_id: Some(model.trim()).filter(|model| !model.is_empty()).map(str::to_string) },
             call: id(call)?,
             before: id(before)?,
@@ -52,10 +61,17 @@ mod tests {
 
     #[test]
     fn filter_takes_ids_and_refuses_what_is_none() {
-        assert_eq!(CallFilter::parse("", " ", "", ""), Ok(CallFilter::default()));
-        assert_eq!(CallFilter::parse("1", "", "", ""), Err(ConsoleError::NotFound));
+        assert_eq!(CallFilter::parse("", " ", "", "", ""), Ok(CallFilter::default()));
+        assert_eq!(CallFilter::parse("1", "", "", "", ""), Err(ConsoleError::NotFound));
         let key_id = Uuid::nil().to_string();
-        let filter = CallFilter::parse(&key_id, "alpha/one", "", "").expect("a filter");
+        let filter = CallFilter::parse(&key_id, "alpha/one", "", "", "").expect("a filter");
         assert_eq!(filter.whose, Whose { key_id: Some(KeyId(Uuid::nil())), model_id: Some("alpha/one".into()) });
+        assert!(!filter.only_failed);
+    }
+
+    #[test]
+    fn an_outcome_is_failed_or_any() {
+        assert_eq!(CallFilter::parse("", "", "failed", "", "").map(|filter| filter.only_failed), Ok(true));
+        assert_eq!(CallFilter::parse("", "", "ok", "", ""), Err(ConsoleError::NotFound));
     }
 }

@@ -22,6 +22,7 @@ pub struct Asked {
     pub group: String,
     pub key: String,
     pub model: String,
+    pub outcome: String,
     pub call: String,
     pub before: String,
 }
@@ -35,6 +36,7 @@ impl Asked {
             group: of_address("group"),
             key: of_address("key"),
             model: of_address("model"),
+            outcome: of_address("outcome"),
             call: of_address("call"),
             before: of_address("before"),
         }
@@ -57,6 +59,7 @@ impl Asked {
             ("group", &self.group),
             ("key", &self.key),
             ("model", &self.model),
+            ("outcome", &self.outcome),
             ("call", &self.call),
             ("before", &self.before),
         ];
@@ -65,15 +68,15 @@ impl Asked {
 
     /// Whether anything but the stretch of time narrows what is shown.
     pub fn is_filtered(&self) -> bool {
-        !(self.key.is_empty() && self.model.is_empty() && self.call.is_empty() && self.before.is_empty())
+        [&self.key, &self.model, &self.outcome, &self.call, &self.before].iter().any(|parameter| !parameter.is_empty())
     }
 }
 
 #[component]
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
-    let Asked { range, from, to, group, key, model, call, before } = asked.clone();
-    let usage = show_usage(range, from, to, group, key, model, call, before);
+    let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
+    let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
     let export = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
     view! {
         <Title text=t!("Usage") />
@@ -114,14 +117,16 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     if !asked.call.is_empty() {
         return view! { <Calls page=usage.page asked /> }.into_any();
     }
-    let UsageView { range, group, parts, page, keys, models, .. } = usage;
+    let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
         <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys=keys.clone() models=models.clone() asked=asked.clone() />
+        <FilterForm range=range.clone() group keys models asked=asked.clone() />
         <div class="sections" data-live="totals">
-            <Totals range group parts keys models asked=asked.clone() />
+            <Totals range group parts of_group asked=asked.clone() />
         </div>
         <h2>{t!("Calls")}</h2>
+        {(!asked.outcome.is_empty())
+            .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> })}
         <Calls page asked />
     }
     .into_any()
@@ -140,11 +145,15 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
     } else {
         view! { <CallsTable calls=page.calls explained=!asked.call.is_empty() /> }.into_any()
     };
+    let cut_short = page.cut_short.then(|| {
+        view! { <p class="muted">{t!("Only so many calls are looked through at once. There may be more further back: see the older ones.")}</p> }
+    });
     let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
     let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());
     view! {
         <div class="sections" data-live="calls">
             {calls}
+            {cut_short}
             <Pages label=t!("Pages of calls") newest newer=None older />
         </div>
     }
@@ -160,6 +169,9 @@ mod tests {
         let asked = Asked { range: "7d".into(), model: "a/b c".into(), before: "x".into(), ..Asked::default() };
         assert_eq!(asked.address(), "/usage?range=7d&model=a%2Fb+c&before=x");
         assert_eq!(asked.newest().address(), "/usage?range=7d&model=a%2Fb+c");
-        assert!(asked.newest().is_filtered() && !Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
+        let failed = Asked { outcome: "failed".into(), before: "x".into(), ..Asked::default() };
+        assert_eq!(failed.newest().address(), "/usage?outcome=failed");
+        assert!(asked.newest().is_filtered() && failed.newest().is_filtered());
+        assert!(!Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
     }
 }

@@ -6,7 +6,7 @@ use crate::ui::control::{Choice, Select};
 use crate::ui::tabs::{Tab, Tabs};
 use crate::usage::page::Asked;
 use crate::usage::range::{Preset, Range};
-use crate::usage::types::KeyChoice;
+use crate::usage::types::{FAILED, KeyChoice};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 
@@ -39,9 +39,9 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 
 /// Days that are typed go before the tab that was chosen.
 #[component]
-pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
+pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
-        let all = Asked { key: String::new(), model: String::new(), ..asked.newest() };
+        let all = Asked { key: String::new(), model: String::new(), outcome: String::new(), ..asked.newest() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
     });
     let preset = range.preset.map(|preset| view! { <input type="hidden" name="range" value=preset.as_str() /> });
@@ -52,12 +52,15 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
     };
     let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
     let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });
+    // Those that can still call first.
+    keys.sort_by(|a, b| (a.deleted, &a.name).cmp(&(b.deleted, &b.name)));
     let keys = keys.into_iter().map(|key| Choice {
         value: key.key_id.to_string(),
         name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },
     });
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    let outcomes = std::iter::once(Choice { value: FAILED.into(), name: t!("Failed").into() });
     view! {
         <form method="get" action="/usage">
             {preset}
@@ -81,6 +84,10 @@ pub fn FilterForm(range: Range, group: Group, keys: Vec<KeyChoice>, mut models: 
                 <div class="field">
                     <label for="filter-model">{t!("Model")}</label>
                     <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
+                </div>
+                <div class="field">
+                    <label for="filter-outcome">{t!("Outcome of the calls")}</label>
+                    <Select id="filter-outcome" name="outcome" choices=all(t!("Any")).chain(outcomes).collect() chosen=asked.outcome.clone() />
                 </div>
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}

@@ -11,20 +11,16 @@ use crate::ui::utc_time::{day, minute, written};
 use crate::usage::page::Asked;
 use crate::usage::page_filter::group_words;
 use crate::usage::range::{Range, Unit};
-use crate::usage::types::KeyChoice;
+use crate::usage::types::FAILED;
 use crate::usage::types_totals::{Group, Part, Sums};
 use crate::utc::UtcTime;
 use leptos::prelude::*;
 
 #[component]
-pub fn Totals(range: Range, group: Group, parts: Vec<Part>, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+pub fn Totals(range: Range, group: Group, parts: Vec<Part>, of_group: Vec<(String, String)>, asked: Asked) -> impl IntoView {
     let all: Sums = parts.iter().map(|part| part.sums).sum();
-    // The names of all, so that each has its colour whatever is shown.
-    let colours = match group {
-        Group::Model => Colours::of(models),
-        Group::Key => Colours::of(keys.into_iter().map(|key| key.name)),
-        Group::Supplier | Group::Member => Colours::default(),
-    };
+    // Of all, so that each has its colour whatever is shown.
+    let colours = Colours::of_named(of_group);
     let series = parts.iter().map(|part| Series { name: part.name.clone(), values: part.charged.clone() }).collect();
     view! {
         <Cards all />
@@ -90,7 +86,7 @@ fn chart_label(range: &Range, group: Group) -> String {
 }
 
 /// A bar leads to its hours, an hour to its calls.
-fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
+pub fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
     let alone = range.starts.len() == 1;
     let buckets = range.starts.iter().enumerate().map(|(place, start)| {
         let start = UtcTime::from(*start);
@@ -123,15 +119,21 @@ fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl I
             Group::Key => Some(Asked { key: part.id.clone(), ..asked.newest() }),
             Group::Supplier | Group::Member => None,
         };
+        let failures = only.clone().filter(|_| part.sums.failed > 0).map(|only| Asked { outcome: FAILED.into(), ..only });
+        let failed = Tokens(part.sums.failed).exact();
+        let failed = match failures {
+            Some(failures) => view! { <a href=failures.address()>{failed}</a> }.into_any(),
+            None => failed.into_any(),
+        };
         let name = match only {
             Some(only) => view! { <a href=only.address()>{part.name}</a> }.into_any(),
             None => part.name.into_any(),
         };
-        let Sums { calls, failed, input, output, charged, .. } = part.sums;
+        let Sums { calls, input, output, charged, .. } = part.sums;
         Row(vec![
             name,
             Tokens(calls).exact().into_any(),
-            Tokens(failed).exact().into_any(),
+            failed,
             view! { <TokenAmount tokens=input /> }.into_any(),
             view! { <TokenAmount tokens=output /> }.into_any(),
             view! { <ExactTokens tokens=charged /> }.into_any(),

@@ -8,7 +8,7 @@ use leptos::server_fn::codec::{GetUrl, StreamingText, TextStream};
 
 const CALLS_A_PAGE: i64 = 25;
 
-/// Totals of a stretch of time and a page of its calls, of one key and model or of all.
+/// Totals of a stretch of time and a page of its calls, of one key and model or of all. Of an outcome are only the calls.
 #[server(endpoint = "usage/show", input = GetUrl)]
 pub async fn show_usage(
     #[server(default)] range: String,
@@ -17,6 +17,7 @@ pub async fn show_usage(
     #[server(default)] group: String,
     #[server(default)] key: String,
     #[server(default)] model: String,
+    #[server(default)] outcome: String,
     #[server(default)] call: String,
     #[server(default)] before: String,
 ) -> Result<UsageView, ConsoleError> {
@@ -32,20 +33,33 @@ pub async fn show_usage(
         "" => Group::default(),
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
-    let filter = CallFilter::parse(&key, &model, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let filter = CallFilter::parse(&key, &model, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
     let page = async {
         let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;
         Ok((page, ever))
     };
-    let (parts, (page, ever), keys, models) = tokio::try_join!(
+    let others = async {
+        match group {
+            Group::Model | Group::Key => Ok(Vec::new()),
+            Group::Supplier => store::supplier_names(&app.db).await,
+            Group::Member => store::member_names(&app.db, &member).await,
+        }
+    };
+    let (parts, (page, ever), keys, models, others) = tokio::try_join!(
         store::parts_of(&app.db, &member, &filter.whose, &range, group),
         page,
         store::key_choices(&app.db, &member),
         store::model_choices(&app.db),
+        others,
     )
     .map_err(|error: store::UsageError| request_ctx::fail(error.into()))?;
-    Ok(UsageView { parts, page, ever, keys, models, range, group })
+    let of_group = match group {
+        Group::Model => models.iter().map(|id| (id.clone(), id.clone())).collect(),
+        Group::Key => keys.iter().map(|key| (key.key_id.to_string(), key.name.clone())).collect(),
+        Group::Supplier | Group::Member => others,
+    };
+    Ok(UsageView { parts, page, ever, keys, models, of_group, range, group })
 }
 
 /// The calls of the same stretch and filter as a file, all of them.
@@ -56,6 +70,7 @@ pub async fn export_usage(
     #[server(default)] to: String,
     #[server(default)] key: String,
     #[server(default)] model: String,
+    #[server(default)] outcome: String,
 ) -> Result<TextStream<ConsoleError>, ConsoleError> {
     use crate::server::request_ctx;
     use crate::usage::export::csv;
@@ -64,7 +79,7 @@ pub async fn export_usage(
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
-    let filter = CallFilter::parse(&key, &model, "", "").map_err(request_ctx::fail)?.within(&range);
+    let filter = CallFilter::parse(&key, &model, &outcome, "", "").map_err(request_ctx::fail)?.within(&range);
     request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
     Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
 }

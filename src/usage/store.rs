@@ -89,10 +89,14 @@ pub async fn usage_rows(
 
 /// The next rows that the filter lets through, of which it then lets none through any more; none when there are no more.
 pub async fn next_rows(db: &PgPool, account_id: AccountId, filter: &mut CallFilter) -> Result<Option<Vec<UsageRow>>, UsageError> {
-    let ids = places::ids_of(db, account_id, filter, CHUNK).await?;
-    let Some(last) = ids.last() else { return Ok(None) };
-    filter.before = Some(RequestId(*last));
-    rows_of(db, account_id, &ids).await.map(Some)
+    loop {
+        let places::Found { ids, rest } = places::ids_of(db, account_id, filter, CHUNK).await?;
+        let Some(next) = rest.or(ids.last().copied()) else { return Ok(None) };
+        filter.before = Some(RequestId(next));
+        if !ids.is_empty() {
+            return rows_of(db, account_id, &ids).await.map(Some);
+        }
+    }
 }
 
 /// The account's calls of these ids, the newest first; an id of another account's is of none.
@@ -167,7 +171,7 @@ fn basis_of(text: &str) -> ChargeBasis {
 /// A page of the member's calls. One that is asked for by its id comes with the grants it was paid from.
 pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
-    let mut ids = places::ids_of(db, account_id, filter, most + 1).await?;
+    let places::Found { mut ids, rest } = places::ids_of(db, account_id, filter, most + 1).await?;
     let more = ids.len() as i64 > most;
     ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let rows = rows_of(db, account_id, &ids).await?;
@@ -177,7 +181,8 @@ pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i
         None => HashMap::new(),
     };
     let calls = rows.into_iter().map(|row| view_of(drawn.remove(&row.request_id).unwrap_or_default(), row)).collect();
-    Ok(CallPage { calls, older: ids.last().copied().filter(|_| more) })
+    let older = if more { ids.last().copied() } else { rest.map(RequestId) };
+    Ok(CallPage { calls, older, cut_short: rest.is_some() })
 }
 
 fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {
@@ -190,6 +195,7 @@ fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {
         endpoint: row.endpoint,
         streamed: row.streamed,
         outcome: row.outcome,
+        http_status: row.http_status,
         basis: row.basis,
         input: Tokens(row.input_tokens),
         cached: Tokens(row.cached_tokens),
@@ -237,10 +243,10 @@ pub async fn has_calls(db: &PgPool, member: &Reader) -> Result<bool, UsageError>
     Ok(has.fetch_one(db).await?)
 }
 
-/// The keys to filter by, those that can still call first.
+/// The account's keys, deleted ones too: they were called with. The oldest first: in this order charts give them their colours.
 pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
-        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY 3, name, key_id"#,
+        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id"#,
         member.account_id().0
     )
     .fetch_all(db)
@@ -252,6 +258,24 @@ pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>,
 /// every page.
 pub async fn model_choices(db: &PgPool) -> Result<Vec<String>, UsageError> {
     Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
+}
+
+/// Suppliers by slug and name, the oldest first, for their colours.
+pub async fn supplier_names(db: &PgPool) -> Result<Vec<(String, String)>, UsageError> {
+    let rows = sqlx::query!("SELECT slug, name FROM suppliers ORDER BY created_at, supplier_id").fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.slug, row.name)).collect())
+}
+
+/// Whoever has made a key of the account, by id and address, in the order of their first keys, for their colours.
+pub async fn member_names(db: &PgPool, member: &Reader) -> Result<Vec<(String, String)>, UsageError> {
+    let rows = sqlx::query!(
+        r#"SELECT u.user_id::text AS "id!", u.email AS "email!" FROM api_keys k JOIN users u ON u.user_id = k.created_by
+            WHERE k.account_id = $1 GROUP BY u.user_id, u.email ORDER BY min(k.created_at), u.user_id"#,
+        member.account_id().0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.email)).collect())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::usage::types_totals::{Group, Sums, UsageTotals};
 use crate::wallet::fixtures::{self, Used, plain_key};
 use chrono::{DurationRound, TimeDelta};
 use chrono_tz::Tz;
+use uuid::{NoContext, Timestamp};
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
@@ -24,6 +25,41 @@ async fn caller(db: &PgPool) -> (Owner, KeyId, KeySecret) {
 
 async fn call(db: &PgPool, secret: &KeySecret, model_id: &str, started_at: DateTime<Utc>) -> RequestId {
     fixtures::call_at(db, secret, model_id, USED, started_at).await
+}
+
+/// A call that was charged nothing, since it ended like this.
+async fn ended(db: &PgPool, key_id: KeyId, model_id: &str, outcome: &str, began: DateTime<Utc>) -> RequestId {
+    let seconds = u64::try_from(began.timestamp()).expect("after 1970");
+    let request_id = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, began.timestamp_subsec_nanos()));
+    sqlx::query(
+        "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, outcome,
+                                    basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge, written_off,
+                                    started_at, latency_ms)
+         SELECT $1, k.account_id, k.key_id, m.model_id, m.supplier_id, 1, 'chat', false, $4, 'waived', 502, 0, 0, 0, 0, 0, 0, $5, 10
+           FROM api_keys k CROSS JOIN models m WHERE k.key_id = $2 AND m.model_id = $3",
+    )
+    .bind(request_id)
+    .bind(key_id.0)
+    .bind(model_id)
+    .bind(outcome)
+    .bind(began)
+    .execute(db)
+    .await
+    .expect("a call");
+    RequestId(request_id)
+}
+
+/// All pages of the filter, so many calls each, one after the other.
+async fn all_pages(db: &PgPool, ada: &Owner, mut filter: CallFilter, most: i64) -> Vec<RequestId> {
+    let mut seen = Vec::new();
+    loop {
+        let page = calls_of(db, ada, &filter, most).await.expect("a page");
+        seen.extend(page.calls.iter().map(|call| call.request_id));
+        filter.before = page.older;
+        if filter.before.is_none() {
+            return seen;
+        }
+    }
 }
 
 fn whose(key_id: Option<KeyId>, model_id: Option<&str>) -> CallFilter {
@@ -162,6 +198,60 @@ async fn pages_of_a_rare_model_go_through_every_call_once(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn failed_calls_are_found_among_all_others(db: PgPool) {
+    let (ada, key_id, secret) = caller(&db).await;
+    let (other_key, _) = fixtures::key(&db, &ada, plain_key("other")).await;
+    let now = Utc::now();
+    let at = |hours: i64| now - TimeDelta::hours(hours);
+    let mut failed = Vec::new();
+    for (hours, key_id, outcome) in
+        [(0, key_id, "upstream_error"), (7, key_id, "upstream_timeout"), (30, other_key, "upstream_cut"), (31, key_id, "interrupted")]
+    {
+        failed.push(ended(&db, key_id, "alpha/one", outcome, at(hours)).await);
+        ended(&db, key_id, "alpha/one", "client_left", at(hours)).await;
+        ended(&db, key_id, "alpha/two", "key_ended", at(hours + 1)).await;
+        call(&db, &secret, "alpha/two", at(hours)).await;
+    }
+    let only_failed = |filter: CallFilter| CallFilter { only_failed: true, ..filter };
+    for most in [1, 2, 50] {
+        assert_eq!(all_pages(&db, &ada, only_failed(CallFilter::default()), most).await, failed, "{most} a page");
+    }
+    let of_key = [failed[0], failed[1], failed[3]];
+    assert_eq!(all_pages(&db, &ada, only_failed(whose(Some(key_id), None)), 2).await, of_key);
+    assert_eq!(all_pages(&db, &ada, only_failed(whose(None, Some("alpha/one"))), 2).await, failed);
+    assert_eq!(all_pages(&db, &ada, only_failed(whose(None, Some("alpha/two"))), 2).await, []);
+    let eve = fixtures::member(&db, "eve").await;
+    assert_eq!(all_pages(&db, &eve, only_failed(CallFilter::default()), 2).await, []);
+}
+
+#[sqlx::test]
+async fn rare_calls_among_very_many_are_looked_for_a_stretch_at_a_time(db: PgPool) {
+    let (ada, key_id, _) = caller(&db).await;
+    let hour = Utc::now().duration_trunc(TimeDelta::hours(1)).expect("an hour");
+    let mut failed = Vec::new();
+    for hours in 1..=4 {
+        let began = hour - TimeDelta::hours(hours) + TimeDelta::minutes(30);
+        failed.push(ended(&db, key_id, "alpha/one", "upstream_error", began).await);
+    }
+    sqlx::query("UPDATE usage_totals SET calls = 200000").execute(&db).await.expect("as if there were");
+    let mut filter = CallFilter { only_failed: true, ..CallFilter::default() };
+    let page = calls_of(&db, &ada, &filter, 50).await.expect("a page");
+    assert_eq!(page.calls.iter().map(|call| call.request_id).collect::<Vec<_>>(), failed[..3]);
+    assert!(page.cut_short && page.older.is_some_and(|older| failed[3] < older && older < failed[2]));
+    filter.before = page.older;
+    let page = calls_of(&db, &ada, &filter, 50).await.expect("a page");
+    assert_eq!(page.calls.iter().map(|call| call.request_id).collect::<Vec<_>>(), failed[3..]);
+    assert!(!page.cut_short && page.older.is_none());
+
+    let mut filter = CallFilter { only_failed: true, ..CallFilter::default() };
+    let mut of_file = Vec::new();
+    while let Some(rows) = next_rows(&db, ada.account_id(), &mut filter).await.expect("rows") {
+        of_file.extend(rows.into_iter().map(|row| row.request_id));
+    }
+    assert_eq!(of_file, failed, "a file has them all");
+}
+
+#[sqlx::test]
 async fn totals_are_what_the_calls_add_up_to_by_whatever_they_have_in_common(db: PgPool) {
     let (ada, key_id, secret) = caller(&db).await;
     let (other_key, other_secret) = fixtures::key(&db, &ada, plain_key("other")).await;
@@ -205,6 +295,27 @@ async fn totals_are_what_the_calls_add_up_to_by_whatever_they_have_in_common(db:
     assert_eq!(parts(all(), Group::Member).await.iter().map(|part| part.2).collect::<Vec<_>>(), [4]);
     let of_two = Whose { model_id: Some("alpha/two".into()), ..all() };
     assert_eq!(parts(of_two, Group::Key).await, [part(&key_id, "bot", 2), part(&other_key, "other", 1)]);
+}
+
+#[sqlx::test]
+async fn names_come_oldest_first_whatever_they_are_called_by_now(db: PgPool) {
+    let (ada, first, _) = caller(&db).await;
+    fixtures::supplier(&db, "aardvark").await;
+    let (second, _) = fixtures::key(&db, &ada, plain_key("another")).await;
+    sqlx::query("UPDATE api_keys SET name = 'zebra', status = 'deleted', deleted_at = now() WHERE key_id = $1")
+        .bind(first.0)
+        .execute(&db)
+        .await
+        .expect("deleted");
+    let keys = key_choices(&db, &ada).await.expect("keys");
+    let keys: Vec<_> = keys.into_iter().map(|key| (key.key_id, key.name, key.deleted)).collect();
+    assert_eq!(keys, [(first, "zebra".to_string(), true), (second, "another".to_string(), false)]);
+    let suppliers: Vec<_> = supplier_names(&db).await.expect("suppliers").into_iter().map(|(slug, _)| slug).collect();
+    assert_eq!(suppliers, ["alpha", "aardvark"]);
+    let members = member_names(&db, &ada).await.expect("members");
+    assert_eq!(members, [(ada.user_id().to_string(), "ada@example.com".to_string())]);
+    let eve = fixtures::member(&db, "eve").await;
+    assert_eq!(member_names(&db, &eve).await.expect("members"), []);
 }
 
 #[sqlx::test]

@@ -9,6 +9,9 @@ use crate::utc::UtcTime;
 use crate::wallet::types::GrantSource;
 use serde::{Deserialize, Serialize};
 
+/// What an address calls the calls that failed on the supplier's or our side: those that `is_failure` names in the database.
+pub const FAILED: &str = "failed";
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,6 +55,8 @@ pub struct CallView {
     pub endpoint: String,
     pub streamed: bool,
     pub outcome: CallOutcome,
+    /// What the caller was answered with; 0 when it is not known.
+    pub http_status: i32,
     pub basis: ChargeBasis,
     pub input: Tokens,
     /// Part of `input`.
@@ -85,6 +90,28 @@ pub struct CostLine {
     pub cost: i128,
 }
 
+/// Where a supplier's refusal is explained, which has no code.
+pub const REFUSED_BY_SUPPLIER: &str = "refused_by_supplier";
+
+/// Where `/docs/errors` explains how a call ended: the error's code, but for one that has none. Nothing where it went well, and where a
+/// record does not say which error it was.
+pub fn error_section(outcome: CallOutcome, http_status: i32) -> Option<&'static str> {
+    match (outcome, http_status) {
+        (CallOutcome::UpstreamTimeout, 504) => Some("upstream_timeout"),
+        // A stream says only that it broke off.
+        (CallOutcome::UpstreamTimeout | CallOutcome::UpstreamCut, _) => Some("upstream_error"),
+        (CallOutcome::UpstreamError, 400 | 413 | 415 | 422) => Some(REFUSED_BY_SUPPLIER),
+        (CallOutcome::UpstreamError, 404) => Some("endpoint_not_supported"),
+        (CallOutcome::UpstreamError, 429) => Some("upstream_rate_limited"),
+        (CallOutcome::UpstreamError, 502) => Some("upstream_unavailable"),
+        (CallOutcome::KeyEnded, 401) => Some("invalid_api_key"),
+        (CallOutcome::KeyEnded, 403) => Some("account_suspended"),
+        (CallOutcome::KeyEnded, 404) => Some("model_not_found"),
+        (CallOutcome::Interrupted, 200 | 503) => Some("service_unavailable"),
+        _ => None,
+    }
+}
+
 impl CallView {
     /// Input that was not cached, cached input, output: what each costs before rounding.
     pub fn cost_lines(&self) -> [CostLine; 3] {
@@ -111,8 +138,10 @@ impl CallView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallPage {
     pub calls: Vec<CallView>,
-    /// The last call of this page, if there are older ones.
+    /// Where older ones are looked for, if there may be any: before the last call of this page, or of those that were looked through.
     pub older: Option<RequestId>,
+    /// Whether the page ends before it is full, since only so many calls are looked through at once.
+    pub cut_short: bool,
 }
 
 /// The usage page.
@@ -125,10 +154,11 @@ pub struct UsageView {
     pub page: CallPage,
     /// Whether there ever was a call, whatever the filter.
     pub ever: bool,
-    /// To filter by: the account's keys, deleted ones too, and every model.
+    /// To filter by: the account's keys, deleted ones too, and every model; the oldest first.
     pub keys: Vec<KeyChoice>,
-    /// The oldest first.
     pub models: Vec<String>,
+    /// What there is of the group, by id and name, the oldest first: in this order charts give colours.
+    pub of_group: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +192,7 @@ pub(crate) mod tests {
             endpoint: "chat".into(),
             streamed: false,
             outcome: CallOutcome::Ok,
+            http_status: 200,
             basis: ChargeBasis::Measured,
             input: Tokens(input),
             cached: Tokens(cached),
@@ -187,6 +218,35 @@ pub(crate) mod tests {
         assert_eq!(call(0, 0, 0, tiny).cost(), Tokens(0));
         let most = Multipliers { input_ppm: 1_000_000_000, cached_ppm: 0, output_ppm: 1_000_000_000 };
         assert_eq!(call(i64::MAX, 0, i64::MAX, most).cost(), Tokens(i64::MAX));
+    }
+
+    #[test]
+    fn every_error_that_a_call_ends_with_has_its_section() {
+        use CallOutcome::{ClientLeft, Interrupted, KeyEnded, Ok, UpstreamCut, UpstreamError, UpstreamTimeout};
+        let ends = [
+            (UpstreamError, 400, Some("refused_by_supplier")),
+            (UpstreamError, 404, Some("endpoint_not_supported")),
+            (UpstreamError, 429, Some("upstream_rate_limited")),
+            (UpstreamError, 502, Some("upstream_unavailable")),
+            (UpstreamTimeout, 504, Some("upstream_timeout")),
+            (UpstreamTimeout, 200, Some("upstream_error")),
+            (UpstreamCut, 200, Some("upstream_error")),
+            (UpstreamCut, 502, Some("upstream_error")),
+            (KeyEnded, 401, Some("invalid_api_key")),
+            (KeyEnded, 403, Some("account_suspended")),
+            (KeyEnded, 404, Some("model_not_found")),
+            (KeyEnded, 200, None),
+            (Interrupted, 503, Some("service_unavailable")),
+            (Interrupted, 200, Some("service_unavailable")),
+            (Interrupted, 0, None),
+            (ClientLeft, 499, None),
+            (Ok, 200, None),
+        ];
+        let docs = include_str!("../docs/en/errors.md");
+        for (outcome, status, section) in ends {
+            assert_eq!(error_section(outcome, status), section, "{outcome:?} {status}");
+            assert!(section.is_none_or(|section| docs.contains(&format!("{{#{section}}}"))), "{section:?}");
+        }
     }
 
     #[test]

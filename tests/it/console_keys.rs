@@ -1,7 +1,7 @@
 //! Keys, wallet, usage and models as a browser without JavaScript meets them.
 
 use crate::support::app::TestApp;
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, Page};
 use crate::support::client::chat;
 use sqlx::PgPool;
 
@@ -94,12 +94,29 @@ async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
     let key_id = path.trim_start_matches("/keys/");
     let secret = secret_in(&browser.get(&path).await.html).expect("the secret");
 
-    let fields = [("key_id", key_id), ("name", "robot"), ("supplier", "all"), ("quota", "777"), ("expires_at", "2999-01-01T10:30")];
-    let answer = browser.post("/api/keys/update", &path, &fields).await;
-    assert_eq!((answer.status, browser.path_of(&answer)), (302, path.as_str()));
+    let expires = async |name: &str, expires: &str, day: &str| {
+        let fields = [("key_id", key_id), ("name", name), ("supplier", "all"), ("quota", "777"), ("expires", expires), ("expires_at", day)];
+        let answer = browser.post("/api/keys/update", &path, &fields).await;
+        assert_eq!(answer.status, 302);
+        browser.follow(&answer).await
+    };
+    let chosen = |page: &Page| -> Vec<String> {
+        let fields = page.form("/api/keys/update").fields.into_iter();
+        fields.filter_map(|(name, value)| (name == "expires").then_some(value)).collect()
+    };
     let page = browser.get(&path).await;
-    assert!(page.text().contains("robot") && page.text().contains("1 Jan 2999, 10:30 UTC"), "{}", page.text());
-    assert!(page.html.contains("value=\"2999-01-01T10:30\"") && page.html.contains("value=\"777\""));
+    assert!(chosen(&page) == ["never"] && !page.text().contains("As it is"), "{}", page.text());
+    let page = expires("robot", "custom", "2999-01-01").await;
+    assert!(page.text().contains("robot") && page.text().contains("1 Jan 2999, 23:59 UTC"), "{}", page.text());
+    assert!(chosen(&page) == ["keep"] && page.text().contains("As it is") && page.html.contains("value=\"777\""), "{}", page.text());
+    let kept = expires("automaton", "keep", "").await.text();
+    assert!(kept.contains("automaton") && kept.contains("1 Jan 2999, 23:59 UTC"), "{kept}");
+    let page = expires("robot", "custom", "2020-01-01").await;
+    assert!(page.text().contains("The expiration must be in the future.") && chosen(&page) == ["custom"], "{}", page.text());
+    let page = expires("robot", "7", "").await;
+    assert!(chosen(&page) == ["keep"] && !page.text().contains("1 Jan 2999"), "{}", page.text());
+    let page = expires("robot", "never", "").await;
+    assert_eq!(chosen(&page), ["never"]);
 
     let answer = browser.post("/api/keys/set-status", "/keys", &[("key_id", key_id), ("status", "disabled")]).await;
     assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
@@ -145,6 +162,50 @@ async fn a_key_gets_a_new_secret_and_the_old_one_works_as_long_as_was_chosen(db:
     assert!(!works(&first).await && works(&third).await);
     let text = browser.get(&path).await.text();
     assert!(text.contains("The old secret has ended.") && !text.contains("works until"), "{text}");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_keys_page_says_how_to_begin_and_then_what_was_spent_and_what_failed(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
+    let empty = browser.get("/keys").await;
+    assert!(empty.html.contains("href=\"#create\"") && empty.text().contains("No key yet"), "{}", empty.text());
+    assert_eq!(empty.html.matches("button-primary").count(), 1, "{}", empty.html);
+    let path = create(&browser, "bot", "").await;
+    let page = browser.get(&path).await;
+    let secret = secret_in(&page.html).expect("the secret");
+    let begins = page.text().contains("No call with this key yet") && page.html.contains("href=\"#try\"");
+    assert!(begins && !page.html.contains("spending-table"), "{}", page.text());
+
+    assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    assert_eq!(app.chat(&secret, &chat("sandbox/error", "hello")).await.status, 502);
+    app.until_settled().await;
+    let page = browser.get(&path).await;
+    let failed = format!("/usage?key={}&outcome=failed", path.trim_start_matches("/keys/"));
+    assert!(page.html.contains(&failed.replace('&', "&amp;")) && page.html.contains("spending-table"), "{}", page.html);
+    assert!(page.html.contains("href=\"/docs/errors#upstream_unavailable\"") && !page.text().contains("No call with this key yet"));
+    assert_eq!(page.html.matches("button-primary").count(), 1, "{}", page.html);
+    let list = browser.get(&failed).await.text();
+    assert!(list.contains("sandbox/error") && list.contains("Only calls that failed"), "{list}");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn whoever_only_looks_is_told_whom_to_ask_for_a_key(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
+    let mut tx = app.state.db.begin().await.expect("begin");
+    for (sql, user_id) in [
+        ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", ada.user_id),
+        ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", eve.user_id),
+    ] {
+        sqlx::query(sql).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
+    }
+    tx.commit().await.expect("commit");
+    let page = app.browser_of(&ada).await.get("/keys").await;
+    assert!(page.text().contains("An admin of the account can make a key") && page.html.contains("href=\"/settings/members\""));
+    assert!(!page.html.contains("#create") && page.find_form("/api/keys/create").is_none(), "{}", page.html);
     app.stop().await;
 }
 

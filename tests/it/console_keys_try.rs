@@ -54,7 +54,9 @@ async fn a_refusal_is_shown_in_the_words_of_v1(db: PgPool) {
     let page = browser.get(&path).await;
     let secret = secret_in(&page.html).expect("the secret");
     let direct = app.chat(&secret, &crate::support::client::chat("sandbox/echo", "hello")).await;
-    let text = try_it(&browser, &page, &path, &secret, "sandbox/echo", "hello").await.text();
+    let refused = try_it(&browser, &page, &path, &secret, "sandbox/echo", "hello").await;
+    assert!(refused.html.contains("href=\"/docs/errors#insufficient_quota\""), "what the docs say of it: {}", refused.html);
+    let text = refused.text();
     let words: String = direct.error("message").split_whitespace().take(6).collect::<Vec<_>>().join(" ");
     assert!(direct.status == 429 || direct.status == 402, "{}", direct.status);
     assert!(text.contains(&words) && text.contains("No receipt yet"), "{words}: {text}");

@@ -65,6 +65,43 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn failed_calls_are_listed_alone_with_the_error_that_the_docs_explain(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser_of(&ada).await;
+    let key = app.key(&ada, None).await;
+    for (model, status) in [("sandbox/echo", 200), ("sandbox/error", 502), ("sandbox/echo", 200)] {
+        assert_eq!(app.chat(&key.secret, &chat(model, "hello")).await.status, status, "{model}");
+    }
+    app.until_settled().await;
+    let good = app.text("SELECT request_id::text FROM usage_records WHERE outcome = 'ok' LIMIT 1").await;
+    let bad = app.text("SELECT request_id::text FROM usage_records WHERE outcome = 'upstream_error'").await;
+    let charged = app.number("SELECT sum(charge)::bigint FROM usage_records").await;
+
+    let all = browser.get("/usage?range=today").await;
+    assert!(all.html.contains(&format!("/usage?call={good}")) && !all.text().contains("Only calls that failed"), "{}", all.text());
+    let failed = browser.get("/usage?range=today&outcome=failed").await;
+    let text = failed.text();
+    assert!(failed.html.contains(&format!("/usage?call={bad}")) && !failed.html.contains(&format!("/usage?call={good}")), "{text}");
+    assert!(text.contains("Only calls that failed are listed here") && text.contains(&charged.to_string()), "{text}");
+    let option = failed.html.split("<option").find(|tag| tag.contains("value=\"failed\"")).expect("a choice");
+    assert!(option.split('>').next().is_some_and(|tag| tag.contains("selected")), "what was asked for stays chosen: {option}");
+    assert!(failed.html.contains("/api/usage/export?range=today&amp;outcome=failed"), "{}", failed.html);
+    let file = browser.get("/api/usage/export?range=today&outcome=failed").await.html;
+    assert!(file.lines().count() == 2 && file.contains(&bad), "its head and a call: {file}");
+    assert!(browser.get("/usage?outcome=green").await.text().contains("Show all"));
+
+    for page in [failed, browser.get(&format!("/usage?call={bad}")).await] {
+        assert!(page.html.contains("href=\"/docs/errors#upstream_unavailable\""), "{}", page.html);
+    }
+    let why = browser.get(&format!("/usage?call={bad}")).await.text();
+    assert!(why.contains("Answered with HTTP status 502"), "{why}");
+    let why = browser.get(&format!("/usage?call={good}")).await;
+    assert!(why.text().contains("HTTP status 200") && !why.html.contains("/docs/errors#"), "{}", why.text());
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
     let app = TestApp::start(db).await;
     let ada = app.customer("ada@example.com", 100_000).await;

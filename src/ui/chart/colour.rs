@@ -38,6 +38,13 @@ impl Colours {
         Colours(given)
     }
 
+    /// The same of things by id and name: one that is renamed changes no other's colour, and keeps its own.
+    pub fn of_named(things: impl IntoIterator<Item = (String, String)>) -> Colours {
+        let (ids, names): (Vec<String>, Vec<String>) = things.into_iter().unzip();
+        let Colours(given) = Colours::of(ids);
+        Colours(names.into_iter().zip(given).map(|(name, (_, place))| (name, place)).collect())
+    }
+
     /// The colours of a chart's names, all different as long as there are colours: where two have the same, the first keeps it.
     pub(super) fn apart(&self, names: &[&str]) -> Vec<Colour> {
         let mut taken = [0_usize; COLOURS];
@@ -85,6 +92,19 @@ mod tests {
         assert_eq!(all.apart(&NAMES[..5]), few, "who comes later displaces nobody");
         for (name, colour) in NAMES.iter().zip(few) {
             assert_eq!(all.apart(&[name]), [colour], "alone or among others");
+        }
+    }
+
+    #[test]
+    fn a_new_name_changes_no_colour() {
+        let things = |names: [&'static str; 7]| -> Vec<(String, String)> {
+            names.into_iter().zip('a'..).map(|(name, id)| (id.to_string(), name.to_string())).collect()
+        };
+        let mut renamed = NAMES;
+        renamed[1] = "another";
+        let (before, after) = (Colours::of_named(things(NAMES)), Colours::of_named(things(renamed)));
+        for (name, new_name) in NAMES.iter().zip(&renamed) {
+            assert_eq!(before.apart(&[name]), after.apart(&[new_name]), "{name}");
         }
     }
 

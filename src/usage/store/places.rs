@@ -12,20 +12,30 @@ use uuid::Uuid;
 /// A call may have started later than its id was made: it waited to be admitted, or for a database that was away.
 const SLACK: TimeDelta = TimeDelta::minutes(10);
 
-/// The latest calls that the filter lets through, at most so many, the newest first.
-pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Vec<Uuid>, UsageError> {
+/// Calls that were found.
+pub(super) struct Found {
+    /// The newest first.
+    pub ids: Vec<Uuid>,
+    /// Where to look on, when fewer were found than asked for and not all was looked through: all before this id.
+    pub rest: Option<Uuid>,
+}
+
+/// The latest calls that the filter lets through, at most so many.
+pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Found, UsageError> {
     if let Some(call) = filter.call {
-        return Ok(vec![call.0]);
+        return Ok(Found { ids: vec![call.0], rest: None });
     }
     let mut ids = Vec::new();
-    for (first, until) in stretches(db, account_id, filter, most).await? {
+    let (stretches, rest) = stretches(db, account_id, filter, most).await?;
+    for (first, until) in stretches {
         let missing = most - ids.len() as i64;
         if missing <= 0 {
             break;
         }
         ids.extend(ids_within(db, account_id, filter, first, until, missing).await?);
     }
-    Ok(ids)
+    let full = ids.len() as i64 >= most;
+    Ok(Found { ids, rest: rest.filter(|_| !full) })
 }
 
 /// Those of them from one id up to another. A statement for each stretch: where its ends are known to the plan, it reads an index from the
@@ -45,6 +55,7 @@ async fn ids_within(
                 "SELECT u.request_id FROM usage_records u
                   WHERE u.account_id = $1 AND u.request_id >= $3 AND u.request_id < $4 AND ($2::text IS NULL OR u.model_id = $2)
                     AND u.started_at >= coalesce($5::timestamptz, '-infinity') AND u.started_at < coalesce($6::timestamptz, 'infinity')
+                    AND (NOT $8::boolean OR is_failure(u.outcome))
                   ORDER BY u.request_id DESC LIMIT $7",
                 account_id.0,
                 filter.whose.model_id,
@@ -52,7 +63,8 @@ async fn ids_within(
                 until,
                 filter.since,
                 filter.until,
-                most
+                most,
+                filter.only_failed
             )
             .fetch_all(db)
             .await?
@@ -63,6 +75,7 @@ async fn ids_within(
                   WHERE u.key_id = $2 AND u.account_id = $1 AND u.request_id >= $4 AND u.request_id < $5
                     AND ($3::text IS NULL OR u.model_id = $3)
                     AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
+                    AND (NOT $9::boolean OR is_failure(u.outcome))
                   ORDER BY u.request_id DESC LIMIT $8",
                 account_id.0,
                 key_id.0,
@@ -71,7 +84,8 @@ async fn ids_within(
                 until,
                 filter.since,
                 filter.until,
-                most
+                most,
+                filter.only_failed
             )
             .fetch_all(db)
             .await?
@@ -80,18 +94,21 @@ async fn ids_within(
     Ok(ids)
 }
 
-/// Stretches of ids that hold the latest calls of the filter, the last id of each not included. Calls of one model may be far between, so
-/// the hours that have some are looked up first.
-async fn stretches(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Vec<(Uuid, Uuid)>, UsageError> {
+/// From an id up to another, which is not included.
+type Stretch = (Uuid, Uuid);
+
+/// Stretches of ids that hold the latest calls of the filter, and before which id more may lie. Calls of one model, and such as failed, may
+/// be far between, so the hours that have some are looked up first.
+async fn stretches(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<(Vec<Stretch>, Option<Uuid>), UsageError> {
     let first = filter.since.map_or(Uuid::nil(), |since| first_id(since - SLACK));
     let until = filter.until.map_or(Uuid::max(), |until| first_id(until + SLACK));
     let until = filter.before.map_or(until, |before| until.min(before.0));
-    if filter.whose.model_id.is_none() {
-        return Ok(vec![(first, until)]);
+    if filter.whose.model_id.is_none() && !filter.only_failed {
+        return Ok((vec![(first, until)], None));
     }
-    let hours = hours_with_calls(db, account_id.0, &filter.whose, moment_of(first), moment_of(until) + SLACK, most).await?;
-    let mut stretches: Vec<(Uuid, Uuid)> = Vec::new();
-    for hour in hours {
+    let hours = hours_with_calls(db, account_id.0, filter, moment_of(first), moment_of(until) + SLACK, most).await?;
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for hour in hours.starts {
         let (from, to) = (first_id(hour - SLACK).max(first), first_id(hour + TimeDelta::hours(1) + SLACK).min(until));
         match stretches.last_mut() {
             // The latest come first, so this one is before the last and may reach into it.
@@ -99,7 +116,8 @@ async fn stretches(db: &PgPool, account_id: AccountId, filter: &CallFilter, most
             _ => stretches.push((from, to)),
         }
     }
-    Ok(stretches)
+    let looked_through = stretches.last().map(|stretch| stretch.0);
+    Ok((stretches, looked_through.filter(|rest| hours.more && *rest > first)))
 }
 
 /// The first id of a moment, to the millisecond (RFC 9562).

@@ -2,7 +2,7 @@
 
 use crate::accounts::rights::Reader;
 use crate::tokens::Tokens;
-use crate::usage::filter::Whose;
+use crate::usage::filter::{CallFilter, Whose};
 use crate::usage::range::Range;
 use crate::usage::store::UsageError;
 use crate::usage::types_totals::{Group, Part, Sums};
@@ -94,38 +94,61 @@ pub async fn sums_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range)
     Ok(sums)
 }
 
-/// The latest hours before a moment with calls of this model, as many as it takes for `most` calls beside those of the newest, which may be
-/// cut. Latest first.
+/// Calls that one question looks through at most to find those it asks for; an hour is looked through whole, and two hours always are.
+const MOST_LOOKED_THROUGH: i64 = 250_000;
+
+/// Hours that have some of the calls that a filter asks for.
+pub(super) struct Hours {
+    /// Latest first.
+    pub starts: Vec<DateTime<Utc>>,
+    /// Whether there are more, further back.
+    pub more: bool,
+}
+
+/// The latest hours before a moment with calls like these, as many as it takes for `most` calls beside those of the newest, which may be
+/// cut; fewer where too many others lie among them.
 pub(super) async fn hours_with_calls(
     db: &PgPool,
     account: uuid::Uuid,
-    whose: &Whose,
+    filter: &CallFilter,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     most: i64,
-) -> Result<Vec<DateTime<Utc>>, UsageError> {
+) -> Result<Hours, UsageError> {
+    let limit = most.saturating_add(1);
     let rows = sqlx::query!(
-        r#"SELECT t.starts_at, sum(t.calls)::bigint AS "calls!" FROM usage_totals t
-            WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
-              AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
-            GROUP BY t.starts_at ORDER BY t.starts_at DESC LIMIT $6"#,
+        r#"SELECT h.starts_at AS "starts_at!", h.found AS "found!", h.among AS "among!"
+             FROM (SELECT t.starts_at, sum(t.calls)::bigint AS among,
+                          (sum(CASE WHEN $7::boolean THEN t.failed ELSE t.calls END)
+                              FILTER (WHERE $3::text IS NULL OR t.model_id = $3))::bigint AS found
+                     FROM usage_totals t
+                    WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
+                      AND ($2::uuid IS NULL OR t.key_id = $2)
+                    GROUP BY t.starts_at) h
+            WHERE h.found > 0
+            ORDER BY h.starts_at DESC LIMIT $6"#,
         account,
-        whose.key_id.map(|id| id.0),
-        whose.model_id,
+        filter.whose.key_id.map(|id| id.0),
+        filter.whose.model_id,
         from,
         to,
-        most.saturating_add(1)
+        limit,
+        filter.only_failed
     )
     .fetch_all(db)
     .await?;
-    let mut hours = Vec::new();
-    let mut found = 0_i64;
+    let last = rows.len().saturating_sub(1);
+    let may_be_more = rows.len() as i64 >= limit;
+    let mut hours = Hours { starts: Vec::new(), more: false };
+    let (mut found, mut among) = (0_i64, 0_i64);
     for (place, row) in rows.into_iter().enumerate() {
-        hours.push(row.starts_at);
+        hours.starts.push(row.starts_at);
         if place > 0 {
-            found = found.saturating_add(row.calls);
+            found = found.saturating_add(row.found);
+            among = among.saturating_add(row.among);
         }
-        if found >= most {
+        if found >= most || among >= MOST_LOOKED_THROUGH {
+            hours.more = place < last || may_be_more;
             break;
         }
     }
