@@ -74,9 +74,12 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
     let paid = browser.submit(&page.form(PAY), &placed.location).await;
     assert!(paid.status == 302 && paid.location.starts_with("/orders/"), "{} {}", paid.status, paid.location);
     let order = browser.get(&paid.location).await;
-    for shown in ["Paid", "Open your wallet", "Tokens expire", "1,000,000", "$5.00"] {
+    for shown in ["Paid", "Open your wallet", "Tokens expire", "Tokens granted 1,000,000", "$5.00"] {
         assert!(order.text().contains(shown), "{shown}: {}", order.text());
     }
+    let ledger = format!("/wallet?order={}#statement", paid.location.trim_start_matches("/orders/"));
+    assert!(order.html.contains(&format!("href=\"{ledger}\"")), "{}", order.html);
+    assert!(browser.get(&ledger).await.text().contains("Order: Starter"));
     assert!(!order.html.contains("http-equiv=\"refresh\""), "a paid order has nothing to wait for");
     assert!(browser.get("/orders").await.text().contains("Starter Paid"));
     assert_eq!(app.number("SELECT sum(left_)::bigint FROM grants").await, 1_000_000);

@@ -96,6 +96,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Failed, Tokens returned", "退款失败，Token 已退回"),
     ("Payment", "支付方式"),
     ("Play money, in the sandbox", "沙盒模拟货币"),
+    ("Tokens granted", "已到账 Token"),
     ("Tokens begin", "Token 生效"),
     ("Tokens expire", "Token 到期"),
     ("Ordered", "下单时间"),
