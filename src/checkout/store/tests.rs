@@ -5,6 +5,7 @@ use super::offer::offer_facts;
 use super::*;
 use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, package_on_sale, update_package};
+use crate::checkout::types::OrderList;
 use crate::codes::types::Discount;
 use crate::operators::rights::Operator;
 use futures::future::join_all;
@@ -173,8 +174,28 @@ async fn orders_of_another_account_do_not_exist(db: PgPool) {
     assert_eq!(sandbox_payment(&db, &ada, "cs_sandbox_1").await.expect("hers").order_id, order_id);
     assert!(matches!(sandbox_payment(&db, &bob, "cs_sandbox_1").await, Err(CheckoutError::NotFound)));
     assert!(matches!(order(&db, &bob, order_id).await, Err(CheckoutError::NotFound)));
-    assert!(orders(&db, &bob).await.expect("his").orders.is_empty());
-    assert_eq!(orders(&db, &ada).await.expect("hers").orders.len(), 1);
+    assert!(orders(&db, &bob, None).await.expect("his").orders.is_empty());
+    assert_eq!(orders(&db, &ada, None).await.expect("hers").orders.len(), 1);
+}
+
+#[sqlx::test]
+async fn orders_are_paged_by_the_last_one_that_was_shown(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let package_id = package(&db, "Starter", None).await;
+    let mut placed = Vec::new();
+    for _ in 0..views::PAGE + 2 {
+        let request = request(&db, package_id).await;
+        placed.push(place_order(&db, &ada, Provider::Stripe, &request).await.expect("placed").purchase.order_id);
+    }
+    placed.reverse();
+    let ids = |list: &OrderList| list.orders.iter().map(|order| order.order_id).collect::<Vec<_>>();
+    let newest = orders(&db, &ada, None).await.expect("a page");
+    let (shown, rest) = placed.split_at(views::PAGE as usize);
+    assert_eq!((ids(&newest), newest.older), (shown.to_vec(), shown.last().copied()));
+    let older = orders(&db, &ada, newest.older).await.expect("a page");
+    assert_eq!((ids(&older), older.older), (rest.to_vec(), None));
+    assert!(orders(&db, &ada, rest.last().copied()).await.expect("a page").orders.is_empty());
+    assert!(matches!(orders(&db, &bob, newest.older).await, Err(CheckoutError::NotFound)));
 }
 
 #[sqlx::test]

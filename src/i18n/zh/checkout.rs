@@ -108,7 +108,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("No orders yet", "暂无订单"),
     ("What you buy is listed here, with its state and its receipt.", "购买的套餐会列在这里，包括订单状态和收据。"),
     ("Choose a package", "选择套餐"),
-    ("The last {count} orders are shown.", "仅显示最近 {count} 笔订单。"),
+    ("Pages of orders", "订单翻页"),
     ("Receipt {number}", "收据 {number}"),
     ("Paid with play money in the sandbox: this is no document for a tax office.", "使用沙盒模拟货币支付：此收据不能作为税务凭证。"),
     ("Back to the order", "返回订单"),
