@@ -92,6 +92,17 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_shop_with_nothing_on_sale_sends_visitors_to_what_is_open_to_them(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let page = app.browser().get("/products").await;
+    assert!(page.text().contains("Nothing is on sale") && page.text().contains("Look at the models"), "{}", page.text());
+    assert!(page.html.contains("href=\"/models\"") && !page.html.contains("href=\"/wallet\""), "{}", page.html);
+    let page = app.signed_up("ada@example.com").await.get("/products").await;
+    assert!(page.text().contains("Open your wallet") && !page.text().contains("Look at the models"), "{}", page.text());
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn an_order_turns_from_processing_to_declined_and_says_so(db: PgPool) {
     let app = TestApp::start(db).await;
     let package_id = package(&app, "Starter", None).await;
