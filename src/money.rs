@@ -1,5 +1,6 @@
 //! `Money`: an integer of minor units and its ISO 4217 currency. No floats, no exchange rates.
 
+use crate::i18n::Language;
 use crate::tokens::{Tokens, group_digits};
 use serde::{Deserialize, Serialize};
 
@@ -61,18 +62,24 @@ impl Money {
         Money { minor, currency }
     }
 
-    /// `$20.00`, `¥2,000`, `KWD 1.500`.
+    /// `$20.00`, `¥2,000`, `KWD 1.500`: in English, for terminals and files.
     pub fn exact(&self) -> String {
+        self.exact_in(Language::English)
+    }
+
+    /// As readers of a language write it, by the symbols of CLDR: `$20.00` and `CN¥20.00` are `US$20.00` and `¥20.00` in Chinese.
+    pub fn exact_in(&self, language: Language) -> String {
         let decimals = self.currency.decimals();
         let scale = 10_i64.pow(decimals);
         let sign = if self.minor < 0 { "-" } else { "" };
         let magnitude = self.minor.saturating_abs();
         let whole = group_digits(magnitude / scale);
         let symbol = match self.currency.code() {
-            "usd" => "$".to_string(),
+            "usd" => language.choose("$", "US$").to_string(),
             "eur" => "€".to_string(),
             "gbp" => "£".to_string(),
-            "jpy" | "cny" => "¥".to_string(),
+            "jpy" => language.choose("¥", "JP¥").to_string(),
+            "cny" => language.choose("CN¥", "¥").to_string(),
             code => format!("{} ", code.to_ascii_uppercase()),
         };
         match decimals {
@@ -129,6 +136,22 @@ mod tests {
             (-150, "usd", "-$1.50"),
         ] {
             assert_eq!(money(minor, code).exact(), exact);
+        }
+    }
+
+    #[test]
+    fn no_symbol_stands_for_two_currencies_in_a_language() {
+        for (minor, code, english, chinese) in [
+            (2_000, "usd", "$20.00", "US$20.00"),
+            (2_000, "cny", "CN¥20.00", "¥20.00"),
+            (2_000, "jpy", "¥2,000", "JP¥2,000"),
+            (-150, "usd", "-$1.50", "-US$1.50"),
+            (2_000, "eur", "€20.00", "€20.00"),
+            (1_500, "kwd", "KWD 1.500", "KWD 1.500"),
+        ] {
+            let money = money(minor, code);
+            assert_eq!((money.exact_in(Language::English).as_str(), money.exact_in(Language::Chinese).as_str()), (english, chinese));
+            assert_eq!(money.exact(), english);
         }
     }
 

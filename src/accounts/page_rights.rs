@@ -13,3 +13,11 @@ pub fn ForBuyers(children: Children) -> impl IntoView {
         if may_buy { children() } else { ().into_any() }
     })
 }
+
+/// One thing for visitors, another for whoever is signed in.
+pub fn for_visitors_or(
+    visitors: impl FnOnce() -> AnyView + Send + 'static,
+    members: impl FnOnce() -> AnyView + Send + 'static,
+) -> impl IntoView {
+    with_data(read_role(), |role| if role == Ok(None) { visitors() } else { members() })
+}

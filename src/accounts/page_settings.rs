@@ -1,16 +1,18 @@
-//! The settings page: password, address, sessions. Plain forms, which come back to it.
+//! The settings page: profile, preferences, password, address, sessions. Plain forms, which come back to it.
 
 use crate::accounts::page::{EmailField, PasswordField};
-use crate::accounts::page_words::device_words;
+use crate::accounts::page_words::{device_words, role_word};
 use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
-use crate::accounts::types_settings::{Done, SessionView, Settings};
+use crate::accounts::types::Email;
+use crate::accounts::types_settings::{Done, Membership, SessionView, Settings};
 use crate::error::Field;
 use crate::notices::page::NoticesSection;
+use crate::preferences::page_settings::PreferencesSection;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::with_data;
-use crate::ui::utc_time::UtcTime;
+use crate::ui::utc_time::{UtcTime, day};
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -32,7 +34,7 @@ pub fn SettingsPage() -> impl IntoView {
 
 #[component]
 fn SettingsView(settings: Settings) -> impl IntoView {
-    let Settings { email, verified, two_factor, done, sessions } = settings;
+    let Settings { email, verified, membership, two_factor, done, sessions } = settings;
     let done = done.map(|done| match done {
         Done::PasswordChanged => t!("Your password is changed, and your other sessions have ended."),
         Done::AddressAsked => t!("We sent a link to the new address. Yours changes when it is used."),
@@ -48,6 +50,8 @@ fn SettingsView(settings: Settings) -> impl IntoView {
                     </p>
                 }
             })}
+        <Profile email=email.clone() membership />
+        <PreferencesSection />
         <section class="card stack">
             <h2>{t!("E-mail")}</h2>
             <p>
@@ -98,6 +102,35 @@ fn SettingsView(settings: Settings) -> impl IntoView {
             <a class="button button-danger" href="/settings/delete">
                 {t!("Delete the account…")}
             </a>
+        </section>
+    }
+}
+
+/// Who this is, in which account and as what.
+#[component]
+fn Profile(email: Email, membership: Membership) -> impl IntoView {
+    let Membership { account_name, role, since } = membership;
+    view! {
+        <section class="card stack" id="profile">
+            <h2>{t!("Profile")}</h2>
+            <dl class="facts">
+                <div>
+                    <dt>{t!("E-mail")}</dt>
+                    <dd>{email.to_string()}</dd>
+                </div>
+                <div>
+                    <dt>{t!("Account")}</dt>
+                    <dd>{account_name}</dd>
+                </div>
+                <div>
+                    <dt>{t!("Role in this account")}</dt>
+                    <dd>{role_word(role)}</dd>
+                </div>
+                <div>
+                    <dt>{t!("Member since")}</dt>
+                    <dd>{day(since)}</dd>
+                </div>
+            </dl>
         </section>
     }
 }

@@ -6,18 +6,19 @@ use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
-/// Address and sessions.
+/// Profile and sessions.
 #[server(endpoint = "accounts/show_settings", input = GetUrl)]
 pub async fn read_settings() -> Result<Settings, ConsoleError> {
-    use crate::accounts::store::sessions;
+    use crate::accounts::store::{members, sessions};
     use crate::server::request_ctx;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
+    let membership = members::membership_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
     let current = request_ctx::session_hash().await?;
     let sessions = sessions::sessions_of(&app.db, &member, &current).await.map_err(|error| request_ctx::fail(error.into()))?;
     let done = request_ctx::take_flash("settings_done").await?;
     let two_factor = member.has_two_factor();
-    Ok(Settings { email: member.email().clone(), verified: member.is_verified(), two_factor, done, sessions })
+    Ok(Settings { email: member.email().clone(), verified: member.is_verified(), membership, two_factor, done, sessions })
 }
 
 /// Replaces the password. Every session ends but this one, which gets a new id.

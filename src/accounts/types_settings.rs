@@ -1,6 +1,7 @@
 //! What the settings page shows.
 
 use crate::accounts::types::Email;
+use crate::accounts::types_members::Role;
 use crate::utc::UtcTime;
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +9,20 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     pub email: Email,
     pub verified: bool,
+    pub membership: Membership,
     /// Whether signing in takes a second factor.
     pub two_factor: bool,
     /// What a form of this page has just done.
     pub done: Option<Done>,
     pub sessions: Vec<SessionView>,
+}
+
+/// What the reader is in the account that they act for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    pub account_name: String,
+    pub role: Role,
+    pub since: UtcTime,
 }
 
 /// What a form of the settings page did.

@@ -1,6 +1,6 @@
 //! The Product Center's page.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::{ForBuyers, for_visitors_or};
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
@@ -34,15 +34,7 @@ pub fn ProductsPage() -> impl IntoView {
 fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
     match products {
         Err(error) => view! { <Failure error /> }.into_any(),
-        Ok(cards) if cards.is_empty() => view! {
-            <EmptyState
-                title=t!("Nothing is on sale")
-                text=t!("Come back later. Tokens that you already have keep working.")
-                action_href="/wallet"
-                action_label=t!("Open your wallet")
-            />
-        }
-        .into_any(),
+        Ok(cards) if cards.is_empty() => for_visitors_or(nothing_for_visitors, nothing_for_members).into_any(),
         Ok(cards) => {
             let only = cards.len() == 1;
             view! {
@@ -53,6 +45,31 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
             .into_any()
         }
     }
+}
+
+/// Visitors have no wallet to be sent to: what they would buy Tokens for is open to them.
+fn nothing_for_visitors() -> AnyView {
+    view! {
+        <EmptyState
+            title=t!("Nothing is on sale")
+            text=t!("Come back later. Which models there are, and how to call them, you can see already.")
+            action_href="/models"
+            action_label=t!("Look at the models")
+        />
+    }
+    .into_any()
+}
+
+fn nothing_for_members() -> AnyView {
+    view! {
+        <EmptyState
+            title=t!("Nothing is on sale")
+            text=t!("Come back later. Tokens that you already have keep working.")
+            action_href="/wallet"
+            action_label=t!("Open your wallet")
+        />
+    }
+    .into_any()
 }
 
 /// One package: what it costs, what it gives, where and until when.

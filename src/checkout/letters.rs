@@ -1,5 +1,6 @@
 //! What customers are told of their orders by mail.
 
+use crate::i18n::language;
 use crate::ids::OrderId;
 use crate::mail::letter::{Letter, Part};
 use crate::mail::outbox::Outbox;
@@ -35,7 +36,7 @@ pub fn receipt(outbox: &Outbox, paid: &Paid) -> Letter {
             number = number,
             package = package_name,
             tokens = tokens.exact(),
-            price = price.exact()
+            price = price.exact_in(language())
         )),
         Part::Link { label: t!("Open the receipt"), url: outbox.address(&format!("/orders/{order_id}/receipt")) },
     ];

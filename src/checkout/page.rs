@@ -36,7 +36,7 @@ fn StatusBadge(status: OrderStatus) -> impl IntoView {
     view! { <Badge kind text=status_word(status) /> }
 }
 
-fn status_word(status: OrderStatus) -> &'static str {
+pub fn status_word(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Created => t!("Not paid"),
         OrderStatus::AwaitingPayment | OrderStatus::Paid => t!("Processing"),

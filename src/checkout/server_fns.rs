@@ -98,15 +98,20 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     request_ctx::put_flash(TypedCode::KEPT_AS, &typed.map_err(|error| request_ctx::fail(error.into()))?).await
 }
 
-/// The account's orders.
+/// A page of the account's orders, of those older than `before`.
 #[server(endpoint = "orders/list", input = GetUrl)]
-pub async fn list_orders() -> Result<OrderList, ConsoleError> {
+pub async fn list_orders(#[server(default)] before: String) -> Result<OrderList, ConsoleError> {
     use crate::checkout::store;
+    use crate::ids::OrderId;
     use crate::server::request_ctx;
 
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    store::orders(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))
+    let before = match before.as_str() {
+        "" => None,
+        id => Some(id.parse::<OrderId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?),
+    };
+    store::orders(&app.db, &member, before).await.map_err(|error| request_ctx::fail(error.into()))
 }
 
 /// One order of the account. While it waits for a payment, looking at it has the provider asked, in case nobody tells us.

@@ -6,7 +6,7 @@ use crate::accounts::rights::{Admin, Member, Reader};
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::discounts::check_discount_in;
 use crate::checkout::store::fulfilment::locked_order_in;
-use crate::checkout::store::offer::orders_that_count_in;
+use crate::checkout::store::offer::{form_of_twin_in, orders_that_count_in};
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::checkout::types_placing::{OrderRequest, Terms};
@@ -144,7 +144,8 @@ pub struct PlacedOrder {
     pub purchase: Purchase,
 }
 
-/// Places an order: an immutable copy of the package, if it still is what was confirmed. The same form is the same order.
+/// Places an order: an immutable copy of the package, if it still is what was confirmed. The same form is the same order, and so is one
+/// of another tab that was opened before.
 ///
 /// The account's row is locked first, so that orders of one account are placed one after the other: two posts of one form find
 /// each other, and a purchase limit counts what is there.
@@ -163,6 +164,10 @@ pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, reques
     if let Some(order) = order_by_form_in(&mut tx, member, request).await? {
         let same = order.purchase.package_id == request.package_id;
         return if same { Ok(order) } else { Err(CheckoutError::FormReused) };
+    }
+    if let Some(form_key) = form_of_twin_in(&mut tx, member, provider, request).await? {
+        let twin = OrderRequest { form_key, ..request.clone() };
+        return order_by_form_in(&mut tx, member, &twin).await?.ok_or(CheckoutError::NotFound);
     }
     check_package_in(&mut tx, member, request).await?;
     check_discount_in(&mut tx, member, provider, request).await?;

@@ -254,12 +254,12 @@ pub struct OrderLine {
     pub created_at: UtcTime,
 }
 
-/// The last orders, newest first.
+/// A page of the orders, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderList {
     pub orders: Vec<OrderLine>,
-    /// Whether there are older ones.
-    pub more: bool,
+    /// What the next page goes on before, if there are older ones.
+    pub older: Option<OrderId>,
 }
 
 /// What the sandbox's payment page asks play money for.

@@ -27,6 +27,10 @@ impl Terms {
     }
 }
 
+/// So long a form of another tab is taken for the one that made an order which waits for its payment. Whoever was shown that order sends
+/// its own form.
+const ONE_ORDER_FOR_S: i64 = 3_600;
+
 /// A confirmed form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderRequest {
@@ -36,6 +40,8 @@ pub struct OrderRequest {
     pub terms: Terms,
     /// What a promotion code takes off the price.
     pub discount: Discount,
+    /// An order like it that is as young and waits for its payment is this one; none = it is another in any case.
+    pub one_order_for_s: Option<i64>,
 }
 
 /// The terms as a form carries them.
@@ -78,6 +84,7 @@ impl OrderRequest {
                 refund_window_s: Some(terms.refund_window_s).filter(|window_s| *window_s != 0),
             },
             discount: Discount { code_id: typed.map(|typed| typed.code_id), minor: terms.discount_minor },
+            one_order_for_s: Some(ONE_ORDER_FOR_S),
         })
     }
 }

@@ -5,7 +5,9 @@ use crate::error::ConsoleError;
 use crate::journal::page_words::{detail_words, group_words, kind_words, subject_words, who_words};
 use crate::journal::server_fns::show_journal;
 use crate::journal::types::{EntryView, Group, JournalPage};
+use crate::preferences::time_zone;
 use crate::t;
+use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{address_with, of_address, with_data};
 use crate::ui::utc_time::UtcTime;
@@ -75,11 +77,7 @@ fn body(page: Result<JournalPage, ConsoleError>, asked: Asked) -> AnyView {
     let newest = (!asked.before.is_empty()).then(|| {
         view! { <a class="button" href=asked.address("/settings/log", None)>{t!("Newest entries")}</a> }
     });
-    let entries = if page.entries.is_empty() {
-        view! { <p class="empty">{t!("Nothing was written down that fits.")}</p> }.into_any()
-    } else {
-        view! { <EntriesTable entries=page.entries /> }.into_any()
-    };
+    let entries = if page.entries.is_empty() { nothing(&asked) } else { view! { <EntriesTable entries=page.entries /> }.into_any() };
     view! {
         <FilterForm asked=asked.clone() />
         {entries}
@@ -88,8 +86,33 @@ fn body(page: Result<JournalPage, ConsoleError>, asked: Asked) -> AnyView {
     .into_any()
 }
 
+/// What stands in the place of entries where there are none. Whoever does not look after the account sees only what they did.
+fn nothing(asked: &Asked) -> AnyView {
+    if *asked == Asked::default() {
+        return view! {
+            <EmptyState
+                title=t!("Nothing was written down yet")
+                text=t!("What you do in this account appears here.")
+                action_href="/dashboard"
+                action_label=t!("Go to the dashboard")
+            />
+        }
+        .into_any();
+    }
+    view! {
+        <EmptyState
+            title=t!("Nothing was written down that fits.")
+            text=t!("Other days, something else or fewer words may find more.")
+            action_href="/settings/log"
+            action_label=t!("Show all")
+        />
+    }
+    .into_any()
+}
+
 #[component]
 fn FilterForm(asked: Asked) -> impl IntoView {
+    let zone = time_zone().name();
     let clear = (asked != Asked::default()).then(|| view! { <a class="button button-quiet" href="/settings/log">{t!("Show all")}</a> });
     let groups = Group::ALL
         .into_iter()
@@ -106,11 +129,11 @@ fn FilterForm(asked: Asked) -> impl IntoView {
                     </select>
                 </div>
                 <div class="field">
-                    <label for="filter-since">{t!("From (UTC)")}</label>
+                    <label for="filter-since">{t!("From ({zone})", zone = zone)}</label>
                     <input id="filter-since" name="since" type="date" value=asked.since />
                 </div>
                 <div class="field">
-                    <label for="filter-until">{t!("Until (UTC)")}</label>
+                    <label for="filter-until">{t!("Until ({zone})", zone = zone)}</label>
                     <input id="filter-until" name="until" type="date" value=asked.until />
                 </div>
                 <div class="field">

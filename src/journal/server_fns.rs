@@ -23,7 +23,7 @@ pub async fn show_journal(
     use crate::server::request_ctx;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let filter = Filter::parse(&group, &since, &until, &search).map_err(request_ctx::fail)?;
+    let filter = Filter::parse(&group, &since, &until, &search, crate::preferences::time_zone()).map_err(request_ctx::fail)?;
     let before = match before.as_str() {
         "" => None,
         id => Some(id.parse::<JournalEntryId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?),
@@ -50,7 +50,7 @@ pub async fn export_journal(
     use crate::server::request_ctx;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let filter = Filter::parse(&group, &since, &until, &search).map_err(request_ctx::fail)?;
+    let filter = Filter::parse(&group, &since, &until, &search, crate::preferences::time_zone()).map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "account-log.csv");
     Ok(TextStream::new(csv(app.db, member, filter)))
 }

@@ -7,6 +7,7 @@ use crate::accounts::types::{Email, Password};
 use crate::ids::KeyId;
 use crate::journal::record::{Actor, Entry, record_in, record_of_user_in};
 use crate::journal::types::Group;
+use chrono_tz::Tz;
 
 async fn member(db: &PgPool, email: &str) -> Reader {
     let (email, password) = (Email::parse(email).expect("an address"), Password::parse("correct horse".into()).expect("a password"));
@@ -22,7 +23,7 @@ async fn record(db: &PgPool, member: &Reader, entry: Entry<'_>) {
 }
 
 async fn found(db: &PgPool, member: &Reader, group: &str, search: &str) -> Vec<Kind> {
-    let filter = Filter::parse(group, "", "", search).expect("a filter");
+    let filter = Filter::parse(group, "", "", search, Tz::UTC).expect("a filter");
     entries_of(db, member, &filter, None, 100).await.expect("entries").iter().map(|entry| entry.kind).collect()
 }
 
@@ -58,7 +59,7 @@ async fn entries_say_who_and_from_where_and_are_found_by_it(db: PgPool) {
     ] {
         assert_eq!(found(&db, &ada, "", search).await, wanted, "{search}");
     }
-    let days = |since: &str, until: &str| Filter::parse("", since, until, "").expect("a filter");
+    let days = |since: &str, until: &str| Filter::parse("", since, until, "", Tz::UTC).expect("a filter");
     for (filter, count) in [(days("2000-01-01", ""), 4), (days("", "2000-01-01"), 0), (days("2999-01-01", ""), 0)] {
         assert_eq!(entries_of(&db, &ada, &filter, None, 100).await.expect("entries").len(), count, "{filter:?}");
     }

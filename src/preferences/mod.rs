@@ -2,8 +2,10 @@
 //! its first byte, for visitors too.
 
 pub mod page;
+pub mod page_settings;
 pub mod server_fns;
 pub mod types;
+pub mod zones;
 
 use crate::preferences::types::Preferences;
 use chrono_tz::Tz;

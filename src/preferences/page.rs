@@ -1,4 +1,5 @@
-//! Where preferences are chosen: at the foot of every page, a click each.
+//! Where preferences are chosen with a click: at the foot of every page. All that there is to choose is on the settings page
+//! (`page_settings`).
 
 use crate::i18n::{Language, language};
 use crate::islands::local_zone::LocalZone;
@@ -12,11 +13,6 @@ use leptos::server_fn::ServerFn;
 #[component]
 pub fn PreferencesForm() -> impl IntoView {
     let Preferences { theme, time_zone, .. } = use_context().unwrap_or_default();
-    let theme_name = |theme| match theme {
-        Theme::System => t!("System"),
-        Theme::Light => t!("Light"),
-        Theme::Dark => t!("Dark"),
-    };
     view! {
         <footer class="page-foot">
             <form method="post" action=SetPreferences::PATH class="preferences">
@@ -30,7 +26,7 @@ pub fn PreferencesForm() -> impl IntoView {
                 </Choices>
                 <Choices label=t!("Colours")>
                     {Theme::ALL
-                        .map(|each| view! { <Choice name="theme" value=each.as_str() chosen=each == theme>{theme_name(each)}</Choice> })
+                        .map(|each| view! { <Choice name="theme" value=each.as_str() chosen=each == theme>{theme_word(each)}</Choice> })
                         .into_iter()
                         .collect_view()}
                 </Choices>
@@ -44,6 +40,14 @@ pub fn PreferencesForm() -> impl IntoView {
                 </Choices>
             </form>
         </footer>
+    }
+}
+
+pub fn theme_word(theme: Theme) -> &'static str {
+    match theme {
+        Theme::System => t!("System"),
+        Theme::Light => t!("Light"),
+        Theme::Dark => t!("Dark"),
     }
 }
 

@@ -1,12 +1,16 @@
 //! The search page. What it finds is a list of links, which the palette takes out of it.
 
+use crate::checkout::page::status_word;
+use crate::docs::contents::DOCS;
 use crate::error::ConsoleError;
+use crate::i18n::language;
 use crate::search::server_fns::find;
 use crate::search::types::{Found, LONGEST};
 use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::layout::destinations;
 use crate::ui::page_data::{of_address, with_data};
+use crate::ui::utc_time::day;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -52,9 +56,13 @@ fn found_view(found: Result<Vec<Found>, ConsoleError>, text: &str) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     let wanted = text.trim().to_lowercase();
-    let pages = destinations().into_iter().filter(|(_, label, _)| label.to_lowercase().contains(&wanted));
+    let pages = destinations().into_iter().map(|(href, label, _)| (href.to_string(), label, t!("Page")));
+    // Those that no navigation has are listed when they are asked for.
+    let others = inner_pages().into_iter().filter(|_| !wanted.is_empty());
     let hits: Vec<_> = pages
-        .map(|(href, label, _)| hit(href.to_string(), label.to_string(), t!("Page").to_string()))
+        .chain(others)
+        .filter(|(_, label, _)| label.to_lowercase().contains(&wanted))
+        .map(|(href, label, kind)| hit(href, label.to_string(), kind.to_string()))
         .chain(found.into_iter().map(found_hit))
         .collect();
     if hits.is_empty() {
@@ -63,10 +71,26 @@ fn found_view(found: Result<Vec<Found>, ConsoleError>, text: &str) -> AnyView {
     view! { <ul id="found" class="found">{hits}</ul> }.into_any()
 }
 
+/// Pages of the settings and of the docs: address, name, where they are.
+fn inner_pages() -> Vec<(String, &'static str, &'static str)> {
+    let settings = [
+        ("/settings/members", t!("Members")),
+        ("/settings/two-factor", t!("Two-factor")),
+        ("/settings/log", t!("Account log")),
+        ("/settings#preferences", t!("Language, colours and time zone")),
+    ];
+    let docs = DOCS.iter().map(|doc| (doc.path(), doc.title(language()), t!("Docs")));
+    settings.into_iter().map(|(href, name)| (href.to_string(), name, t!("Settings"))).chain(docs).collect()
+}
+
 fn found_hit(found: Found) -> AnyView {
     match found {
         Found::Key { key_id, name, hint } => hit(format!("/keys/{key_id}"), name, hint),
-        Found::Order { order_id, package_name } => hit(format!("/orders/{order_id}"), package_name, t!("Order").to_string()),
+        Found::Order { order_id, package_name, at, price, status } => {
+            let kind =
+                t!("Order of {day}, {price}, {state}", day = day(at), price = price.exact_in(language()), state = status_word(status));
+            hit(format!("/orders/{order_id}"), package_name, kind)
+        }
         Found::Model { model_id, supplier_name } => hit(format!("/models#{model_id}"), model_id, supplier_name),
     }
 }

@@ -41,5 +41,5 @@ pub fn ExactTokens(tokens: Tokens) -> impl IntoView {
 
 #[component]
 pub fn Price(money: Money) -> impl IntoView {
-    view! { <span class="price">{money.exact()}</span> }
+    view! { <span class="price">{money.exact_in(language())}</span> }
 }

@@ -170,3 +170,47 @@ async fn an_account_is_deleted_with_the_password(db: PgPool) {
     app.assert_exact().await;
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn the_settings_say_who_this_is_and_how_pages_look(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    app.execute("UPDATE members SET created_at = '2026-02-04 23:30+00'").await;
+    let page = browser.get("/settings").await;
+    let profile = "Profile E-mail ada@example.com Account ada@example.com Role in this account Owner Member since 4 Feb 2026";
+    assert!(page.text().contains(profile), "{}", page.text());
+    for chosen in [r#"value="en""#, r#"value="system""#, r#"value="UTC""#] {
+        assert!(is_selected(&page, chosen), "{chosen}: {}", page.html);
+    }
+    for shown in [r#"<optgroup label="Europe">"#, r#"value="Europe/Zurich""#, r#"value="America/Argentina/Buenos_Aires""#] {
+        assert!(page.html.contains(shown), "{shown}: {}", page.html);
+    }
+
+    let set = |name, value| [(name, value)];
+    for wrong in [set("time_zone", "Nowhere/Land"), set("theme", "pink"), set("zone", "UTC")] {
+        let answer = browser.post("/api/preferences/set", "/settings", &wrong).await;
+        assert!(answer.location.contains("__err="), "{wrong:?}: {}", answer.location);
+    }
+    let page = browser.get("/settings").await;
+    assert!(!page.text().contains("Saved. Pages look like this from now on."), "{}", page.text());
+    // The day there is another one; a zone that is no place of the list can be kept.
+    for (zone, since) in [("Asia/Shanghai", "5 Feb 2026"), ("US/Pacific", "4 Feb 2026")] {
+        let there = app.browser_with_cookie(&format!("{}; time_zone={zone}; theme=dark", browser.cookie()));
+        let page = there.get("/settings").await;
+        assert!(page.text().contains(&format!("Member since {since}")), "{zone}: {}", page.text());
+        assert!(is_selected(&page, &format!(r#"value="{zone}""#)) && is_selected(&page, r#"value="dark""#), "{}", page.html);
+        assert!(!is_selected(&page, r#"value="UTC""#), "{zone}");
+    }
+    let session = browser.cookie();
+    let answer = browser.post("/api/preferences/set", "/settings", &set("time_zone", "Asia/Shanghai")).await;
+    assert!(answer.status == 302 && !answer.location.contains("__err="), "{}", answer.location);
+    let page = app.browser_with_cookie(&session).get("/settings").await;
+    assert!(page.text().contains("Saved. Pages look like this from now on."), "{}", page.text());
+    app.stop().await;
+}
+
+/// Whether the page has a list with this option chosen.
+fn is_selected(page: &Page, option: &str) -> bool {
+    let mut options = page.html.split("<option").skip(1).filter_map(|tag| tag.split('>').next());
+    options.any(|tag| tag.contains(option) && tag.contains("selected"))
+}

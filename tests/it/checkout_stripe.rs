@@ -111,6 +111,30 @@ async fn two_posts_at_once_share_one_session(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn two_tabs_that_were_open_before_either_was_sent_are_one_order_and_one_session(db: PgPool) {
+    let (app, stripe) = start(db).await;
+    stripe.work_for(Duration::from_millis(150));
+    let browser = app.signed_up("ada@example.com").await;
+    for (n, at_once) in [false, true].into_iter().enumerate() {
+        let path = format!("/products/{}/confirm", package(&app, &format!("Package {n}"), Some(1)).await);
+        let mut tabs = Vec::new();
+        for _ in 0..2 {
+            tabs.push(browser.get(&path).await.form("/api/checkout/place_order"));
+        }
+        assert_ne!(tabs[0].fields, tabs[1].fields, "each has its own key");
+        let answers = if at_once {
+            join_all(tabs.iter().map(|tab| browser.submit(tab, &path))).await
+        } else {
+            vec![browser.submit(&tabs[0], &path).await, browser.submit(&tabs[1], &path).await]
+        };
+        let session = format!("https://checkout.stripe.com/c/pay/cs_test_{}", n + 1);
+        assert!(answers.iter().all(|answer| answer.location == session), "{} {}", answers[0].location, answers[1].location);
+        assert_eq!((app.number("SELECT count(*) FROM orders").await, stripe.sessions().len()), (n as i64 + 1, n + 1));
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn a_stripe_that_fails_for_a_moment_is_asked_again(db: PgPool) {
     let (app, stripe) = start(db).await;
     stripe.fail_next(&[500, 429]);

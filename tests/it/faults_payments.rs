@@ -70,7 +70,14 @@ impl Site {
     async fn order(&self) -> Order {
         let card = package_on_sale(&self.db, self.package_id).await.expect("on sale");
         let (form_key, terms) = (Uuid::new_v4(), Terms::of(card));
-        let request = OrderRequest { package_id: self.package_id, form_key, starts: Start::Now, terms, discount: Discount::default() };
+        let request = OrderRequest {
+            package_id: self.package_id,
+            form_key,
+            starts: Start::Now,
+            terms,
+            discount: Discount::default(),
+            one_order_for_s: None,
+        };
         place(&self.db, &self.payments, &self.ada, &request).await.expect("placed");
         let (id, session_id) = sqlx::query_as("SELECT order_id::text, provider_session_id FROM orders ORDER BY order_id DESC LIMIT 1")
             .fetch_one(&self.db)

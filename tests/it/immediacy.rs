@@ -64,7 +64,7 @@ async fn a_purchase_counts_for_the_very_next_call_on_the_other_replica(db: PgPoo
     for round in 0..100 {
         let (here, there) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
         let (form_key, starts, terms) = (Uuid::new_v4(), Start::Now, terms.clone());
-        let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default() };
+        let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default(), one_order_for_s: None };
         place(&here.state.db, &here.state.payments, &member, &request).await.expect("placed");
         stripe.complete(stripe.sessions().pop().expect("a session")["id"].as_str().expect("an id"), true);
         assert_eq!(there.chat(&key.secret, &body).await.status, 429, "round {round}: paid, and nobody has told us");

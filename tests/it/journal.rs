@@ -152,5 +152,19 @@ async fn the_log_is_narrowed_paged_and_taken_home(db: PgPool) {
     assert_eq!(answer.headers()["content-disposition"], "attachment; filename=\"account-log.csv\"");
     assert_eq!(answer.text().await.expect("a file").lines().count(), 2);
     assert!(app.browser().get("/api/journal/export").await.location.starts_with("/sign-in"), "not for visitors");
+
+    // Days are those that the reader's times are in.
+    app.execute(
+        "INSERT INTO journal (entry_id, account_id, kind, actor, detail, at)
+         SELECT gen_random_uuid(), account_id, 'account.limited', 'system', 'long ago', '2026-02-04 23:30+00'
+           FROM accounts WHERE name = 'ada@example.com'",
+    )
+    .await;
+    let there = app.browser_with_cookie(&format!("{}; time_zone=Asia/Shanghai", browser.cookie()));
+    for (browser, zone, found) in [(&browser, "UTC", false), (&there, "Asia/Shanghai", true)] {
+        let page = browser.get("/settings/log?since=2026-02-05&until=2026-02-05").await.text();
+        assert!(page.contains(&format!("From ({zone})")) && page.contains("long ago") == found, "{zone}: {page}");
+        assert!(found || page.contains("Show all"), "{page}");
+    }
     app.stop().await;
 }

@@ -63,6 +63,7 @@ mod routes;
 mod routes_gets;
 mod routes_posts;
 mod routes_roles;
+mod search;
 mod secrets;
 mod security;
 #[path = "../tidy/server_fns.rs"]

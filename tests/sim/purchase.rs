@@ -20,7 +20,7 @@ use uuid::Uuid;
 pub async fn pay(db: &PgPool, member: &Owner, package_id: PackageId, starts: Start, payment: Payment) -> Answer {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     let (form_key, terms) = (Uuid::new_v4(), Terms::of(card));
-    let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default() };
+    let request = OrderRequest { package_id, form_key, starts, terms, discount: Discount::default(), one_order_for_s: None };
     let order_id = match place_order(db, member, Provider::Stripe, &request).await {
         Ok(order) => order.purchase.order_id,
         Err(CheckoutError::AccountSuspended) => {

@@ -6,6 +6,7 @@ use crate::accounts::letters_members as letters;
 use crate::accounts::rights::{Admin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::accounts::types_members::{AccountChoice, KeysLeft, MemberLimits, MemberUse, MemberView, Role};
+use crate::accounts::types_settings::Membership;
 use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
@@ -47,6 +48,19 @@ pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>,
             })
         })
         .collect()
+}
+
+/// What the reader is in their account.
+pub async fn membership_of(db: &PgPool, reader: &Reader) -> Result<Membership, AccountError> {
+    let row = sqlx::query!(
+        "SELECT a.name, m.created_at FROM members m JOIN accounts a USING (account_id) WHERE m.account_id = $1 AND m.user_id = $2",
+        reader.account_id().0,
+        reader.user_id().0
+    )
+    .fetch_optional(db)
+    .await?
+    .ok_or(AccountError::NotFound)?;
+    Ok(Membership { account_name: row.name, role: reader.role(), since: row.created_at.into() })
 }
 
 /// The accounts that a user belongs to, their own first.

@@ -7,6 +7,7 @@ use crate::checkout::server_fns::{PlaceOrder, TypeCode, show_offer};
 use crate::checkout::types::{LimitState, Offer, PaymentOffer};
 use crate::codes::page::CodeField;
 use crate::error::ConsoleError;
+use crate::i18n::language;
 use crate::money::Money;
 use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
@@ -178,7 +179,7 @@ fn Discounted(offer: Offer) -> impl IntoView {
 fn PromotionForm(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
     let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
-    let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact());
+    let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact_in(language()));
     view! {
         <details open=error.is_some()>
             <summary>{t!("Have a promotion code?")}</summary>
@@ -199,7 +200,7 @@ fn PromotionForm(offer: Offer) -> impl IntoView {
 #[component]
 fn ConfirmForm(offer: Offer) -> impl IntoView {
     let choice = offer.clone();
-    let price = offer.to_pay().exact();
+    let price = offer.to_pay().exact_in(language());
     let Offer { package, form_key, open_order, payment, discount, .. } = offer;
     let button = match payment {
         PaymentOffer::Sandbox => t!("Pay {price} of play money", price = price),

@@ -84,7 +84,7 @@ fn OrderState(order: OrderView) -> impl IntoView {
         OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::Paid => ("notice notice-info", None),
         OrderStatus::PartlyRefunded | OrderStatus::Refunded => {
-            ("notice notice-info", Some(("/wallet#statement".to_string(), t!("See it in your ledger"))))
+            ("notice notice-info", Some((ledger_of(order.order_id), t!("See it in your ledger"))))
         }
         OrderStatus::Disputed => ("notice notice-warn", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::AwaitingPayment => {
@@ -122,6 +122,11 @@ fn status_sentence(status: OrderStatus) -> &'static str {
             t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost.")
         }
     }
+}
+
+/// Where the wallet's ledger has what the order brought.
+fn ledger_of(order_id: OrderId) -> String {
+    format!("/wallet?order={order_id}#statement")
 }
 
 fn confirm_page(package_id: &str) -> String {
@@ -218,15 +223,18 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
         OrderStatus::Expired => t!("Expired"),
         _ => t!("Cancelled"),
     };
+    let tokens = view! { <ExactTokens tokens=order.tokens /> };
+    let (tokens_label, tokens) = match order.grant {
+        Some(_) => (t!("Tokens granted"), view! { <a href=ledger_of(order.order_id)>{tokens}</a> }.into_any()),
+        None => (t!("Tokens"), tokens.into_any()),
+    };
     view! {
         <section class="card stack">
             <h2>{order.package_name}</h2>
             <dl class="facts">
                 <div>
-                    <dt>{t!("Tokens")}</dt>
-                    <dd>
-                        <ExactTokens tokens=order.tokens />
-                    </dd>
+                    <dt>{tokens_label}</dt>
+                    <dd>{tokens}</dd>
                 </div>
                 <Discounted discount=order.discount price=order.price.clone() />
                 <div>

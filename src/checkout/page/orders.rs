@@ -8,14 +8,16 @@ use crate::error::ConsoleError;
 use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::page_data::with_data;
+use crate::ui::page_data::{address_with, of_address, with_data};
+use crate::ui::pages::Pages;
 use crate::ui::utc_time::UtcTime;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
 #[component]
 pub fn OrdersPage() -> impl IntoView {
-    let orders = list_orders();
+    let before = of_address("before");
+    let orders = list_orders(before.clone());
     view! {
         <Title text=t!("Orders") />
         <div class="page-head">
@@ -26,15 +28,16 @@ pub fn OrdersPage() -> impl IntoView {
                 </a>
             </ForBuyers>
         </div>
-        {with_data(orders, orders_view)}
+        {with_data(orders, move |orders| orders_view(orders, !before.is_empty()))}
     }
     .into_any()
 }
 
-fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
+/// `older_page`: whether this is not the newest page.
+fn orders_view(list: Result<OrderList, ConsoleError>, older_page: bool) -> AnyView {
     match list {
         Err(error) => failed_view(error, "/dashboard", t!("Back to the dashboard")),
-        Ok(list) if list.orders.is_empty() => view! {
+        Ok(list) if list.orders.is_empty() && !older_page => view! {
             <EmptyState
                 title=t!("No orders yet")
                 text=t!("What you buy is listed here, with its state and its receipt.")
@@ -44,7 +47,8 @@ fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
         }
         .into_any(),
         Ok(list) => {
-            let count = list.orders.len();
+            let newest = older_page.then(|| "/orders".to_string());
+            let older = list.older.map(|before| address_with("/orders", [("before", before.to_string().as_str())]));
             view! {
                 <div class="table-wrap">
                     <table>
@@ -64,7 +68,7 @@ fn orders_view(list: Result<OrderList, ConsoleError>) -> AnyView {
                         <tbody>{list.orders.into_iter().map(order_row).collect_view()}</tbody>
                     </table>
                 </div>
-                {list.more.then(|| view! { <p class="muted">{t!("The last {count} orders are shown.", count = count)}</p> })}
+                <Pages label=t!("Pages of orders") newest newer=None older />
             }
             .into_any()
         }

@@ -4,6 +4,7 @@ use crate::checkout::page::failed_view;
 use crate::checkout::server_fns::{RefundOrder, show_refund};
 use crate::checkout::types_refund::RefundOffer;
 use crate::error::ConsoleError;
+use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::form::{FormError, Submit, error_of};
@@ -34,7 +35,7 @@ fn offer_view(offer: Result<RefundOffer, ConsoleError>) -> AnyView {
         Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
     let order_page = format!("/orders/{}", offer.order_id);
-    let amount = offer.amount.exact();
+    let amount = offer.amount.exact_in(language());
     let held = (offer.held > Tokens(0)).then(|| {
         view! {
             <li>

@@ -81,6 +81,11 @@ async fn a_typed_code_is_shown_taken_once_and_never_taken_off_twice(db: PgPool) 
     }
     let again = discounted(&db, package_id, code_id, 100).await;
     assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &again).await), CodeProblem::AlreadyUsed);
+    // Of another tab it is that order; the session has forgotten the code meanwhile, and the form says what it took off.
+    for code_id in [Some(code_id), None] {
+        let tab = OrderRequest { discount: Discount { code_id, minor: 100 }, one_order_for_s: Some(3_600), ..again.clone() };
+        assert_eq!(place_order(&db, &ada, Provider::Stripe, &tab).await.expect("the same").purchase.price.exact(), "$4.00");
+    }
     let order_id: Uuid = sqlx::query_scalar!("SELECT order_id FROM orders").fetch_one(&db).await.expect("one order");
     let view = order(&db, &ada, OrderId(order_id)).await.expect("the order");
     assert_eq!((view.price.exact(), view.discount.map(|off| off.exact())), ("$4.00".into(), Some("$1.00".into())));

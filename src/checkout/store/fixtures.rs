@@ -41,7 +41,7 @@ pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> Pa
 pub async fn request(db: &PgPool, package_id: PackageId) -> OrderRequest {
     let card = package_on_sale(db, package_id).await.expect("on sale");
     let terms = Terms::of(card);
-    OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms, discount: Discount::default() }
+    OrderRequest { package_id, form_key: Uuid::new_v4(), starts: Start::Now, terms, discount: Discount::default(), one_order_for_s: None }
 }
 
 /// A new order of the package, waiting for the payment of session `cs_<order id>`.

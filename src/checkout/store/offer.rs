@@ -1,4 +1,5 @@
-//! What an account's own history adds to a package on its confirm page, and the count behind purchase limits. Reads only.
+//! What an account's own history adds to a package on its confirm page, which order another tab has made of it meanwhile, and the count
+//! behind purchase limits. Reads only.
 
 use crate::accounts::rights::Member;
 use crate::catalog::types::PackageCard;
@@ -6,6 +7,7 @@ use crate::checkout::payments::Provider;
 use crate::checkout::store::discounts::discount_of;
 use crate::checkout::store::{CheckoutError, stored_start};
 use crate::checkout::types::{LimitState, UnpaidOrder, Validity};
+use crate::checkout::types_placing::OrderRequest;
 use crate::codes::types::{Discount, TypedCode};
 use crate::error::CodeProblem;
 use crate::ids::{CodeId, OrderId, PackageId};
@@ -14,6 +16,7 @@ use crate::utc::UtcTime;
 use crate::wallet::ledger::renewals::{last_end_in, rolls_over_now};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 #[derive(Clone, Debug)]
 pub struct OfferFacts {
@@ -83,6 +86,47 @@ pub async fn offer_facts(
         rolls_over_now,
         discount,
     })
+}
+
+/// The form of an order of this user that waits for its payment and was placed on exactly these terms a while ago at most, while the
+/// package is still sold on them: two tabs that were both open before either was sent are one order. A promotion code is forgotten by the
+/// session when an order takes it, so the form of the second tab has only what it takes off.
+pub async fn form_of_twin_in(
+    connection: &mut PgConnection,
+    member: &Member,
+    provider: Provider,
+    request: &OrderRequest,
+) -> Result<Option<Uuid>, CheckoutError> {
+    let terms = &request.terms;
+    let form_key = sqlx::query_scalar!(
+        "SELECT o.form_key FROM orders o JOIN packages p USING (package_id)
+          WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4 AND o.starts = $5
+            AND o.status IN ('created', 'awaiting_payment') AND o.created_at > now() - $6::bigint * interval '1 second'
+            AND o.discount_minor = $7 AND ($8::uuid IS NULL OR o.code_id = $8)
+            AND o.tokens = $9 AND o.price_minor + o.discount_minor = $10::bigint AND o.currency = $11 AND o.valid_for_s = $12
+            AND o.rolls_over = $13 AND o.refund_window_s IS NOT DISTINCT FROM $14::bigint
+            AND p.status = 'on_sale'
+            AND (o.package_name, o.tokens, o.price_minor + o.discount_minor, o.currency, o.valid_for_s, o.scope_supplier_ids,
+                 o.scope_model_ids, o.rolls_over, coalesce(o.refund_window_s, 0))
+              = (p.name, p.tokens, p.price_minor, p.currency, p.valid_for_s, p.scope_supplier_ids,
+                 p.scope_model_ids, p.rolls_over, coalesce(p.refund_window_s, 0))
+          ORDER BY o.created_at DESC LIMIT 1",
+        member.account_id().0,
+        member.user_id().0,
+        request.package_id.0,
+        provider.as_str(),
+        request.starts.as_str(),
+        request.one_order_for_s,
+        request.discount.minor,
+        request.discount.code_id.map(|id| id.0),
+        terms.tokens.0,
+        terms.price.minor,
+        terms.price.currency.code(),
+        terms.valid_for_s,
+        terms.rolls_over,
+        terms.refund_window_s
+    );
+    Ok(form_key.fetch_optional(connection).await?)
 }
 
 /// An order that counts against a purchase limit.

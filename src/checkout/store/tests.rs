@@ -1,9 +1,12 @@
 //! Tests of placing, opening and reading orders, each against a database of its own.
 
-use super::fixtures::{member, open_order, package, request};
+use super::fixtures::{member, open_order, open_order_of, package, pay, request};
 use super::offer::offer_facts;
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, package_on_sale, update_package};
+use crate::checkout::types::OrderList;
+use crate::codes::types::Discount;
 use crate::operators::rights::Operator;
 use futures::future::join_all;
 
@@ -42,6 +45,52 @@ async fn place_order_of_one_form_at_once_is_one_order(db: PgPool) {
     let ids: Vec<_> = placed.into_iter().map(|order| order.expect("placed").purchase.order_id).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(count(&db).await, 1);
+}
+
+#[sqlx::test]
+async fn forms_that_were_open_before_any_was_sent_are_one_order_while_it_waits(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let package_id = package(&db, "Starter", Some(1)).await;
+    let tab = async || OrderRequest { one_order_for_s: Some(3_600), ..request(&db, package_id).await };
+    let place = async |member: &Owner, request: OrderRequest| {
+        place_order(&db, member, Provider::Stripe, &request).await.map(|order| order.purchase.order_id)
+    };
+    let mut tabs = Vec::new();
+    for _ in 0..8 {
+        tabs.push(tab().await);
+    }
+    let placed = join_all(tabs.iter().map(|tab| place_order(&db, &ada, Provider::Stripe, tab))).await;
+    let ids: Vec<_> = placed.into_iter().map(|order| order.expect("placed").purchase.order_id).collect();
+    let first = ids[0];
+    assert!(ids.iter().all(|id| *id == first), "{ids:?}");
+    assert_eq!(count(&db).await, 1);
+    // What is chosen differently is another one, which the limit refuses; and so is that of another account.
+    let queued = OrderRequest { starts: Start::AfterCurrent, ..tab().await };
+    assert!(matches!(place(&ada, queued).await, Err(CheckoutError::PurchaseLimitReached)));
+    let short = OrderRequest { discount: Discount { code_id: None, minor: 100 }, ..tab().await };
+    assert!(matches!(place(&ada, short).await, Err(CheckoutError::PurchaseLimitReached)));
+    let bobs = place(&bob, tab().await).await.expect("his");
+    assert_ne!(bobs, first);
+
+    // One that is over, by whatever way, is not gone on with; nor one that is old, nor of a package that changed.
+    let edit = PackageEdit { purchase_limit: Some(None), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, edit).await.expect("edit");
+    cancel_unopened_order(&db, first).await.expect("cancel");
+    let second = open_order_of(&db, &ada, &tab().await).await;
+    assert_ne!(second.0, first);
+    assert_eq!(place(&ada, tab().await).await.expect("the second"), second.0);
+    pay(&db, &second).await;
+    let third = place(&ada, tab().await).await.expect("the third");
+    assert_ne!(third, second.0);
+    sqlx::query("ALTER TABLE orders DISABLE TRIGGER orders_keep_the_copy").execute(&db).await.expect("disabled");
+    sqlx::query("UPDATE orders SET created_at = created_at - interval '61 minutes'").execute(&db).await.expect("older");
+    let fourth = place(&ada, tab().await).await.expect("the fourth");
+    assert_ne!(fourth, third);
+    let before = tab().await;
+    let dearer = PackageEdit { price: Some(Money::new(900, before.terms.price.currency.clone())), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, dearer).await.expect("edit");
+    assert!(matches!(place(&ada, before).await, Err(CheckoutError::PackageChanged)));
+    assert_ne!(place(&ada, tab().await).await.expect("at the new price"), fourth);
 }
 
 #[sqlx::test]
@@ -125,8 +174,28 @@ async fn orders_of_another_account_do_not_exist(db: PgPool) {
     assert_eq!(sandbox_payment(&db, &ada, "cs_sandbox_1").await.expect("hers").order_id, order_id);
     assert!(matches!(sandbox_payment(&db, &bob, "cs_sandbox_1").await, Err(CheckoutError::NotFound)));
     assert!(matches!(order(&db, &bob, order_id).await, Err(CheckoutError::NotFound)));
-    assert!(orders(&db, &bob).await.expect("his").orders.is_empty());
-    assert_eq!(orders(&db, &ada).await.expect("hers").orders.len(), 1);
+    assert!(orders(&db, &bob, None).await.expect("his").orders.is_empty());
+    assert_eq!(orders(&db, &ada, None).await.expect("hers").orders.len(), 1);
+}
+
+#[sqlx::test]
+async fn orders_are_paged_by_the_last_one_that_was_shown(db: PgPool) {
+    let (ada, bob) = (member(&db, "ada@example.com").await, member(&db, "bob@example.com").await);
+    let package_id = package(&db, "Starter", None).await;
+    let mut placed = Vec::new();
+    for _ in 0..views::PAGE + 2 {
+        let request = request(&db, package_id).await;
+        placed.push(place_order(&db, &ada, Provider::Stripe, &request).await.expect("placed").purchase.order_id);
+    }
+    placed.reverse();
+    let ids = |list: &OrderList| list.orders.iter().map(|order| order.order_id).collect::<Vec<_>>();
+    let newest = orders(&db, &ada, None).await.expect("a page");
+    let (shown, rest) = placed.split_at(views::PAGE as usize);
+    assert_eq!((ids(&newest), newest.older), (shown.to_vec(), shown.last().copied()));
+    let older = orders(&db, &ada, newest.older).await.expect("a page");
+    assert_eq!((ids(&older), older.older), (rest.to_vec(), None));
+    assert!(orders(&db, &ada, rest.last().copied()).await.expect("a page").orders.is_empty());
+    assert!(matches!(orders(&db, &bob, newest.older).await, Err(CheckoutError::NotFound)));
 }
 
 #[sqlx::test]

@@ -14,21 +14,32 @@ use crate::utc::UtcTime;
 use chrono::Utc;
 use sqlx::PgPool;
 
-/// How many orders a list shows.
-const LIST_MOST: i64 = 200;
+/// Orders a page.
+pub const PAGE: i64 = 50;
 
-/// The account's last orders, newest first.
-pub async fn orders(db: &PgPool, member: &Reader) -> Result<OrderList, CheckoutError> {
+/// The account's orders older than `before` (none = the newest), newest first, a page of them.
+pub async fn orders(db: &PgPool, member: &Reader, before: Option<OrderId>) -> Result<OrderList, CheckoutError> {
+    let account_id = member.account_id().0;
+    let before_at = match before {
+        Some(order_id) => {
+            let at = sqlx::query_scalar!("SELECT created_at FROM orders WHERE account_id = $1 AND order_id = $2", account_id, order_id.0);
+            Some(at.fetch_optional(db).await?.ok_or(CheckoutError::NotFound)?)
+        }
+        None => None,
+    };
     let mut rows = sqlx::query!(
         "SELECT order_id, package_name, tokens, price_minor, currency, status, created_at FROM orders
-          WHERE account_id = $1 ORDER BY created_at DESC, order_id DESC LIMIT $2",
-        member.account_id().0,
-        LIST_MOST + 1
+          WHERE account_id = $1 AND ($2::timestamptz IS NULL OR (created_at, order_id) < ($2, $3::uuid))
+          ORDER BY created_at DESC, order_id DESC LIMIT $4",
+        account_id,
+        before_at,
+        before.map(|id| id.0),
+        PAGE + 1
     )
     .fetch_all(db)
     .await?;
-    let more = rows.len() as i64 > LIST_MOST;
-    rows.truncate(LIST_MOST as usize);
+    let more = rows.len() as i64 > PAGE;
+    rows.truncate(PAGE as usize);
     let orders = rows
         .into_iter()
         .map(|row| {
@@ -41,8 +52,9 @@ pub async fn orders(db: &PgPool, member: &Reader) -> Result<OrderList, CheckoutE
                 created_at: row.created_at.into(),
             })
         })
-        .collect::<Result<_, CheckoutError>>()?;
-    Ok(OrderList { orders, more })
+        .collect::<Result<Vec<OrderLine>, CheckoutError>>()?;
+    let older = orders.last().filter(|_| more).map(|order| order.order_id);
+    Ok(OrderList { orders, older })
 }
 
 /// One order of the account, with the grant it brought.

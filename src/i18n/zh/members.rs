@@ -160,6 +160,9 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Account handed over", "账户已移交"),
     ("{before} to {after}", "{before} → {after}"),
     // The settings page.
+    ("Profile", "个人资料"),
+    ("Role in this account", "在此账户中的角色"),
+    ("Member since", "成为成员的时间"),
     ("Your password is changed, and your other sessions have ended.", "密码已更改，其他会话均已结束。"),
     ("We sent a link to the new address. Yours changes when it is used.", "已向新邮箱发送链接，打开链接后邮箱即更改。"),
     ("The session has ended.", "会话已结束。"),

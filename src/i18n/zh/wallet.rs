@@ -64,6 +64,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("The grant's time was over", "额度已到期"),
     ("Pay once, use the Tokens until they expire. Nothing renews by itself.", "一次性付款，Token 在到期前均可使用，不会自动续费。"),
     ("Nothing is on sale", "暂无在售套餐"),
+    (
+        "Come back later. Which models there are, and how to call them, you can see already.",
+        "请稍后再来。可以先看看有哪些模型，以及如何调用。",
+    ),
+    ("Look at the models", "查看模型"),
     ("Come back later. Tokens that you already have keep working.", "请稍后再来。已有的 Token 仍可使用。"),
     ("Lowest price per Token", "Token 单价最低"),
     ("Choose", "选择"),

@@ -1,0 +1,99 @@
+//! Preferences on the settings page: all that there is to choose, a form each. The foot of every page has the quick switches.
+
+use crate::i18n::{Language, language};
+use crate::preferences::page::theme_word;
+use crate::preferences::server_fns::SetPreferences;
+use crate::preferences::types::{Preferences, Theme};
+use crate::preferences::zones::{Region, place_name};
+use crate::t;
+use crate::ui::form::{FormDone, FormError, error_of};
+use chrono_tz::Tz;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+#[component]
+pub fn PreferencesSection() -> impl IntoView {
+    let Preferences { theme, time_zone, .. } = use_context().unwrap_or_default();
+    let languages = Language::ALL
+        .map(|each| {
+            view! {
+                <option value=each.tag() lang=each.tag() selected=each == language()>
+                    {each.own_name()}
+                </option>
+            }
+        })
+        .into_iter()
+        .collect_view();
+    let themes = Theme::ALL
+        .map(|each| view! { <option value=each.as_str() selected=each == theme>{theme_word(each)}</option> })
+        .into_iter()
+        .collect_view();
+    view! {
+        <section class="card stack" id="preferences">
+            <h2>{t!("Language, colours and time zone")}</h2>
+            <p class="muted">{t!("They hold for this browser. Mails to you are in the language that you choose.")}</p>
+            <FormError error=error_of(SetPreferences::PATH) />
+            <FormDone path=SetPreferences::PATH>{t!("Saved. Pages look like this from now on.")}</FormDone>
+            <PreferenceForm name="language" label=t!("Language") save=t!("Save the language")>
+                {languages}
+            </PreferenceForm>
+            <PreferenceForm name="theme" label=t!("Colours") save=t!("Save the colours")>
+                {themes}
+            </PreferenceForm>
+            <PreferenceForm name="time_zone" label=t!("Time zone") save=t!("Save the time zone")>
+                <ZoneOptions chosen=time_zone />
+            </PreferenceForm>
+        </section>
+    }
+}
+
+/// A list to choose from, whose choices are the children, and the button that keeps it.
+#[component]
+fn PreferenceForm(name: &'static str, label: &'static str, save: &'static str, children: Children) -> impl IntoView {
+    let id = format!("preference-{name}");
+    view! {
+        <form method="post" action=SetPreferences::PATH class="row">
+            <div class="field">
+                <label for=id.clone()>{label}</label>
+                <select class="select" id=id name=name>
+                    {children()}
+                </select>
+            </div>
+            <button class="button" type="submit">
+                {save}
+            </button>
+        </form>
+    }
+}
+
+/// UTC, then every place by the part of the world. A browser may have told another name before: it can be kept.
+#[component]
+fn ZoneOptions(chosen: Tz) -> impl IntoView {
+    let option = move |zone: Tz| view! { <option value=zone.name() selected=zone == chosen>{place_name(zone)}</option> };
+    let regions = Region::ALL
+        .map(|region| view! { <optgroup label=region_word(region)>{region.zones().map(option).collect_view()}</optgroup> })
+        .into_iter()
+        .collect_view();
+    let other = (chosen != Tz::UTC && Region::of(chosen).is_none())
+        .then(|| view! { <optgroup label=t!("Other zones")>{option(chosen)}</optgroup> });
+    view! {
+        {option(Tz::UTC)}
+        {regions}
+        {other}
+    }
+}
+
+fn region_word(region: Region) -> &'static str {
+    match region {
+        Region::Africa => t!("Africa"),
+        Region::America => t!("America"),
+        Region::Antarctica => t!("Antarctica"),
+        Region::Arctic => t!("Arctic"),
+        Region::Asia => t!("Asia"),
+        Region::Atlantic => t!("Atlantic"),
+        Region::Australia => t!("Australia"),
+        Region::Europe => t!("Europe"),
+        Region::Indian => t!("Indian Ocean"),
+        Region::Pacific => t!("Pacific"),
+    }
+}
