@@ -6,7 +6,7 @@ pub mod page;
 pub mod server_fns;
 pub mod types;
 
-mod contents;
+pub mod contents;
 mod markdown;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub use crate::home::page_dashboard::DashboardPage;
 use crate::error::ConsoleError;
 use crate::home::server_fns::read_front;
 use crate::home::types::{Front, Teaser};
+use crate::i18n::language;
 use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::failure::Failure;
@@ -81,7 +82,7 @@ fn PackageTeasers(packages: Vec<Teaser>) -> impl IntoView {
                     {package
                         .price
                         .per_million(package.tokens)
-                        .map(|price| view! { <span class="muted">" · " {t!("{price} a million", price = price.exact())}</span> })}
+                        .map(|price| view! { <span class="muted">" · " {t!("{price} a million", price = price.exact_in(language()))}</span> })}
                 </p>
             </li>
         }

@@ -31,7 +31,7 @@ pub fn NextStep(here: Step, #[prop(optional)] try_here: Option<&'static str>) ->
         view! {
             <p class="notice row row-between">
                 <span>{t!("Next: {step}", step = text)}</span>
-                <a class="button button-primary" href=href>
+                <a class="button" href=href>
                     {label}
                 </a>
             </p>

@@ -66,11 +66,11 @@ pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut mode
             {preset}
             <div class="row filters">
                 <div class="field">
-                    <label for="filter-from">{t!("From")}</label>
+                    <label for="filter-from">{t!("First day")}</label>
                     <input id="filter-from" name="from" type="date" value=from />
                 </div>
                 <div class="field">
-                    <label for="filter-to">{t!("Until")}</label>
+                    <label for="filter-to">{t!("Last day")}</label>
                     <input id="filter-to" name="to" type="date" value=to />
                 </div>
                 <div class="field">

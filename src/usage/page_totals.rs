@@ -110,7 +110,7 @@ fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl I
         Head::number(t!("Failed")),
         Head::number(t!("Input")),
         Head::number(t!("Output")),
-        Head::number(t!("Charged")),
+        Head::figure(t!("Charged")),
         Head::number(t!("Share")),
     ];
     let rows = parts.into_iter().map(|part| {

@@ -77,7 +77,7 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
     for shown in ["Paid", "Open your wallet", "Tokens expire", "Tokens granted 1,000,000", "$5.00"] {
         assert!(order.text().contains(shown), "{shown}: {}", order.text());
     }
-    let ledger = format!("/wallet?order={}#statement", paid.location.trim_start_matches("/orders/"));
+    let ledger = format!("/wallet?order={id}#{id}", id = paid.location.trim_start_matches("/orders/"));
     assert!(order.html.contains(&format!("href=\"{ledger}\"")), "{}", order.html);
     assert!(browser.get(&ledger).await.text().contains("Order: Starter"));
     assert!(!order.html.contains("http-equiv=\"refresh\""), "a paid order has nothing to wait for");

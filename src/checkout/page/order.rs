@@ -126,7 +126,7 @@ fn status_sentence(status: OrderStatus) -> &'static str {
 
 /// Where the wallet's ledger has what the order brought.
 fn ledger_of(order_id: OrderId) -> String {
-    format!("/wallet?order={order_id}#statement")
+    format!("/wallet?order={order_id}#{order_id}")
 }
 
 fn confirm_page(package_id: &str) -> String {

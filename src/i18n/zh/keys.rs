@@ -123,7 +123,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Until you disable or delete it.", "直到停用或删除。"),
     ("On a day of your choice", "指定日期"),
     ("It works until that day is over in your time zone.", "有效至你所在时区当天结束。"),
-    ("Last day", "最后一天"),
+    ("Last day", "截止日期"),
     ("Copy your key now", "请立即复制密钥"),
     (
         "You won't see it again: we keep only a fingerprint of it. If it gets lost, make a new secret.",

@@ -101,7 +101,6 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("video", "视频"),
     ("file", "文件"),
     ("embedding", "向量"),
-    ("Until", "至"),
     ("By", "分组"),
     ("Pages of calls", "调用翻页"),
     ("Hour", "小时"),

@@ -42,7 +42,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("No entry here.", "没有符合条件的记录。"),
     ("Nothing in the ledger yet", "账本暂无记录"),
     ("Every Token that comes or goes is written down in this place, for good.", "每个 Token 的收支都会永久记录在这里。"),
-    ("First day", "第一天"),
+    ("First day", "开始日期"),
     (
         "Tokens held for running calls are still in the wallet here; what a call costs leaves it when the call ends.",
         "为进行中的调用预留的 Token 在此仍计入钱包；调用的费用在其结束时扣除。",
