@@ -128,8 +128,11 @@ async fn nobody_ends_the_sessions_of_others(db: PgPool) {
     }
     assert!(is_member(&ada).await);
     let visitor = app.browser();
-    for action in [CHANGE_PASSWORD, CHANGE_EMAIL, END_SESSION, END_OTHERS] {
-        let answer = visitor.post(action, "/settings", &[("session_id", id.as_str())]).await;
+    let passwords: &[(&str, &str)] = &[("current", PASSWORD), ("password", "a brand new password")];
+    let address: &[(&str, &str)] = &[("email", "eve@example.com"), ("email_password", PASSWORD)];
+    let session: &[(&str, &str)] = &[("session_id", id.as_str())];
+    for (action, fields) in [(CHANGE_PASSWORD, passwords), (CHANGE_EMAIL, address), (END_SESSION, session), (END_OTHERS, &[])] {
+        let answer = visitor.post(action, "/settings", fields).await;
         assert_eq!((answer.status, answer.location.as_str()), (302, "/sign-in?next=%2Fsettings"), "{action}");
     }
     app.stop().await;

@@ -11,6 +11,8 @@ pub struct ServerFn {
     /// As written; what is registered is `/api/` + this.
     pub endpoint: Option<String>,
     pub right: Option<Right>,
+    /// What a form may send.
+    pub parameters: Vec<String>,
 }
 
 /// Who may call it.
@@ -75,9 +77,18 @@ fn server_fns_of(source: &Source) -> Vec<ServerFn> {
             name,
             endpoint: attribute.split_once("endpoint = \"").and_then(|(_, rest)| rest.split_once('"')).map(|(path, _)| path.to_string()),
             right: right_of(body),
+            parameters: parameters_of(from_name),
         });
     }
     found
+}
+
+/// The names before a colon between the brackets; types here have paths of one part.
+fn parameters_of(from_name: &str) -> Vec<String> {
+    let signature = from_name.split(") ->").next().unwrap_or_default();
+    let named =
+        signature.split(':').rev().skip(1).filter_map(|before| before.split(|c: char| !c.is_alphanumeric() && c != '_').next_back());
+    named.filter(|name| !name.is_empty()).map(str::to_string).collect()
 }
 
 /// The right that the first statement of a body asks for. Imports come before it: the browser's build drops bodies, imports included.
@@ -136,8 +147,12 @@ async fn forgotten() -> Result<(), ConsoleError> {
     let source = Source { path: "src/keys/server_fns.rs".into(), text: text.into() };
     let found: Vec<String> = server_fns_of(&source)
         .into_iter()
-        .map(|function| format!("{} {:?} {:?}", function.name, function.endpoint, function.right))
+        .map(|function| format!("{} {:?} {:?} {:?}", function.name, function.endpoint, function.right, function.parameters))
         .collect();
-    let wanted = [r#"create_key Some("keys/create") Some(Member)"#, r#"packages Some("packages") Some(Public)"#, "forgotten None None"];
+    let wanted = [
+        r#"create_key Some("keys/create") Some(Member) ["quota", "name"]"#,
+        r#"packages Some("packages") Some(Public) []"#,
+        "forgotten None None []",
+    ];
     if found == wanted { Vec::new() } else { vec![format!("server functions found: {found:#?}")] }
 }

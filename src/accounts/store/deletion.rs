@@ -59,7 +59,7 @@ pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Pas
         let own = reader_of(db, user_id, Some(account_id)).await?.ok_or(AccountError::NotFound)?.from(reader.origin().clone());
         close_account_in(&mut tx, &own).await?;
     }
-    outbox.post_in(&mut tx, reader.email(), || letters::deleted()).await?;
+    outbox.post_in(&mut tx, reader.email(), letters::deleted).await?;
     forget_user_in(&mut tx, reader).await?;
     tx.commit().await?;
     Ok(())
