@@ -21,7 +21,8 @@ async fn post(app: &TestApp, path: &str, cookie: &str, body: String) -> (u16, St
 
 /// Until as many statements wait for the row of a session that the test holds.
 async fn waiting(db: &PgPool, statements: i64) {
-    let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let count =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%sessions%'";
     for _ in 0..5_000 {
         if sqlx::query_scalar::<_, i64>(count).fetch_one(db).await.expect("the activity") >= statements {
             return;

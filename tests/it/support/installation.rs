@@ -131,9 +131,10 @@ impl Installation {
         tx
     }
 
-    /// Waits until this many statements wait for a lock.
+    /// Waits until this many statements of the gateway wait for a lock; a job that runs when a replica starts may do so too.
     pub async fn until_waiting(&self, sessions: i64) {
-        self.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", |found| found >= sessions).await;
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'toki gateway'";
+        self.until(waiting, |found| found >= sessions).await;
     }
 
     pub async fn number(&self, sql: &'static str) -> i64 {
