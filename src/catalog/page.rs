@@ -36,10 +36,12 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
         Err(error) => view! { <Failure error /> }.into_any(),
         Ok(cards) if cards.is_empty() => for_visitors_or(nothing_for_visitors, nothing_for_members).into_any(),
         Ok(cards) => {
-            let only = cards.len() == 1;
+            // Several may be the best value, and a page has one main action.
+            let main = cards.iter().position(|card| card.best_value || cards.len() == 1);
+            let cards = cards.into_iter().enumerate();
             view! {
                 <ul class="cards">
-                    {cards.into_iter().map(|card| view! { <Package primary=card.best_value || only card /> }).collect_view()}
+                    {cards.map(|(place, card)| view! { <Package primary=main == Some(place) card /> }).collect_view()}
                 </ul>
             }
             .into_any()

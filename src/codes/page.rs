@@ -3,7 +3,7 @@
 use crate::codes::server_fns::RedeemCode;
 use crate::error::{ConsoleError, Field};
 use crate::t;
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::form::{FormError, Labelled, error_of};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -17,7 +17,9 @@ pub fn RedeemForm() -> impl IntoView {
             <FormError error />
             <form method="post" action=RedeemCode::PATH class="row">
                 <CodeField error />
-                <Submit>{t!("Redeem")}</Submit>
+                <button class="button" type="submit">
+                    {t!("Redeem")}
+                </button>
             </form>
         </section>
     }

@@ -123,7 +123,10 @@ macro_rules! entries {
                       CASE WHEN $4::bigint IS NOT NULL THEN
                           (SELECT coalesce(sum(w.left_ + w.held), 0) FROM grants w WHERE w.account_id = $1)::bigint
                       END AS in_wallet,
-                      CASE WHEN $4::bigint IS NOT NULL THEN
+                      CASE WHEN $4::bigint IS NULL THEN NULL
+                           -- Without days nothing lies between two of them.
+                           WHEN p.newer_id IS NOT NULL AND $5::timestamptz IS NULL AND $6::timestamptz IS NULL THEN 0
+                           ELSE
                           ((SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
                                                      WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END), 0)
                               FROM ledger l
