@@ -47,7 +47,6 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         }
     };
     let (key, model_id) = (details.key, details.reader.model_id.clone());
-    let [calls_href, failed_href] = [false, true].map(|failed| calls_of(key.key_id, failed));
     let calls = if details.calls.is_empty() {
         view! {
             <EmptyState
@@ -62,8 +61,8 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         view! {
             <CallsTable calls=details.calls />
             <div class="row">
-                <a class="button" href=calls_href>{t!("All calls of this key")}</a>
-                <a class="button" href=failed_href>{t!("Failed calls of this key")}</a>
+                <a class="button" href=calls_of(key.key_id, false)>{t!("All calls of this key")}</a>
+                <a class="button" href=calls_of(key.key_id, true)>{t!("Failed calls of this key")}</a>
             </div>
         }
         .into_any()

@@ -207,7 +207,8 @@ fn status(key: &KeyView) -> AnyView {
 /// All that a key is good for beside its switch. Who may not edit it is led to where it can be looked at.
 fn menu(key: KeyView, href: String) -> AnyView {
     let KeyView { key_id, name, editable, .. } = key;
-    let (first, rotation) = (if editable { format!("{href}#settings") } else { href.clone() }, format!("{href}#rotation"));
+    let rotation = format!("{href}#rotation");
+    let first = if editable { format!("{href}#settings") } else { href };
     let changes = editable.then(|| {
         view! {
             <li><a href=rotation>{t!("Make a new secret")}</a></li>
