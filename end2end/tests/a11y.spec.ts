@@ -5,8 +5,9 @@ import type { Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
 import { unfold } from "../support/looks.ts";
-import { MODEL, openai, toki } from "../support/server.ts";
+import { MODEL, openai, psql, toki } from "../support/server.ts";
 import { answerPayment, createKey, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
+import type { Customer } from "../support/steps.ts";
 
 const WIDTHS = [360, 1280];
 
@@ -52,6 +53,53 @@ async function checkOverlays(page: Page, language: string) {
   await expectNoViolations(page, `the palette, ${language}`, ".palette");
 }
 
+/** Checks what opens over lists: the menu of a key's row, that of a member's, and the dialogs behind them and on the key's page. */
+async function checkRows(page: Page, language: string, key: string) {
+  await speak(page, language);
+  const [menu, dialog] = [page.locator(".menu:popover-open"), page.locator("dialog:open")];
+  const openMenu = async (path: string) => {
+    await page.goto(path);
+    await page.locator("td .menu-button").first().click();
+    await expect(menu).toBeInViewport({ ratio: 0.99 });
+  };
+  const checkDialog = async (what: string) => {
+    await expect(dialog).toBeInViewport({ ratio: 0.99 });
+    await expectNoViolations(page, what, "dialog:open");
+  };
+  for (const width of WIDTHS) {
+    const where = `${language}, ${width} px`;
+    await page.setViewportSize({ width, height: 900 });
+    await openMenu("/keys");
+    await page.screenshot({ path: `screenshots-out/keys-menu-${width}-${language}.png` });
+    await expectNoViolations(page, `a key's menu, ${where}`, ".menu:popover-open");
+    await menu.locator(".menu-danger").click();
+    await checkDialog(`a key's dialog in the list, ${where}`);
+    await page.screenshot({ path: `screenshots-out/keys-dialog-${width}-${language}.png` });
+
+    await page.goto(key);
+    await page.getByRole("main").locator("[command=show-modal]").click();
+    await checkDialog(`a key's dialog on its page, ${where}`);
+
+    await openMenu("/settings/members");
+    const entries = await menu.getByRole("button").all();
+    expect(entries, "role, limits, removal").toHaveLength(3);
+    for (const [n, entry] of entries.entries()) {
+      await entry.click();
+      await checkDialog(`dialog ${n} of a member, ${where}`);
+      await page.screenshot({ path: `screenshots-out/members-dialog-${n}-${width}-${language}.png` });
+      await page.keyboard.press("Escape");
+      await expect(dialog).toBeHidden();
+    }
+  }
+}
+
+/** Has this customer be one of the members of another's account. */
+function join(account: Customer, member: Customer) {
+  psql(process.env.E2E_DATABASE_URL!, `INSERT INTO members (account_id, user_id, role)
+    SELECT account_id, (SELECT user_id FROM users WHERE email = '${member.email}'), 'member'
+      FROM members JOIN users USING (user_id) WHERE email = '${account.email}'`);
+}
+
 async function speak(page: Page, language: string) {
   await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);
 }
@@ -72,7 +120,8 @@ for (const language of ["en", "zh-Hans"]) {
 
       // The steps are in English.
       await speak(page, "en");
-      await signIn(page, existingCustomer());
+      const customer = existingCustomer();
+      await signIn(page, customer);
       await check(page, language, "/dashboard", "/orders", "/wallet", "/keys", "/usage", "/verify-email");
 
       // A package with all that a package can have, a refund among it.
@@ -98,6 +147,8 @@ for (const language of ["en", "zh-Hans"]) {
       await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/settings/delete");
       await check(page, language, "/search?q=bot", "/search?q=nothing-has-this-name", `/keys/delete?chosen%5B%5D=${key.split("/").at(-1)}`);
       await checkOverlays(page, language);
+      join(customer, existingCustomer());
+      await checkRows(page, language, key);
     });
   });
 }

@@ -22,6 +22,31 @@ test("the first stop of Tab leads to the content, and every stop is seen", async
   await expect(page.getByRole("main")).toBeFocused();
 });
 
+test("a row's menu and the question behind it go by keyboard, and give the focus back one by one", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  await createKey(page, "lantern");
+  await page.goto("/keys");
+  const more = page.getByRole("button", { name: "More for lantern" });
+  const menu = page.getByRole("group", { name: "More for lantern" });
+  await more.focus();
+  await page.keyboard.press("Enter");
+  await expect(menu).toBeVisible();
+  await page.keyboard.press("Tab");
+  await expect(menu.getByRole("link", { name: "Edit" })).toBeFocused();
+
+  const asks = menu.getByRole("button", { name: "Delete…" });
+  const question = page.getByRole("dialog", { name: "Delete “lantern” for good?" });
+  await asks.focus();
+  await page.keyboard.press("Enter");
+  await expect(question).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(question).toBeHidden();
+  await expect(asks).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(menu).toBeHidden();
+  await expect(more).toBeFocused();
+});
+
 test("the balance stays in a short window, while the navigation scrolls", async ({ page }) => {
   await signIn(page, existingCustomer());
   await page.setViewportSize({ width: 1280, height: 480 });

@@ -53,4 +53,18 @@ test("a customer signs up, buys, creates a key, calls, sees the charge, and ends
   await page.getByRole("switch", { name: "Enabled: journey" }).click();
   await expect(page.getByRole("row").filter({ hasText: "journey" }).getByText("Disabled", { exact: true })).toBeVisible();
   await expect(client.chat.completions.create({ model: MODEL, messages })).rejects.toMatchObject({ status: 401, code: "invalid_api_key" });
+
+  // The row's menu and the question behind it are the browser's own: they open without a script, too.
+  await page.getByRole("button", { name: "More for journey" }).click();
+  const asks = page.getByRole("group", { name: "More for journey" }).getByRole("button", { name: "Delete…" });
+  const question = page.getByRole("dialog", { name: "Delete “journey” for good?" });
+  await asks.click();
+  await expect(question).toContainText("Programs that call with it stop working at once.");
+  await question.getByRole("button", { name: "Keep it" }).click();
+  await expect(question).toBeHidden();
+  await asks.click();
+  await question.getByRole("button", { name: "Delete journey" }).click();
+  await expect(page.getByText("No key yet")).toBeVisible();
+  await page.goto("/usage");
+  await expect(page.getByRole("row").filter({ hasText: "journey" }).getByText(exact(charges[0]), { exact: true }).first()).toBeVisible();
 });

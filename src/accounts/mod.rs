@@ -6,6 +6,7 @@ pub mod page_deletion;
 pub mod page_invitation;
 pub mod page_mail;
 mod page_member_limits;
+mod page_member_menu;
 pub mod page_members;
 pub mod page_rights;
 pub mod page_settings;

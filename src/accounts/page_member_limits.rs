@@ -1,13 +1,14 @@
 //! What a member uses of the account's Tokens, and the limits that an admin sets to it.
 
 use crate::accounts::server_fns_members::SetMemberLimits;
-use crate::accounts::types_members::MemberUse;
-use crate::error::Field;
+use crate::accounts::types_members::{MemberLimits, MemberUse, MemberView};
+use crate::error::{ConsoleError, Field};
 use crate::ids::UserId;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::form::{FormError, Labelled, error_of};
 use crate::ui::last_form::typed;
+use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, OpenDialog};
 use crate::ui::quota::QuotaBar;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -39,23 +40,63 @@ fn used_of(limit: Option<Tokens>, used: Tokens, said: [&'static str; 2], plain: 
     .into_any()
 }
 
-/// Sets both limits. Open again, with what was typed, when they were refused.
+/// What a member may spend, behind a button: an entry of their menu, or one by itself.
 #[component]
-pub fn MemberLimitsForm(user_id: UserId, email: String, usage: MemberUse) -> impl IntoView {
-    let mine = typed(SetMemberLimits::PATH, "user_id", "") == user_id.to_string();
-    let error = error_of(SetMemberLimits::PATH).filter(|_| mine);
-    let failed = error.is_some();
-    let value = |name: &str, saved: Option<Tokens>| match failed {
-        true => typed(SetMemberLimits::PATH, name, ""),
-        false => saved.map(Tokens::exact).unwrap_or_default(),
+pub fn LimitsDialog(
+    user_id: UserId,
+    email: String,
+    limits: MemberLimits,
+    /// Of the button.
+    class: &'static str,
+) -> impl IntoView {
+    let id = format!("limits-{user_id}");
+    let saved = |limit: Option<Tokens>| limit.map(Tokens::exact).unwrap_or_default();
+    view! {
+        <OpenDialog id=id.clone() class=class>
+            {t!("Limits…")}
+        </OpenDialog>
+        <Dialog id=id.clone() title=t!("Limits of {person}", person = email)>
+            <LimitsForm user_id id=id.clone() month=saved(limits.month_quota) ever=saved(limits.quota) error=None>
+                <CloseDialog id=id class="button button-quiet">
+                    {t!("Cancel")}
+                </CloseDialog>
+            </LimitsForm>
+        </Dialog>
+    }
+}
+
+/// The limits that were refused, with what was typed, on the page itself: no answer of a server opens a dialog.
+pub fn refused_limits(members: &[MemberView], admin: bool) -> Option<AnyView> {
+    let error = error_of(SetMemberLimits::PATH)?;
+    let typed = |name| typed(SetMemberLimits::PATH, name, "");
+    let user_id = typed("user_id");
+    let member = members.iter().find(|member| admin && member.user_id.to_string() == user_id);
+    let Some(member) = member else { return Some(view! { <FormError error=Some(error) /> }.into_any()) };
+    let (user_id, person) = (member.user_id, &member.email);
+    let form = view! {
+        <section class="card stack">
+            <h2>{t!("Limits of {person}", person = person)}</h2>
+            <LimitsForm user_id id="limits" month=typed("month_quota") ever=typed("quota") error=Some(error) />
+        </section>
     };
-    let month = value("month_quota", usage.limits.month_quota);
-    let ever = value("quota", usage.limits.quota);
-    let input = move |name: &'static str, value: String| {
-        let id = format!("{name}-{user_id}");
+    Some(form.into_any())
+}
+
+/// Sets both limits. `id`: what the ids of its fields begin with; the children stand beside its button.
+#[component]
+fn LimitsForm(
+    user_id: UserId,
+    #[prop(into)] id: String,
+    month: String,
+    ever: String,
+    error: Option<ConsoleError>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    let [month_id, ever_id] = ["month_quota", "quota"].map(|name| format!("{id}-{name}"));
+    let input = |id: &str, name: &'static str, value: String| {
         view! {
             <input
-                id=id.clone()
+                id=id.to_string()
                 name=name
                 type="text"
                 inputmode="numeric"
@@ -65,36 +106,35 @@ pub fn MemberLimitsForm(user_id: UserId, email: String, usage: MemberUse) -> imp
             />
         }
     };
+    let (month, ever) = (input(&month_id, "month_quota", month), input(&ever_id, "quota", ever));
     view! {
-        <details class="confirm" open=failed>
-            <summary class="button button-quiet">
-                {t!("Limits…")} <span class="visually-hidden">{format!(" {email}")}</span>
-            </summary>
-            <form method="post" action=SetMemberLimits::PATH>
-                <input type="hidden" name="user_id" value=user_id.to_string() />
-                <FormError error />
-                <Labelled
-                    id=format!("month_quota-{user_id}")
-                    label=t!("Tokens a month")
-                    field=Field::MonthQuota
-                    error
-                    hint=t!("Calendar months, UTC. Empty means no limit.")
-                >
-                    {input("month_quota", month)}
-                </Labelled>
-                <Labelled
-                    id=format!("quota-{user_id}")
-                    label=t!("Tokens in all")
-                    field=Field::Quota
-                    error
-                    hint=t!("Counts what their keys ever used, keys that they took over too. Empty means no limit.")
-                >
-                    {input("quota", ever)}
-                </Labelled>
+        <form class="stack" method="post" action=SetMemberLimits::PATH>
+            <input type="hidden" name="user_id" value=user_id.to_string() />
+            <FormError error />
+            <Labelled
+                id=month_id
+                label=t!("Tokens a month")
+                field=Field::MonthQuota
+                error
+                hint=t!("Calendar months, UTC. Empty means no limit.")
+            >
+                {month}
+            </Labelled>
+            <Labelled
+                id=ever_id
+                label=t!("Tokens in all")
+                field=Field::Quota
+                error
+                hint=t!("Counts what their keys ever used, keys that they took over too. Empty means no limit.")
+            >
+                {ever}
+            </Labelled>
+            <DialogActions>
                 <button class="button" type="submit">
                     {t!("Set the limits")}
                 </button>
-            </form>
-        </details>
+                {children.map(|children| children())}
+            </DialogActions>
+        </form>
     }
 }

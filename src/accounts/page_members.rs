@@ -1,7 +1,8 @@
 //! The members of an account: who they are, their roles, who is invited. Plain forms.
 
 use crate::accounts::page::{EmailField, PasswordField};
-use crate::accounts::page_member_limits::{MemberLimitsForm, MemberUsage};
+use crate::accounts::page_member_limits::{MemberUsage, refused_limits};
+use crate::accounts::page_member_menu::{MemberMenu, RoleSelect};
 use crate::accounts::page_words::role_word;
 use crate::accounts::server_fns_members::{
     HandOverAccount, InviteMember, LeaveAccount, RemoveMember, RevokeInvitation, SetMemberLimits, SetMemberRole, list_members,
@@ -12,6 +13,7 @@ use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
+use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, OpenDialog};
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::{UtcTime, minute};
 use leptos::prelude::*;
@@ -39,6 +41,7 @@ fn MembersBody(members: MembersView) -> impl IntoView {
     let MembersView { role, members, invitations } = members;
     let admin = role >= Role::Admin;
     let others: Vec<MemberView> = members.iter().filter(|member| !member.you).cloned().collect();
+    let refused = refused_limits(&members, admin);
     let own_keys = members.iter().find(|member| member.you).map_or(0, |member| member.keys);
     view! {
         <FormError error=error_of(SetMemberRole::PATH) />
@@ -49,6 +52,7 @@ fn MembersBody(members: MembersView) -> impl IntoView {
         <FormDone path=RemoveMember::PATH>{t!("The member is removed.")}</FormDone>
         <FormDone path=RevokeInvitation::PATH>{t!("The invitation is taken back. Its link works no longer.")}</FormDone>
         <FormDone path=HandOverAccount::PATH>{t!("The account is handed over. You are an admin of it.")}</FormDone>
+        {refused}
         <MemberTable members admin />
         {(admin || !invitations.is_empty()).then(|| view! { <Invitations invitations admin /> })}
         {(role == Role::Owner && !others.is_empty()).then(|| view! { <HandOverForm others /> })}
@@ -90,30 +94,15 @@ fn MemberTable(members: Vec<MemberView>, admin: bool) -> impl IntoView {
 
 #[component]
 fn MemberRow(member: MemberView, admin: bool) -> impl IntoView {
-    let MemberView { user_id, email, role, since, two_factor, keys, usage, you } = member;
+    let menu = admin.then(|| view! { <MemberMenu member=member.clone() /> });
+    let MemberView { email, role, since, two_factor, keys, usage, you, .. } = member;
     let two_factor = two_factor.map(|on| {
         view! { <td data-label=t!("Two-factor")>{if on { t!("On") } else { t!("Off") }}</td> }
-    });
-    let name = email.clone();
-    // The owner's role is handed over, and one's own membership ended, further down.
-    let limits_form = admin.then(|| view! { <MemberLimitsForm user_id email=email.clone() usage /> });
-    let changes = (role != Role::Owner).then(|| {
-        let user_id = user_id.to_string();
-        view! {
-                <form method="post" action=SetMemberRole::PATH class="inline-form">
-                    <input type="hidden" name="user_id" value=user_id.clone() />
-                    <RoleSelect chosen=role label=t!("Role of {person}", person = email) />
-                    <button class="button button-quiet" type="submit">
-                        {t!("Change the role")}
-                    </button>
-                </form>
-                {(!you).then(|| view! { <RemoveForm user_id email keys /> })}
-        }
     });
     view! {
         <tr>
             <th scope="row" data-label="">
-                {name}
+                {email}
                 {you.then(|| view! { <span class="muted">" "{t!("(you)")}</span> })}
             </th>
             <td data-label=t!("Role")>{role_word(role)}</td>
@@ -127,64 +116,9 @@ fn MemberRow(member: MemberView, admin: bool) -> impl IntoView {
             <td data-label=t!("Since")>
                 <UtcTime time=since />
             </td>
-            {admin.then(|| view! { <td><div class="row">{changes} {limits_form}</div></td> })}
+            {menu.map(|menu| view! { <td><div class="row">{menu}</div></td> })}
         </tr>
     }
-}
-
-#[component]
-fn RoleSelect(chosen: Role, #[prop(optional, into)] label: Option<String>, #[prop(optional)] id: Option<&'static str>) -> impl IntoView {
-    let option = |role: Role| view! { <option value=role.as_str() selected=role == chosen>{role_word(role)}</option> };
-    view! {
-        <select name="role" id=id aria-label=label>
-            {Role::GIVEN.map(option).into_iter().collect_view()}
-        </select>
-    }
-}
-
-/// Removes a member in two steps: the second says what follows, and asks what becomes of their keys.
-#[component]
-fn RemoveForm(user_id: String, email: String, keys: i64) -> impl IntoView {
-    view! {
-        <details class="confirm">
-            <summary class="button button-quiet">
-                {t!("Remove…")} <span class="visually-hidden">{format!(" {email}")}</span>
-            </summary>
-            <form method="post" action=RemoveMember::PATH>
-                <input type="hidden" name="user_id" value=user_id />
-                <p>{t!("Remove {person}? Their sessions in this account end at once.", person = email)}</p>
-                <KeysChoice keys />
-                <button class="button button-danger" type="submit">
-                    {t!("Remove {person}", person = email)}
-                </button>
-            </form>
-        </details>
-    }
-}
-
-/// What becomes of the keys that somebody made, when they go. Who made none is not asked.
-#[component]
-fn KeysChoice(keys: i64) -> impl IntoView {
-    if keys == 0 {
-        return view! { <input type="hidden" name="keys" value="disable" /> }.into_any();
-    }
-    view! {
-        <fieldset class="stack">
-            <legend>{t!("Keys made in this account: {keys}", keys = keys)}</legend>
-            <label>
-                <input type="radio" name="keys" value="disable" checked />
-                " "
-                {t!("Disable: programs that call with them stop")}
-            </label>
-            <label>
-                <input type="radio" name="keys" value="hand_over" />
-                " "
-                {t!("Make them mine: programs go on")}
-            </label>
-            <p class="field-hint">{t!("Whoever knows the secret of a key that is not disabled can still call with it. Make new secrets soon.")}</p>
-        </fieldset>
-    }
-    .into_any()
 }
 
 #[component]
@@ -255,7 +189,7 @@ fn InviteForm() -> impl IntoView {
                 error
                 hint=t!("Members make keys and edit their own. Admins edit all keys, buy, and look after the members. Read-only sees everything and changes nothing.")
             >
-                <RoleSelect chosen id="role" />
+                <RoleSelect id="role" chosen />
             </Labelled>
             <Submit>{t!("Invite")}</Submit>
         </form>
@@ -302,11 +236,11 @@ fn LeaveForm(keys: i64) -> impl IntoView {
     view! {
         <section class="card stack" id="leave">
             <h2>{t!("Leave the account")}</h2>
-            <p>{t!("You see nothing of it any more, and are signed out here. Only an invitation brings you back.")}</p>
+            <p>{t!("You see nothing of it any more, and are signed out here.")}</p>
             <FormError error=error_of(LeaveAccount::PATH) />
-            <details class="confirm">
-                <summary class="button">{t!("Leave…")}</summary>
-                <form method="post" action=LeaveAccount::PATH>
+            <OpenDialog id="leave-account">{t!("Leave…")}</OpenDialog>
+            <Dialog id="leave-account" title=t!("Leave the account?")>
+                <form class="stack" method="post" action=LeaveAccount::PATH>
                     {(keys > 0)
                         .then(|| {
                             view! {
@@ -315,11 +249,15 @@ fn LeaveForm(keys: i64) -> impl IntoView {
                                 </p>
                             }
                         })}
-                    <button class="button button-danger" type="submit">
-                        {t!("Leave the account")}
-                    </button>
+                    <p>{t!("Only an invitation brings you back.")}</p>
+                    <DialogActions>
+                        <button class="button button-danger" type="submit">
+                            {t!("Leave the account")}
+                        </button>
+                        <CloseDialog id="leave-account">{t!("Cancel")}</CloseDialog>
+                    </DialogActions>
                 </form>
-            </details>
+            </Dialog>
         </section>
     }
 }

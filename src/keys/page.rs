@@ -1,6 +1,7 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
 use crate::error::ConsoleError;
+use crate::ids::KeyId;
 use crate::keys::page_create::CreateForm;
 pub use crate::keys::page_delete::DeleteKeysPage;
 pub use crate::keys::page_key::KeyPage;
@@ -17,6 +18,7 @@ use crate::ui::form::{FormDone, FormError, error_of};
 use crate::ui::page_data::with_data;
 use crate::ui::quota::QuotaBar;
 use crate::ui::utc_time::UtcTime;
+use crate::usage::types::FAILED;
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -105,6 +107,12 @@ fn changed_words(changed: KeysChanged) -> String {
         (KeysChange::Delete, 1) => t!("1 key was deleted. What it spent stays in your usage.").into(),
         (KeysChange::Delete, keys) => t!("{keys} keys were deleted. What they spent stays in your usage.", keys = keys),
     }
+}
+
+/// The page of usage, with the calls of one key; `failed`: of those that failed.
+pub(super) fn calls_of(key_id: KeyId, failed: bool) -> String {
+    let outcome = if failed { format!("&outcome={FAILED}") } else { String::new() };
+    format!("/usage?key={key_id}{outcome}")
 }
 
 pub(super) fn supplier_name(key: &KeyView) -> String {

@@ -8,6 +8,7 @@ use crate::suppliers::types::SupplierChoice;
 use crate::t;
 use crate::ui::control::SwitchForm;
 use crate::ui::form::Labelled;
+use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, OpenDialog};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -105,27 +106,30 @@ pub fn StatusForm(key_id: KeyId, name: String, status: KeyStatus) -> impl IntoVi
     }
 }
 
-/// Deletes a key in two steps: the second names it and says what follows.
+/// Deletes a key in two steps: a button, and behind it the dialog that names the key and says what follows.
 #[component]
-pub fn DeleteForm(key_id: KeyId, name: String) -> impl IntoView {
+pub fn DeleteDialog(
+    key_id: KeyId,
+    name: String,
+    /// Of the button.
+    class: &'static str,
+) -> impl IntoView {
+    let id = format!("delete-{key_id}");
     view! {
-        <details class="confirm">
-            <summary class="button button-quiet">
-                {t!("Delete…")}
-                <span class="visually-hidden">{format!(" {name}")}</span>
-            </summary>
+        <OpenDialog id=id.clone() class=class>
+            {t!("Delete…")}
+        </OpenDialog>
+        <Dialog id=id.clone() title=t!("Delete “{name}” for good?", name = name)>
+            <p>{t!("Programs that call with it stop working at once. What it spent stays in your usage.")}</p>
             <form method="post" action=DeleteKey::PATH>
                 <input type="hidden" name="key_id" value=key_id.to_string() />
-                <p>
-                    {t!(
-                        "Delete “{name}” for good? Programs that call with it stop working at once. What it spent stays in your usage.",
-                        name = name,
-                    )}
-                </p>
-                <button class="button button-danger" type="submit">
-                    {t!("Delete {name}", name = name)}
-                </button>
+                <DialogActions>
+                    <button class="button button-danger" type="submit">
+                        {t!("Delete {name}", name = name)}
+                    </button>
+                    <CloseDialog id=id>{t!("Keep it")}</CloseDialog>
+                </DialogActions>
             </form>
-        </details>
+        </Dialog>
     }
 }

@@ -3,8 +3,8 @@
 use crate::error::ConsoleError;
 use crate::home::page_next::NextStep;
 use crate::home::types::Step;
-use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
-use crate::keys::page_forms::{DeleteForm, NameField, QuotaField, StatusForm, SupplierField};
+use crate::keys::page::{Expiration, Quota, StatusBadge, calls_of, last_used, supplier_name};
+use crate::keys::page_forms::{DeleteDialog, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_lasting::Lasting;
 use crate::keys::page_limits::{LimitFacts, LimitsForm};
 use crate::keys::page_rotation::RotationForm;
@@ -21,7 +21,6 @@ use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, of_address, with_data};
 use crate::ui::utc_time::UtcTime;
 use crate::usage::calls::{CallsTable, KeySpending, TotalsCards};
-use crate::usage::types::FAILED;
 use crate::utc;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -48,8 +47,6 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         }
     };
     let (key, model_id) = (details.key, details.reader.model_id.clone());
-    let calls_href = format!("/usage?key={}", key.key_id);
-    let failed_href = format!("{calls_href}&outcome={FAILED}");
     let calls = if details.calls.is_empty() {
         view! {
             <EmptyState
@@ -64,8 +61,8 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         view! {
             <CallsTable calls=details.calls />
             <div class="row">
-                <a class="button" href=calls_href>{t!("All calls of this key")}</a>
-                <a class="button" href=failed_href>{t!("Failed calls of this key")}</a>
+                <a class="button" href=calls_of(key.key_id, false)>{t!("All calls of this key")}</a>
+                <a class="button" href=calls_of(key.key_id, true)>{t!("Failed calls of this key")}</a>
             </div>
         }
         .into_any()
@@ -100,7 +97,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
                     <SettingsForm key=key.clone() suppliers=details.suppliers ends=details.ends />
                     <LimitsForm key_id=key.key_id limits=details.limits />
                     <RotationForm key_id=key.key_id old_until=details.old_secret_until />
-                    <DeleteForm key_id=key.key_id name=key.name />
+                    <DeleteDialog key_id=key.key_id name=key.name class="button button-danger" />
                 }
             })}
     }

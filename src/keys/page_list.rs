@@ -1,14 +1,15 @@
 //! The list of keys: what it can be asked for, its rows, and what is done to several of them at once.
 
 use crate::ids::KeyId;
-use crate::keys::page::{Expiration, Quota, StatusBadge, last_used, supplier_name};
-use crate::keys::page_forms::{DeleteForm, StatusForm};
+use crate::keys::page::{Expiration, Quota, StatusBadge, calls_of, last_used, supplier_name};
+use crate::keys::page_forms::{DeleteDialog, StatusForm};
 use crate::keys::server_fns_list::ChangeKeys;
 use crate::keys::types::{ALL_SUPPLIERS, KeyStatus, KeyView};
 use crate::keys::types_list::{KeyOrder, KeysChange};
 use crate::suppliers::types::SupplierChoice;
 use crate::t;
 use crate::ui::control::{Choice, Select};
+use crate::ui::overlay::Menu;
 use crate::ui::page_data::{address_with, of_address};
 use crate::ui::table::{CardTable, Head, Row};
 use crate::ui::utc_time::UtcTime;
@@ -192,7 +193,7 @@ fn key_row(key: KeyView) -> Row {
         view! { <Expiration key=key.clone() /> }.into_any(),
         last_used(&key),
         created.into_any(),
-        actions(key, href),
+        menu(key, href),
     ])
 }
 
@@ -203,16 +204,25 @@ fn status(key: &KeyView) -> AnyView {
     view! { <div class="row">{switch} {badge}</div> }.into_any()
 }
 
-fn actions(key: KeyView, href: String) -> AnyView {
-    let name = key.name.clone();
-    let delete = key.editable.then(|| view! { <DeleteForm key_id=key.key_id name=key.name /> });
+/// All that a key is good for beside its switch. Who may not edit it is led to where it can be looked at.
+fn menu(key: KeyView, href: String) -> AnyView {
+    let KeyView { key_id, name, editable, .. } = key;
+    let rotation = format!("{href}#rotation");
+    let first = if editable { format!("{href}#settings") } else { href };
+    let changes = editable.then(|| {
+        view! {
+            <li><a href=rotation>{t!("Make a new secret")}</a></li>
+            <li><DeleteDialog key_id name=name.clone() class="menu-danger" /></li>
+        }
+    });
     view! {
-        <div class="row key-actions">
-            <a class="button button-quiet" href=href>
-                {if key.editable { t!("Edit") } else { t!("Look") }}
-                <span class="visually-hidden">{format!(" {name}")}</span>
-            </a>
-            {delete}
+        <div class="row">
+            <Menu id=format!("menu-{key_id}") label=t!("More for {name}", name = name)>
+                <li><a href=first>{if editable { t!("Edit") } else { t!("Look") }}</a></li>
+                <li><a href=calls_of(key_id, false)>{t!("All calls of this key")}</a></li>
+                <li><a href=calls_of(key_id, true)>{t!("Failed calls of this key")}</a></li>
+                {changes}
+            </Menu>
         </div>
     }
     .into_any()

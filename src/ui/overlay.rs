@@ -65,6 +65,7 @@ pub fn DialogActions(children: Children) -> impl IntoView {
 }
 
 /// A button and the few things it offers: links and buttons, each an `li`. `label` names what they are about: `More for Support bot`.
+/// The dialog that one of them opens stands in the same `li`: the menu then stays behind it, and has the focus again when it closes.
 #[component]
 pub fn Menu(
     #[prop(into)] id: String,

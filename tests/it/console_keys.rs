@@ -123,7 +123,17 @@ async fn a_key_is_edited_disabled_and_deleted_by_forms(db: PgPool) {
     assert!(browser.get("/keys").await.text().contains("Disabled"));
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 401);
 
-    let answer = browser.post("/api/keys/delete", &path, &[("key_id", key_id)]).await;
+    // The list, in the row's menu, and the key's page ask the same before it is deleted.
+    let (list, page) = (browser.get("/keys").await, browser.get(&path).await);
+    assert!(list.html.contains(&format!("popovertarget=\"menu-{key_id}\"")), "{}", list.html);
+    for asks in [&list, &page] {
+        assert!(asks.html.contains(&format!("popovertarget=\"delete-{key_id}\"")), "{}", asks.html);
+        let text = asks.text();
+        assert!(text.contains("Delete “robot” for good?") && text.contains("Programs that call with it stop working at once."), "{text}");
+        assert_eq!(asks.form("/api/keys/delete").fields, [("key_id".to_string(), key_id.to_string())]);
+        assert!(asks.ids_twice().is_empty(), "{:?}", asks.ids_twice());
+    }
+    let answer = browser.submit(&page.form("/api/keys/delete"), &path).await;
     assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"));
     assert_eq!(browser.get(&path).await.status, 404);
     assert!(browser.get("/keys").await.text().contains("No key yet"));

@@ -101,7 +101,9 @@ async fn roles_decide_what_each_may_do(db: PgPool) {
     // Read-only: sees the key, has no forms, and is refused.
     let page = bob.get(&of_ada).await;
     assert!(page.text().contains("of ada") && page.find_form("/api/keys/update").is_none() && page.find_form("/api/keys/delete").is_none());
-    assert!(bob.get("/keys").await.find_form("/api/keys/create").is_none());
+    let list = bob.get("/keys").await;
+    assert!(list.find_form("/api/keys/create").is_none() && list.find_form("/api/keys/delete").is_none());
+    assert!(list.text().contains("Look") && list.text().contains("Failed calls of this key"), "{}", list.text());
     assert!(create_key(&bob, "of bob").await.location.contains("__err="));
     for (action, fields) in [
         ("/api/keys/delete", vec![("key_id", ada_key)]),

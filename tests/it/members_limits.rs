@@ -26,10 +26,17 @@ async fn an_admin_limits_a_member_and_the_next_call_sees_it(db: PgPool) {
     assert_eq!(app.chat(&key.secret, &call).await.status, 200);
     let page = ada.get(PAGE).await;
     assert!(page.text().contains("5 this month 5 in all"), "{}", page.text());
+    // Several things can be done with Bob, who has a menu of them; to the owner only limits are set.
+    for opener in [format!("menu-{bob_id}"), format!("role-{bob_id}"), format!("remove-{bob_id}"), format!("limits-{ada_id}")] {
+        assert!(page.html.contains(&format!("popovertarget=\"{opener}\"")), "{opener}: {}", page.html);
+    }
+    assert!(!page.html.contains(&format!("menu-{ada_id}")));
+    assert!(page.text().contains("Remove bob@example.com?"), "{}", page.text());
 
     let answer = ada.post(LIMIT, PAGE, &[("user_id", bob_id.as_str()), ("month_quota", "8"), ("quota", "1,000")]).await;
     let page = ada.follow(&answer).await;
     assert!(page.text().contains("The limits are set. The next call sees them."), "{}", page.text());
+    assert_eq!(page.text().matches("Limits of bob@example.com").count(), 1, "in his dialog");
     assert!(page.text().contains("3 of 8 left") && page.text().contains("995 of 1 K 1,000 left"), "{}", page.text());
     let refused = app.chat(&key.secret, &call).await;
     assert_eq!(refused.status, 429);
@@ -39,11 +46,15 @@ async fn an_admin_limits_a_member_and_the_next_call_sees_it(db: PgPool) {
     let shown = app.get("/v1/key", &key.secret).await.json();
     assert_eq!(shown["member_left"], json!({"ever": 995, "this_month": 3}));
 
-    // Nonsense changes nothing, and is back in its form.
+    // Nonsense changes nothing, and is back in its form, which stands on the page by itself.
     let answer = ada.post(LIMIT, PAGE, &[("user_id", bob_id.as_str()), ("month_quota", "many"), ("quota", "")]).await;
     let page = ada.follow(&answer).await;
     assert!(page.text().contains("Enter a whole number of Tokens, or leave it empty for no limit."), "{}", page.text());
-    assert!(page.html.contains(r#"value="many""#));
+    assert_eq!(page.text().matches("Limits of bob@example.com").count(), 2, "{}", page.text());
+    let typed = [("user_id", bob_id.as_str()), ("month_quota", "many"), ("quota", "")];
+    assert_eq!(page.form(LIMIT).fields, typed.map(|(name, value)| (name.to_string(), value.to_string())));
+    assert_eq!(page.html.matches(r#"value="many""#).count(), 1, "the dialog has what is saved");
+    assert!(page.ids_twice().is_empty(), "{:?}", page.ids_twice());
     assert_eq!(app.text("SELECT quota || ' ' || month_quota FROM members WHERE role = 'member'").await, "1000 8");
 
     // Not by whom it limits, nor in another account.

@@ -29,6 +29,12 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "永久删除“{name}”？使用此密钥的程序会立即无法调用，已产生的用量记录会保留。",
     ),
     ("Delete {name}", "删除 {name}"),
+    ("Delete “{name}” for good?", "永久删除“{name}”？"),
+    (
+        "Programs that call with it stop working at once. What it spent stays in your usage.",
+        "使用此密钥的程序会立即无法调用，已产生的用量记录会保留。",
+    ),
+    ("Keep it", "保留密钥"),
     // When a key was used last.
     ("Not yet", "未使用"),
     ("{spent} spent", "已用 {spent}"),

@@ -164,6 +164,13 @@ impl Page {
         Some(Form { action: action.to_string(), fields })
     }
 
+    /// Ids that more than one thing on the page has.
+    pub fn ids_twice(&self) -> Vec<&str> {
+        let mut ids: Vec<_> = self.html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        ids.sort_unstable();
+        ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+    }
+
     /// As [`Page::text`], without the data that the page's script is given.
     pub fn words(&self) -> String {
         self.text().split(" __RESOLVED_RESOURCES").next().unwrap_or_default().to_string()
