@@ -39,9 +39,9 @@ async function checkOverlays(page: Page, language: string) {
   await speak(page, language);
   await page.goto("/dashboard");
   await page.setViewportSize({ width: 360, height: 900 });
-  await page.locator("[popovertarget=sheet]").click();
-  await expect(page.locator(".sheet-panel")).toBeVisible();
-  await expectNoViolations(page, `the sheet, ${language}`, ".sheet-panel");
+  await page.locator("[popovertarget=sidebar]").click();
+  await expect(page.locator(".sidebar")).toBeVisible();
+  await expectNoViolations(page, `the sheet, ${language}`, ".sidebar");
   await page.keyboard.press("Escape");
   await page.setViewportSize({ width: 1280, height: 900 });
   // Nothing answers the keys before the script is awake.

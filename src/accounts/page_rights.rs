@@ -1,23 +1,20 @@
 //! Parts of pages for those alone who may do what they offer.
 
-use crate::accounts::server_fns::read_role;
+/// For pages that ask for it together with what is theirs.
+pub use crate::accounts::server_fns::read_role;
+
 use crate::accounts::types_members::Role;
+use crate::error::ConsoleError;
 use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 
-/// For those who may buy: visitors, who sign in first, and owners and admins.
-#[component]
-pub fn ForBuyers(children: Children) -> impl IntoView {
-    with_data(read_role(), |role| {
-        let may_buy = role.is_ok_and(|role| role.is_none_or(|role| role >= Role::Admin));
-        if may_buy { children() } else { ().into_any() }
-    })
+/// Visitors, who sign in first, and owners and admins.
+pub fn may_buy(role: Result<Option<Role>, ConsoleError>) -> bool {
+    role.is_ok_and(|role| role.is_none_or(|role| role >= Role::Admin))
 }
 
-/// One thing for visitors, another for whoever is signed in.
-pub fn for_visitors_or(
-    visitors: impl FnOnce() -> AnyView + Send + 'static,
-    members: impl FnOnce() -> AnyView + Send + 'static,
-) -> impl IntoView {
-    with_data(read_role(), |role| if role == Ok(None) { visitors() } else { members() })
+/// For those who may buy.
+#[component]
+pub fn ForBuyers(children: Children) -> impl IntoView {
+    with_data(read_role(), |role| if may_buy(role) { children() } else { ().into_any() })
 }

@@ -5,8 +5,9 @@ use crate::accounts::page_words::{device_words, role_word};
 use crate::accounts::server_fns_settings::{ChangeEmail, ChangePassword, EndOtherSessions, EndSession, read_settings};
 use crate::accounts::types::Email;
 use crate::accounts::types_settings::{Done, Membership, SessionView, Settings};
-use crate::error::Field;
-use crate::notices::page::NoticesSection;
+use crate::error::{ConsoleError, Field};
+use crate::notices::page::{NoticesSection, read_notices};
+use crate::notices::types::NoticeSettings;
 use crate::preferences::page_settings::PreferencesSection;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, error_of};
@@ -24,8 +25,8 @@ pub fn SettingsPage() -> impl IntoView {
     view! {
         <Title text=t!("Settings") />
         <h1>{t!("Settings")}</h1>
-        {with_data(settings, |settings| match settings {
-            Ok(settings) => view! { <SettingsView settings /> }.into_any(),
+        {with_data(async { futures::join!(settings, read_notices()) }, |(settings, notices)| match settings {
+            Ok(settings) => view! { <SettingsView settings notices /> }.into_any(),
             Err(error) => view! { <Failure error /> }.into_any(),
         })}
     }
@@ -33,7 +34,7 @@ pub fn SettingsPage() -> impl IntoView {
 }
 
 #[component]
-fn SettingsView(settings: Settings) -> impl IntoView {
+fn SettingsView(settings: Settings, notices: Result<NoticeSettings, ConsoleError>) -> impl IntoView {
     let Settings { email, verified, membership, two_factor, done, sessions } = settings;
     let done = done.map(|done| match done {
         Done::PasswordChanged => t!("Your password is changed, and your other sessions have ended."),
@@ -80,7 +81,7 @@ fn SettingsView(settings: Settings) -> impl IntoView {
                 {if two_factor { t!("Manage two-factor") } else { t!("Set up two-factor") }}
             </a>
         </section>
-        <NoticesSection />
+        <NoticesSection settings=notices />
         <section class="card stack">
             <h2>{t!("Members")}</h2>
             <p>{t!("Who else works with this account, and what each may do.")}</p>

@@ -1,6 +1,7 @@
 //! The Product Center's page.
 
-use crate::accounts::page_rights::{ForBuyers, for_visitors_or};
+use crate::accounts::page_rights::{may_buy, read_role};
+use crate::accounts::types_members::Role;
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
@@ -26,22 +27,26 @@ pub fn ProductsPage() -> impl IntoView {
             <h1>{t!("Product Center")}</h1>
         </div>
         <p class="muted">{terms}</p>
-        {with_data(products, products_view)}
+        {with_data(async { futures::join!(products, read_role()) }, |(products, role)| products_view(products, role))}
     }
     .into_any()
 }
 
-fn products_view(products: Result<Vec<PackageCard>, ConsoleError>) -> AnyView {
+fn products_view(products: Result<Vec<PackageCard>, ConsoleError>, role: Result<Option<Role>, ConsoleError>) -> AnyView {
     match products {
         Err(error) => view! { <Failure error /> }.into_any(),
-        Ok(cards) if cards.is_empty() => for_visitors_or(nothing_for_visitors, nothing_for_members).into_any(),
+        Ok(cards) if cards.is_empty() => match role {
+            Ok(None) => nothing_for_visitors(),
+            _ => nothing_for_members(),
+        },
         Ok(cards) => {
+            let may_buy = may_buy(role);
             // Several may be the best value, and a page has one main action.
             let main = cards.iter().position(|card| card.best_value || cards.len() == 1);
             let cards = cards.into_iter().enumerate();
             view! {
                 <ul class="cards">
-                    {cards.map(|(place, card)| view! { <Package primary=main == Some(place) card /> }).collect_view()}
+                    {cards.map(|(place, card)| view! { <Package primary=main == Some(place) may_buy card /> }).collect_view()}
                 </ul>
             }
             .into_any()
@@ -76,7 +81,7 @@ fn nothing_for_members() -> AnyView {
 
 /// One package: what it costs, what it gives, where and until when.
 #[component]
-fn Package(card: PackageCard, primary: bool) -> impl IntoView {
+fn Package(card: PackageCard, primary: bool, may_buy: bool) -> impl IntoView {
     let heading = format!("package-{}", card.package_id);
     let (labelled_by, described_by) = (heading.clone(), heading.clone());
     view! {
@@ -98,17 +103,20 @@ fn Package(card: PackageCard, primary: bool) -> impl IntoView {
                     </div>
                     <PackageFacts card=card.clone() />
                 </dl>
-                <ForBuyers>
-                    <a
-                        class=if primary { "button button-primary" } else { "button" }
-                        href=format!("/products/{}/confirm", card.package_id)
-                        // Loaded whole, so that the server sends a visitor to sign in and back to this very page.
-                        rel="external"
-                        aria-describedby=described_by
-                    >
-                        {t!("Choose")}
-                    </a>
-                </ForBuyers>
+                {may_buy
+                    .then(|| {
+                        view! {
+                            <a
+                                class=if primary { "button button-primary" } else { "button" }
+                                href=format!("/products/{}/confirm", card.package_id)
+                                // Loaded whole, so that the server sends a visitor to sign in and back to this very page.
+                                rel="external"
+                                aria-describedby=described_by
+                            >
+                                {t!("Choose")}
+                            </a>
+                        }
+                    })}
             </article>
         </li>
     }

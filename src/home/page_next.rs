@@ -1,9 +1,11 @@
 //! What a new customer does next, said where they have just done the step before: it ends with the first call.
 
-use crate::home::server_fns::read_first_steps;
+/// For pages that show it beside what is theirs.
+pub use crate::home::server_fns::read_first_steps;
+
+use crate::error::ConsoleError;
 use crate::home::types::{FirstSteps, Step};
 use crate::t;
-use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 
 /// What a step is called, and where it is done.
@@ -19,13 +21,14 @@ pub(super) fn step_words(step: Step, steps: FirstSteps) -> (&'static str, String
 
 /// `here`: what is done on this page, and need not be offered on it. `try_here`: where this page itself makes a call.
 #[component]
-pub fn NextStep(here: Step, #[prop(optional)] try_here: Option<&'static str>) -> impl IntoView {
-    let steps = read_first_steps();
-    let next = with_data(steps, move |steps| {
-        // The page is about something else, and whole without this.
-        let Some((steps, next)) = steps.ok().and_then(|steps| Some((steps, steps.offered().filter(|next| *next != here)?))) else {
-            return ().into_any();
-        };
+pub fn NextStep(
+    here: Step,
+    #[prop(optional)] try_here: Option<&'static str>,
+    /// The page is about something else, and whole without them.
+    steps: Result<FirstSteps, ConsoleError>,
+) -> impl IntoView {
+    let offered = steps.ok().and_then(|steps| Some((steps, steps.offered().filter(|next| *next != here)?)));
+    let next = offered.map(|(steps, next)| {
         let (text, href, label) = step_words(next, steps);
         let href = try_here.filter(|_| next == Step::Call).map_or(href, str::to_string);
         view! {
@@ -36,7 +39,6 @@ pub fn NextStep(here: Step, #[prop(optional)] try_here: Option<&'static str>) ->
                 </a>
             </p>
         }
-        .into_any()
     });
     view! { <div class="next-step" data-live="next-step">{next}</div> }
 }

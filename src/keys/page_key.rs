@@ -1,8 +1,8 @@
 //! The page of one key: its secret once, how to call with it, its settings, its totals and last calls.
 
 use crate::error::ConsoleError;
-use crate::home::page_next::NextStep;
-use crate::home::types::Step;
+use crate::home::page_next::{NextStep, read_first_steps};
+use crate::home::types::{FirstSteps, Step};
 use crate::keys::page::{Expiration, Quota, StatusBadge, calls_of, last_used, supplier_name};
 use crate::keys::page_forms::{DeleteDialog, NameField, QuotaField, StatusForm, SupplierField};
 use crate::keys::page_lasting::Lasting;
@@ -30,10 +30,11 @@ use leptos_meta::Title;
 #[component]
 pub fn KeyPage() -> impl IntoView {
     let details = show_key(id_of_address(), of_address("call"));
-    with_data(details, body).into_any()
+    let fetched = async { futures::join!(details, read_first_steps()) };
+    with_data(fetched, |(details, steps)| body(details, steps)).into_any()
 }
 
-fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
+fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, ConsoleError>) -> AnyView {
     let details = match details {
         Ok(details) => details,
         Err(error) => {
@@ -78,7 +79,7 @@ fn body(details: Result<KeyDetails, ConsoleError>) -> AnyView {
         <FormError error=error_of(SetKeyStatus::PATH) />
         <FormError error=error_of(DeleteKey::PATH) />
         {details.new_secret.clone().map(|secret| view! { <NewSecret secret /> })}
-        <NextStep here=Step::Key try_here="#try" />
+        <NextStep here=Step::Key try_here="#try" steps />
         <div data-live="facts">
             <KeyFacts key=key.clone() limits=details.limits.clone() />
         </div>

@@ -1,7 +1,10 @@
 //! The section of the settings page that says what one is told by mail: a switch each, and a balance.
 
-use crate::error::Field;
-use crate::notices::server_fns::{SaveNotices, read_notices};
+/// For the page that the section is on.
+pub use crate::notices::server_fns::read_notices;
+
+use crate::error::{ConsoleError, Field};
+use crate::notices::server_fns::SaveNotices;
 use crate::notices::types::NoticeSettings;
 use crate::t;
 use crate::tokens::Tokens;
@@ -9,20 +12,19 @@ use crate::ui::control::Switch;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
-use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 #[component]
-pub fn NoticesSection() -> impl IntoView {
+pub fn NoticesSection(settings: Result<NoticeSettings, ConsoleError>) -> impl IntoView {
     view! {
         <section class="card stack" id="notices">
             <h2>{t!("Notices by mail")}</h2>
             <p>{t!("Of Tokens you are told where you are an owner or an admin; of keys also where you made them.")}</p>
-            {with_data(read_notices(), |settings| match settings {
+            {match settings {
                 Ok(settings) => view! { <NoticesForm settings /> }.into_any(),
                 Err(error) => view! { <Failure error /> }.into_any(),
-            })}
+            }}
         </section>
     }
 }

@@ -21,7 +21,8 @@ use crate::wallet::page_banner::WalletBanner;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
-use leptos_router::components::{A, Outlet};
+use leptos_router::components::Outlet;
+use leptos_router::hooks::use_location;
 
 /// In the order of the job.
 pub fn destinations() -> [(&'static str, &'static str, Icon); 9] {
@@ -86,18 +87,18 @@ fn VisitorFrame() -> impl IntoView {
         <header class="topbar">
             <Wordmark />
             <nav aria-label=t!("Main")>
-                <A href="/products" attr:class="nav-link">
+                <a class="nav-link" href="/products" aria-current=current("/products")>
                     {t!("Product Center")}
-                </A>
-                <A href="/models" attr:class="nav-link topbar-extra">
+                </a>
+                <a class="nav-link topbar-extra" href="/models" aria-current=current("/models")>
                     {t!("Models")}
-                </A>
-                <A href="/docs" attr:class="nav-link topbar-extra">
+                </a>
+                <a class="nav-link topbar-extra" href="/docs" aria-current=current("/docs")>
                     {t!("Docs")}
-                </A>
-                <A href="/sign-in" attr:class="nav-link">
+                </a>
+                <a class="nav-link" href="/sign-in" aria-current=current("/sign-in")>
                     {t!("Sign in")}
-                </A>
+                </a>
                 <a class="button" href="/sign-up">
                     {t!("Sign up")}
                 </a>
@@ -111,19 +112,19 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
     let (sandbox, verified, warnings) = (viewer.sandbox, viewer.verified, viewer.wallet.warnings.clone());
     let may_buy = viewer.role >= Role::Admin;
     view! {
-        <header class="sidebar">
+        // Where it is narrow, the sidebar is a popover: the browser opens it, closes it with Escape or a tap beside it, and gives the
+        // focus back.
+        <header class="sidebar" id="sidebar" popover="auto">
             <Wordmark />
             <PaletteLink />
             <NavLinks />
-            <FrameFoot viewer=viewer.clone() live="sidebar" />
+            <FrameFoot viewer />
         </header>
         <header class="topbar topbar-member">
             <Wordmark />
-            <Sheet>
-                <PaletteLink />
-                <NavLinks />
-                <FrameFoot viewer live="sheet" />
-            </Sheet>
+            <button class="button" type="button" popovertarget="sidebar">
+                {t!("Menu")}
+            </button>
         </header>
         <Follow since />
         <Palette />
@@ -151,39 +152,32 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
     }
 }
 
-/// A popover: the browser opens it, closes it with Escape or a tap beside it, and gives the focus back.
-#[component]
-fn Sheet(children: Children) -> impl IntoView {
-    view! {
-        <button class="button" type="button" popovertarget="sheet">
-            {t!("Menu")}
-        </button>
-        <div class="sheet-panel" id="sheet" popover="auto">
-            {children()}
-        </div>
-    }
+/// What a link says that leads to the page itself, or to one that this page is a part of.
+fn current(href: &str) -> Option<&'static str> {
+    let path = use_location().pathname.get_untracked();
+    let rest = path.strip_prefix(href)?;
+    (rest.is_empty() || rest.starts_with('/')).then_some("page")
 }
 
 #[component]
 fn NavLinks() -> impl IntoView {
     let links = destinations().map(|(href, label, icon)| {
         view! {
-            <A href=href attr:class="nav-link">
+            <a class="nav-link" href=href aria-current=current(href)>
                 <IconView icon />
                 {label}
-            </A>
+            </a>
         }
     });
     view! { <nav aria-label=t!("Main")>{links.into_iter().collect_view()}</nav> }
 }
 
-/// `live`: which of the two this is, to pages that keep the balance up to date.
 #[component]
-fn FrameFoot(viewer: Viewer, live: &'static str) -> impl IntoView {
+fn FrameFoot(viewer: Viewer) -> impl IntoView {
     let email = viewer.email.to_string();
     view! {
         <div class="frame-foot">
-            <a class="frame-balance" href="/wallet" data-live=live>
+            <a class="frame-balance" href="/wallet" data-live="balance-of-frame">
                 {t!("Balance in Tokens")}
                 " "
                 <TokenAmount tokens=viewer.wallet.balance />

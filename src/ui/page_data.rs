@@ -1,9 +1,12 @@
 //! What pages are made of: their address, and data that they wait for.
 
+use crate::i18n::{Language, language, speaking};
 use futures::channel::oneshot;
 use leptos::prelude::*;
 use leptos::reactive::computed::ScopedFuture;
+use leptos::tachys::html::InertElement;
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::cell::Cell;
 
 /// The `:id` of the page's address.
 pub fn id_of_address() -> String {
@@ -30,7 +33,13 @@ pub fn address_with<'a>(path: &str, parameters: impl IntoIterator<Item = (&'a st
     }
 }
 
-/// Shows what `fetch` brings. The answer waits for it (`SsrMode::Async`), so there is nothing to show meanwhile.
+thread_local! {
+    /// Whether a part of a page is being written out.
+    static WRITING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Shows what `fetch` brings. The answer waits for it (`SsrMode::Async`), so there is nothing to show meanwhile. What `show` makes waits for
+/// nothing more: all that a part needs is fetched before it, together.
 ///
 /// It runs as a task: rendering looks at each part of a page once and then waits for them one after the other, so one that was looked at
 /// would keep a database connection and not go on, while the one waited for waits for a connection.
@@ -38,8 +47,19 @@ pub fn with_data<T: Send + 'static>(
     fetch: impl Future<Output = T> + Send + 'static,
     show: impl FnOnce(T) -> AnyView + Send + 'static,
 ) -> impl IntoView {
+    debug_assert!(!WRITING.get(), "a part that is being written out waits for nothing: fetch it with the part's own data");
     let (fetched, data) = oneshot::channel();
     // Nobody waits any more when the reader has left.
     leptos::task::spawn(ScopedFuture::new(async move { drop(fetched.send(fetch.await)) }));
-    Suspend::new(async move { data.await.map(show) })
+    let language = language();
+    Suspend::new(async move { data.await.map(|data| written_out(language, || show(data))) })
+}
+
+/// The view as text, in one piece. In a page that is written as it comes, each element would be several texts of their own.
+fn written_out(language: Language, view: impl FnOnce() -> AnyView) -> InertElement {
+    WRITING.set(true);
+    // The language is asked for with every message, and found at once here.
+    let html = speaking(language, || view().to_html());
+    WRITING.set(false);
+    InertElement::new(html)
 }

@@ -7,8 +7,8 @@ use crate::checkout::server_fns::show_order;
 use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, RefundStatus, Start};
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
-use crate::home::page_next::NextStep;
-use crate::home::types::Step;
+use crate::home::page_next::{NextStep, read_first_steps};
+use crate::home::types::{FirstSteps, Step};
 use crate::ids::OrderId;
 use crate::islands::live::Live;
 use crate::money::Money;
@@ -28,7 +28,7 @@ pub fn OrderPage() -> impl IntoView {
             <h1>{t!("Order")}</h1>
         </div>
         <div class="sections" data-live="order">
-            {with_data(order, order_view)}
+            {with_data(async { futures::join!(order, read_first_steps()) }, |(order, steps)| order_view(order, steps))}
         </div>
         <p>
             <a href="/orders">{t!("All orders")}</a>
@@ -37,7 +37,7 @@ pub fn OrderPage() -> impl IntoView {
     .into_any()
 }
 
-fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
+fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, ConsoleError>) -> AnyView {
     let order = match order {
         Ok(order) => order,
         // Not the end of the matter: the next answer may come.
@@ -52,7 +52,7 @@ fn order_view(order: Result<OrderView, ConsoleError>) -> AnyView {
     };
     view! {
         <OrderState order=order.clone() />
-        <NextStep here=Step::Buy />
+        <NextStep here=Step::Buy steps />
         {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
