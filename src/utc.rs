@@ -1,7 +1,7 @@
 //! `UtcTime`: a moment, to the second, and how people write it.
 
 use crate::i18n::Language;
-use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Timelike, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UtcTime(DateTime<Utc>);
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A moment as it is written somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,17 +45,20 @@ impl UtcTime {
 
     pub fn written(self, zone: Tz, language: Language) -> Written {
         let local = self.0.with_timezone(&zone);
-        let day = match language {
-            Language::English => local.format("%-d %b %Y").to_string(),
-            Language::Chinese => format!("{}年{}月{}日", local.year(), local.month(), local.day()),
-        };
-        let separator = language.choose(", ", " ");
-        let second = format!("{day}{separator}{}", local.format("%H:%M:%S %Z"));
+        let (year, month, number) = (local.year(), local.month(), local.day());
+        let name = MONTHS[local.month0() as usize];
         let short_day = match language {
-            Language::English => local.format("%-d %b").to_string(),
-            Language::Chinese => format!("{}月{}日", local.month(), local.day()),
+            Language::English => format!("{number} {name}"),
+            Language::Chinese => format!("{month}月{number}日"),
         };
-        Written { day, clock: local.format("%H:%M %Z").to_string(), second, short_day, hour: local.format("%H:%M").to_string() }
+        let day = match language {
+            Language::English => format!("{short_day} {year}"),
+            Language::Chinese => format!("{year}年{short_day}"),
+        };
+        let hour = format!("{:02}:{:02}", local.hour(), local.minute());
+        let clock = format!("{hour} {}", local.offset());
+        let second = format!("{day}{}{hour}:{:02} {}", language.choose(", ", " "), local.second(), local.offset());
+        Written { day, clock, second, short_day, hour }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A table that becomes cards where it is narrow. Its heads are written once: a card names its lines with them.
 
+use crate::html::escaped;
 use leptos::prelude::*;
 
 /// A column's head.
@@ -48,6 +49,47 @@ pub fn CardTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<Row>
                     <tr>{head}</tr>
                 </thead>
                 <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+/// A row of [`TextTable`]: its name, where that leads to, and its other cells.
+pub struct TextRow {
+    pub name: String,
+    pub href: Option<String>,
+    pub values: Vec<String>,
+}
+
+/// The same for many cells of nothing but text. They are written as text, which takes a fraction of what views take: a page
+/// with charts was mostly that.
+#[component]
+pub fn TextTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<TextRow>) -> impl IntoView {
+    let class = |head: &Head| head.class.map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
+    let names: String = heads.iter().map(|head| format!(r#"<th scope="col"{}>{}</th>"#, class(head), escaped(&head.name))).collect();
+    let rows: String = rows
+        .into_iter()
+        .map(|TextRow { name, href, values }| {
+            let name = match href {
+                Some(href) => format!(r#"<a href="{}">{}</a>"#, escaped(&href), escaped(&name)),
+                None => escaped(&name),
+            };
+            let cells = values
+                .iter()
+                .zip(heads.iter().skip(1))
+                .map(|(value, head)| format!(r#"<td data-label="{}"{}>{}</td>"#, escaped(&head.name), class(head), escaped(value)));
+            let first = heads.first().map(class).unwrap_or_default();
+            format!(r#"<tr><th scope="row"{first}>{name}</th>{}</tr>"#, cells.collect::<String>())
+        })
+        .collect();
+    view! {
+        <div class="table-wrap">
+            <table>
+                <caption class="visually-hidden">{caption}</caption>
+                <thead>
+                    <tr inner_html=names></tr>
+                </thead>
+                <tbody inner_html=rows></tbody>
             </table>
         </div>
     }

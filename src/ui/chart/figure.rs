@@ -1,5 +1,6 @@
 //! What every chart has around its shapes: scale, columns with their values, key, table.
 
+use crate::html::escaped;
 use crate::i18n::language;
 use crate::t;
 use crate::tokens::Tokens;
@@ -7,7 +8,7 @@ use crate::ui::amount::counted;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
 use crate::ui::chart::scale::Scale;
-use crate::ui::table::{CardTable, Head, Row};
+use crate::ui::table::{Head, TextRow, TextTable};
 use leptos::prelude::*;
 
 /// Width of a column in the shapes' own units; their height is that of the plot in `style/chart.css`.
@@ -66,7 +67,7 @@ pub(super) fn Figure(
                         {shapes}
                     </svg>
                     {(scale.steps() == 0).then(|| view! { <p class="chart-nothing" aria-hidden="true">{t!("Nothing in this time")}</p> })}
-                    <ol class="chart-columns">{columns(&buckets, &entries)}</ol>
+                    <ol class="chart-columns" inner_html=columns(&buckets, &entries)></ol>
                 </div>
                 <div class="chart-key">
                     <p aria-hidden="true">{all}</p>
@@ -95,36 +96,34 @@ fn grid(scale: Scale, buckets: usize) -> impl IntoView {
     }
 }
 
-fn columns(buckets: &[Bucket], entries: &[Entry]) -> impl IntoView {
+/// As text, like the table: there are thirty of them, each with all its values.
+fn columns(buckets: &[Bucket], entries: &[Entry]) -> String {
     let dates = dates(buckets.len());
-    let columns = buckets.iter().zip(dates).enumerate().map(|(place, (bucket, date))| {
-        let values = entries.iter().map(|entry| {
-            let value = entry.values.get(place).copied().flatten();
-            view! { <b>{value.map_or("–".to_string(), Tokens::exact)}</b> }
-        });
-        let readout = view! {
-            <span class="chart-readout" aria-hidden="true">
-                <span>{bucket.name.clone()}</span>
-                {values.collect_view()}
-            </span>
-        };
-        let label = spoken(bucket, place, entries);
+    let column = |(place, (bucket, date)): (usize, (&Bucket, Option<&str>))| {
+        let name = escaped(&bucket.name);
+        let values: String = entries.iter().map(|entry| format!("<b>{}</b>", said(entry, place))).collect();
         // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
         // of their own (WCAG 2.5.8); the table has every link in full size.
-        let open = bucket.href.clone().map(|href| {
+        let open = bucket.href.as_ref().map(|href| {
             let label = t!("Open {name}", name = bucket.name);
-            view! { <a class="chart-open" href=href aria-label=label></a> }
+            format!(r#"<a class="chart-open" href="{}" aria-label="{}"></a>"#, escaped(href), escaped(&label))
         });
+        let readout = format!(r#"<span class="chart-readout" aria-hidden="true"><span>{name}</span>{values}</span>"#);
         let role = if open.is_some() { "group" } else { "img" };
-        let column = view! { <span class="chart-column" tabindex="0" role=role aria-label=label>{open} {readout}</span> };
-        view! {
-            <li>
-                {column}
-                {date.map(|class| view! { <span class=class aria-hidden="true">{bucket.short.clone()}</span> })}
-            </li>
-        }
-    });
-    columns.collect_view()
+        let date = date.map(|class| format!(r#"<span class="{class}" aria-hidden="true">{}</span>"#, escaped(&bucket.short)));
+        format!(
+            r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label="{}">{}{readout}</span>{}</li>"#,
+            escaped(&spoken(bucket, place, entries)),
+            open.unwrap_or_default(),
+            date.unwrap_or_default()
+        )
+    };
+    buckets.iter().zip(dates).enumerate().map(column).collect()
+}
+
+/// An entry's value in a column, if it has one.
+fn said(entry: &Entry, place: usize) -> String {
+    entry.values.get(place).copied().flatten().map_or("–".to_string(), Tokens::exact)
 }
 
 /// `24 Dec 2026: 1,234 Tokens; alpha 1,000; beta 234`
@@ -154,16 +153,12 @@ fn dates(buckets: usize) -> Vec<Option<&'static str>> {
 #[component]
 fn Twin(heading: &'static str, buckets: Vec<Bucket>, entries: Vec<Entry>, caption: String) -> impl IntoView {
     let heads = std::iter::once(Head::text(heading)).chain(entries.iter().map(|entry| Head::number(entry.name.clone()))).collect();
-    let rows = buckets.into_iter().enumerate().map(|(place, bucket)| {
-        let name = match bucket.href {
-            Some(href) => view! { <a href=href>{bucket.name}</a> }.into_any(),
-            None => bucket.name.into_any(),
-        };
-        let values =
-            entries.iter().map(|entry| entry.values.get(place).copied().flatten().map_or("–".to_string(), Tokens::exact).into_any());
-        Row(std::iter::once(name).chain(values).collect())
+    let rows = buckets.into_iter().enumerate().map(|(place, bucket)| TextRow {
+        name: bucket.name,
+        href: bucket.href,
+        values: entries.iter().map(|entry| said(entry, place)).collect(),
     });
-    view! { <CardTable caption heads rows=rows.collect() /> }
+    view! { <TextTable caption heads rows=rows.collect() /> }
 }
 
 #[cfg(test)]
