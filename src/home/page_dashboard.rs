@@ -1,6 +1,6 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::HeadForBuyers;
 use crate::error::ConsoleError;
 use crate::home::page_burn_down::BurnDownChart;
 use crate::home::page_next::step_words;
@@ -27,14 +27,7 @@ pub fn DashboardPage() -> impl IntoView {
     let dashboard = read_dashboard();
     view! {
         <Title text=t!("Dashboard") />
-        <div class="page-head">
-            <h1>{t!("Dashboard")}</h1>
-            <ForBuyers>
-                <a class="button button-primary" href="/products">
-                    {t!("Buy Tokens")}
-                </a>
-            </ForBuyers>
-        </div>
+        <HeadForBuyers title=t!("Dashboard") />
         {with_data(dashboard, dashboard_view)}
     }
     .into_any()

@@ -1,6 +1,6 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::HeadForBuyers;
 use crate::codes::page::RedeemForm;
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
@@ -26,14 +26,7 @@ pub fn WalletPage() -> impl IntoView {
     let wallet = show_wallet(entries, from, to, order, before);
     view! {
         <Title text=t!("Wallet") />
-        <div class="page-head">
-            <h1>{t!("Wallet")}</h1>
-            <ForBuyers>
-                <a class="button button-primary" href="/products">
-                    {t!("Buy Tokens")}
-                </a>
-            </ForBuyers>
-        </div>
+        <HeadForBuyers title=t!("Wallet") />
         {with_data(wallet, move |wallet| body(wallet, asked, &redeemed))}
     }
     .into_any()
