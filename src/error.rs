@@ -190,7 +190,7 @@ impl ConsoleError {
         }
     }
 
-    /// The HTTP status for callers that are not a browser's form post (`server::request_ctx`).
+    /// The HTTP status of a page with it, and for callers that are not a browser's form post (`server::layers`).
     pub fn http_status(self) -> u16 {
         match self {
             ConsoleError::SignInRequired | ConsoleError::WrongCredentials => 401,

@@ -2,7 +2,7 @@
 
 use crate::accounts::page::{EmailField, PasswordField};
 use crate::accounts::server_fns_mail::{ConfirmEmail, ForgotPassword, ResetPassword, SendConfirmation};
-use crate::ui::form::{FormError, error_of};
+use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::of_address;
 use crate::{t, tv};
@@ -37,9 +37,7 @@ pub fn ForgotPasswordPage() -> impl IntoView {
                     <p>{t!("Say with which address you sign in, and we send you a link that sets a new password.")}</p>
                     <form method="post" action=ForgotPassword::PATH>
                         <EmailField error value=typed(ForgotPassword::PATH, "email", "") />
-                        <button class="button button-primary" type="submit">
-                            {t!("Send the link")}
-                        </button>
+                        <Submit>{t!("Send the link")}</Submit>
                     </form>
                 }
                     .into_any()
@@ -61,9 +59,7 @@ pub fn ResetPasswordPage() -> impl IntoView {
             <form method="post" action=ResetPassword::PATH>
                 <input type="hidden" name="token" value=of_address("token") />
                 <PasswordField error autocomplete="new-password" hint=t!("8 characters or more. You are signed out everywhere.") />
-                <button class="button button-primary" type="submit">
-                    {t!("Set the password")}
-                </button>
+                <Submit>{t!("Set the password")}</Submit>
             </form>
             <p class="muted">
                 {tv!("The link is too old? {link}", link = view! { <a href="/forgot-password">{t!("Ask for a new one")}</a> })}
@@ -93,9 +89,7 @@ pub fn VerifyEmailPage() -> impl IntoView {
             <p>{t!("You asked for this at TOKI Token Plan? Then confirm it. If not, just leave.")}</p>
             <form method="post" action=ConfirmEmail::PATH>
                 <input type="hidden" name="token" value=token />
-                <button class="button button-primary" type="submit">
-                    {t!("Confirm the address")}
-                </button>
+                <Submit>{t!("Confirm the address")}</Submit>
             </form>
         }
         .into_any()

@@ -5,6 +5,7 @@ pub use crate::accounts::server_fns::read_role;
 
 use crate::accounts::types_members::Role;
 use crate::error::ConsoleError;
+use crate::t;
 use crate::ui::page_data::with_data;
 use leptos::prelude::*;
 
@@ -13,8 +14,23 @@ pub fn may_buy(role: Result<Option<Role>, ConsoleError>) -> bool {
     role.is_ok_and(|role| role.is_none_or(|role| role >= Role::Admin))
 }
 
-/// For those who may buy.
+/// The head of a page about what was bought: its main action is to buy more.
 #[component]
-pub fn ForBuyers(children: Children) -> impl IntoView {
-    with_data(read_role(), |role| if may_buy(role) { children() } else { ().into_any() })
+pub fn HeadForBuyers(title: &'static str) -> impl IntoView {
+    let buy = |role| {
+        let link = may_buy(role).then(|| {
+            view! {
+                <a class="button button-primary" href="/products">
+                    {t!("Buy Tokens")}
+                </a>
+            }
+        });
+        link.into_any()
+    };
+    view! {
+        <div class="page-head">
+            <h1>{title}</h1>
+            {with_data(read_role(), buy)}
+        </div>
+    }
 }

@@ -9,6 +9,7 @@ use crate::error::{ConsoleError, Field};
 use crate::notices::page::{NoticesSection, read_notices};
 use crate::notices::types::NoticeSettings;
 use crate::preferences::page_settings::PreferencesSection;
+use crate::ui::fact::Fact;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, error_of};
 use crate::ui::last_form::typed;
@@ -115,22 +116,18 @@ fn Profile(email: Email, membership: Membership) -> impl IntoView {
         <section class="card stack" id="profile">
             <h2>{t!("Profile")}</h2>
             <dl class="facts">
-                <div>
-                    <dt>{t!("E-mail")}</dt>
-                    <dd>{email.to_string()}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Account")}</dt>
-                    <dd>{account_name}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Role in this account")}</dt>
-                    <dd>{role_word(role)}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Member since")}</dt>
-                    <dd>{day(since)}</dd>
-                </div>
+                <Fact label=t!("E-mail")>
+                    {email.to_string()}
+                </Fact>
+                <Fact label=t!("Account")>
+                    {account_name}
+                </Fact>
+                <Fact label=t!("Role in this account")>
+                    {role_word(role)}
+                </Fact>
+                <Fact label=t!("Member since")>
+                    {day(since)}
+                </Fact>
             </dl>
         </section>
     }

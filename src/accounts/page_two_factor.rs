@@ -8,7 +8,7 @@ use crate::accounts::types_two_factor::{QrSquare, Standing, TwoFactorDone, TwoFa
 use crate::error::{ConsoleError, Field};
 use crate::ui::copy::CopyButton;
 use crate::ui::failure::Failure;
-use crate::ui::form::{FormError, Labelled, error_of};
+use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
@@ -27,9 +27,7 @@ pub fn SignInCodePage() -> impl IntoView {
             {with_data(start_code(), |_| ().into_any())}
             <form method="post" action=SignInCode::PATH>
                 <CodeField error hint=t!("Six digits from your authenticator, or one of your recovery codes.") />
-                <button class="button button-primary" type="submit">
-                    {t!("Sign in")}
-                </button>
+                <Submit>{t!("Sign in")}</Submit>
             </form>
             <p class="muted">{t!("Lost both? Ask support to turn two-factor off for you.")}</p>
             <p class="muted"><a href="/sign-in">{t!("Sign in as somebody else")}</a></p>
@@ -157,9 +155,7 @@ fn BeginForm() -> impl IntoView {
             <FormError error />
             <form method="post" action=BeginTwoFactor::PATH>
                 <PasswordField error autocomplete="current-password" id="current" label=t!("Your password") field=Field::CurrentPassword />
-                <button class="button button-primary" type="submit">
-                    {t!("Go on")}
-                </button>
+                <Submit>{t!("Go on")}</Submit>
             </form>
         </section>
     }
@@ -195,9 +191,7 @@ fn ConfirmForm(secret: String, qr: Option<QrSquare>) -> impl IntoView {
             <FormError error />
             <form method="post" action=ConfirmTwoFactor::PATH>
                 <CodeField error hint=t!("The six digits that it shows now.") />
-                <button class="button button-primary" type="submit">
-                    {t!("Turn two-factor on")}
-                </button>
+                <Submit>{t!("Turn two-factor on")}</Submit>
             </form>
             <p class="muted">{t!("Until then nothing has changed. You have 30 minutes, and can begin anew afterwards.")}</p>
         </section>

@@ -9,6 +9,7 @@ use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::empty_state::EmptyState;
+use crate::ui::fact::Fact;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
 use crate::ui::stat::Stat;
@@ -84,6 +85,7 @@ fn nothing_for_members() -> AnyView {
 fn Package(card: PackageCard, primary: bool, may_buy: bool) -> impl IntoView {
     let heading = format!("package-{}", card.package_id);
     let (labelled_by, described_by) = (heading.clone(), heading.clone());
+    let price = card.price.clone();
     view! {
         <li>
             <article class="card stack" aria-labelledby=labelled_by>
@@ -95,12 +97,9 @@ fn Package(card: PackageCard, primary: bool, may_buy: bool) -> impl IntoView {
                     <TokenAmount tokens=card.tokens />
                 </Stat>
                 <dl class="facts">
-                    <div>
-                        <dt>{t!("Price")}</dt>
-                        <dd>
-                            <Price money=card.price.clone() />
-                        </dd>
-                    </div>
+                    <Fact label=t!("Price")>
+                        <Price money=price />
+                    </Fact>
                     <PackageFacts card=card.clone() />
                 </dl>
                 {may_buy
@@ -130,38 +129,29 @@ pub fn PackageFacts(card: PackageCard) -> impl IntoView {
         {per_million
             .map(|money| {
                 view! {
-                    <div>
-                        <dt>{t!("Price per million Tokens")}</dt>
-                        <dd>
-                            <Price money />
-                        </dd>
-                    </div>
+                    <Fact label=t!("Price per million Tokens")>
+                        <Price money />
+                    </Fact>
                 }
             })}
-        <div>
-            <dt>{t!("Valid for")}</dt>
-            <dd>{t!("{validity} from payment", validity = validity(card.valid_for_s))}</dd>
-        </div>
-        <div>
-            <dt>{t!("Suppliers")}</dt>
-            <dd>{scope_text(&card.supplier_names, t!("All suppliers"))}</dd>
-        </div>
-        <div>
-            <dt>{t!("Models")}</dt>
-            <dd>{scope_text(&card.model_ids, t!("All models"))}</dd>
-        </div>
-        <div>
-            <dt>{t!("Purchase limit")}</dt>
-            <dd>{limit_text(card.purchase_limit, card.limit_period_s)}</dd>
-        </div>
-        <div>
-            <dt>{t!("At expiry")}</dt>
-            <dd>{at_expiry(card.rolls_over)}</dd>
-        </div>
-        <div>
-            <dt>{t!("Refund")}</dt>
-            <dd>{refund_text(card.refund_window_s)}</dd>
-        </div>
+        <Fact label=t!("Valid for")>
+            {t!("{validity} from payment", validity = validity(card.valid_for_s))}
+        </Fact>
+        <Fact label=t!("Suppliers")>
+            {scope_text(&card.supplier_names, t!("All suppliers"))}
+        </Fact>
+        <Fact label=t!("Models")>
+            {scope_text(&card.model_ids, t!("All models"))}
+        </Fact>
+        <Fact label=t!("Purchase limit")>
+            {limit_text(card.purchase_limit, card.limit_period_s)}
+        </Fact>
+        <Fact label=t!("At expiry")>
+            {at_expiry(card.rolls_over)}
+        </Fact>
+        <Fact label=t!("Refund")>
+            {refund_text(card.refund_window_s)}
+        </Fact>
     }
 }
 

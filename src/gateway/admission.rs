@@ -4,7 +4,7 @@
 use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::count;
 use crate::gateway::database::Database;
-use crate::gateway::error::GatewayError;
+use crate::gateway::error::{Exhausted, GatewayError};
 use crate::gateway::live::LiveCalls;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
@@ -100,10 +100,10 @@ impl Admissions {
             Verdict::AccountSuspended => GatewayError::AccountSuspended,
             Verdict::ModelNotFound => GatewayError::ModelNotFound { model: model() },
             Verdict::NoChannel => GatewayError::NoChannel { model: model() },
-            Verdict::BalanceExhausted => GatewayError::BalanceExhausted { public_url: public_url.to_string() },
-            Verdict::QuotaExhausted => GatewayError::QuotaExhausted,
-            Verdict::PeriodExhausted { ends_at } => GatewayError::PeriodExhausted { ends_at },
-            Verdict::MemberExhausted { ends_at } => GatewayError::MemberExhausted { ends_at },
+            Verdict::BalanceExhausted => GatewayError::Exhausted(Exhausted::Balance { public_url: public_url.to_string() }),
+            Verdict::QuotaExhausted => GatewayError::Exhausted(Exhausted::Quota),
+            Verdict::PeriodExhausted { ends_at } => GatewayError::Exhausted(Exhausted::Period { ends_at }),
+            Verdict::MemberExhausted { ends_at } => GatewayError::Exhausted(Exhausted::Member { ends_at }),
             Verdict::AddressRefused => GatewayError::AddressRefused,
             Verdict::Limited(limited) => GatewayError::RateLimited(limited),
             Verdict::SentBefore { original, state } => GatewayError::SentBefore { original, state },

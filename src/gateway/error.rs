@@ -2,17 +2,19 @@
 //!
 //! The table is asserted whole in the tests below; the rows are those of OpenAI's API reference where it has one.
 
+mod exhausted;
 mod form;
 mod message;
 mod refused;
 
+pub use exhausted::Exhausted;
 pub use refused::{Refused, refused, refused_body};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -36,18 +38,7 @@ pub enum GatewayError {
         model: String,
         instead: Vec<&'static str>,
     },
-    BalanceExhausted {
-        public_url: String,
-    },
-    QuotaExhausted,
-    /// The key's quota of the day, week or month, until the next begins.
-    PeriodExhausted {
-        ends_at: DateTime<Utc>,
-    },
-    /// The limit of the key's member: of the month until the next begins, or for good.
-    MemberExhausted {
-        ends_at: Option<DateTime<Utc>>,
-    },
+    Exhausted(Exhausted),
     /// The key may not be used from the caller's address.
     AddressRefused,
     RateLimited(Limited),
@@ -116,11 +107,11 @@ impl GatewayError {
             GatewayError::ModelNotFound { model: model() },
             GatewayError::NoChannel { model: model() },
             GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
-            GatewayError::BalanceExhausted { public_url: "https://toki.example".into() },
-            GatewayError::QuotaExhausted,
-            GatewayError::PeriodExhausted { ends_at: DateTime::UNIX_EPOCH },
-            GatewayError::MemberExhausted { ends_at: None },
-            GatewayError::MemberExhausted { ends_at: Some(DateTime::UNIX_EPOCH) },
+            GatewayError::Exhausted(Exhausted::Balance { public_url: "https://toki.example".into() }),
+            GatewayError::Exhausted(Exhausted::Quota),
+            GatewayError::Exhausted(Exhausted::Period { ends_at: DateTime::UNIX_EPOCH }),
+            GatewayError::Exhausted(Exhausted::Member { ends_at: None }),
+            GatewayError::Exhausted(Exhausted::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
             GatewayError::AddressRefused,
             GatewayError::RateLimited(limited),
             sent_before(SentBefore::Mismatch),
@@ -175,12 +166,9 @@ impl GatewayError {
             | GatewayError::ReceiptNotFound { .. }
             | GatewayError::NotFound { .. } => StatusCode::NOT_FOUND,
             GatewayError::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            GatewayError::BalanceExhausted { .. }
-            | GatewayError::QuotaExhausted
-            | GatewayError::PeriodExhausted { .. }
-            | GatewayError::MemberExhausted { .. }
-            | GatewayError::RateLimited(_)
-            | GatewayError::UpstreamRateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            GatewayError::Exhausted(_) | GatewayError::RateLimited(_) | GatewayError::UpstreamRateLimited { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
             GatewayError::SentBefore { .. } => StatusCode::CONFLICT,
             GatewayError::InvalidJson | GatewayError::TooDeep | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
@@ -197,10 +185,7 @@ impl GatewayError {
     pub fn kind(&self) -> &'static str {
         match self {
             GatewayError::AccountSuspended | GatewayError::AddressRefused => "permission_error",
-            GatewayError::BalanceExhausted { .. }
-            | GatewayError::QuotaExhausted
-            | GatewayError::PeriodExhausted { .. }
-            | GatewayError::MemberExhausted { .. } => "insufficient_quota",
+            GatewayError::Exhausted(_) => "insufficient_quota",
             GatewayError::RateLimited(_) | GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
             GatewayError::UpstreamUnreachable
             | GatewayError::UpstreamFailed
@@ -221,10 +206,7 @@ impl GatewayError {
             GatewayError::AccountSuspended => "account_suspended",
             GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } => "model_not_found",
             GatewayError::EndpointUnsupported { .. } => "endpoint_not_supported",
-            GatewayError::BalanceExhausted { .. }
-            | GatewayError::QuotaExhausted
-            | GatewayError::PeriodExhausted { .. }
-            | GatewayError::MemberExhausted { .. } => "insufficient_quota",
+            GatewayError::Exhausted(_) => "insufficient_quota",
             GatewayError::AddressRefused => "ip_not_allowed",
             GatewayError::RateLimited(_) => "rate_limit_exceeded",
             GatewayError::SentBefore { state, .. } => match state {

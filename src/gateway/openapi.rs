@@ -179,10 +179,7 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         GatewayError::MethodNotAllowed { .. } => false,
         GatewayError::NoChannel { .. }
         | GatewayError::EndpointUnsupported { .. }
-        | GatewayError::BalanceExhausted { .. }
-        | GatewayError::QuotaExhausted
-        | GatewayError::PeriodExhausted { .. }
-        | GatewayError::MemberExhausted { .. }
+        | GatewayError::Exhausted(_)
         | GatewayError::RateLimited(_)
         | GatewayError::SentBefore { .. }
         | GatewayError::InvalidJson

@@ -1,6 +1,6 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::HeadForBuyers;
 use crate::error::ConsoleError;
 use crate::home::page_burn_down::BurnDownChart;
 use crate::home::page_next::step_words;
@@ -27,14 +27,7 @@ pub fn DashboardPage() -> impl IntoView {
     let dashboard = read_dashboard();
     view! {
         <Title text=t!("Dashboard") />
-        <div class="page-head">
-            <h1>{t!("Dashboard")}</h1>
-            <ForBuyers>
-                <a class="button button-primary" href="/products">
-                    {t!("Buy Tokens")}
-                </a>
-            </ForBuyers>
-        </div>
+        <HeadForBuyers title=t!("Dashboard") />
         {with_data(dashboard, dashboard_view)}
     }
     .into_any()
@@ -148,7 +141,8 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
     let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
-    let yesterday = tv!("{tokens} yesterday", tokens = view! { <TokenAmount tokens=yesterday /> });
+    let failed = Some(failed.into_any());
+    let yesterday = Some(tv!("{tokens} yesterday", tokens = view! { <TokenAmount tokens=yesterday /> }).into_any());
     let [week, before] = [0, 1].map(|weeks| dashboard.charged_in_week(weeks));
     let change = Change { now: week, before, since: t!("the 7 days before") };
     view! {
@@ -158,12 +152,10 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
                     {Tokens(calls).exact()}
                 </Stat>
             </section>
-            <section class="card stat">
-                <span>{t!("Tokens charged today")}</span>
-                <span>
+            <section class="card">
+                <Stat label=t!("Tokens charged today") note=yesterday>
                     <TokenAmount tokens=charge />
-                </span>
-                <span>{yesterday}</span>
+                </Stat>
             </section>
             <section class="card">
                 <Stat label=t!("Tokens charged in the last 7 full days") change>

@@ -89,12 +89,8 @@ fn parse_expiration_edit(
     current: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<Option<Option<DateTime<Utc>>>, ConsoleError> {
-    if text.trim() == current.map(field_text).unwrap_or_default() { Ok(None) } else { parse_expiration(text, now).map(Some) }
-}
-
-/// The value a date field is filled with: to the minute.
-fn field_text(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%dT%H:%M").to_string()
+    let shown = current.map(|time| UtcTime::from(time).field_value()).unwrap_or_default();
+    if text.trim() == shown { Ok(None) } else { parse_expiration(text, now).map(Some) }
 }
 
 #[cfg(test)]

@@ -49,24 +49,30 @@ fn head(may_create: bool) -> impl IntoView {
 }
 
 fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
-    let list = match list {
-        Ok(list) => list,
-        Err(error @ (ConsoleError::Invalid { .. } | ConsoleError::NotFound)) => {
-            return view! {
-                {head(false)}
-                <Failure error />
-                <a class="button" href="/keys">{t!("All keys")}</a>
-            }
-            .into_any();
-        }
-        Err(error) => {
-            return view! {
-                {head(false)}
-                <Failure error />
-            }
-            .into_any();
-        }
+    let may_create = list.as_ref().is_ok_and(|list| list.may_create);
+    let rest = match list {
+        Ok(list) => keys(list, asked),
+        Err(error) => no_list(error),
     };
+    view! {
+        {head(may_create)}
+        {rest}
+    }
+    .into_any()
+}
+
+/// What was asked for may be what is wrong: then all keys are offered.
+fn no_list(error: ConsoleError) -> AnyView {
+    let all = matches!(error, ConsoleError::Invalid { .. } | ConsoleError::NotFound)
+        .then(|| view! { <a class="button" href="/keys">{t!("All keys")}</a> });
+    view! {
+        <Failure error />
+        {all}
+    }
+    .into_any()
+}
+
+fn keys(list: KeyList, asked: Asked) -> AnyView {
     let changed = list.changed.map(|changed| view! { <FormDone path=ChangeKeys::PATH>{changed_words(changed)}</FormDone> });
     let keys = if !list.any {
         no_keys(list.may_create)
@@ -80,7 +86,6 @@ fn body(list: Result<KeyList, ConsoleError>, asked: Asked) -> AnyView {
     };
     let create = list.may_create.then(|| view! { <CreateForm form_key=list.form_key suppliers=list.suppliers ends=list.ends /> });
     view! {
-        {head(list.may_create)}
         {changed}
         {keys}
         {create}

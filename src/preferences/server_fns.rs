@@ -15,11 +15,13 @@ pub async fn set_preferences(
     use crate::preferences::types::Preference;
     use crate::server::request_ctx;
     // public: a browser's own cookies, visitors' too.
-    let (app, reader) = (request_ctx::app()?, request_ctx::viewer().await?);
+    let app = request_ctx::app()?;
     let given = [("language", language), ("theme", theme), ("time_zone", time_zone)].into_iter().filter(|(_, value)| !value.is_empty());
     let given: Option<Vec<Preference>> = given.map(|(name, value)| Preference::parse(name, value.trim())).collect();
     for preference in given.ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))? {
-        if let (Preference::Language(language), Some(reader)) = (&preference, &reader) {
+        if let Preference::Language(language) = &preference
+            && let Some(reader) = request_ctx::viewer().await?
+        {
             request_ctx::note_language(reader.user_id(), *language, true).await?;
         }
         request_ctx::set_cookie(&preference.cookie(app.config.secure_cookies()))?;

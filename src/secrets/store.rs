@@ -1,5 +1,8 @@
 //! SQL about every column that holds something sealed: what of it another key than the current one sealed, and putting the same secret
 //! there, sealed anew. What it says is the business of whoever sealed it.
+//!
+//! Each column has statements of its own, alike as they are: a table's name is no parameter, and what is put together while running is
+//! not compared with the schema while building.
 
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;

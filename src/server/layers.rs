@@ -1,11 +1,12 @@
 //! The layers around the console. `/v1` and the webhook have none of them: no session, no CSRF check, no CSP.
 
 use crate::accounts::session_store::PgSessionStore;
+use crate::error::ConsoleError;
 use crate::preferences::types::Preferences;
 use crate::server::edge::body::Limited;
 use crate::server::edge::refused::too_large;
 use crate::server::state::AppState;
-use axum::body::{Body, HttpBody};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
@@ -13,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use leptos::nonce::Nonce;
 use leptos::prelude::{provide_context, use_context};
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use std::sync::atomic::Ordering;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
@@ -26,6 +28,9 @@ const SESSION_KEPT: Duration = Duration::days(14);
 
 /// No form of the console is larger, by far.
 pub(super) const MOST_BODY_BYTES: usize = 256 << 10;
+
+/// No [`ConsoleError`] is longer, by far.
+const MOST_ERROR_BYTES: usize = 4 << 10;
 
 /// The one page that shows a secret as often as it is asked for. How well a page packs tells what it has twice (BREACH), so this one goes
 /// as it is; others hold no secret, or once.
@@ -76,6 +81,20 @@ pub async fn body_limit(request: Request, next: Next) -> Response {
     let (body, exceeded) = Limited::new(body, MOST_BODY_BYTES);
     let response = next.run(Request::from_parts(parts, Body::new(body))).await;
     if exceeded.load(Ordering::Relaxed) { too_large() } else { response }
+}
+
+/// Gives what a server function failed with its HTTP status; Leptos answers 500 whatever it was, also where the function never ran, since
+/// its fields could not be read. A browser's form post is a redirect by now, to the page that shows the error, and stays one.
+pub async fn error_status(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !response.headers().contains_key(SERVER_FN_ERROR_HEADER) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let body = to_bytes(body, MOST_ERROR_BYTES).await.unwrap_or_default();
+    let error = serde_json::from_slice::<ConsoleError>(&body).ok();
+    parts.status = error.and_then(|error| StatusCode::from_u16(error.http_status()).ok()).unwrap_or(parts.status);
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// Headers of every console answer. A page gets the policy with the nonce of its inline scripts, made here and handed to the page

@@ -94,7 +94,7 @@ pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
     match use_context::<PageReader>() {
         // What a server function does may change who is signed in.
-        Some(PageReader(reader)) if !asked().0 => reader.get_or_try_init(reader_of_request).await.cloned(),
+        Some(PageReader(reader)) if !asks_server_fn() => reader.get_or_try_init(reader_of_request).await.cloned(),
         _ => reader_of_request().await,
     }
 }
@@ -338,13 +338,13 @@ pub fn answer_file(content_type: &'static str, name: &'static str) {
     }
 }
 
-/// Gives an error its HTTP status: to programs, and to a page that is rendered with it. A browser's form post keeps the redirect that
-/// shows the error on the page.
+/// Gives a page that is rendered with an error the HTTP status of that. What a server function answers gets its status from what it failed
+/// with (`layers::error_status`).
 pub fn fail(error: ConsoleError) -> ConsoleError {
-    let (api, html) = asked();
-    // A form post and a page that asks for sign-in are both redirects already, and must stay so.
-    let redirected = if api { html } else { matches!(error, ConsoleError::SignInRequired | ConsoleError::TwoFactorRequired) };
+    // A page that asks for sign-in is a redirect already, and must stay so.
+    let redirected = matches!(error, ConsoleError::SignInRequired | ConsoleError::TwoFactorRequired);
     if !redirected
+        && !asks_server_fn()
         && let Some(options) = use_context::<ResponseOptions>()
         && let Ok(status) = StatusCode::from_u16(error.http_status())
     {
@@ -353,12 +353,9 @@ pub fn fail(error: ConsoleError) -> ConsoleError {
     error
 }
 
-/// Whether a server function is asked, and whether the answer is for a browser to show.
-fn asked() -> (bool, bool) {
-    use_context::<axum::http::request::Parts>().map_or((false, false), |parts| {
-        let accept = parts.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-        (parts.uri.path().starts_with("/api/"), accept.is_some_and(|accept| accept.contains("text/html")))
-    })
+/// Whether the request is for a server function, not for a page.
+fn asks_server_fn() -> bool {
+    use_context::<axum::http::request::Parts>().is_some_and(|parts| parts.uri.path().starts_with("/api/"))
 }
 
 #[cfg(test)]

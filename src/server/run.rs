@@ -143,7 +143,8 @@ fn console(app: &AppState) -> Router {
     };
     let options = app.leptos.clone();
     let shell_options = options.clone();
-    // Outermost first: compression, headers on everything, then the CSRF check, then the size, then the session, then what the last form led to.
+    // Outermost first: compression, headers on everything, then the CSRF check, then the size, then the session, then what the last form
+    // led to, then the status of what failed.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list_with_exclusions(App, hidden), context.clone(), move || {
             shell(shell_options.clone())
@@ -153,6 +154,7 @@ fn console(app: &AppState) -> Router {
             static_files(app)
                 .fallback(leptos_axum::file_and_error_handler_with_context::<AppState, _>(context, shell).with_state(app.clone())),
         )
+        .layer(axum::middleware::from_fn(layers::error_status))
         .layer(axum::middleware::from_fn_with_state(last_form::seal(app), last_form::remember))
         .layer(layers::sessions(app))
         .layer(axum::middleware::from_fn(layers::body_limit))

@@ -9,6 +9,7 @@ use crate::suppliers::types::{Means, ModelList, ModelView, PayingGrant, multipli
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::copy::CopyButton;
+use crate::ui::fact::Fact;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{of_address, with_data};
 use crate::ui::snippet::Snippet;
@@ -181,30 +182,25 @@ fn HowToCall(model: ModelView, reader: Reader) -> impl IntoView {
     let example = model.endpoints.first().and_then(|endpoint| endpoint_example(endpoint, &reader));
     let means = model.means.map(|means| {
         view! {
-            <div>
-                <dt>{t!("Pays for it")}</dt>
-                <dd>{paying(means.grants)}</dd>
-            </div>
-            <div>
-                <dt>{t!("Your keys for it")}</dt>
-                <dd>{calling(means.keys, means.first_keys)}</dd>
-            </div>
+            <Fact label=t!("Pays for it")>
+                {paying(means.grants)}
+            </Fact>
+            <Fact label=t!("Your keys for it")>
+                {calling(means.keys, means.first_keys)}
+            </Fact>
         }
     });
     view! {
         <dl class="facts">
-            <div>
-                <dt>{t!("Endpoints")}</dt>
-                <dd>{endpoints}</dd>
-            </div>
-            <div>
-                <dt>{t!("Takes")}</dt>
-                <dd>{kinds(&model.input_kinds)}</dd>
-            </div>
-            <div>
-                <dt>{t!("Gives")}</dt>
-                <dd>{kinds(&model.output_kinds)}</dd>
-            </div>
+            <Fact label=t!("Endpoints")>
+                {endpoints}
+            </Fact>
+            <Fact label=t!("Takes")>
+                {kinds(&model.input_kinds)}
+            </Fact>
+            <Fact label=t!("Gives")>
+                {kinds(&model.output_kinds)}
+            </Fact>
             {means}
         </dl>
         {example.map(|code| view! { <Snippet label=t!("Try it with curl") code /> })}

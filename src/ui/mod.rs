@@ -8,6 +8,7 @@ pub mod control;
 pub mod copy;
 pub mod empty_state;
 pub mod error_text;
+pub mod fact;
 pub mod failure;
 pub mod form;
 pub mod form_input;

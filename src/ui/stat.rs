@@ -8,7 +8,7 @@ use leptos::prelude::*;
 #[component]
 pub fn Stat(
     label: &'static str,
-    #[prop(into, optional)] note: String,
+    #[prop(optional_no_strip)] note: Option<AnyView>,
     #[prop(optional)] change: Option<Change>,
     children: Children,
 ) -> impl IntoView {
@@ -17,7 +17,7 @@ pub fn Stat(
             <span>{label}</span>
             <span>{children()}</span>
             {change.map(|change| view! { <ChangeNote change /> })}
-            {(!note.is_empty()).then(|| view! { <span>{note}</span> })}
+            {note.map(|note| view! { <span>{note}</span> })}
         </div>
     }
 }

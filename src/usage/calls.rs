@@ -7,6 +7,7 @@ use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::chart::{Series, StackedBars};
 use crate::ui::copy::CopyButton;
+use crate::ui::stat::Stat;
 use crate::ui::utc_time::{UtcTime, day};
 use crate::usage::page::Asked;
 use crate::usage::page_totals::buckets;
@@ -40,10 +41,10 @@ fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
         }
     };
     view! {
-        <div class="card stat">
-            <span>{title}</span>
-            <span><TokenAmount tokens=period.charged /></span>
-            <span>{calls}</span>
+        <div class="card">
+            <Stat label=title note=Some(calls.into_any())>
+                <TokenAmount tokens=period.charged />
+            </Stat>
         </div>
     }
 }

@@ -57,12 +57,12 @@ fn Cards(all: Sums) -> impl IntoView {
                 </Stat>
             </div>
             <div class="card">
-                <Stat label=t!("Calls") note=failed>
+                <Stat label=t!("Calls") note=Some(failed.into_any())>
                     {Tokens(all.calls).exact()}
                 </Stat>
             </div>
             <div class="card">
-                <Stat label=t!("Input") note=cached>
+                <Stat label=t!("Input") note=Some(cached.into_any())>
                     <TokenAmount tokens=all.input />
                 </Stat>
             </div>

@@ -1,10 +1,11 @@
 //! The wallet page: balance, grants in the order they pay, statement.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::HeadForBuyers;
 use crate::codes::page::RedeemForm;
 use crate::error::ConsoleError;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::fact::Fact;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::UtcTime;
@@ -26,14 +27,7 @@ pub fn WalletPage() -> impl IntoView {
     let wallet = show_wallet(entries, from, to, order, before);
     view! {
         <Title text=t!("Wallet") />
-        <div class="page-head">
-            <h1>{t!("Wallet")}</h1>
-            <ForBuyers>
-                <a class="button button-primary" href="/products">
-                    {t!("Buy Tokens")}
-                </a>
-            </ForBuyers>
-        </div>
+        <HeadForBuyers title=t!("Wallet") />
         {with_data(wallet, move |wallet| body(wallet, asked, &redeemed))}
     }
     .into_any()
@@ -95,23 +89,25 @@ fn Standing(balance: Tokens, totals: AccountTotals, forecast: Option<Forecast>) 
         </div>
         <div class="card">
             <dl class="facts">
-                <Fact label=t!("Granted") tokens=totals.granted />
-                <Fact label=t!("Spent") tokens=totals.spent />
-                <Fact label=t!("Held for running calls") tokens=totals.held />
-                <Fact label=t!("Left") tokens=totals.left />
-                <Fact label=t!("Expired") tokens=totals.expired />
-                <Fact label=t!("Refunded") tokens=totals.refunded />
+                <Fact label=t!("Granted")>
+                    <ExactTokens tokens=totals.granted />
+                </Fact>
+                <Fact label=t!("Spent")>
+                    <ExactTokens tokens=totals.spent />
+                </Fact>
+                <Fact label=t!("Held for running calls")>
+                    <ExactTokens tokens=totals.held />
+                </Fact>
+                <Fact label=t!("Left")>
+                    <ExactTokens tokens=totals.left />
+                </Fact>
+                <Fact label=t!("Expired")>
+                    <ExactTokens tokens=totals.expired />
+                </Fact>
+                <Fact label=t!("Refunded")>
+                    <ExactTokens tokens=totals.refunded />
+                </Fact>
             </dl>
-        </div>
-    }
-}
-
-#[component]
-fn Fact(label: &'static str, tokens: Tokens) -> impl IntoView {
-    view! {
-        <div>
-            <dt>{label}</dt>
-            <dd><ExactTokens tokens /></dd>
         </div>
     }
 }

@@ -11,6 +11,7 @@ use crate::i18n::language;
 use crate::money::Money;
 use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::fact::Fact;
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::{UtcTime, minute, validity};
@@ -55,34 +56,26 @@ fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
         }
         .into_any()
     };
+    let price = offer.package.price.clone();
     view! {
         <section class="card stack">
             <h2>{offer.package.name.clone()}</h2>
             <dl class="facts">
-                <div>
-                    <dt>{t!("Tokens")}</dt>
-                    <dd>
-                        <ExactTokens tokens=offer.package.tokens />
-                    </dd>
-                </div>
-                <div>
-                    <dt>{t!("Price")}</dt>
-                    <dd>
-                        <Price money=offer.package.price.clone() />
-                    </dd>
-                </div>
+                <Fact label=t!("Tokens")>
+                    <ExactTokens tokens=offer.package.tokens />
+                </Fact>
+                <Fact label=t!("Price")>
+                    <Price money=price />
+                </Fact>
                 <Discounted offer=offer.clone() />
                 {offer
                     .if_queued
                     .is_none()
                     .then(|| {
                         view! {
-                            <div>
-                                <dt>{t!("Expires, if you pay now")}</dt>
-                                <dd>
-                                    <UtcTime time=offer.if_paid_now.expires_at />
-                                </dd>
-                            </div>
+                            <Fact label=t!("Expires, if you pay now")>
+                                <UtcTime time=offer.if_paid_now.expires_at />
+                            </Fact>
                         }
                     })}
                 <PackageFacts card=offer.package.clone() />
@@ -156,20 +149,14 @@ fn Discounted(offer: Offer) -> impl IntoView {
     let off = Money::new(-offer.discount.minor, to_pay.currency.clone());
     (offer.discount.minor > 0).then(|| {
         view! {
-            <div>
-                <dt>{t!("Promotion code")}</dt>
-                <dd>
-                    <Price money=off />
-                </dd>
-            </div>
-            <div>
-                <dt>{t!("To pay")}</dt>
-                <dd>
-                    <strong>
-                        <Price money=to_pay />
-                    </strong>
-                </dd>
-            </div>
+            <Fact label=t!("Promotion code")>
+                <Price money=off />
+            </Fact>
+            <Fact label=t!("To pay")>
+                <strong>
+                    <Price money=to_pay />
+                </strong>
+            </Fact>
         }
     })
 }

@@ -13,6 +13,7 @@ use crate::ids::OrderId;
 use crate::islands::live::Live;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::fact::Fact;
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::{UtcTime, validity};
 use crate::{t, tv};
@@ -217,7 +218,7 @@ fn refund_word(status: RefundStatus) -> &'static str {
 /// What was bought: the order's own copy.
 #[component]
 fn OrderFacts(order: OrderView) -> impl IntoView {
-    let moment = |label, time| view! { <div><dt>{label}</dt><dd><UtcTime time /></dd></div> };
+    let moment = |label, time| view! { <Fact label><UtcTime time /></Fact> };
     let closed = match order.status {
         OrderStatus::Declined => t!("Declined"),
         OrderStatus::Expired => t!("Expired"),
@@ -232,25 +233,19 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
         <section class="card stack">
             <h2>{order.package_name}</h2>
             <dl class="facts">
-                <div>
-                    <dt>{tokens_label}</dt>
-                    <dd>{tokens}</dd>
-                </div>
+                <Fact label=tokens_label>
+                    {tokens}
+                </Fact>
                 <Discounted discount=order.discount price=order.price.clone() />
-                <div>
-                    <dt>{t!("Price")}</dt>
-                    <dd>
-                        <Price money=order.price />
-                    </dd>
-                </div>
-                <div>
-                    <dt>{t!("Payment")}</dt>
-                    <dd>{if order.sandbox { t!("Play money, in the sandbox") } else { "Stripe" }}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Valid for")}</dt>
-                    <dd>{valid_for(order.valid_for_s, order.starts)}</dd>
-                </div>
+                <Fact label=t!("Price")>
+                    <Price money=order.price />
+                </Fact>
+                <Fact label=t!("Payment")>
+                    {if order.sandbox { t!("Play money, in the sandbox") } else { "Stripe" }}
+                </Fact>
+                <Fact label=t!("Valid for")>
+                    {valid_for(order.valid_for_s, order.starts)}
+                </Fact>
                 {order
                     .grant
                     .map(|OrderGrant { validity, .. }| {
@@ -259,14 +254,12 @@ fn OrderFacts(order: OrderView) -> impl IntoView {
                             {moment(t!("Tokens expire"), validity.expires_at)}
                         }
                     })}
-                <div>
-                    <dt>{t!("Suppliers")}</dt>
-                    <dd>{scope_text(&order.supplier_names, t!("All suppliers"))}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Models")}</dt>
-                    <dd>{scope_text(&order.model_ids, t!("All models"))}</dd>
-                </div>
+                <Fact label=t!("Suppliers")>
+                    {scope_text(&order.supplier_names, t!("All suppliers"))}
+                </Fact>
+                <Fact label=t!("Models")>
+                    {scope_text(&order.model_ids, t!("All models"))}
+                </Fact>
                 {moment(t!("Ordered"), order.created_at)}
                 {order.fulfilled_at.map(|time| moment(t!("Paid"), time))}
                 {order.closed_at.map(|time| moment(closed, time))}
@@ -286,18 +279,12 @@ fn Discounted(discount: Option<Money>, price: Money) -> impl IntoView {
         let list = Money::new(price.minor + off.minor, off.currency.clone());
         let off = Money::new(-off.minor, off.currency);
         view! {
-            <div>
-                <dt>{t!("List price")}</dt>
-                <dd>
-                    <Price money=list />
-                </dd>
-            </div>
-            <div>
-                <dt>{t!("Promotion code")}</dt>
-                <dd>
-                    <Price money=off />
-                </dd>
-            </div>
+            <Fact label=t!("List price")>
+                <Price money=list />
+            </Fact>
+            <Fact label=t!("Promotion code")>
+                <Price money=off />
+            </Fact>
         }
     })
 }

@@ -1,6 +1,6 @@
 //! The list of an account's orders.
 
-use crate::accounts::page_rights::ForBuyers;
+use crate::accounts::page_rights::HeadForBuyers;
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::list_orders;
 use crate::checkout::types::{OrderLine, OrderList};
@@ -20,14 +20,7 @@ pub fn OrdersPage() -> impl IntoView {
     let orders = list_orders(before.clone());
     view! {
         <Title text=t!("Orders") />
-        <div class="page-head">
-            <h1>{t!("Orders")}</h1>
-            <ForBuyers>
-                <a class="button button-primary" href="/products">
-                    {t!("Buy Tokens")}
-                </a>
-            </ForBuyers>
-        </div>
+        <HeadForBuyers title=t!("Orders") />
         {with_data(orders, move |orders| orders_view(orders, !before.is_empty()))}
     }
     .into_any()

@@ -9,6 +9,7 @@ use crate::islands::print::PrintButton;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::control::TextArea;
+use crate::ui::fact::Fact;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, with_data};
@@ -63,12 +64,9 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
                 <CustomerBlock billing email />
             </div>
             <dl class="facts">
-                <div>
-                    <dt>{t!("Paid")}</dt>
-                    <dd>
-                        <UtcTime time=paid_at />
-                    </dd>
-                </div>
+                <Fact label=t!("Paid")>
+                    <UtcTime time=paid_at />
+                </Fact>
                 <div>
                     <dt>{t!("Order number")}</dt>
                     <dd class="mono">{order_id.to_string()}</dd>

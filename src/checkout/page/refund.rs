@@ -7,6 +7,7 @@ use crate::error::ConsoleError;
 use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::fact::Fact;
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::UtcTime;
@@ -46,36 +47,26 @@ fn offer_view(offer: Result<RefundOffer, ConsoleError>) -> AnyView {
             </li>
         }
     });
+    let money =
+        tv!("{part} of {whole}", part = view! { <Price money=offer.amount.clone() /> }, whole = view! { <Price money=offer.price /> });
+    let tokens = tv!(
+        "{part} of {whole}",
+        part = view! { <ExactTokens tokens=offer.tokens /> },
+        whole = view! { <ExactTokens tokens=offer.whole /> }
+    );
     view! {
         <section class="card stack">
             <h2>{offer.package_name}</h2>
             <dl class="facts">
-                <div>
-                    <dt>{t!("Paid back to you")}</dt>
-                    <dd>
-                        {tv!(
-                            "{part} of {whole}",
-                            part = view! { <Price money=offer.amount.clone() /> },
-                            whole = view! { <Price money=offer.price /> }
-                        )}
-                    </dd>
-                </div>
-                <div>
-                    <dt>{t!("Tokens that leave your wallet")}</dt>
-                    <dd>
-                        {tv!(
-                            "{part} of {whole}",
-                            part = view! { <ExactTokens tokens=offer.tokens /> },
-                            whole = view! { <ExactTokens tokens=offer.whole /> }
-                        )}
-                    </dd>
-                </div>
-                <div>
-                    <dt>{t!("Possible until")}</dt>
-                    <dd>
-                        <UtcTime time=offer.until />
-                    </dd>
-                </div>
+                <Fact label=t!("Paid back to you")>
+                    {money}
+                </Fact>
+                <Fact label=t!("Tokens that leave your wallet")>
+                    {tokens}
+                </Fact>
+                <Fact label=t!("Possible until")>
+                    <UtcTime time=offer.until />
+                </Fact>
             </dl>
             <ul>
                 <li>{t!("You get back the share of the price that the Tokens left are of all of them, rounded down.")}</li>

@@ -6,6 +6,7 @@ use crate::checkout::types::{OrderStatus, SandboxPayment};
 use crate::error::ConsoleError;
 use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
+use crate::ui::fact::Fact;
 use crate::ui::form::{FormError, Submit, error_of};
 use crate::ui::page_data::{id_of_address, with_data};
 use leptos::prelude::*;
@@ -38,22 +39,15 @@ fn payment_view(payment: Result<SandboxPayment, ConsoleError>) -> AnyView {
     view! {
         <section class="card stack">
             <dl class="facts">
-                <div>
-                    <dt>{t!("Package")}</dt>
-                    <dd>{payment.package_name}</dd>
-                </div>
-                <div>
-                    <dt>{t!("Tokens")}</dt>
-                    <dd>
-                        <ExactTokens tokens=payment.tokens />
-                    </dd>
-                </div>
-                <div>
-                    <dt>{t!("To pay")}</dt>
-                    <dd>
-                        <Price money=payment.price />
-                    </dd>
-                </div>
+                <Fact label=t!("Package")>
+                    {payment.package_name}
+                </Fact>
+                <Fact label=t!("Tokens")>
+                    <ExactTokens tokens=payment.tokens />
+                </Fact>
+                <Fact label=t!("To pay")>
+                    <Price money=payment.price />
+                </Fact>
             </dl>
             {open
                 .then(|| {

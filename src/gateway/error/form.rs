@@ -55,10 +55,7 @@ impl GatewayError {
                 vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
             }
             // Trying again would not help, or the supplier has spent Tokens on this already.
-            GatewayError::BalanceExhausted { .. }
-            | GatewayError::QuotaExhausted
-            | GatewayError::PeriodExhausted { .. }
-            | GatewayError::MemberExhausted { .. }
+            GatewayError::Exhausted(_)
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
             | GatewayError::SentBefore { state: SentBefore::Mismatch | SentBefore::Answered | SentBefore::Ended, .. } => no_retry(),

@@ -3,10 +3,6 @@
 use super::GatewayError;
 use crate::gateway::wire::depth::DEEPEST;
 use crate::wallet::ledger::{Limit, SentBefore};
-use chrono::SecondsFormat;
-
-/// Where a refusal for lack of Tokens sends people.
-const BUY_PATH: &str = "/products";
 
 impl GatewayError {
     pub fn message(&self) -> String {
@@ -29,25 +25,7 @@ impl GatewayError {
             GatewayError::EndpointUnsupported { model, instead } => {
                 format!("The supplier of '{model}' does not speak this endpoint's protocol. Use POST /v1/{}.", instead.join(" or /v1/"))
             }
-            GatewayError::BalanceExhausted { public_url } => {
-                format!("The wallet has too few Tokens left for this call. Buy a package at {public_url}{BUY_PATH}.")
-            }
-            GatewayError::QuotaExhausted => {
-                "This API key has too little of its quota left for this call. Raise the quota in the console, or use another key.".into()
-            }
-            GatewayError::PeriodExhausted { ends_at } => format!(
-                "This API key has too little left for this call of its quota, which begins anew at {}. Raise it in the console, or use \
-                 another key.",
-                ends_at.to_rfc3339_opts(SecondsFormat::Secs, true)
-            ),
-            GatewayError::MemberExhausted { ends_at: None } => "The member of this API key has too little left for this call of what they \
-                 may spend in all. An admin of the account sets this limit in the console."
-                .into(),
-            GatewayError::MemberExhausted { ends_at: Some(ends_at) } => format!(
-                "The member of this API key has too little left for this call of what they may spend a month; the next begins at {}. An \
-                 admin of the account sets this limit in the console.",
-                ends_at.to_rfc3339_opts(SecondsFormat::Secs, true)
-            ),
+            GatewayError::Exhausted(what) => what.message(),
             GatewayError::AddressRefused => "This API key may not be used from this address. Its networks are set in the console.".into(),
             GatewayError::RateLimited(limited) => match limited.by {
                 Limit::RequestsPerMinute => "Too many requests this minute. Wait, as 'retry-after' says.".into(),

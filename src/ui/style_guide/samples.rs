@@ -160,7 +160,8 @@ fn switch_form(on: bool) -> impl IntoView {
 
 #[component]
 fn Numbers(theme: &'static str) -> impl IntoView {
-    let stat = |before, note: &str| {
+    let stat = |before, note: Option<&'static str>| {
+        let note = note.map(IntoAny::into_any);
         let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: language().choose("yesterday", "昨天") };
         view! { <div class="card"><Stat label="Tokens charged" note=note change><TokenAmount tokens=Tokens(1_234_567) /></Stat></div> }
     };
@@ -168,10 +169,10 @@ fn Numbers(theme: &'static str) -> impl IntoView {
     view! {
         <Part title="Numbers">
             <div class="cards">
-                {stat(1_102_000, "")}
-                {stat(9_102_000, "3 calls failed")}
-                {stat(0, "")}
-                {stat(1_234_567, "")}
+                {stat(1_102_000, None)}
+                {stat(9_102_000, Some("3 calls failed"))}
+                {stat(0, None)}
+                {stat(1_234_567, None)}
             </div>
             <div class="card">{[820_000, 280_000, 64_000, 0].map(quota).into_iter().collect_view()}</div>
             <Snippet
