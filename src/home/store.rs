@@ -133,9 +133,12 @@ pub async fn models_by_age(db: &PgPool) -> Result<Vec<String>, HomeError> {
 /// The latest calls.
 pub async fn recent_calls(db: &PgPool, member: &Reader, most: i64) -> Result<Vec<RecentCall>, HomeError> {
     let rows = sqlx::query!(
+        // Found first: to plan a join with every month of calls takes longer than all the rest.
         "SELECT u.request_id, u.started_at, k.name AS key_name, u.model_id, u.charge, u.outcome
-           FROM usage_records u JOIN api_keys k ON k.key_id = u.key_id AND k.account_id = u.account_id
-          WHERE u.account_id = $1 ORDER BY u.request_id DESC LIMIT $2",
+           FROM (SELECT request_id, started_at, key_id, model_id, charge, outcome FROM usage_records
+                  WHERE account_id = $1 ORDER BY request_id DESC LIMIT $2) u
+           JOIN api_keys k ON k.key_id = u.key_id
+          ORDER BY u.request_id DESC",
         member.account_id().0,
         most
     )
