@@ -26,15 +26,16 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
   await expect(palette).toBeHidden();
   await expect(products).toBeFocused();
 
-  for (const [typed, found, path] of [
-    ["wal", "Wallet", /\/wallet$/],
-    ["lantern", "lantern", /\/keys\/[0-9a-f-]+$/],
+  for (const [typed, found, kind, path] of [
+    ["wal", "Wallet", "Page", /\/wallet$/],
+    ["lantern", "lantern", "API key", /\/keys\/[0-9a-f-]+$/],
   ] as const) {
     await open();
     await page.keyboard.type(typed);
     // What was found for less has gone.
     await expect(palette.getByRole("link", { name: "Dashboard" })).toBeHidden();
     await expect(palette.getByRole("link", { name: found })).toBeVisible();
+    await expect(palette.getByRole("link", { name: found }).getByText(kind, { exact: true })).toBeVisible();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await expect(page).toHaveURL(path);
