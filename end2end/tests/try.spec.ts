@@ -48,7 +48,10 @@ test("a new key answers on its page, and the receipt says what it cost", async (
 test("a refusal is shown in the words of /v1", async ({ page }) => {
   await withKey(page);
   await ask(page, "Anybody?", "sandbox/rate-limited");
-  await expect(page.locator("#try").getByRole("alert")).toContainText("The model's supplier is limiting requests at the moment. Nothing was charged.");
+  const refusal = page.locator("#try").getByRole("alert");
+  await expect(refusal).toContainText("The model's supplier is limiting requests at the moment. Nothing was charged.");
+  const section = "/docs/errors#upstream_rate_limited";
+  await expect(refusal.getByRole("link", { name: "upstream_rate_limited" })).toHaveAttribute("href", section);
 });
 
 test("a secret of another key is not sent at all", async ({ page }) => {

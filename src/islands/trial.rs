@@ -147,11 +147,24 @@ impl Trial {
         let Ok(json) = JSON::parse(json) else { return };
         if let Some(why) = text_at(&json, &["error", "message"]) {
             self.refusal.set_text_content(Some(&why));
+            if let Some(code) = text_at(&json, &["error", "code"]) {
+                let _ = self.lead_to_docs(&code);
+            }
         }
         let text = ["delta", "message"].iter().find_map(|part| text_at(&json, &["choices", "0", part, "content"]));
         if let Some(text) = text {
             let _ = self.answer.append_with_str_1(&text);
         }
+    }
+
+    /// Ends the refusal with its code, which leads to what the docs say of it, as where the server writes one (`usage::calls::ErrorCode`).
+    fn lead_to_docs(&self, code: &str) -> Result<(), JsValue> {
+        let link = document().create_element("a")?;
+        link.set_class_name("mono");
+        link.set_attribute("href", &format!("/docs/errors#{code}"))?;
+        link.set_text_content(Some(code));
+        self.refusal.append_with_str_1(" ")?;
+        self.refusal.append_with_node_1(&link)
     }
 }
 
