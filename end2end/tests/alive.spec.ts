@@ -42,6 +42,33 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
   }
 });
 
+test("the palette has lines where its results are on their way", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => (answer = resolve));
+  await page.route(/\/search\?q=/, async (route) => {
+    await asked;
+    await route.continue();
+  });
+  await page.goto("/dashboard");
+  const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
+  await expect(async () => {
+    await page.keyboard.press("Control+k");
+    await expect(palette).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await expect(found.locator(".skeleton")).toBeVisible();
+  await expect(found.locator(".skeleton"), "nobody is read them").toHaveAttribute("aria-hidden", "true");
+  await expect(found).toHaveAttribute("aria-busy", "true");
+  const waiting = await found.evaluate((found) => found.scrollHeight);
+
+  answer();
+  await expect(palette.getByRole("link", { name: "Dashboard" })).toBeVisible();
+  await expect(found.locator(".skeleton")).toHaveCount(0);
+  await expect(found).toHaveAttribute("aria-busy", "false");
+  const whole = await found.evaluate((found) => found.scrollHeight);
+  expect(Math.abs(whole - waiting), "they take the room of what comes").toBeLessThanOrEqual(8);
+});
+
 test("open pages follow a credit and a call by themselves", async ({ page }) => {
   const customer = existingCustomer();
   await signIn(page, customer);

@@ -30,6 +30,8 @@ struct Trial {
     stop: HtmlButtonElement,
     refusal: Element,
     answer: Element,
+    /// What there is of it: where there is none while it is waited for, the style sheet shows a skeleton.
+    text: Element,
     running: RefCell<Option<AbortController>>,
 }
 
@@ -44,6 +46,7 @@ impl Trial {
             stop: first(section, "[data-try=stop]")?,
             refusal: first(section, "[data-try=refusal]")?,
             answer: first(section, "[data-try=answer]")?,
+            text: first(section, "[data-try=text]")?,
             running: RefCell::default(),
         })
     }
@@ -69,7 +72,7 @@ impl Trial {
         self.running.replace(Some(call.clone()));
         self.show_running(true);
         self.refusal.set_text_content(None);
-        self.answer.set_text_content(None);
+        self.text.set_text_content(None);
         let ended = self.call(&call).await;
         if ended.is_err() && !call.signal().aborted() {
             self.refusal.set_text_content(self.form.get_attribute("data-unreachable").as_deref());
@@ -153,7 +156,7 @@ impl Trial {
         }
         let text = ["delta", "message"].iter().find_map(|part| text_at(&json, &["choices", "0", part, "content"]));
         if let Some(text) = text {
-            let _ = self.answer.append_with_str_1(&text);
+            let _ = self.text.append_with_str_1(&text);
         }
     }
 
