@@ -26,19 +26,47 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
   await expect(palette).toBeHidden();
   await expect(products).toBeFocused();
 
-  for (const [typed, found, path] of [
-    ["wal", "Wallet", /\/wallet$/],
-    ["lantern", "lantern", /\/keys\/[0-9a-f-]+$/],
+  for (const [typed, found, kind, path] of [
+    ["wal", "Wallet", "Page", /\/wallet$/],
+    ["lantern", "lantern", "API key", /\/keys\/[0-9a-f-]+$/],
   ] as const) {
     await open();
     await page.keyboard.type(typed);
     // What was found for less has gone.
     await expect(palette.getByRole("link", { name: "Dashboard" })).toBeHidden();
     await expect(palette.getByRole("link", { name: found })).toBeVisible();
+    await expect(palette.getByRole("link", { name: found }).getByText(kind, { exact: true })).toBeVisible();
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await expect(page).toHaveURL(path);
   }
+});
+
+test("the palette has lines where its results are on their way", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => (answer = resolve));
+  await page.route(/\/search\?q=/, async (route) => {
+    await asked;
+    await route.continue();
+  });
+  await page.goto("/dashboard");
+  const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
+  await expect(async () => {
+    await page.keyboard.press("Control+k");
+    await expect(palette).toBeVisible({ timeout: 500 });
+  }).toPass();
+  await expect(found.locator(".skeleton")).toBeVisible();
+  await expect(found.locator(".skeleton"), "nobody is read them").toHaveAttribute("aria-hidden", "true");
+  await expect(found).toHaveAttribute("aria-busy", "true");
+  const waiting = await found.evaluate((found) => found.scrollHeight);
+
+  answer();
+  await expect(palette.getByRole("link", { name: "Dashboard" })).toBeVisible();
+  await expect(found.locator(".skeleton")).toHaveCount(0);
+  await expect(found).toHaveAttribute("aria-busy", "false");
+  const whole = await found.evaluate((found) => found.scrollHeight);
+  expect(Math.abs(whole - waiting), "they take the room of what comes").toBeLessThanOrEqual(8);
 });
 
 test("open pages follow a credit and a call by themselves", async ({ page }) => {

@@ -48,7 +48,10 @@ test("a new key answers on its page, and the receipt says what it cost", async (
 test("a refusal is shown in the words of /v1", async ({ page }) => {
   await withKey(page);
   await ask(page, "Anybody?", "sandbox/rate-limited");
-  await expect(page.locator("#try").getByRole("alert")).toContainText("The model's supplier is limiting requests at the moment. Nothing was charged.");
+  const refusal = page.locator("#try").getByRole("alert");
+  await expect(refusal).toContainText("The model's supplier is limiting requests at the moment. Nothing was charged.");
+  const section = "/docs/errors#upstream_rate_limited";
+  await expect(refusal.getByRole("link", { name: "upstream_rate_limited" })).toHaveAttribute("href", section);
 });
 
 test("a secret of another key is not sent at all", async ({ page }) => {
@@ -98,7 +101,18 @@ test("an answer can also come whole, and what cannot be reached is said", async 
   expect(await request.headerValue("authorization")).toBe(`Bearer ${secret}`);
   await expect(page.locator("#try").getByRole("region", { name: "Answer" })).toContainText("All at once");
 
-  await page.route("**/v1/chat/completions", (route) => route.abort());
+  // Until something is known there are lines in its place.
+  const waiting = page.locator("[data-try=answer] .skeleton");
+  await expect(waiting).toBeHidden();
+  let fail = () => {};
+  const failed = new Promise<void>((resolve) => (fail = resolve));
+  await page.route("**/v1/chat/completions", async (route) => {
+    await failed;
+    await route.abort();
+  });
   await ask(page, "Hello?");
+  await expect(waiting).toBeVisible();
+  fail();
   await expect(page.locator("#try").getByRole("alert")).toContainText("The server could not be reached.");
+  await expect(waiting).toBeHidden();
 });

@@ -100,10 +100,14 @@ impl Palette {
         if self.typed.get() != typed {
             return;
         }
+        let _ = self.found.set_attribute("aria-busy", "true");
         spawn_local(async move {
-            if let Ok(Some(list)) = found_for(&self.field.value()).await
-                && self.typed.get() == typed
-            {
+            let list = found_for(&self.field.value()).await;
+            if self.typed.get() != typed {
+                return;
+            }
+            let _ = self.found.set_attribute("aria-busy", "false");
+            if let Ok(Some(list)) = list {
                 self.found.replace_children_with_node_1(&list);
             }
         });

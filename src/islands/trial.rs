@@ -30,6 +30,8 @@ struct Trial {
     stop: HtmlButtonElement,
     refusal: Element,
     answer: Element,
+    /// What there is of it: where there is none while it is waited for, the style sheet shows a skeleton.
+    text: Element,
     running: RefCell<Option<AbortController>>,
 }
 
@@ -44,6 +46,7 @@ impl Trial {
             stop: first(section, "[data-try=stop]")?,
             refusal: first(section, "[data-try=refusal]")?,
             answer: first(section, "[data-try=answer]")?,
+            text: first(section, "[data-try=text]")?,
             running: RefCell::default(),
         })
     }
@@ -69,7 +72,7 @@ impl Trial {
         self.running.replace(Some(call.clone()));
         self.show_running(true);
         self.refusal.set_text_content(None);
-        self.answer.set_text_content(None);
+        self.text.set_text_content(None);
         let ended = self.call(&call).await;
         if ended.is_err() && !call.signal().aborted() {
             self.refusal.set_text_content(self.form.get_attribute("data-unreachable").as_deref());
@@ -147,11 +150,24 @@ impl Trial {
         let Ok(json) = JSON::parse(json) else { return };
         if let Some(why) = text_at(&json, &["error", "message"]) {
             self.refusal.set_text_content(Some(&why));
+            if let Some(code) = text_at(&json, &["error", "code"]) {
+                let _ = self.lead_to_docs(&code);
+            }
         }
         let text = ["delta", "message"].iter().find_map(|part| text_at(&json, &["choices", "0", part, "content"]));
         if let Some(text) = text {
-            let _ = self.answer.append_with_str_1(&text);
+            let _ = self.text.append_with_str_1(&text);
         }
+    }
+
+    /// Ends the refusal with its code, which leads to what the docs say of it, as where the server writes one (`usage::calls::ErrorCode`).
+    fn lead_to_docs(&self, code: &str) -> Result<(), JsValue> {
+        let link = document().create_element("a")?;
+        link.set_class_name("mono");
+        link.set_attribute("href", &format!("/docs/errors#{code}"))?;
+        link.set_text_content(Some(code));
+        self.refusal.append_with_str_1(" ")?;
+        self.refusal.append_with_node_1(&link)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::ui::error_text::sentence;
 use crate::ui::form::{FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::of_address;
+use crate::ui::skeleton::Skeleton;
 use crate::usage::calls::{ErrorCode, explanation};
 use crate::usage::types::CallView;
 use crate::{t, tv};
@@ -118,7 +119,10 @@ fn Outcome(tried: Option<Tried>) -> impl IntoView {
     };
     view! {
         <p class="notice notice-error try-refusal" role="alert" data-try="refusal">{refused}</p>
-        <div class="try-answer" aria-live="polite" role="region" aria-label=t!("Answer") data-try="answer">{text}</div>
+        <div class="try-answer" aria-live="polite" role="region" aria-label=t!("Answer") data-try="answer">
+            <div data-try="text">{text}</div>
+            <Skeleton lines=3 />
+        </div>
     }
 }
 

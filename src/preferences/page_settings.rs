@@ -34,20 +34,23 @@ pub fn PreferencesSection() -> impl IntoView {
             <p class="muted">{t!("They hold for this browser. Mails to you are in the language that you choose.")}</p>
             <FormError error=error_of(SetPreferences::PATH) />
             <FormDone path=SetPreferences::PATH>{t!("Saved. Pages look like this from now on.")}</FormDone>
-            <PreferenceForm name="language" label=t!("Language") save=t!("Save the language")>
-                {languages}
-            </PreferenceForm>
-            <PreferenceForm name="theme" label=t!("Colours") save=t!("Save the colours")>
-                {themes}
-            </PreferenceForm>
-            <PreferenceForm name="time_zone" label=t!("Time zone") save=t!("Save the time zone")>
-                <ZoneOptions chosen=time_zone />
-            </PreferenceForm>
+            <div class="preference-forms">
+                <PreferenceForm name="language" label=t!("Language") save=t!("Save the language")>
+                    {languages}
+                </PreferenceForm>
+                <PreferenceForm name="theme" label=t!("Colours") save=t!("Save the colours")>
+                    {themes}
+                </PreferenceForm>
+                <PreferenceForm name="time_zone" label=t!("Time zone") save=t!("Save the time zone")>
+                    <ZoneOptions chosen=time_zone />
+                </PreferenceForm>
+            </div>
         </section>
     }
 }
 
-/// A list to choose from, whose choices are the children, and the button that keeps it.
+/// A list to choose from, whose choices are the children, and the button that keeps it. They stand side by side, so what the button keeps is
+/// said in full only to those who do not see it beside its list.
 #[component]
 fn PreferenceForm(name: &'static str, label: &'static str, save: &'static str, children: Children) -> impl IntoView {
     let id = format!("preference-{name}");
@@ -59,8 +62,8 @@ fn PreferenceForm(name: &'static str, label: &'static str, save: &'static str, c
                     {children()}
                 </select>
             </div>
-            <button class="button" type="submit">
-                {save}
+            <button class="button" type="submit" aria-label=save>
+                {t!("Save")}
             </button>
         </form>
     }

@@ -21,7 +21,7 @@ pub fn SearchPage() -> impl IntoView {
     view! {
         <Title text=t!("Search") />
         <h1>{t!("Search")}</h1>
-        <form method="get" action="/search" role="search" class="row">
+        <form method="get" action="/search" role="search" class="search-form">
             <SearchField value=text.clone() />
             <button class="button" type="submit">
                 {t!("Search")}
@@ -62,7 +62,7 @@ fn found_view(found: Result<Vec<Found>, ConsoleError>, text: &str) -> AnyView {
     let hits: Vec<_> = pages
         .chain(others)
         .filter(|(_, label, _)| label.to_lowercase().contains(&wanted))
-        .map(|(href, label, kind)| hit(href, label.to_string(), kind.to_string()))
+        .map(|(href, label, kind)| hit(href, label.to_string(), String::new(), kind))
         .chain(found.into_iter().map(found_hit))
         .collect();
     if hits.is_empty() {
@@ -85,22 +85,23 @@ fn inner_pages() -> Vec<(String, &'static str, &'static str)> {
 
 fn found_hit(found: Found) -> AnyView {
     match found {
-        Found::Key { key_id, name, hint } => hit(format!("/keys/{key_id}"), name, hint),
+        Found::Key { key_id, name, hint } => hit(format!("/keys/{key_id}"), name, hint, t!("API key")),
         Found::Order { order_id, package_name, at, price, status } => {
-            let kind =
-                t!("Order of {day}, {price}, {state}", day = day(at), price = price.exact_in(language()), state = status_word(status));
-            hit(format!("/orders/{order_id}"), package_name, kind)
+            let facts = t!("{day}, {price}, {state}", day = day(at), price = price.exact_in(language()), state = status_word(status));
+            hit(format!("/orders/{order_id}"), package_name, facts, t!("Order"))
         }
-        Found::Model { model_id, supplier_name } => hit(format!("/models#{model_id}"), model_id, supplier_name),
+        Found::Model { model_id, supplier_name } => hit(format!("/models#{model_id}"), model_id, supplier_name, t!("Model")),
     }
 }
 
-fn hit(href: String, name: String, kind: String) -> AnyView {
+/// `facts` tell it from others of its name; `kind` is what it is, the same word for all of a kind.
+fn hit(href: String, name: String, facts: String, kind: &'static str) -> AnyView {
     view! {
         <li>
             <a href=href>
-                <span>{name}</span>
-                <span class="muted">{kind}</span>
+                <span class="found-name">{name}</span>
+                {(!facts.is_empty()).then(|| view! { <span class="found-facts">{facts}</span> })}
+                <span class="found-kind">{kind}</span>
             </a>
         </li>
     }

@@ -3,6 +3,8 @@
 use crate::islands::palette::PaletteKeys;
 use crate::search::page::SearchField;
 use crate::t;
+use crate::ui::layout::destinations;
+use crate::ui::skeleton::Skeleton;
 use leptos::prelude::*;
 
 /// Stands once on a page.
@@ -13,7 +15,10 @@ pub fn Palette() -> impl IntoView {
             <form method="get" action="/search" role="search">
                 <SearchField />
             </form>
-            <div class="palette-found" aria-live="polite"></div>
+            // What is found first, for nothing typed, is the pages of the navigation.
+            <div class="palette-found" aria-live="polite">
+                <Skeleton lines=destinations().len() />
+            </div>
         </dialog>
         <PaletteKeys />
     }

@@ -20,6 +20,7 @@ pub mod overlay;
 pub mod page_data;
 pub mod pages;
 pub mod quota;
+pub mod skeleton;
 pub mod snippet;
 pub mod stat;
 pub mod style_guide;

@@ -18,7 +18,8 @@ async fn orders_keys_and_pages_are_found_by_what_is_seen_of_them(db: PgPool) {
     let order_id = app.text("SELECT order_id::text FROM orders").await;
     let day = toki::utc::UtcTime::from(chrono::Utc::now()).written(chrono_tz::Tz::UTC, toki::i18n::Language::English).day;
 
-    let (key, order) = ("test sk-toki-".to_string(), format!("Starter Order of {day}, $5.00, Paid"));
+    // Name, what tells it from others of its name, and what it is.
+    let (key, order) = (format!("test {}…{end} API key", &secret[..12]), format!("Starter {day}, $5.00, Paid Order"));
     for (typed, found, not) in [
         ("start", &order, &key),
         (&order_id[..13], &order, &key),
@@ -31,20 +32,22 @@ async fn orders_keys_and_pages_are_found_by_what_is_seen_of_them(db: PgPool) {
         let page = other.get(&format!("/search?q={typed}")).await.text();
         assert!(!page.contains(found), "{typed}: {page}");
     }
-    for (typed, href) in [
-        ("two-fac", "/settings/two-factor"),
-        ("MEMBERS", "/settings/members"),
-        ("account+log", "/settings/log"),
-        ("time+zone", "/settings#preferences"),
-        ("quickst", "/docs/quickstart"),
-        ("wallet", "/wallet"),
+    for (typed, href, kind) in [
+        ("two-fac", "/settings/two-factor", "Settings"),
+        ("MEMBERS", "/settings/members", "Settings"),
+        ("account+log", "/settings/log", "Settings"),
+        ("time+zone", "/settings#preferences", "Settings"),
+        ("quickst", "/docs/quickstart", "Docs"),
+        ("wallet", "/wallet", "Page"),
+        ("sandbox/ech", "/models#sandbox/echo", "Model"),
     ] {
         let page = browser.get(&format!("/search?q={typed}")).await;
         let found = page.html.split("id=\"found\"").nth(1).and_then(|rest| rest.split("</ul>").next()).expect("a list");
-        assert!(found.contains(&format!("href=\"{href}\"")), "{typed}: {found}");
+        let hit = found.split("<li").find(|hit| hit.contains(&format!("href=\"{href}\""))).unwrap_or_else(|| panic!("{typed}: {found}"));
+        assert!(hit.contains(&format!(">{kind}<")), "{typed}: {hit}");
     }
     let there = app.browser_with_cookie(&format!("{}; language=zh-Hans", browser.cookie()));
     let page = there.get("/search?q=start").await.text();
-    assert!(page.contains("US$5.00，已支付"), "{page}");
+    assert!(page.contains("US$5.00，已支付 订单"), "{page}");
     app.stop().await;
 }

@@ -25,9 +25,6 @@ pub fn OrderPage() -> impl IntoView {
     let order = show_order(id_of_address());
     view! {
         <Title text=t!("Order") />
-        <div class="page-head">
-            <h1>{t!("Order")}</h1>
-        </div>
         <div class="sections" data-live="order">
             {with_data(async { futures::join!(order, read_first_steps()) }, |(order, steps)| order_view(order, steps))}
         </div>
@@ -41,26 +38,39 @@ pub fn OrderPage() -> impl IntoView {
 fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, ConsoleError>) -> AnyView {
     let order = match order {
         Ok(order) => order,
-        // Not the end of the matter: the next answer may come.
-        Err(error @ (ConsoleError::Unreachable | ConsoleError::Unavailable)) => {
+        Err(error) => {
+            // Not the end of the matter: the next answer may come.
+            let may_come = matches!(error, ConsoleError::Unreachable | ConsoleError::Unavailable);
             return view! {
+                <OrderHead receipt_of=None />
                 {failed_view(error, "/orders", t!("Back to your orders"))}
-                <AskAgain />
+                {may_come.then(|| view! { <AskAgain /> })}
             }
             .into_any();
         }
-        Err(error) => return failed_view(error, "/orders", t!("Back to your orders")),
     };
     view! {
+        <OrderHead receipt_of=order.status.was_fulfilled().then_some(order.order_id) />
         <OrderState order=order.clone() />
         <NextStep here=Step::Buy steps />
         {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
-        {order.status.was_fulfilled().then(|| view! { <p><a href=format!("/orders/{}/receipt", order.order_id)>{t!("Receipt")}</a></p> })}
         <OrderFacts order />
     }
     .into_any()
+}
+
+/// The page's title, and the order's receipt once there is one: it comes with the payment, so both are part of what is kept up to date.
+#[component]
+fn OrderHead(receipt_of: Option<OrderId>) -> impl IntoView {
+    let receipt = |order_id: OrderId| view! { <a class="button" href=format!("/orders/{order_id}/receipt")>{t!("Receipt")}</a> };
+    view! {
+        <div class="page-head">
+            <h1>{t!("Order")}</h1>
+            {receipt_of.map(receipt)}
+        </div>
+    }
 }
 
 fn is_waiting(status: OrderStatus) -> bool {

@@ -33,7 +33,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Page", "页面"),
     ("A page, a key, an order, a model", "页面、密钥、订单或模型"),
     ("Nothing has this in its name.", "没有名称匹配的结果。"),
-    ("Order of {day}, {price}, {state}", "订单，{day}，{price}，{state}"),
+    ("{day}, {price}, {state}", "{day}，{price}，{state}"),
     ("Sign up", "注册"),
     ("Sign out", "退出登录"),
     ("Menu", "菜单"),

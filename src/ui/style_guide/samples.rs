@@ -12,6 +12,7 @@ use crate::ui::form::{FormError, Labelled};
 use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
 use crate::ui::pages::Pages;
 use crate::ui::quota::QuotaBar;
+use crate::ui::skeleton::Skeleton;
 use crate::ui::snippet::Snippet;
 use crate::ui::stat::{Change, Stat};
 use crate::ui::style_guide::charts::Charts;
@@ -110,6 +111,10 @@ fn Messages() -> impl IntoView {
             <p class="notice notice-warn">"Mind this."</p>
             <FormError error=Some(ConsoleError::WrongCredentials) />
             <p class="toast">"The server could not be reached."</p>
+            <div class="card" aria-busy="true">
+                <h3>"Still on its way"</h3>
+                <Skeleton lines=3 />
+            </div>
             <EmptyState title="No keys yet" text="A key lets your client call." action_href="#main" action_label="Create a key" />
         </Part>
     }
