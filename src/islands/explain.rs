@@ -52,6 +52,10 @@ async fn toggle(link: &Element, address: &str) -> Result<(), JsValue> {
         return Ok(());
     }
     why.set_attribute("data-open", "")?;
+    // This table may have fewer columns than the page's.
+    if let Some(cell) = why.first_element_child() {
+        cell.set_attribute("colspan", &row.child_element_count().to_string())?;
+    }
     row.after_with_node_1(&why)?;
     wake_islands(&why)?;
     link.set_attribute("aria-expanded", "true")

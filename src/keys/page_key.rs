@@ -60,7 +60,7 @@ fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, Con
         .into_any()
     } else {
         view! {
-            <CallsTable calls=details.calls />
+            <CallsTable calls=details.calls of_key=true />
             <div class="row">
                 <a class="button" href=calls_of(key.key_id, false)>{t!("All calls of this key")}</a>
                 <a class="button" href=calls_of(key.key_id, true)>{t!("Failed calls of this key")}</a>

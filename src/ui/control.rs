@@ -1,6 +1,7 @@
 //! Controls of forms that are more than an input: a choice of a few, a thing that is on or off.
 
 use crate::html::escaped;
+use crate::t;
 use leptos::prelude::*;
 
 /// One of the things to choose from.
@@ -30,6 +31,24 @@ pub fn Select(
         <select class="select" id=id name=name disabled=disabled aria-describedby=described_by>
             {options.collect_view()}
         </select>
+    }
+}
+
+/// Two fields of a filter: a stretch of days, from its first to its last. `id` begins their ids.
+#[component]
+pub fn DayFields(id: &'static str, from: String, to: String) -> impl IntoView {
+    let field = |name: &'static str, label: &'static str, day: String| {
+        let id = format!("{id}-{name}");
+        view! {
+            <div class="field">
+                <label for=id.clone()>{label}</label>
+                <input id=id name=name type="date" value=day />
+            </div>
+        }
+    };
+    view! {
+        {field("from", t!("First day"), from)}
+        {field("to", t!("Last day"), to)}
     }
 }
 

@@ -62,19 +62,20 @@ pub fn KeySpending(key_id: KeyId, month: Range, spent: Vec<Tokens>) -> impl Into
     }
 }
 
+/// Of a table of calls.
 const COLUMNS: &str = "9";
 
 /// Calls, newest first. Each leads to the sum it was charged and the grants that paid, which unfold under it where there is a script;
-/// `explained`: they stand there from the beginning.
+/// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named.
 #[component]
-pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool) -> impl IntoView {
+pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool, #[prop(optional)] of_key: bool) -> impl IntoView {
     view! {
         <div class="table-wrap calls">
             <table>
                 <thead>
                     <tr>
                         <th scope="col">{t!("Time")}</th>
-                        <th scope="col">{t!("Key")}</th>
+                        {(!of_key).then(|| view! { <th scope="col">{t!("Key")}</th> })}
                         <th scope="col">{t!("Model")}</th>
                         <th scope="col" class="number">{t!("Input")}</th>
                         <th scope="col" class="number">{t!("Cached")}</th>
@@ -84,14 +85,14 @@ pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool) -> im
                         <th scope="col" class="number">{t!("Latency")}</th>
                     </tr>
                 </thead>
-                <tbody>{calls.into_iter().map(|call| call_rows(call, explained)).collect_view()}</tbody>
+                <tbody>{calls.into_iter().map(|call| call_rows(call, explained, of_key)).collect_view()}</tbody>
             </table>
             {(!explained).then(|| view! { <Explain /> })}
         </div>
     }
 }
 
-fn call_rows(call: CallView, explained: bool) -> impl IntoView {
+fn call_rows(call: CallView, explained: bool, of_key: bool) -> impl IntoView {
     let why = (!explained).then(|| {
         let (href, label) = (format!("/usage?call={}", call.request_id), t!("Why {tokens} Tokens", tokens = call.charge.exact()));
         view! {
@@ -101,10 +102,14 @@ fn call_rows(call: CallView, explained: bool) -> impl IntoView {
             </a>
         }
     });
+    let key = (!of_key).then(|| {
+        let href = format!("/keys/{}", call.key_id);
+        view! { <td data-label=t!("Key")><a href=href>{call.key_name.clone()}</a></td> }
+    });
     view! {
         <tr id=call.request_id.to_string()>
             <td data-label=t!("Time")><UtcTime time=call.started_at /></td>
-            <td data-label=t!("Key")><a href=format!("/keys/{}", call.key_id)>{call.key_name.clone()}</a></td>
+            {key}
             <td data-label=t!("Model") class="mono">{call.model_id.clone()}</td>
             <td data-label=t!("Input") class="number"><TokenAmount tokens=call.input /></td>
             <td data-label=t!("Cached") class="number"><TokenAmount tokens=call.cached /></td>

@@ -2,7 +2,7 @@
 
 use crate::preferences::time_zone;
 use crate::t;
-use crate::ui::control::{Choice, Select};
+use crate::ui::control::{Choice, DayFields, Select};
 use crate::ui::tabs::{Tab, Tabs};
 use crate::usage::page::Asked;
 use crate::usage::range::{Preset, Range};
@@ -65,14 +65,7 @@ pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut mode
         <form method="get" action="/usage">
             {preset}
             <div class="row filters">
-                <div class="field">
-                    <label for="filter-from">{t!("First day")}</label>
-                    <input id="filter-from" name="from" type="date" value=from />
-                </div>
-                <div class="field">
-                    <label for="filter-to">{t!("Last day")}</label>
-                    <input id="filter-to" name="to" type="date" value=to />
-                </div>
+                <DayFields id="filter" from to />
                 <div class="field">
                     <label for="filter-group">{t!("By")}</label>
                     <Select id="filter-group" name="group" choices=groups.to_vec() chosen=group.as_str() />

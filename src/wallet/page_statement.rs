@@ -3,6 +3,7 @@
 use crate::error::ConsoleError;
 use crate::t;
 use crate::ui::amount::ExactTokens;
+use crate::ui::control::DayFields;
 use crate::ui::empty_state::EmptyState;
 use crate::ui::form::FormError;
 use crate::ui::page_data::{address_with, of_address};
@@ -98,14 +99,7 @@ fn DaysForm(asked: Asked) -> impl IntoView {
         <form method="get" action="/wallet#statement">
             {kind}
             <div class="row filters">
-                <div class="field">
-                    <label for="entries-from">{t!("First day")}</label>
-                    <input id="entries-from" name="from" type="date" value=asked.from />
-                </div>
-                <div class="field">
-                    <label for="entries-to">{t!("Last day")}</label>
-                    <input id="entries-to" name="to" type="date" value=asked.to />
-                </div>
+                <DayFields id="entries" from=asked.from to=asked.to />
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>
