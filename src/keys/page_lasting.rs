@@ -40,7 +40,7 @@ pub fn Lasting(
     });
     let presets = presets.collect_view();
     let problem = error.filter(|error| error.field() == Some(Field::Expiration)).map(sentence);
-    let class = if problem.is_some() { "field choices lasting field-invalid" } else { "field choices lasting" };
+    let class = if problem.is_some() { "field choices field-invalid" } else { "field choices" };
     view! {
         <fieldset class=class>
             <legend>{t!("Expires")}</legend>
