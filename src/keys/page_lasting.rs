@@ -22,10 +22,10 @@ pub fn Lasting(
     #[prop(optional_no_strip)] current: Option<UtcTime>,
 ) -> impl IntoView {
     let chosen = typed(path, "expires", if current.is_some() { KEEP } else { "never" });
-    let choice = |value: String, label: String, line: String| {
+    let choice = |class: &'static str, value: String, label: String, line: String| {
         let checked = value == chosen;
         view! {
-            <label class="choice">
+            <label class=class>
                 <input type="radio" name="expires" value=value checked=checked />
                 <span>
                     <strong>{label}</strong>
@@ -34,30 +34,33 @@ pub fn Lasting(
             </label>
         }
     };
-    let present = current.map(|end| choice(KEEP.into(), t!("As it is").into(), t!("The last moment is {time}.", time = minute(end))));
-    let presets = ends.into_iter().map(|(days, end)| {
-        choice(days.to_string(), t!("In {days} days", days = days), t!("The last moment is {time}.", time = minute(end)))
-    });
+    let until = |end| t!("Until {time}", time = minute(end));
+    let present = current.map(|end| choice("choice choice-wide", KEEP.into(), t!("As it is").into(), until(end)));
+    let presets = ends.into_iter().map(|(days, end)| choice("choice", days.to_string(), t!("In {days} days", days = days), until(end)));
     let presets = presets.collect_view();
+    let own_day = t!("It works until that day is over in your time zone.");
     let problem = error.filter(|error| error.field() == Some(Field::Expiration)).map(sentence);
-    let class = if problem.is_some() { "field choices field-invalid" } else { "field choices" };
+    let class = if problem.is_some() { "field choices choices-grid field-invalid" } else { "field choices choices-grid" };
     view! {
         <fieldset class=class>
             <legend>{t!("Expires")}</legend>
             {present}
-            {choice("never".into(), t!("Never").into(), t!("Until you disable or delete it.").into())}
+            {choice("choice", "never".into(), t!("Never").into(), t!("Until you disable or delete it.").into())}
             {presets}
-            {choice("custom".into(), t!("On a day of your choice").into(), t!("It works until that day is over in your time zone.").into())}
-            <div class="field">
-                <label for="expires_at">{t!("Last day")}</label>
-                <input
-                    id="expires_at"
-                    name="expires_at"
-                    type="date"
-                    value=typed(path, "expires_at", "")
-                    aria-describedby="expires_at-error"
-                />
-                {problem.map(|problem| view! { <p class="field-error" id="expires_at-error">{problem}</p> })}
+            // Its day stands beside it, and only while it is chosen: a day that was typed for nothing would be lost in silence.
+            <div class="choice choice-wide choice-day">
+                {choice("choice-label", "custom".into(), t!("On a day of your choice").into(), own_day.into())}
+                <div class="field">
+                    <label for="expires_at">{t!("Last day")}</label>
+                    <input
+                        id="expires_at"
+                        name="expires_at"
+                        type="date"
+                        value=typed(path, "expires_at", "")
+                        aria-describedby="expires_at-error"
+                    />
+                    {problem.map(|problem| view! { <p class="field-error" id="expires_at-error">{problem}</p> })}
+                </div>
             </div>
         </fieldset>
     }

@@ -125,7 +125,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("Delete {keys} keys", "删除 {keys} 个密钥"),
     ("In {days} days", "{days} 天后"),
-    ("The last moment is {time}.", "有效至 {time}。"),
+    ("Until {time}", "有效至 {time}"),
     ("Until you disable or delete it.", "直到停用或删除。"),
     ("On a day of your choice", "指定日期"),
     ("It works until that day is over in your time zone.", "有效至你所在时区当天结束。"),
