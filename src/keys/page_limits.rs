@@ -62,31 +62,33 @@ pub fn LimitsForm(key_id: KeyId, limits: KeyLimits) -> impl IntoView {
             <p class="muted">{t!("Whatever is empty is not limited. Your wallet and the key’s quota hold in any case.")}</p>
             <FormError error />
             <FormDone path=LimitKey::PATH>{t!("Saved. The next call sees it.")}</FormDone>
-            <form method="post" action=LimitKey::PATH>
+            <form method="post" action=LimitKey::PATH class="fields-grid">
                 <input type="hidden" name="key_id" value=key_id.to_string() />
                 <PeriodFields error period=limits.period />
-                <TextField
-                    id="requests_per_minute"
-                    label=t!("Calls a minute")
-                    field=Field::RequestsPerMinute
-                    error
-                    saved=number(limits.requests_per_minute)
-                />
-                <TextField
-                    id="tokens_per_minute"
-                    label=t!("Tokens a minute")
-                    field=Field::TokensPerMinute
-                    error
-                    saved=limits.tokens_per_minute.map(Tokens::exact).unwrap_or_default()
-                    hint=t!("What a running call may cost counts until it has ended.")
-                />
-                <TextField
-                    id="concurrent_calls"
-                    label=t!("Calls at once")
-                    field=Field::ConcurrentCalls
-                    error
-                    saved=number(limits.concurrent_calls)
-                />
+                <div class="fields-row">
+                    <TextField
+                        id="requests_per_minute"
+                        label=t!("Calls a minute")
+                        field=Field::RequestsPerMinute
+                        error
+                        saved=number(limits.requests_per_minute)
+                    />
+                    <TextField
+                        id="tokens_per_minute"
+                        label=t!("Tokens a minute")
+                        field=Field::TokensPerMinute
+                        error
+                        saved=limits.tokens_per_minute.map(Tokens::exact).unwrap_or_default()
+                        hint=t!("What a running call may cost counts until it has ended.")
+                    />
+                    <TextField
+                        id="concurrent_calls"
+                        label=t!("Calls at once")
+                        field=Field::ConcurrentCalls
+                        error
+                        saved=number(limits.concurrent_calls)
+                    />
+                </div>
                 <ListField
                     id="models"
                     label=t!("Only these models")
@@ -131,7 +133,7 @@ fn PeriodFields(error: Option<ConsoleError>, period: Option<PeriodQuota>) -> imp
             error
             hint=t!("Beside the quota for ever; begins anew by itself.")
         >
-            <div class="row">
+            <div class="row period-quota">
                 <input name="limits[period_quota]" type="text" inputmode="numeric" autocomplete="off" aria-label=t!("Tokens") value=quota />
                 <select id="period" name="limits[period]" aria-describedby="period-error">
                     <option value="">{t!("No such quota")}</option>
