@@ -186,7 +186,7 @@ fn EntryRow(entry: EntryView) -> impl IntoView {
                 {subject.map(|subject| view! { {t!(": ")} {subject} })}
                 {detail.map(|detail| view! { <span class="muted">{t!(" ({detail})", detail = detail_words(kind, &detail))}</span> })}
             </td>
-            <td data-label=t!("Who")>{who_words(who)}</td>
+            <td data-label=t!("Who") class="address">{who_words(who)}</td>
             <td data-label=t!("From")>{from}</td>
         </tr>
     }

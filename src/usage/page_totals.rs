@@ -127,7 +127,7 @@ fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl I
         };
         let name = match only {
             Some(only) => view! { <a href=only.address()>{part.name}</a> }.into_any(),
-            None => part.name.into_any(),
+            None => view! { <span class="address">{part.name}</span> }.into_any(),
         };
         let Sums { calls, input, output, charged, .. } = part.sums;
         Row(vec![
