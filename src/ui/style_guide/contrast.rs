@@ -23,6 +23,8 @@ pub fn pairs() -> Vec<Pair> {
         let soft = format!("{state}-soft");
         pairs.extend([pair(state, "surface", 450), pair(state, &soft, 450), pair("text", &soft, 450), pair("accent", &soft, 450)]);
     }
+    // What a choice says while it is chosen, and what is wrong with it.
+    pairs.extend([pair("muted", "accent-soft", 450), pair("bad", "accent-soft", 450)]);
     pairs.extend([pair("on-accent", "accent", 450), pair("on-accent", "accent-hover", 450)]);
     // A series beside another has its name beside it, and a gap between; beside the card it must be seen.
     pairs.extend(["series-1", "series-2", "series-3", "series-4", "series-5", "series-other"].map(|front| pair(front, "surface", 300)));
