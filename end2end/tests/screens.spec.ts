@@ -78,4 +78,15 @@ test("pages of a customer who uses it", async ({ page }) => {
   const call = await page.getByRole("link", { name: /^Why/ }).first().getAttribute("href");
   const others = { call: call!, members: "/settings/members", log: "/settings/log", "two-factor": "/settings/two-factor", deletion: "/settings/delete", search: "/search?q=bot", "models-customer": "/models", goodbye: "/goodbye" };
   for (const [name, path] of Object.entries(others)) await take(page, name, path);
+
+  // Where there is room, all that a list is filtered by stands in one line, and so does every moment in it.
+  await page.setViewportSize({ width: 1440, height: 900 });
+  for (const path of ["/usage", "/wallet", "/settings/log", "/settings/members", key]) {
+    await page.goto(path);
+    const filters = await page.locator(".filters > *").evaluateAll((parts) => parts.map((part) => Math.round(part.getBoundingClientRect().bottom)));
+    expect.soft(new Set(filters).size, `${path}, lines of filters`).toBeLessThanOrEqual(1);
+    const moments = await page.locator("td > time").evaluateAll((moments) => moments.map((moment) => moment.getBoundingClientRect().height));
+    expect.soft(moments.length, `${path}, moments`).toBeGreaterThan(0);
+    expect.soft(Math.max(...moments), `${path}, height of a moment`).toBeLessThan(30);
+  }
 });

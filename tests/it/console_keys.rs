@@ -43,11 +43,15 @@ async fn a_new_key_is_shown_once_and_works(db: PgPool) {
 
     assert_eq!(app.chat(&secret, &chat("sandbox/echo", "hello")).await.status, 200);
     app.until_settled().await;
-    let usage = browser.get("/usage").await.text();
+    let all_calls = browser.get("/usage").await;
+    let usage = all_calls.text();
     assert!(usage.contains("support bot") && usage.contains("sandbox/echo") && usage.contains("Why"), "{usage}");
     let wallet = browser.get("/wallet").await.text();
     assert!(wallet.contains("Call to sandbox/echo") && wallet.contains("Credited") && wallet.contains("Pays next"), "{wallet}");
-    assert!(browser.get(&path).await.text().contains("Why"));
+    let own_calls = browser.get(&path).await;
+    assert!(own_calls.text().contains("Why"));
+    // On its own page a key is not named again in each row.
+    assert_eq!([&all_calls, &own_calls].map(|page| page.html.contains("data-label=\"Key\"")), [true, false]);
     app.assert_exact().await;
     app.stop().await;
 }

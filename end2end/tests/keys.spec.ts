@@ -1,0 +1,31 @@
+// The forms of a key as a browser shows them, with a script and without one.
+import { expect, test } from "../support/fixtures.ts";
+import { existingCustomer, signIn } from "../support/steps.ts";
+
+// A form that is refused.
+test.use({ expectedComplaint: /status of 4\d\d .*\/keys/ });
+
+test("a day of one's own is asked for where it is chosen, and kept when the key is edited", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  await page.goto("/keys");
+  const [day, own] = [page.getByLabel("Last day"), page.getByRole("radio", { name: /^On a day of your choice/ })];
+  await expect(page.getByRole("radio", { name: /^Never/ })).toBeChecked();
+  await expect(day).toBeHidden();
+  await own.check();
+  await expect(day).toBeVisible();
+  await page.getByLabel("Name", { exact: true }).fill("winter");
+  await page.getByLabel("Supplier", { exact: true }).selectOption({ label: "Sandbox" });
+  await day.fill("2020-01-01");
+  await page.getByRole("button", { name: "Create the key" }).click();
+
+  // What is wrong with it is said beside it.
+  await expect(page.getByRole("alert")).toContainText("The expiration must be in the future.");
+  await expect(own).toBeChecked();
+  await expect(day).toHaveValue("2020-01-01");
+  await day.fill("2999-01-01");
+  await page.getByRole("button", { name: "Create the key" }).click();
+  await expect(page.getByRole("heading", { name: "winter", level: 1 })).toBeVisible();
+  await expect(page.getByRole("main")).toContainText("1 Jan 2999, 23:59 UTC");
+  await expect(page.getByRole("radio", { name: /^As it is/ })).toBeChecked();
+  await expect(day).toBeHidden();
+});
