@@ -32,7 +32,6 @@ pub struct Row(pub Vec<AnyView>);
 /// `caption` says what the table lists, to whoever cannot see where it stands.
 #[component]
 pub fn CardTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<Row>) -> impl IntoView {
-    let head = heads.iter().map(|head| view! { <th scope="col" class=head.class>{head.name.clone()}</th> }).collect_view();
     let rows = rows.into_iter().map(|Row(cells)| {
         let mut cells = cells.into_iter().zip(&heads);
         let first = cells.next().map(|(cell, head)| view! { <th scope="row" class=head.class>{cell}</th> });
@@ -41,6 +40,11 @@ pub fn CardTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<Row>
         view! { <tr>{first} {rest}</tr> }
     });
     let rows = rows.collect_view();
+    table(caption, &heads, view! { <tbody>{rows}</tbody> })
+}
+
+fn table(caption: String, heads: &[Head], body: impl IntoView + 'static) -> AnyView {
+    let head = heads.iter().map(|head| view! { <th scope="col" class=head.class>{head.name.clone()}</th> }).collect_view();
     view! {
         <div class="table-wrap">
             <table>
@@ -48,10 +52,11 @@ pub fn CardTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<Row>
                 <thead>
                     <tr>{head}</tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                {body}
             </table>
         </div>
     }
+    .into_any()
 }
 
 /// A row of [`TextTable`]: its name, where that leads to, and its other cells.
@@ -66,7 +71,6 @@ pub struct TextRow {
 #[component]
 pub fn TextTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<TextRow>) -> impl IntoView {
     let class = |head: &Head| head.class.map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
-    let names: String = heads.iter().map(|head| format!(r#"<th scope="col"{}>{}</th>"#, class(head), escaped(&head.name))).collect();
     let rows: String = rows
         .into_iter()
         .map(|TextRow { name, href, values }| {
@@ -82,15 +86,5 @@ pub fn TextTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<Text
             format!(r#"<tr><th scope="row"{first}>{name}</th>{}</tr>"#, cells.collect::<String>())
         })
         .collect();
-    view! {
-        <div class="table-wrap">
-            <table>
-                <caption class="visually-hidden">{caption}</caption>
-                <thead>
-                    <tr inner_html=names></tr>
-                </thead>
-                <tbody inner_html=rows></tbody>
-            </table>
-        </div>
-    }
+    table(caption, &heads, view! { <tbody inner_html=rows></tbody> })
 }
