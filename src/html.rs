@@ -1,21 +1,39 @@
 //! Text in HTML that is written by hand.
 
-/// What may stand between tags and in quotes, and be read as the text that it is.
-pub fn escaped(text: &str) -> String {
-    let (mut escaped, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find(['&', '<', '>', '"']) {
-        let (plain, special) = rest.split_at(at);
-        escaped.push_str(plain);
-        escaped.push_str(match special.as_bytes()[0] {
-            b'&' => "&amp;",
-            b'<' => "&lt;",
-            b'>' => "&gt;",
-            _ => "&quot;",
-        });
-        rest = &special[1..];
+use std::fmt;
+
+/// Written so that it may stand between tags and in quotes, and is read as the text that it is.
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['&', '<', '>', '"']) {
+            let (plain, special) = rest.split_at(at);
+            out.write_str(plain)?;
+            out.write_str(match special.as_bytes()[0] {
+                b'&' => "&amp;",
+                b'<' => "&lt;",
+                b'>' => "&gt;",
+                _ => "&quot;",
+            })?;
+            rest = &special[1..];
+        }
+        out.write_str(rest)
     }
-    escaped.push_str(rest);
-    escaped
+}
+
+pub fn escaped(text: &str) -> String {
+    Escaped(text).to_string()
+}
+
+/// Writes to the end of a text, which does not fail.
+#[macro_export]
+macro_rules! push {
+    ($text:expr, $($written:tt)+) => {{
+        use ::std::fmt::Write as _;
+        let _ = ::std::write!($text, $($written)+);
+    }};
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ pub async fn sign_out() -> Result<(), ConsoleError> {
     let reader = request_ctx::viewer().await?;
     request_ctx::sign_out().await?;
     if let Some(reader) = reader {
-        let (db, user_id) = (request_ctx::app()?.db, reader.user_id());
+        let (db, user_id) = (request_ctx::app()?.db.clone(), reader.user_id());
         note_access(&db, user_id, Kind::SignedOut, reader.origin()).await.map_err(|error| request_ctx::fail(error.into()))?;
     }
     request_ctx::go("/");

@@ -52,5 +52,5 @@ pub async fn export_journal(
     let app = request_ctx::app()?;
     let filter = Filter::parse(&group, &since, &until, &search, crate::preferences::time_zone()).map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "account-log.csv");
-    Ok(TextStream::new(csv(app.db, member, filter)))
+    Ok(TextStream::new(csv(app.db.clone(), member, filter)))
 }

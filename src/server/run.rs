@@ -12,7 +12,7 @@ use crate::seal::Seal;
 use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
 use crate::server::request_ctx::PageReader;
-use crate::server::state::AppState;
+use crate::server::state::{AppState, Shared};
 use crate::server::{edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
@@ -65,20 +65,20 @@ pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyEr
     let leptos =
         LeptosOptions::builder().output_name("toki").site_root(config.site_root.to_string_lossy().as_ref()).site_addr(config.addr).build();
     let hash_key = HashKey::of(&db, config.secret_keys()).await?;
-    Ok(AppState {
+    Ok(AppState::from(Shared {
         pepper: Pepper::derive(hash_key.bytes()),
         sealing_key: SealingKey::derive(config.secret_keys()),
         vault: Vault::derive(config.secret_keys(), hash_key.bytes()),
         hash_key,
         payments: Payments::from_config(&config),
         outbox: Outbox::new(config.secret_keys(), &config.public_url),
-        config: Arc::new(config),
+        config,
         db,
         leptos,
         changes: Changes::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
-    })
+    }))
 }
 
 /// Every route. Console and `/v1` are siblings: the console's layers never see a call.

@@ -11,14 +11,17 @@ use crate::suppliers::sealed::SealingKey;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
 use sqlx::PgPool;
+use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-#[derive(Clone, FromRef)]
-pub struct AppState {
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+pub struct Shared {
     pub db: PgPool,
-    pub config: Arc<Config>,
+    pub config: Config,
     pub leptos: LeptosOptions,
     /// What API keys, codes and recovery codes are hashed with.
     pub hash_key: HashKey,
@@ -37,4 +40,24 @@ pub struct AppState {
     pub tasks: TaskTracker,
     /// Cancelled when the process is asked to end.
     pub shutdown: CancellationToken,
+}
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> AppState {
+        AppState(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(app: &AppState) -> LeptosOptions {
+        app.leptos.clone()
+    }
 }

@@ -5,6 +5,7 @@ use crate::money::Money;
 use crate::t;
 use crate::tokens::Tokens;
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 /// `1,234 Tokens`, inside of a sentence.
 pub fn counted(tokens: Tokens) -> String {
@@ -17,26 +18,30 @@ pub fn counted(tokens: Tokens) -> String {
 /// `1.23 M`, with every digit in the tooltip and for assistive technology.
 #[component]
 pub fn TokenAmount(tokens: Tokens) -> impl IntoView {
-    if tokens.is_short() {
-        return view! { <ExactTokens tokens /> }.into_any();
-    }
-    view! {
-        <data class="tokens" value=tokens.0.to_string() title=counted(tokens)>
-            <span aria-hidden="true">{tokens.short_in(language())}</span>
-            <span class="visually-hidden">{tokens.exact()}</span>
-        </data>
-    }
-    .into_any()
+    InertElement::new(amount_html(tokens))
 }
 
 /// Every digit: for statements, where amounts are added up by eye.
 #[component]
 pub fn ExactTokens(tokens: Tokens) -> impl IntoView {
-    view! {
-        <data class="tokens" value=tokens.0.to_string()>
-            {tokens.exact()}
-        </data>
+    InertElement::new(exact_html(tokens))
+}
+
+/// [`TokenAmount`] as text: a page may have hundreds, and each costs several times as much as a view.
+pub fn amount_html(tokens: Tokens) -> String {
+    if tokens.is_short() {
+        return exact_html(tokens);
     }
+    let (title, short, exact) = (counted(tokens), tokens.short_in(language()), tokens.exact());
+    format!(
+        r#"<data class="tokens" value="{}" title="{title}"><span aria-hidden="true">{short}</span><span class="visually-hidden">{exact}</span></data>"#,
+        tokens.0
+    )
+}
+
+/// [`ExactTokens`] as text.
+pub fn exact_html(tokens: Tokens) -> String {
+    format!(r#"<data class="tokens" value="{}">{}</data>"#, tokens.0, tokens.exact())
 }
 
 #[component]

@@ -1,6 +1,7 @@
 //! A table that becomes cards where it is narrow. Its heads are written once: a card names its lines with them.
 
-use crate::html::escaped;
+use crate::html::Escaped;
+use crate::push;
 use leptos::prelude::*;
 
 /// A column's head.
@@ -70,21 +71,21 @@ pub struct TextRow {
 /// with charts was mostly that.
 #[component]
 pub fn TextTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<TextRow>) -> impl IntoView {
-    let class = |head: &Head| head.class.map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
-    let rows: String = rows
-        .into_iter()
-        .map(|TextRow { name, href, values }| {
-            let name = match href {
-                Some(href) => format!(r#"<a href="{}">{}</a>"#, escaped(&href), escaped(&name)),
-                None => escaped(&name),
-            };
-            let cells = values
-                .iter()
-                .zip(heads.iter().skip(1))
-                .map(|(value, head)| format!(r#"<td data-label="{}"{}>{}</td>"#, escaped(&head.name), class(head), escaped(value)));
-            let first = heads.first().map(class).unwrap_or_default();
-            format!(r#"<tr><th scope="row"{first}>{name}</th>{}</tr>"#, cells.collect::<String>())
-        })
-        .collect();
-    table(caption, &heads, view! { <tbody inner_html=rows></tbody> })
+    let class = |head: Option<&Head>| head.and_then(|head| head.class).map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
+    let cells: Vec<String> =
+        heads.iter().map(|head| format!(r#"<td data-label="{}"{}>"#, Escaped(&head.name), class(Some(head)))).collect();
+    let (first, mut body) = (class(heads.first()), String::new());
+    for TextRow { name, href, values } in rows {
+        push!(body, r#"<tr><th scope="row"{first}>"#);
+        match href {
+            Some(href) => push!(body, r#"<a href="{}">{}</a>"#, Escaped(&href), Escaped(&name)),
+            None => push!(body, "{}", Escaped(&name)),
+        }
+        push!(body, "</th>");
+        for (cell, value) in cells.iter().skip(1).zip(&values) {
+            push!(body, "{cell}{}</td>", Escaped(value));
+        }
+        push!(body, "</tr>");
+    }
+    table(caption, &heads, view! { <tbody inner_html=body></tbody> })
 }

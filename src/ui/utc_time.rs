@@ -5,18 +5,19 @@ use crate::preferences::time_zone;
 use crate::t;
 use crate::utc::{self, Written};
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 /// `24 Dec 2026, 15:00 UTC`; where room is short it breaks after the day and nowhere else.
 #[component]
 pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
+    InertElement::new(time_html(time))
+}
+
+/// [`UtcTime`] as text: a table has one in every row.
+pub fn time_html(time: utc::UtcTime) -> String {
     let Written { day, clock, second, .. } = written(time);
-    view! {
-        <time datetime=time.rfc3339() title=second>
-            <span>{format!("{day}{}", language().choose(",", ""))}</span>
-            " "
-            <span>{clock}</span>
-        </time>
-    }
+    let (moment, comma) = (time.rfc3339(), language().choose(",", ""));
+    format!(r#"<time datetime="{moment}" title="{second}"><span>{day}{comma}</span> <span>{clock}</span></time>"#)
 }
 
 /// `24 Dec 2026, 15:00 UTC`, inside of a sentence.

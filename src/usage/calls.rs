@@ -1,22 +1,24 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
+use crate::html::Escaped;
 use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::tokens::Tokens;
-use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::ui::amount::{ExactTokens, TokenAmount, amount_html, exact_html};
 use crate::ui::chart::{Series, StackedBars};
 use crate::ui::copy::CopyButton;
 use crate::ui::stat::Stat;
-use crate::ui::utc_time::{UtcTime, day};
+use crate::ui::utc_time::{day, time_html};
 use crate::usage::page::Asked;
 use crate::usage::page_totals::buckets;
 use crate::usage::range::Range;
 use crate::usage::types::{CallOutcome, CallView, ChargeBasis, CostLine, Draw, REFUSED_BY_SUPPLIER, TokenKind, duration, error_section};
 use crate::usage::types_totals::{Sums, UsageTotals};
 use crate::wallet::types::GrantSource;
-use crate::{t, tv};
+use crate::{push, t, tv};
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 /// Today, the last 7 and the last 30 days.
 #[component]
@@ -69,6 +71,7 @@ const COLUMNS: &str = "9";
 /// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named.
 #[component]
 pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool, #[prop(optional)] of_key: bool) -> impl IntoView {
+    let rows: String = calls.into_iter().map(|call| call_rows(call, explained, of_key)).collect();
     view! {
         <div class="table-wrap calls">
             <table>
@@ -85,68 +88,55 @@ pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool, #[pro
                         <th scope="col" class="number">{t!("Latency")}</th>
                     </tr>
                 </thead>
-                <tbody>{calls.into_iter().map(|call| call_rows(call, explained, of_key)).collect_view()}</tbody>
+                <tbody inner_html=rows></tbody>
             </table>
             {(!explained).then(|| view! { <Explain /> })}
         </div>
     }
 }
 
-fn call_rows(call: CallView, explained: bool, of_key: bool) -> impl IntoView {
-    let why = (!explained).then(|| {
-        let (href, label) = (format!("/usage?call={}", call.request_id), t!("Why {tokens} Tokens", tokens = call.charge.exact()));
-        view! {
-            " "
-            <a href=href aria-label=label data-why="">
-                {t!("Why")}
-            </a>
-        }
-    });
-    let key = (!of_key).then(|| {
-        let href = format!("/keys/{}", call.key_id);
-        view! { <td data-label=t!("Key")><a href=href>{call.key_name.clone()}</a></td> }
-    });
-    view! {
-        <tr id=call.request_id.to_string()>
-            <td data-label=t!("Time")><UtcTime time=call.started_at /></td>
-            {key}
-            <td data-label=t!("Model") class="mono">{call.model_id.clone()}</td>
-            <td data-label=t!("Input") class="number"><TokenAmount tokens=call.input /></td>
-            <td data-label=t!("Cached") class="number"><TokenAmount tokens=call.cached /></td>
-            <td data-label=t!("Output") class="number"><TokenAmount tokens=call.output /></td>
-            <td data-label=t!("Charge") class="number">
-                <ExactTokens tokens=call.charge />
-                {why}
-            </td>
-            <td data-label=t!("Outcome")>{outcome(&call)}</td>
-            <td data-label=t!("Latency") class="number">{duration(call.latency_ms)}</td>
-        </tr>
-        {explained.then(|| view! {
-            <tr class="call-why">
-                <td colspan=COLUMNS>{explanation(call)}</td>
-            </tr>
-        })}
+/// As text: a page has fifty of them, each with a dozen elements.
+fn call_rows(call: CallView, explained: bool, of_key: bool) -> String {
+    let mut row = String::new();
+    push!(row, r#"<tr id="{}">"#, call.request_id);
+    push!(row, r#"<td data-label="{}">{}</td>"#, t!("Time"), time_html(call.started_at));
+    if !of_key {
+        push!(row, r#"<td data-label="{}"><a href="/keys/{}">{}</a></td>"#, t!("Key"), call.key_id, Escaped(&call.key_name));
     }
-}
-
-/// How a call ended, and the code that its caller was told, which leads to what the docs say of it.
-fn outcome(call: &CallView) -> AnyView {
-    let code = error_section(call.outcome, call.http_status).map(|section| view! { " " <ErrorCode section /> });
-    view! {
-        <span class=outcome_class(call.outcome)>{outcome_words(call.outcome)}</span>
-        {code}
+    push!(row, r#"<td data-label="{}" class="mono">{}</td>"#, t!("Model"), Escaped(&call.model_id));
+    for (label, tokens) in [(t!("Input"), call.input), (t!("Cached"), call.cached), (t!("Output"), call.output)] {
+        push!(row, r#"<td data-label="{label}" class="number">{}</td>"#, amount_html(tokens));
     }
-    .into_any()
+    push!(row, r#"<td data-label="{}" class="number">{}"#, t!("Charge"), exact_html(call.charge));
+    if !explained {
+        let label = t!("Why {tokens} Tokens", tokens = call.charge.exact());
+        push!(row, r#" <a href="/usage?call={}" aria-label="{label}" data-why="">{}</a>"#, call.request_id, t!("Why"));
+    }
+    let (class, words) = (outcome_class(call.outcome), outcome_words(call.outcome));
+    push!(row, r#"</td><td data-label="{}"><span class="{class}">{words}</span>"#, t!("Outcome"));
+    if let Some(section) = error_section(call.outcome, call.http_status) {
+        push!(row, " {}", code_html(&section));
+    }
+    push!(row, r#"</td><td data-label="{}" class="number">{}</td></tr>"#, t!("Latency"), duration(call.latency_ms));
+    if explained {
+        push!(row, r#"<tr class="call-why"><td colspan="{COLUMNS}">{}</td></tr>"#, explanation(call).to_html());
+    }
+    row
 }
 
 /// An error's code, as a link to what the docs say of it.
 #[component]
 pub fn ErrorCode(#[prop(into)] section: String) -> impl IntoView {
-    let href = format!("/docs/errors#{section}");
+    InertElement::new(code_html(&section))
+}
+
+/// [`ErrorCode`] as text.
+fn code_html(section: &str) -> String {
     if section == REFUSED_BY_SUPPLIER {
-        return view! { <a href=href>{t!("refused by the supplier, without a code")}</a> }.into_any();
+        return format!(r#"<a href="/docs/errors#{section}">{}</a>"#, t!("refused by the supplier, without a code"));
     }
-    view! { <a class="mono" href=href>{section}</a> }.into_any()
+    let section = Escaped(section);
+    format!(r#"<a class="mono" href="/docs/errors#{section}">{section}</a>"#)
 }
 
 fn outcome_class(outcome: CallOutcome) -> &'static str {

@@ -77,5 +77,5 @@ pub async fn export_ledger(
     let filter = EntryFilter::parse(&entries, &from, &to, "", crate::preferences::time_zone(), chrono::Utc::now());
     let filter = filter.map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "ledger.csv");
-    Ok(TextStream::new(csv(app.db, member.account_id(), filter)))
+    Ok(TextStream::new(csv(app.db.clone(), member.account_id(), filter)))
 }

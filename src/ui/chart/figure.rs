@@ -1,14 +1,14 @@
 //! What every chart has around its shapes: scale, columns with their values, key, table.
 
-use crate::html::escaped;
+use crate::html::Escaped;
 use crate::i18n::language;
-use crate::t;
 use crate::tokens::Tokens;
 use crate::ui::amount::counted;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
 use crate::ui::chart::scale::Scale;
 use crate::ui::table::{Head, TextRow, TextTable};
+use crate::{push, t};
 use leptos::prelude::*;
 
 /// Width of a column in the shapes' own units; their height is that of the plot in `style/chart.css`.
@@ -98,27 +98,28 @@ fn grid(scale: Scale, buckets: usize) -> impl IntoView {
 
 /// As text, like the table: there are thirty of them, each with all its values.
 fn columns(buckets: &[Bucket], entries: &[Entry]) -> String {
-    let dates = dates(buckets.len());
-    let column = |(place, (bucket, date)): (usize, (&Bucket, Option<&str>))| {
-        let name = escaped(&bucket.name);
-        let values: String = entries.iter().map(|entry| format!("<b>{}</b>", said(entry, place))).collect();
+    let mut html = String::new();
+    for (place, (bucket, date)) in buckets.iter().zip(dates(buckets.len())).enumerate() {
+        let role = if bucket.href.is_some() { "group" } else { "img" };
+        let spoken = spoken(bucket, place, entries);
+        push!(html, r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label="{}">"#, Escaped(&spoken));
         // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
         // of their own (WCAG 2.5.8); the table has every link in full size.
-        let open = bucket.href.as_ref().map(|href| {
+        if let Some(href) = &bucket.href {
             let label = t!("Open {name}", name = bucket.name);
-            format!(r#"<a class="chart-open" href="{}" aria-label="{}"></a>"#, escaped(href), escaped(&label))
-        });
-        let readout = format!(r#"<span class="chart-readout" aria-hidden="true"><span>{name}</span>{values}</span>"#);
-        let role = if open.is_some() { "group" } else { "img" };
-        let date = date.map(|class| format!(r#"<span class="{class}" aria-hidden="true">{}</span>"#, escaped(&bucket.short)));
-        format!(
-            r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label="{}">{}{readout}</span>{}</li>"#,
-            escaped(&spoken(bucket, place, entries)),
-            open.unwrap_or_default(),
-            date.unwrap_or_default()
-        )
-    };
-    buckets.iter().zip(dates).enumerate().map(column).collect()
+            push!(html, r#"<a class="chart-open" href="{}" aria-label="{}"></a>"#, Escaped(href), Escaped(&label));
+        }
+        push!(html, r#"<span class="chart-readout" aria-hidden="true"><span>{}</span>"#, Escaped(&bucket.name));
+        for entry in entries {
+            push!(html, "<b>{}</b>", said(entry, place));
+        }
+        push!(html, "</span></span>");
+        if let Some(class) = date {
+            push!(html, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
+        }
+        push!(html, "</li>");
+    }
+    html
 }
 
 /// An entry's value in a column, if it has one.
@@ -128,14 +129,17 @@ fn said(entry: &Entry, place: usize) -> String {
 
 /// `24 Dec 2026: 1,234 Tokens; alpha 1,000; beta 234`
 fn spoken(bucket: &Bucket, place: usize, entries: &[Entry]) -> String {
-    let separator = language().choose("; ", "；");
-    let said = entries.iter().enumerate().filter_map(|(rank, entry)| match entry.values.get(place).copied().flatten()? {
-        value if rank == 0 => Some(counted(value)),
-        Tokens(0) => None,
-        value => Some(format!("{} {}", entry.name, value.exact())),
-    });
-    let said: Vec<String> = said.collect();
-    format!("{}{}{}", bucket.name, language().choose(": ", "："), said.join(separator))
+    let (colon, semicolon) = language().choose((": ", "; "), ("：", "；"));
+    let (mut spoken, mut separator) = (bucket.name.clone(), colon);
+    for (rank, entry) in entries.iter().enumerate() {
+        match entry.values.get(place).copied().flatten() {
+            Some(value) if rank == 0 => push!(spoken, "{separator}{}", counted(value)),
+            None | Some(Tokens(0)) => continue,
+            Some(value) => push!(spoken, "{separator}{} {}", entry.name, value.exact()),
+        }
+        separator = semicolon;
+    }
+    spoken
 }
 
 /// Which columns say their date, as the class of it: so many as fit, counted from the last, which is now.
