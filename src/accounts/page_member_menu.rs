@@ -7,7 +7,7 @@ use crate::accounts::server_fns_members::{RemoveMember, SetMemberRole};
 use crate::accounts::types_members::{MemberView, Role};
 use crate::ids::UserId;
 use crate::t;
-use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog};
+use crate::ui::overlay::{AskingForm, Menu};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -34,26 +34,21 @@ pub fn MemberMenu(member: MemberView) -> impl IntoView {
 fn RoleDialog(user_id: UserId, email: String, chosen: Role) -> impl IntoView {
     let (id, select_id) = (format!("role-{user_id}"), format!("role-{user_id}-select"));
     view! {
-        <OpenDialog id=id.clone() class="">
-            {t!("Change the role…")}
-        </OpenDialog>
-        <Dialog id=id.clone() title=t!("Role of {person}", person = email)>
-            <form class="stack" method="post" action=SetMemberRole::PATH>
-                <input type="hidden" name="user_id" value=user_id.to_string() />
-                <div class="field">
-                    <label for=select_id.clone()>{t!("Role")}</label>
-                    <RoleSelect id=select_id chosen />
-                </div>
-                <DialogActions>
-                    <button class="button" type="submit">
-                        {t!("Change the role")}
-                    </button>
-                    <CloseDialog id=id class="button button-quiet">
-                        {t!("Cancel")}
-                    </CloseDialog>
-                </DialogActions>
-            </form>
-        </Dialog>
+        <AskingForm
+            id
+            opens=t!("Change the role…")
+            class=""
+            title=t!("Role of {person}", person = email)
+            action=SetMemberRole::PATH
+            does=t!("Change the role")
+            harmless=true
+        >
+            <input type="hidden" name="user_id" value=user_id.to_string() />
+            <div class="field">
+                <label for=select_id.clone()>{t!("Role")}</label>
+                <RoleSelect id=select_id chosen />
+            </div>
+        </AskingForm>
     }
 }
 
@@ -71,24 +66,19 @@ pub fn RoleSelect(#[prop(into)] id: String, chosen: Role) -> impl IntoView {
 /// Says what follows, and asks what becomes of the member's keys.
 #[component]
 fn RemoveDialog(user_id: UserId, email: String, keys: i64) -> impl IntoView {
-    let id = format!("remove-{user_id}");
     view! {
-        <OpenDialog id=id.clone() class="menu-danger">
-            {t!("Remove…")}
-        </OpenDialog>
-        <Dialog id=id.clone() title=t!("Remove {person}?", person = email)>
-            <form class="stack" method="post" action=RemoveMember::PATH>
-                <input type="hidden" name="user_id" value=user_id.to_string() />
-                <p>{t!("Their sessions in this account end at once.")}</p>
-                <KeysChoice keys />
-                <DialogActions>
-                    <button class="button button-danger" type="submit">
-                        {t!("Remove {person}", person = email)}
-                    </button>
-                    <CloseDialog id=id>{t!("Cancel")}</CloseDialog>
-                </DialogActions>
-            </form>
-        </Dialog>
+        <AskingForm
+            id=format!("remove-{user_id}")
+            opens=t!("Remove…")
+            class="menu-danger"
+            title=t!("Remove {person}?", person = email)
+            action=RemoveMember::PATH
+            does=t!("Remove {person}", person = email)
+        >
+            <input type="hidden" name="user_id" value=user_id.to_string() />
+            <p>{t!("Their sessions in this account end at once.")}</p>
+            <KeysChoice keys />
+        </AskingForm>
     }
 }
 

@@ -13,7 +13,7 @@ use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
-use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, OpenDialog};
+use crate::ui::overlay::AskingForm;
 use crate::ui::page_data::with_data;
 use crate::ui::utc_time::{UtcTime, minute};
 use leptos::prelude::*;
@@ -238,26 +238,23 @@ fn LeaveForm(keys: i64) -> impl IntoView {
             <h2>{t!("Leave the account")}</h2>
             <p>{t!("You see nothing of it any more, and are signed out here.")}</p>
             <FormError error=error_of(LeaveAccount::PATH) />
-            <OpenDialog id="leave-account">{t!("Leave…")}</OpenDialog>
-            <Dialog id="leave-account" title=t!("Leave the account?")>
-                <form class="stack" method="post" action=LeaveAccount::PATH>
-                    {(keys > 0)
-                        .then(|| {
-                            view! {
-                                <p>
-                                    {t!("Keys that you made are disabled: {keys}. If programs are to go on, have an admin remove you instead, who can take them over.", keys = keys)}
-                                </p>
-                            }
-                        })}
-                    <p>{t!("Only an invitation brings you back.")}</p>
-                    <DialogActions>
-                        <button class="button button-danger" type="submit">
-                            {t!("Leave the account")}
-                        </button>
-                        <CloseDialog id="leave-account">{t!("Cancel")}</CloseDialog>
-                    </DialogActions>
-                </form>
-            </Dialog>
+            <AskingForm
+                id="leave-account"
+                opens=t!("Leave…")
+                title=t!("Leave the account?")
+                action=LeaveAccount::PATH
+                does=t!("Leave the account")
+            >
+                {(keys > 0)
+                    .then(|| {
+                        view! {
+                            <p>
+                                {t!("Keys that you made are disabled: {keys}. If programs are to go on, have an admin remove you instead, who can take them over.", keys = keys)}
+                            </p>
+                        }
+                    })}
+                <p>{t!("Only an invitation brings you back.")}</p>
+            </AskingForm>
         </section>
     }
 }

@@ -8,7 +8,7 @@ use crate::suppliers::types::SupplierChoice;
 use crate::t;
 use crate::ui::control::SwitchForm;
 use crate::ui::form::Labelled;
-use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, OpenDialog};
+use crate::ui::overlay::AskingForm;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -114,22 +114,18 @@ pub fn DeleteDialog(
     /// Of the button.
     class: &'static str,
 ) -> impl IntoView {
-    let id = format!("delete-{key_id}");
     view! {
-        <OpenDialog id=id.clone() class=class>
-            {t!("Delete…")}
-        </OpenDialog>
-        <Dialog id=id.clone() title=t!("Delete “{name}” for good?", name = name)>
+        <AskingForm
+            id=format!("delete-{key_id}")
+            opens=t!("Delete…")
+            class=class
+            title=t!("Delete “{name}” for good?", name = name)
+            action=DeleteKey::PATH
+            does=t!("Delete {name}", name = name)
+            instead=t!("Keep it")
+        >
+            <input type="hidden" name="key_id" value=key_id.to_string() />
             <p>{t!("Programs that call with it stop working at once. What it spent stays in your usage.")}</p>
-            <form method="post" action=DeleteKey::PATH>
-                <input type="hidden" name="key_id" value=key_id.to_string() />
-                <DialogActions>
-                    <button class="button button-danger" type="submit">
-                        {t!("Delete {name}", name = name)}
-                    </button>
-                    <CloseDialog id=id>{t!("Keep it")}</CloseDialog>
-                </DialogActions>
-            </form>
-        </Dialog>
+        </AskingForm>
     }
 }

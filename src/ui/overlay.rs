@@ -64,6 +64,48 @@ pub fn DialogActions(children: Children) -> impl IntoView {
     view! { <div class="row dialog-actions">{children()}</div> }
 }
 
+/// A button, and behind it the dialog that asks before it does something. The children say what follows, and have the form's fields.
+#[component]
+pub fn AskingForm(
+    #[prop(into)] id: String,
+    /// What the button says that opens the dialog, and how it looks.
+    opens: &'static str,
+    #[prop(default = "button")] class: &'static str,
+    #[prop(into)] title: String,
+    /// Where the form goes.
+    action: &'static str,
+    /// What the button says that does it.
+    #[prop(into)]
+    does: String,
+    /// What the button says that does not.
+    #[prop(default = t!("Cancel"))]
+    instead: &'static str,
+    /// Whether it can be undone, and so is no danger.
+    #[prop(optional)]
+    harmless: bool,
+    children: Children,
+) -> impl IntoView {
+    let (does_class, instead_class) = if harmless { ("button", "button button-quiet") } else { ("button button-danger", "button") };
+    view! {
+        <OpenDialog id=id.clone() class=class>
+            {opens}
+        </OpenDialog>
+        <Dialog id=id.clone() title>
+            <form class="stack" method="post" action=action>
+                {children()}
+                <DialogActions>
+                    <button class=does_class type="submit">
+                        {does}
+                    </button>
+                    <CloseDialog id=id class=instead_class>
+                        {instead}
+                    </CloseDialog>
+                </DialogActions>
+            </form>
+        </Dialog>
+    }
+}
+
 /// A button and the few things it offers: links and buttons, each an `li`. `label` names what they are about: `More for Support bot`.
 /// The dialog that one of them opens stands in the same `li`: the menu then stays behind it, and has the focus again when it closes.
 #[component]
