@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 use toki::cli;
+use toki::gateway::half_of_processors;
 
 /// A quarter of what a page costs is memory taken and given back. Of two that are faster at it than the system's this one keeps an open
 /// stream small; see docs/performance.md.
@@ -16,7 +17,8 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // The others are those of calls, which `gateway::threads` starts.
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(half_of_processors().get()).enable_all().build() {
         Ok(runtime) => {
             let result = runtime.block_on(cli::run(cli));
             // What still runs was told to end, twice: do not wait for it.

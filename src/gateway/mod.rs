@@ -22,6 +22,7 @@ mod relay;
 mod settlement;
 mod spool;
 mod sse;
+mod threads;
 mod upstream;
 mod wire;
 
@@ -32,6 +33,7 @@ pub use admission::{Admissions, Asked};
 pub use database::{Database, is_alive};
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
+pub use threads::{Threads, half_of_processors};
 pub use upstream::Timeouts;
 pub use wire::{Request, chat};
 
@@ -76,6 +78,8 @@ pub struct Setup {
     /// For the bodies of all calls that run, in bytes.
     pub body_memory: usize,
     pub tasks: TaskTracker,
+    /// Where calls are served.
+    pub threads: Threads,
     /// Told of every settled call.
     pub changes: Changes,
 }
@@ -113,6 +117,11 @@ impl Gateway {
     }
 
     pub fn start(setup: Setup) -> Result<Arc<Gateway>, StartError> {
+        let threads = setup.threads.clone();
+        threads.on_first(|| Gateway::start_here(setup))
+    }
+
+    fn start_here(setup: Setup) -> Result<Arc<Gateway>, StartError> {
         count::warm_up();
         let owner = ReplicaId::generate();
         let live = LiveCalls::default();
@@ -122,7 +131,7 @@ impl Gateway {
         let settlements = Settlements::spawn(&setup.tasks, setup.db.clone(), &setup.spool_dir, setup.settle_wait, spooled, stop.clone())
             .map_err(|error| StartError::Spool(setup.spool_dir, error))?;
         Ok(Arc::new(Gateway {
-            upstream: Upstream::new(setup.sealing_key, setup.supplier_networks, setup.timeouts)?,
+            upstream: Upstream::new(setup.sealing_key, setup.supplier_networks, setup.timeouts, setup.threads.count())?,
             admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner, live.clone()),
             settlements,
             db: setup.db,

@@ -4,6 +4,7 @@
 use crate::gateway::auth::API_KEY;
 use crate::gateway::breaker::Breaker;
 use crate::gateway::error::GatewayError;
+use crate::gateway::threads::Threads;
 use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
 use crate::suppliers::address;
@@ -34,7 +35,8 @@ pub struct Timeouts {
 
 #[derive(Clone)]
 pub struct Upstream {
-    client: reqwest::Client,
+    /// One for each thread of calls: a connection is driven by the thread that opened it.
+    clients: Arc<[reqwest::Client]>,
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
     breaker: Breaker,
@@ -85,19 +87,22 @@ pub struct Failure {
 
 impl Upstream {
     /// Nothing in a request or in the environment leads elsewhere: no redirects, no proxies, names resolved under the rules.
-    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts) -> reqwest::Result<Upstream> {
+    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> reqwest::Result<Upstream> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .dns_resolver(Arc::new(PermittedAddresses { allowed: allowed.clone(), ask: ask_system }))
-            .connect_timeout(timeouts.connect)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Upstream { client, sealing_key, allowed, breaker: Breaker::default(), timeouts })
+        let client = || {
+            reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .no_proxy()
+                .referer(false)
+                .dns_resolver(Arc::new(PermittedAddresses { allowed: allowed.clone(), ask: ask_system }))
+                .connect_timeout(timeouts.connect)
+                .pool_idle_timeout(Duration::from_secs(30))
+                .tcp_nodelay(true)
+                .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
+                .build()
+        };
+        let clients = (0..threads).map(|_| client()).collect::<reqwest::Result<_>>()?;
+        Ok(Upstream { clients, sealing_key, allowed, breaker: Breaker::default(), timeouts })
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
@@ -150,7 +155,8 @@ impl Upstream {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let url = Url::parse(&format!("{}/{}", channel.base_url, outgoing.path)).inspect_err(|error| unusable(error)).ok()?;
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
-        let mut request = self.client.post(url).headers(outgoing.headers.clone()).body(outgoing.body.clone());
+        let client = self.clients.get(Threads::this()).or(self.clients.first())?;
+        let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body.clone());
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
             let (name, mut value) = credential(outgoing.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;

@@ -41,7 +41,7 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
         store::usage_by_day(&app.db, &member, &range).err_into(),
         store::others_by_day(&app.db, &member, &range).err_into(),
         store::models_by_age(&app.db).err_into(),
-        store::recent_calls(&app.db, &member, 5).err_into(),
+        store::recent_calls(&app.db, &member).err_into(),
     )
     .map_err(request_ctx::fail)?;
     let burn_down = burn_down(&wallet, &range, &days, &others, now);

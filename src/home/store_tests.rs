@@ -232,13 +232,23 @@ async fn usage_by_day_is_by_the_readers_days_whatever_zone_the_session_is_in(db:
 async fn recent_calls_are_the_latest_of_the_account(db: PgPool) {
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
     let (of_ada, of_eve) = (key(&db, &ada, "laptop").await, key(&db, &eve, "server").await);
-    for (charge, outcome, ago) in [(1, "ok", "3 hours"), (2, "key_ended", "2 hours"), (3, "interrupted", "1 hour")] {
+    let made = [
+        (0, "ok", "6 hours"),
+        (1, "ok", "5 hours"),
+        (2, "ok", "4 hours"),
+        (3, "ok", "3 hours"),
+        (4, "key_ended", "2 hours"),
+        (5, "interrupted", "1 hour"),
+    ];
+    for (charge, outcome, ago) in made {
         call(&db, &ada, of_ada, charge, outcome, ago).await;
     }
     call(&db, &eve, of_eve, 9, "ok", "1 minute").await;
-    let calls = recent_calls(&db, &ada, 2).await.expect("calls");
+    let calls = recent_calls(&db, &ada).await.expect("calls");
     let seen: Vec<_> = calls.iter().map(|call| (call.charge.0, call.outcome, call.key_name.as_str())).collect();
-    assert_eq!(seen, [(3, CallOutcome::Failed, "laptop"), (2, CallOutcome::Stopped, "laptop")]);
+    let (failed, stopped) = ((5, CallOutcome::Failed, "laptop"), (4, CallOutcome::Stopped, "laptop"));
+    assert_eq!(seen[..2], [failed, stopped]);
+    assert_eq!(seen[2..], [3, 2, 1].map(|charge| (charge, CallOutcome::Completed, "laptop")));
 }
 
 #[sqlx::test]

@@ -1,15 +1,17 @@
 //! Preferences on the settings page: all that there is to choose, a form each. The foot of every page has the quick switches.
 
+use crate::html::Escaped;
 use crate::i18n::{Language, language};
 use crate::preferences::page::theme_word;
 use crate::preferences::server_fns::SetPreferences;
 use crate::preferences::types::{Preferences, Theme};
 use crate::preferences::zones::{Region, place_name};
-use crate::t;
 use crate::ui::form::{FormDone, FormError, error_of};
+use crate::{push, t};
 use chrono_tz::Tz;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use leptos::tachys::html::InertElement;
 
 #[component]
 pub fn PreferencesSection() -> impl IntoView {
@@ -72,18 +74,25 @@ fn PreferenceForm(name: &'static str, label: &'static str, save: &'static str, c
 /// UTC, then every place by the part of the world. A browser may have told another name before: it can be kept.
 #[component]
 fn ZoneOptions(chosen: Tz) -> impl IntoView {
-    let option = move |zone: Tz| view! { <option value=zone.name() selected=zone == chosen>{place_name(zone)}</option> };
-    let regions = Region::ALL
-        .map(|region| view! { <optgroup label=region_word(region)>{region.zones().map(option).collect_view()}</optgroup> })
-        .into_iter()
-        .collect_view();
-    let other = (chosen != Tz::UTC && Region::of(chosen).is_none())
-        .then(|| view! { <optgroup label=t!("Other zones")>{option(chosen)}</optgroup> });
-    view! {
-        {option(Tz::UTC)}
-        {regions}
-        {other}
+    // As text: there are hundreds.
+    let mut html = String::new();
+    push_option(&mut html, Tz::UTC, chosen);
+    for region in Region::ALL {
+        push!(html, r#"<optgroup label="{}">"#, region_word(region));
+        region.zones().for_each(|zone| push_option(&mut html, zone, chosen));
+        html.push_str("</optgroup>");
     }
+    if chosen != Tz::UTC && Region::of(chosen).is_none() {
+        push!(html, r#"<optgroup label="{}">"#, t!("Other zones"));
+        push_option(&mut html, chosen, chosen);
+        html.push_str("</optgroup>");
+    }
+    InertElement::new(html)
+}
+
+fn push_option(html: &mut String, zone: Tz, chosen: Tz) {
+    let selected = if zone == chosen { " selected" } else { "" };
+    push!(html, r#"<option value="{}"{selected}>{}</option>"#, zone.name(), Escaped(&place_name(zone)));
 }
 
 fn region_word(region: Region) -> &'static str {

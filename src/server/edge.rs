@@ -12,8 +12,9 @@ mod socket;
 
 pub use open::most_by_default;
 
+use crate::gateway::Threads;
 use crate::server::edge::activity::Ask;
-use crate::server::edge::open::Open;
+use crate::server::edge::open::{Open, Place};
 use axum::Router;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioTimer;
@@ -88,9 +89,9 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     }
 }
 
-/// Serves until `shutdown` is cancelled; then takes no new connection and no new request, and returns when those that run are done.
+/// Serves on `threads` until `shutdown` is cancelled; then takes no new connection and no new request, and returns when those that run are done.
 /// Dropped before, it cuts them off.
-pub async fn serve(listener: TcpListener, router: Router, settings: Settings, shutdown: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, settings: Settings, threads: Threads, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
     let open = Open::new(settings.most_connections);
     let _cut = CutWhenDropped(open.clone());
@@ -105,7 +106,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: Settings, sh
             Ok((stream, peer)) => {
                 socket::tune(&stream);
                 match open.enter() {
-                    Some(place) => drop(tasks.spawn(connection::serve(edge.clone(), stream, peer, place))),
+                    Some(place) => threads.spawn(&tasks, served_there(edge.clone(), stream.into_std(), peer, place)),
                     None => too_many.tell(&tasks, stream, peer),
                 }
             }
@@ -125,6 +126,14 @@ pub async fn serve(listener: TcpListener, router: Router, settings: Settings, sh
     open.ask_all(Ask::End);
     tasks.close();
     tasks.wait().await;
+}
+
+/// Serves a connection on the thread that runs this, which also hears of what comes on it.
+async fn served_there(edge: Arc<Edge>, stream: std::io::Result<std::net::TcpStream>, peer: SocketAddr, place: Place) {
+    match stream.and_then(TcpStream::from_std) {
+        Ok(stream) => connection::serve(edge, stream, peer, place).await,
+        Err(error) => tracing::error!(%error, "a connection cannot be served"),
+    }
 }
 
 fn builder(tasks: &TaskTracker) -> Builder<Tracked> {

@@ -1,6 +1,7 @@
 //! The composition root: configuration, state, layers, listeners, jobs. Imports everything; nobody imports it, but for server
 //! functions, which use `request_ctx`.
 
+mod apart;
 pub mod config;
 pub mod device;
 pub mod edge;

@@ -5,7 +5,7 @@ use crate::app::{App, shell};
 use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, Database, Gateway, is_alive};
+use crate::gateway::{self, Database, Gateway, Threads, half_of_processors, is_alive};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::seal::Seal;
@@ -13,7 +13,7 @@ use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
 use crate::server::request_ctx::PageReader;
 use crate::server::state::{AppState, Shared};
-use crate::server::{edge, jobs, last_form, layers, live};
+use crate::server::{apart, edge, jobs, last_form, layers, live};
 use crate::suppliers::sandbox;
 use crate::suppliers::sealed::SealingKey;
 use crate::ui::hydration::SiteFiles;
@@ -32,6 +32,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::services::ServeDir;
@@ -81,20 +82,20 @@ pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyEr
     }))
 }
 
-/// Every route. Console and `/v1` are siblings: the console's layers never see a call.
+/// Every route. Console and `/v1` are siblings: the console's layers never see a call, and its pages are made on other threads.
 pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
     let router = if app.config.sandbox { sandbox::router() } else { Router::new() };
-    let router = router
+    let others = router.route("/readyz", get(ready).with_state(app.db.clone())).merge(webhook::router(app.clone())).merge(console(app));
+    let threads = Handle::current();
+    let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready).with_state(app.db.clone()))
         .merge(gateway::router(gateway))
-        .merge(webhook::router(app.clone()))
-        .merge(console(app));
+        .fallback(move |request| apart::answer(threads.clone(), others.clone(), request));
     if app.config.secure_cookies() { router.layer(axum::middleware::from_fn(layers::strict_transport)) } else { router }
 }
 
 /// The gateway gets what it needs and no more: it never sees the console's state.
-fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
+fn gateway_setup(app: &AppState, db: Database, threads: Threads) -> gateway::Setup {
     gateway::Setup {
         db,
         pepper: app.pepper.clone(),
@@ -108,6 +109,7 @@ fn gateway_setup(app: &AppState, db: Database) -> gateway::Setup {
         settle_wait: app.config.settle_wait,
         body_memory: app.config.body_memory,
         tasks: app.tasks.clone(),
+        threads,
         changes: app.changes.clone(),
     }
 }
@@ -181,8 +183,9 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     app.changes.spawn(&app.tasks, &app.db, &app.shutdown);
     let shutdown = app.shutdown.clone();
     let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
-    let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone())).map_err(std::io::Error::other)?;
-    let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), shutdown.clone());
+    let threads = Threads::start(half_of_processors())?;
+    let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone(), threads.clone())).map_err(std::io::Error::other)?;
+    let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), threads.clone(), shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(app.config.drain).await;

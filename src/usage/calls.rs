@@ -115,7 +115,7 @@ fn call_rows(call: CallView, explained: bool, of_key: bool) -> String {
     let (class, words) = (outcome_class(call.outcome), outcome_words(call.outcome));
     push!(row, r#"</td><td data-label="{}"><span class="{class}">{words}</span>"#, t!("Outcome"));
     if let Some(section) = error_section(call.outcome, call.http_status) {
-        push!(row, " {}", code_html(&section));
+        push!(row, " {}", code_html(section));
     }
     push!(row, r#"</td><td data-label="{}" class="number">{}</td></tr>"#, t!("Latency"), duration(call.latency_ms));
     if explained {

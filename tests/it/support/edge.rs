@@ -8,7 +8,7 @@ use futures::StreamExt;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
-use toki::gateway::ClientAddress;
+use toki::gateway::{ClientAddress, Threads, half_of_processors};
 use toki::server::edge::{self, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -35,7 +35,8 @@ impl TestEdge {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let (addr, shutdown) = (listener.local_addr().expect("bound"), CancellationToken::new());
-        TestEdge { addr, serving: tokio::spawn(edge::serve(listener, router(), settings, shutdown.clone())), shutdown }
+        let threads = Threads::start(half_of_processors()).expect("threads");
+        TestEdge { addr, serving: tokio::spawn(edge::serve(listener, router(), settings, threads, shutdown.clone())), shutdown }
     }
 
     pub fn url(&self, path: &str) -> String {
