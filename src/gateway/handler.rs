@@ -5,6 +5,7 @@ use crate::gateway::bodies::Room;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
+use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::{Outgoing, failure_of};
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
 use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
@@ -100,8 +101,15 @@ pub async fn call(
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
     let (sender, answer) = oneshot::channel();
     let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, room, started };
-    let tasks = gateway.tasks.clone();
-    tasks.spawn(run(gateway, incoming, Reply { answer: sender, rates: None }));
+    let (tasks, others) = (gateway.tasks.clone(), gateway.others.clone());
+    let takes_long = incoming.body.len() > LARGE;
+    let run = run(gateway, incoming, Reply { answer: sender, rates: None });
+    // To read a large body takes longer than other calls of this thread should wait.
+    if takes_long {
+        tasks.spawn_on(run, &others)
+    } else {
+        tasks.spawn(run)
+    };
     answer.await.unwrap_or(Err(GatewayError::Internal))
 }
 

@@ -53,6 +53,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -78,8 +79,9 @@ pub struct Setup {
     /// For the bodies of all calls that run, in bytes.
     pub body_memory: usize,
     pub tasks: TaskTracker,
-    /// Where calls are served.
+    /// Where calls are served, and where those are that take long to read.
     pub threads: Threads,
+    pub others: Handle,
     /// Told of every settled call.
     pub changes: Changes,
 }
@@ -100,6 +102,7 @@ pub struct Gateway {
     answers: Seal,
     public_url: String,
     tasks: TaskTracker,
+    others: Handle,
     upstream: Upstream,
     admissions: Admissions,
     settlements: Settlements,
@@ -139,6 +142,7 @@ impl Gateway {
             answers: setup.answers,
             public_url: setup.public_url,
             tasks: setup.tasks,
+            others: setup.others,
             live,
             changes: setup.changes,
             bodies: Bodies::new(setup.body_memory),

@@ -5,8 +5,9 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse};
 use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
+use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::Timeouts;
-use crate::gateway::wire::{Delivered, Part, Request};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Request};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
 use axum::body::Body;
@@ -42,10 +43,9 @@ pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Res
         Err(error) => return refuse(call, error, reply).await,
     };
     call.mark_first_byte();
-    let mut delivered = Delivered::default();
-    if !(request.endpoint.read_whole)(&body, &mut delivered) {
+    let Some(delivered) = delivered_by(request.endpoint, &body).await else {
         return refuse(call, GatewayError::UpstreamFailed, reply).await;
-    }
+    };
     let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
     if let Some(memory) = call.memory() {
         memory.keep(&body).await;
@@ -57,6 +57,19 @@ pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Res
         charge_headers(response.headers_mut(), settled);
     }
     reply.send(Ok(response));
+}
+
+/// What an answer delivers; None where it is none.
+async fn delivered_by(endpoint: &'static Endpoint, body: &Bytes) -> Option<Delivered> {
+    let read = |body: &[u8]| {
+        let mut delivered = Delivered::default();
+        (endpoint.read_whole)(body, &mut delivered).then_some(delivered)
+    };
+    if body.len() <= LARGE {
+        return read(body);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
 }
 
 async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts) -> Result<Bytes, GatewayError> {

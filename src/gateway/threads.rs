@@ -1,5 +1,6 @@
 //! The threads that serve callers, each with a runtime of its own. Whatever a call waits for wakes it on the thread that it is on: between
-//! threads each such step costs as much as all that is done in it. Nothing that takes long runs here; pages have other threads.
+//! threads each such step costs as much as all that is done in it. Nothing that takes long runs here: pages have other threads, and so have
+//! calls with large bodies.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -10,6 +11,9 @@ use std::thread::available_parallelism;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+
+/// What is larger is read elsewhere: some milliseconds' work.
+pub const LARGE: usize = 512 << 10;
 
 thread_local! {
     static NUMBER: Cell<usize> = const { Cell::new(0) };
@@ -32,6 +36,8 @@ pub struct Threads {
 impl Threads {
     pub fn start(count: NonZeroUsize) -> std::io::Result<Threads> {
         let closed = CancellationToken::new();
+        // Those that were started end also where another could not be.
+        let open = closed.clone().drop_guard();
         let threads = (0..count.get()).map(|number| {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (handle, closed) = (runtime.handle().clone(), closed.clone());
@@ -44,14 +50,14 @@ impl Threads {
             Ok(handle)
         });
         let threads = threads.collect::<std::io::Result<_>>()?;
-        Ok(Threads { threads, next: Arc::default(), _open: Arc::new(closed.drop_guard()) })
+        Ok(Threads { threads, next: Arc::default(), _open: Arc::new(open) })
     }
 
     pub fn count(&self) -> usize {
         self.threads.len()
     }
 
-    /// Runs what is for the calls of all of them: the first does it beside its own.
+    /// Begins what is for the calls of all of them: what it spawns runs on the first.
     pub fn on_first<T>(&self, work: impl FnOnce() -> T) -> T {
         let _on = self.threads.first().map(Handle::enter);
         work()

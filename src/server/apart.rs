@@ -2,14 +2,14 @@
 //! milliseconds, in which every call of that thread would wait.
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
+use std::io::ErrorKind;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::ReceiverStream;
 use tower_service::Service;
 
 /// Answers of this size go over in one piece.
@@ -20,68 +20,87 @@ type Piece = Result<Bytes, axum::Error>;
 /// Has `router` answer on the runtime of `threads`. Where the caller leaves, it stops.
 pub async fn answer(threads: Handle, mut router: Router, request: Request) -> Response {
     let (mut reply, answer) = oneshot::channel();
+    let is_head = request.method() == Method::HEAD;
     threads.spawn(async move {
         let response = tokio::select! {
             Ok(response) = router.call(request) => response,
             () = reply.closed() => return,
         };
         let (head, body) = response.into_parts();
-        if body.size_hint().upper().is_some_and(|size| size <= ONE_PIECE as u64) {
-            // One that breaks off is shorter than it says, which ends the connection.
-            let body = to_bytes(body, ONE_PIECE).await.map_or_else(|_| Body::empty(), Body::from);
-            let _ = reply.send(Response::from_parts(head, body));
+        // What a HEAD leaves out is no body of no bytes, whose length would be told.
+        if !is_head && body.size_hint().upper().is_some_and(|size| size <= ONE_PIECE as u64) {
+            if let Ok(body) = to_bytes(body, ONE_PIECE).await {
+                let _ = reply.send(Response::from_parts(head, Body::from(body)));
+            }
             return;
         }
         let (pieces, passed) = mpsc::channel(1);
-        if reply.send(Response::from_parts(head, Body::from_stream(ReceiverStream::new(passed)))).is_ok() {
+        if reply.send(Response::from_parts(head, Body::from_stream(until_its_end(passed)))).is_ok() {
             pass_on(body, pieces).await;
         }
     });
-    // Closed without an answer only where rendering panicked.
+    // Closed without an answer where something panicked or broke off, or where the program ends.
     answer.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// What goes over: pieces, and `None` when that was all.
+type Passed = Option<Piece>;
+
 /// Passes a body on as it comes, together what is there together.
-async fn pass_on(body: Body, pieces: mpsc::Sender<Piece>) {
+async fn pass_on(body: Body, passed: mpsc::Sender<Passed>) {
     let mut body = body.into_data_stream();
-    loop {
-        let first = tokio::select! {
-            piece = body.next() => piece,
-            () = pieces.closed() => return,
-        };
-        let mut gathered = match first {
-            None => return,
-            Some(Ok(piece)) => piece,
-            Some(Err(error)) => return drop(pieces.send(Err(error)).await),
-        };
-        let mut end = None;
-        if gathered.len() < ONE_PIECE {
-            let mut together = Vec::from(gathered);
-            while together.len() < ONE_PIECE && end.is_none() {
-                match body.next().now_or_never() {
-                    Some(Some(Ok(piece))) => together.extend_from_slice(&piece),
-                    Some(other) => end = Some(other),
-                    None => break,
-                }
-            }
-            gathered = together.into();
+    let passing = async {
+        let mut next = body.next().await;
+        while let Some(Ok(first)) = next {
+            let (piece, follows) = gather(first, &mut body);
+            let sent = passed.send(Some(Ok(piece)));
+            // What comes next is brought to where it can wait: a stream that is stopped in the middle of a statement would keep its
+            // connection for as long as its caller reads nothing.
+            next = match follows {
+                Some(follows) => sent.await.ok().and(follows),
+                None => futures::future::join(sent, body.next()).await.1,
+            };
         }
-        if pieces.send(Ok(gathered)).await.is_err() {
-            return;
-        }
-        match end {
-            None => {}
-            Some(None) => return,
-            Some(Some(piece)) => return drop(pieces.send(piece).await),
+        let _ = passed.send(next).await;
+    };
+    tokio::select! {
+        () = passing => {}
+        () = passed.closed() => {}
+    }
+}
+
+/// What is there already, with what follows it where that is known: another piece that is no good, or the end.
+fn gather(first: Bytes, body: &mut BodyDataStream) -> (Bytes, Option<Option<Piece>>) {
+    let mut together = Vec::from(first);
+    while together.len() < ONE_PIECE {
+        match body.next().now_or_never() {
+            Some(Some(Ok(piece))) => together.extend_from_slice(&piece),
+            Some(follows) => return (together.into(), Some(follows)),
+            None => break,
         }
     }
+    (together.into(), None)
+}
+
+/// The pieces as a stream. One whose end was never told broke off.
+fn until_its_end(passed: mpsc::Receiver<Passed>) -> impl Stream<Item = Piece> {
+    futures::stream::unfold(Some(passed), |passed| async {
+        let mut passed = passed?;
+        match passed.recv().await {
+            Some(Some(Ok(piece))) => Some((Ok(piece), Some(passed))),
+            Some(Some(Err(error))) => Some((Err(error), None)),
+            Some(None) => None,
+            None => Some((Err(axum::Error::new(std::io::Error::from(ErrorKind::BrokenPipe))), None)),
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use axum::routing::get;
-    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
     use tokio::sync::Notify;
 
@@ -113,6 +132,9 @@ mod tests {
         let pieces = || futures::stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
         let response = asked(Router::new().route("/", get(move || async move { Body::from_stream(pieces()) }))).await;
         assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
+        let breaks = || futures::stream::iter(0..9).map(|n| if n < 8 { Ok::<_, std::io::Error>("piece") } else { panic!("half-way") });
+        let response = asked(Router::new().route("/", get(move || async move { Body::from_stream(breaks()) }))).await;
+        assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
         let panics = Router::new().route(
             "/",
             get(|| async {
@@ -122,6 +144,40 @@ mod tests {
             }),
         );
         assert_eq!(asked(panics).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn a_head_has_the_length_of_its_get_or_none() {
+        let page = || async { Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>("a page")])) };
+        let inner = Router::new().route("/page", get(page)).route("/short", get(|| async { "short" }));
+        let outer = Router::new().fallback(move |request| answer(Handle::current(), inner.clone(), request));
+        for (path, length) in [("/page", None), ("/short", Some("5"))] {
+            let request = Request::head(path).body(Body::empty()).expect("a request");
+            let Ok(response) = outer.clone().call(request).await;
+            let said = response.headers().get("content-length").map(|length| length.to_str().expect("digits").to_string());
+            assert_eq!((said.as_deref(), text(response).await.as_str()), (length, ""), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_reads_slowly_holds_nothing_that_a_stream_holds_while_it_works() {
+        let works = Arc::new(AtomicBool::new(false));
+        let working = works.clone();
+        let stream = async_stream::stream! {
+            loop {
+                working.store(true, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                working.store(false, Ordering::Relaxed);
+                yield Ok::<_, std::io::Error>("rows");
+            }
+        };
+        let body = Arc::new(Mutex::new(Some(Body::from_stream(stream))));
+        let response =
+            asked(Router::new().route("/", get(move || async move { body.lock().expect("once").take().unwrap_or_default() }))).await;
+        // Nobody reads, and the stream comes to stand where it works no more.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!works.load(Ordering::Relaxed));
+        drop(response);
     }
 
     /// Tells when it is dropped.

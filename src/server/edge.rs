@@ -28,7 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Until files are there again, after an accept that failed for want of them.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -89,9 +89,25 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
     }
 }
 
-/// Serves on `threads` until `shutdown` is cancelled; then takes no new connection and no new request, and returns when those that run are done.
-/// Dropped before, it cuts them off.
+/// Serves on `threads` until `shutdown` is cancelled; then takes no new connection and no new request, and returns when those that run are
+/// done. Dropped before, it cuts them off.
 pub async fn serve(listener: TcpListener, router: Router, settings: Settings, threads: Threads, shutdown: CancellationToken) {
+    let listener = listener.into_std();
+    // Where callers are served, since pages would keep it waiting.
+    let accepting = threads.clone().on_first(|| {
+        tokio::spawn(async move {
+            match listener.and_then(TcpListener::from_std) {
+                Ok(listener) => accept(listener, router, settings, threads, shutdown).await,
+                Err(error) => tracing::error!(%error, "nobody can connect"),
+            }
+        })
+    });
+    if let Err(error) = AbortOnDropHandle::new(accepting).await {
+        tracing::error!(%error, "nobody can connect any more");
+    }
+}
+
+async fn accept(listener: TcpListener, router: Router, settings: Settings, threads: Threads, shutdown: CancellationToken) {
     let tasks = TaskTracker::new();
     let open = Open::new(settings.most_connections);
     let _cut = CutWhenDropped(open.clone());

@@ -110,6 +110,7 @@ fn gateway_setup(app: &AppState, db: Database, threads: Threads) -> gateway::Set
         body_memory: app.config.body_memory,
         tasks: app.tasks.clone(),
         threads,
+        others: Handle::current(),
         changes: app.changes.clone(),
     }
 }
