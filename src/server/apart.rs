@@ -2,7 +2,7 @@
 //! milliseconds, in which every call of that thread would wait.
 
 use axum::Router;
-use axum::body::{Body, BodyDataStream, Bytes, HttpBody, to_bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tower_service::Service;
 
-/// Answers of this size go over in one piece.
-const ONE_PIECE: usize = 64 << 10;
+/// As much goes over in one piece; most answers do as a whole, with their head: to wake the other thread takes as long as a small statement.
+const ONE_PIECE: usize = 256 << 10;
 
 type Piece = Result<Bytes, axum::Error>;
 
@@ -27,16 +27,16 @@ pub async fn answer(threads: Handle, mut router: Router, request: Request) -> Re
             () = reply.closed() => return,
         };
         let (head, body) = response.into_parts();
+        let mut body = body.into_data_stream();
+        let (piece, follows) = gather(Bytes::new(), &mut body);
         // What a HEAD leaves out is no body of no bytes, whose length would be told.
-        if !is_head && body.size_hint().upper().is_some_and(|size| size <= ONE_PIECE as u64) {
-            if let Ok(body) = to_bytes(body, ONE_PIECE).await {
-                let _ = reply.send(Response::from_parts(head, Body::from(body)));
-            }
+        if !is_head && matches!(follows, Some(None)) {
+            let _ = reply.send(Response::from_parts(head, Body::from(piece)));
             return;
         }
         let (pieces, passed) = mpsc::channel(1);
         if reply.send(Response::from_parts(head, Body::from_stream(until_its_end(passed)))).is_ok() {
-            pass_on(body, pieces).await;
+            pass_on(piece, follows, body, pieces).await;
         }
     });
     // Closed without an answer where something panicked or broke off, or where the program ends.
@@ -46,22 +46,22 @@ pub async fn answer(threads: Handle, mut router: Router, request: Request) -> Re
 /// What goes over: pieces, and `None` when that was all.
 type Passed = Option<Piece>;
 
-/// Passes a body on as it comes, together what is there together.
-async fn pass_on(body: Body, passed: mpsc::Sender<Passed>) {
-    let mut body = body.into_data_stream();
+/// Passes on what is there of a body, and then the rest as it comes, together what is there together.
+async fn pass_on(mut piece: Bytes, mut follows: Option<Option<Piece>>, mut body: BodyDataStream, passed: mpsc::Sender<Passed>) {
     let passing = async {
-        let mut next = body.next().await;
-        while let Some(Ok(first)) = next {
-            let (piece, follows) = gather(first, &mut body);
-            let sent = passed.send(Some(Ok(piece)));
+        loop {
+            let sent = async { piece.is_empty() || passed.send(Some(Ok(std::mem::take(&mut piece)))).await.is_ok() };
             // What comes next is brought to where it can wait: a stream that is stopped in the middle of a statement would keep its
             // connection for as long as its caller reads nothing.
-            next = match follows {
-                Some(follows) => sent.await.ok().and(follows),
+            let next = match follows {
+                Some(follows) => sent.await.then_some(follows).flatten(),
                 None => futures::future::join(sent, body.next()).await.1,
             };
+            match next {
+                Some(Ok(first)) => (piece, follows) = gather(first, &mut body),
+                end => return drop(passed.send(end).await),
+            }
         }
-        let _ = passed.send(next).await;
     };
     tokio::select! {
         () = passing => {}
@@ -98,6 +98,7 @@ fn until_its_end(passed: mpsc::Receiver<Passed>) -> impl Stream<Item = Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::to_bytes;
     use axum::routing::get;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};

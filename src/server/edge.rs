@@ -95,7 +95,7 @@ pub async fn serve(listener: TcpListener, router: Router, settings: Settings, th
     let listener = listener.into_std();
     // Where callers are served, since pages would keep it waiting.
     let accepting = threads.clone().on_first(|| {
-        tokio::spawn(async move {
+        TaskTracker::new().spawn(async move {
             match listener.and_then(TcpListener::from_std) {
                 Ok(listener) => accept(listener, router, settings, threads, shutdown).await,
                 Err(error) => tracing::error!(%error, "nobody can connect"),

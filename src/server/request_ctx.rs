@@ -39,6 +39,9 @@ pub(super) const TYPED_FOR: Duration = Duration::minutes(10);
 /// How long a visitor's session waits for the link in the mail: as long as that works.
 const SIGN_UP_FOR: Duration = Duration::days(1);
 
+/// When work after an answer begins: begun at once, it would be done beside the answer, which then takes longer the more it is.
+const AFTER_THE_ANSWER: std::time::Duration = std::time::Duration::from_millis(15);
+
 /// For how long the second factor may be given after the password.
 const SECOND_STEP_S: i64 = 600;
 
@@ -282,6 +285,7 @@ pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
 /// Does work after the answer, so that neither its outcome nor its time tells the asker anything. The process does not end before it.
 pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
     app.tasks.spawn(speaking_on(language(), async move {
+        tokio::time::sleep(AFTER_THE_ANSWER).await;
         if let Err(error) = work.await {
             let error: ConsoleError = error.into();
             tracing::error!(what, %error, "work after an answer failed");
