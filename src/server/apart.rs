@@ -133,7 +133,13 @@ mod tests {
         let pieces = || futures::stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
         let response = asked(Router::new().route("/", get(move || async move { Body::from_stream(pieces()) }))).await;
         assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
-        let breaks = || futures::stream::iter(0..9).map(|n| if n < 8 { Ok::<_, std::io::Error>("piece") } else { panic!("half-way") });
+        let breaks = || {
+            async_stream::stream! {
+                yield Ok::<_, std::io::Error>("piece");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                if true { panic!("half-way") }
+            }
+        };
         let response = asked(Router::new().route("/", get(move || async move { Body::from_stream(breaks()) }))).await;
         assert!(to_bytes(response.into_body(), usize::MAX).await.is_err());
         let panics = Router::new().route(
