@@ -23,6 +23,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// [`Escaped`] as a text of its own.
 pub fn escaped(text: &str) -> String {
     Escaped(text).to_string()
 }

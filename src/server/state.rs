@@ -16,9 +16,11 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// One pointer: every part of a page asks for it.
 #[derive(Clone)]
 pub struct AppState(Arc<Shared>);
 
+/// What it points to.
 pub struct Shared {
     pub db: PgPool,
     pub config: Config,
