@@ -86,12 +86,15 @@ fn gather(first: Bytes, body: &mut BodyDataStream) -> (Bytes, Option<Option<Piec
 fn until_its_end(passed: mpsc::Receiver<Passed>) -> impl Stream<Item = Piece> {
     futures::stream::unfold(Some(passed), |passed| async {
         let mut passed = passed?;
-        match passed.recv().await {
-            Some(Some(Ok(piece))) => Some((Ok(piece), Some(passed))),
-            Some(Some(Err(error))) => Some((Err(error), None)),
-            Some(None) => None,
-            None => Some((Err(axum::Error::new(std::io::Error::from(ErrorKind::BrokenPipe))), None)),
-        }
+        let error = match passed.recv().await {
+            Some(Some(Ok(piece))) => return Some((Ok(piece), Some(passed))),
+            Some(Some(Err(error))) => error,
+            Some(None) => return None,
+            None => axum::Error::new(std::io::Error::from(ErrorKind::BrokenPipe)),
+        };
+        // Hyper writes when there is nothing more for now, and writes nothing behind an error: neither what came before it.
+        tokio::task::yield_now().await;
+        Some((Err(error), None))
     })
 }
 
@@ -103,6 +106,8 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::Notify;
 
     async fn asked(router: Router) -> Response {
@@ -151,6 +156,30 @@ mod tests {
             }),
         );
         assert_eq!(asked(panics).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_break_is_read() {
+        let (pieces, passed) = mpsc::channel(2);
+        for piece in [Ok(Bytes::from("half")), Err(axum::Error::new(std::io::Error::other("gone")))] {
+            pieces.send(Some(piece)).await.expect("room for both");
+        }
+        let body = Arc::new(Mutex::new(Some(Body::from_stream(until_its_end(passed)))));
+        let router = Router::new().route("/", get(move || async move { body.lock().expect("once").take().unwrap_or_default() }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let mut caller = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("a connection");
+        let serving = axum::serve(listener, router).into_future();
+        let asking = async {
+            caller.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+            let mut read = String::new();
+            caller.read_to_string(&mut read).await.expect("text");
+            read
+        };
+        let read = tokio::select! {
+            read = asking => read,
+            _ = serving => unreachable!("serves on"),
+        };
+        assert!(read.ends_with("4\r\nhalf\r\n"), "{read}");
     }
 
     #[tokio::test]
