@@ -1,6 +1,7 @@
 //! The sessions of tower-sessions in our own Postgres. The id is hashed at rest, and `save` only ever updates: a request that is
 //! still in flight when its user signs out cannot bring the session back.
 
+use crate::connections::Connections;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -19,12 +20,12 @@ pub const IDLE_DAYS: i32 = 7;
 
 #[derive(Clone, Debug)]
 pub struct PgSessionStore {
-    db: PgPool,
+    db: Connections,
 }
 
 impl PgSessionStore {
-    pub fn new(db: PgPool) -> PgSessionStore {
-        PgSessionStore { db }
+    pub fn new(db: impl Into<Connections>) -> PgSessionStore {
+        PgSessionStore { db: db.into() }
     }
 }
 

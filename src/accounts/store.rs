@@ -21,7 +21,7 @@ use crate::ids::{AccountId, UserId};
 use crate::keys::store::KeyError;
 use crate::mail::outbox::OutboxError;
 use crate::seal::SealError;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -222,17 +222,21 @@ pub(super) async fn check_password(db: &PgPool, user_id: UserId, password: Passw
 /// The user a session stands for, in the account that it names, or else in the one that they chose last. None when they are gone or
 /// suspended, when all their sessions have been ended, or when they belong to the named account no longer: what they send was not meant for
 /// another.
-pub async fn reader_of_session(db: &PgPool, who: SignIn, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
+pub async fn reader_of_session(
+    db: impl PgExecutor<'_>,
+    who: SignIn,
+    account_id: Option<AccountId>,
+) -> Result<Option<Reader>, AccountError> {
     reader_in(db, who.user_id, Some(who.epoch), account_id).await
 }
 
 /// The same user without a session.
-pub async fn reader_of(db: &PgPool, user_id: UserId, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
+pub async fn reader_of(db: impl PgExecutor<'_>, user_id: UserId, account_id: Option<AccountId>) -> Result<Option<Reader>, AccountError> {
     reader_in(db, user_id, None, account_id).await
 }
 
 async fn reader_in(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     user_id: UserId,
     epoch: Option<i32>,
     account_id: Option<AccountId>,

@@ -10,7 +10,7 @@ use crate::tokens::Tokens;
 use crate::utc::UtcTime;
 use serde::Serialize;
 use serde_json::json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ impl From<CatalogError> for ConsoleError {
 }
 
 /// What is on sale, cheapest Token first, the best value marked.
-pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogError> {
+pub async fn packages_on_sale(db: impl PgExecutor<'_>) -> Result<Vec<PackageCard>, CatalogError> {
     let rows = sqlx::query!(
         r#"SELECT package_id, name, tokens, price_minor, currency, valid_for_s, scope_model_ids, purchase_limit, limit_period_s, rolls_over,
                   refund_window_s,
@@ -98,7 +98,7 @@ pub async fn packages_on_sale(db: &PgPool) -> Result<Vec<PackageCard>, CatalogEr
 }
 
 /// One package on sale, marked as [`packages_on_sale`] marks it: a handful of rows, and one definition of "best value".
-pub async fn package_on_sale(db: &PgPool, id: PackageId) -> Result<PackageCard, CatalogError> {
+pub async fn package_on_sale(db: impl PgExecutor<'_>, id: PackageId) -> Result<PackageCard, CatalogError> {
     packages_on_sale(db).await?.into_iter().find(|card| card.package_id == id).ok_or(CatalogError::NotFound)
 }
 

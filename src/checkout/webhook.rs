@@ -39,7 +39,12 @@ struct Webhook {
 }
 
 pub fn router(app: AppState) -> Router {
-    routes(Webhook { db: app.db.clone(), outbox: app.outbox.clone(), secrets: Arc::new(secrets(&app.config)), tasks: app.tasks.clone() })
+    routes(Webhook {
+        db: PgPool::clone(&app.db),
+        outbox: app.outbox.clone(),
+        secrets: Arc::new(secrets(&app.config)),
+        tasks: app.tasks.clone(),
+    })
 }
 
 fn routes(webhook: Webhook) -> Router {

@@ -32,6 +32,7 @@ use crate::accounts::types::Email;
 use crate::catalog::store::CatalogError;
 use crate::checkout::store::CheckoutError;
 use crate::codes::store::CodeError;
+use crate::connections::Connections;
 use crate::keys::secret::Pepper;
 use crate::keys::store::KeyError;
 use crate::mail::outbox::Outbox;
@@ -47,7 +48,6 @@ use crate::usage::store::UsageError;
 use crate::wallet::store::WalletError;
 use clap::{Parser, Subcommand};
 use output::Output;
-use sqlx::PgPool;
 use sqlx::migrate::MigrateError;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -243,7 +243,7 @@ pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
 /// What a command works with: the configuration, a database that is up to date, and the place to answer.
 struct Context {
     config: Config,
-    db: PgPool,
+    db: Connections,
     out: Output,
     /// Whoever may run this program with this database is one.
     operator: Operator,

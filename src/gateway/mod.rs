@@ -30,7 +30,7 @@ pub use error::{GatewayError, Refused, refused, refused_body};
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
-pub use database::{Database, is_alive};
+pub use database::Database;
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
 pub use threads::{Threads, half_of_processors};

@@ -8,7 +8,7 @@ use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
 use crate::usage::range::Range;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
@@ -28,7 +28,7 @@ impl From<HomeError> for ConsoleError {
 }
 
 /// The cheapest packages on sale.
-pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, HomeError> {
+pub async fn packages_on_sale(db: impl PgExecutor<'_>, most: i64) -> Result<Vec<Teaser>, HomeError> {
     let rows = sqlx::query!(
         "SELECT name, tokens, price_minor, currency, valid_for_s FROM packages
           WHERE status = 'on_sale' ORDER BY price_minor, tokens DESC, name LIMIT $1",
@@ -45,7 +45,7 @@ pub async fn packages_on_sale(db: &PgPool, most: i64) -> Result<Vec<Teaser>, Hom
 }
 
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
-pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, HomeError> {
+pub async fn first_steps(db: impl PgExecutor<'_>, member: &Reader) -> Result<FirstSteps, HomeError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
@@ -65,7 +65,7 @@ pub async fn first_steps(db: &PgPool, member: &Reader) -> Result<FirstSteps, Hom
 }
 
 /// Calls and charges of each bucket of the range, those without a call too.
-pub async fn usage_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
+pub async fn usage_by_day(db: impl PgExecutor<'_> + Copy, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $2) - 1 AS "place!", t.model_id, sum(t.calls)::bigint AS "calls!",
                   sum(t.failed)::bigint AS "failed!", sum(t.charge)::bigint AS "charge!"
@@ -94,7 +94,7 @@ pub async fn usage_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result
 
 /// What came into the wallet in each bucket of the range, less what left it, but for calls: each grant is in it from when it can be spent
 /// until it can no more, whenever that was written.
-pub async fn others_by_day(db: &PgPool, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
+pub async fn others_by_day(db: impl PgExecutor<'_> + Copy, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(m.at, $2::timestamptz[]) - 1 AS "place!", sum(m.tokens)::bigint AS "tokens!"
              FROM (SELECT CASE WHEN l.to_book = 'expired' THEN least(l.at, g.expires_at) ELSE greatest(l.at, g.starts_at) END AS at,
@@ -126,12 +126,12 @@ pub async fn others_by_day(db: &PgPool, member: &Reader, range: &Range) -> Resul
 }
 
 /// Every model, the oldest first, disabled ones too: they may have been called.
-pub async fn models_by_age(db: &PgPool) -> Result<Vec<String>, HomeError> {
+pub async fn models_by_age(db: impl PgExecutor<'_>) -> Result<Vec<String>, HomeError> {
     Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 /// The latest calls, five at most.
-pub async fn recent_calls(db: &PgPool, member: &Reader) -> Result<Vec<RecentCall>, HomeError> {
+pub async fn recent_calls(db: impl PgExecutor<'_>, member: &Reader) -> Result<Vec<RecentCall>, HomeError> {
     let rows = sqlx::query!(
         // Found first: to plan a join with every month of calls takes longer than all the rest. Of a limit that is a parameter, Postgres
         // expects the worst, and plans anew each time.

@@ -1,13 +1,13 @@
 //! The account log as CSV (RFC 4180), a chunk at a time, so that a long log is never in memory as a whole.
 
 use crate::accounts::rights::Reader;
+use crate::connections::Connections;
 use crate::error::ConsoleError;
 use crate::journal::filter::Filter;
 use crate::journal::store::entries_of;
 use crate::journal::types::EntryView;
 use crate::sheet::{harmless, lines};
 use futures::Stream;
-use sqlx::PgPool;
 
 /// Entries of one question to the database.
 const CHUNK: i64 = 500;
@@ -15,7 +15,7 @@ const CHUNK: i64 = 500;
 const COLUMNS: [&str; 9] = ["time", "event", "who", "address", "device", "name", "detail", "subject_id", "entry_id"];
 
 /// What the filter lets through, the newest first. Each chunk asks anew, so that a slow reader holds no connection.
-pub fn csv(db: PgPool, member: Reader, filter: Filter) -> impl Stream<Item = Result<String, ConsoleError>> {
+pub fn csv(db: Connections, member: Reader, filter: Filter) -> impl Stream<Item = Result<String, ConsoleError>> {
     async_stream::try_stream! {
         yield lines([COLUMNS]).map_err(|_| ConsoleError::Internal)?;
         let mut before = None;

@@ -5,7 +5,7 @@ use crate::error::{ConsoleError, unavailable};
 use crate::ids::JournalEntryId;
 use crate::journal::filter::Filter;
 use crate::journal::types::{EntryView, Kind, Who};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -30,7 +30,7 @@ impl From<JournalError> for ConsoleError {
 /// Entries of the member's account, the newest first; only those before `before`. Whoever looks after it sees all, others what they did
 /// themselves.
 pub async fn entries_of(
-    db: &PgPool,
+    db: impl PgExecutor<'_>,
     member: &Reader,
     filter: &Filter,
     before: Option<JournalEntryId>,

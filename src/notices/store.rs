@@ -14,7 +14,7 @@ use crate::notices::letters;
 use crate::notices::types::NoticeSettings;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// For how long a browser is known that nobody signs in from any more, and it is known that somebody was told.
@@ -82,7 +82,7 @@ pub struct Due {
     pub what: What,
 }
 
-pub async fn settings_of(db: &PgPool, reader: &Reader) -> Result<NoticeSettings, NoticeError> {
+pub async fn settings_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<NoticeSettings, NoticeError> {
     let row =
         sqlx::query!("SELECT new_device, expiring, key_quota, balance_below FROM notice_settings WHERE user_id = $1", reader.user_id().0);
     Ok(row.fetch_optional(db).await?.map_or_else(NoticeSettings::default, |row| NoticeSettings {

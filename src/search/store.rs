@@ -7,7 +7,7 @@ use crate::error::{ConsoleError, unavailable};
 use crate::ids::{KeyId, OrderId};
 use crate::money::{Currency, Money};
 use crate::search::types::Found;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
@@ -31,7 +31,7 @@ impl From<SearchError> for ConsoleError {
 
 /// At most `most` of each kind, the newest first. `text` is looked for as it stands, in any case. One letter ends too many secrets, and
 /// numbers begin with the day.
-pub async fn find(db: &PgPool, member: &Reader, text: &str, most: i64) -> Result<Vec<Found>, SearchError> {
+pub async fn find(db: impl PgExecutor<'_> + Copy, member: &Reader, text: &str, most: i64) -> Result<Vec<Found>, SearchError> {
     let account_id = member.account_id().0;
     let keys = sqlx::query!(
         "SELECT key_id, name, secret_hint FROM api_keys

@@ -5,7 +5,8 @@ use crate::app::{App, shell};
 use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
-use crate::gateway::{self, Database, Gateway, Threads, half_of_processors, is_alive};
+use crate::connections::{BELIEVED, Connections};
+use crate::gateway::{self, Database, Gateway, Threads, half_of_processors};
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::seal::Seal;
@@ -27,7 +28,6 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions};
 use secrecy::ExposeSecret;
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,29 +40,22 @@ use tower_http::services::ServeDir;
 /// The migrations of `migrations/`, in the binary.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// A connection that was in use just now is not asked whether it lives: a page has a dozen statements, each of which would wait for that.
-const BELIEVED: Duration = Duration::from_secs(1);
-
 /// Connects to the database. Statement and lock timeouts keep one stuck session from holding the others.
-pub async fn connect(config: &Config) -> sqlx::Result<PgPool> {
+pub async fn connect(config: &Config) -> sqlx::Result<Connections> {
     let options: PgConnectOptions = config.database_url.expose_secret().parse()?;
     let options = options.application_name("toki").options([
         ("statement_timeout", "30s"),
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "60s"),
     ]);
-    PgPoolOptions::new()
-        .max_connections(32)
-        .acquire_timeout(Duration::from_secs(5))
-        // The pool's own test waits for ever for a connection that fell silent.
-        .test_before_acquire(false)
-        .before_acquire(|connection, idle| Box::pin(async move { Ok(idle.idle_for < BELIEVED || is_alive(connection).await) }))
-        .connect_with(options)
-        .await
+    let pool = PgPoolOptions::new().max_connections(32).acquire_timeout(Duration::from_secs(5));
+    let connections = Connections::lazy(pool, options, BELIEVED);
+    drop(connections.acquire().await?);
+    Ok(connections)
 }
 
 /// The state of one replica of a database that is up to date. Fails where the configured key is not the database's.
-pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyError> {
+pub async fn app_state(config: Config, db: Connections) -> Result<AppState, HashKeyError> {
     let leptos =
         LeptosOptions::builder().output_name("toki").site_root(config.site_root.to_string_lossy().as_ref()).site_addr(config.addr).build();
     let hash_key = HashKey::of(&db, config.secret_keys()).await?;
@@ -85,7 +78,7 @@ pub async fn app_state(config: Config, db: PgPool) -> Result<AppState, HashKeyEr
 /// Every route. Console and `/v1` are siblings: the console's layers never see a call, and its pages are made on other threads.
 pub fn router(app: &AppState, gateway: Arc<Gateway>) -> Router {
     let router = if app.config.sandbox { sandbox::router() } else { Router::new() };
-    let others = router.route("/readyz", get(ready).with_state(app.db.clone())).merge(webhook::router(app.clone())).merge(console(app));
+    let others = router.route("/readyz", get(ready).with_state(app.clone())).merge(webhook::router(app.clone())).merge(console(app));
     let threads = Handle::current();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
@@ -115,8 +108,8 @@ fn gateway_setup(app: &AppState, db: Database, threads: Threads) -> gateway::Set
     }
 }
 
-async fn ready(State(db): State<PgPool>) -> (StatusCode, &'static str) {
-    match sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&db).await {
+async fn ready(State(app): State<AppState>) -> (StatusCode, &'static str) {
+    match sqlx::query_scalar!(r#"SELECT 1 AS "one!""#).fetch_one(&app.db).await {
         Ok(_) => (StatusCode::OK, "ready"),
         Err(error) => {
             tracing::error!(%error, "not ready: database");

@@ -3,6 +3,7 @@
 use crate::accounts::second_factor::Vault;
 use crate::changes::hub::Changes;
 use crate::checkout::payments::Payments;
+use crate::connections::Connections;
 use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::secrets::hash_key::HashKey;
@@ -10,7 +11,6 @@ use crate::server::config::Config;
 use crate::suppliers::sealed::SealingKey;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
-use sqlx::PgPool;
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ pub struct AppState(Arc<Shared>);
 
 /// What it points to.
 pub struct Shared {
-    pub db: PgPool,
+    pub db: Connections,
     pub config: Config,
     pub leptos: LeptosOptions,
     /// What API keys, codes and recovery codes are hashed with.

@@ -8,7 +8,7 @@ use crate::suppliers::types::{Means, ModelView, Multipliers, PayingGrant, Suppli
 use crate::tokens::Tokens;
 use crate::wallet::types::GrantSource;
 use futures::TryFutureExt;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -34,7 +34,11 @@ impl From<DirectoryError> for ConsoleError {
 
 /// The models that can be called and have this in their id or their supplier's name, by supplier and id, at their current multipliers;
 /// and what the reader has for each.
-pub async fn models(db: &PgPool, search: Option<&str>, reader: Option<&Reader>) -> Result<Vec<ModelView>, DirectoryError> {
+pub async fn models(
+    db: impl PgExecutor<'_> + Copy,
+    search: Option<&str>,
+    reader: Option<&Reader>,
+) -> Result<Vec<ModelView>, DirectoryError> {
     let rows = sqlx::query!(
         r#"SELECT m.model_id, m.supplier_id, s.name AS supplier_name, m.context_tokens, m.max_output_tokens, m.input_kinds, m.output_kinds,
                   p.input_ppm, p.cached_ppm, p.output_ppm,
@@ -71,7 +75,7 @@ pub async fn models(db: &PgPool, search: Option<&str>, reader: Option<&Reader>) 
 }
 
 /// Whether any model can be called.
-pub async fn has_models(db: &PgPool) -> Result<bool, DirectoryError> {
+pub async fn has_models(db: impl PgExecutor<'_>) -> Result<bool, DirectoryError> {
     let any = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM models m JOIN suppliers s USING (supplier_id) WHERE m.status = 'enabled' AND s.status = 'enabled')
                AS "any!""#
@@ -108,7 +112,7 @@ struct AlikeKeys {
 }
 
 impl AccountMeans {
-    async fn read(db: &PgPool, account_id: AccountId) -> Result<AccountMeans, DirectoryError> {
+    async fn read(db: impl PgExecutor<'_> + Copy, account_id: AccountId) -> Result<AccountMeans, DirectoryError> {
         let paying = sqlx::query!(
             r#"SELECT m.model_id AS "model_id!", o.package_name AS "package_name?", g.source AS "source!", sum(g.left_)::bigint AS "left!"
                  FROM grants g
@@ -156,14 +160,14 @@ impl AccountMeans {
 }
 
 /// The suppliers that a key can be tied to.
-pub async fn enabled_suppliers(db: &PgPool) -> Result<Vec<SupplierChoice>, DirectoryError> {
+pub async fn enabled_suppliers(db: impl PgExecutor<'_>) -> Result<Vec<SupplierChoice>, DirectoryError> {
     let rows = sqlx::query!("SELECT supplier_id, name FROM suppliers WHERE status = 'enabled' ORDER BY name").fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| SupplierChoice { supplier_id: SupplierId(row.supplier_id), name: row.name }).collect())
 }
 
 /// A model to show in an example: one that gives text, of this supplier if one is named. In the sandbox it is the one that answers;
 /// the others rehearse failures.
-pub async fn example_model(db: &PgPool, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
+pub async fn example_model(db: impl PgExecutor<'_>, supplier_id: Option<SupplierId>) -> Result<Option<String>, DirectoryError> {
     Ok(sqlx::query_scalar!(
         "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id
           WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
@@ -185,7 +189,11 @@ pub struct KeyModels {
 }
 
 /// What a key for this supplier, or for all, can call. `models`: the only ones it may call, unless there are none.
-pub async fn models_of_key(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> Result<KeyModels, DirectoryError> {
+pub async fn models_of_key(
+    db: impl PgExecutor<'_>,
+    supplier_id: Option<SupplierId>,
+    models: &[String],
+) -> Result<KeyModels, DirectoryError> {
     let rows = sqlx::query!(
         r#"SELECT m.model_id, m.output_kinds <@ '{embedding}' AS "embeds!", w.openai AS "openai!", w.anthropic AS "anthropic!"
              FROM models m

@@ -1,12 +1,12 @@
 //! Calls as CSV (RFC 4180), for pages and the command line.
 
+use crate::connections::Connections;
 use crate::error::ConsoleError;
 use crate::ids::AccountId;
 use crate::sheet::{self, harmless};
 use crate::usage::filter::CallFilter;
 use crate::usage::store::{UsageRow, next_rows};
 use futures::Stream;
-use sqlx::PgPool;
 
 /// The fields of [`UsageRow`], in their order.
 const COLUMNS: [&str; 23] = [
@@ -37,7 +37,7 @@ const COLUMNS: [&str; 23] = [
 
 /// The calls that the filter lets through, the newest first, a chunk at a time, so that ten million are never in memory. Each chunk asks
 /// anew, so that a slow reader holds no connection.
-pub fn csv(db: PgPool, account_id: AccountId, mut filter: CallFilter) -> impl Stream<Item = Result<String, ConsoleError>> {
+pub fn csv(db: Connections, account_id: AccountId, mut filter: CallFilter) -> impl Stream<Item = Result<String, ConsoleError>> {
     async_stream::try_stream! {
         yield head().map_err(|_| ConsoleError::Internal)?;
         while let Some(rows) = next_rows(&db, account_id, &mut filter).await? {

@@ -17,7 +17,7 @@ use crate::usage::types::{CallOutcome, CallPage, CallView, ChargeBasis, Draw, Ke
 use crate::wallet::types::GrantSource;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ const CHUNK: i64 = 1_000;
 
 /// The account's calls, newest first: of one key or of all, since a moment or ever. Their charges add up to the ledger's.
 pub async fn usage_rows(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     account_id: AccountId,
     key_id: Option<KeyId>,
     since: Option<DateTime<Utc>>,
@@ -88,7 +88,11 @@ pub async fn usage_rows(
 }
 
 /// The next rows that the filter lets through, of which it then lets none through any more; none when there are no more.
-pub async fn next_rows(db: &PgPool, account_id: AccountId, filter: &mut CallFilter) -> Result<Option<Vec<UsageRow>>, UsageError> {
+pub async fn next_rows(
+    db: impl PgExecutor<'_> + Copy,
+    account_id: AccountId,
+    filter: &mut CallFilter,
+) -> Result<Option<Vec<UsageRow>>, UsageError> {
     loop {
         let places::Found { ids, rest } = places::ids_of(db, account_id, filter, CHUNK).await?;
         let Some(next) = rest.or(ids.last().copied()) else { return Ok(None) };
@@ -100,7 +104,7 @@ pub async fn next_rows(db: &PgPool, account_id: AccountId, filter: &mut CallFilt
 }
 
 /// The account's calls of these ids, the newest first; an id of another account's is of none.
-async fn rows_of(db: &PgPool, account_id: AccountId, ids: &[Uuid]) -> Result<Vec<UsageRow>, UsageError> {
+async fn rows_of(db: impl PgExecutor<'_>, account_id: AccountId, ids: &[Uuid]) -> Result<Vec<UsageRow>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
                   u.outcome, u.basis, u.http_status, u.input_tokens, u.cached_tokens, u.output_tokens, u.price_version,
@@ -169,7 +173,7 @@ fn basis_of(text: &str) -> ChargeBasis {
 }
 
 /// A page of the member's calls. One that is asked for by its id comes with the grants it was paid from.
-pub async fn calls_of(db: &PgPool, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
+pub async fn calls_of(db: impl PgExecutor<'_> + Copy, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
     let places::Found { mut ids, rest } = places::ids_of(db, account_id, filter, most + 1).await?;
     let more = ids.len() as i64 > most;
@@ -212,7 +216,11 @@ fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {
 }
 
 /// What the ledger says these calls were paid with, in the order it was taken.
-async fn draws_of(db: &PgPool, account_id: AccountId, calls: &[RequestId]) -> Result<HashMap<RequestId, Vec<Draw>>, UsageError> {
+async fn draws_of(
+    db: impl PgExecutor<'_> + Copy,
+    account_id: AccountId,
+    calls: &[RequestId],
+) -> Result<HashMap<RequestId, Vec<Draw>>, UsageError> {
     let ids: Vec<_> = calls.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"SELECT l.request_id AS "request_id!", l.grant_id, l.tokens, g.source, g.order_id, g.expires_at
@@ -238,13 +246,13 @@ async fn draws_of(db: &PgPool, account_id: AccountId, calls: &[RequestId]) -> Re
 }
 
 /// Whether the account ever made a call.
-pub async fn has_calls(db: &PgPool, member: &Reader) -> Result<bool, UsageError> {
+pub async fn has_calls(db: impl PgExecutor<'_>, member: &Reader) -> Result<bool, UsageError> {
     let has = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has!""#, member.account_id().0);
     Ok(has.fetch_one(db).await?)
 }
 
 /// The account's keys, deleted ones too: they were called with. The oldest first: in this order charts give them their colours.
-pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
+pub async fn key_choices(db: impl PgExecutor<'_>, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id"#,
         member.account_id().0
@@ -256,18 +264,18 @@ pub async fn key_choices(db: &PgPool, member: &Reader) -> Result<Vec<KeyChoice>,
 
 /// The models to filter by, disabled ones too: they may have been called. Oldest first: in this order charts give them their colours, on
 /// every page.
-pub async fn model_choices(db: &PgPool) -> Result<Vec<String>, UsageError> {
+pub async fn model_choices(db: impl PgExecutor<'_>) -> Result<Vec<String>, UsageError> {
     Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 /// Suppliers by slug and name, the oldest first, for their colours.
-pub async fn supplier_names(db: &PgPool) -> Result<Vec<(String, String)>, UsageError> {
+pub async fn supplier_names(db: impl PgExecutor<'_>) -> Result<Vec<(String, String)>, UsageError> {
     let rows = sqlx::query!("SELECT slug, name FROM suppliers ORDER BY created_at, supplier_id").fetch_all(db).await?;
     Ok(rows.into_iter().map(|row| (row.slug, row.name)).collect())
 }
 
 /// Whoever has made a key of the account, by id and address, in the order of their first keys, for their colours.
-pub async fn member_names(db: &PgPool, member: &Reader) -> Result<Vec<(String, String)>, UsageError> {
+pub async fn member_names(db: impl PgExecutor<'_>, member: &Reader) -> Result<Vec<(String, String)>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id::text AS "id!", u.email AS "email!" FROM api_keys k JOIN users u ON u.user_id = k.created_by
             WHERE k.account_id = $1 GROUP BY u.user_id, u.email ORDER BY min(k.created_at), u.user_id"#,

@@ -1,5 +1,6 @@
 //! The ledger of an account as CSV (RFC 4180), all of it or what a filter lets through. The Tokens of all add up to what is in the wallet.
 
+use crate::connections::Connections;
 use crate::error::ConsoleError;
 use crate::ids::AccountId;
 use crate::sheet::{harmless, lines};
@@ -8,7 +9,6 @@ use crate::wallet::store::statement::next_entries;
 use crate::wallet::types::{Cause, EntryView, Movement};
 use futures::Stream;
 use serde::Serialize;
-use sqlx::PgPool;
 
 /// Entries of one question to the database.
 const CHUNK: i64 = 1_000;
@@ -33,7 +33,7 @@ struct Line {
 
 /// The entries that the filter lets through, the newest first, a chunk at a time, so that a long ledger is never in memory as a whole.
 /// Each chunk asks anew, so that a slow reader holds no connection.
-pub fn csv(db: PgPool, account_id: AccountId, filter: EntryFilter) -> impl Stream<Item = Result<String, ConsoleError>> {
+pub fn csv(db: Connections, account_id: AccountId, filter: EntryFilter) -> impl Stream<Item = Result<String, ConsoleError>> {
     async_stream::try_stream! {
         let mut last = None;
         yield HEAD.to_string();

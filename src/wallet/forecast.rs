@@ -9,7 +9,7 @@ use crate::wallet::store::pace::charges_by_day;
 use crate::wallet::store::{GrantRow, WalletError, balance_in, grants_of};
 use crate::wallet::types::{Forecast, GrantEnd, GrantView, Pace};
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::BTreeMap;
 
 /// Full days that are looked back at.
@@ -40,7 +40,7 @@ pub struct Outlook {
     stocks: Vec<Stock>,
 }
 
-pub async fn outlook_of(db: &PgPool, account_id: AccountId) -> Result<Outlook, WalletError> {
+pub async fn outlook_of(db: impl PgExecutor<'_> + Copy, account_id: AccountId) -> Result<Outlook, WalletError> {
     let (grants, charges) = tokio::try_join!(grants_of(db, account_id), charges_of(db, account_id))?;
     let (forecast, stocks) = (forecast_of(&charges, &grants), stocks_in(&grants));
     Ok(Outlook { balance: balance_in(&grants), forecast, ends: ends_in(&grants), stocks })
@@ -56,7 +56,7 @@ fn ends_in(grants: &[GrantRow]) -> BTreeMap<DateTime<Utc>, Tokens> {
 }
 
 /// What a forecast looks back at: what was charged on each of the last full days, the oldest first.
-pub async fn charges_of(db: &PgPool, account_id: AccountId) -> Result<Vec<Tokens>, WalletError> {
+pub async fn charges_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Vec<Tokens>, WalletError> {
     charges_by_day(db, account_id, LOOK_BACK).await
 }
 

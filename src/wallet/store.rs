@@ -10,7 +10,7 @@ pub use crate::wallet::types::AccountTotals;
 use crate::wallet::types::{GrantSource, GrantTurn, GrantView, Standing, Warning};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
@@ -33,7 +33,7 @@ impl From<WalletError> for ConsoleError {
 }
 
 /// The balance, and what should be known about it, from one look.
-pub async fn standing_of(db: &PgPool, account_id: AccountId) -> Result<Standing, WalletError> {
+pub async fn standing_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Standing, WalletError> {
     let row = sqlx::query!(
         r#"SELECT coalesce(sum(g.left_) FILTER (WHERE v.live), 0)::bigint AS "balance!",
                   coalesce(sum(g.tokens) FILTER (WHERE v.live), 0)::bigint AS "brought!",
@@ -85,7 +85,7 @@ pub struct GrantRow {
 }
 
 /// The account's grants: those that may still pay first, in burn order; then the others, the last to end first.
-pub async fn grants_of(db: &PgPool, account_id: AccountId) -> Result<Vec<GrantRow>, WalletError> {
+pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Vec<GrantRow>, WalletError> {
     let rows = sqlx::query!(
         r#"SELECT g.grant_id, g.source, g.order_id, g.note, g.tokens, g.held, g.spent, g.refunded, g.starts_at, g.expires_at,
                   g.scope_model_ids,

@@ -167,7 +167,7 @@ async fn the_file_of_the_ledger_adds_up_to_the_wallet(db: PgPool) {
     }
     let file = async |which| -> String {
         let filter = EntryFilter { which, ..EntryFilter::default() };
-        crate::wallet::export::csv(db.clone(), ada.account_id(), filter).try_collect().await.expect("a file")
+        crate::wallet::export::csv(db.clone().into(), ada.account_id(), filter).try_collect().await.expect("a file")
     };
     let text = file(Which::All).await;
     let mut lines = csv::Reader::from_reader(text.as_bytes());

@@ -24,7 +24,7 @@ use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// What deleting the reader means, and what stands in its way.
-pub async fn deletion_of(db: &PgPool, reader: &Reader) -> Result<DeletionView, AccountError> {
+pub async fn deletion_of(db: impl PgExecutor<'_> + Copy, reader: &Reader) -> Result<DeletionView, AccountError> {
     let row = sqlx::query!(
         r#"WITH owned AS (SELECT account_id FROM members WHERE user_id = $1 AND role = 'owner')
            SELECT (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g JOIN owned USING (account_id)

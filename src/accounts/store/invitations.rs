@@ -14,7 +14,7 @@ use crate::journal::record::{Actor, Entry, record_in, record_of_user_in};
 use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use chrono::TimeDelta;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// For how long the link works.
 pub const LIVES_FOR: TimeDelta = TimeDelta::days(7);
@@ -101,7 +101,7 @@ pub(super) async fn withdraw_invitations_of_in(tx: &mut PgConnection, by: &Reade
 }
 
 /// Whoever is invited to the reader's account and has not joined.
-pub async fn invitations_of(db: &PgPool, reader: &Reader) -> Result<Vec<InvitationView>, AccountError> {
+pub async fn invitations_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<InvitationView>, AccountError> {
     let rows = sqlx::query!(
         "SELECT i.invitation_id, i.email, i.role, u.email AS invited_by, i.expires_at
            FROM invitations i JOIN users u ON u.user_id = i.invited_by
@@ -124,7 +124,7 @@ pub async fn invitations_of(db: &PgPool, reader: &Reader) -> Result<Vec<Invitati
 }
 
 /// What a link invites to, while it works.
-pub async fn invitation_by_token(db: &PgPool, token: &MailToken) -> Result<Invitation, AccountError> {
+pub async fn invitation_by_token(db: impl PgExecutor<'_>, token: &MailToken) -> Result<Invitation, AccountError> {
     let row = sqlx::query!(
         r#"SELECT a.name, i.email, i.role, u.email AS invited_by, EXISTS (SELECT FROM users k WHERE k.email = i.email) AS "known!"
              FROM invitations i JOIN accounts a USING (account_id) JOIN users u ON u.user_id = i.invited_by

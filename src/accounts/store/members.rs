@@ -13,10 +13,10 @@ use crate::journal::types::Kind;
 use crate::keys::store::release_keys_in;
 use crate::mail::outbox::Outbox;
 use crate::tokens::Tokens;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// The members of the reader's account, the owner first.
-pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>, AccountError> {
+pub async fn members_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<MemberView>, AccountError> {
     let rows = sqlx::query!(
         r#"SELECT m.user_id, u.email, m.role, m.created_at,
                   EXISTS (SELECT FROM two_factors f WHERE f.user_id = m.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!",
@@ -51,7 +51,7 @@ pub async fn members_of(db: &PgPool, reader: &Reader) -> Result<Vec<MemberView>,
 }
 
 /// What the reader is in their account.
-pub async fn membership_of(db: &PgPool, reader: &Reader) -> Result<Membership, AccountError> {
+pub async fn membership_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Membership, AccountError> {
     let row = sqlx::query!(
         "SELECT a.name, m.created_at FROM members m JOIN accounts a USING (account_id) WHERE m.account_id = $1 AND m.user_id = $2",
         reader.account_id().0,
@@ -64,7 +64,7 @@ pub async fn membership_of(db: &PgPool, reader: &Reader) -> Result<Membership, A
 }
 
 /// The accounts that a user belongs to, their own first.
-pub async fn accounts_of(db: &PgPool, reader: &Reader) -> Result<Vec<AccountChoice>, AccountError> {
+pub async fn accounts_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<AccountChoice>, AccountError> {
     let rows = sqlx::query!(
         "SELECT a.account_id, a.name FROM members m JOIN accounts a USING (account_id)
           WHERE m.user_id = $1 ORDER BY m.role = 'owner' DESC, a.name, a.account_id LIMIT 100",

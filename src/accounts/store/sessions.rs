@@ -10,7 +10,7 @@ use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
 use crate::utc::UtcTime;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// Writes down that a user signed in by the password alone, or out.
@@ -29,7 +29,7 @@ pub async fn note_refusal(db: &PgPool, email: &Email, origin: &Origin) -> Result
 }
 
 /// The user's sessions, the last seen first. `current` is the hash of the asking one.
-pub async fn sessions_of(db: &PgPool, member: &Reader, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
+pub async fn sessions_of(db: impl PgExecutor<'_>, member: &Reader, current: &[u8]) -> Result<Vec<SessionView>, AccountError> {
     let rows = sqlx::query!(
         r#"SELECT session_id, data->>'device' AS device, last_seen_at, created_at, session_hash = $2 AS "current!"
              FROM sessions

@@ -4,7 +4,7 @@ use super::AccountError;
 use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::types::Email;
 use crate::ids::UserId;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// What a token stood for, once it is taken.
@@ -88,7 +88,7 @@ pub async fn take_token_in(tx: &mut PgConnection, token: &MailToken, purposes: &
 }
 
 /// The address of a token that could be taken for this purpose, and is left.
-pub async fn email_of_token(db: &PgPool, token: &MailToken, purpose: Purpose) -> Result<Email, AccountError> {
+pub async fn email_of_token(db: impl PgExecutor<'_>, token: &MailToken, purpose: Purpose) -> Result<Email, AccountError> {
     let email = sqlx::query_scalar!(
         "SELECT email FROM mail_tokens WHERE token_hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > now()",
         &token.hash()[..],

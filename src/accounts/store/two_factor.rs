@@ -10,7 +10,7 @@ use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgExecutor, PgPool, Postgres, Transaction};
 
 /// For how long a seed waits for its first code. Whoever finds the page open later is not to use it.
 const BEGUN_FOR_MINUTES: i32 = 30;
@@ -59,7 +59,7 @@ impl Proof {
     }
 }
 
-pub async fn standing_of(db: &PgPool, vault: &Vault, member: &Reader) -> Result<TwoFactor, AccountError> {
+pub async fn standing_of(db: impl PgExecutor<'_>, vault: &Vault, member: &Reader) -> Result<TwoFactor, AccountError> {
     let row = sqlx::query!(
         r#"SELECT seed_sealed, confirmed_at, created_at > now() - make_interval(mins => $2) AS "fresh!",
                   (SELECT count(*) FROM recovery_codes c
@@ -79,7 +79,7 @@ pub async fn standing_of(db: &PgPool, vault: &Vault, member: &Reader) -> Result<
     })
 }
 
-pub async fn is_on(db: &PgPool, user_id: UserId) -> Result<bool, AccountError> {
+pub async fn is_on(db: impl PgExecutor<'_>, user_id: UserId) -> Result<bool, AccountError> {
     let on = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM two_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL) AS "on!""#,
         user_id.0

@@ -16,7 +16,7 @@ use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// Issues the receipt of an order and posts it to whoever ordered, to the owner where they have left the account since, in the transaction that fulfils it. The number's row is locked until
 /// that commits, so whoever comes here holds every lock that he will need: order, then account.
@@ -141,7 +141,7 @@ pub async fn set_billing_details(db: &PgPool, member: &Admin, order_id: OrderId,
 }
 
 /// The receipt of one of the account's orders; none was issued = not found.
-pub async fn receipt(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<ReceiptView, CheckoutError> {
+pub async fn receipt(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: OrderId) -> Result<ReceiptView, CheckoutError> {
     let row = sqlx::query!(
         r#"SELECT r.year, r.number, r.issued_at, r.email, r.billing_name, r.billing_address, r.billing_tax_id,
                   s.name AS "seller_name?", s.address AS "seller_address?", s.tax_id AS seller_tax_id, s.tax_rate_bp,
@@ -191,7 +191,12 @@ pub async fn receipt(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<
 }
 
 /// The tax of each is what the tax in all that went back grew by, so that together they never take back more or less than was charged.
-async fn credit_notes(db: &PgPool, order_id: OrderId, price: &Money, rate: Option<TaxRate>) -> Result<Vec<CreditNote>, CheckoutError> {
+async fn credit_notes(
+    db: impl PgExecutor<'_>,
+    order_id: OrderId,
+    price: &Money,
+    rate: Option<TaxRate>,
+) -> Result<Vec<CreditNote>, CheckoutError> {
     let rows = sqlx::query!(
         r#"SELECT c.year, c.number, c.issued_at, r.amount_minor, coalesce(r.tokens, 0) AS "tokens!", r.status
              FROM credit_notes c JOIN refunds r USING (refund_id) WHERE c.order_id = $1 ORDER BY c.year, c.number"#,

@@ -12,13 +12,13 @@ use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
 use chrono::Utc;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 /// Orders a page.
 pub const PAGE: i64 = 50;
 
 /// The account's orders older than `before` (none = the newest), newest first, a page of them.
-pub async fn orders(db: &PgPool, member: &Reader, before: Option<OrderId>) -> Result<OrderList, CheckoutError> {
+pub async fn orders(db: impl PgExecutor<'_> + Copy, member: &Reader, before: Option<OrderId>) -> Result<OrderList, CheckoutError> {
     let account_id = member.account_id().0;
     let before_at = match before {
         Some(order_id) => {
@@ -58,7 +58,7 @@ pub async fn orders(db: &PgPool, member: &Reader, before: Option<OrderId>) -> Re
 }
 
 /// One order of the account, with the grant it brought.
-pub async fn order(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<OrderView, CheckoutError> {
+pub async fn order(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: OrderId) -> Result<OrderView, CheckoutError> {
     let row = sqlx::query!(
         r#"SELECT o.*, g.grant_id AS "grant_id?", g.starts_at AS "starts_at?", g.expires_at AS "expires_at?",
                   CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
@@ -106,7 +106,7 @@ pub async fn order(db: &PgPool, member: &Reader, order_id: OrderId) -> Result<Or
     })
 }
 
-async fn refund_lines(db: &PgPool, order_id: OrderId, currency: &Currency) -> Result<Vec<RefundLine>, CheckoutError> {
+async fn refund_lines(db: impl PgExecutor<'_>, order_id: OrderId, currency: &Currency) -> Result<Vec<RefundLine>, CheckoutError> {
     let rows = sqlx::query!(
         r#"SELECT amount_minor, coalesce(tokens, 0) AS "tokens!", status, created_at FROM refunds
             WHERE order_id = $1 ORDER BY created_at, refund_id"#,
@@ -127,7 +127,7 @@ async fn refund_lines(db: &PgPool, order_id: OrderId, currency: &Currency) -> Re
 }
 
 /// The order that a sandbox session of this account is to pay.
-pub async fn sandbox_payment(db: &PgPool, member: &Reader, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
+pub async fn sandbox_payment(db: impl PgExecutor<'_>, member: &Reader, session_id: &str) -> Result<SandboxPayment, CheckoutError> {
     let row = sqlx::query!(
         "SELECT order_id, package_id, package_name, tokens, price_minor, currency, status FROM orders
           WHERE account_id = $1 AND provider = 'sandbox' AND provider_session_id = $2",

@@ -6,13 +6,18 @@ use crate::accounts::rights::Reader;
 use crate::ids::{KeyId, SupplierId};
 use crate::keys::types_list::KeyFilter;
 use crate::suppliers::types::SupplierChoice;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 /// At most `most` of the keys that fit, and the last of them if more come after it.
 ///
 /// A key's place is a word, a time, a number and its id. The keys of one account are read and sorted for each page: what most orders are made of
 /// changes with every call, and an index that every call writes to would cost more than such pages do.
-pub async fn keys_of(db: &PgPool, reader: &Reader, filter: &KeyFilter, most: i64) -> Result<(Vec<KeyRow>, Option<KeyId>), KeyError> {
+pub async fn keys_of(
+    db: impl PgExecutor<'_>,
+    reader: &Reader,
+    filter: &KeyFilter,
+    most: i64,
+) -> Result<(Vec<KeyRow>, Option<KeyId>), KeyError> {
     let rows = sqlx::query_as!(
         Row,
         r#"WITH placed AS NOT MATERIALIZED (
@@ -61,7 +66,7 @@ pub async fn keys_of(db: &PgPool, reader: &Reader, filter: &KeyFilter, most: i64
 }
 
 /// Those of these keys that the account has, by name.
-pub async fn chosen_keys_of(db: &PgPool, reader: &Reader, key_ids: &[KeyId]) -> Result<Vec<KeyRow>, KeyError> {
+pub async fn chosen_keys_of(db: impl PgExecutor<'_>, reader: &Reader, key_ids: &[KeyId]) -> Result<Vec<KeyRow>, KeyError> {
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
@@ -81,7 +86,7 @@ pub async fn chosen_keys_of(db: &PgPool, reader: &Reader, key_ids: &[KeyId]) -> 
 }
 
 /// Whether the account has any key.
-pub async fn has_keys(db: &PgPool, reader: &Reader) -> Result<bool, KeyError> {
+pub async fn has_keys(db: impl PgExecutor<'_>, reader: &Reader) -> Result<bool, KeyError> {
     let any = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1 AND status <> 'deleted') AS "any!""#,
         reader.account_id().0
@@ -90,7 +95,7 @@ pub async fn has_keys(db: &PgPool, reader: &Reader) -> Result<bool, KeyError> {
 }
 
 /// The suppliers that keys of the account are tied to, by name.
-pub async fn suppliers_of_keys(db: &PgPool, reader: &Reader) -> Result<Vec<SupplierChoice>, KeyError> {
+pub async fn suppliers_of_keys(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<SupplierChoice>, KeyError> {
     let rows = sqlx::query!(
         "SELECT s.supplier_id, s.name FROM suppliers s
           WHERE s.supplier_id IN (SELECT k.supplier_id FROM api_keys k WHERE k.account_id = $1 AND k.status <> 'deleted')

@@ -7,7 +7,7 @@ use crate::journal::types::Kind;
 use crate::keys::secret::{KeySecret, Pepper};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 /// What the audit log keeps of a rotation.
 #[derive(Serialize)]
@@ -47,7 +47,7 @@ pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper:
 }
 
 /// Until when a secret that the key had before still works, if one does.
-pub async fn old_secret_until(db: &PgPool, key_id: KeyId) -> Result<Option<DateTime<Utc>>, KeyError> {
+pub async fn old_secret_until(db: impl PgExecutor<'_>, key_id: KeyId) -> Result<Option<DateTime<Utc>>, KeyError> {
     let until = sqlx::query_scalar!("SELECT max(valid_until) FROM retired_secrets WHERE key_id = $1 AND valid_until > now()", key_id.0);
     Ok(until.fetch_one(db).await?)
 }

@@ -8,7 +8,7 @@ use crate::keys::types::{KeyStatus, KeyView};
 use crate::suppliers::types::SupplierChoice;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// A key and its standing, at one moment.
@@ -107,16 +107,16 @@ impl From<Row> for KeyRow {
 }
 
 /// One key.
-pub async fn key_by_id(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+pub async fn key_by_id(db: impl PgExecutor<'_>, owner: KeyOwner<'_>, key_id: KeyId) -> Result<KeyRow, KeyError> {
     key_row(db, owner.account_id(), key_id).await
 }
 
 /// One key of the reader's account.
-pub async fn key_of(db: &PgPool, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
+pub async fn key_of(db: impl PgExecutor<'_>, reader: &Reader, key_id: KeyId) -> Result<KeyRow, KeyError> {
     key_row(db, Some(reader.account_id()), key_id).await
 }
 
-async fn key_row(db: &PgPool, account_id: Option<AccountId>, key_id: KeyId) -> Result<KeyRow, KeyError> {
+async fn key_row(db: impl PgExecutor<'_>, account_id: Option<AccountId>, key_id: KeyId) -> Result<KeyRow, KeyError> {
     let row = sqlx::query_as!(
         Row,
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",

@@ -6,7 +6,7 @@ use crate::usage::filter::CallFilter;
 use crate::usage::store::UsageError;
 use crate::usage::store::totals::hours_with_calls;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
 /// A call may have started later than its id was made: it waited to be admitted, or for a database that was away.
@@ -21,7 +21,12 @@ pub(super) struct Found {
 }
 
 /// The latest calls that the filter lets through, at most so many.
-pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<Found, UsageError> {
+pub(super) async fn ids_of(
+    db: impl PgExecutor<'_> + Copy,
+    account_id: AccountId,
+    filter: &CallFilter,
+    most: i64,
+) -> Result<Found, UsageError> {
     if let Some(call) = filter.call {
         return Ok(Found { ids: vec![call.0], rest: None });
     }
@@ -41,7 +46,7 @@ pub(super) async fn ids_of(db: &PgPool, account_id: AccountId, filter: &CallFilt
 /// Those of them from one id up to another. A statement for each stretch: where its ends are known to the plan, it reads an index from the
 /// end and stops; of ends that come out of a table it guesses that little lies between, and reads and sorts all of it.
 async fn ids_within(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     account_id: AccountId,
     filter: &CallFilter,
     first: Uuid,
@@ -99,7 +104,12 @@ type Stretch = (Uuid, Uuid);
 
 /// Stretches of ids that hold the latest calls of the filter, and before which id more may lie. Calls of one model, and such as failed, may
 /// be far between, so the hours that have some are looked up first.
-async fn stretches(db: &PgPool, account_id: AccountId, filter: &CallFilter, most: i64) -> Result<(Vec<Stretch>, Option<Uuid>), UsageError> {
+async fn stretches(
+    db: impl PgExecutor<'_> + Copy,
+    account_id: AccountId,
+    filter: &CallFilter,
+    most: i64,
+) -> Result<(Vec<Stretch>, Option<Uuid>), UsageError> {
     let first = filter.since.map_or(Uuid::nil(), |since| first_id(since - SLACK));
     let until = filter.until.map_or(Uuid::max(), |until| first_id(until + SLACK));
     let until = filter.before.map_or(until, |before| until.min(before.0));

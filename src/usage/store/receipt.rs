@@ -4,7 +4,7 @@ use super::{UsageError, UsageRow, draws_of, rows_of};
 use crate::ids::{AccountId, RequestId};
 use crate::usage::types::Draw;
 use serde_json::value::RawValue;
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use sqlx::types::Json;
 
 pub struct Receipt {
@@ -16,7 +16,11 @@ pub struct Receipt {
 }
 
 /// A finished call of the account; none when there is no such call, or it is somebody else's.
-pub async fn receipt_of(db: &PgPool, account_id: AccountId, request_id: RequestId) -> Result<Option<Receipt>, UsageError> {
+pub async fn receipt_of(
+    db: impl PgExecutor<'_> + Copy,
+    account_id: AccountId,
+    request_id: RequestId,
+) -> Result<Option<Receipt>, UsageError> {
     let Some(call) = rows_of(db, account_id, &[request_id.0]).await?.pop() else { return Ok(None) };
     let upstream_usage = sqlx::query_scalar!(
         r#"SELECT upstream_usage AS "usage: Json<Box<RawValue>>" FROM usage_records WHERE account_id = $1 AND request_id = $2"#,

@@ -7,11 +7,17 @@ use crate::usage::range::Range;
 use crate::usage::store::UsageError;
 use crate::usage::types_totals::{Group, Part, Sums};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
-pub async fn parts_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<Part>, UsageError> {
+pub async fn parts_of(
+    db: impl PgExecutor<'_> + Copy,
+    member: &Reader,
+    whose: &Whose,
+    range: &Range,
+    group: Group,
+) -> Result<Vec<Part>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!",
                   CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN t.key_id::text WHEN 'supplier' THEN s.slug
@@ -60,7 +66,7 @@ pub async fn parts_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range
 }
 
 /// What the member's calls in each bucket of the range add up to.
-pub async fn sums_of(db: &PgPool, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+pub async fn sums_of(db: impl PgExecutor<'_> + Copy, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
                   sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",
@@ -108,7 +114,7 @@ pub(super) struct Hours {
 /// The latest hours before a moment with calls like these, as many as it takes for `most` calls beside those of the newest, which may be
 /// cut; fewer where too many others lie among them.
 pub(super) async fn hours_with_calls(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     account: uuid::Uuid,
     filter: &CallFilter,
     from: DateTime<Utc>,

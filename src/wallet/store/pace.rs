@@ -4,11 +4,11 @@ use crate::ids::AccountId;
 use crate::tokens::Tokens;
 use crate::wallet::store::WalletError;
 use chrono::{NaiveTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 
 /// What was charged on each of the last `days` full days (UTC), the oldest first.
-pub async fn charges_by_day(db: &PgPool, account_id: AccountId, days: i32) -> Result<Vec<Tokens>, WalletError> {
+pub async fn charges_by_day(db: impl PgExecutor<'_>, account_id: AccountId, days: i32) -> Result<Vec<Tokens>, WalletError> {
     let today = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
     let first = today - TimeDelta::days(i64::from(days));
     let rows = sqlx::query!(

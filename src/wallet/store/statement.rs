@@ -7,7 +7,7 @@ use crate::wallet::filter::EntryFilter;
 use crate::wallet::store::WalletError;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub const PAGE: i64 = 25;
 ///
 /// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
 /// the ledger is. It is said where entries of every kind are shown; both come from one statement, so that no call settles in between.
-pub async fn statement_of(db: &PgPool, member: &Reader, filter: EntryFilter) -> Result<Statement, WalletError> {
+pub async fn statement_of(db: impl PgExecutor<'_> + Copy, member: &Reader, filter: EntryFilter) -> Result<Statement, WalletError> {
     let mut entries = next_entries(db, member.account_id(), filter, None, PAGE + 1).await?;
     let more = entries.len() as i64 > PAGE;
     entries.truncate(PAGE as usize);
@@ -28,7 +28,7 @@ pub async fn statement_of(db: &PgPool, member: &Reader, filter: EntryFilter) -> 
 
 /// The page that begins with the entry in which an order's Tokens came; none when none came into this account.
 pub async fn statement_from_order(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     member: &Reader,
     filter: EntryFilter,
     order_id: OrderId,
@@ -47,7 +47,7 @@ pub async fn statement_from_order(
 /// What is in the wallet is read with the first of them. Entries of an account are written one after the other, under its lock, so that
 /// none ever comes in before one that was read.
 pub async fn next_entries(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     account_id: AccountId,
     filter: EntryFilter,
     last: Option<&EntryView>,
@@ -154,7 +154,7 @@ macro_rules! entries {
 
 /// `sum_to`: with what was in the wallet, for which every entry up to this one is read.
 async fn rows_of(
-    db: &PgPool,
+    db: impl PgExecutor<'_> + Copy,
     account_id: AccountId,
     filter: EntryFilter,
     most: i64,
@@ -169,7 +169,11 @@ async fn rows_of(
 
 /// Model and key of each call among these entries. A statement of its own: its plan leaves out the months that none of them is in, and
 /// together with the entries' it took longer to plan than both take to run.
-async fn calls_of(db: &PgPool, account_id: AccountId, rows: &[EntryRow]) -> Result<HashMap<Uuid, (String, String)>, WalletError> {
+async fn calls_of(
+    db: impl PgExecutor<'_>,
+    account_id: AccountId,
+    rows: &[EntryRow],
+) -> Result<HashMap<Uuid, (String, String)>, WalletError> {
     let ids: Vec<Uuid> = rows.iter().filter_map(|row| row.request_id).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());

@@ -95,7 +95,7 @@ impl TestApp {
             body_memory: 1 << 30,
         };
         adjust(&mut config);
-        let state = run::app_state(config, db).await.expect("the database's key");
+        let state = run::app_state(config, db.into()).await.expect("the database's key");
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
         TestApp { state, addr, server, folder }
