@@ -101,10 +101,9 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     )
     .map_err(request_ctx::fail)?;
     let secret_key = app.config.secret_key.expose_secret();
-    let tried = request_ctx::take_flash::<trial::Kept>(trial::FLASH).await?.and_then(|kept| kept.open(secret_key, key_id));
+    let tried = request_ctx::take_flash_if(trial::FLASH, |kept: trial::Kept| kept.open(secret_key, key_id)).await?;
     // Last, so that no failure above can cost the only look at it.
-    let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
-    let new_secret = handover.and_then(|handover| handover.open(secret_key, key_id));
+    let new_secret = request_ctx::take_flash_if(FLASH, |handover: Handover| handover.open(secret_key, key_id)).await?;
     Ok(KeyDetails {
         key: key.seen_by(&member),
         limits,
