@@ -66,7 +66,7 @@ pub async fn read_two_factor() -> Result<TwoFactorView, ConsoleError> {
         }
         TwoFactor::On { since, recovery_codes_left } => Standing::On { since: since.into(), recovery_codes_left },
     };
-    let required = request_ctx::must_set_up_two_factor(&member)?;
+    let required = request_ctx::must_set_up_two_factor(&app, &member);
     let done = request_ctx::take_flash("two_factor_done").await?;
     // Last, so that no failure above can cost the only look at them.
     let open = |sealed: String| app.vault.open_codes(member.user_id(), &sealed);

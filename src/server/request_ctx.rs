@@ -125,7 +125,7 @@ pub(super) async fn reader_of_session(app: &AppState, session: &Session) -> Resu
 /// the page afterwards; an operator of a production server who has no second factor is sent to set it up.
 pub async fn reader() -> Result<Reader, ConsoleError> {
     let reader = signed_in().await?;
-    if must_set_up_two_factor(&reader)? {
+    if must_set_up_two_factor(&app()?, &reader) {
         leptos_axum::redirect("/settings/two-factor");
         return Err(fail(ConsoleError::TwoFactorRequired));
     }
@@ -158,9 +158,16 @@ pub async fn signed_in() -> Result<Reader, ConsoleError> {
     }
 }
 
-/// Whether this member may do nothing else before.
-pub fn must_set_up_two_factor(member: &Reader) -> Result<bool, ConsoleError> {
-    Ok(app()?.config.environment == Environment::Production && member.is_operator() && !member.has_two_factor())
+/// Whoever is signed in, as pages know them that everybody may see: like a visitor, an operator is nobody there who is to set a second
+/// factor up first.
+pub async fn reader_if_any() -> Result<Option<Reader>, ConsoleError> {
+    let app = app()?;
+    Ok(viewer().await?.filter(|reader| !must_set_up_two_factor(&app, reader)))
+}
+
+/// Whether this reader may do nothing else before, nor see anything of their account.
+pub fn must_set_up_two_factor(app: &AppState, reader: &Reader) -> bool {
+    app.config.environment == Environment::Production && reader.is_operator() && !reader.has_two_factor()
 }
 
 /// The page this request is for, or was sent from, percent-encoded: a path of ours, never an address.
