@@ -117,13 +117,20 @@ impl fmt::Debug for RecoveryCode {
 #[derive(Clone)]
 pub struct Vault {
     seal: Seal,
+    /// Of codes that are yet to be shown.
+    new_codes: Seal,
     pepper: [u8; 32],
 }
 
 impl Vault {
-    /// Hashes outlive a key: they are made with one of their own (`secrets::HashKey`).
+    /// Hashes outlive a key: they are made with one of their own (`secrets::HashKey`). So are codes sealed that are yet to be shown, by a
+    /// replica which may have another key than the one that made them.
     pub fn derive<'a>(keys: impl Into<SecretKeys<'a>>, hash_key: &[u8; 32]) -> Vault {
-        Vault { seal: Seal::derive(keys, b"toki second factors v1"), pepper: derive_key(hash_key, b"toki recovery codes v1") }
+        Vault {
+            seal: Seal::derive(keys, b"toki second factors v1"),
+            new_codes: Seal::derive(hash_key, b"toki new recovery codes v1"),
+            pepper: derive_key(hash_key, b"toki recovery codes v1"),
+        }
     }
 
     pub fn seal(&self, user_id: UserId, seed: &Seed) -> Result<Vec<u8>, SealError> {
@@ -147,13 +154,13 @@ impl Vault {
     /// New recovery codes on their way to the page that shows them once: they wait in the session, and so in the database.
     pub fn seal_codes(&self, user_id: UserId, codes: &[RecoveryCode]) -> Result<String, SealError> {
         let codes = codes.iter().map(RecoveryCode::written).collect::<Vec<_>>().join("\n");
-        Ok(STANDARD_NO_PAD.encode(self.seal.seal(format!("new recovery codes:{user_id}").as_bytes(), codes.as_bytes())?))
+        Ok(STANDARD_NO_PAD.encode(self.new_codes.seal(format!("new recovery codes:{user_id}").as_bytes(), codes.as_bytes())?))
     }
 
     /// The codes as people write them; none that are another user's.
     pub fn open_codes(&self, user_id: UserId, sealed: &str) -> Option<Vec<String>> {
         let sealed = STANDARD_NO_PAD.decode(sealed).ok()?;
-        let codes = self.seal.open(format!("new recovery codes:{user_id}").as_bytes(), &sealed).ok()?;
+        let codes = self.new_codes.open(format!("new recovery codes:{user_id}").as_bytes(), &sealed).ok()?;
         Some(String::from_utf8(codes).ok()?.lines().map(str::to_string).collect())
     }
 }
@@ -232,5 +239,8 @@ mod tests {
         assert!(!handed.contains(&code.written()));
         assert_eq!(vault.open_codes(user_id, &handed), Some(vec![code.written()]));
         assert_eq!(vault.open_codes(UserId::generate(), &handed), None);
+        let replaced = Vault::derive(&[2; 32], &[1; 32]);
+        assert_eq!(replaced.open_codes(user_id, &handed), Some(vec![code.written()]), "the configured key was replaced meanwhile");
+        assert_eq!(Vault::derive(&[1; 32], &[2; 32]).open_codes(user_id, &handed), None);
     }
 }

@@ -129,9 +129,12 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     // public: a visitor is answered with nobody.
     let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
     let app = request_ctx::app()?;
-    let (wallet, accounts) =
-        tokio::try_join!(standing_of(&app.db, member.account_id()).err_into(), accounts_of(&app.db, &member).err_into())
-            .map_err(request_ctx::fail)?;
+    let (wallet, accounts) = if request_ctx::must_set_up_two_factor(&app, &member) {
+        (None, Vec::new())
+    } else {
+        let wallet = standing_of(&app.db, member.account_id()).map_ok(Some).err_into();
+        tokio::try_join!(wallet, accounts_of(&app.db, &member).err_into()).map_err(request_ctx::fail)?
+    };
     let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
     Ok(Some(Viewer {
         email: member.email().clone(),
@@ -144,12 +147,12 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     }))
 }
 
-/// What whoever looks at the page may do in their account; none = a visitor.
+/// What whoever looks at the page may do in their account; none = a visitor, or somebody who may do nothing yet.
 #[server(endpoint = "accounts/role", input = GetUrl)]
 pub async fn read_role() -> Result<Option<Role>, ConsoleError> {
     use crate::server::request_ctx;
     // public: a visitor has none.
-    Ok(request_ctx::viewer().await?.map(|viewer| viewer.role()))
+    Ok(request_ctx::reader_if_any().await?.map(|reader| reader.role()))
 }
 
 /// Whoever is signed in needs no visitor's form, and is sent on to `next`.

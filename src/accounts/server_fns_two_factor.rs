@@ -66,11 +66,11 @@ pub async fn read_two_factor() -> Result<TwoFactorView, ConsoleError> {
         }
         TwoFactor::On { since, recovery_codes_left } => Standing::On { since: since.into(), recovery_codes_left },
     };
-    let required = request_ctx::must_set_up_two_factor(&member)?;
+    let required = request_ctx::must_set_up_two_factor(&app, &member);
     let done = request_ctx::take_flash("two_factor_done").await?;
     // Last, so that no failure above can cost the only look at them.
-    let sealed = request_ctx::take_flash::<String>("recovery_codes").await?;
-    let new_codes = sealed.and_then(|sealed| app.vault.open_codes(member.user_id(), &sealed)).unwrap_or_default();
+    let open = |sealed: String| app.vault.open_codes(member.user_id(), &sealed);
+    let new_codes = request_ctx::take_flash_if("recovery_codes", open).await?.unwrap_or_default();
     Ok(TwoFactorView { standing, new_codes, done, required })
 }
 

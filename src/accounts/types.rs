@@ -81,9 +81,10 @@ pub struct Viewer {
     /// Whether mail has reached them at it.
     pub verified: bool,
     pub operator: bool,
-    /// What they belong to; one at least.
+    /// What they belong to; nothing for whoever must set a second factor up before they see any of it.
     pub accounts: Vec<AccountChoice>,
-    pub wallet: Standing,
+    /// None for them too.
+    pub wallet: Option<Standing>,
     /// Whether this server plays: sandbox payments, sandbox supplier.
     pub sandbox: bool,
 }

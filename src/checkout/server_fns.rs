@@ -71,7 +71,7 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     let url = url.map_err(|error| request_ctx::fail(error.into()))?;
     if has_code {
         // The order has it now.
-        request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await?;
+        request_ctx::forget(TypedCode::KEPT_AS).await?;
     }
     request_ctx::go(&url);
     Ok(())
@@ -89,7 +89,7 @@ pub async fn type_code(package_id: String, #[server(default)] code: String) -> R
     let member = request_ctx::admin().await?;
     let app = request_ctx::app()?;
     if code.trim().is_empty() {
-        return request_ctx::take_flash::<TypedCode>(TypedCode::KEPT_AS).await.map(drop);
+        return request_ctx::forget(TypedCode::KEPT_AS).await;
     }
     let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
     let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;

@@ -1,9 +1,10 @@
 //! What islands do to a page that the server wrote, beyond views of their own.
 
+use crate::islands::IN_PART;
 use leptos::prelude::window;
 use leptos::wasm_bindgen::closure::Closure;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{Document, DomParser, Element, Event, EventTarget, Response, SupportedType};
+use leptos::web_sys::{Document, DomParser, Element, Event, EventTarget, Headers, RequestInit, Response, SupportedType};
 
 /// Acts on each such event, until the page ends.
 pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
@@ -12,15 +13,24 @@ pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
     act.forget();
 }
 
+/// Asks for a page of which a part is kept.
+pub async fn fetch_part(address: &str) -> Result<Response, JsValue> {
+    let headers = Headers::new()?;
+    headers.set(IN_PART, "1")?;
+    let request = RequestInit::new();
+    request.set_headers(&headers);
+    window().fetch_with_str_and_init(address, &request).await?.dyn_into()
+}
+
 /// The page that an answer of the server's is.
 pub async fn page_in(response: &Response) -> Result<Document, JsValue> {
     let text = response.text()?.await?.as_string().unwrap_or_default();
     DomParser::new()?.parse_from_string(&text, SupportedType::TextHtml)
 }
 
-/// The page at an address; none where it leads elsewhere, or is refused.
+/// The page at an address, for a part of it; none where it leads elsewhere, or is refused.
 pub async fn page_at(address: &str) -> Result<Option<Document>, JsValue> {
-    let response: Response = window().fetch_with_str(address).await?.dyn_into()?;
+    let response = fetch_part(address).await?;
     if !response.ok() || response.redirected() {
         return Ok(None);
     }

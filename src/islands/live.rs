@@ -1,13 +1,13 @@
 //! Has parts of a page keep up with what happens elsewhere: while this stands on it, the page is read anew and what is marked
 //! `data-live` is replaced where it changed. Without JavaScript the page reloads as a whole, if it asks for that.
 
-use crate::islands::dom::page_in;
+use crate::islands::dom::{fetch_part, page_in};
 use leptos::html;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Function, Reflect};
-use leptos::web_sys::{Document, Element, NodeList, Response};
+use leptos::web_sys::{Document, Element, NodeList};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn read_later(marker: Element, times: u32, mut seen: Seen) {
 /// Reads the page once more and replaces what changed. Where it leads elsewhere, as when the session has ended, goes there.
 pub async fn refresh(seen: &mut Seen) -> Result<(), JsValue> {
     let address = window().location().href()?;
-    let response: Response = window().fetch_with_str(&address).await?.dyn_into()?;
+    let response = fetch_part(&address).await?;
     if response.redirected() {
         return window().location().set_href(&response.url());
     }

@@ -12,3 +12,7 @@ pub mod print;
 pub mod reveal;
 pub mod switches;
 pub mod trial;
+
+/// The header with which a script says that it keeps only a part of the page it asks for. Nobody sees the rest, so what the page would show
+/// once stays for whoever looks at it (`server::request_ctx`).
+pub const IN_PART: &str = "x-toki-in-part";

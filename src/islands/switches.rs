@@ -1,6 +1,7 @@
 //! Has the forms of the page that are one switch (`ui::control::SwitchForm`) turn at once, before the server has said anything, and turn
 //! back with a toast that says why where it refuses or cannot be reached. Without a script they are posted, and the page comes anew.
 
+use crate::islands::IN_PART;
 use crate::islands::dom::{first, on, page_in};
 use crate::islands::live::{Seen, replace_changed};
 use leptos::prelude::*;
@@ -53,10 +54,11 @@ fn turn(form: &Element) {
     }
 }
 
-/// Posts as the browser would, and reads the page that comes of it: why the server refused, if it did.
+/// Posts as the browser would, and reads the page that comes of it: why the server refused, if it did. The headers go along to that page.
 async fn post(address: &str, fields: &FormData) -> Result<Option<String>, JsValue> {
     let headers = Headers::new()?;
     headers.set("accept", "text/html")?;
+    headers.set(IN_PART, "1")?;
     let request = RequestInit::new();
     request.set_method("POST");
     request.set_headers(&headers);

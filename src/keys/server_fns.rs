@@ -26,7 +26,6 @@ pub async fn create_key(
     use crate::keys::types::{KeyName, parse_enabled, parse_supplier};
     use crate::keys::types_limits::parse_quota;
     use crate::server::request_ctx;
-    use secrecy::ExposeSecret;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let parse = || {
@@ -43,9 +42,8 @@ pub async fn create_key(
     let failed = |error: store::KeyError| request_ctx::fail(error.into());
     match store::insert_key_once(&app.db, &member, key_id, &app.pepper, new).await.map_err(failed)? {
         Some(secret) => {
-            let secret_key = app.config.secret_key.expose_secret();
-            let handover = Handover::seal(secret_key, key_id, &secret).map_err(|_| request_ctx::fail(ConsoleError::Internal))?;
-            request_ctx::put_flash(FLASH, &handover).await?;
+            let handover = Handover::seal(app.hash_key.bytes(), key_id, &secret);
+            request_ctx::put_flash(FLASH, &handover.map_err(|_| request_ctx::fail(ConsoleError::Internal))?).await?;
         }
         // Posted before, if it is ours; an id taken by somebody else's key is not found.
         None => drop(store::key_by_id(&app.db, KeyOwner::Member(&member), key_id).await.map_err(failed)?),
@@ -72,7 +70,6 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     use crate::usage::store as usage;
     use crate::usage::types_totals::UsageTotals;
     use futures::TryFutureExt;
-    use secrecy::ExposeSecret;
     use uuid::Uuid;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
@@ -100,11 +97,10 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         receipt,
     )
     .map_err(request_ctx::fail)?;
-    let secret_key = app.config.secret_key.expose_secret();
-    let tried = request_ctx::take_flash::<trial::Kept>(trial::FLASH).await?.and_then(|kept| kept.open(secret_key, key_id));
+    let hash_key = app.hash_key.bytes();
+    let tried = request_ctx::take_flash_if(trial::FLASH, |kept: trial::Kept| kept.open(hash_key, key_id)).await?;
     // Last, so that no failure above can cost the only look at it.
-    let handover = request_ctx::take_flash::<Handover>(FLASH).await?;
-    let new_secret = handover.and_then(|handover| handover.open(secret_key, key_id));
+    let new_secret = request_ctx::take_flash_if(FLASH, |handover: Handover| handover.open(hash_key, key_id)).await?;
     Ok(KeyDetails {
         key: key.seen_by(&member),
         limits,

@@ -13,14 +13,13 @@ pub async fn rotate_key(key_id: String, grace: String) -> Result<(), ConsoleErro
     use crate::keys::types::Grace;
     use crate::server::request_ctx;
     use chrono::TimeDelta;
-    use secrecy::ExposeSecret;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     let grace = Grace::parse(&grace).ok_or_else(|| request_ctx::fail(ConsoleError::BadRequest))?;
     let rotated = store::rotate_key(&app.db, KeyOwner::Member(&member), key_id, &app.pepper, TimeDelta::hours(grace.hours())).await;
     let secret = rotated.map_err(|error| request_ctx::fail(error.into()))?;
-    let handover = Handover::seal(app.config.secret_key.expose_secret(), key_id, &secret);
+    let handover = Handover::seal(app.hash_key.bytes(), key_id, &secret);
     request_ctx::put_flash(FLASH, &handover.map_err(|_| request_ctx::fail(ConsoleError::Internal))?).await?;
     request_ctx::go(&format!("/keys/{key_id}"));
     Ok(())

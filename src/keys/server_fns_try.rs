@@ -22,7 +22,6 @@ pub async fn try_key(
     use crate::keys::types_try::{Tried, parse_prompt};
     use crate::server::request_ctx;
     use crate::ui::page_data::address_with;
-    use secrecy::ExposeSecret;
     use uuid::Uuid;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
@@ -43,7 +42,7 @@ pub async fn try_key(
     let (server, caller) = (app.config.own_address(), request_ctx::origin().address);
     let trial = Trial { server, secret: &secret, caller, form_key, model_id: &model, prompt: &prompt };
     let (request_id, answer) = trial.call().await.map_err(request_ctx::fail)?;
-    let kept = Kept::seal(app.config.secret_key.expose_secret(), key_id, &Tried { model_id: model, prompt, answer });
+    let kept = Kept::seal(app.hash_key.bytes(), key_id, &Tried { model_id: model, prompt, answer });
     request_ctx::put_flash(FLASH, &kept.map_err(|_| request_ctx::fail(ConsoleError::Internal))?).await?;
     let call = request_id.map(|id| id.to_string()).unwrap_or_default();
     request_ctx::go(&format!("{}#try", address_with(&format!("/keys/{key_id}"), [("call", call.as_str())])));

@@ -1,6 +1,6 @@
 //! The call that the page of a key makes where the browser has no script to make it: over HTTP and with the secret, to our own `/v1`, which
 //! decides about it as about any other. What came of it waits in the session for the page that shows it: sealed, since what people ask and
-//! are told is not ours to read.
+//! are told is not ours to read, and as a new secret is (`secret::handover`).
 
 use crate::error::ConsoleError;
 use crate::ids::{KeyId, RequestId};
@@ -110,20 +110,20 @@ pub struct Kept {
 }
 
 impl Kept {
-    pub fn seal(secret_key: &[u8; 32], key_id: KeyId, tried: &Tried) -> Result<Kept, SealError> {
+    pub fn seal(hash_key: &[u8; 32], key_id: KeyId, tried: &Tried) -> Result<Kept, SealError> {
         let plain = serde_json::to_vec(tried).map_err(|_| SealError)?;
-        Ok(Kept { key_id, sealed: STANDARD_NO_PAD.encode(sealer(secret_key).seal(key_id.0.as_bytes(), &plain)?) })
+        Ok(Kept { key_id, sealed: STANDARD_NO_PAD.encode(sealer(hash_key).seal(key_id.0.as_bytes(), &plain)?) })
     }
 
     /// It, if it was with this key.
-    pub fn open(&self, secret_key: &[u8; 32], key_id: KeyId) -> Option<Tried> {
+    pub fn open(&self, hash_key: &[u8; 32], key_id: KeyId) -> Option<Tried> {
         let sealed = (self.key_id == key_id).then(|| STANDARD_NO_PAD.decode(&self.sealed).ok()).flatten()?;
-        serde_json::from_slice(&sealer(secret_key).open(key_id.0.as_bytes(), &sealed).ok()?).ok()
+        serde_json::from_slice(&sealer(hash_key).open(key_id.0.as_bytes(), &sealed).ok()?).ok()
     }
 }
 
-fn sealer(secret_key: &[u8; 32]) -> Seal {
-    Seal::derive(secret_key, b"toki tried key v1")
+fn sealer(hash_key: &[u8; 32]) -> Seal {
+    Seal::derive(hash_key, b"toki tried key v1")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `GET /live`: server-sent events (WHATWG HTML, 9.2) that say when something of the asking user's account changed. They carry no data.
 
 use crate::ids::AccountId;
-use crate::server::request_ctx::reader_of_session;
+use crate::server::request_ctx::{must_set_up_two_factor, reader_of_session};
 use crate::server::state::AppState;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -33,6 +33,9 @@ pub async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, StatusCode> {
     let reader = reader_of_session(&app, &session).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let reader = reader.ok_or(StatusCode::UNAUTHORIZED)?;
+    if must_set_up_two_factor(&app, &reader) {
+        return Err(StatusCode::FORBIDDEN);
+    }
     Ok(Sse::new(changes_of(app, reader.account_id(), following)).keep_alive(KeepAlive::new().interval(HEARTBEAT)))
 }
 

@@ -1,5 +1,9 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
+mod flash;
+
+pub use flash::{forget, kept, put_flash, take_flash, take_flash_if};
+
 use crate::accounts::device::device_of;
 use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
 use crate::accounts::session_store::digest;
@@ -121,7 +125,7 @@ pub(super) async fn reader_of_session(app: &AppState, session: &Session) -> Resu
 /// the page afterwards; an operator of a production server who has no second factor is sent to set it up.
 pub async fn reader() -> Result<Reader, ConsoleError> {
     let reader = signed_in().await?;
-    if must_set_up_two_factor(&reader)? {
+    if must_set_up_two_factor(&app()?, &reader) {
         leptos_axum::redirect("/settings/two-factor");
         return Err(fail(ConsoleError::TwoFactorRequired));
     }
@@ -154,9 +158,16 @@ pub async fn signed_in() -> Result<Reader, ConsoleError> {
     }
 }
 
-/// Whether this member may do nothing else before.
-pub fn must_set_up_two_factor(member: &Reader) -> Result<bool, ConsoleError> {
-    Ok(app()?.config.environment == Environment::Production && member.is_operator() && !member.has_two_factor())
+/// Whoever is signed in, as pages know them that everybody may see: like a visitor, an operator is nobody there who is to set a second
+/// factor up first.
+pub async fn reader_if_any() -> Result<Option<Reader>, ConsoleError> {
+    let app = app()?;
+    Ok(viewer().await?.filter(|reader| !must_set_up_two_factor(&app, reader)))
+}
+
+/// Whether this reader may do nothing else before, nor see anything of their account.
+pub fn must_set_up_two_factor(app: &AppState, reader: &Reader) -> bool {
+    app.config.environment == Environment::Production && reader.is_operator() && !reader.has_two_factor()
 }
 
 /// The page this request is for, or was sent from, percent-encoded: a path of ours, never an address.
@@ -296,27 +307,6 @@ pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: im
 /// Ends the session, here and in the database.
 pub async fn sign_out() -> Result<(), ConsoleError> {
     session().await?.flush().await.map_err(session_failed)
-}
-
-/// Leaves a value for the next page to read once. It lives in the session, never in an address.
-pub async fn put_flash<T: serde::Serialize>(name: &'static str, value: &T) -> Result<(), ConsoleError> {
-    session().await?.insert(name, value).await.map_err(session_failed)
-}
-
-/// Reads the value left under `name`, which stays.
-pub async fn kept<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
-    session().await?.get(name).await.map_err(session_failed)
-}
-
-/// Reads the value left under `name`, and forgets it.
-pub async fn take_flash<T: serde::de::DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
-    let session = session().await?;
-    // Removing what is not there counts as a change: each look at a page would store the session anew, for two weeks more, and over what
-    // another request had just put into it.
-    match session.get_value(name).await.map_err(session_failed)? {
-        Some(_) => session.remove(name).await.map_err(session_failed),
-        None => Ok(None),
-    }
 }
 
 /// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.

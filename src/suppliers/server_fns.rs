@@ -14,13 +14,13 @@ pub async fn list_models(#[server(default)] q: String) -> Result<ModelList, Cons
     use crate::server::request_ctx;
     use crate::suppliers::directory::{self, DirectoryError};
     let app = request_ctx::app()?;
-    let viewer = request_ctx::viewer().await?;
+    let reader = request_ctx::reader_if_any().await?;
     let search = Some(q.trim()).filter(|search| !search.is_empty());
     if search.is_some_and(|search| search.chars().count() > 254) {
         return Err(request_ctx::fail(ConsoleError::invalid(Field::Search, Problem::TooLong)));
     }
     let failed = |error: DirectoryError| request_ctx::fail(error.into());
-    let models = directory::models(&app.db, search, viewer.as_ref()).await.map_err(failed)?;
+    let models = directory::models(&app.db, search, reader.as_ref()).await.map_err(failed)?;
     let any = !models.is_empty() || directory::has_models(&app.db).await.map_err(failed)?;
     let server_url = app.config.public_url.as_str().trim_end_matches('/').to_string();
     Ok(ModelList { models, any, reader: Reader { server_url, model_id: None } })

@@ -109,7 +109,9 @@ fn VisitorFrame() -> impl IntoView {
 
 #[component]
 fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
-    let (sandbox, verified, warnings) = (viewer.sandbox, viewer.verified, viewer.wallet.warnings.clone());
+    // Nothing changes on the page of whoever sees nothing of an account.
+    let (sandbox, verified, follows) = (viewer.sandbox, viewer.verified, viewer.wallet.is_some());
+    let warnings = viewer.wallet.as_ref().map(|wallet| wallet.warnings.clone()).unwrap_or_default();
     let may_buy = viewer.role >= Role::Admin;
     view! {
         // Where it is narrow, the sidebar is a popover: the browser opens it, closes it with Escape or a tap beside it, and gives the
@@ -126,7 +128,7 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                 {t!("Menu")}
             </button>
         </header>
-        <Follow since />
+        {follows.then(|| view! { <Follow since /> })}
         <Palette />
         <Switches unreachable=sentence(ConsoleError::Unreachable) />
         <div class="toasts" id="toasts" aria-live="polite"></div>
@@ -175,13 +177,18 @@ fn NavLinks() -> impl IntoView {
 #[component]
 fn FrameFoot(viewer: Viewer) -> impl IntoView {
     let email = viewer.email.to_string();
-    view! {
-        <div class="frame-foot">
+    let balance = viewer.wallet.map(|wallet| {
+        view! {
             <a class="frame-balance" href="/wallet" data-live="balance-of-frame">
                 {t!("Balance in Tokens")}
                 " "
-                <TokenAmount tokens=viewer.wallet.balance />
+                <TokenAmount tokens=wallet.balance />
             </a>
+        }
+    });
+    view! {
+        <div class="frame-foot">
+            {balance}
             <AccountSwitch accounts=viewer.accounts />
             <div class="frame-user">
                 <span title=email.clone()>{email.clone()}</span>

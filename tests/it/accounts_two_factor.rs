@@ -37,6 +37,12 @@ async fn submit(browser: &Browser, action: &str, field: &str, value: &str) -> Pa
     browser.follow(&answer).await
 }
 
+/// The recovery codes that a page shows.
+fn codes_in(page: &Page) -> Vec<String> {
+    let list = page.html.split("<ol class=\"recovery-codes").nth(1).and_then(|rest| rest.split("</ol>").next()).unwrap_or_default();
+    list.split("<li>").skip(1).filter_map(|code| code.split('<').next()).map(str::to_string).collect()
+}
+
 /// Sets two-factor up; the authenticator and the recovery codes.
 pub async fn turn_on(browser: &Browser) -> (Authenticator, Vec<String>) {
     let mut page = browser.get(PAGE).await;
@@ -46,10 +52,8 @@ pub async fn turn_on(browser: &Browser) -> (Authenticator, Vec<String>) {
     let secret = page.html.split("id=\"totp-secret\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).expect("a secret");
     let authenticator = Authenticator(secret.replace(' ', ""));
     let page = submit(browser, CONFIRM, "code", &authenticator.code()).await;
-    let list = page.html.split("<ol class=\"recovery-codes").nth(1).unwrap_or_else(|| panic!("no codes in {}", page.html));
-    let list = list.split("</ol>").next().unwrap_or_default();
-    let codes: Vec<String> = list.split("<li>").skip(1).filter_map(|code| code.split('<').next()).map(str::to_string).collect();
-    assert_eq!(codes.len(), 10);
+    let codes = codes_in(&page);
+    assert_eq!(codes.len(), 10, "{}", page.html);
     (authenticator, codes)
 }
 
@@ -129,6 +133,23 @@ async fn a_recovery_code_signs_in_once(db: PgPool) {
     sign_in(&other, "ada@example.com", PASSWORD).await;
     give(&other, &codes[4]).await;
     assert!(!is_member(&other).await, "the ones before work no longer");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn new_recovery_codes_wait_for_whoever_sees_them(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    turn_on(&browser).await;
+    let form = browser.get(PAGE).await.form(RENEW).with("renew_password", PASSWORD);
+    assert_eq!(browser.submit(&form, PAGE).await.status, 302);
+    for look in [browser.get_part(PAGE).await, browser.head(PAGE).await] {
+        assert_eq!((look.status, codes_in(&look).len()), (200, 0), "{}", look.html);
+    }
+    let page = browser.get(PAGE).await;
+    assert!(codes_in(&page).len() == 10 && page.text().contains("You have new recovery codes."), "{}", page.text());
+    let page = browser.get(PAGE).await;
+    assert!(codes_in(&page).is_empty() && !page.text().contains("You have new recovery codes."), "{}", page.text());
     app.stop().await;
 }
 

@@ -57,6 +57,27 @@ async fn a_new_key_is_shown_once_and_works(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_secret_waits_for_whoever_sees_the_page_of_its_key(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let other = create(&browser, "other", "").await;
+    assert!(secret_in(&browser.get(&other).await.html).is_some());
+    let path = create(&browser, "bot", "").await;
+    let key_id = path.trim_start_matches("/keys/");
+    for made in ["created", "rotated"] {
+        // As a refresh that comes before the page, and what is done in another tab meanwhile.
+        for look in [browser.get_part(&path).await, browser.head(&path).await, browser.get(&other).await] {
+            assert!(look.status == 200 && !look.html.contains("id=\"new-secret\""), "{made}: {}", look.html);
+        }
+        let secret = secret_in(&browser.get(&path).await.html).unwrap_or_else(|| panic!("{made}, and its secret was lost"));
+        assert!(!browser.get(&path).await.html.contains(&secret), "{made}");
+        let answer = browser.post("/api/keys/rotate", &path, &[("key_id", key_id), ("grace", "none")]).await;
+        assert_eq!((answer.status, browser.path_of(&answer)), (302, path.as_str()));
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn a_create_form_posted_twice_is_one_key(db: PgPool) {
     let app = TestApp::start(db).await;
     let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;

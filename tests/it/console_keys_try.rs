@@ -5,15 +5,20 @@ use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Page};
 use sqlx::PgPool;
 
-/// Sends the form as the page has it, with these fields; the page that it leads to.
-async fn try_it(browser: &Browser, page: &Page, path: &str, secret: &str, model: &str, prompt: &str) -> Page {
+/// Sends the form as the page has it, with these fields; where it leads.
+async fn send(browser: &Browser, page: &Page, path: &str, secret: &str, model: &str, prompt: &str) -> String {
     let (key_id, form_key) = (path.trim_start_matches("/keys/"), page.form("/api/keys/try").fields);
     let form_key = form_key.iter().find(|(name, _)| name == "form_key").expect("a form key").1.clone();
     let fields = [("key_id", key_id), ("form_key", form_key.as_str()), ("secret", secret), ("model", model), ("prompt", prompt)];
     let answer = browser.post("/api/keys/try", path, &fields).await;
     assert_eq!(answer.status, 302, "{}", answer.html);
     assert!(!answer.location.contains("sk-toki-"), "the secret is in no address: {}", answer.location);
-    browser.get(browser.path_of(&answer).split('#').next().unwrap_or_default()).await
+    browser.path_of(&answer).split('#').next().unwrap_or_default().to_string()
+}
+
+/// The page that it leads to.
+async fn try_it(browser: &Browser, page: &Page, path: &str, secret: &str, model: &str, prompt: &str) -> Page {
+    browser.get(&send(browser, page, path, secret, model, prompt).await).await
 }
 
 #[sqlx::test]
@@ -43,6 +48,22 @@ async fn a_key_is_tried_through_v1_and_the_receipt_is_shown(db: PgPool) {
     let again = browser.get(&format!("{path}?call={request_id}")).await.text();
     assert!(again.contains("Receipt of the call") && !again.contains("cheese"), "the answer is shown once: {again}");
     app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_came_of_it_waits_for_whoever_sees_the_page_of_its_key(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
+    let (other, path) = (create(&browser, "other", "").await, create(&browser, "bot", "").await);
+    let page = browser.get(&path).await;
+    let secret = secret_in(&page.html).expect("the secret");
+    let address = send(&browser, &page, &path, &secret, "sandbox/echo", "Say cheese").await;
+    for look in [browser.get_part(&address).await, browser.head(&address).await, browser.get(&other).await] {
+        assert!(look.status == 200 && !look.html.contains("cheese"), "{}", look.html);
+    }
+    assert!(browser.get(&address).await.html.contains("cheese"));
+    assert!(!browser.get(&address).await.html.contains("cheese"), "the answer is shown once");
     app.stop().await;
 }
 

@@ -7,12 +7,18 @@ use crate::support::fingerprint::{changed, fingerprint};
 use crate::support::routes::{Answered, Route, Who};
 use crate::support::tenant::{Tenant, package, seller};
 use sqlx::PgPool;
+use toki::server::config::Environment;
+use toki::wallet::store::standing_of;
 
 /// Nothing outside of the other account has it in its name.
 const OTHER: &str = "othermark";
 
 /// Counted tries and our own new sessions are no change; mails are on their way.
 const NOT_COMPARED: [&str; 4] = ["attempts", "sessions", "mails", "audit_runs"];
+
+/// What serves setting a second factor up.
+const SETTING_UP: [&str; 4] =
+    ["/settings/two-factor", "/api/accounts/show_two_factor", "/api/accounts/begin_two_factor", "/api/accounts/confirm_two_factor"];
 
 struct Walk {
     app: TestApp,
@@ -25,7 +31,15 @@ struct Walk {
 impl Walk {
     /// Another account, with everything in it, and one in which the caller has this role.
     async fn begin(db: PgPool, who: Who, role: &str) -> Walk {
-        let app = TestApp::start_with(db, |ours| ours.seller = Some(seller())).await;
+        Walk::begin_in(db, Environment::Development, who, role).await
+    }
+
+    async fn begin_in(db: PgPool, environment: Environment, who: Who, role: &str) -> Walk {
+        let app = TestApp::start_with(db, |ours| {
+            ours.seller = Some(seller());
+            ours.environment = environment;
+        })
+        .await;
         app.until("SELECT count(*) FROM sellers", |count| count == 1).await;
         let package_id = package(&app).await;
         let other = Tenant::new(&app, OTHER, "owner", package_id).await;
@@ -46,6 +60,11 @@ impl Walk {
             let body: String = answered.body.chars().take(200).collect();
             self.found.push(format!("{} {} {what}: {} {} {body}", route.0, route.1, answered.status, answered.location));
         }
+    }
+
+    async fn make_operator(&self) {
+        let made = sqlx::query("UPDATE users SET operator = true WHERE user_id = $1").bind(self.ours.caller.0);
+        assert_eq!(made.execute(&self.app.state.db).await.expect("an operator").rows_affected(), 1);
     }
 
     /// What the caller's role does not open is refused, about their own account's things and about another's.
@@ -119,6 +138,43 @@ impl Walk {
         self.app.stop().await;
     }
 
+    /// The walk of an operator who must set a second factor up first: but for that they are a visitor, who is not even told of changes.
+    async fn end_before_second_factor(mut self) {
+        self.app.until_mailed().await;
+        let before = fingerprint(&self.app.state.db, &NOT_COMPARED).await;
+        let is_open = |route: &Route| route.2 == Who::Public || SETTING_UP.contains(&route.1);
+        for route in ROUTES.iter().filter(|route| !is_open(route)) {
+            let answered = self.ask_for_nothing_of_account(route).await;
+            let fits = match route.2 {
+                Who::Secret => matches!(answered.status, 400 | 401 | 404),
+                _ if route.is_page() && route.1 != "/live" => answered.status == 302 && answered.location == "/settings/two-factor",
+                _ => answered.status == 403,
+            };
+            self.expect(route, fits, &answered, "is not refused");
+        }
+        let after = fingerprint(&self.app.state.db, &NOT_COMPARED).await;
+        assert_eq!(changed(&before, &after), Vec::<&str>::new(), "who is refused changes nothing");
+
+        for route in ROUTES.iter().filter(|route| is_open(route)) {
+            self.app.forget_attempts().await;
+            let answered = self.ask_for_nothing_of_account(route).await;
+            self.expect(route, answered.status < 500 && answered.status != 403, &answered, "is not let in");
+        }
+        assert!(self.found.is_empty(), "{:#?}", self.found);
+        self.app.stop().await;
+    }
+
+    /// Asks, and expects an answer without names and balance of the account. Their own address they know.
+    async fn ask_for_nothing_of_account(&mut self, route: &Route) -> Answered {
+        let balance = standing_of(&self.app.state.db, self.ours.owner.account_id).await.expect("a wallet").balance;
+        let answered = self.ask(route, false).await;
+        let own_address = format!("{}-caller@example.com", self.ours.mark);
+        let body = answered.body.replace(&own_address, "");
+        let told = [self.ours.mark.clone(), balance.0.to_string(), balance.exact()].iter().any(|word| body.contains(word));
+        self.expect(route, !told, &answered, "tells of the account");
+        answered
+    }
+
     /// All that the database has with the other account's id or mark in it.
     async fn rows_of_other(&self) -> Vec<(String, String)> {
         let sql = "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -167,9 +223,16 @@ async fn an_owner_gets_at_everything_in_their_account_alone(db: PgPool) {
 #[sqlx::test]
 async fn an_operator_is_nobody_in_other_accounts(db: PgPool) {
     let walk = Walk::begin(db, Who::Owner, "owner").await;
-    let made = sqlx::query("UPDATE users SET operator = true WHERE user_id = $1").bind(walk.ours.caller.0);
-    assert_eq!(made.execute(&walk.app.state.db).await.expect("an operator").rows_affected(), 1);
+    walk.make_operator().await;
     walk.end().await;
+}
+
+#[sqlx::test]
+async fn an_operator_without_a_second_factor_gets_at_what_is_everybodys_alone(db: PgPool) {
+    // Of somebody else's account, beside their own: the frame of other pages has a choice of them.
+    let walk = Walk::begin_in(db, Environment::Production, Who::Admin, "admin").await;
+    walk.make_operator().await;
+    walk.end_before_second_factor().await;
 }
 
 #[sqlx::test]

@@ -2,6 +2,7 @@
 
 use crate::accounts::{is_member, sign_in};
 use crate::accounts_two_factor::{Authenticator, turn_on};
+use crate::console_keys::{create, secret_in};
 use crate::support::app::{PASSWORD, SECRET_KEY, TestApp, TestKey, another_pool};
 use crate::support::client::chat;
 use crate::support::scripted::{MODEL, Scripted, script};
@@ -120,6 +121,37 @@ async fn the_key_is_replaced_and_nobody_notices(db: PgPool) {
     customer.lives(&new, &supplier, 4).await;
     customer.redeems(&new).await;
     assert_eq!(new.number("SELECT count(*) FROM mails WHERE given_up_at IS NOT NULL").await, 0);
+    new.stop().await;
+}
+
+/// What is to be shown once is read by whichever replica the browser is sent to, of those with the old key alone, too.
+#[sqlx::test]
+async fn what_waits_to_be_shown_outlasts_the_key(db: PgPool) {
+    let app = TestApp::start(another_pool(&db).await).await;
+    let both = TestApp::start_with(another_pool(&db).await, replaced).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 100_000).await).await;
+    let elsewhere = both.browser_with_cookie(&browser.cookie());
+    for (here, there) in [(&browser, &elsewhere), (&elsewhere, &browser)] {
+        let path = create(here, "bot", "").await;
+        let key_id = path.trim_start_matches("/keys/");
+        let secret = secret_in(&there.get(&path).await.html).expect("a new key's secret");
+        let form_key = uuid::Uuid::now_v7().to_string();
+        let of_key = [("key_id", key_id), ("form_key", form_key.as_str()), ("secret", secret.as_str())];
+        let tried = [&of_key[..], &[("model", "sandbox/echo"), ("prompt", "A riddle")]].concat();
+        let answer = here.post("/api/keys/try", &path, &tried).await;
+        assert!(answer.status == 302 && !answer.location.contains("__err="), "{}", answer.location);
+        let page = there.get(&path).await;
+        assert!(page.html.contains(">A riddle</textarea>"), "what came of a trial: {}", page.html);
+        here.post("/api/keys/rotate", &path, &[("key_id", key_id), ("grace", "none")]).await;
+        assert!(secret_in(&there.get(&path).await.html).is_some_and(|rotated| rotated != secret), "a rotated key's secret");
+    }
+    let path = create(&browser, "last", "").await;
+    app.stop().await;
+    both.stop().await;
+    toki(&db, Some(&SECRET_KEY)).json(&["secrets", "rotate"]);
+    let new = TestApp::start_with(db, new_only).await;
+    let later = new.browser_with_cookie(&browser.cookie());
+    assert!(secret_in(&later.get(&path).await.html).is_some(), "the old key is gone");
     new.stop().await;
 }
 

@@ -1,5 +1,6 @@
 //! A new key's secret on its way from the form that made it to the page that shows it. It waits in the session, and so in the
-//! database: sealed, the key's id as its place, since no secret is ever stored in clear.
+//! database: sealed, the key's id as its place, since no secret is ever stored in clear; and with a key that is never replaced
+//! (`secrets::hash_key`), so that it opens on whichever replica that page is asked of while the configured one is replaced.
 
 use crate::ids::KeyId;
 use crate::keys::secret::KeySecret;
@@ -18,23 +19,23 @@ pub struct Handover {
 }
 
 impl Handover {
-    pub fn seal(secret_key: &[u8; 32], key_id: KeyId, secret: &KeySecret) -> Result<Handover, SealError> {
-        let sealed = sealer(secret_key).seal(key_id.0.as_bytes(), secret.expose().as_bytes())?;
+    pub fn seal(hash_key: &[u8; 32], key_id: KeyId, secret: &KeySecret) -> Result<Handover, SealError> {
+        let sealed = sealer(hash_key).seal(key_id.0.as_bytes(), secret.expose().as_bytes())?;
         Ok(Handover { key_id, sealed: STANDARD_NO_PAD.encode(sealed) })
     }
 
     /// The secret, if it is that of this key.
-    pub fn open(&self, secret_key: &[u8; 32], key_id: KeyId) -> Option<KeySecret> {
+    pub fn open(&self, hash_key: &[u8; 32], key_id: KeyId) -> Option<KeySecret> {
         if self.key_id != key_id {
             return None;
         }
-        let plain = sealer(secret_key).open(key_id.0.as_bytes(), &STANDARD_NO_PAD.decode(&self.sealed).ok()?).ok()?;
+        let plain = sealer(hash_key).open(key_id.0.as_bytes(), &STANDARD_NO_PAD.decode(&self.sealed).ok()?).ok()?;
         KeySecret::parse(std::str::from_utf8(&plain).ok()?)
     }
 }
 
-fn sealer(secret_key: &[u8; 32]) -> Seal {
-    Seal::derive(secret_key, b"toki new key handover v1")
+fn sealer(hash_key: &[u8; 32]) -> Seal {
+    Seal::derive(hash_key, b"toki new key handover v1")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
 use std::sync::Mutex;
 use toki::accounts::store::NewAccount;
+use toki::islands::IN_PART;
 
 pub struct Browser {
     base: String,
@@ -89,6 +90,15 @@ impl Browser {
 
     pub async fn get(&self, path: &str) -> Page {
         self.send(http().get(self.url(path)).header(ACCEPT, "text/html")).await
+    }
+
+    /// The page as a script asks for it that keeps only a part.
+    pub async fn get_part(&self, path: &str) -> Page {
+        self.send(http().get(self.url(path)).header(ACCEPT, "text/html").header(IN_PART, "1")).await
+    }
+
+    pub async fn head(&self, path: &str) -> Page {
+        self.send(http().head(self.url(path)).header(ACCEPT, "text/html")).await
     }
 
     pub async fn post(&self, path: &str, from: &str, fields: &[(&str, &str)]) -> Page {
