@@ -147,11 +147,14 @@ pub async fn owner() -> Result<Owner, ConsoleError> {
 pub async fn signed_in() -> Result<Reader, ConsoleError> {
     match viewer().await? {
         Some(reader) => Ok(reader),
-        None => {
-            leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
-            Err(fail(ConsoleError::SignInRequired))
-        }
+        None => Err(to_sign_in().await),
     }
+}
+
+/// Sends somebody to sign in, and back to the page afterwards: a visitor, or whoever was signed out while their request waited.
+pub async fn to_sign_in() -> ConsoleError {
+    leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
+    fail(ConsoleError::SignInRequired)
 }
 
 /// Whether this member may do nothing else before.

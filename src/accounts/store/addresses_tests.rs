@@ -6,7 +6,7 @@ use crate::accounts::session_store::PgSessionStore;
 use crate::accounts::store::passwords::{change_password, reset_password, send_reset};
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session, sessions_of};
 use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
-use crate::wallet::fixtures::outbox;
+use crate::wallet::fixtures::{outbox, session};
 use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::{Duration, OffsetDateTime};
 use tower_sessions::session::{Id, Record};
@@ -103,9 +103,10 @@ async fn a_new_password_takes_back_a_change_of_address_and_a_known_address_is_no
     assert_eq!(mails(&db).await.0, ["eve@example.com account_exists", "ada@example.com address_change_asked"]);
     ask_email_change(&db, &outbox(), &ada, &email("thief@example.com"), password(PASSWORD)).await.expect("asked");
     let (_, tokens) = mails(&db).await;
-    let common = change_password(&db, &outbox(), &ada, password(PASSWORD), password("password1")).await;
+    let session = session(&db, ada.user_id()).await;
+    let common = change_password(&db, &outbox(), &ada, &session, password(PASSWORD), password("password1")).await;
     assert!(matches!(common, Err(AccountError::CommonPassword)));
-    change_password(&db, &outbox(), &ada, password(PASSWORD), password("another good password")).await.expect("changed");
+    change_password(&db, &outbox(), &ada, &session, password(PASSWORD), password("another good password")).await.expect("changed");
     assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::LinkOver)));
     assert_eq!(mails(&db).await.0, ["ada@example.com password_changed"]);
 }
