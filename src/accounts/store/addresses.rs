@@ -118,7 +118,7 @@ pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken, origin: &O
                 replace_email_in(&mut tx, outbox, user_id, &taken.email).await?;
             }
             set_verified_in(&mut tx, user_id, &taken.email).await?;
-            let entry = Entry::of(if changes { Kind::EmailChanged } else { Kind::EmailConfirmed }).about(user_id.0, taken.email.as_str());
+            let entry = Entry::of(if changes { Kind::EmailChanged } else { Kind::EmailConfirmed }).about_user(user_id);
             record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), entry).await?;
             Confirmed::Address
         }
