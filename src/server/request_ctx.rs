@@ -285,7 +285,8 @@ pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
     session().await?.get(SIGN_UP).await.map_err(session_failed)
 }
 
-/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. The process does not end before it.
+/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. A process that ends waits for it, as long
+/// as `server::run::serve` waits for tasks.
 pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
     app.tasks.spawn(speaking_on(language(), async move {
         tokio::time::sleep(AFTER_THE_ANSWER).await;

@@ -41,10 +41,16 @@ async fn mails(db: &PgPool) -> (Vec<String>, Vec<MailToken>) {
     (kinds, tokens)
 }
 
+/// A sign-up that was answered.
+async fn asked_for(db: &PgPool, sign_up_id: Uuid, address: &str, text: &str) {
+    let place = Place::take().expect("a place");
+    sign_up_by_mail(db, &outbox(), sign_up_id, &email(address), password(text), place).await.expect("asked");
+}
+
 #[sqlx::test]
 async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPool) {
     let id = Uuid::new_v4();
-    sign_up_by_mail(&db, &outbox(), id, &email("ada@example.com"), password(PASSWORD)).await.expect("asked");
+    asked_for(&db, id, "ada@example.com", PASSWORD).await;
     assert!(user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.is_err(), "nobody yet");
     let (kinds, tokens) = mails(&db).await;
     assert_eq!(kinds, ["ada@example.com confirm_sign_up"]);
@@ -58,7 +64,7 @@ async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPoo
 #[sqlx::test]
 async fn a_sign_up_with_a_known_address_tells_its_owner_only(db: PgPool) {
     account(&db, "ada@example.com").await;
-    sign_up_by_mail(&db, &outbox(), Uuid::new_v4(), &email("ada@example.com"), password(PASSWORD)).await.expect("asked");
+    asked_for(&db, Uuid::new_v4(), "ada@example.com", PASSWORD).await;
     let (kinds, tokens) = mails(&db).await;
     assert_eq!((kinds, tokens.len()), (vec!["ada@example.com account_exists".to_string()], 0));
 }
@@ -66,7 +72,7 @@ async fn a_sign_up_with_a_known_address_tells_its_owner_only(db: PgPool) {
 #[sqlx::test]
 async fn of_two_sign_ups_with_one_address_the_first_confirmed_is_made(db: PgPool) {
     for text in ["somebody else's password", PASSWORD] {
-        sign_up_by_mail(&db, &outbox(), Uuid::new_v4(), &email("ada@example.com"), password(text)).await.expect("asked");
+        asked_for(&db, Uuid::new_v4(), "ada@example.com", text).await;
     }
     let (_, tokens) = mails(&db).await;
     confirm(&db, &outbox(), &tokens[1], &Origin::default()).await.expect("the owner's");
