@@ -42,6 +42,9 @@ pub fn deleted() -> Letter {
             text(t!(
                 "Orders, receipts, the ledger and the account log are kept, as the law and honest books ask for. Nobody can sign in to them."
             )),
+            text(t!(
+                "An address that was written into them stays, as in an invitation. That this letter was sent is forgotten in 30 days."
+            )),
             text(t!("If it was not you, write to support at once. With this address you can sign up again, for a new account.")),
         ],
         useful_for: NOTICE,

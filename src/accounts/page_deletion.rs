@@ -38,7 +38,7 @@ fn Deletion(deletion: DeletionView) -> impl IntoView {
         <section class="card stack">
             <h2>{t!("What goes")}</h2>
             <ul>
-                <li>{t!("You, {person}: address, password, second factor and sessions.", person = email)}</li>
+                <li>{t!("You, {person}: address, password, second factor, sessions and the mails to you.", person = email)}</li>
                 <li>{t!("Your API keys, {keys} now. Programs that call with them stop at once.", keys = keys)}</li>
                 <li>{t!("Your Tokens, {tokens} now. Nobody can spend them any more, and they are not paid back.", tokens = tokens.exact())}</li>
                 <li>{t!("Your billing details and the invitations that you sent.")}</li>
@@ -56,6 +56,7 @@ fn Deletion(deletion: DeletionView) -> impl IntoView {
                 <li>{t!("Orders, receipts and refunds: the law has us keep them, with the details that they were made out to.")}</li>
                 <li>{t!("The ledger and the record of each call, without any prompt or answer: they prove what was charged.")}</li>
                 <li>{t!("The account log: it shows who did what, should anybody ever dispute it.")}</li>
+                <li>{t!("An address that was written into one of these, such as one that was invited.")}</li>
             </ul>
             <p>{t!("None of it can be opened with a sign-in any more. Your address can sign up again, for a new account.")}</p>
         </section>

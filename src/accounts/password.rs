@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -25,6 +25,13 @@ static SLOTS: Semaphore = Semaphore::const_new(1);
 
 /// How long somebody waits for their turn. A flood from many places is told to come back, and not kept in memory.
 const TURN: Duration = Duration::from_secs(10);
+
+/// How long work waits for its turn that nobody waits for, and that somebody was promised. Turns are given in order, and those who wait no
+/// longer than [`TURN`] have left by then: this is long enough for as many as there are [`PLACES`], at a second each.
+const PROMISED_TURN: Duration = Duration::from_secs(120);
+
+/// So many may wait that long: a flood gets no more promises than that, and no more memory.
+static PLACES: Semaphore = Semaphore::const_new(100);
 
 /// A password that this many guesses find is refused: so many are tried on-line before anybody notices. The guesses are those of zxcvbn,
 /// which knows the lists of leaked passwords, names, keyboards and what people do to all of them.
@@ -64,8 +71,26 @@ static THREAD: LazyLock<Sender<Work>> = LazyLock::new(|| {
     sender
 });
 
-async fn on_the_thread<T: Send + 'static>(work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, PasswordError> {
-    let slot = tokio::time::timeout(TURN, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?.map_err(|_| PasswordError::Failed)?;
+/// A place among those whose password is hashed after they were answered. It is taken before anything is promised.
+#[derive(Debug)]
+pub struct Place(SemaphorePermit<'static>);
+
+impl Place {
+    pub fn take() -> Result<Place, PasswordError> {
+        Place::among(&PLACES)
+    }
+
+    fn among(places: &'static Semaphore) -> Result<Place, PasswordError> {
+        places.try_acquire().map(Place).map_err(|_| PasswordError::Busy)
+    }
+}
+
+async fn on_the_thread<T: Send + 'static>(
+    patience: Duration,
+    work: impl FnOnce(&mut Memory) -> T + Send + 'static,
+) -> Result<T, PasswordError> {
+    let slot = tokio::time::timeout(patience, SLOTS.acquire()).await.map_err(|_| PasswordError::Busy)?;
+    let slot = slot.map_err(|_| PasswordError::Failed)?;
     let (answer, result) = oneshot::channel();
     let work: Work = Box::new(move |memory| {
         let _ = answer.send(work(memory));
@@ -79,7 +104,7 @@ async fn on_the_thread<T: Send + 'static>(work: impl FnOnce(&mut Memory) -> T + 
 /// Refuses a new password that others have chosen before, or that follows from its user's address.
 pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), PasswordError> {
     let (password, email) = (password.expose().to_string(), email.to_string());
-    let guesses = on_the_thread(move |_| {
+    let guesses = on_the_thread(TURN, move |_| {
         let parts = email.split(['@', '.', '+', '-', '_']);
         let whole = email.split('@').chain([email.as_str(), "toki", "token", "tokens"]);
         let known: Vec<&str> = parts.chain(whole).filter(|part| !part.is_empty()).collect();
@@ -90,7 +115,16 @@ pub async fn refuse_common(password: &Password, email: &Email) -> Result<(), Pas
 
 /// The PHC string to store: argon2id, version 19, a salt of its own (RFC 9106).
 pub async fn hash(password: Password) -> Result<String, PasswordError> {
-    on_the_thread(move |memory| memory.hash(password.expose()).map(|hash| hash.to_string()).ok_or(PasswordError::Failed)).await?
+    hash_within(TURN, password).await
+}
+
+/// The same for whoever was answered already, and has a place.
+pub async fn hash_promised(Place(_held): Place, password: Password) -> Result<String, PasswordError> {
+    hash_within(PROMISED_TURN, password).await
+}
+
+async fn hash_within(patience: Duration, password: Password) -> Result<String, PasswordError> {
+    on_the_thread(patience, move |memory| memory.hash(password.expose()).map(|hash| hash.to_string()).ok_or(PasswordError::Failed)).await?
 }
 
 impl Memory {
@@ -126,7 +160,7 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$RUCmOUonl10w6I6jiB0sCA$fbf
 
 /// Whether the password matches. With no stored hash (unknown user) it does the same work and answers false.
 pub async fn verify(password: Password, stored: Option<String>) -> Result<bool, PasswordError> {
-    on_the_thread(move |memory| matches(stored.as_deref(), |hash| memory.verify(password.expose(), hash) == Some(true))).await
+    on_the_thread(TURN, move |memory| matches(stored.as_deref(), |hash| memory.verify(password.expose(), hash) == Some(true))).await
 }
 
 /// Checks once, whether or not there is a hash to match.
@@ -194,6 +228,28 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(200), &mut waiting).await.is_err(), "somebody else hashes");
         drop(turn);
         assert!(waiting.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_was_promised_outlasts_those_who_are_told_to_come_back() {
+        let turn = SLOTS.acquire().await.expect("a turn");
+        let (place, brief) = (Place::take().expect("a place"), Duration::from_millis(50));
+        let mut promised = std::pin::pin!(hash_promised(place, password("correct horse")));
+        assert!(tokio::time::timeout(brief, &mut promised).await.is_err(), "somebody else hashes");
+        assert!(matches!(hash_within(brief, password("correct horse")).await, Err(PasswordError::Busy)));
+        drop(turn);
+        assert!(promised.await.is_ok());
+        assert!(PROMISED_TURN >= 10 * TURN, "whoever came before them is served or gone");
+    }
+
+    #[test]
+    fn no_more_is_promised_than_there_are_places() {
+        static TWO: Semaphore = Semaphore::const_new(2);
+        let (first, second) = (Place::among(&TWO).expect("a place"), Place::among(&TWO).expect("a place"));
+        assert!(matches!(Place::among(&TWO), Err(PasswordError::Busy)));
+        drop(first);
+        assert!(Place::among(&TWO).is_ok());
+        drop(second);
     }
 
     #[test]

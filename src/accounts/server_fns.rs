@@ -12,7 +12,7 @@ use leptos::server_fn::codec::GetUrl;
 /// differs is only in the mail (`addresses::sign_up_by_mail`), and done after the answer.
 #[server(endpoint = "accounts/sign_up", input = Form)]
 pub async fn sign_up(email: String, password: String, #[server(default)] next: String) -> Result<(), ConsoleError> {
-    use crate::accounts::password::refuse_common;
+    use crate::accounts::password::{Place, refuse_common};
     use crate::accounts::store::addresses::{sign_up_at_once, sign_up_by_mail};
     use crate::accounts::store::attempts::{MAIL_TO, SIGN_UP_FROM, take_attempt, trust};
     use crate::accounts::store::{AccountError, SignIn};
@@ -31,15 +31,21 @@ pub async fn sign_up(email: String, password: String, #[server(default)] next: S
     if app.config.sign_up_by_mail() {
         let counted = async {
             let password = checked.await?;
+            // Without one, they are told to come back, and nothing was promised.
+            let place = Place::take().map_err(AccountError::from)?;
             take_attempt(&app.db, MAIL_TO, &[email.as_str()]).await?;
-            Ok::<_, ConsoleError>(password)
+            Ok::<_, ConsoleError>((password, place))
         };
-        let password = match counted.await {
-            Ok(password) => password,
+        let (password, place) = match counted.await {
+            Ok(counted) => counted,
             Err(error) => return Err(request_ctx::fail(error)),
         };
         let id = request_ctx::begin_sign_up(next).await?;
-        request_ctx::later(&app.clone(), "a sign-up", async move { sign_up_by_mail(&app.db, &app.outbox, id, &email, password).await });
+        request_ctx::later(
+            &app.clone(),
+            "a sign-up",
+            async move { sign_up_by_mail(&app.db, &app.outbox, id, &email, password, place).await },
+        );
         request_ctx::go("/verify-email?sent=sign-up");
         return Ok(());
     }

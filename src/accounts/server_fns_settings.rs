@@ -21,7 +21,7 @@ pub async fn read_settings() -> Result<Settings, ConsoleError> {
     Ok(Settings { email: member.email().clone(), verified: member.is_verified(), membership, two_factor, done, sessions })
 }
 
-/// Replaces the password. Every session ends but this one, which gets a new id.
+/// Replaces the password. Every session ends but this one, which gets a new id; if it ended while this waited, nothing is changed.
 #[server(endpoint = "accounts/change_password", input = Form)]
 pub async fn change_password(#[server(default)] current: String, #[server(default)] password: String) -> Result<(), ConsoleError> {
     use crate::accounts::store::attempts::{PASSWORD_OF, take_attempt};
@@ -31,13 +31,18 @@ pub async fn change_password(#[server(default)] current: String, #[server(defaul
     use crate::server::request_ctx;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
+    let session = request_ctx::session_hash().await?;
     let changed = async {
         take_attempt(&app.db, PASSWORD_OF, &[&member.user_id().to_string()]).await?;
         let current = Password::parse(current).map_err(|_| ConsoleError::WrongPassword)?;
         let password = Password::parse(password)?;
-        Ok::<_, ConsoleError>(passwords::change_password(&app.db, &app.outbox, &member, current, password).await?)
+        Ok::<_, ConsoleError>(passwords::change_password(&app.db, &app.outbox, &member, &session, current, password).await?)
     };
-    let who = changed.await.map_err(request_ctx::fail)?;
+    let who = match changed.await {
+        Ok(who) => who,
+        Err(ConsoleError::SignInRequired) => return Err(request_ctx::to_sign_in().await),
+        Err(error) => return Err(request_ctx::fail(error)),
+    };
     request_ctx::sign_in(who).await?;
     request_ctx::put_flash("settings_done", &Done::PasswordChanged).await?;
     request_ctx::go("/settings");

@@ -33,6 +33,8 @@ pub enum AccountError {
     WrongCredentials,
     #[error("wrong password")]
     WrongPassword,
+    #[error("the session ended while its request waited")]
+    SignedOut,
     #[error("the code is not right, or was used")]
     WrongCode,
     #[error("neither the password nor a code of the second factor")]
@@ -110,6 +112,7 @@ impl From<AccountError> for ConsoleError {
             AccountError::NotFound => ConsoleError::NotFound,
             AccountError::WrongCredentials => ConsoleError::WrongCredentials,
             AccountError::WrongPassword => ConsoleError::WrongPassword,
+            AccountError::SignedOut => ConsoleError::SignInRequired,
             AccountError::WrongCode => ConsoleError::WrongCode,
             AccountError::WrongProof => ConsoleError::WrongProof,
             AccountError::NotAllowed => ConsoleError::NotAllowed,

@@ -1,8 +1,10 @@
 //! Accounts and sessions against a real Postgres: who gets in, who stays out, what a sign-out ends.
 
 use crate::accounts::session_store::{PgSessionStore, delete_expired_sessions};
+use crate::accounts::store::passwords::change_password;
 use crate::accounts::store::{self, AccountError, NewAccount};
 use crate::accounts::types::{Email, Password};
+use crate::wallet::fixtures;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use tower_sessions::SessionStore;
@@ -81,8 +83,8 @@ async fn what_was_proven_before_all_sessions_ended_opens_none(db: PgPool) {
     // A sign-in whose password was right, and whose session is yet to be made.
     let before = store::user_by_credentials(&db, &email("ada@example.com"), password("correct horse")).await.expect("sign-in");
     let reader = store::reader_of_session(&db, before, None).await.expect("read").expect("a member");
-    let outbox = crate::wallet::fixtures::outbox();
-    let now = store::passwords::change_password(&db, &outbox, &reader, password("correct horse"), password("battery staple")).await;
+    let (outbox, session) = (fixtures::outbox(), fixtures::session(&db, new.user_id).await);
+    let now = change_password(&db, &outbox, &reader, &session, password("correct horse"), password("battery staple")).await;
     let now = now.expect("changed");
     assert!(store::reader_of_session(&db, before, None).await.expect("read").is_none());
     assert_eq!(store::reader_of_session(&db, now, None).await.expect("read").map(|reader| reader.user_id()), Some(new.user_id));

@@ -27,7 +27,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
         Command::Resume(of) => (of, false),
     };
     let user_id = user_by_email(&ctx.db, &email).await?;
-    set_user_suspended(&ctx.db, ctx.operator, user_id, &email, suspended).await?;
+    set_user_suspended(&ctx.db, ctx.operator, user_id, suspended).await?;
     let status = if suspended { "suspended" } else { "active" };
     ctx.out.reply(&json!({ "user_id": user_id, "status": status }), || format!("{email} is {status}"))
 }

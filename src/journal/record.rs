@@ -49,6 +49,11 @@ impl<'a> Entry<'a> {
         Entry { subject_id: Some(subject_id), name: Some(name), ..self }
     }
 
+    /// Whom it is about. The address is looked up by whoever reads it: one that is written down here could never go with its user.
+    pub fn about_user(self, user_id: UserId) -> Entry<'a> {
+        Entry { subject_id: Some(user_id.0), ..self }
+    }
+
     /// More, in words of ours.
     pub fn saying(self, detail: impl Into<String>) -> Entry<'a> {
         Entry { detail: Some(detail.into()), ..self }

@@ -37,15 +37,17 @@ pub async fn entries_of(
     most: i64,
 ) -> Result<Vec<EntryView>, JournalError> {
     let rows = sqlx::query!(
-        r#"SELECT j.entry_id, j.at, j.kind, j.actor, u.email AS "email?", j.address, j.device, j.subject_id, j.name, j.detail
+        r#"SELECT j.entry_id, j.at, j.kind, j.actor, u.email AS "email?", j.address, j.device, j.subject_id,
+                  coalesce(j.name, s.email) AS name, j.detail
              FROM journal j LEFT JOIN users u ON u.user_id = j.user_id AND j.actor = 'user'
+                  LEFT JOIN users s ON s.user_id = j.subject_id
             WHERE j.account_id = $1 AND ($8 OR j.user_id = $9)
               AND ($2::uuid IS NULL OR j.entry_id < $2)
               AND ($3::text IS NULL OR split_part(j.kind, '.', 1) = $3)
               AND ($4::timestamptz IS NULL OR j.at >= $4)
               AND ($5::timestamptz IS NULL OR j.at < $5)
-              AND ($6 = '' OR strpos(lower(concat_ws(' ', u.email, translate(j.kind, '._', '  '), j.actor, j.address, j.device, j.name,
-                                                         j.detail, j.subject_id)), $6) > 0)
+              AND ($6 = '' OR strpos(lower(concat_ws(' ', u.email, translate(j.kind, '._', '  '), j.actor, j.address, j.device,
+                                                         coalesce(j.name, s.email), j.detail, j.subject_id)), $6) > 0)
             ORDER BY j.entry_id DESC LIMIT $7"#,
         member.account_id().0,
         before.map(|id| id.0),

@@ -68,6 +68,26 @@ async fn entries_say_who_and_from_where_and_are_found_by_it(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn users_are_called_by_the_address_that_they_have_and_it_is_not_written_down(db: PgPool) {
+    let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
+    record(&db, &ada, Entry::of(Kind::RoleChanged).about_user(eve.user_id()).saying("Member to Admin")).await;
+    let row: String = sqlx::query_scalar("SELECT journal::text FROM journal").fetch_one(&db).await.expect("a row");
+    assert!(!row.contains("@example.com") && row.contains(&eve.user_id().to_string()), "{row}");
+    for address in ["eve@example.com", "lovelace@example.com"] {
+        sqlx::query("UPDATE users SET email = $2 WHERE user_id = $1")
+            .bind(eve.user_id().0)
+            .bind(address)
+            .execute(&db)
+            .await
+            .expect("theirs");
+        let entry = entries_of(&db, &ada, &Filter::default(), None, 1).await.expect("entries").pop().expect("one");
+        assert_eq!((entry.subject_id, entry.name.as_deref()), (Some(eve.user_id().0), Some(address)));
+        assert_eq!(found(&db, &ada, "", address).await, [Kind::RoleChanged], "{address}");
+    }
+    assert!(found(&db, &ada, "", "eve@example.com").await.is_empty());
+}
+
+#[sqlx::test]
 async fn pages_follow_each_other_without_a_gap(db: PgPool) {
     let ada = member(&db, "ada@example.com").await;
     for number in 0..7 {

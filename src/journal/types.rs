@@ -168,7 +168,7 @@ pub struct EntryView {
     pub address: Option<String>,
     /// `Firefox on Linux`
     pub device: Option<String>,
-    /// The key, order or user that it is about, and its name at that time.
+    /// The key, order or user that it is about, and its name at that time; of a user, the address that they have now.
     pub subject_id: Option<Uuid>,
     pub name: Option<String>,
     /// In our own words: which settings, how much.

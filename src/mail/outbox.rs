@@ -20,7 +20,7 @@ const LEASE_S: i64 = 300;
 const FIRST_PAUSE_S: i64 = 30;
 const LONGEST_PAUSE_S: i64 = 3_600;
 
-/// For how long one can see afterwards that a mail was sent or given up.
+/// For how long one can see afterwards that a mail was sent or given up. Whoever deletes their account is told so.
 const KEPT_DAYS: i32 = 30;
 
 #[derive(Debug, thiserror::Error)]
@@ -217,6 +217,12 @@ pub async fn forget_old_mails(db: &PgPool) -> sqlx::Result<u64> {
         KEPT_DAYS
     );
     Ok(forgotten.execute(db).await?.rows_affected())
+}
+
+/// Forgets every mail to an address, those too that wait: its reader is no user any more. What is being delivered arrives all the same.
+pub async fn forget_mails_to_in(tx: &mut PgConnection, to: &Email) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM mails WHERE recipient = $1", to.as_str()).execute(tx).await?;
+    Ok(())
 }
 
 fn pause_s(attempts: i32) -> i64 {

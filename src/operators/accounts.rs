@@ -57,19 +57,13 @@ pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: 
 
 /// Suspends or resumes a user, whatever accounts they belong to. Suspension ends all their sessions and the links in their mailbox. Doing it
 /// twice is no error, and no second row in the audit log.
-pub async fn set_user_suspended(
-    db: &PgPool,
-    operator: Operator,
-    user_id: UserId,
-    email: &Email,
-    suspended: bool,
-) -> Result<(), OperatorError> {
+pub async fn set_user_suspended(db: &PgPool, operator: Operator, user_id: UserId, suspended: bool) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_user_suspended_in(&mut tx, user_id, suspended).await? {
         let action = if suspended { "user.suspend" } else { "user.resume" };
         insert_action_in(&mut tx, operator, suspension(action, user_id, suspended)).await?;
         let kind = if suspended { Kind::UserSuspended } else { Kind::UserResumed };
-        record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(kind).about(user_id.0, email.as_str())).await?;
+        record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(kind).about_user(user_id)).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -109,7 +103,7 @@ pub async fn reset_two_factor(
     sessions::delete_sessions_in(&mut tx, user_id).await?;
     let action = Action { action: "user.reset_two_factor", subject_id: user_id.to_string(), reason: Some(reason), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
-    record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about(user_id.0, email.as_str())).await?;
+    record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about_user(user_id)).await?;
     outbox.post_in(&mut tx, email, || letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
     tx.commit().await?;
     Ok(())
@@ -140,7 +134,7 @@ mod tests {
         assert!(store::user_by_credentials(&db, &email, password("correct horse")).await.is_err());
         let who = store::user_by_credentials(&db, &email, password("battery staple")).await.expect("sign in");
         for suspended in [true, true, false, false] {
-            set_user_suspended(&db, operator, new.user_id, &email, suspended).await.expect("suspend");
+            set_user_suspended(&db, operator, new.user_id, suspended).await.expect("suspend");
             let signed_in = store::user_by_credentials(&db, &email, password("battery staple")).await;
             assert_eq!(signed_in.is_err(), suspended);
         }

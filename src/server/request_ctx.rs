@@ -151,11 +151,14 @@ pub async fn owner() -> Result<Owner, ConsoleError> {
 pub async fn signed_in() -> Result<Reader, ConsoleError> {
     match viewer().await? {
         Some(reader) => Ok(reader),
-        None => {
-            leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
-            Err(fail(ConsoleError::SignInRequired))
-        }
+        None => Err(to_sign_in().await),
     }
+}
+
+/// Sends somebody to sign in, and back to the page afterwards: a visitor, or whoever was signed out while their request waited.
+pub async fn to_sign_in() -> ConsoleError {
+    leptos_axum::redirect(&format!("/sign-in?next={}", encoded_page().await));
+    fail(ConsoleError::SignInRequired)
 }
 
 /// Whoever is signed in, as pages know them that everybody may see: like a visitor, an operator is nobody there who is to set a second
@@ -293,7 +296,8 @@ pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
     session().await?.get(SIGN_UP).await.map_err(session_failed)
 }
 
-/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. The process does not end before it.
+/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. A process that ends waits for it, as long
+/// as `server::run::serve` waits for tasks.
 pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
     app.tasks.spawn(speaking_on(language(), async move {
         tokio::time::sleep(AFTER_THE_ANSWER).await;

@@ -3,7 +3,7 @@
 use crate::accounts::rights::Owner;
 use crate::accounts::store as accounts;
 use crate::accounts::types::{Email, Password};
-use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId};
+use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId, UserId};
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{NewKey, insert_key_once};
 use crate::keys::types::KeyName;
@@ -32,6 +32,21 @@ pub async fn member(db: &PgPool, name: &str) -> Owner {
     let password = Password::parse("correct horse".into()).expect("a password");
     let new = accounts::insert_account(db, &email, password, false).await.expect("an account");
     accounts::owner_of(db, new.user_id).await.expect("database").expect("a member")
+}
+
+/// A session of a user's, by the hash that it is stored under.
+pub async fn session(db: &PgPool, user_id: UserId) -> Vec<u8> {
+    let hash = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat();
+    sqlx::query(
+        "INSERT INTO sessions (session_hash, user_id, data, expires_at)
+         VALUES ($1, $2, jsonb_build_object('user_id', $2::uuid), now() + interval '1 day')",
+    )
+    .bind(&hash)
+    .bind(user_id.0)
+    .execute(db)
+    .await
+    .expect("a session");
+    hash
 }
 
 pub async fn supplier(db: &PgPool, slug: &str) -> SupplierId {

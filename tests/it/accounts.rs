@@ -5,7 +5,6 @@ use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
 use crate::support::client::http;
 use sqlx::PgPool;
-use toki::accounts::types::Email;
 use toki::operators::accounts::{set_account_suspended, set_user_suspended};
 use toki::operators::rights::Operator;
 
@@ -188,9 +187,8 @@ async fn a_suspended_user_is_out_and_looks_like_a_wrong_password(db: PgPool) {
     let app = TestApp::start(db).await;
     let ada = app.customer("ada@example.com", 0).await;
     let browser = app.browser_of(&ada).await;
-    let email = Email::parse("ada@example.com").expect("an address");
     let suspend = async |suspended: bool| {
-        set_user_suspended(&app.state.db, Operator::command_line(), ada.user_id, &email, suspended).await.expect("done");
+        set_user_suspended(&app.state.db, Operator::command_line(), ada.user_id, suspended).await.expect("done");
     };
     suspend(true).await;
     assert!(!is_member(&browser).await);

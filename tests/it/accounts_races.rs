@@ -23,7 +23,7 @@ async fn post(app: &TestApp, path: &str, cookie: &str, body: String) -> (u16, St
 async fn waiting(db: &PgPool, statements: i64) {
     let count =
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%sessions%'";
-    for _ in 0..5_000 {
+    for _ in 0..20_000 {
         if sqlx::query_scalar::<_, i64>(count).fetch_one(db).await.expect("the activity") >= statements {
             return;
         }
@@ -86,6 +86,40 @@ async fn no_request_in_flight_brings_a_session_back(db: PgPool) {
     assert_eq!(app.number("SELECT count(*) FROM sessions WHERE user_id IS NOT NULL OR data ? 'user_id'").await, 0);
     println!("{races} of {ROUNDS} rounds were races");
     assert!(races >= ROUNDS / 2, "only {races} of {ROUNDS} rounds were races");
+    app.stop().await;
+}
+
+/// A password is changed over a while: two hashes, and a turn for each. The test holds the session until its sign-out waits for it, and
+/// then the change does.
+#[sqlx::test]
+async fn a_sign_out_wins_against_a_password_that_is_being_changed(db: PgPool) {
+    let app = TestApp::start(another_pool(&db).await).await;
+    let account = app.customer("ada@example.com", 0).await;
+    let before = app.text("SELECT password_hash FROM users").await;
+    let fields = [("current", PASSWORD), ("password", "another good password")];
+    let change = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    for round in 0..3 {
+        let cookie = app.session_of(account.user_id, &account).await;
+        let mut held = db.begin().await.expect("a transaction");
+        sqlx::query("SELECT 1 FROM sessions WHERE user_id = $1 FOR UPDATE")
+            .bind(account.user_id.0)
+            .execute(&mut *held)
+            .await
+            .expect("held");
+        let changed = async {
+            waiting(&db, 1).await;
+            post(&app, "/api/accounts/change_password", &cookie, change.clone()).await
+        };
+        let release = async {
+            waiting(&db, 2).await;
+            held.rollback().await.expect("the row let go");
+        };
+        let (signed_out, changed, ()) = tokio::join!(post(&app, "/api/accounts/sign_out", &cookie, String::new()), changed, release);
+        assert_eq!(signed_out, (302, "/".into()));
+        assert_eq!(changed, (302, "/sign-in?next=%2Fwallet".into()), "round {round}: as of whoever is not signed in");
+        assert_eq!(app.number("SELECT count(*) FROM sessions").await, 0, "round {round}: nobody is signed in");
+        assert_eq!(app.text("SELECT password_hash FROM users").await, before, "round {round}");
+    }
     app.stop().await;
 }
 

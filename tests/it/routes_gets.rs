@@ -9,9 +9,14 @@ use crate::support::tenant::{Tenant, package, seller};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, COOKIE};
 use sqlx::PgPool;
+use uuid::Uuid;
 
-/// What the replica writes by itself meanwhile.
+/// What the replica writes by itself meanwhile. Of mails, which are there is compared.
 const NOT_COMPARED: [&str; 2] = ["audit_runs", "mails"];
+
+async fn mails(app: &TestApp) -> Vec<Uuid> {
+    sqlx::query_scalar("SELECT mail_id FROM mails ORDER BY mail_id").fetch_all(&app.state.db).await.expect("mails")
+}
 
 /// Walks every route by GET and HEAD, those too that are posted to, as a browser and as a program.
 async fn walk(app: &TestApp, tenant: &Tenant, cookie: Option<&str>) -> usize {
@@ -47,12 +52,14 @@ async fn changed_by(db: PgPool, role: &str, operator: bool) {
     made.execute(&app.state.db).await.expect("the caller");
     let cookie = tenant.session(&app).await;
     app.until_mailed().await;
-    let before = fingerprint(&app.state.db, &NOT_COMPARED).await;
+    let (before, mails_before) = (fingerprint(&app.state.db, &NOT_COMPARED).await, mails(&app).await);
+    assert!(!mails_before.is_empty(), "a receipt at least");
     assert!(before.values().filter(|rows| rows.0 > 0).count() > 20, "a walk needs something to break: {before:?}");
     let walked = walk(&app, &tenant, Some(&cookie)).await + walk(&app, &tenant, None).await;
     assert_eq!(walked, 6 * (ROUTES.len() + 1));
     let after = fingerprint(&app.state.db, &NOT_COMPARED).await;
     assert_eq!(changed(&before, &after), Vec::<&str>::new(), "changed by GET");
+    assert_eq!(mails(&app).await, mails_before, "mailed by GET, or forgotten");
     app.stop().await;
 }
 

@@ -5,7 +5,7 @@ use super::tokens::{Of, issue_sign_up_token_in, issue_token_in, revoke_tokens_in
 use super::{AccountError, NewAccount, check_password, insert_account_in};
 use crate::accounts::letters;
 use crate::accounts::mail_token::{MailToken, Purpose};
-use crate::accounts::password;
+use crate::accounts::password::{self, Place};
 use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::ids::UserId;
@@ -44,15 +44,16 @@ pub async fn sign_up_at_once(
 }
 
 /// Signs up by mail: the owner of the address gets a link, or, having an account, is told that. Whoever asked cannot tell which, as long
-/// as nobody makes them wait for this.
+/// as nobody makes them wait for this. They were told that mail is coming, and so have a place where passwords are hashed.
 pub async fn sign_up_by_mail(
     db: &PgPool,
     outbox: &Outbox,
     sign_up_id: Uuid,
     email: &Email,
     password: Password,
+    place: Place,
 ) -> Result<(), AccountError> {
-    let password_hash = password::hash(password).await?;
+    let password_hash = password::hash_promised(place, password).await?;
     let mut tx = db.begin().await?;
     let known = sqlx::query_scalar!("SELECT user_id FROM users WHERE email = $1", email.as_str()).fetch_optional(&mut *tx).await?.is_some();
     let token = if known { None } else { Some(issue_sign_up_token_in(&mut tx, sign_up_id, email, &password_hash).await?) };
@@ -118,7 +119,7 @@ pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken, origin: &O
                 replace_email_in(&mut tx, outbox, user_id, &taken.email).await?;
             }
             set_verified_in(&mut tx, user_id, &taken.email).await?;
-            let entry = Entry::of(if changes { Kind::EmailChanged } else { Kind::EmailConfirmed }).about(user_id.0, taken.email.as_str());
+            let entry = Entry::of(if changes { Kind::EmailChanged } else { Kind::EmailConfirmed }).about_user(user_id);
             record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), entry).await?;
             Confirmed::Address
         }

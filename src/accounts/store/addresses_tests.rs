@@ -6,7 +6,7 @@ use crate::accounts::session_store::PgSessionStore;
 use crate::accounts::store::passwords::{change_password, reset_password, send_reset};
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session, sessions_of};
 use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
-use crate::wallet::fixtures::outbox;
+use crate::wallet::fixtures::{outbox, session};
 use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::{Duration, OffsetDateTime};
 use tower_sessions::session::{Id, Record};
@@ -41,10 +41,16 @@ async fn mails(db: &PgPool) -> (Vec<String>, Vec<MailToken>) {
     (kinds, tokens)
 }
 
+/// A sign-up that was answered.
+async fn asked_for(db: &PgPool, sign_up_id: Uuid, address: &str, text: &str) {
+    let place = Place::take().expect("a place");
+    sign_up_by_mail(db, &outbox(), sign_up_id, &email(address), password(text), place).await.expect("asked");
+}
+
 #[sqlx::test]
 async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPool) {
     let id = Uuid::new_v4();
-    sign_up_by_mail(&db, &outbox(), id, &email("ada@example.com"), password(PASSWORD)).await.expect("asked");
+    asked_for(&db, id, "ada@example.com", PASSWORD).await;
     assert!(user_by_credentials(&db, &email("ada@example.com"), password(PASSWORD)).await.is_err(), "nobody yet");
     let (kinds, tokens) = mails(&db).await;
     assert_eq!(kinds, ["ada@example.com confirm_sign_up"]);
@@ -58,7 +64,7 @@ async fn a_sign_up_by_mail_makes_a_verified_user_when_its_link_is_used(db: PgPoo
 #[sqlx::test]
 async fn a_sign_up_with_a_known_address_tells_its_owner_only(db: PgPool) {
     account(&db, "ada@example.com").await;
-    sign_up_by_mail(&db, &outbox(), Uuid::new_v4(), &email("ada@example.com"), password(PASSWORD)).await.expect("asked");
+    asked_for(&db, Uuid::new_v4(), "ada@example.com", PASSWORD).await;
     let (kinds, tokens) = mails(&db).await;
     assert_eq!((kinds, tokens.len()), (vec!["ada@example.com account_exists".to_string()], 0));
 }
@@ -66,7 +72,7 @@ async fn a_sign_up_with_a_known_address_tells_its_owner_only(db: PgPool) {
 #[sqlx::test]
 async fn of_two_sign_ups_with_one_address_the_first_confirmed_is_made(db: PgPool) {
     for text in ["somebody else's password", PASSWORD] {
-        sign_up_by_mail(&db, &outbox(), Uuid::new_v4(), &email("ada@example.com"), password(text)).await.expect("asked");
+        asked_for(&db, Uuid::new_v4(), "ada@example.com", text).await;
     }
     let (_, tokens) = mails(&db).await;
     confirm(&db, &outbox(), &tokens[1], &Origin::default()).await.expect("the owner's");
@@ -103,9 +109,10 @@ async fn a_new_password_takes_back_a_change_of_address_and_a_known_address_is_no
     assert_eq!(mails(&db).await.0, ["eve@example.com account_exists", "ada@example.com address_change_asked"]);
     ask_email_change(&db, &outbox(), &ada, &email("thief@example.com"), password(PASSWORD)).await.expect("asked");
     let (_, tokens) = mails(&db).await;
-    let common = change_password(&db, &outbox(), &ada, password(PASSWORD), password("password1")).await;
+    let session = session(&db, ada.user_id()).await;
+    let common = change_password(&db, &outbox(), &ada, &session, password(PASSWORD), password("password1")).await;
     assert!(matches!(common, Err(AccountError::CommonPassword)));
-    change_password(&db, &outbox(), &ada, password(PASSWORD), password("another good password")).await.expect("changed");
+    change_password(&db, &outbox(), &ada, &session, password(PASSWORD), password("another good password")).await.expect("changed");
     assert!(matches!(confirm(&db, &outbox(), &tokens[0], &Origin::default()).await, Err(AccountError::LinkOver)));
     assert_eq!(mails(&db).await.0, ["ada@example.com password_changed"]);
 }

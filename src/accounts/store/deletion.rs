@@ -1,9 +1,12 @@
 //! The end of a user: what goes, and what stays because books are kept for longer than accounts.
 //!
 //! Ledger, usage records, orders, receipts, credit notes and the account log stay as they are: they prove what was paid and spent, and the
-//! database lets nobody change them. They name the account and the user by their ids. Address, password, second factor, sessions, links
-//! in mails, billing details and memberships go, and so does every key. What is left in the wallet cannot be spent any more, and expires
-//! when it would have.
+//! database lets nobody change them. They name the account and the user by their ids. What they were told in words stays, an address too:
+//! to whom a receipt was made out, who was invited, for whom an operator made an account, and, in entries of the log that are older than
+//! its looking users up, whom they are about. Address, password, second factor, sessions, links in mails, billing details and
+//! memberships go, and so does every key. What is left in the wallet cannot be spent any more, and expires when it would have.
+//!
+//! Mails to the address go, those that wait too; the one that tells of the end is listed for as long as any other (`mail::outbox`).
 
 use super::members::end_membership_in;
 use super::sessions::delete_sessions_in;
@@ -18,7 +21,7 @@ use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::keys::store::delete_all_keys_in;
-use crate::mail::outbox::Outbox;
+use crate::mail::outbox::{Outbox, forget_mails_to_in};
 use crate::notices;
 use crate::tokens::Tokens;
 use sqlx::{PgConnection, PgExecutor, PgPool};
@@ -52,13 +55,14 @@ pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Pas
         let there = reader_of(db, user_id, Some(account_id)).await?.ok_or(AccountError::NotFound)?;
         let there = there.from(reader.origin().clone());
         // Whose keys they would become does not matter: none is handed over.
-        let me = (user_id, reader.email(), there.role());
+        let me = (user_id, there.role());
         end_membership_in(&mut tx, &there, me, (KeysLeft::Disabled, user_id)).await?;
     }
     for account_id in owned {
         let own = reader_of(db, user_id, Some(account_id)).await?.ok_or(AccountError::NotFound)?.from(reader.origin().clone());
         close_account_in(&mut tx, &own).await?;
     }
+    forget_mails_to_in(&mut tx, reader.email()).await?;
     outbox.post_in(&mut tx, reader.email(), letters::deleted).await?;
     forget_user_in(&mut tx, reader).await?;
     tx.commit().await?;

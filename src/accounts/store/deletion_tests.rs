@@ -1,10 +1,14 @@
 //! Deleting an account: what goes is gone, what stays is as it was, and nobody else loses anything.
 
 use super::*;
+use crate::accounts::mail_token::MailToken;
 use crate::accounts::rights::Owner;
-use crate::accounts::store::members::choose;
+use crate::accounts::store::addresses::send_confirmation;
+use crate::accounts::store::invitations::{accept, invite};
+use crate::accounts::store::members::{choose, set_role};
 use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
 use crate::accounts::types::Email;
+use crate::accounts::types_members::Role;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used, outbox};
 use crate::wallet::ledger::Verdict;
@@ -74,6 +78,30 @@ async fn what_goes_is_gone_and_the_books_stay(db: PgPool) {
     // The address is free for somebody new.
     let new = fixtures::member(&db, "ada").await;
     assert_ne!((new.user_id(), new.account_id()), (ada.user_id(), ada.account_id()));
+}
+
+#[sqlx::test]
+async fn the_address_goes_from_log_and_mails_where_nobody_wrote_it(db: PgPool) {
+    let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
+    let token = MailToken::generate();
+    invite(&db, &outbox(), &bob, ada.email(), Role::Member).await.expect("invited");
+    sqlx::query("UPDATE invitations SET token_hash = $1").bind(&token.hash()[..]).execute(&db).await.expect("a token that the test knows");
+    accept(&db, &ada, &token).await.expect("joined");
+    set_role(&db, &bob, ada.user_id(), Role::Admin).await.expect("an admin");
+    sqlx::query("UPDATE mails SET sent_at = now(), body_sealed = NULL").execute(&db).await.expect("sent");
+    for owner in [&ada, &bob] {
+        send_confirmation(&db, &outbox(), owner).await.expect("waits");
+    }
+    delete(&db, &outbox(), &ada, password()).await.expect("deleted");
+
+    let about_her = "SELECT kind FROM journal WHERE user_id <> (SELECT user_id FROM users WHERE email = 'bob@example.com')
+                        OR subject_id = (SELECT user_id FROM users WHERE email LIKE '%@deleted.invalid') ORDER BY entry_id";
+    assert_eq!(lines(&db, about_her).await, ["member.joined", "member.role_changed", "member.left", "account.deleted"]);
+    // Whom somebody else invited is theirs to know. The page says so, and the letter.
+    let named = "SELECT kind FROM journal WHERE journal::text LIKE '%ada@%'";
+    assert_eq!(lines(&db, named).await, ["member.invited"]);
+    let mails = "SELECT recipient || ' ' || kind FROM mails ORDER BY 1";
+    assert_eq!(lines(&db, mails).await, ["ada@example.com account_deleted", "bob@example.com confirm_address"]);
 }
 
 #[sqlx::test]

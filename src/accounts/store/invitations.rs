@@ -184,7 +184,7 @@ async fn join_in(
         .execute(&mut *tx)
         .await?;
     let role = stored_role(&invitation.role)?;
-    let entry = Entry::of(Kind::MemberJoined).about(user_id.0, email.as_str()).saying(role.words());
+    let entry = Entry::of(Kind::MemberJoined).about_user(user_id).saying(role.words());
     record_in(tx, AccountId(invitation.account_id), Actor::User(user_id, origin), entry).await?;
     Ok(AccountId(invitation.account_id))
 }

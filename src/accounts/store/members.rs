@@ -89,14 +89,14 @@ pub async fn choose(db: &PgPool, reader: &Reader, account_id: AccountId) -> Resu
 /// Gives a member another role. The owner keeps theirs; whoever invites no longer leaves no invitation behind.
 pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
-    let (email, before) = lock_member_in(&mut tx, admin, user_id).await?;
+    let (_, before) = lock_member_in(&mut tx, admin, user_id).await?;
     if before == Role::Owner || role == Role::Owner {
         return Err(AccountError::OwnerStays);
     }
     if before != role {
         set_role_in(&mut tx, admin.account_id(), user_id, role).await?;
         let detail = format!("{} to {}", before.words(), role.words());
-        let entry = Entry::of(Kind::RoleChanged).about(user_id.0, email.as_str()).saying(detail);
+        let entry = Entry::of(Kind::RoleChanged).about_user(user_id).saying(detail);
         record_in(&mut tx, admin.account_id(), Actor::of(admin), entry).await?;
     }
     if role < Role::Admin {
@@ -109,7 +109,7 @@ pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -
 /// Sets what a member may spend, from the next call on. Below what they have spent already, they spend nothing more.
 pub async fn set_limits(db: &PgPool, admin: &Admin, user_id: UserId, limits: MemberLimits) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
-    let (email, _) = lock_member_in(&mut tx, admin, user_id).await?;
+    lock_member_in(&mut tx, admin, user_id).await?;
     let MemberLimits { quota, month_quota } = limits;
     let changed = sqlx::query!(
         "UPDATE members SET quota = $3, month_quota = $4
@@ -122,7 +122,7 @@ pub async fn set_limits(db: &PgPool, admin: &Admin, user_id: UserId, limits: Mem
     if changed.execute(&mut *tx).await?.rows_affected() > 0 {
         let said = |limit: Option<Tokens>| limit.map_or_else(|| "no limit".to_string(), Tokens::exact);
         let detail = format!("{} a month, {} in all", said(month_quota), said(quota));
-        let entry = Entry::of(Kind::MemberLimited).about(user_id.0, email.as_str()).saying(detail);
+        let entry = Entry::of(Kind::MemberLimited).about_user(user_id).saying(detail);
         record_in(&mut tx, admin.account_id(), Actor::of(admin), entry).await?;
     }
     tx.commit().await?;
@@ -136,7 +136,7 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     }
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, admin, user_id).await?;
-    end_membership_in(&mut tx, admin, (user_id, &email, role), (keys, admin.user_id())).await?;
+    end_membership_in(&mut tx, admin, (user_id, role), (keys, admin.user_id())).await?;
     keep_an_account_in(&mut tx, user_id, &email).await?;
     let name = account_name_in(&mut tx, admin.account_id()).await?;
     outbox.post_in(&mut tx, &email, || letters::removed(&name)).await?;
@@ -148,7 +148,7 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
 pub async fn leave(db: &PgPool, reader: &Reader) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, reader, reader.user_id()).await?;
-    end_membership_in(&mut tx, reader, (reader.user_id(), &email, role), (KeysLeft::Disabled, reader.user_id())).await?;
+    end_membership_in(&mut tx, reader, (reader.user_id(), role), (KeysLeft::Disabled, reader.user_id())).await?;
     keep_an_account_in(&mut tx, reader.user_id(), &email).await?;
     tx.commit().await?;
     Ok(())
@@ -159,7 +159,7 @@ pub async fn leave(db: &PgPool, reader: &Reader) -> Result<(), AccountError> {
 pub(super) async fn end_membership_in(
     tx: &mut PgConnection,
     by: &Reader,
-    (user_id, email, role): (UserId, &Email, Role),
+    (user_id, role): (UserId, Role),
     (keys, heir): (KeysLeft, UserId),
 ) -> Result<(), AccountError> {
     if role == Role::Owner {
@@ -174,7 +174,7 @@ pub(super) async fn end_membership_in(
         .execute(&mut *tx)
         .await?;
     let kind = if by.user_id() == user_id { Kind::MemberLeft } else { Kind::MemberRemoved };
-    record_in(tx, account_id, Actor::of(by), Entry::of(kind).about(user_id.0, email.as_str())).await?;
+    record_in(tx, account_id, Actor::of(by), Entry::of(kind).about_user(user_id)).await?;
     Ok(())
 }
 
@@ -189,7 +189,7 @@ pub async fn hand_over(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId, 
     }
     set_role_in(&mut tx, account_id, owner.user_id(), Role::Admin).await?;
     set_role_in(&mut tx, account_id, to, Role::Owner).await?;
-    let entry = Entry::of(Kind::OwnerChanged).about(to.0, email.as_str());
+    let entry = Entry::of(Kind::OwnerChanged).about_user(to);
     record_in(&mut tx, account_id, Actor::of(owner), entry).await?;
     let name = account_name_in(&mut tx, account_id).await?;
     outbox.post_in(&mut tx, &email, || letters::now_owner(outbox, &name)).await?;

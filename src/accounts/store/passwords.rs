@@ -1,6 +1,7 @@
 //! SQL about passwords: setting a forgotten one by a link, changing a known one. Either ends every session of the user.
 
 use super::addresses::set_verified_in;
+use super::sessions::give_up_session_in;
 use super::tokens::{Of, email_of_token, issue_token_in, revoke_tokens_in, take_token_in};
 use super::{AccountError, SignIn, check_password, set_password_in};
 use crate::accounts::letters;
@@ -50,11 +51,13 @@ pub async fn reset_password(
     Ok(taken.email)
 }
 
-/// Replaces a password that the user knows, ends all their sessions, this one too, and tells them. They may sign in with what comes back.
+/// Replaces a password that the user knows, ends all their sessions, this one too, and tells them. They may sign in with what comes back:
+/// `session_hash` is of the asking session, which must be there still. Hashing takes a while, and whoever signed out meanwhile is out.
 pub async fn change_password(
     db: &PgPool,
     outbox: &Outbox,
     member: &Reader,
+    session_hash: &[u8],
     current: Password,
     password: Password,
 ) -> Result<SignIn, AccountError> {
@@ -63,9 +66,14 @@ pub async fn change_password(
     let password_hash = password::hash(password).await?;
     let mut tx = db.begin().await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
+    give_up_session_in(&mut tx, member.user_id(), session_hash).await?;
     let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
     outbox.post_in(&mut tx, member.email(), || letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;
     Ok(who)
 }
+
+#[cfg(test)]
+#[path = "passwords_tests.rs"]
+mod tests;

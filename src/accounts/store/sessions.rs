@@ -78,6 +78,15 @@ pub async fn delete_sessions_in(tx: &mut PgConnection, user_id: UserId) -> Resul
     Ok(SignIn { user_id, epoch })
 }
 
+/// Ends the session that a request began with, for it to go on as another. Refused when that one ended meanwhile, whoever ended it, or its
+/// user is suspended. Being there, it is of the epoch that it began in: what begins another deletes them all, and locks the user first too.
+pub(super) async fn give_up_session_in(tx: &mut PgConnection, user_id: UserId, session_hash: &[u8]) -> Result<(), AccountError> {
+    let user = sqlx::query!("SELECT user_id FROM users WHERE user_id = $1 AND suspended_at IS NULL FOR NO KEY UPDATE", user_id.0);
+    user.fetch_optional(&mut *tx).await?.ok_or(AccountError::SignedOut)?;
+    let given_up = sqlx::query!("DELETE FROM sessions WHERE session_hash = $1 AND user_id = $2", session_hash, user_id.0);
+    if given_up.execute(tx).await?.rows_affected() == 1 { Ok(()) } else { Err(AccountError::SignedOut) }
+}
+
 /// Ends all of the user's sessions but the asking one.
 pub async fn delete_other_sessions(db: &PgPool, member: &Reader, current: &[u8]) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;

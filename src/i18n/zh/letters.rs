@@ -58,6 +58,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "根据法律和财务记账要求，订单、收据、账本和账户日志将予以保留，但任何人都无法再登录查看。",
     ),
     (
+        "An address that was written into them stays, as in an invitation. That this letter was sent is forgotten in 30 days.",
+        "已写入其中的邮箱（例如受邀邮箱）会一并保留。本邮件的发送记录将在 30 天后删除。",
+    ),
+    (
         "If it was not you, write to support at once. With this address you can sign up again, for a new account.",
         "如果不是你本人操作，请立即联系客服。此邮箱可再次用于注册新账户。",
     ),

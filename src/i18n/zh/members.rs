@@ -54,7 +54,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "你的登录信息、密钥和 Token 将永久删除；收据和账目会保留。",
     ),
     ("What goes", "将删除的内容"),
-    ("You, {person}: address, password, second factor and sessions.", "你的身份（{person}）：邮箱、密码、两步验证和会话。"),
+    (
+        "You, {person}: address, password, second factor, sessions and the mails to you.",
+        "你的身份（{person}）：邮箱、密码、两步验证、会话和发给你的邮件记录。",
+    ),
     (
         "Your API keys, {keys} now. Programs that call with them stop at once.",
         "你的 API 密钥，目前 {keys} 个。使用它们的程序将立即停止工作。",
@@ -75,6 +78,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "账本和每次调用的记录（不含提示词和回答）：用于证明扣费。",
     ),
     ("The account log: it shows who did what, should anybody ever dispute it.", "账户日志：如有争议，可查明操作者。"),
+    ("An address that was written into one of these, such as one that was invited.", "已写入上述内容的邮箱，例如受邀邮箱。"),
     (
         "None of it can be opened with a sign-in any more. Your address can sign up again, for a new account.",
         "以上内容无法再通过登录查看。你的邮箱可重新注册新账户。",
