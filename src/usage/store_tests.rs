@@ -325,7 +325,8 @@ async fn the_file_of_calls_adds_up_to_the_ledger(db: PgPool) {
     for hours in 0..5 {
         call(&db, &secret, "alpha/one", Utc::now() - TimeDelta::hours(hours)).await;
     }
-    let text: String = crate::usage::export::csv(db.clone().into(), ada.account_id(), CallFilter::default()).try_collect().await.expect("a file");
+    let text: String =
+        crate::usage::export::csv(db.clone().into(), ada.account_id(), CallFilter::default()).try_collect().await.expect("a file");
     let mut file = csv::Reader::from_reader(text.as_bytes());
     let charge = file.headers().expect("a head").iter().position(|column| column == "charge").expect("a column");
     let charges: Vec<i64> = file.records().map(|line| line.expect("a line")[charge].parse().expect("Tokens")).collect();
