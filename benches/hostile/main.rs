@@ -1,6 +1,6 @@
 //! `BENCH=hostile make bench`: what loads that are meant to hurt cost the calls of others, and what the time of an answer tells whoever
-//! tries addresses. Attackers live on a thread of their own; every ratio is of one round, and the median of the rounds. It fails when one of
-//! its bars is missed: no test looks at them, whose times on a shared machine would fail by chance.
+//! tries addresses. Attackers live on a thread of their own; every ratio is of one round, and the median of the rounds. It fails when one
+//! of its bars is missed: no test looks at them, whose times on a shared machine would fail by chance.
 #![expect(clippy::disallowed_methods, reason = "the environment is read here; the program's own configuration has no part in this")]
 #![expect(clippy::print_stdout, reason = "a table for people")]
 
