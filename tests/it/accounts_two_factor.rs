@@ -46,11 +46,16 @@ pub async fn turn_on(browser: &Browser) -> (Authenticator, Vec<String>) {
     let secret = page.html.split("id=\"totp-secret\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).expect("a secret");
     let authenticator = Authenticator(secret.replace(' ', ""));
     let page = submit(browser, CONFIRM, "code", &authenticator.code()).await;
+    (authenticator, recovery_codes_on(&page))
+}
+
+/// The recovery codes that a page shows, this once.
+pub fn recovery_codes_on(page: &Page) -> Vec<String> {
     let list = page.html.split("<ol class=\"recovery-codes").nth(1).unwrap_or_else(|| panic!("no codes in {}", page.html));
     let list = list.split("</ol>").next().unwrap_or_default();
     let codes: Vec<String> = list.split("<li>").skip(1).filter_map(|code| code.split('<').next()).map(str::to_string).collect();
     assert_eq!(codes.len(), 10);
-    (authenticator, codes)
+    codes
 }
 
 /// As if the last code had been given an hour ago.
