@@ -14,9 +14,11 @@ impl Bar {
             AtLeast(bar) => (figure >= bar, format!(">= {bar}")),
             AtMost(bar) => (figure <= bar, format!("<= {bar}")),
         };
-        (if met { "PASS" } else { "MISS" }, bar)
+        (if met { "PASS" } else { MISS }, bar)
     }
 }
+
+const MISS: &str = "MISS";
 
 /// One figure over all rounds.
 pub struct Line {
@@ -51,12 +53,14 @@ impl Line {
         Line { what: what.into(), ratios, absolute }
     }
 
-    pub fn print(mut self, bar: Option<Bar>) {
+    /// Whether its bar is met, if it has one.
+    pub fn print(mut self, bar: Option<Bar>) -> bool {
         let middle = median(&mut self.ratios);
         let (verdict, bar) = bar.map_or(("", String::new()), |bar| bar.verdict(middle));
         // `median` has sorted them.
         let (least, most) = (self.ratios.first().copied().unwrap_or(f64::NAN), self.ratios.last().copied().unwrap_or(f64::NAN));
         println!("{verdict:4}  {:<54} {middle:7.2}  {bar:7} {least:7.2} – {most:<7.2} {}", self.what, self.absolute);
+        verdict != MISS
     }
 }
 

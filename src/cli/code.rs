@@ -177,6 +177,7 @@ async fn run_show(ctx: &Context, code_id: CodeId) -> Result<(), CliError> {
             ("status", row.status.clone()),
             ("note", or_dash(row.note.clone(), |note| note)),
             ("reason", or_dash(row.reason.clone(), |reason| reason)),
+            ("made by", or_dash(row.made_by.clone(), |name| name)),
         ]);
         let rows: Vec<_> = redemptions
             .iter()

@@ -42,3 +42,17 @@ pub async fn check_outbox(db: &PgPool) -> Check {
         Ok(Census { waiting, .. }) => Check::ok(name, format!("{waiting} mail(s) are about to leave")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Health;
+
+    #[tokio::test]
+    async fn a_server_that_mails_nobody_is_warned_of_with_what_that_tells() {
+        let check = check_mail(&Delivery::Nowhere).await;
+        assert_eq!(check.status, Health::Warn);
+        assert!(check.detail.contains("SMTP_URL is not set") && check.detail.contains("sign-up tells which addresses"), "{check:?}");
+        assert!(check.remedy.is_some_and(|remedy| remedy.contains("TOKI_MAIL_FROM")));
+    }
+}

@@ -39,7 +39,7 @@ use crate::mail::outbox::Outbox;
 use crate::operators::credit::OperatorError;
 use crate::operators::rights::Operator;
 use crate::secrets::hash_key::{HashKey, HashKeyError};
-use crate::server::config::{Config, ConfigError};
+use crate::server::config::{Config, ConfigError, sudo_user};
 use crate::server::run::connect;
 use crate::suppliers::sandbox::RegisterError;
 use crate::suppliers::sealed::SealingKey;
@@ -205,7 +205,8 @@ pub fn parse() -> Result<Cli, ExitCode> {
 /// Runs a command.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
     let out = Output::new(cli.json);
-    let open = async || Context::open(out, Operator::command_line().because(cli.reason)).await;
+    let operator = Operator::command_line().called_by(sudo_user()).because(cli.reason);
+    let open = async || Context::open(out, operator).await;
     match cli.command {
         Command::Serve { sandbox } => serve::run(sandbox, &out).await,
         Command::Migrate => migrate::run(&out).await,

@@ -139,12 +139,13 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
                     amount,
                     tokens,
                     refund.status.as_str().to_string(),
+                    or_dash(refund.asked_by.clone(), |name| name),
                     or_dash(refund.reason.clone(), |text| text),
                 ]
             })
             .collect();
         let steps = table(["AT", "FROM", "TO", "CAUSE", "BY"], &steps);
-        let refunds = table(["REFUND", "AMOUNT", "TOKENS", "STATE", "REASON"], &refunds);
+        let refunds = table(["REFUND", "AMOUNT", "TOKENS", "STATE", "BY", "REASON"], &refunds);
         format!("{head}\n\n{steps}\n\n{refunds}")
     })
 }

@@ -154,6 +154,7 @@ impl Upstream {
     fn request(&self, channel: &Channel, outgoing: &Outgoing) -> Option<reqwest::RequestBuilder> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let url = Url::parse(&format!("{}/{}", channel.base_url, outgoing.path)).inspect_err(|error| unusable(error)).ok()?;
+        // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
         let client = self.clients.get(Threads::this()).or(self.clients.first())?;
         let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body.clone());

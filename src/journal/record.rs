@@ -26,7 +26,7 @@ impl<'a> Actor<'a> {
 
 impl From<Operator> for Actor<'_> {
     fn from(operator: Operator) -> Self {
-        Actor::Operator(operator.actor())
+        Actor::Operator(operator.user_id())
     }
 }
 

@@ -148,9 +148,28 @@ mod tests {
                 .await
                 .expect("reasons");
         assert_eq!(reasons, [Some("asked by phone".to_string()), None]);
-        let all =
-            ["account.create", "account.suspend", "account.resume", "user.set_password", "user.suspend", "user.resume", "account.suspend"];
+        let reader = store::reader_of(&db, new.user_id, None).await.expect("read").expect("a member");
+        let of_console = Operator::of(&reader).expect("an operator");
+        set_account_suspended(&db, of_console, new.account_id, false).await.expect("resume");
+        let all = [
+            "account.create",
+            "account.suspend",
+            "account.resume",
+            "user.set_password",
+            "user.suspend",
+            "user.resume",
+            "account.suspend",
+            "account.resume",
+        ];
         assert_eq!(deeds(&db).await, all);
+        let mut actors: Vec<(Option<uuid::Uuid>, Option<String>)> =
+            sqlx::query_as("SELECT actor_user_id, system_user_name FROM operator_actions ORDER BY at, action_id")
+                .fetch_all(&db)
+                .await
+                .expect("actors");
+        assert_eq!(actors.pop(), Some((Some(new.user_id.0), None)), "a user of the console");
+        let runs_this = operator.system_user_name().map(str::to_string);
+        assert!(runs_this.is_some() && actors.iter().all(|actor| *actor == (None, runs_this.clone())), "{actors:?}");
         let common = create_account(&db, operator, &Email::parse("bob@example.com").expect("email"), password("password1"), false).await;
         assert!(matches!(common, Err(OperatorError::Account(AccountError::CommonPassword))));
     }

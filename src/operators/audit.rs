@@ -21,9 +21,11 @@ pub struct Action<'a> {
 pub async fn insert_action_in(tx: &mut PgConnection, operator: Operator, action: Action<'_>) -> sqlx::Result<ActionId> {
     let action_id = ActionId::generate();
     sqlx::query!(
-        "INSERT INTO operator_actions (action_id, actor_user_id, action, subject_id, before, after, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO operator_actions (action_id, actor_user_id, system_user_name, action, subject_id, before, after, reason)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         action_id.0,
-        operator.actor().map(|user| user.0),
+        operator.user_id().map(|user| user.0),
+        operator.system_user_name(),
         action.action,
         action.subject_id,
         action.before,

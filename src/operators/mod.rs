@@ -6,3 +6,4 @@ pub mod credit;
 pub mod moves;
 pub mod rights;
 pub mod store_limits;
+pub mod system_user;

@@ -3,6 +3,9 @@
 mod edge;
 mod mail;
 mod payments;
+mod variables;
+
+pub use variables::{log_filter, secret_from_env, sudo_user};
 
 use crate::checkout::payments::StripeConfig;
 use crate::checkout::types_receipt::Seller;
@@ -213,21 +216,6 @@ impl Config {
     pub fn secure_cookies(&self) -> bool {
         self.public_url.scheme() == "https"
     }
-}
-
-/// The filter of the logs, for [`telemetry::init`](crate::server::telemetry::init).
-pub fn log_filter() -> Option<String> {
-    variable("TOKI_LOG")
-}
-
-/// A secret in a variable that the operator named on the command line.
-pub fn secret_from_env(name: &str) -> Result<SecretString, ConfigError> {
-    variable(name).map(SecretString::from).ok_or_else(|| ConfigError::NoSecret(name.to_string()))
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().map(|text| text.trim().to_string()).filter(|text| !text.is_empty())
 }
 
 /// 127.0.0.0/8 and ::1, where the sandbox supplier lives.

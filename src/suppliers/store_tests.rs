@@ -67,6 +67,8 @@ async fn channel_secret_is_sealed_and_absent_from_the_audit_log(db: PgPool) {
     assert!(matches!(again, Err(SupplierError::ChannelExists)));
     let inside = insert_channel(&db, OPERATOR(), &key, &[], new("http://169.254.169.254/v1")).await;
     assert!(matches!(inside, Err(SupplierError::Address(_))));
+    let mail = insert_channel(&db, OPERATOR(), &key, &[], new("https://api.example.com:25/v1")).await;
+    assert!(matches!(mail, Err(SupplierError::Address(AddressError::Port(25)))));
 
     let row = all_channels(&db).await.expect("list").remove(0);
     assert_eq!(row.base_url, "https://api.example.com/v1");
@@ -85,6 +87,9 @@ async fn channel_secret_is_sealed_and_absent_from_the_audit_log(db: PgPool) {
 
     let edit = ChannelEdit { secret: Some(None), status: Some(Status::Disabled), ..ChannelEdit::default() };
     update_channel(&db, OPERATOR(), &key, &[], channel_id, edit).await.expect("update");
+    let edit = ChannelEdit { base_url: Some("https://api.example.com:25/v1".into()), ..ChannelEdit::default() };
+    let edited = update_channel(&db, OPERATOR(), &key, &[], channel_id, edit).await;
+    assert!(matches!(edited, Err(SupplierError::Address(AddressError::Port(25)))));
     let row = all_channels(&db).await.expect("list").remove(0);
     assert_eq!((row.has_secret, row.status), (false, Status::Disabled));
 }

@@ -52,9 +52,14 @@ pub async fn turn_on(browser: &Browser) -> (Authenticator, Vec<String>) {
     let secret = page.html.split("id=\"totp-secret\"").nth(1).and_then(|rest| rest.split(['>', '<']).nth(1)).expect("a secret");
     let authenticator = Authenticator(secret.replace(' ', ""));
     let page = submit(browser, CONFIRM, "code", &authenticator.code()).await;
-    let codes = codes_in(&page);
+    (authenticator, recovery_codes_on(&page))
+}
+
+/// The recovery codes of a page that shows them, this once.
+pub fn recovery_codes_on(page: &Page) -> Vec<String> {
+    let codes = codes_in(page);
     assert_eq!(codes.len(), 10, "{}", page.html);
-    (authenticator, codes)
+    codes
 }
 
 /// As if the last code had been given an hour ago.

@@ -227,6 +227,8 @@ async fn failures_are_one_line_and_exit_1(db: PgPool) {
         (&["model", "disable", "acme/none"], "no such model"),
         (&channel("http://169.254.169.254/v1"), "169.254.169.254 is not a public address"),
         (&channel("http://127.0.0.1:9/v1"), "TOKI_SUPPLIER_NETWORKS"),
+        (&channel("https://api.example.com:22/v1"), "port 22 is not one that models are served on"),
+        (&channel("http://8.8.8.8:6379/v1"), "port 6379 is not one that models are served on"),
         (&channel("https://user:pw@api.example.com"), "user"),
         (&[&channel("https://api.example.org")[..], &["--secret-env", "NOT_SET"]].concat(), "NOT_SET is not set"),
         (&["account", "credit", "--email", ADA, "--tokens", "5", "--suppliers", "acme,nobody"], "no supplier nobody"),

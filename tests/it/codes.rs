@@ -249,7 +249,9 @@ async fn operators_make_see_and_disable_codes(db: PgPool) {
     let app = TestApp::start(db).await;
     let package_id = package(&app, "Starter", None).await.to_string();
     let browser = app.signed_up("ada@example.com").await;
-    let toki = Toki::new(&app.state.db);
+    // Whoever became root by `sudo` is named; others are who they are, whatever they say.
+    let toki = Toki::new(&app.state.db).with("SUDO_USER", "ada");
+    let runs_this = Operator::command_line().called_by(Some("ada".into())).system_user_name();
     let create = ["code", "create", "--reason", "spring", "--count", "3", "--uses", "2", "--expires", "2100-01-01T00:00:00Z"];
     let made =
         toki.json(&[&create[..], &["--tokens", "1,000", "--valid-for", "30d", "--suppliers", "sandbox", "--note", "Hello"]].concat());
@@ -271,6 +273,7 @@ async fn operators_make_see_and_disable_codes(db: PgPool) {
         ("expires_at", json!("2100-01-01T00:00:00Z")),
         ("note", json!("Hello")),
         ("reason", json!("spring")),
+        ("made_by", json!(runs_this)),
         ("batch_id", made["batch_id"].clone()),
     ] {
         assert_eq!(shown[field], value, "{field}");
@@ -285,6 +288,8 @@ async fn operators_make_see_and_disable_codes(db: PgPool) {
     assert_eq!(toki.json(&["code", "show", &code_id])["status"], "disabled");
     let deeds = "SELECT string_agg(action || ' ' || reason, ', ' ORDER BY action_id) FROM operator_actions WHERE action LIKE 'code.%'";
     assert_eq!(app.text(deeds).await, "code.create spring, code.create a try, code.disable leaked");
+    let actors = app.text("SELECT string_agg(DISTINCT system_user_name, ', ') FROM operator_actions WHERE action LIKE 'code.%'").await;
+    assert_eq!(Some(actors.as_str()), runs_this);
     assert!(!app.text("SELECT string_agg(a::text, '') FROM operator_actions a").await.contains(&code));
 
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";

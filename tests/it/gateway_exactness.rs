@@ -237,7 +237,7 @@ async fn a_channel_outside_the_allowed_networks_is_never_connected_to(db: PgPool
     let app = TestApp::start_with(db, |config| config.supplier_networks.clear()).await;
     let customer = app.customer("ssrf@example.com", 1_000).await;
     let key = app.key(&customer, None).await;
-    app.execute("INSERT INTO channels (channel_id, supplier_id, base_url) SELECT gen_random_uuid(), supplier_id, 'http://localhost:1/v1' FROM suppliers").await;
+    app.execute("INSERT INTO channels (channel_id, supplier_id, base_url) SELECT gen_random_uuid(), supplier_id, 'http://localhost:8000/v1' FROM suppliers").await;
     assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 502);
     app.assert_exact().await;
     app.stop().await;

@@ -1,9 +1,10 @@
 //! Mail through a real mail server, a process of its own (aiosmtpd): what it takes, what it refuses, and what happens while it is away.
-//! With it, signing up as production does it, which tells nobody who has an account.
+//! With it, signing up as production does it, which tells nobody who has an account; and without any, which does.
 
 use crate::accounts::{is_member, sign_in};
 use crate::accounts_mail::link_in;
 use crate::support::app::{PASSWORD, TestApp};
+use crate::support::toki::Toki;
 use lettre::{AsyncSmtpTransport, Tokio1Executor};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -168,6 +169,26 @@ async fn a_sign_up_in_production_goes_on_by_mail_and_tells_nobody(db: PgPool) {
     assert!(is_member(&stranger).await);
     app.stop().await;
     assert_eq!(server.rest().await, Vec::<Value>::new());
+}
+
+/// Nobody can be written to, so whoever signs up is let in at once, or not: README, SECURITY.md and the doctor say what that tells.
+#[sqlx::test]
+async fn without_a_mail_server_signing_up_tells_which_addresses_have_a_user_and_the_doctor_says_so(db: PgPool) {
+    let app = TestApp::start_with(db, |config| {
+        config.mail = Delivery::Nowhere;
+        config.environment = Environment::Production;
+    })
+    .await;
+    app.customer("ada@example.com", 0).await;
+    for (email, is_let_in) in [("ada@example.com", false), ("eve@example.com", true)] {
+        let browser = app.browser();
+        browser.post(SIGN_UP, "/sign-up", &[("email", email), ("password", "vier Katzen im Regen"), ("next", "")]).await;
+        assert_eq!(is_member(&browser).await, is_let_in, "{email}");
+    }
+    let toki = Toki::new(&app.state.db).with("TOKI_ENV", "production").with("TOKI_PUBLIC_URL", "https://toki.example");
+    app.stop().await;
+    let said = toki.run(&["doctor"]).stdout;
+    assert!(said.contains("warn  mail: SMTP_URL is not set") && said.contains("sign-up tells which addresses have an account"), "{said}");
 }
 
 async fn next_mail(server: MailServer) -> (MailServer, (String, String)) {

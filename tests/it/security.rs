@@ -53,10 +53,11 @@ async fn what_was_written_down_is_never_changed(db: PgPool) {
         .expect("triggers");
         assert_eq!(events, ["DELETE", "UPDATE"], "{table}");
     }
-    sqlx::query("INSERT INTO operator_actions (action_id, action, subject_id) VALUES (gen_random_uuid(), 'a.test', 'x')")
-        .execute(&db)
-        .await
-        .expect("a deed");
+    let deed =
+        "INSERT INTO operator_actions (action_id, action, subject_id, system_user_name) VALUES (gen_random_uuid(), 'a.test', 'x', $1)";
+    sqlx::query(deed).bind(Some("ada")).execute(&db).await.expect("a deed");
+    let nobodys = sqlx::query(deed).bind(None::<&str>).execute(&db).await.expect_err("a deed of nobody");
+    assert_eq!(nobodys.as_database_error().and_then(|error| error.constraint()), Some("operator_actions_actor_check"));
     for sql in ["UPDATE operator_actions SET subject_id = 'y'", "DELETE FROM operator_actions", "TRUNCATE operator_actions CASCADE"] {
         sqlx::query(sql).execute(&db).await.expect_err(sql);
     }

@@ -63,9 +63,17 @@ const OURS: [&str; 46] = [
     "[::ffff:127.0.0.2]",
 ];
 
+/// Ports of other services than models, from 1024 on, so that anybody may listen there.
+const ODD_PORTS: [u16; 14] = [2049, 2375, 3306, 3659, 4045, 5060, 6000, 6379, 6566, 6667, 9200, 10080, 11211, 27017];
+
 /// Counts connections, over IPv4 and IPv6.
 async fn counter() -> (u16, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("[::]:0").await.expect("a free port");
+    counter_at(0).await.expect("a free port")
+}
+
+/// None when the port is taken.
+async fn counter_at(port: u16) -> Option<(u16, Arc<AtomicUsize>)> {
+    let listener = TcpListener::bind(("::", port)).await.ok()?;
     let (port, count) = (listener.local_addr().expect("bound").port(), Arc::<AtomicUsize>::default());
     let counted = count.clone();
     tokio::spawn(async move {
@@ -73,7 +81,7 @@ async fn counter() -> (u16, Arc<AtomicUsize>) {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     });
-    (port, count)
+    Some((port, count))
 }
 
 /// A supplier whose only channel is the one that [`lead`] sets, whatever would be let in when it is saved.
@@ -102,6 +110,11 @@ async fn no_way_to_write_an_address_of_ours_is_connected_to(db: PgPool) {
         assert!(matches!(answer.status, 502 | 503), "{host}: {} {}", answer.status, answer.text);
         assert_eq!(count.load(Ordering::Relaxed), 0, "{host} was connected to");
     }
+    for host in ["127.0.0.1:22", "[::1]:6379", "localhost:25", "169.254.169.254:81", "api.example.com:3306"] {
+        lead(&app, &format!("http://{host}/v1")).await;
+        let answer = app.chat(&key.secret, &chat(MODEL, "hi")).await;
+        assert!(matches!(answer.status, 502 | 503), "{host}: {} {}", answer.status, answer.text);
+    }
     app.assert_exact().await;
     app.stop().await;
 }
@@ -119,6 +132,30 @@ async fn the_same_addresses_are_connected_to_once_they_are_allowed(db: PgPool) {
         let _: Answer = app.chat(&key.secret, &chat(MODEL, "hi")).await;
         assert!(count.load(Ordering::Relaxed) > before, "{host}");
     }
+    app.stop().await;
+}
+
+/// A name that leads into a network that is allowed gets no port that models are not served on, however it came into the table. The
+/// address itself is the operator's own word, and is connected to: the counter would have been found.
+#[sqlx::test]
+async fn no_odd_port_of_a_name_is_connected_to(db: PgPool) {
+    let app = TestApp::start(db).await;
+    acme(&app).await;
+    let key = app.key(&app.customer("reach@example.com", 100_000).await, None).await;
+    let mut tried = 0;
+    for port in ODD_PORTS {
+        let Some((_, count)) = counter_at(port).await else { continue };
+        lead(&app, &format!("http://localhost:{port}/v1")).await;
+        let answer = app.chat(&key.secret, &chat(MODEL, "hi")).await;
+        assert!(matches!(answer.status, 502 | 503), "{port}: {} {}", answer.status, answer.text);
+        assert_eq!(count.load(Ordering::Relaxed), 0, "{port} was connected to");
+        lead(&app, &format!("http://127.0.0.1:{port}/v1")).await;
+        let _: Answer = app.chat(&key.secret, &chat(MODEL, "hi")).await;
+        assert!(count.load(Ordering::Relaxed) > 0, "{port}");
+        tried += 1;
+    }
+    assert!(tried > 0, "every port is taken");
+    app.assert_exact().await;
     app.stop().await;
 }
 

@@ -10,6 +10,7 @@ mod schema;
 mod security;
 mod server_fns;
 mod source;
+mod supply;
 
 /// Fails with every breach, one a line.
 #[track_caller]
@@ -118,9 +119,15 @@ fn security_names_tests_that_are_there() {
 }
 
 #[test]
+fn what_is_installed_is_locked_and_looked_at() {
+    none(supply::not_locked());
+}
+
+#[test]
 fn rules_find_what_they_look_for() {
     none(imports::self_check());
     none(schema::self_check());
     none(server_fns::self_check());
     none(security::self_check());
+    none(supply::self_check());
 }

@@ -61,6 +61,8 @@ pub struct RefundRow {
     pub provider_refund_id: Option<String>,
     pub action_id: Option<ActionId>,
     pub reason: Option<String>,
+    /// An address, or a user of the machine that the command ran on; none = somebody at the provider.
+    pub asked_by: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -97,8 +99,17 @@ pub async fn order_for_operator(db: &PgPool, order_id: OrderId) -> Result<OrderD
             refund_id: row.refund_id.map(RefundId),
         })
         .collect();
-    let refunds =
-        sqlx::query!("SELECT * FROM refunds WHERE order_id = $1 ORDER BY created_at, refund_id", order_id.0).fetch_all(db).await?;
+    let refunds = sqlx::query!(
+        r#"SELECT r.*, coalesce(
+                      (SELECT a.system_user_name FROM operator_actions a WHERE a.action_id = r.action_id),
+                      (SELECT u.email FROM operator_actions a JOIN users u ON u.user_id = a.actor_user_id WHERE a.action_id = r.action_id),
+                      (SELECT u.email FROM users u WHERE u.user_id = r.user_id)
+                  ) AS "asked_by?"
+             FROM refunds r WHERE r.order_id = $1 ORDER BY r.created_at, r.refund_id"#,
+        order_id.0
+    )
+    .fetch_all(db)
+    .await?;
     let refunds = refunds
         .into_iter()
         .map(|row| {
@@ -110,6 +121,7 @@ pub async fn order_for_operator(db: &PgPool, order_id: OrderId) -> Result<OrderD
                 provider_refund_id: row.provider_refund_id,
                 action_id: row.action_id.map(ActionId),
                 reason: row.reason,
+                asked_by: row.asked_by,
                 created_at: row.created_at,
             })
         })

@@ -163,6 +163,8 @@ pub struct CodeRow {
     pub expires_at: Option<DateTime<Utc>>,
     pub note: Option<String>,
     pub reason: Option<String>,
+    /// The operator: an address, or a user of the machine that the command ran on.
+    pub made_by: Option<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -217,6 +219,7 @@ pub async fn disable_code(db: &PgPool, operator: Operator, code_id: CodeId, reas
 async fn rows(db: &PgPool, batch_id: Option<ActionId>, code_id: Option<CodeId>) -> Result<Vec<CodeRow>, CodeError> {
     let rows = sqlx::query!(
         r#"SELECT c.*, a.reason AS "reason?",
+                  coalesce(a.system_user_name, (SELECT u.email FROM users u WHERE u.user_id = a.actor_user_id)) AS "made_by?",
                   ARRAY (SELECT s.slug FROM suppliers s WHERE s.supplier_id = ANY (c.scope_supplier_ids) ORDER BY s.slug) AS "suppliers!",
                   CASE WHEN c.disabled_at IS NOT NULL THEN 'disabled' WHEN c.used >= c.uses THEN 'used_up'
                        WHEN c.expires_at <= now() THEN 'expired' ELSE 'active' END AS "status!"
@@ -250,6 +253,7 @@ async fn rows(db: &PgPool, batch_id: Option<ActionId>, code_id: Option<CodeId>) 
             expires_at: row.expires_at,
             note: row.note,
             reason: row.reason,
+            made_by: row.made_by,
             created_at: row.created_at,
         })
         .collect())

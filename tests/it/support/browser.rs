@@ -4,7 +4,7 @@ use crate::support::app::{PASSWORD, TestApp};
 use crate::support::client::http;
 use futures::{Stream, StreamExt};
 use reqwest::header::{ACCEPT, COOKIE, LOCATION, REFERER, SET_COOKIE};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use toki::accounts::store::NewAccount;
 use toki::islands::IN_PART;
 
@@ -13,7 +13,12 @@ pub struct Browser {
     cookie: Mutex<Option<String>>,
     /// Kept when the session ends.
     device: Mutex<Option<String>>,
+    /// Where every answer is noted.
+    log: Option<PageLog>,
 }
+
+/// What browsers were answered, the oldest first: what they asked for, and where the answer leads and what it says.
+pub type PageLog = Arc<Mutex<Vec<(String, String)>>>;
 
 pub struct Page {
     pub status: u16,
@@ -79,7 +84,12 @@ impl TestApp {
 impl Browser {
     /// One that visits the server at this address.
     pub fn at(base: &str) -> Browser {
-        Browser { base: base.to_string(), cookie: Mutex::new(None), device: Mutex::new(None) }
+        Browser { base: base.to_string(), cookie: Mutex::new(None), device: Mutex::new(None), log: None }
+    }
+
+    /// One whose answers are noted, beside those of others.
+    pub fn logged(base: &str, log: PageLog) -> Browser {
+        Browser { log: Some(log), ..Browser::at(base) }
     }
 
     /// The session's cookie, as it is sent.
@@ -89,7 +99,7 @@ impl Browser {
     }
 
     pub async fn get(&self, path: &str) -> Page {
-        self.send(http().get(self.url(path)).header(ACCEPT, "text/html")).await
+        self.send(path, http().get(self.url(path)).header(ACCEPT, "text/html")).await
     }
 
     /// The page as a script asks for it that keeps only a part.
@@ -110,7 +120,7 @@ impl Browser {
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body);
-        self.send(request).await
+        self.send(path, request).await
     }
 
     pub async fn submit(&self, form: &Form, from: &str) -> Page {
@@ -132,7 +142,7 @@ impl Browser {
         if path.starts_with("http") { path.to_string() } else { format!("{}{path}", self.base) }
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Page {
+    async fn send(&self, path: &str, mut request: reqwest::RequestBuilder) -> Page {
         for kept in [&self.cookie, &self.device] {
             if let Some(cookie) = kept.lock().expect("cookie").clone() {
                 request = request.header(COOKIE, cookie);
@@ -144,7 +154,11 @@ impl Browser {
             *kept.lock().expect("cookie") = cookie.split(';').next().map(str::to_string);
         }
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_string();
-        Page { status: response.status().as_u16(), location, html: response.text().await.expect("a whole body") }
+        let page = Page { status: response.status().as_u16(), location, html: response.text().await.expect("a whole body") };
+        if let Some(log) = &self.log {
+            log.lock().expect("log").push((path.to_string(), format!("{} {}", page.location, page.html)));
+        }
+        page
     }
 }
 

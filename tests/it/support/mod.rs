@@ -18,3 +18,4 @@ pub mod silent_proxy;
 pub mod supplier;
 pub mod tenant;
 pub mod toki;
+pub mod visit;
