@@ -8,6 +8,7 @@ use crate::ids::KeyId;
 use crate::journal::record::{Actor, Entry, record_in, record_of_user_in};
 use crate::journal::types::Group;
 use chrono_tz::Tz;
+use sqlx::PgPool;
 
 async fn member(db: &PgPool, email: &str) -> Reader {
     let (email, password) = (Email::parse(email).expect("an address"), Password::parse("correct horse".into()).expect("a password"));

@@ -7,6 +7,7 @@ use crate::keys::store::{KeyOwner, LimitsEdit, NewKey, update_limits};
 use crate::wallet::fixtures::{self, plain_key};
 use crate::wallet::ledger::Scope;
 use chrono::TimeDelta;
+use sqlx::PgPool;
 
 #[sqlx::test]
 async fn only_enabled_models_of_enabled_suppliers_are_listed(db: PgPool) {

@@ -8,6 +8,7 @@ use crate::usage::types_totals::{Group, Sums, UsageTotals};
 use crate::wallet::fixtures::{self, Used, plain_key};
 use chrono::{DurationRound, TimeDelta};
 use chrono_tz::Tz;
+use sqlx::PgPool;
 use uuid::{NoContext, Timestamp};
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };

@@ -8,6 +8,7 @@ use crate::wallet::ledger::{self, Scope};
 use crate::wallet::store::statement::{PAGE, next_entries, statement_of};
 use crate::wallet::types::{Cause, EntryView, Movement, Which};
 use chrono::TimeDelta;
+use sqlx::PgPool;
 use std::time::Duration;
 
 async fn totals_of(db: &PgPool, account_id: AccountId) -> AccountTotals {

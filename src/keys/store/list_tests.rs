@@ -7,6 +7,7 @@ use crate::keys::types_list::{KeyOrder, KeysChange};
 use crate::tokens::Tokens;
 use crate::wallet::fixtures::{self, plain_key};
 use chrono::{TimeDelta, Utc};
+use sqlx::PgPool;
 
 async fn names(db: &PgPool, reader: &Reader, filter: KeyFilter) -> Vec<String> {
     let (rows, more_after) = keys_of(db, reader, &filter, 50).await.expect("keys");

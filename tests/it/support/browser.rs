@@ -104,11 +104,11 @@ impl Browser {
 
     /// The page as a script asks for it that keeps only a part.
     pub async fn get_part(&self, path: &str) -> Page {
-        self.send(http().get(self.url(path)).header(ACCEPT, "text/html").header(IN_PART, "1")).await
+        self.send(path, http().get(self.url(path)).header(ACCEPT, "text/html").header(IN_PART, "1")).await
     }
 
     pub async fn head(&self, path: &str) -> Page {
-        self.send(http().head(self.url(path)).header(ACCEPT, "text/html")).await
+        self.send(path, http().head(self.url(path)).header(ACCEPT, "text/html")).await
     }
 
     pub async fn post(&self, path: &str, from: &str, fields: &[(&str, &str)]) -> Page {
