@@ -11,8 +11,8 @@ const LONG: [(&str, &str); 0] = [];
 const GATED: [(&str, &str); 2] =
     [("src/lib.rs", "the module tree and the browser's entry point"), ("src/main.rs", "the binary exists on the server only")];
 
-/// Gates in the whole tree. Raise it for a new domain.
-const MOST_GATES: usize = 34;
+/// Gates in the whole tree. Raise it for a new domain, or a file that all of them use.
+const MOST_GATES: usize = 35;
 
 /// Names that say nothing about the business.
 const VAGUE: [&str; 9] = ["utils", "util", "helpers", "helper", "common", "manager", "service", "services", "misc"];
