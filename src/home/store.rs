@@ -65,7 +65,7 @@ pub async fn first_steps(db: impl PgExecutor<'_>, member: &Reader) -> Result<Fir
 }
 
 /// Calls and charges of each bucket of the range, those without a call too.
-pub async fn usage_by_day(db: impl PgExecutor<'_> + Copy, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
+pub async fn usage_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $2) - 1 AS "place!", t.model_id, sum(t.calls)::bigint AS "calls!",
                   sum(t.failed)::bigint AS "failed!", sum(t.charge)::bigint AS "charge!"
@@ -94,7 +94,7 @@ pub async fn usage_by_day(db: impl PgExecutor<'_> + Copy, member: &Reader, range
 
 /// What came into the wallet in each bucket of the range, less what left it, but for calls: each grant is in it from when it can be spent
 /// until it can no more, whenever that was written.
-pub async fn others_by_day(db: impl PgExecutor<'_> + Copy, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
+pub async fn others_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(m.at, $2::timestamptz[]) - 1 AS "place!", sum(m.tokens)::bigint AS "tokens!"
              FROM (SELECT CASE WHEN l.to_book = 'expired' THEN least(l.at, g.expires_at) ELSE greatest(l.at, g.starts_at) END AS at,

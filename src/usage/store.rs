@@ -217,7 +217,7 @@ fn view_of(drawn: Vec<Draw>, row: UsageRow) -> CallView {
 
 /// What the ledger says these calls were paid with, in the order it was taken.
 async fn draws_of(
-    db: impl PgExecutor<'_> + Copy,
+    db: impl PgExecutor<'_>,
     account_id: AccountId,
     calls: &[RequestId],
 ) -> Result<HashMap<RequestId, Vec<Draw>>, UsageError> {

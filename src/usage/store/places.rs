@@ -46,7 +46,7 @@ pub(super) async fn ids_of(
 /// Those of them from one id up to another. A statement for each stretch: where its ends are known to the plan, it reads an index from the
 /// end and stops; of ends that come out of a table it guesses that little lies between, and reads and sorts all of it.
 async fn ids_within(
-    db: impl PgExecutor<'_> + Copy,
+    db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
     first: Uuid,
@@ -105,7 +105,7 @@ type Stretch = (Uuid, Uuid);
 /// Stretches of ids that hold the latest calls of the filter, and before which id more may lie. Calls of one model, and such as failed, may
 /// be far between, so the hours that have some are looked up first.
 async fn stretches(
-    db: impl PgExecutor<'_> + Copy,
+    db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
     most: i64,

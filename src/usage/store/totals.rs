@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
 pub async fn parts_of(
-    db: impl PgExecutor<'_> + Copy,
+    db: impl PgExecutor<'_>,
     member: &Reader,
     whose: &Whose,
     range: &Range,
@@ -66,7 +66,7 @@ pub async fn parts_of(
 }
 
 /// What the member's calls in each bucket of the range add up to.
-pub async fn sums_of(db: impl PgExecutor<'_> + Copy, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+pub async fn sums_of(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
                   sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",
@@ -114,7 +114,7 @@ pub(super) struct Hours {
 /// The latest hours before a moment with calls like these, as many as it takes for `most` calls beside those of the newest, which may be
 /// cut; fewer where too many others lie among them.
 pub(super) async fn hours_with_calls(
-    db: impl PgExecutor<'_> + Copy,
+    db: impl PgExecutor<'_>,
     account: uuid::Uuid,
     filter: &CallFilter,
     from: DateTime<Utc>,
