@@ -101,8 +101,8 @@ pub async fn order_for_operator(db: &PgPool, order_id: OrderId) -> Result<OrderD
         .collect();
     let refunds = sqlx::query!(
         r#"SELECT r.*, coalesce(
-                      (SELECT a.system_user_name FROM operator_actions a WHERE a.action_id = r.action_id),
-                      (SELECT u.email FROM operator_actions a JOIN users u ON u.user_id = a.actor_user_id WHERE a.action_id = r.action_id),
+                      (SELECT coalesce(a.system_user_name, u.email)
+                         FROM operator_actions a LEFT JOIN users u ON u.user_id = a.actor_user_id WHERE a.action_id = r.action_id),
                       (SELECT u.email FROM users u WHERE u.user_id = r.user_id)
                   ) AS "asked_by?"
              FROM refunds r WHERE r.order_id = $1 ORDER BY r.created_at, r.refund_id"#,
