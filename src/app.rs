@@ -8,7 +8,7 @@ use crate::accounts::page_members::MembersPage;
 use crate::accounts::page_settings::SettingsPage;
 use crate::accounts::page_two_factor::{SignInCodePage, TwoFactorPage};
 use crate::catalog::page::ProductsPage;
-use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, ReceiptPage, RefundPage, SandboxPaymentPage};
+use crate::checkout::page::{ConfirmPage, OrderPage, OrdersPage, PaymentEventsPage, ReceiptPage, RefundPage, SandboxPaymentPage};
 use crate::docs::page::{DocPage, DocsPage};
 use crate::home::page::{DashboardPage, HomePage};
 use crate::i18n::language;
@@ -88,6 +88,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/docs") view=DocsPage />
                     <Route path=path!("/docs/:page") view=DocPage />
                     <Route path=path!("/search") view=SearchPage />
+                    <Route path=path!("/operator/payments") view=PaymentEventsPage />
                 </ParentRoute>
                 <Route path=path!("/styleguide") view=StyleGuidePage ssr=SsrMode::Async />
             </Routes>

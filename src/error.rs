@@ -58,6 +58,8 @@ pub enum ConsoleError {
     NothingToRefund,
     #[error("what is left changed since the page was shown")]
     RefundChanged,
+    #[error("somebody decided about the event since the page was shown")]
+    AlreadyDecided,
     #[error("code: {0:?}")]
     Code(CodeProblem),
     #[error("account suspended")]
@@ -120,6 +122,8 @@ pub enum Field {
     /// What a model is asked.
     Prompt,
     Model,
+    /// Why an operator does something.
+    Reason,
 }
 
 /// What has to be settled before an account can be deleted.
@@ -213,7 +217,8 @@ impl ConsoleError {
             | ConsoleError::NotRefundable
             | ConsoleError::RefundWindowOver
             | ConsoleError::NothingToRefund
-            | ConsoleError::RefundChanged => 409,
+            | ConsoleError::RefundChanged
+            | ConsoleError::AlreadyDecided => 409,
             ConsoleError::Invalid { .. }
             | ConsoleError::Code(_)
             | ConsoleError::EmailUnavailable

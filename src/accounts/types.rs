@@ -80,7 +80,8 @@ pub struct Viewer {
     pub role: Role,
     /// Whether mail has reached them at it.
     pub verified: bool,
-    pub operator: bool,
+    /// For operators, how many payment events wait for one of them to look.
+    pub to_look_at: Option<i64>,
     /// What they belong to; nothing for whoever must set a second factor up before they see any of it.
     pub accounts: Vec<AccountChoice>,
     /// None for them too.

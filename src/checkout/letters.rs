@@ -1,5 +1,7 @@
-//! What customers are told of their orders by mail.
+//! What customers are told of their orders by mail, and operators of payments that fit none.
 
+use crate::checkout::event::PaymentEvent;
+use crate::checkout::payments::Provider;
 use crate::i18n::language;
 use crate::ids::OrderId;
 use crate::mail::letter::{Letter, Part};
@@ -11,6 +13,12 @@ use chrono::TimeDelta;
 
 /// Somebody may want it for their books a while later.
 const RECEIPT: TimeDelta = TimeDelta::days(30);
+
+/// Money may have moved that bought nothing: somebody is to look within days.
+const ALERT: TimeDelta = TimeDelta::days(7);
+
+/// The kind of [`quarantined`].
+pub const QUARANTINED: &str = "payment_quarantined";
 
 /// What was paid, as its receipt says.
 #[derive(Clone, Debug)]
@@ -44,4 +52,22 @@ pub fn receipt(outbox: &Outbox, paid: &Paid) -> Letter {
         parts.insert(1, text(t!("It was a payment of the sandbox: no money was moved.").into()));
     }
     Letter { kind: "receipt", subject: t!("Your receipt"), parts, useful_for: RECEIPT }
+}
+
+/// To operators, when an event fits no order. What its reason says is for them, in the words of the log.
+pub fn quarantined(outbox: &Outbox, provider: Provider, event: &PaymentEvent, reason: Option<&str>) -> Letter {
+    let facts = t!(
+        "{event} of {provider}, {kind}: {reason}",
+        event = event.id,
+        provider = provider.as_str(),
+        kind = event.kind,
+        reason = reason.unwrap_or("-")
+    );
+    let parts = vec![
+        Part::Text(t!("The payment provider told of something that fits no order at TOKI Token Plan. Nothing was credited for it.").into()),
+        Part::Text(facts),
+        Part::Link { label: t!("Look at it"), url: outbox.address("/operator/payments") },
+        Part::Text(t!("Others may have come since: the page lists all of them, and there is at most one such mail an hour.").into()),
+    ];
+    Letter { kind: QUARANTINED, subject: t!("A payment fits no order"), parts, useful_for: ALERT }
 }

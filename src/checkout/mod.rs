@@ -2,8 +2,10 @@
 
 pub mod page;
 pub mod server_fns;
+pub mod server_fns_events;
 pub mod server_fns_receipt;
 pub mod types;
+pub mod types_events;
 pub mod types_placing;
 pub mod types_receipt;
 pub mod types_refund;

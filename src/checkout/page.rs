@@ -1,6 +1,7 @@
 //! Confirm, orders and sandbox payment pages, one file each.
 
 mod confirm;
+mod events;
 mod order;
 mod orders;
 mod receipt;
@@ -9,6 +10,7 @@ mod sandbox;
 mod start;
 
 pub use confirm::ConfirmPage;
+pub use events::PaymentEventsPage;
 pub use order::OrderPage;
 pub use orders::OrdersPage;
 pub use receipt::ReceiptPage;

@@ -122,11 +122,12 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::Code(error) => error.into(),
             CheckoutError::FormReused => ConsoleError::BadRequest,
             CheckoutError::NotFound => ConsoleError::NotFound,
+            CheckoutError::NotQuarantined => ConsoleError::AlreadyDecided,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
             CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::UnknownCustomer | PaymentsError::Unreachable(_)) => {
                 ConsoleError::PaymentProviderFailed
             }
-            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::Letter(_) | CheckoutError::NotQuarantined => {
+            CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::Letter(_) => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
             }

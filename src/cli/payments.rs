@@ -3,9 +3,10 @@
 use crate::checkout::payments::Payments;
 use crate::checkout::reconcile::reconcile;
 use crate::checkout::store::CheckoutError;
-use crate::checkout::store::quarantine::{QuarantinedEvent, Resolution, quarantined_events, resolve_quarantined};
+use crate::checkout::store::quarantine::{quarantined_events, resolve_quarantined};
+use crate::checkout::types_events::{QuarantinedEvent, Resolution};
 use crate::cli::output::{facts, table};
-use crate::cli::values::{or_dash, shown};
+use crate::cli::values::{self, or_dash};
 use crate::cli::{CliError, Context};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -41,7 +42,7 @@ pub struct Resolve {
     #[command(flatten)]
     how: How,
     /// Why; kept in the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = values::reason)]
     reason: String,
 }
 
@@ -66,14 +67,14 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
 }
 
 async fn list(ctx: &Context) -> Result<(), CliError> {
-    let events = quarantined_events(&ctx.db, None).await?;
+    let events = quarantined_events(&ctx.db, None, i64::MAX).await?;
     ctx.out.reply(&json!({ "events": events }), || {
         let rows: Vec<_> = events
             .iter()
             .map(|event| {
                 let order = or_dash(event.order_id, |id| id.to_string());
                 let reason = event.reason.clone().unwrap_or_default();
-                [event.event_id.clone(), event.event_type.clone(), shown(event.received_at), order, reason]
+                [event.event_id.clone(), event.event_type.clone(), event.received_at.rfc3339(), order, reason]
             })
             .collect();
         table(["EVENT", "TYPE", "RECEIVED", "ORDER", "REASON"], &rows)
@@ -81,13 +82,13 @@ async fn list(ctx: &Context) -> Result<(), CliError> {
 }
 
 async fn show(ctx: &Context, event_id: &str) -> Result<(), CliError> {
-    let event: QuarantinedEvent = quarantined_events(&ctx.db, Some(event_id)).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
+    let event: QuarantinedEvent = quarantined_events(&ctx.db, Some(event_id), 1).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
     ctx.out.reply(&event, || {
         let head = facts(&[
             ("event", event.event_id.clone()),
             ("provider", event.provider.clone()),
             ("type", event.event_type.clone()),
-            ("received", shown(event.received_at)),
+            ("received", event.received_at.rfc3339()),
             ("order", or_dash(event.order_id, |id| id.to_string())),
             ("reason", event.reason.clone().unwrap_or_default()),
         ]);

@@ -1,6 +1,7 @@
 //! Arguments that are more than text: parsed here, so that a wrong one is wrong usage (exit 2) and names itself.
 
 use crate::accounts::types::Email;
+use crate::checkout::types_events::parse_reason;
 use crate::cli::durations;
 use crate::error::ConsoleError;
 use crate::keys::store::parse_network;
@@ -40,6 +41,11 @@ pub fn email(text: &str) -> Result<Email, String> {
 
 pub fn key_name(text: &str) -> Result<KeyName, String> {
     KeyName::parse(text).map_err(said)
+}
+
+/// Why something is decided about a payment event.
+pub fn reason(text: &str) -> Result<String, String> {
+    parse_reason(text).map(str::to_string).map_err(said)
 }
 
 fn said(error: ConsoleError) -> String {

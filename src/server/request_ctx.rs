@@ -13,6 +13,7 @@ use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
 use crate::i18n::{Language, language, speaking_on};
 use crate::ids::{AccountId, UserId};
+use crate::operators::rights::Operator;
 use crate::server::config::Environment;
 use crate::server::device;
 use crate::server::state::AppState;
@@ -145,6 +146,11 @@ pub async fn admin() -> Result<Admin, ConsoleError> {
 /// The guard of giving the account away.
 pub async fn owner() -> Result<Owner, ConsoleError> {
     reader().await?.into_owner().ok_or_else(|| fail(ConsoleError::NotAllowed))
+}
+
+/// The guard of running the business.
+pub async fn operator() -> Result<Operator, ConsoleError> {
+    Operator::of(&reader().await?).ok_or_else(|| fail(ConsoleError::OperatorRequired))
 }
 
 /// The guard of what somebody may do who is to set a second factor up first: that.

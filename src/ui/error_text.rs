@@ -18,6 +18,7 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::TwoFactorChanged => {
             t!("Two-factor has changed since you opened this page. Nothing was changed now; see below.").into()
         }
+        ConsoleError::AlreadyDecided => t!("Somebody has decided about this event since you opened the page. Nothing was changed now.").into(),
         ConsoleError::TwoFactorRequired => t!("Operators sign in with a second factor. Set it up first.").into(),
         ConsoleError::NotAllowed => {
             t!("Your role in this account does not allow this. Nothing was changed; ask an admin of the account.").into()
@@ -143,6 +144,8 @@ fn field_sentence(field: Field, problem: Problem) -> &'static str {
         (Field::Prompt, Problem::TooLong) => t!("Ask with at most 20,000 characters here. Nothing was called."),
         (Field::Prompt, _) => t!("Write what the model is to be asked."),
         (Field::Model, _) => t!("Choose a model from the list."),
+        (Field::Reason, Problem::TooLong) => t!("Give a reason of at most 500 characters. Nothing was decided."),
+        (Field::Reason, _) => t!("Give a reason: it stays in the audit log. Nothing was decided."),
         (Field::Search, _) => t!("Search for at most 254 characters."),
     }
 }

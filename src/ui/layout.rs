@@ -39,6 +39,9 @@ pub fn destinations() -> [(&'static str, &'static str, Icon); 9] {
     ]
 }
 
+/// What operators see besides.
+const OPERATOR_PAYMENTS: &str = "/operator/payments";
+
 /// The page of the address in its frame.
 #[component]
 pub fn Frame() -> impl IntoView {
@@ -113,13 +116,14 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
     let (sandbox, verified, follows) = (viewer.sandbox, viewer.verified, viewer.wallet.is_some());
     let warnings = viewer.wallet.as_ref().map(|wallet| wallet.warnings.clone()).unwrap_or_default();
     let may_buy = viewer.role >= Role::Admin;
+    let to_look_at = viewer.to_look_at;
     view! {
         // Where it is narrow, the sidebar is a popover: the browser opens it, closes it with Escape or a tap beside it, and gives the
         // focus back.
         <header class="sidebar" id="sidebar" popover="auto">
             <Wordmark />
             <PaletteLink />
-            <NavLinks />
+            <NavLinks operator=to_look_at.is_some() />
             <FrameFoot viewer />
         </header>
         <header class="topbar topbar-member">
@@ -141,6 +145,17 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                 }
             })}
         <div data-live="warnings">{warnings.into_iter().map(|warning| view! { <WalletBanner warning may_buy /> }).collect_view()}</div>
+        {to_look_at
+            .filter(|count| *count > 0)
+            .map(|count| {
+                view! {
+                    <Banner kind=BannerKind::Bad label=t!("Payments that fit no order") title=t!("Payments fit no order.")>
+                        {t!("{count} wait for an operator.", count = count)}
+                        " "
+                        <a href=OPERATOR_PAYMENTS>{t!("Look at them")}</a>
+                    </Banner>
+                }
+            })}
         {(!verified)
             .then(|| {
                 view! {
@@ -162,8 +177,9 @@ fn current(href: &str) -> Option<&'static str> {
 }
 
 #[component]
-fn NavLinks() -> impl IntoView {
-    let links = destinations().map(|(href, label, icon)| {
+fn NavLinks(operator: bool) -> impl IntoView {
+    let business = operator.then(|| (OPERATOR_PAYMENTS, t!("Payments"), Icon::Orders));
+    let links = destinations().into_iter().chain(business).map(|(href, label, icon)| {
         view! {
             <a class="nav-link" href=href aria-current=current(href)>
                 <IconView icon />
@@ -171,7 +187,7 @@ fn NavLinks() -> impl IntoView {
             </a>
         }
     });
-    view! { <nav aria-label=t!("Main")>{links.into_iter().collect_view()}</nav> }
+    view! { <nav aria-label=t!("Main")>{links.collect_view()}</nav> }
 }
 
 #[component]

@@ -3,57 +3,16 @@
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in};
+use crate::checkout::store::quarantine::alert_operators_in;
 use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
 use crate::checkout::store::transitions::Cause;
 use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::checkout::types::OrderStatus;
+pub use crate::checkout::types_events::EventOutcome;
 use crate::ids::{ActionId, OrderId};
 use crate::mail::outbox::Outbox;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
-
-/// What was done about an event, as `payment_event_outcomes.outcome` says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventOutcome {
-    Fulfilled,
-    AlreadyFulfilled,
-    Closed,
-    /// It told of a refund or a dispute, which is recorded now with all that follows from it.
-    Recorded,
-    /// It is about a payment that we do not know, yet: another event may bring it, and until then this one is nobody's.
-    Waiting,
-    Ignored,
-    /// Signed by the provider, yet it does not fit an order of ours: nothing was credited, and somebody must look.
-    Quarantined,
-    /// An operator looked into it, and nothing more is to be done.
-    Dismissed,
-}
-
-impl EventOutcome {
-    const ALL: [EventOutcome; 8] = [
-        EventOutcome::Fulfilled,
-        EventOutcome::AlreadyFulfilled,
-        EventOutcome::Closed,
-        EventOutcome::Recorded,
-        EventOutcome::Waiting,
-        EventOutcome::Ignored,
-        EventOutcome::Quarantined,
-        EventOutcome::Dismissed,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EventOutcome::Fulfilled => "fulfilled",
-            EventOutcome::AlreadyFulfilled => "already_fulfilled",
-            EventOutcome::Closed => "closed",
-            EventOutcome::Recorded => "recorded",
-            EventOutcome::Waiting => "waiting",
-            EventOutcome::Ignored => "ignored",
-            EventOutcome::Quarantined => "quarantined",
-            EventOutcome::Dismissed => "dismissed",
-        }
-    }
-}
 
 /// An outcome, why, and for which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +56,7 @@ pub async fn settle_event(db: &PgPool, outbox: &Outbox, provider: Provider, even
         return Ok(decision);
     }
     let decision = decide_in(&mut tx, outbox, provider, event).await?;
-    insert_outcome_in(&mut tx, provider, &event.id, &decision, None).await?;
+    conclude_in(&mut tx, outbox, provider, event, &decision).await?;
     tx.commit().await?;
     Ok(decision)
 }
@@ -108,6 +67,21 @@ pub(super) async fn lock_event_in(tx: &mut PgConnection, provider: Provider, eve
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", format!("payment event {} {event_id}", provider.as_str()))
         .fetch_one(tx)
         .await?;
+    Ok(())
+}
+
+/// Keeps what was decided; operators are told of an event that fits no order.
+async fn conclude_in(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    provider: Provider,
+    event: &PaymentEvent,
+    decision: &Decision,
+) -> Result<(), CheckoutError> {
+    insert_outcome_in(tx, provider, &event.id, decision, None).await?;
+    if decision.outcome == EventOutcome::Quarantined {
+        alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await?;
+    }
     Ok(())
 }
 
@@ -143,8 +117,7 @@ pub(super) async fn decision_in(tx: &mut PgConnection, provider: Provider, event
     .fetch_optional(tx)
     .await?;
     row.map(|row| {
-        let outcome = EventOutcome::ALL.into_iter().find(|outcome| outcome.as_str() == row.outcome);
-        let outcome = outcome.ok_or(CheckoutError::Unreadable(row.outcome))?;
+        let outcome = EventOutcome::parse(&row.outcome).ok_or(CheckoutError::Unreadable(row.outcome))?;
         Ok(Decision { outcome, reason: row.reason, order_id: row.order_id.map(OrderId) })
     })
     .transpose()
@@ -209,7 +182,7 @@ pub(super) async fn settle_waiting_in(
     for payload in waiting {
         let event = stored_event(payload)?;
         let decision = decide_in(tx, outbox, provider, &event).await?;
-        insert_outcome_in(tx, provider, &event.id, &decision, None).await?;
+        conclude_in(tx, outbox, provider, &event, &decision).await?;
     }
     Ok(())
 }

@@ -1,64 +1,99 @@
 //! SQL about quarantined events: signed by the provider, yet fitting no order. An operator looks at them, and has them decided again
 //! or dismisses them.
 
+use crate::accounts::types::Email;
+use crate::checkout::event::PaymentEvent;
+use crate::checkout::letters;
+use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome, decide_in, decision_in, insert_outcome_in, lock_event_in, stored_event};
-use crate::checkout::store::{CheckoutError, stored_provider};
+use crate::checkout::store::{CheckoutError, stored_currency, stored_provider, stored_status};
+use crate::checkout::types_events::{OrderAbout, QuarantinedEvent, Resolution, ResolvedEvent};
 use crate::ids::OrderId;
 use crate::mail::outbox::Outbox;
+use crate::money::Money;
 use crate::operators::audit::{Action, insert_action_in};
-use crate::operators::rights::Operator;
-use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde_json::{Value, json};
-use sqlx::PgPool;
+use crate::operators::rights::{Operator, hold_right_in};
+use serde_json::json;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
-/// An event that somebody must look at.
-#[derive(Clone, Debug, Serialize)]
-pub struct QuarantinedEvent {
-    pub event_id: String,
-    pub provider: String,
-    pub event_type: String,
-    pub reason: Option<String>,
-    /// The order it seems to be about.
-    pub order_id: Option<OrderId>,
-    pub received_at: DateTime<Utc>,
-    pub payload: Value,
-}
-
-/// What an operator decides about one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// The cause is mended: decide again.
-    Retry,
-    /// Nothing is to be done, or it was done elsewhere.
-    Dismiss,
-}
-
-/// Those whose last outcome it is, oldest first; one of them, or all.
-pub async fn quarantined_events(db: &PgPool, event_id: Option<&str>) -> Result<Vec<QuarantinedEvent>, CheckoutError> {
+/// Those whose last outcome it is, oldest first, at most `most`; one of them, or all.
+pub async fn quarantined_events(
+    db: impl PgExecutor<'_>,
+    event_id: Option<&str>,
+    most: i64,
+) -> Result<Vec<QuarantinedEvent>, CheckoutError> {
     let rows = sqlx::query!(
-        "SELECT e.event_id, e.provider, e.event_type, o.reason, o.order_id, e.received_at, e.payload
-           FROM payment_event_outcomes o JOIN payment_events e USING (provider, event_id)
-          WHERE o.outcome = 'quarantined' AND ($1::text IS NULL OR e.event_id = $1)
-            AND NOT EXISTS (SELECT FROM payment_event_outcomes later
-                             WHERE later.provider = o.provider AND later.event_id = o.event_id AND later.outcome_id > o.outcome_id)
-          ORDER BY o.outcome_id",
-        event_id
+        r#"SELECT e.event_id, e.provider, e.event_type, o.reason, o.order_id, e.received_at, e.payload,
+                  u.email AS "email?", ordered.package_name AS "package_name?", ordered.price_minor AS "price_minor?",
+                  ordered.currency AS "currency?", ordered.status AS "status?"
+             FROM payment_event_outcomes o JOIN payment_events e USING (provider, event_id)
+             LEFT JOIN orders ordered ON ordered.order_id = o.order_id LEFT JOIN users u ON u.user_id = ordered.user_id
+            WHERE o.outcome = 'quarantined' AND ($1::text IS NULL OR e.event_id = $1)
+              AND NOT EXISTS (SELECT FROM payment_event_outcomes later
+                               WHERE later.provider = o.provider AND later.event_id = o.event_id AND later.outcome_id > o.outcome_id)
+            ORDER BY o.outcome_id LIMIT $2"#,
+        event_id,
+        most
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| QuarantinedEvent {
-            event_id: row.event_id,
-            provider: row.provider,
-            event_type: row.event_type,
-            reason: row.reason,
-            order_id: row.order_id.map(OrderId),
-            received_at: row.received_at,
-            payload: row.payload,
+    rows.into_iter()
+        .map(|row| {
+            let order = match (row.email, row.package_name, row.price_minor, row.currency, row.status) {
+                (Some(email), Some(package_name), Some(minor), Some(currency), Some(status)) => {
+                    let price = Money::new(minor, stored_currency(&currency)?);
+                    Some(OrderAbout { email, package_name, price, status: stored_status(&status)? })
+                }
+                _ => None,
+            };
+            Ok(QuarantinedEvent {
+                event_id: row.event_id,
+                provider: row.provider,
+                event_type: row.event_type,
+                reason: row.reason,
+                order_id: row.order_id.map(OrderId),
+                order,
+                received_at: row.received_at.into(),
+                payload: row.payload,
+            })
         })
-        .collect())
+        .collect()
+}
+
+/// How many there are.
+pub async fn quarantined_count(db: impl PgExecutor<'_>) -> Result<i64, CheckoutError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM payment_event_outcomes o
+            WHERE o.outcome = 'quarantined'
+              AND NOT EXISTS (SELECT FROM payment_event_outcomes later
+                               WHERE later.provider = o.provider AND later.event_id = o.event_id AND later.outcome_id > o.outcome_id)"#
+    );
+    Ok(count.fetch_one(db).await?)
+}
+
+/// What operators decided last, newest first: an event that fits no order after that either is still among the others.
+pub async fn resolved_events(db: impl PgExecutor<'_>, most: i64) -> Result<Vec<ResolvedEvent>, CheckoutError> {
+    let rows = sqlx::query!(
+        r#"SELECT e.event_id, e.event_type, o.outcome, a.reason, a.at, coalesce(a.system_user_name, u.email) AS "by?"
+             FROM payment_event_outcomes o JOIN payment_events e USING (provider, event_id)
+             JOIN operator_actions a ON a.action_id = o.action_id LEFT JOIN users u ON u.user_id = a.actor_user_id
+            WHERE o.action_id IS NOT NULL AND o.outcome <> 'quarantined' ORDER BY o.outcome_id DESC LIMIT $1"#,
+        most
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(ResolvedEvent {
+                event_id: row.event_id,
+                event_type: row.event_type,
+                outcome: EventOutcome::parse(&row.outcome).ok_or(CheckoutError::Unreadable(row.outcome))?,
+                reason: row.reason,
+                by: row.by,
+                at: row.at.into(),
+            })
+        })
+        .collect()
 }
 
 /// Decides again about a quarantined event, or dismisses it; the deed is in the audit log.
@@ -70,9 +105,12 @@ pub async fn resolve_quarantined(
     resolution: Resolution,
     reason: &str,
 ) -> Result<Decision, CheckoutError> {
-    let event = quarantined_events(db, Some(event_id)).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
+    let event = quarantined_events(db, Some(event_id), 1).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
     let provider = stored_provider(&event.provider)?;
     let mut tx = db.begin().await?;
+    if !hold_right_in(&mut tx, operator).await? {
+        return Err(CheckoutError::NotAllowed);
+    }
     lock_event_in(&mut tx, provider, event_id).await?;
     // Somebody else may have been quicker.
     let before = decision_in(&mut tx, provider, event_id).await?.filter(|decision| decision.outcome == EventOutcome::Quarantined);
@@ -92,4 +130,29 @@ pub async fn resolve_quarantined(
     insert_outcome_in(&mut tx, provider, event_id, &decision, Some(action_id)).await?;
     tx.commit().await?;
     Ok(decision)
+}
+
+/// Tells every operator by mail, in the transaction that quarantines an event; at most once an hour: the page lists them all.
+pub(super) async fn alert_operators_in(
+    tx: &mut PgConnection,
+    outbox: &Outbox,
+    provider: Provider,
+    event: &PaymentEvent,
+    reason: Option<&str>,
+) -> Result<(), CheckoutError> {
+    let operators = sqlx::query_scalar!(
+        "SELECT u.email FROM users u
+          WHERE u.operator AND u.email_verified_at IS NOT NULL
+            AND NOT EXISTS (SELECT FROM mails m WHERE m.recipient = u.email AND m.kind = $1 AND m.created_at > now() - interval '1 hour')
+          ORDER BY u.user_id",
+        letters::QUARANTINED
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for email in operators {
+        if let Ok(email) = Email::parse(&email) {
+            outbox.post_in(tx, &email, || letters::quarantined(outbox, provider, event, reason)).await?;
+        }
+    }
+    Ok(())
 }
