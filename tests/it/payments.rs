@@ -68,7 +68,7 @@ impl Shop {
         self.browser.get(&format!("/orders/{}", self.order_id)).await.text()
     }
 
-    async fn grants(&self) -> i64 {
+    pub async fn grants(&self) -> i64 {
         self.app.number("SELECT count(*) FROM grants").await
     }
 

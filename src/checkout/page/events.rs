@@ -142,7 +142,7 @@ fn EventCard(event: QuarantinedEvent, refused: Option<ConsoleError>) -> impl Int
                 </Labelled>
                 <FormError error=refused.filter(|error| error.field().is_none()) />
                 <div class="row">
-                    <button class="button button-primary" type="submit" name="resolution" value="retry">
+                    <button class="button" type="submit" name="resolution" value="retry">
                         {t!("Decide again")}
                     </button>
                     <button class="button" type="submit" name="resolution" value="dismiss">
