@@ -16,7 +16,7 @@ test("an operator looks at a payment that fits no order, and dismisses it", asyn
     `INSERT INTO payment_events (provider, event_id, event_type, payload)
      VALUES ('sandbox', '${event}', 'checkout.session.completed', '{"id": "${event}", "data": {"object": {"amount_total": 499}}}');
      INSERT INTO payment_event_outcomes (provider, event_id, outcome, reason, order_id)
-     SELECT 'sandbox', '${event}', 'quarantined', 'the amount is Some(499), the order''s Some(500)', o.order_id
+     SELECT 'sandbox', '${event}', 'quarantined', 'the amount is 499, the order''s 500', o.order_id
        FROM orders o JOIN users USING (user_id) WHERE email = '${operator.email}'`,
   );
   await page.goto("/wallet");
