@@ -169,6 +169,10 @@ async fn a_promotion_code_is_shown_charged_kept_and_given_back(db: PgPool) {
     for shown in ["List price $5.00", "Promotion code -$1.00", "Price $4.00"] {
         assert!(page.contains(shown), "{shown}: {page}");
     }
+    let receipt = browser.get(&format!("/orders/{order_id}/receipt")).await.text();
+    for shown in ["Second", "$5.00 Promotion code -$1.00", "Paid $4.00"] {
+        assert!(receipt.contains(shown), "{shown}: {receipt}");
+    }
     let again = type_code(browser, package_id, &code).await.text();
     assert!(again.contains("Your account has used this code") && again.contains("Pay $5.00"), "{again}");
     let done = shop.toki_json(&["order", "refund", &order_id, "--unused", "--reason", "asked for it"]).await;
