@@ -58,7 +58,9 @@ mod notices;
 #[expect(dead_code, reason = "tests/surface.rs says where routes are, too")]
 mod other_routes;
 mod payments;
+mod payments_again;
 mod payments_refunds;
+mod payments_versions;
 mod routes;
 mod routes_gets;
 mod routes_posts;
