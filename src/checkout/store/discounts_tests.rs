@@ -125,6 +125,25 @@ async fn a_discount_that_is_not_the_one_shown_or_not_for_this_is_refused(db: PgP
 }
 
 #[sqlx::test]
+async fn a_code_whose_time_is_over_takes_nothing_off(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let card = package_on_sale(&db, package_id).await.expect("on sale");
+    let (code_id, text) = twenty_percent(&db, 5).await;
+    let typed = type_text(&db, &ada, package_id, &text).await.expect("a code");
+    let form = discounted(&db, package_id, code_id, 100).await;
+    sqlx::raw_sql("ALTER TABLE codes DISABLE TRIGGER codes_keep_their_terms").execute(&db).await.expect("time may pass");
+    sqlx::query("UPDATE codes SET expires_at = now()").execute(&db).await.expect("it passes");
+    // When it is typed, on the page where it was typed before, and when that page's form arrives.
+    assert_eq!(problem(type_text(&db, &ada, package_id, &text).await), CodeProblem::Expired);
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card, Some(typed)).await.expect("facts");
+    assert_eq!(facts.discount, Err(CodeProblem::Expired));
+    assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &form).await), CodeProblem::Expired);
+    assert_eq!(used(&db).await, 0);
+    let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&db).await.expect("count");
+    assert_eq!(orders, 0);
+}
+
+#[sqlx::test]
 async fn the_last_use_goes_to_one_of_many_and_comes_back_when_its_order_comes_to_nothing(db: PgPool) {
     let package_id = package(&db, "Starter", None).await;
     let (code_id, text) = twenty_percent(&db, 1).await;
