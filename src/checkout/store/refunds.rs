@@ -12,6 +12,7 @@ use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::refunds::{OrderedGrant, freeze_in, grant_of_order_in, return_refunded_in, take_refunded_in, thaw_in};
+use crate::wallet::ledger::rolled::separate_in;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -252,6 +253,10 @@ pub async fn restate_in(tx: &mut PgConnection, order_id: OrderId, cause: Cause<'
         Standing { refunded_minor: 0, .. } => OrderStatus::Fulfilled,
         Standing { .. } => OrderStatus::PartlyRefunded,
     };
+    if matches!(to, OrderStatus::Disputed | OrderStatus::Refunded) {
+        // The grant is out of the burn order from now on: with all Tokens of this order, and with no others.
+        separate_in(tx, &grant).await?;
+    }
     match to {
         OrderStatus::Disputed => freeze_in(tx, grant.grant_id).await?,
         OrderStatus::Refunded => {
