@@ -234,6 +234,25 @@ async fn what_a_running_call_holds_lets_nothing_of_a_disputed_purchase_escape(db
 }
 
 #[sqlx::test]
+async fn what_a_call_gives_back_later_of_a_disputed_purchase_is_gathered(db: PgPool) {
+    let (shop, first, second) = Shop::bought_twice(&db, "ada").await;
+    let supplier_id = fixtures::supplier(&db, "acme").await;
+    fixtures::model(&db, "acme/m", supplier_id).await;
+    let (_, secret) = fixtures::key(&db, &shop.ada, fixtures::plain_key("k")).await;
+    // It holds all of the second purchase, and a half of the first.
+    let running = fixtures::admit(&db, &secret, "acme/m", 1_500_000, 20).await;
+    shop.dispute(first, "needs_response").await;
+    assert_eq!(shop.standing().await, (0, 0));
+    let used = Used { input: 10, cached: 0, output: 5 };
+    fixtures::settle(&db, &running, used, Utc::now()).await;
+    assert_eq!(take_leftovers(&db, 10).await.expect("gathered"), 1);
+    assert_eq!((shop.standing().await, shop.left(second).await), ((WHOLE, 0), WHOLE));
+    assert_eq!(take_leftovers(&db, 10).await.expect("gathered"), 0);
+    shop.dispute(first, "lost").await;
+    assert_eq!(shop.standing().await, (WHOLE, WHOLE - used.charge()));
+}
+
+#[sqlx::test]
 async fn what_moved_to_a_queued_purchase_when_its_time_was_over_is_reached_there(db: PgPool) {
     let shop = Shop::open(&db, "ada").await;
     let (first, queued) = (shop.buy(Start::Now).await, shop.buy(Start::AfterCurrent).await);

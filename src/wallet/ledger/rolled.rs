@@ -50,6 +50,12 @@ pub async fn separate_in(tx: &mut PgConnection, grant: &OrderedGrant) -> Result<
     Ok(())
 }
 
+/// Whether that is so: none of the order's Tokens lie elsewhere, and none of others' in its grant.
+pub async fn is_separate(db: impl PgExecutor<'_>, order_id: OrderId) -> Result<bool, LedgerError> {
+    let found = whereabouts(db, order_id).await?;
+    Ok(found.away.is_empty() && found.guests.is_empty())
+}
+
 /// The account is locked. What comes back keeps the time that it had got; a grant that was out of the burn order because nothing was left
 /// of it returns there. What of it has expired, and was not swept yet, stays expired.
 async fn give_back_in(

@@ -122,21 +122,26 @@ impl Model {
         self.bought(order_id).1.status()
     }
 
-    /// Takes what running calls have given back since to grants whose money went back in full.
+    /// Takes what running calls have given back since to grants whose money went back in full, and gathers what they gave back to others
+    /// of a frozen order's Tokens.
     pub fn take_leftovers(&mut self) {
         self.volatile.clear();
-        let mut refunded = Vec::new();
+        let mut frozen = Vec::new();
         for account in &self.accounts {
-            for order in account.bought.iter().filter(|order| order.status() == "refunded") {
-                let grant = account.grants.iter().find(|grant| grant.grant_id == order.grant_id).expect("the order's grant");
-                if grant.frozen && grant.left > 0 {
-                    refunded.push((grant.froze, account.account_id, order.order_id));
+            for order in &account.bought {
+                let at = self.place(account.account_id, order.grant_id);
+                let grant = &account.grants[at];
+                if grant.frozen {
+                    let empty = grant.left == 0 || order.status() != "refunded";
+                    frozen.push((empty, grant.froze, account.account_id, order.order_id, at));
                 }
             }
         }
-        refunded.sort_by_key(|(froze, ..)| *froze);
-        for (_, account_id, order_id) in refunded {
-            self.restate(account_id, order_id);
+        frozen.sort_by_key(|(empty, froze, ..)| (*empty, *froze));
+        for (empty, _, account_id, order_id, at) in frozen {
+            if !empty || !self.is_separate(account_id, at) {
+                self.restate(account_id, order_id);
+            }
         }
     }
 

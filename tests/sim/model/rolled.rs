@@ -106,6 +106,14 @@ impl Model {
         }
     }
 
+    pub fn is_separate(&self, account_id: AccountId, home: usize) -> bool {
+        let now = self.now;
+        let grants = &self.account(account_id).expect("an account of the model").grants;
+        let has_others = grants[home].whose(now, true).iter().any(|(at, tokens)| *at != home && *tokens > 0);
+        let is_elsewhere = grants.iter().enumerate().any(|(at, grant)| at != home && grant.has_of(now, home, false) > 0);
+        !has_others && !is_elsewhere
+    }
+
     /// To the grant of the purchase at `to`, which then ends no earlier than the one they were in.
     fn give_back(&mut self, account_id: AccountId, from: usize, to: usize, tokens: i64) {
         let now = self.now;
