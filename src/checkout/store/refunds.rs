@@ -5,6 +5,7 @@ use crate::checkout::event::{DisputeFacts, PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome};
+use crate::checkout::store::failures::Failures;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::receipts::issue_credit_notes_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
@@ -341,13 +342,18 @@ pub async fn take_leftovers(db: &PgPool, most: i64) -> Result<i64, CheckoutError
     )
     .fetch_all(db)
     .await?;
-    let visited = orders.len() as i64;
+    let (visited, mut failures) = (orders.len() as i64, Failures::default());
     for order_id in orders {
-        let mut tx = db.begin().await?;
-        restate_in(&mut tx, OrderId(order_id), Cause::Reconciler).await?;
-        tx.commit().await?;
+        failures.keep("take what is left of a refunded order", take_leftover(db, OrderId(order_id)).await);
     }
-    Ok(visited)
+    failures.end(visited)
+}
+
+async fn take_leftover(db: &PgPool, order_id: OrderId) -> Result<(), CheckoutError> {
+    let mut tx = db.begin().await?;
+    restate_in(&mut tx, order_id, Cause::Reconciler).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 #[cfg(test)]
