@@ -58,6 +58,7 @@ mod notices;
 #[expect(dead_code, reason = "tests/surface.rs says where routes are, too")]
 mod other_routes;
 mod payments;
+mod payments_asked;
 mod payments_refunds;
 mod routes;
 mod routes_gets;
