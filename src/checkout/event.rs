@@ -19,7 +19,11 @@ pub struct NotAnEvent;
 
 impl PaymentEvent {
     pub fn parse(body: &[u8]) -> Result<PaymentEvent, NotAnEvent> {
-        let payload = serde_json::from_slice(body).map_err(|_| NotAnEvent)?;
+        PaymentEvent::of(serde_json::from_slice(body).map_err(|_| NotAnEvent)?)
+    }
+
+    /// An event that was not told of: one that the provider lists, or an answer of its.
+    pub fn of(payload: Value) -> Result<PaymentEvent, NotAnEvent> {
         PaymentEvent::from_payload(without_nul(payload))
     }
 

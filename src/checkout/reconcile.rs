@@ -4,11 +4,15 @@
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::payments::{Payments, PaymentsError};
 use crate::checkout::refunding::finish_refunds;
-use crate::checkout::store::events::{Decision, EventOutcome, insert_event, listed_until, set_listed_until, unsettled_events};
-use crate::checkout::store::fulfilment::{expire_unopened_orders, note_payment, settle_session};
+use crate::checkout::store::asked::settle_asked;
+use crate::checkout::store::events::{
+    Decision, EventOutcome, insert_event, listed_until, overtaken_events, set_listed_until, settle_overtaken, unsettled_events,
+};
+use crate::checkout::store::failures::Failures;
+use crate::checkout::store::fulfilment::{expire_unopened_orders, note_payment};
 use crate::checkout::store::refunds::take_leftovers;
 use crate::checkout::store::{CheckoutError, OpenOrder, open_orders};
-use crate::checkout::webhook::settle_stored;
+use crate::checkout::webhook::{report, settle_stored};
 use crate::mail::outbox::Outbox;
 use chrono::{TimeDelta, Utc};
 use serde::Serialize;
@@ -23,7 +27,7 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 /// Longer than a provider remembers the key of a session that it may have opened.
 const UNOPENED_FOR: TimeDelta = TimeDelta::hours(25);
 
-/// Orders and refunds in one go.
+/// Events, orders and refunds in one go.
 const PAGE: i64 = 100;
 
 /// What a reconciliation did.
@@ -40,28 +44,59 @@ pub struct Reconciled {
     pub refunds: i64,
 }
 
-/// Everything, once. Safe to run anywhere, any number of times at once.
+/// Everything, once. Safe to run anywhere, any number of times at once. Each step is tried, whatever became of those before it: a list
+/// that cannot be read keeps nobody's order from being asked about, nor one order the others. The first error is returned at the end.
 pub async fn reconcile(db: &PgPool, outbox: &Outbox, payments: &Payments) -> Result<Reconciled, CheckoutError> {
-    let mut done = Reconciled::default();
-    settle_left_events(db, outbox, PAGE).await?;
-    // A list that cannot be read keeps nobody's order from being asked about.
-    let read = read_events(db, outbox, payments).await;
-    ask_about_orders(db, outbox, payments, &mut done).await?;
-    done.new_events = read?;
-    done.closed += i64::try_from(expire_unopened_orders(db, UNOPENED_FOR).await?).unwrap_or(i64::MAX);
-    done.refunds = finish_refunds(db, payments, TimeDelta::zero(), PAGE).await?;
-    take_leftovers(db, PAGE).await?;
-    Ok(done)
+    let (mut done, mut failures) = (Reconciled::default(), Failures::default());
+    failures.keep("settle left events", settle_left_events(db, outbox, PAGE).await);
+    // Before a provider is asked, which may take its time over each order.
+    let expired = failures.keep("expire unopened orders", expire_unopened_orders(db, UNOPENED_FOR).await);
+    done.new_events = failures.keep("read events", read_events(db, outbox, payments).await);
+    failures.keep("ask about orders", ask_about_orders(db, outbox, payments, &mut done).await);
+    done.closed += i64::try_from(expired).unwrap_or(i64::MAX);
+    done.refunds = failures.keep("finish refunds", finish_refunds(db, payments, TimeDelta::zero(), PAGE).await);
+    failures.keep("take leftovers", take_leftovers(db, PAGE).await);
+    failures.end(done)
 }
 
-/// Settles events that were stored but not acted on, because the process ended in between; at most `most`. One that cannot be settled
-/// keeps none of the others from it. Returns how many it settled.
-pub async fn settle_left_events(db: &PgPool, outbox: &Outbox, most: i64) -> Result<i64, CheckoutError> {
-    let mut settled = 0;
-    for (provider, event) in unsettled_events(db, OLDER_THAN, most).await? {
-        settled += i64::from(settle_stored(db, outbox, provider, &event).await);
+/// Settles events that were stored but not acted on, because the process ended in between, and those that wait although their payment
+/// is known by now; `page` at a time, and each of them once: one that cannot be settled keeps none of the others from it. Returns how
+/// many it settled.
+pub async fn settle_left_events(db: &PgPool, outbox: &Outbox, page: i64) -> Result<i64, CheckoutError> {
+    let mut failures = Failures::default();
+    let left = failures.keep("settle events that were left", settle_unsettled(db, outbox, page).await);
+    let overtaken = failures.keep("settle events that waited", settle_waiting(db, outbox, page).await);
+    failures.end(left + overtaken)
+}
+
+async fn settle_unsettled(db: &PgPool, outbox: &Outbox, page: i64) -> Result<i64, CheckoutError> {
+    let (mut settled, mut last) = (0, None);
+    loop {
+        let mut left = unsettled_events(db, OLDER_THAN, last.as_ref(), page).await?;
+        for one in &left {
+            settled += i64::from(settle_stored(db, outbox, one.provider, &one.event).await);
+        }
+        last = left.pop();
+        if last.is_none() {
+            return Ok(settled);
+        }
     }
-    Ok(settled)
+}
+
+async fn settle_waiting(db: &PgPool, outbox: &Outbox, page: i64) -> Result<i64, CheckoutError> {
+    let (mut settled, mut after, mut failures) = (0, 0, Failures::default());
+    loop {
+        let waiting = overtaken_events(db, after, page).await?;
+        let Some(last) = waiting.last() else { return failures.end(settled) };
+        after = last.outcome_id;
+        for one in &waiting {
+            let decided = settle_overtaken(db, outbox, one.provider, &one.event).await;
+            if let Some(decision) = failures.keep("settle an event that waited", decided) {
+                report(one.provider, &one.event, &decision);
+                settled += 1;
+            }
+        }
+    }
 }
 
 /// Stores and settles the events that the provider lists since the list was last read to its end. Returns how many were new.
@@ -70,28 +105,32 @@ async fn read_events(db: &PgPool, outbox: &Outbox, payments: &Payments) -> Resul
     let begun = Utc::now();
     // Without an order there is nothing that an event could be about.
     let Some(since) = listed_until(db, provider).await? else { return Ok(0) };
-    let (mut new, mut after) = (0, None);
+    let (mut new, mut after, mut failures) = (0, None, Failures::default());
     loop {
         let page = payments.events_since((since - OVERLAP).timestamp(), after.as_deref()).await?;
         for payload in page.events.into_iter().rev() {
-            let Ok(event) = PaymentEvent::from_payload(payload) else { continue };
-            new += i64::from(insert_event(db, provider, &event).await?);
-            settle_stored(db, outbox, provider, &event).await;
+            let Ok(event) = PaymentEvent::of(payload) else { continue };
+            if let Some(is_new) = failures.keep("store a listed event", insert_event(db, provider, &event).await.map(Some)) {
+                new += i64::from(is_new);
+                settle_stored(db, outbox, provider, &event).await;
+            }
         }
         after = page.after;
         if after.is_none() {
             break;
         }
     }
+    // What could not be stored is listed again next time.
+    failures.end(())?;
     set_listed_until(db, provider, begun).await?;
     Ok(new)
 }
 
 async fn ask_about_orders(db: &PgPool, outbox: &Outbox, payments: &Payments, done: &mut Reconciled) -> Result<(), CheckoutError> {
-    let mut after = None;
+    let (mut after, mut failures) = (None, Failures::default());
     loop {
         let orders = open_orders(db, after, PAGE).await?;
-        let Some(last) = orders.last() else { return Ok(()) };
+        let Some(last) = orders.last() else { return failures.end(()) };
         after = Some(last.order_id);
         for order in &orders {
             match ask_about_order(db, outbox, payments, order).await {
@@ -101,11 +140,14 @@ async fn ask_about_orders(db: &PgPool, outbox: &Outbox, payments: &Payments, don
                     done.closed += i64::from(decision.outcome == EventOutcome::Closed);
                 }
                 Ok(None) => {}
-                // A session of another Stripe account, or of one that was replaced: the others must not wait for it.
+                // A session of another Stripe account, or of one that was replaced: nothing that would be otherwise next time.
                 Err(CheckoutError::Payments(error @ (PaymentsError::Refused(_) | PaymentsError::NotConfigured))) => {
                     tracing::error!(order_id = %order.order_id, %error, "an order cannot be asked about");
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    tracing::error!(order_id = %order.order_id, ?error, "an order was not settled by asking");
+                    failures.note(error);
+                }
             }
         }
     }
@@ -119,9 +161,8 @@ pub async fn ask_about_order(
     order: &OpenOrder,
 ) -> Result<Option<Decision>, CheckoutError> {
     let Some(session) = payments.session(order.provider, &order.session_id).await? else { return Ok(None) };
-    let facts = SessionFacts::of(&session);
-    let decision = settle_session(db, outbox, order.provider, &facts).await?;
-    if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, facts.payment_id) {
+    let decision = settle_asked(db, outbox, order, &session).await?;
+    if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, SessionFacts::of(&session).payment_id) {
         note_payment(db, outbox, order.order_id, payment_id).await?;
     }
     let (outcome, reason) = (decision.outcome.as_str(), decision.reason.as_deref());

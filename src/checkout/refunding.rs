@@ -5,6 +5,7 @@ use crate::accounts::rights::Admin;
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
 use crate::checkout::store::CheckoutError;
+use crate::checkout::store::failures::Failures;
 use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_own_refund, request_refund, unanswered_refunds};
 use crate::checkout::store::refunds::note_answer;
 use crate::checkout::types::RefundStatus;
@@ -51,17 +52,17 @@ async fn carry_out(db: &PgPool, payments: &Payments, requested: &RequestedRefund
 
 /// Asks again about refunds that were not answered. Returns how many were.
 pub async fn finish_refunds(db: &PgPool, payments: &Payments, older_than: TimeDelta, most: i64) -> Result<i64, CheckoutError> {
-    let mut finished = 0;
+    let (mut finished, mut failures) = (0, Failures::default());
     for requested in unanswered_refunds(db, older_than, most).await? {
         match find_or_ask(payments, &requested).await {
             Ok(answer) => {
-                note_answer(db, requested.order_id, requested.refund_id, &answer).await?;
-                finished += 1;
+                let noted = note_answer(db, requested.order_id, requested.refund_id, &answer).await;
+                finished += i64::from(failures.keep("note what a refund came to", noted.map(Some)).is_some());
             }
             Err(error) => tracing::error!(refund_id = %requested.refund_id, %error, "a refund is still not answered"),
         }
     }
-    Ok(finished)
+    failures.end(finished)
 }
 
 /// The provider forgets the key after a day, and must not refund twice.

@@ -22,9 +22,11 @@ use crate::tokens::Tokens;
 use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
 
+pub mod asked;
 pub mod customers;
 pub mod discounts;
 pub mod events;
+pub mod failures;
 #[cfg(test)]
 pub(super) mod fixtures;
 pub mod fulfilment;

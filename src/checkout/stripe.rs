@@ -34,6 +34,9 @@ pub const EVENT_TYPES: [&str; 9] = [
     "charge.dispute.closed",
 ];
 
+/// Where we read: a restricted key may be refused any of it.
+pub const READ: [&str; 3] = ["/events", "/checkout/sessions", "/refunds"];
+
 /// Of events and refunds, at most.
 const PAGE: &str = "100";
 
@@ -88,6 +91,11 @@ impl StripePayments {
 
     pub async fn session(&self, session_id: &str) -> Result<Value, PaymentsError> {
         self.read(format!("/checkout/sessions/{session_id}"), &[]).await
+    }
+
+    /// Whether the key may read there; one object says it.
+    pub async fn try_reading(&self, path: &str) -> Result<(), PaymentsError> {
+        self.read(path.to_string(), &[("limit", "1")]).await.map(drop)
     }
 
     pub async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {

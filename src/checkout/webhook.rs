@@ -104,7 +104,7 @@ pub async fn settle_stored(db: &PgPool, outbox: &Outbox, provider: Provider, eve
 }
 
 /// One log line an event; a quarantined one is an error, because money may have moved that bought nothing.
-fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
+pub(super) fn report(provider: Provider, event: &PaymentEvent, decision: &Decision) {
     let (provider, outcome) = (provider.as_str(), decision.outcome.as_str());
     let (order_id, reason) = (decision.order_id.map(|id| id.to_string()), decision.reason.as_deref());
     match decision.outcome {

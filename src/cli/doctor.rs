@@ -4,6 +4,7 @@ use crate::checkout::store::quarantine::quarantined_count;
 use crate::cli::doctor_channel::{check_channels, probe_channel};
 use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::doctor_operators::check_operators;
+use crate::cli::doctor_payments::{check_inbox, check_provider};
 use crate::cli::doctor_secrets::check_secrets;
 use crate::cli::migrate::{Schema, schema};
 use crate::cli::output::{Output, cause_chain};
@@ -108,6 +109,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
     checks.push(proxies(&config));
     let (payments, delivery) = (payments(&config), config.mail.clone());
+    let provider = check_provider(&config).await;
     checks.push(spool(&config));
     match connect(&config).await {
         Err(error) => checks.push(Check::fail("database", cause_chain(&error), "start Postgres, or correct DATABASE_URL")),
@@ -126,14 +128,17 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
                     checks.extend(probe_channel(&ctx, channel_id, looks.model.as_deref()).await);
                 }
                 checks.push(quarantine(&ctx).await);
+                checks.push(check_inbox(&ctx.db).await);
                 checks.push(check_outbox(&ctx.db).await);
             }
             checks.push(payments);
+            checks.extend(provider);
             checks.push(check_mail(&ctx.config.mail).await);
             return ctx.out;
         }
     }
     checks.push(payments);
+    checks.extend(provider);
     checks.push(check_mail(&delivery).await);
     out
 }

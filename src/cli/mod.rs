@@ -9,6 +9,7 @@ mod doctor;
 mod doctor_channel;
 mod doctor_mail;
 mod doctor_operators;
+mod doctor_payments;
 mod doctor_probe;
 mod doctor_secrets;
 mod durations;

@@ -108,8 +108,10 @@ fn payments(app: &AppState) {
         Ok(done.new_events + done.credited + done.closed + done.refunds)
     });
     every(app, "finish refunds", Duration::from_secs(60), PROVIDER_MOST, |app| async move {
-        let taken = take_leftovers(&app.db, 100).await?;
-        Ok(taken + finish_refunds(&app.db, &app.payments, TimeDelta::seconds(60), 100).await?)
+        let taken = take_leftovers(&app.db, 100).await;
+        // Whatever became of those.
+        let finished = finish_refunds(&app.db, &app.payments, TimeDelta::seconds(60), 100).await?;
+        Ok(taken? + finished)
     });
 }
 

@@ -59,6 +59,7 @@ mod notices;
 mod other_routes;
 mod payments;
 mod payments_again;
+mod payments_asked;
 mod payments_operator;
 mod payments_refunds;
 mod payments_versions;

@@ -3,14 +3,15 @@
 use super::*;
 use crate::accounts::rights::Owner;
 use crate::catalog::store::package_on_sale;
-use crate::checkout::event::{PaymentEvent, SessionFacts};
+use crate::checkout::event::PaymentEvent;
+use crate::checkout::store::asked::settle_asked;
 use crate::checkout::store::events::{insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order_of, outbox, package, request};
-use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
+use crate::checkout::store::fulfilment::expire_unopened_orders;
 use crate::checkout::store::offer::offer_facts;
 use crate::checkout::store::receipts::{receipt, set_seller};
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
-use crate::checkout::store::{cancel_unopened_order, order, place_order};
+use crate::checkout::store::{OpenOrder, cancel_unopened_order, order, place_order};
 use crate::checkout::types_receipt::{Discounted, Seller, TaxRate, Taxed};
 use crate::codes::store::batches::{NewCodes, Off, Worth, disable_code, insert_codes};
 use crate::codes::types::Discount;
@@ -185,11 +186,12 @@ async fn what_was_paid_credits_and_what_was_paid_goes_back(db: PgPool) {
     let form = discounted(&db, package_id, code_id, 100).await;
     let (order_id, session_id) = open_order_of(&db, &ada, &form).await;
     let list_price = session_event("checkout.session.completed", &session_id, order_id, 500, "paid");
-    let facts = settle_session(&db, &outbox(), Provider::Stripe, &list_price.session()).await.expect("decided");
+    let open = OpenOrder { order_id, provider: Provider::Stripe, session_id: session_id.clone() };
+    let facts = settle_asked(&db, &outbox(), &open, &list_price.payload["data"]["object"]).await.expect("decided");
     assert_eq!(facts.outcome.as_str(), "quarantined", "the list price is not the order's");
     let paid = json!({"id": session_id, "mode": "payment", "payment_status": "paid", "amount_total": 400, "currency": "usd",
         "payment_intent": "pi_1"});
-    let decision = settle_session(&db, &outbox(), Provider::Stripe, &SessionFacts::of(&paid)).await.expect("decided");
+    let decision = settle_asked(&db, &outbox(), &open, &paid).await.expect("decided");
     assert_eq!(decision.outcome.as_str(), "fulfilled");
     sqlx::query!("UPDATE grants SET left_ = left_ - 250000, spent = spent + 250000").execute(&db).await.expect("spent a quarter");
     let asked = request_refund(&db, Operator::command_line(), order_id, RefundPart::Unused, Some("asked")).await.expect("refunded");

@@ -2,7 +2,8 @@
 
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
-use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in};
+use crate::checkout::store::asked::{self, settle_asked_with_in};
+use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in, settle_session_in};
 use crate::checkout::store::quarantine::alert_operators_in;
 use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
 use crate::checkout::store::transitions::Cause;
@@ -12,7 +13,7 @@ pub use crate::checkout::types_events::EventOutcome;
 use crate::ids::{ActionId, OrderId};
 use crate::mail::outbox::Outbox;
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// An outcome, why, and for which order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,10 @@ impl Decision {
 /// Keeps an event, in a transaction of its own: whatever happens next, it is not lost. A redelivery changes nothing. Whether it is
 /// new.
 pub async fn insert_event(db: &PgPool, provider: Provider, event: &PaymentEvent) -> Result<bool, CheckoutError> {
+    keep_event(db, provider, event).await
+}
+
+pub(super) async fn keep_event(db: impl PgExecutor<'_>, provider: Provider, event: &PaymentEvent) -> Result<bool, CheckoutError> {
     let inserted = sqlx::query!(
         "INSERT INTO payment_events (provider, event_id, event_type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
         provider.as_str(),
@@ -71,7 +76,7 @@ pub(super) async fn lock_event_in(tx: &mut PgConnection, provider: Provider, eve
 }
 
 /// Keeps what was decided; operators are told of an event that fits no order.
-async fn conclude_in(
+pub(super) async fn conclude_in(
     tx: &mut PgConnection,
     outbox: &Outbox,
     provider: Provider,
@@ -79,10 +84,11 @@ async fn conclude_in(
     decision: &Decision,
 ) -> Result<(), CheckoutError> {
     insert_outcome_in(tx, provider, &event.id, decision, None).await?;
-    if decision.outcome == EventOutcome::Quarantined {
-        alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await?;
+    match decision.outcome {
+        EventOutcome::Quarantined => alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await,
+        EventOutcome::Fulfilled => settle_asked_with_in(tx, provider, event, decision).await,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) async fn insert_outcome_in(
@@ -143,6 +149,7 @@ pub(super) async fn decide_in(
         }
         "checkout.session.async_payment_failed" => close_order_in(tx, provider, &session, OrderStatus::Declined, cause).await,
         "checkout.session.expired" => close_order_in(tx, provider, &session, OrderStatus::Expired, cause).await,
+        asked::KIND => settle_session_in(tx, outbox, provider, &session, cause).await,
         "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" | "charge.refunded" => {
             let mut decision = match event.refunded_charge() {
                 Some(charge) => whole_refund_told_in(tx, provider, &charge, cause).await?,
@@ -191,19 +198,106 @@ pub(super) fn stored_event(payload: serde_json::Value) -> Result<PaymentEvent, C
     PaymentEvent::from_payload(payload).map_err(|error| CheckoutError::Unreadable(error.to_string()))
 }
 
-/// Events that were stored, and whose outcome is missing although it has had time: the process ended in between.
-pub async fn unsettled_events(db: &PgPool, older_than: TimeDelta, most: i64) -> Result<Vec<(Provider, PaymentEvent)>, CheckoutError> {
+/// An event that was stored, and whose outcome is missing although it has had time: the process ended in between.
+#[derive(Clone, Debug)]
+pub struct LeftEvent {
+    pub received_at: DateTime<Utc>,
+    pub provider: Provider,
+    pub event: PaymentEvent,
+}
+
+/// A page of those, oldest first, after `after`: whoever goes through them comes to each, whatever becomes of those before it.
+pub async fn unsettled_events(
+    db: &PgPool,
+    older_than: TimeDelta,
+    after: Option<&LeftEvent>,
+    most: i64,
+) -> Result<Vec<LeftEvent>, CheckoutError> {
     let rows = sqlx::query!(
-        "SELECT e.provider, e.payload FROM payment_events e
+        "SELECT e.received_at, e.provider, e.payload FROM payment_events e
           WHERE e.received_at < now() - $1::bigint * interval '1 second'
+            AND ($2::timestamptz IS NULL OR (e.received_at, e.provider, e.event_id) > ($2, $3, $4))
             AND NOT EXISTS (SELECT FROM payment_event_outcomes o WHERE o.provider = e.provider AND o.event_id = e.event_id)
-          ORDER BY e.received_at LIMIT $2",
+          ORDER BY e.received_at, e.provider, e.event_id LIMIT $5",
         older_than.num_seconds(),
+        after.map(|left| left.received_at),
+        after.map(|left| left.provider.as_str()),
+        after.map(|left| left.event.id.as_str()),
         most
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(|row| Ok((stored_provider(&row.provider)?, stored_event(row.payload)?))).collect()
+    rows.into_iter()
+        .map(|row| {
+            let (provider, event) = (stored_provider(&row.provider)?, stored_event(row.payload)?);
+            Ok(LeftEvent { received_at: row.received_at, provider, event })
+        })
+        .collect()
+}
+
+/// How many there are.
+pub async fn unsettled_count(db: &PgPool, older_than: TimeDelta) -> Result<i64, CheckoutError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM payment_events e
+            WHERE e.received_at < now() - $1::bigint * interval '1 second'
+              AND NOT EXISTS (SELECT FROM payment_event_outcomes o WHERE o.provider = e.provider AND o.event_id = e.event_id)"#,
+        older_than.num_seconds()
+    );
+    Ok(count.fetch_one(db).await?)
+}
+
+/// An event that waits, by the outcome that says so.
+#[derive(Clone, Debug)]
+pub struct WaitingEvent {
+    pub outcome_id: i64,
+    pub provider: Provider,
+    pub event: PaymentEvent,
+}
+
+/// A page of events, after the outcome `after`, that wait for a payment which an order has: each was decided beside the transaction that
+/// noted the payment, and neither saw the other.
+pub async fn overtaken_events(db: &PgPool, after: i64, most: i64) -> Result<Vec<WaitingEvent>, CheckoutError> {
+    let rows = sqlx::query!(
+        "SELECT w.outcome_id, e.provider, e.payload FROM payment_event_outcomes w JOIN payment_events e USING (provider, event_id)
+          WHERE w.outcome = 'waiting' AND w.outcome_id > $1
+            AND EXISTS (SELECT FROM orders o
+                         WHERE o.provider = w.provider
+                           AND o.provider_payment_id
+                               = coalesce(e.payload #>> '{data,object,payment_intent,id}', e.payload #>> '{data,object,payment_intent}'))
+            AND NOT EXISTS (SELECT FROM payment_event_outcomes later
+                             WHERE later.provider = w.provider AND later.event_id = w.event_id AND later.outcome_id > w.outcome_id)
+          ORDER BY w.outcome_id LIMIT $2",
+        after,
+        most
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let (provider, event) = (stored_provider(&row.provider)?, stored_event(row.payload)?);
+            Ok(WaitingEvent { outcome_id: row.outcome_id, provider, event })
+        })
+        .collect()
+}
+
+/// Decides again about an event that waits. None = it still does, or somebody else has decided.
+pub async fn settle_overtaken(
+    db: &PgPool,
+    outbox: &Outbox,
+    provider: Provider,
+    event: &PaymentEvent,
+) -> Result<Option<Decision>, CheckoutError> {
+    let mut tx = db.begin().await?;
+    lock_event_in(&mut tx, provider, &event.id).await?;
+    let decision = decide_in(&mut tx, outbox, provider, event).await?;
+    // Asked only now: whoever held the order's lock while this waited for it may have decided.
+    let waits = decision_in(&mut tx, provider, &event.id).await?.is_some_and(|before| before.outcome == EventOutcome::Waiting);
+    if !waits || decision.outcome == EventOutcome::Waiting {
+        return Ok(None);
+    }
+    conclude_in(&mut tx, outbox, provider, event, &decision).await?;
+    tx.commit().await?;
+    Ok(Some(decision))
 }
 
 /// Until when the provider's list of events was read to its end. None = never: then from the first order on.

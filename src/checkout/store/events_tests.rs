@@ -194,6 +194,62 @@ async fn an_event_left_by_a_crash_is_settled_by_its_redelivery_or_by_the_job(db:
     assert_eq!(settle_left_events(&db, &outbox, 10).await.expect("job"), 0, "nothing is left");
 }
 
+/// Stores an event as a process that ended at once left it, `minutes` ago.
+async fn leave(db: &PgPool, event: &PaymentEvent, minutes: i32) {
+    sqlx::query(
+        "INSERT INTO payment_events (provider, event_id, event_type, payload, received_at)
+         VALUES ('stripe', $1, $2, $3, date_trunc('minute', now()) - make_interval(mins => $4))",
+    )
+    .bind(&event.id)
+    .bind(&event.kind)
+    .bind(&event.payload)
+    .bind(minutes)
+    .execute(db)
+    .await
+    .expect("an old event");
+}
+
+#[sqlx::test]
+async fn events_that_can_never_be_settled_keep_no_later_one_from_it(db: PgPool) {
+    let (ada, order_id, session_id) = start(&db).await;
+    let poison = "CREATE TRIGGER poison BEFORE INSERT ON payment_event_outcomes FOR EACH ROW WHEN (NEW.event_id LIKE 'evt_poison%')
+                  EXECUTE FUNCTION refuse_change()";
+    sqlx::query(poison).execute(&db).await.expect("poison");
+    // All of one moment: pages end between them.
+    for n in 0..5 {
+        leave(&db, &event_but(&format!("evt_poison_{n}"), "payout.paid", order_id, &session_id, json!({})), 10).await;
+    }
+    leave(&db, &paid("evt_1", order_id, &session_id), 1).await;
+    assert_eq!(settle_left_events(&db, &outbox(), 2).await.expect("job"), 1);
+    assert_eq!(order(&db, &ada, order_id).await.expect("order").status, OrderStatus::Fulfilled);
+    assert_eq!(unsettled_count(&db, TimeDelta::minutes(5)).await.expect("count"), 5);
+}
+
+#[sqlx::test]
+async fn a_refund_that_is_decided_beside_its_fulfilment_is_decided_again(db: PgPool) {
+    let (ada, order_id, session_id) = start(&db).await;
+    let paid = event_but("evt_1", "checkout.session.completed", order_id, &session_id, json!({"payment_intent": "pi_1"}));
+    let mut fulfilling = db.begin().await.expect("begin");
+    let fulfilled = fulfil_order_in(&mut fulfilling, &outbox(), Provider::Stripe, &paid.session(), Cause::Reconciler).await;
+    assert_eq!(fulfilled.expect("fulfilled").outcome, EventOutcome::Fulfilled);
+
+    // The payment is not known yet, and whoever notes it has looked for what waits.
+    let refund = json!({"id": "evt_2", "type": "refund.created", "data": {"object": {"id": "re_1", "object": "refund", "amount": 500,
+        "currency": "usd", "status": "succeeded", "payment_intent": "pi_1"}}});
+    let refund = PaymentEvent::from_payload(refund).expect("an event");
+    assert_eq!(deliver(&db, Provider::Stripe, &refund).await.outcome, EventOutcome::Waiting);
+    assert_eq!(settle_left_events(&db, &outbox(), 10).await.expect("job"), 0, "still nobody's");
+    fulfilling.commit().await.expect("commit");
+    assert_eq!(order(&db, &ada, order_id).await.expect("order").status, OrderStatus::Fulfilled);
+
+    let outbox = outbox();
+    let jobs = join_all((0..4).map(|_| settle_left_events(&db, &outbox, 10))).await;
+    assert_eq!(jobs.into_iter().map(|job| job.expect("job")).sum::<i64>(), 1, "once, whoever does it");
+    assert_eq!(order(&db, &ada, order_id).await.expect("order").status, OrderStatus::Refunded);
+    assert_eq!(number(&db, "SELECT count(*) FROM payment_event_outcomes WHERE event_id = 'evt_2'").await, 2);
+    assert_eq!(settle_left_events(&db, &outbox, 10).await.expect("job"), 0, "nothing waits");
+}
+
 #[sqlx::test]
 async fn a_package_that_rolls_over_takes_the_last_ones_rest_along_when_it_is_bought_again(db: PgPool) {
     use crate::catalog::store::{PackageEdit, update_package};

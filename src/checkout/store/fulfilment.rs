@@ -4,7 +4,8 @@
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
-use crate::checkout::store::transitions::{Cause, move_order_in, record_step_in};
+use crate::checkout::store::failures::Failures;
+use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
@@ -30,19 +31,6 @@ pub async fn settle_session_in(
         (Some("expired"), _) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
         _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
     }
-}
-
-/// The same in a transaction of its own: for sessions that we asked about.
-pub async fn settle_session(
-    db: &PgPool,
-    outbox: &Outbox,
-    provider: Provider,
-    session: &SessionFacts<'_>,
-) -> Result<Decision, CheckoutError> {
-    let mut tx = db.begin().await?;
-    let decision = settle_session_in(&mut tx, outbox, provider, session, Cause::Reconciler).await?;
-    tx.commit().await?;
-    Ok(decision)
 }
 
 /// Credits a paid order, if the payment is exactly the one it asked for, and mails its receipt. Money that arrives for an order that had
@@ -143,23 +131,43 @@ pub async fn note_payment(db: &PgPool, outbox: &Outbox, order_id: OrderId, payme
 }
 
 /// Closes orders whose checkout was never opened, when the provider has forgotten the key under which it might have been. Returns
-/// how many.
+/// how many. One after the other, each in a transaction of its own: each may lock the promotion code that it gives back, and one that
+/// cannot be closed keeps none of the others from it.
 pub async fn expire_unopened_orders(db: &PgPool, older_than: TimeDelta) -> Result<u64, CheckoutError> {
-    let mut tx = db.begin().await?;
-    let moved = sqlx::query_scalar!(
-        "INSERT INTO order_transitions (order_id, from_status, to_status, cause)
-         SELECT order_id, 'created', 'expired', 'reconciler' FROM orders
-          WHERE status = 'created' AND created_at < now() - $1::bigint * interval '1 second' FOR NO KEY UPDATE SKIP LOCKED
-         RETURNING order_id",
-        older_than.num_seconds()
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    for order_id in &moved {
-        record_step_in(&mut tx, OrderId(*order_id), OrderStatus::Created, OrderStatus::Expired).await?;
+    let (mut expired, mut after, mut failures) = (0, Uuid::nil(), Failures::default());
+    loop {
+        let orders = sqlx::query_scalar!(
+            "SELECT order_id FROM orders
+              WHERE status = 'created' AND created_at < now() - $1::bigint * interval '1 second' AND order_id > $2
+              ORDER BY order_id LIMIT 100",
+            older_than.num_seconds(),
+            after
+        )
+        .fetch_all(db)
+        .await?;
+        let Some(last) = orders.last() else { return failures.end(expired) };
+        after = *last;
+        for order_id in orders {
+            expired += u64::from(failures.keep("expire an order", expire_unopened_order(db, OrderId(order_id)).await));
+        }
     }
+}
+
+/// Whether it could be: one that is locked is being opened, or closed by somebody else.
+async fn expire_unopened_order(db: &PgPool, order_id: OrderId) -> Result<bool, CheckoutError> {
+    let mut tx = db.begin().await?;
+    let locked = sqlx::query_scalar!(
+        "SELECT order_id FROM orders WHERE order_id = $1 AND status = 'created' FOR NO KEY UPDATE SKIP LOCKED",
+        order_id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if locked.is_none() {
+        return Ok(false);
+    }
+    move_order_in(&mut tx, order_id, OrderStatus::Created, OrderStatus::Expired, Cause::Reconciler).await?;
     tx.commit().await?;
-    Ok(moved.len() as u64)
+    Ok(true)
 }
 
 /// An order's row, locked.

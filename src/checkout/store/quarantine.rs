@@ -1,10 +1,11 @@
-//! SQL about quarantined events: signed by the provider, yet fitting no order. An operator looks at them, and has them decided again
-//! or dismisses them.
+//! SQL about quarantined events: signed by the provider, or its answer when it was asked (`asked`), yet fitting no order. An operator
+//! looks at them, and has them decided again or dismisses them.
 
 use crate::accounts::types::Email;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::letters;
 use crate::checkout::payments::Provider;
+use crate::checkout::store::asked::settle_asked_with_in;
 use crate::checkout::store::events::{Decision, EventOutcome, decide_in, decision_in, insert_outcome_in, lock_event_in, stored_event};
 use crate::checkout::store::{CheckoutError, stored_currency, stored_provider, stored_status};
 use crate::checkout::types_events::{OrderAbout, QuarantinedEvent, Resolution, ResolvedEvent};
@@ -106,7 +107,7 @@ pub async fn resolve_quarantined(
     reason: &str,
 ) -> Result<Decision, CheckoutError> {
     let event = quarantined_events(db, Some(event_id), 1).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
-    let provider = stored_provider(&event.provider)?;
+    let (provider, event) = (stored_provider(&event.provider)?, stored_event(event.payload)?);
     let mut tx = db.begin().await?;
     if !hold_right_in(&mut tx, operator).await? {
         return Err(CheckoutError::NotAllowed);
@@ -116,7 +117,7 @@ pub async fn resolve_quarantined(
     let before = decision_in(&mut tx, provider, event_id).await?.filter(|decision| decision.outcome == EventOutcome::Quarantined);
     let before = before.ok_or(CheckoutError::NotQuarantined)?;
     let decision = match resolution {
-        Resolution::Retry => decide_in(&mut tx, outbox, provider, &stored_event(event.payload)?).await?,
+        Resolution::Retry => decide_in(&mut tx, outbox, provider, &event).await?,
         Resolution::Dismiss => Decision::new(EventOutcome::Dismissed, before.order_id).because(reason),
     };
     let action = Action {
@@ -128,11 +129,15 @@ pub async fn resolve_quarantined(
     };
     let action_id = insert_action_in(&mut tx, operator, action).await?;
     insert_outcome_in(&mut tx, provider, event_id, &decision, Some(action_id)).await?;
+    if decision.outcome == EventOutcome::Fulfilled {
+        settle_asked_with_in(&mut tx, provider, &event, &decision).await?;
+    }
     tx.commit().await?;
     Ok(decision)
 }
 
-/// Tells every operator by mail, in the transaction that quarantines an event; at most once an hour: the page lists them all.
+/// Tells every operator by mail, in the transaction that quarantines an event; at most once an hour: the page lists them all. Whoever
+/// made them an operator vouched for their address, confirmed or not; one who is suspended, or gone, is none for now.
 pub(super) async fn alert_operators_in(
     tx: &mut PgConnection,
     outbox: &Outbox,
@@ -142,7 +147,7 @@ pub(super) async fn alert_operators_in(
 ) -> Result<(), CheckoutError> {
     let operators = sqlx::query_scalar!(
         "SELECT u.email FROM users u
-          WHERE u.operator AND u.email_verified_at IS NOT NULL
+          WHERE u.operator AND u.suspended_at IS NULL
             AND NOT EXISTS (SELECT FROM mails m WHERE m.recipient = u.email AND m.kind = $1 AND m.created_at > now() - interval '1 hour')
           ORDER BY u.user_id",
         letters::QUARANTINED
@@ -156,3 +161,7 @@ pub(super) async fn alert_operators_in(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "quarantine_tests.rs"]
+mod tests;

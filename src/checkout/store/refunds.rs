@@ -5,6 +5,7 @@ use crate::checkout::event::{DisputeFacts, PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
 use crate::checkout::store::events::{Decision, EventOutcome};
+use crate::checkout::store::failures::Failures;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::receipts::issue_credit_notes_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
@@ -351,17 +352,23 @@ pub async fn take_leftovers(db: &PgPool, most: i64) -> Result<i64, CheckoutError
     )
     .fetch_all(db)
     .await?;
-    let mut visited = 0;
+    let (mut visited, mut failures) = (0, Failures::default());
     for row in orders {
-        let order_id = OrderId(row.order_id);
-        if row.here || !is_separate(db, order_id).await? {
-            let mut tx = db.begin().await?;
-            restate_in(&mut tx, order_id, Cause::Reconciler).await?;
-            tx.commit().await?;
-            visited += 1;
-        }
+        let taken = take_leftover(db, OrderId(row.order_id), row.here).await;
+        visited += i64::from(failures.keep("take what is left of a refunded order", taken));
     }
-    Ok(visited)
+    failures.end(visited)
+}
+
+/// `here`: something is left in the order's own grant. Whether there was anything to take.
+async fn take_leftover(db: &PgPool, order_id: OrderId, here: bool) -> Result<bool, CheckoutError> {
+    if !here && is_separate(db, order_id).await? {
+        return Ok(false);
+    }
+    let mut tx = db.begin().await?;
+    restate_in(&mut tx, order_id, Cause::Reconciler).await?;
+    tx.commit().await?;
+    Ok(true)
 }
 
 #[cfg(test)]

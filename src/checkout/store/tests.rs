@@ -244,3 +244,28 @@ async fn an_order_whose_checkout_was_never_opened_ends_some_day(db: PgPool) {
     let states = sqlx::query_scalar!("SELECT status FROM orders ORDER BY created_at").fetch_all(&db).await.expect("states");
     assert_eq!(states, ["expired", "awaiting_payment"]);
 }
+
+#[sqlx::test]
+async fn an_order_that_cannot_be_closed_keeps_no_other_from_it(db: PgPool) {
+    use crate::checkout::store::fulfilment::expire_unopened_orders;
+    use chrono::TimeDelta;
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let mut unopened = Vec::new();
+    for _ in 0..3 {
+        let form = request(&db, package_id).await;
+        unopened.push(place_order(&db, &ada, Provider::Stripe, &form).await.expect("placed").purchase.order_id);
+    }
+    let stuck = format!(
+        "CREATE TRIGGER stuck BEFORE INSERT ON order_transitions FOR EACH ROW WHEN (NEW.order_id = '{}') EXECUTE FUNCTION refuse_change()",
+        unopened[0]
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(stuck)).execute(&db).await.expect("stuck");
+    // One that is being opened is left alone.
+    let mut opening = db.begin().await.expect("begin");
+    fulfilment::locked_order_in(&mut opening, unopened[1]).await.expect("locked");
+    let told = expire_unopened_orders(&db, TimeDelta::zero()).await.expect_err("the first cannot be closed");
+    assert!(format!("{told:?}").contains("append-only"), "{told:?}");
+    opening.rollback().await.expect("rollback");
+    let states: Vec<String> = sqlx::query_scalar("SELECT status FROM orders ORDER BY order_id").fetch_all(&db).await.expect("states");
+    assert_eq!(states, ["created", "created", "expired"]);
+}

@@ -54,7 +54,7 @@ pub async fn move_order_in(
 }
 
 /// What of an order's steps its customer is told in the account log.
-pub async fn record_step_in(tx: &mut PgConnection, order_id: OrderId, from: OrderStatus, to: OrderStatus) -> Result<(), CheckoutError> {
+async fn record_step_in(tx: &mut PgConnection, order_id: OrderId, from: OrderStatus, to: OrderStatus) -> Result<(), CheckoutError> {
     let kind = match (from, to) {
         (_, OrderStatus::Created | OrderStatus::AwaitingPayment | OrderStatus::Paid) => return Ok(()),
         (OrderStatus::Paid, OrderStatus::Fulfilled) => Kind::OrderFulfilled,

@@ -32,7 +32,13 @@ pub async fn answer(State(stripe): State<FakeStripe>, method: Method, uri: Uri, 
         if let Some(status) = inner.failed_reads.pop_front() {
             return respond(failed_on_demand(status), false);
         }
-        return respond(outcome(read(&inner.books, &request.path, &request.form)), false);
+        return match inner.failing_reads.get(&request.path) {
+            Some(status) => respond(failed_on_demand(*status), false),
+            None if inner.forgets_events && request.path == "events" => {
+                respond((200, json!({"object": "list", "url": "/v1/events", "has_more": false, "data": []})), false)
+            }
+            None => respond(outcome(read(&inner.books, &request.path, &request.form)), false),
+        };
     }
     write(&stripe, &method, &request).await
 }

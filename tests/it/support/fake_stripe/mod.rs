@@ -43,6 +43,9 @@ struct Inner {
     failures: VecDeque<Failure>,
     /// How the next questions are answered, instead of with what they ask for.
     failed_reads: VecDeque<u16>,
+    /// By path.
+    failing_reads: HashMap<String, u16>,
+    forgets_events: bool,
     work: Duration,
     /// Where events go, and those that are to go there, oldest first.
     endpoint: Option<String>,
@@ -110,6 +113,18 @@ impl FakeStripe {
     /// Does what the next request asks for, and answers that it failed.
     pub fn lose_next_answer(&self) {
         self.inner().failures.push_back(Failure { status: 500, done: true });
+    }
+
+    /// Answers reads of this path (`events`, `checkout/sessions/cs_test_1`) with this status from now on; none = as they should be.
+    pub fn fail_reads(&self, path: &str, status: Option<u16>) {
+        let mut inner = self.inner();
+        inner.failing_reads.remove(path);
+        inner.failing_reads.extend(status.map(|status| (path.to_string(), status)));
+    }
+
+    /// Lists no event from now on, as Stripe does after thirty days.
+    pub fn forget_events(&self) {
+        self.inner().forgets_events = true;
     }
 
     /// How long each write takes from now on.
