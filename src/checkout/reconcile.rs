@@ -4,6 +4,7 @@
 use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::payments::{Payments, PaymentsError};
 use crate::checkout::refunding::finish_refunds;
+use crate::checkout::store::cancelling::close_lost_order;
 use crate::checkout::store::events::{Decision, EventOutcome, insert_event, listed_until, set_listed_until, unsettled_events};
 use crate::checkout::store::fulfilment::{expire_unopened_orders, note_payment, settle_session};
 use crate::checkout::store::refunds::take_leftovers;
@@ -20,7 +21,7 @@ const OLDER_THAN: TimeDelta = TimeDelta::seconds(30);
 /// A provider may list an event a little after the moment it gives it.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
-/// Longer than a provider remembers the key of a session that it may have opened.
+/// Longer than a provider remembers the key of a session that it may have opened, and than a session can be paid.
 const UNOPENED_FOR: TimeDelta = TimeDelta::hours(25);
 
 /// Orders and refunds in one go.
@@ -118,7 +119,15 @@ pub async fn ask_about_order(
     payments: &Payments,
     order: &OpenOrder,
 ) -> Result<Option<Decision>, CheckoutError> {
-    let Some(session) = payments.session(order.provider, &order.session_id).await? else { return Ok(None) };
+    let session = match payments.session(order.provider, &order.session_id).await {
+        // Of another account there, or of its other mode: it will say nothing else.
+        Err(PaymentsError::UnknownSession) => {
+            tracing::warn!(order_id = %order.order_id, "the provider does not know the session of an order");
+            return close_lost_order(db, order.order_id, UNOPENED_FOR).await.map(Some);
+        }
+        answered => answered?,
+    };
+    let Some(session) = session else { return Ok(None) };
     let facts = SessionFacts::of(&session);
     let decision = settle_session(db, outbox, order.provider, &facts).await?;
     if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, facts.payment_id) {

@@ -10,6 +10,7 @@ use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session}
 use crate::checkout::store::offer::offer_facts;
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
 use crate::checkout::store::{cancel_unopened_order, order, place_order};
+use crate::checkout::types::Start;
 use crate::codes::store::batches::{NewCodes, Off, Worth, disable_code, insert_codes};
 use crate::codes::types::Discount;
 use crate::ids::OrderId;
@@ -80,7 +81,10 @@ async fn a_typed_code_is_shown_taken_once_and_never_taken_off_twice(db: PgPool) 
         assert_eq!(facts.discount.expect("a discount").minor, 100);
     }
     let again = discounted(&db, package_id, code_id, 100).await;
-    assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &again).await), CodeProblem::AlreadyUsed);
+    assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &again).await), CodeProblem::OnUnpaidOrder);
+    // A form that was made of that order has only what the code took off; the package has not changed, whatever else it asks for.
+    let later = OrderRequest { discount: Discount { code_id: None, minor: 100 }, starts: Start::AfterCurrent, ..form.clone() };
+    assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &later).await), CodeProblem::OnUnpaidOrder);
     // Of another tab it is that order; the session has forgotten the code meanwhile, and the form says what it took off.
     for code_id in [Some(code_id), None] {
         let tab = OrderRequest { discount: Discount { code_id, minor: 100 }, one_order_for_s: Some(3_600), ..again.clone() };
