@@ -145,15 +145,7 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
         }
     }
     let (verified, sandbox) = (member.is_verified(), app.config.sandbox);
-    Ok(Some(Viewer {
-        email: member.email().clone(),
-        role: member.role(),
-        verified,
-        to_look_at,
-        accounts,
-        wallet,
-        sandbox,
-    }))
+    Ok(Some(Viewer { email: member.email().clone(), role: member.role(), verified, to_look_at, accounts, wallet, sandbox }))
 }
 
 /// What whoever looks at the page may do in their account; none = a visitor, or somebody who may do nothing yet.

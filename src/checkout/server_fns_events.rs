@@ -6,6 +6,9 @@ use crate::ui::form_input::Form;
 use leptos::prelude::*;
 use leptos::server_fn::codec::GetUrl;
 
+/// Events of a page: each has all that the provider said.
+const MOST: i64 = 25;
+
 /// Those that nobody has decided about, and the last that somebody has.
 #[server(endpoint = "operator/payments", input = GetUrl)]
 pub async fn show_quarantine() -> Result<Quarantine, ConsoleError> {
@@ -13,9 +16,6 @@ pub async fn show_quarantine() -> Result<Quarantine, ConsoleError> {
     use crate::checkout::store::quarantine::{quarantined_count, quarantined_events, resolved_events};
     use crate::checkout::types_events::Decided;
     use crate::server::request_ctx;
-
-    /// Events of a page: each has all that the provider said.
-    const MOST: i64 = 25;
 
     request_ctx::operator().await?;
     let app = request_ctx::app()?;

@@ -36,6 +36,8 @@ pub mod receipts;
 pub mod refund_requests;
 pub mod refunds;
 #[cfg(test)]
+mod rollover_tests;
+#[cfg(test)]
 mod tests;
 pub mod transitions;
 mod views;

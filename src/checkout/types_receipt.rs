@@ -126,11 +126,23 @@ pub struct ReceiptView {
     pub may_save: bool,
     pub package_name: String,
     pub tokens: Tokens,
+    /// What was paid.
     pub price: Taxed,
+    /// None = it was bought at its list price.
+    pub discounted: Option<Discounted>,
     /// Oldest first.
     pub credit_notes: Vec<CreditNote>,
     /// After credit notes.
     pub total: Taxed,
+}
+
+/// A price that a promotion code was taken off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Discounted {
+    /// Without the code.
+    pub list: Taxed,
+    /// What the code took off it.
+    pub off: Taxed,
 }
 
 /// Money of a receipt that went back.
@@ -138,6 +150,7 @@ pub struct ReceiptView {
 pub struct CreditNote {
     pub number: String,
     pub at: UtcTime,
+    /// As it was issued: what running calls give back later goes with the refund, and changes no document.
     pub tokens: Tokens,
     pub amount: Taxed,
     /// The refund failed after all: the number stays, and nothing went back.

@@ -117,6 +117,24 @@ async fn many_at_once_use_a_code_as_often_as_it_may_be(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn the_tables_refuse_a_use_too_many_whoever_writes_it(db: PgPool) {
+    let ada = member(&db, "ada").await;
+    let batch = make(&db, NewCodes { uses: 5, ..worth_tokens() }).await;
+    redeem_plain(&db, &ada, &batch.codes[0].1).await.expect("redeemed");
+    let again = "INSERT INTO code_redemptions (redemption_id, code_id, account_id, user_id)
+                 SELECT gen_random_uuid(), code_id, account_id, user_id FROM code_redemptions";
+    for (sql, constraint) in [
+        ("UPDATE codes SET used = uses + 1", "codes_used_check"),
+        ("UPDATE codes SET used = -1", "codes_used_check"),
+        (again, "code_redemptions_pkey"),
+    ] {
+        let refused = sqlx::query(sql).execute(&db).await.expect_err(sql);
+        assert_eq!(refused.as_database_error().and_then(|error| error.constraint()), Some(constraint), "{sql}");
+    }
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
 async fn failed_tries_are_counted_per_account_and_end_for_an_hour(db: PgPool) {
     let (ada, bob) = (member(&db, "ada").await, member(&db, "bob").await);
     let good = make(&db, NewCodes { count: 2, uses: 2, ..worth_tokens() }).await;

@@ -41,11 +41,23 @@ pub const OPTIONS: Options = Options::ENABLE_TABLES.union(Options::ENABLE_HEADIN
 
 /// Takes a text apart, its code filled for the reader.
 pub fn article(text: &str, reader: &Reader) -> Article {
-    let mut writer = Writer { reader, article: Article::default(), stretch: Vec::new(), noted: None, snippet: None, table: None };
+    let mut writer = Writer::new(reader);
     for event in Parser::new_ext(text, OPTIONS) {
         writer.take(event);
     }
     writer.end_stretch();
+    writer.article
+}
+
+/// Its title and description alone, which stand at its beginning: a list of texts reads none of them to the end.
+pub fn beginning(text: &str, reader: &Reader) -> Article {
+    let mut writer = Writer::new(reader);
+    for event in Parser::new_ext(text, OPTIONS) {
+        writer.take(event);
+        if !writer.article.description.is_empty() {
+            break;
+        }
+    }
     writer.article
 }
 
@@ -69,6 +81,10 @@ struct Table {
 }
 
 impl<'a> Writer<'a> {
+    fn new(reader: &'a Reader) -> Writer<'a> {
+        Writer { reader, article: Article::default(), stretch: Vec::new(), noted: None, snippet: None, table: None }
+    }
+
     fn take(&mut self, event: Event<'a>) {
         match event {
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.words(text),

@@ -1,7 +1,7 @@
 //! The pages of the docs: the list of them, and each of them beside that list.
 
 use crate::docs::contents::{Doc, Part, doc};
-use crate::docs::markdown::{Article, Block, Section, Snippet, article};
+use crate::docs::markdown::{Article, Block, Section, Snippet, article, beginning};
 use crate::docs::server_fns::read_docs;
 use crate::docs::types::Reader;
 use crate::error::ConsoleError;
@@ -37,7 +37,7 @@ fn overview(reader: Result<Reader, ConsoleError>) -> AnyView {
     };
     let (reader, language) = (&reader, language());
     let card = |doc: &'static Doc| {
-        let Article { title, description, .. } = article(doc.text(language), reader);
+        let Article { title, description, .. } = beginning(doc.text(language), reader);
         view! {
             <li class="card stack">
                 <h3>

@@ -1,7 +1,7 @@
 //! The texts, held against each other, against the routes and against the gateway.
 
 use super::contents::{DOCS, Doc, doc};
-use super::markdown::{Block, OPTIONS, article};
+use super::markdown::{Block, OPTIONS, article, beginning};
 use super::types::Reader;
 use crate::gateway::{GatewayError, openapi};
 use crate::i18n::Language;
@@ -73,6 +73,8 @@ fn every_text_can_be_shown_found_and_linked_to() {
         let place = format!("{} {}", doc.name, language.tag());
         let article = article(text, &Reader::default());
         assert_eq!(article.title, doc.title(language), "{place}");
+        let begun = beginning(text, &Reader::default());
+        assert_eq!((&begun.title, &begun.description), (&article.title, &article.description), "{place}");
         let length = article.description.chars().count();
         assert!((language.choose(60, 20)..=180).contains(&length), "{place}: a description of {length} characters");
         let headings = headings(text);

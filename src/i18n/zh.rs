@@ -12,6 +12,7 @@ mod keys;
 mod letters;
 mod members;
 mod notices;
+mod operators;
 mod ui;
 mod usage;
 mod wallet;
@@ -30,6 +31,7 @@ pub const TABLES: &[&[(&str, &str)]] = &[
     letters::MESSAGES,
     members::MESSAGES,
     notices::MESSAGES,
+    operators::MESSAGES,
     ui::MESSAGES,
     usage::MESSAGES,
     wallet::MESSAGES,

@@ -36,3 +36,10 @@ pub async fn insert_action_in(tx: &mut PgConnection, operator: Operator, action:
     .await?;
     Ok(action_id)
 }
+
+/// Whether they still have the right, which nobody takes before this transaction ends: a request that began before is not done.
+pub async fn hold_right_in(tx: &mut PgConnection, operator: Operator) -> sqlx::Result<bool> {
+    let Some(user_id) = operator.user_id() else { return Ok(true) };
+    let held = sqlx::query_scalar!(r#"SELECT true AS "held!" FROM users WHERE user_id = $1 AND operator FOR SHARE"#, user_id.0);
+    Ok(held.fetch_optional(tx).await?.is_some())
+}

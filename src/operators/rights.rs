@@ -3,7 +3,6 @@
 use crate::accounts::rights::Reader;
 use crate::ids::UserId;
 use crate::operators::system_user;
-use sqlx::PgConnection;
 
 /// Somebody who may change packages, suppliers, credits and accounts.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +63,4 @@ impl Operator {
             Who::SystemUser(name) => Some(name),
         }
     }
-}
-
-/// Whether they still have the right, which nobody takes before this transaction ends: a request that began before is not done.
-pub async fn hold_right_in(tx: &mut PgConnection, operator: Operator) -> sqlx::Result<bool> {
-    let Some(user_id) = operator.user_id() else { return Ok(true) };
-    let held = sqlx::query_scalar!(r#"SELECT true AS "held!" FROM users WHERE user_id = $1 AND operator FOR SHARE"#, user_id.0);
-    Ok(held.fetch_optional(tx).await?.is_some())
 }

@@ -18,7 +18,9 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::TwoFactorChanged => {
             t!("Two-factor has changed since you opened this page. Nothing was changed now; see below.").into()
         }
-        ConsoleError::AlreadyDecided => t!("Somebody has decided about this event since you opened the page. Nothing was changed now.").into(),
+        ConsoleError::AlreadyDecided => {
+            t!("Somebody has decided about this event since you opened the page. Nothing was changed now.").into()
+        }
         ConsoleError::TwoFactorRequired => t!("Operators sign in with a second factor. Set it up first.").into(),
         ConsoleError::NotAllowed => {
             t!("Your role in this account does not allow this. Nothing was changed; ask an admin of the account.").into()

@@ -4,6 +4,7 @@ use crate::i18n::language;
 use crate::preferences::time_zone;
 use crate::t;
 use crate::utc::{self, Written};
+use chrono_tz::Tz;
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
 
@@ -13,9 +14,19 @@ pub fn UtcTime(time: utc::UtcTime) -> impl IntoView {
     InertElement::new(time_html(time))
 }
 
+/// [`UtcTime`], in UTC whoever reads it: a document has one date, and its number has the year of that.
+#[component]
+pub fn DocumentTime(time: utc::UtcTime) -> impl IntoView {
+    InertElement::new(html_as(time, time.written(Tz::UTC, language())))
+}
+
 /// [`UtcTime`] as text: a table has one in every row.
 pub fn time_html(time: utc::UtcTime) -> String {
-    let Written { day, clock, second, .. } = written(time);
+    html_as(time, written(time))
+}
+
+fn html_as(time: utc::UtcTime, written: Written) -> String {
+    let Written { day, clock, second, .. } = written;
     let (moment, comma) = (time.rfc3339(), language().choose(",", ""));
     format!(r#"<time datetime="{moment}" title="{second}"><span>{day}{comma}</span> <span>{clock}</span></time>"#)
 }

@@ -118,7 +118,7 @@ async fn grants_against_ledger(tx: &mut PgConnection, account: Account) -> Found
     .await
 }
 
-/// An entry names a grant, and belongs to the account of that grant.
+/// An entry names a grant, and belongs to the account of that grant. Tokens that an order moves go to its grant, or out of it.
 async fn entries_against_grants(tx: &mut PgConnection, account: Account) -> Found {
     sqlx::query_as!(
         Difference,
@@ -132,6 +132,11 @@ async fn entries_against_grants(tx: &mut PgConnection, account: Account) -> Foun
            SELECT 'grant ' || g.grant_id, 'moves to another account', 0::bigint, count(*)
              FROM ledger l JOIN grants g ON g.grant_id = l.to_grant_id
             WHERE l.to_account_id <> g.account_id AND ($1::uuid IS NULL OR g.account_id = $1 OR l.to_account_id = $1)
+            GROUP BY g.grant_id
+            UNION ALL
+           SELECT 'grant ' || g.grant_id, 'moves for an order of neither grant', 0::bigint, count(*)
+             FROM ledger l JOIN grants g ON g.grant_id = l.grant_id JOIN grants t ON t.grant_id = l.to_grant_id
+            WHERE l.order_id <> ALL (array_remove(ARRAY[g.order_id, t.order_id], NULL)) AND ($1::uuid IS NULL OR g.account_id = $1)
             GROUP BY g.grant_id"#,
         account
     )

@@ -1,7 +1,7 @@
 //! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `admission`: whether
 //! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money; in
-//! `renewals`: what buying again does. Every decision is made inside Postgres, on locked rows, keys before accounts before grants;
-//! nothing is remembered here between calls.
+//! `renewals`: what buying again does; in `rolled`: whose the Tokens are after it. Every decision is made inside Postgres, on locked rows,
+//! keys before accounts before grants; nothing is remembered here between calls.
 
 mod admission;
 mod calls;
@@ -9,6 +9,7 @@ mod idempotency;
 mod partitions;
 pub mod refunds;
 pub mod renewals;
+pub mod rolled;
 mod settlements;
 
 pub use admission::{
@@ -88,7 +89,7 @@ pub enum GrantCause {
 /// Why Tokens moved from one grant to another.
 #[derive(Clone, Copy, Debug)]
 pub enum MoveCause {
-    /// The package was bought again, and takes over what was left.
+    /// The package was bought again, and takes over what was left; or its grant gives that back.
     Renewal(OrderId),
     /// An operator moved them to another account.
     Transfer(ActionId),

@@ -86,3 +86,45 @@ async fn refunds_are_credit_notes_with_numbers_of_their_own(db: PgPool) {
     }
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn without_a_rate_a_receipt_says_nothing_of_tax(db: PgPool) {
+    let untaxed = Seller { tax_id: None, tax_rate: None, ..seller() };
+    let app = TestApp::start_with(db, |ours| ours.seller = Some(untaxed)).await;
+    app.until("SELECT count(*) FROM sellers", |count| count == 1).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let order_id = buy(&app, &browser).await;
+    Toki::new(&app.state.db).json(&["order", "refund", &order_id, "--tokens", "400,000", "--reason", "kindness"]);
+    let page = browser.get(&format!("/orders/{order_id}/receipt")).await;
+    // The customer's own number is asked for below.
+    let text = page.words().replace("Tax number", "");
+    for shown in ["Toki &amp; Co", "Item Tokens Amount", "$5.00", "Credit note C-", "-400,000", "-$2.00", "$3.00"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+    for unsaid in ["Tax", "Net", "%"] {
+        assert!(!text.contains(unsaid), "{unsaid}: {text}");
+        assert!(!page.html.contains(&format!("data-label=\"{unsaid}\"")), "{unsaid}: {}", page.html);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_receipt_has_one_date_wherever_it_is_read(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.signed_up("ada@example.com").await;
+    let order_id = buy(&app, &browser).await;
+    Toki::new(&app.state.db).json(&["order", "refund", &order_id, "--tokens", "400,000", "--reason", "kindness"]);
+    let date = async |sql: &'static str| {
+        let time: chrono::DateTime<chrono::Utc> = sqlx::query_scalar(sql).fetch_one(&app.state.db).await.expect(sql);
+        toki::utc::UtcTime::from(time).minute(toki::i18n::Language::English)
+    };
+    let paid = format!("Paid {}", date("SELECT issued_at FROM receipts").await);
+    let credited = format!("of {}", date("SELECT issued_at FROM credit_notes").await);
+    let there = app.browser_with_cookie(&format!("{}; time_zone=Asia/Shanghai", browser.cookie()));
+    assert!(there.get(&format!("/orders/{order_id}")).await.words().contains("CST"), "all other pages are in the reader's zone");
+    for browser in [&browser, &there] {
+        let text = browser.get(&format!("/orders/{order_id}/receipt")).await.words();
+        assert!(text.contains(&paid) && text.contains(&credited) && !text.contains("CST"), "{paid}, {credited}: {text}");
+    }
+    app.stop().await;
+}

@@ -79,6 +79,35 @@ async fn one_use_goes_to_one_of_thirty_two_who_redeem_at_once(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn one_discount_goes_to_one_of_thirty_two_who_order_at_once(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let package_id = package(&app, "Starter", None).await;
+    let code = make(&app, percent(20), 1).await;
+    let (mut browsers, mut forms) = (Vec::new(), Vec::new());
+    for n in 0..32 {
+        let browser = app.signed_up(&format!("customer{n}@example.com")).await;
+        forms.push(type_code(&browser, package_id, &code).await.form(PLACE));
+        browsers.push(browser);
+    }
+    let path = format!("/products/{package_id}/confirm");
+    let answers = join_all(browsers.iter().zip(&forms).map(|(browser, form)| browser.submit(form, &path))).await;
+    let placed = answers.iter().filter(|answer| answer.location.starts_with("/sandbox/payments/")).count();
+    let pages = join_all(browsers.iter().zip(&answers).map(|(browser, answer)| browser.follow(answer))).await;
+    let used_up = pages.iter().filter(|page| page.text().contains("used as often as it may be")).count();
+    assert_eq!((placed, used_up), (1, 31));
+    for (sql, expected) in [
+        ("SELECT count(*) FROM code_redemptions WHERE order_id IS NOT NULL", 1),
+        ("SELECT count(*) FROM orders", 1),
+        ("SELECT sum(price_minor)::bigint FROM orders", 400),
+        ("SELECT used::bigint FROM codes", 1),
+    ] {
+        assert_eq!(app.number(sql).await, expected, "{sql}");
+    }
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn an_account_redeems_a_code_once_however_often_it_posts(db: PgPool) {
     let app = TestApp::start(db).await;
     let code = make(&app, tokens(1_000), 50).await;
@@ -168,6 +197,10 @@ async fn a_promotion_code_is_shown_charged_kept_and_given_back(db: PgPool) {
     let page = browser.get(&format!("/orders/{order_id}")).await.text();
     for shown in ["List price $5.00", "Promotion code -$1.00", "Price $4.00"] {
         assert!(page.contains(shown), "{shown}: {page}");
+    }
+    let receipt = browser.get(&format!("/orders/{order_id}/receipt")).await.text();
+    for shown in ["Second", "$5.00 Promotion code -$1.00", "Paid $4.00"] {
+        assert!(receipt.contains(shown), "{shown}: {receipt}");
     }
     let again = type_code(browser, package_id, &code).await.text();
     assert!(again.contains("Your account has used this code") && again.contains("Pay $5.00"), "{again}");

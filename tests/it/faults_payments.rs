@@ -1,10 +1,10 @@
-//! `kill -9` at every point of a fulfilment and of a refund, with real processes on a real cluster: whatever had happened, the customer
-//! is credited once, refunded once, and the books add up.
+//! `kill -9` at every point of a fulfilment and of a refund, asked for or told of, with real processes on a real cluster: whatever had
+//! happened, the customer is credited once, refunded once, and the books add up.
 
 use crate::support::cluster::Cluster;
 use crate::support::fake_stripe::{FakeStripe, Plan, SECRET_KEY, Stall, WEBHOOK_SECRET};
 use crate::support::installation::eventually;
-use crate::support::toki::Toki;
+use crate::support::toki::{Served, Toki};
 use sqlx::{PgPool, Postgres, Transaction};
 use toki::accounts::rights::Owner;
 use toki::accounts::store::{account_by_email, owner_of};
@@ -56,6 +56,7 @@ impl Site {
         let toki = Toki::at(cluster.url()).with("STRIPE_SECRET_KEY", SECRET_KEY).with("STRIPE_WEBHOOK_SECRET", WEBHOOK_SECRET);
         let toki = toki.with("STRIPE_API_BASE", &stripe.base());
         toki.json(&["migrate"]);
+        sqlx::raw_sql(WAIT_IN_COMMIT).execute(&db).await.expect("a trigger");
         toki.json_with_input(&["account", "create", "--email", EMAIL, "--password-stdin"], "correct horse battery\n");
         let sold = ["package", "add", "--name", "Starter", "--tokens", "1000000", "--price", "500", "--currency", "usd"];
         let sold = toki.json(&[&sold[..], &["--valid-for", "30d"]].concat());
@@ -134,8 +135,22 @@ impl Site {
     }
 }
 
-/// What holds up a fulfilment, from its first statement to its last.
-const FULFILMENT: [&str; 5] = [
+/// A transaction that settles an event waits in its commit, where [`COMMIT`] is held.
+const WAIT_IN_COMMIT: &str = "
+    CREATE FUNCTION wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(5);
+        RETURN NULL;
+    END
+    $$;
+    CREATE CONSTRAINT TRIGGER wait_in_commit AFTER INSERT ON payment_event_outcomes DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION wait_in_commit()";
+
+/// What holds up a commit: afterwards everything is done, and nobody has heard of it.
+const COMMIT: &str = "SELECT pg_advisory_xact_lock(5)";
+
+/// What holds up a fulfilment, from its first statement to its answer.
+const FULFILMENT: [&str; 7] = [
     // The event is not stored.
     "LOCK TABLE payment_events IN SHARE MODE",
     // It is stored, and nothing more.
@@ -144,9 +159,53 @@ const FULFILMENT: [&str; 5] = [
     "LOCK TABLE order_transitions IN SHARE MODE",
     // The grant is made, its entry is not.
     "LOCK TABLE ledger IN SHARE MODE",
+    // The Tokens are there, the receipt has no number.
+    "LOCK TABLE receipt_numbers IN SHARE MODE",
     // Everything is done but for the outcome.
     "LOCK TABLE payment_event_outcomes IN SHARE MODE",
+    // It is committed, and not answered.
+    COMMIT,
 ];
+
+/// Something happens at Stripe, and the replica that is told of it is killed where this holds it up. How the deliveries were answered.
+async fn kill_at(site: &Site, replica: Served, point: &'static str, happens: impl FnOnce(&FakeStripe)) -> Vec<u16> {
+    let outcomes = "SELECT count(*) FROM payment_event_outcomes";
+    let settled = site.number(outcomes).await;
+    site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
+    // Before anything happens: it may also ask Stripe for events by itself.
+    let mut barrier = Some(site.barrier(point).await);
+    happens(&site.stripe);
+    let delivery = tokio::spawn({
+        let stripe = site.stripe.clone();
+        async move { stripe.deliver(Plan::InOrder).await }
+    });
+    site.until_waiting().await;
+    if point == COMMIT {
+        replica.freeze();
+        barrier.take().expect("held").rollback().await.expect("rollback");
+        eventually(outcomes, async || site.number(outcomes).await > settled).await;
+    }
+    replica.kill();
+    let answers = delivery.await.expect("no panic");
+    if let Some(barrier) = barrier {
+        barrier.rollback().await.expect("rollback");
+    }
+    site.until_quiet().await;
+    answers
+}
+
+/// Stripe tries again, or is asked.
+async fn tell_again(site: &Site, round: usize) {
+    if round % 2 == 0 {
+        let replica = site.toki.serve(&[]);
+        site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
+        site.stripe.deliver(Plan::Twice).await;
+        assert_eq!(replica.terminate(), Some(0));
+    } else {
+        site.stripe.deliver(Plan::Lost).await;
+        site.command(&["reconcile"]).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_each_point_of_a_fulfilment() {
@@ -159,31 +218,55 @@ async fn killed_at_each_point_of_a_fulfilment() {
             // It asks about open orders when it starts, so the order comes after it.
             let replica = site.toki.serve(&[]);
             let order = site.order().await;
-            site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
-            site.stripe.complete(&order.session_id, true);
-            let barrier = site.barrier(point).await;
-            let delivery = tokio::spawn({
-                let stripe = site.stripe.clone();
-                async move { stripe.deliver(Plan::InOrder).await }
-            });
-            site.until_waiting().await;
-            replica.kill();
-            let answers = delivery.await.expect("no panic");
+            let answers = kill_at(&site, replica, point, |stripe| stripe.complete(&order.session_id, true)).await;
             assert!(answers == [0] || answers == [200], "{answers:?}");
-            barrier.rollback().await.expect("rollback");
-            site.until_quiet().await;
-            // Stripe tries again, or is asked.
-            if round % 2 == 0 {
-                let replica = site.toki.serve(&[]);
-                site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
-                site.stripe.deliver(Plan::Twice).await;
-                assert_eq!(replica.terminate(), Some(0));
-            } else {
-                site.stripe.deliver(Plan::Lost).await;
-                site.command(&["reconcile"]).await;
-            }
+            tell_again(&site, round).await;
             fulfilled += 1;
             site.assert_exact(fulfilled, 0).await;
+            assert_eq!(site.number("SELECT count(*) FROM receipts").await, fulfilled as i64);
+        }
+    }
+}
+
+/// What holds up a refund that somebody made in Stripe's own pages, and an event tells of.
+const REFUND_TOLD: [&str; 8] = [
+    // The event is not stored.
+    "LOCK TABLE payment_events IN SHARE MODE",
+    // It is stored, and nothing more.
+    "LOCK TABLE payment_event_outcomes IN ACCESS EXCLUSIVE MODE",
+    // The refund is not written down; it is, and no Tokens are taken.
+    "LOCK TABLE refunds IN SHARE MODE",
+    "LOCK TABLE ledger IN SHARE MODE",
+    // The order has not moved.
+    "LOCK TABLE order_transitions IN SHARE MODE",
+    // The Tokens are gone, the credit note has no number.
+    "LOCK TABLE receipt_numbers IN SHARE MODE",
+    // Everything is done but for the outcome.
+    "LOCK TABLE payment_event_outcomes IN SHARE MODE",
+    // It is committed, and not answered.
+    COMMIT,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_each_point_of_a_refund_that_an_event_tells_of() {
+    let (mut site, mut refunded) = (Site::new().await, 0);
+    for round in 0..rounds() {
+        if round > 0 && round % AT_ONE_SITE == 0 {
+            (site, refunded) = (Site::new().await, 0);
+        }
+        for point in REFUND_TOLD {
+            let order = site.paid_order().await;
+            let replica = site.toki.serve(&[]);
+            // One event of the refund, one of the charge.
+            let answers = kill_at(&site, replica, point, |stripe| stripe.refund_elsewhere(&order.session_id, 500)).await;
+            assert!(answers.len() == 2 && answers.iter().all(|status| [0, 200].contains(status)), "{answers:?}");
+            tell_again(&site, round).await;
+            refunded += 1;
+            site.assert_exact(refunded, refunded).await;
+            for sql in ["SELECT count(*) FROM refunds", "SELECT count(*) FROM credit_notes"] {
+                assert_eq!(site.number(sql).await, refunded as i64, "{sql}");
+            }
+            assert_eq!(site.number("SELECT coalesce(sum(refunded), 0)::bigint FROM grants").await, 1_000_000 * refunded as i64);
         }
     }
 }

@@ -59,7 +59,10 @@ mod notices;
 #[expect(dead_code, reason = "tests/surface.rs says where routes are, too")]
 mod other_routes;
 mod payments;
+mod payments_again;
+mod payments_operator;
 mod payments_refunds;
+mod payments_versions;
 mod routes;
 mod routes_gets;
 mod routes_posts;

@@ -6,9 +6,13 @@ use crate::support::app::TestApp;
 use crate::support::fake_stripe::{FakeStripe, Plan, post};
 use crate::support::toki::Toki;
 use chrono::TimeDelta;
+use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use toki::checkout::refunding::finish_refunds;
+use std::time::Duration;
+use toki::checkout::refunding::{finish_refunds, refund};
+use toki::checkout::store::refund_requests::RefundPart;
+use toki::operators::rights::Operator;
 
 #[sqlx::test]
 async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
@@ -43,6 +47,23 @@ async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
     let steps: Vec<_> =
         shown["transitions"].as_array().expect("steps").iter().map(|step| step["to_status"].as_str().expect("text")).collect();
     assert_eq!(steps, ["awaiting_payment", "paid", "fulfilled", "partly_refunded", "refunded"]);
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn twenty_operators_at_once_give_the_money_back_once(db: PgPool) {
+    let shop = Shop::paid(db).await;
+    shop.stripe.work_for(Duration::from_millis(100));
+    let (state, order_id) = (&shop.app.state, shop.order_id.parse().expect("an id"));
+    let ask = || refund(&state.db, &state.payments, Operator::command_line(), order_id, RefundPart::All, Some("asked for it"));
+    let answers = join_all((0..20).map(|_| ask())).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+    let made = shop.stripe.all("re");
+    assert_eq!(made.iter().map(|refund| refund["amount"].as_i64()).collect::<Vec<_>>(), [Some(500)], "at Stripe");
+    // What Stripe tells of it is known already.
+    shop.stripe.deliver(Plan::Twice).await;
+    assert_eq!((shop.status().await.as_str(), shop.app.number("SELECT count(*) FROM refunds").await), ("refunded", 1));
+    assert_eq!(shop.app.number("SELECT refunded FROM grants WHERE left_ = 0").await, 1_000_000);
     shop.close().await;
 }
 

@@ -24,6 +24,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/keys/delete", Who::Member, "chosen[]={key}"),
     Route("GET", "/keys/{id}", Who::Reader, ":id={key}"),
     Route("GET", "/models", Who::Public, ""),
+    Route("GET", "/operator/payments", Who::Operator, ""),
     Route("GET", "/orders", Who::Reader, "before={order}"),
     Route("GET", "/orders/{id}", Who::Reader, ":id={order}"),
     Route("GET", "/orders/{id}/receipt", Who::Reader, ":id={order}"),
@@ -67,6 +68,7 @@ pub const ROUTES: &[Route] = &[
     Route("GET", "/api/models/list", Who::Public, ""),
     Route("GET", "/api/home/steps", Who::Reader, ""),
     Route("GET", "/api/notices/show", Who::Reader, ""),
+    Route("GET", "/api/operator/payments", Who::Operator, ""),
     Route("GET", "/api/orders/list", Who::Reader, "before={order}"),
     Route("GET", "/api/orders/show", Who::Reader, "order_id={order}"),
     Route("GET", "/api/orders/show_receipt", Who::Reader, "order_id={order}"),
@@ -97,6 +99,7 @@ pub const ROUTES: &[Route] = &[
     Route("POST", "/api/sandbox/pay", Who::Admin, "session_id={payment}"),
     Route("POST", "/api/sandbox/decline", Who::Admin, "session_id={payment}"),
     Route("POST", "/api/orders/cancel", Who::Admin, "order_id={order}"),
+    Route("POST", "/api/operator/resolve_payment", Who::Operator, "event_id=evt_of_nobody&resolution=dismiss&reason=Nothing+to+do"),
     Route("POST", "/api/orders/save_billing", Who::Admin, "order_id={order}&name=Taken+Ltd&address=Street+1"),
     Route("POST", "/api/orders/refund", Who::Admin, "order_id={order}&form_key={new}&tokens=1000000&amount_minor=500"),
     Route("POST", "/api/accounts/sign_in", Who::Public, "email=eve@example.com&password=not+the+password"),
@@ -187,6 +190,7 @@ fn the_table_says_what_the_guards_say() {
             Who::Member => Right::Member,
             Who::Admin => Right::Admin,
             Who::Owner => Right::Owner,
+            Who::Operator => Right::Operator,
             Who::Secret => panic!("{path} asks for a session"),
         };
         let guard = source.get(*path).copied().flatten();

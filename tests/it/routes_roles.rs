@@ -219,10 +219,10 @@ async fn an_owner_gets_at_everything_in_their_account_alone(db: PgPool) {
     Walk::begin(db, Who::Owner, "owner").await.end().await;
 }
 
-/// Operators work by the command line: in the console they are the owners of their own account and nothing in others.
+/// Operators run the business, and for the rest are the owners of their own account and nothing in others.
 #[sqlx::test]
 async fn an_operator_is_nobody_in_other_accounts(db: PgPool) {
-    let walk = Walk::begin(db, Who::Owner, "owner").await;
+    let walk = Walk::begin(db, Who::Operator, "owner").await;
     walk.make_operator().await;
     walk.end().await;
 }

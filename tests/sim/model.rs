@@ -7,10 +7,12 @@
 mod calls;
 mod console;
 mod money;
+mod rolled;
 mod state;
 
 pub use calls::{Decision, price_of};
 pub use money::PRICE;
+use rolled::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -38,6 +40,8 @@ pub struct Model {
     pub touched: BTreeSet<AccountId>,
     pub touched_calls: BTreeSet<RequestId>,
     births: i64,
+    /// Counts up, so that what was frozen first is known.
+    freezes: i64,
 }
 
 #[derive(Clone)]
@@ -180,6 +184,10 @@ pub struct Grant {
     pub swept: bool,
     /// Its money went back, or may.
     pub frozen: bool,
+    /// Since which step of the count it is frozen.
+    froze: i64,
+    /// How many Tokens of each purchase came into it and did not leave it again but by being used.
+    shares: Shares,
     /// The package it was bought as.
     pub package: Option<usize>,
     /// Whether what is left rolls over to the next purchase of it.

@@ -27,6 +27,12 @@ await assert.rejects(stripe.checkout.sessions.create({ ...order, line_items: [{ 
   type: "StripeInvalidRequestError",
 });
 
+// A failure that passes is one for whoever does not try again.
+await fake("fail_read/503");
+await assert.rejects(stripe.checkout.sessions.retrieve(session.id), { type: "StripeAPIError" });
+await fake("fail_read/503");
+assert.equal((await stripe.checkout.sessions.retrieve(session.id, {}, { maxNetworkRetries: 1 })).id, session.id);
+
 await fake(`pay/${session.id}`);
 const paid = await stripe.checkout.sessions.retrieve(session.id);
 assert.equal(paid.payment_status, "paid");

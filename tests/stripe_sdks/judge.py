@@ -45,6 +45,13 @@ refused(stripe.InvalidRequestError, "resource_missing", lambda: sessions.retriev
 stranger = stripe.StripeClient("sk_test_other", base_addresses={"api": base}, max_network_retries=0)
 refused(stripe.AuthenticationError, None, lambda: stranger.v1.checkout.sessions.retrieve(session.id))
 
+# A failure that passes is one for whoever does not try again.
+patient = stripe.StripeClient("sk_test_fake", base_addresses={"api": base}, max_network_retries=1)
+fake("fail_read/503")
+refused(stripe.APIError, None, lambda: sessions.retrieve(session.id))
+fake("fail_read/503")
+assert patient.v1.checkout.sessions.retrieve(session.id).id == session.id
+
 fake(f"pay/{session.id}")
 paid = sessions.retrieve(session.id)
 assert (paid.status, paid.payment_status) == ("complete", "paid")

@@ -100,15 +100,17 @@ fn outcome_word(outcome: EventOutcome) -> &'static str {
 fn EventCard(event: QuarantinedEvent, refused: Option<ConsoleError>) -> impl IntoView {
     let QuarantinedEvent { event_id, provider, event_type, reason, order_id, order, received_at, payload } = event;
     let order_id = order_id.map(|id| view! { <Fact label=t!("Order")>{id.to_string()}</Fact> });
-    let (title, reason_id) = (event_id.clone(), format!("reason-{event_id}"));
+    let [title_id, reason_id] = ["event", "reason"].map(|part| format!("{part}-{event_id}"));
     let typed_reason = if refused.is_some() { typed(ResolveEvent::PATH, "reason", "") } else { String::new() };
     view! {
-        <section class="card stack" aria-label=title.clone()>
-            <h2 class="address">{title}</h2>
+        <section class="card stack" aria-labelledby=title_id.clone()>
+            <h2 class="address" id=title_id.clone()>
+                {event_id.clone()}
+            </h2>
             <dl class="facts">
                 <Fact label=t!("Why it fits none")>{reason.unwrap_or_default()}</Fact>
                 <Fact label=t!("What was told")>{event_type}</Fact>
-                <Fact label=t!("Received")>
+                <Fact label=t!("Arrived")>
                     <UtcTime time=received_at />
                 </Fact>
                 <Fact label=t!("Payment provider")>{provider}</Fact>
@@ -140,7 +142,7 @@ fn EventCard(event: QuarantinedEvent, refused: Option<ConsoleError>) -> impl Int
                 </Labelled>
                 <FormError error=refused.filter(|error| error.field().is_none()) />
                 <div class="row">
-                    <button class="button button-primary" type="submit" name="resolution" value="retry">
+                    <button class="button" type="submit" name="resolution" value="retry">
                         {t!("Decide again")}
                     </button>
                     <button class="button" type="submit" name="resolution" value="dismiss">
@@ -173,7 +175,7 @@ fn ResolvedTable(resolved: Vec<ResolvedEvent>) -> impl IntoView {
         Head::text(t!("Event")),
         Head::text(t!("What was told")),
         Head::text(t!("Decision")),
-        Head::text(t!("By")),
+        Head::text(t!("Decided by")),
         Head::text(t!("Reason")),
         Head::text(t!("Time")),
     ];

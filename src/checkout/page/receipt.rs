@@ -2,7 +2,7 @@
 
 use crate::checkout::page::failed_view;
 use crate::checkout::server_fns_receipt::{SaveBilling, show_receipt};
-use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, Taxed};
+use crate::checkout::types_receipt::{BillingDetails, CreditNote, Discounted, ReceiptView, Seller, Taxed};
 use crate::error::{ConsoleError, Field};
 use crate::ids::OrderId;
 use crate::islands::print::PrintButton;
@@ -13,7 +13,7 @@ use crate::ui::fact::Fact;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, with_data};
-use crate::ui::utc_time::UtcTime;
+use crate::ui::utc_time::DocumentTime;
 use crate::{t, tv};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -65,7 +65,7 @@ fn receipt_view(receipt: Result<ReceiptView, ConsoleError>) -> AnyView {
             </div>
             <dl class="facts">
                 <Fact label=t!("Paid")>
-                    <UtcTime time=paid_at />
+                    <DocumentTime time=paid_at />
                 </Fact>
                 <div>
                     <dt>{t!("Order number")}</dt>
@@ -118,11 +118,16 @@ fn CustomerBlock(billing: Option<BillingDetails>, email: String) -> impl IntoVie
     }
 }
 
+/// What was paid for, and what went back. Without a rate nothing is said of tax: whether there is any is then not known here.
 #[component]
 fn Lines(receipt: ReceiptView) -> impl IntoView {
     let rate = receipt.seller.as_ref().and_then(|seller| seller.tax_rate);
-    let tax = rate.map_or_else(|| t!("Tax").to_string(), |rate| t!("Tax {rate}", rate = rate.words()));
+    let is_taxed = rate.is_some();
     let is_reduced = !receipt.credit_notes.is_empty();
+    let (item, off) = match receipt.discounted {
+        Some(Discounted { list, off }) => (list, Some(off)),
+        None => (receipt.price, None),
+    };
     view! {
         <div class="table-wrap">
             <table>
@@ -132,12 +137,17 @@ fn Lines(receipt: ReceiptView) -> impl IntoView {
                         <th scope="col" class="number">
                             {t!("Tokens")}
                         </th>
-                        <th scope="col" class="number">
-                            {t!("Net")}
-                        </th>
-                        <th scope="col" class="number">
-                            {tax}
-                        </th>
+                        {rate
+                            .map(|rate| {
+                                view! {
+                                    <th scope="col" class="number">
+                                        {t!("Net")}
+                                    </th>
+                                    <th scope="col" class="number">
+                                        {t!("Tax {rate}", rate = rate.words())}
+                                    </th>
+                                }
+                            })}
                         <th scope="col" class="number">
                             {t!("Amount")}
                         </th>
@@ -149,13 +159,23 @@ fn Lines(receipt: ReceiptView) -> impl IntoView {
                         <td class="number" data-label=t!("Tokens")>
                             <ExactTokens tokens=receipt.tokens />
                         </td>
-                        <Amounts amount=receipt.price />
+                        <Amounts amount=item is_taxed />
                     </tr>
-                    {receipt.credit_notes.into_iter().map(credit_note_row).collect_view()}
+                    {off
+                        .map(|off| {
+                            view! {
+                                <tr>
+                                    <td data-label=t!("Item")>{t!("Promotion code")}</td>
+                                    <td></td>
+                                    <Amounts amount=off.negated() is_taxed />
+                                </tr>
+                            }
+                        })}
+                    {receipt.credit_notes.into_iter().map(|note| credit_note_row(note, is_taxed)).collect_view()}
                     <tr class="receipt-total">
                         <th scope="row">{if is_reduced { t!("Paid, less refunds") } else { t!("Paid") }}</th>
                         <td></td>
-                        <Amounts amount=receipt.total />
+                        <Amounts amount=receipt.total is_taxed />
                     </tr>
                 </tbody>
             </table>
@@ -163,10 +183,10 @@ fn Lines(receipt: ReceiptView) -> impl IntoView {
     }
 }
 
-fn credit_note_row(note: CreditNote) -> impl IntoView {
+fn credit_note_row(note: CreditNote, is_taxed: bool) -> impl IntoView {
     let tokens = Tokens(-note.tokens.0);
     let number = view! { <span class="mono">{note.number}</span> };
-    let time = view! { <UtcTime time=note.at /> };
+    let time = view! { <DocumentTime time=note.at /> };
     let item = match note.void {
         true => tv!("Credit note {number} of {time}: void, the refund failed and nothing went back", number = number, time = time),
         false => tv!("Credit note {number} of {time}", number = number, time = time),
@@ -175,13 +195,20 @@ fn credit_note_row(note: CreditNote) -> impl IntoView {
         <tr>
             <td data-label=t!("Item")>{item}</td>
             {match note.void {
-                true => view! { <td></td><td></td><td></td><td></td> }.into_any(),
+                true => {
+                    view! {
+                        <td></td>
+                        {is_taxed.then(|| view! { <td></td><td></td> })}
+                        <td></td>
+                    }
+                        .into_any()
+                }
                 false => {
                     view! {
                         <td class="number" data-label=t!("Tokens")>
                             <ExactTokens tokens />
                         </td>
-                        <Amounts amount=note.amount.negated() />
+                        <Amounts amount=note.amount.negated() is_taxed />
                     }
                         .into_any()
                 }
@@ -191,16 +218,22 @@ fn credit_note_row(note: CreditNote) -> impl IntoView {
 }
 
 #[component]
-fn Amounts(amount: Taxed) -> impl IntoView {
+fn Amounts(amount: Taxed, is_taxed: bool) -> impl IntoView {
+    let Taxed { net, tax, gross } = amount;
     view! {
-        <td class="number" data-label=t!("Net")>
-            <Price money=amount.net />
-        </td>
-        <td class="number" data-label=t!("Tax")>
-            <Price money=amount.tax />
-        </td>
+        {is_taxed
+            .then(|| {
+                view! {
+                    <td class="number" data-label=t!("Net")>
+                        <Price money=net />
+                    </td>
+                    <td class="number" data-label=t!("Tax")>
+                        <Price money=tax />
+                    </td>
+                }
+            })}
         <td class="number" data-label=t!("Amount")>
-            <Price money=amount.gross />
+            <Price money=gross />
         </td>
     }
 }

@@ -8,9 +8,11 @@ use crate::checkout::store::events::{insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order_of, outbox, package, request};
 use crate::checkout::store::fulfilment::{expire_unopened_orders, settle_session};
 use crate::checkout::store::offer::offer_facts;
+use crate::checkout::store::receipts::{receipt, set_seller};
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
 use crate::checkout::store::{cancel_unopened_order, order, place_order};
 use crate::checkout::types::Start;
+use crate::checkout::types_receipt::{Discounted, Seller, TaxRate, Taxed};
 use crate::codes::store::batches::{NewCodes, Off, Worth, disable_code, insert_codes};
 use crate::codes::types::Discount;
 use crate::ids::OrderId;
@@ -127,6 +129,25 @@ async fn a_discount_that_is_not_the_one_shown_or_not_for_this_is_refused(db: PgP
 }
 
 #[sqlx::test]
+async fn a_code_whose_time_is_over_takes_nothing_off(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let card = package_on_sale(&db, package_id).await.expect("on sale");
+    let (code_id, text) = twenty_percent(&db, 5).await;
+    let typed = type_text(&db, &ada, package_id, &text).await.expect("a code");
+    let form = discounted(&db, package_id, code_id, 100).await;
+    sqlx::raw_sql("ALTER TABLE codes DISABLE TRIGGER codes_keep_their_terms").execute(&db).await.expect("time may pass");
+    sqlx::query("UPDATE codes SET expires_at = now()").execute(&db).await.expect("it passes");
+    // When it is typed, on the page where it was typed before, and when that page's form arrives.
+    assert_eq!(problem(type_text(&db, &ada, package_id, &text).await), CodeProblem::Expired);
+    let facts = offer_facts(&db, &ada, Provider::Stripe, &card, Some(typed)).await.expect("facts");
+    assert_eq!(facts.discount, Err(CodeProblem::Expired));
+    assert_eq!(problem(place_order(&db, &ada, Provider::Stripe, &form).await), CodeProblem::Expired);
+    assert_eq!(used(&db).await, 0);
+    let orders: i64 = sqlx::query_scalar("SELECT count(*) FROM orders").fetch_one(&db).await.expect("count");
+    assert_eq!(orders, 0);
+}
+
+#[sqlx::test]
 async fn the_last_use_goes_to_one_of_many_and_comes_back_when_its_order_comes_to_nothing(db: PgPool) {
     let package_id = package(&db, "Starter", None).await;
     let (code_id, text) = twenty_percent(&db, 1).await;
@@ -178,6 +199,22 @@ async fn what_was_paid_credits_and_what_was_paid_goes_back(db: PgPool) {
     let asked = request_refund(&db, Operator::command_line(), order_id, RefundPart::Unused, Some("asked")).await.expect("refunded");
     assert_eq!((asked.amount.exact(), asked.tokens.0), ("$3.00".into(), 750_000), "three quarters of what was paid");
     assert_eq!(used(&db).await, 1, "money that goes back brings no use back");
+}
+
+#[sqlx::test]
+async fn the_receipt_says_the_list_price_and_what_the_code_took_off(db: PgPool) {
+    let seller = Seller { name: "Toki Ltd".into(), address: "Street 1".into(), tax_id: None, tax_rate: Some(TaxRate(1_900)) };
+    set_seller(&db, &seller).await.expect("noted");
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let (code_id, _) = twenty_percent(&db, 1).await;
+    let (order_id, session_id) = open_order_of(&db, &ada, &discounted(&db, package_id, code_id, 100).await).await;
+    let event = session_event("checkout.session.completed", &session_id, order_id, 400, "paid");
+    settle_session(&db, &outbox(), Provider::Stripe, &event.session()).await.expect("decided");
+    let shown = receipt(&db, &ada, order_id).await.expect("a receipt");
+    let amounts = |taxed: &Taxed| (taxed.net.minor, taxed.tax.minor, taxed.gross.minor);
+    let Discounted { list, off } = shown.discounted.expect("a discount");
+    assert_eq!((amounts(&list), amounts(&off)), ((420, 80, 500), (84, 16, 100)));
+    assert_eq!((amounts(&shown.price), amounts(&shown.total)), ((336, 64, 400), (336, 64, 400)));
 }
 
 fn session_event(kind: &str, session_id: &str, order_id: OrderId, amount: i64, status: &str) -> PaymentEvent {

@@ -223,11 +223,12 @@ impl LockedOrder {
         if self.provider != provider.as_str() {
             Some(format!("the event is from {}, the order is paid through {}", provider.as_str(), self.provider))
         } else if session.id.is_none() || session.id != self.session_id.as_deref() {
-            Some(format!("the event is about session {:?}, the order's is {:?}", session.id, self.session_id))
+            Some(format!("the event is about session {}, the order's is {}", said(session.id), said(self.session_id.as_ref())))
         } else if references.into_iter().flatten().any(|reference| reference != order_id) {
-            Some(format!("the session refers to {references:?}, not only to this order"))
+            let [client_reference, metadata] = references.map(said);
+            Some(format!("the session refers to {client_reference} and in its metadata to {metadata}, not only to this order"))
         } else if self.livemode.zip(session.livemode).is_some_and(|(ours, theirs)| ours != theirs) {
-            Some(format!("live mode is {:?}, the order's session has {:?}", session.livemode, self.livemode))
+            Some(format!("live mode is {}, the order's session has {}", said(session.livemode), said(self.livemode)))
         } else {
             None
         }
@@ -246,17 +247,22 @@ impl LockedOrder {
         let currency = session.currency.map(str::to_ascii_lowercase);
         let expected = provider.amount_of(&self.price);
         if session.mode != Some("payment") {
-            Some(format!("the session's mode is {:?}", session.mode))
+            Some(format!("the session's mode is {}", said(session.mode)))
         } else if session.payment_status != Some("paid") {
-            Some(format!("the payment status is {:?}", session.payment_status))
+            Some(format!("the payment status is {}", said(session.payment_status)))
         } else if session.amount_total.is_none() || session.amount_total != expected {
-            Some(format!("the amount is {:?}, the order's {expected:?}", session.amount_total))
+            Some(format!("the amount is {}, the order's {}", said(session.amount_total), said(expected)))
         } else if currency.as_deref() != Some(self.price.currency.code()) {
-            Some(format!("the currency is {currency:?}, the order's {}", self.price.currency.code()))
+            Some(format!("the currency is {}, the order's {}", said(currency), self.price.currency.code()))
         } else {
             None
         }
     }
+}
+
+/// For operators, who compare it with what the order has.
+fn said<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "not said".into(), |value| value.to_string())
 }
 
 /// The order that a session names, or else the one whose session it is. Whether they fit each other is for the caller to say.

@@ -11,8 +11,8 @@ use crate::checkout::types_events::{OrderAbout, QuarantinedEvent, Resolution, Re
 use crate::ids::OrderId;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
-use crate::operators::audit::{Action, insert_action_in};
-use crate::operators::rights::{Operator, hold_right_in};
+use crate::operators::audit::{Action, hold_right_in, insert_action_in};
+use crate::operators::rights::Operator;
 use serde_json::json;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 

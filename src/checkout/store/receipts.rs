@@ -9,13 +9,14 @@ use crate::checkout::letters::{self, Paid};
 use crate::checkout::payments::Provider;
 use crate::checkout::store::{CheckoutError, stay_in, stored_currency};
 use crate::checkout::types::RefundStatus;
-use crate::checkout::types_receipt::{BillingDetails, CreditNote, ReceiptView, Seller, TaxRate, Taxed};
+use crate::checkout::types_receipt::{BillingDetails, CreditNote, Discounted, ReceiptView, Seller, TaxRate, Taxed};
 use crate::ids::OrderId;
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 
 /// Issues the receipt of an order and posts it to whoever ordered, to the owner where they have left the account since, in the transaction that fulfils it. The number's row is locked until
@@ -55,24 +56,36 @@ pub async fn issue_receipt_in(tx: &mut PgConnection, outbox: &Outbox, order_id: 
     Ok(())
 }
 
-/// Issues the credit notes of an order's refunds that have succeeded, each once. The order is locked.
+/// Issues the credit notes of an order's refunds that have succeeded, each once. The order is locked. The tax of each is what the tax in
+/// all that has gone back is more than what valid notes have taken back of it, so that together they take back what was charged; a note
+/// keeps it, and its Tokens, because refunds go on to change.
 pub async fn issue_credit_notes_in(tx: &mut PgConnection, order_id: OrderId) -> Result<(), CheckoutError> {
-    let refunds = sqlx::query_scalar!(
-        "SELECT r.refund_id FROM refunds r JOIN receipts USING (order_id) LEFT JOIN credit_notes c USING (refund_id)
-          WHERE r.order_id = $1 AND r.status = 'succeeded' AND c.refund_id IS NULL ORDER BY r.created_at, r.refund_id",
+    let refunds = sqlx::query!(
+        r#"SELECT r.refund_id AS "refund_id!", r.amount_minor AS "amount_minor!", s.tax_rate_bp AS "tax_rate_bp?"
+             FROM refunds r JOIN receipts p ON p.order_id = r.order_id LEFT JOIN sellers s ON s.seller_id = p.seller_id
+            WHERE r.order_id = $1 AND r.status = 'succeeded' AND NOT EXISTS (SELECT FROM credit_notes c WHERE c.refund_id = r.refund_id)
+            ORDER BY r.created_at, r.refund_id"#,
         order_id.0
     )
     .fetch_all(&mut *tx)
     .await?;
-    for refund_id in refunds {
+    let Some(first) = refunds.first() else { return Ok(()) };
+    let rate = first.tax_rate_bp.map(TaxRate);
+    let (mut gross_back, mut tax_back) = went_back(&notes_of(&mut *tx, order_id, rate).await?);
+    for refund in refunds {
+        gross_back += refund.amount_minor;
+        let tax_minor = rate.map(|rate| rate.in_minor(gross_back) - tax_back);
+        tax_back += tax_minor.unwrap_or(0);
         sqlx::query!(
             "WITH next AS (
                  INSERT INTO receipt_numbers AS n (series, year, last)
                  VALUES ('credit_note', extract(year FROM now() AT TIME ZONE 'UTC')::integer, 1)
                  ON CONFLICT ON CONSTRAINT receipt_numbers_pkey DO UPDATE SET last = n.last + 1 RETURNING year, last)
-             INSERT INTO credit_notes (refund_id, order_id, year, number, issued_at) SELECT $1, $2, year, last, now() FROM next",
-            refund_id,
-            order_id.0
+             INSERT INTO credit_notes (refund_id, order_id, year, number, issued_at, tokens, tax_minor)
+             SELECT r.refund_id, r.order_id, next.year, next.last, now(), coalesce(r.tokens, 0), $2::bigint
+               FROM refunds r CROSS JOIN next WHERE r.refund_id = $1",
+            refund.refund_id,
+            tax_minor
         )
         .execute(&mut *tx)
         .await?;
@@ -146,7 +159,7 @@ pub async fn receipt(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: 
         r#"SELECT r.year, r.number, r.issued_at, r.email, r.billing_name, r.billing_address, r.billing_tax_id,
                   s.name AS "seller_name?", s.address AS "seller_address?", s.tax_id AS seller_tax_id, s.tax_rate_bp,
                   b.name AS "saved_name?", b.address AS "saved_address?", b.tax_id AS "saved_tax_id?",
-                  o.package_name, o.tokens, o.price_minor, o.currency, o.provider
+                  o.package_name, o.tokens, o.price_minor, o.discount_minor, o.currency, o.provider
              FROM receipts r JOIN orders o USING (order_id) LEFT JOIN sellers s USING (seller_id)
              LEFT JOIN billing_details b ON b.account_id = o.account_id
             WHERE o.account_id = $1 AND r.order_id = $2"#,
@@ -159,11 +172,16 @@ pub async fn receipt(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: 
     let currency = stored_currency(&row.currency)?;
     let rate = row.tax_rate_bp.map(TaxRate);
     let price = Money::new(row.price_minor, currency);
-    let credit_notes = credit_notes(db, order_id, &price, rate).await?;
+    let notes = notes_of(db, order_id, rate).await?;
     let taxed = |gross_minor: i64, tax_minor: i64| Taxed::new(Money::new(gross_minor, price.currency.clone()), tax_minor);
     let whole_tax = tax(rate, price.minor);
-    let back = credit_notes.iter().filter(|note| !note.void);
-    let (gross_back, tax_back) = back.fold((0, 0), |(gross, tax), note| (gross + note.amount.gross.minor, tax + note.amount.tax.minor));
+    let (gross_back, tax_back) = went_back(&notes);
+    // Rounded once each: list price less discount is what was paid, in net and tax, too.
+    let discounted = (row.discount_minor > 0).then(|| {
+        let list_minor = price.minor + row.discount_minor;
+        let list_tax = tax(rate, list_minor);
+        Discounted { list: taxed(list_minor, list_tax), off: taxed(row.discount_minor, list_tax - whole_tax) }
+    });
     let details = |name: Option<String>, address: Option<String>, tax_id: Option<String>| {
         Some(BillingDetails { name: name?, address: address?, tax_id: tax_id? })
     };
@@ -185,20 +203,39 @@ pub async fn receipt(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: 
         package_name: row.package_name,
         tokens: Tokens(row.tokens),
         total: taxed(price.minor - gross_back, whole_tax - tax_back),
+        discounted,
+        credit_notes: notes.into_iter().map(|note| note.shown(&price)).collect(),
         price: taxed(price.minor, whole_tax),
-        credit_notes,
     })
 }
 
-/// The tax of each is what the tax in all that went back grew by, so that together they never take back more or less than was charged.
-async fn credit_notes(
-    db: impl PgExecutor<'_>,
-    order_id: OrderId,
-    price: &Money,
-    rate: Option<TaxRate>,
-) -> Result<Vec<CreditNote>, CheckoutError> {
+/// A credit note as it was issued, and whether its refund failed since.
+struct Note {
+    number: String,
+    issued_at: DateTime<Utc>,
+    tokens: Tokens,
+    amount_minor: i64,
+    tax_minor: i64,
+    void: bool,
+}
+
+impl Note {
+    fn shown(self, price: &Money) -> CreditNote {
+        CreditNote {
+            number: self.number,
+            at: self.issued_at.into(),
+            tokens: self.tokens,
+            amount: Taxed::new(Money::new(self.amount_minor, price.currency.clone()), self.tax_minor),
+            void: self.void,
+        }
+    }
+}
+
+/// The credit notes of an order, oldest first. `rate` is that of its receipt.
+async fn notes_of(db: impl PgExecutor<'_>, order_id: OrderId, rate: Option<TaxRate>) -> Result<Vec<Note>, CheckoutError> {
     let rows = sqlx::query!(
-        r#"SELECT c.year, c.number, c.issued_at, r.amount_minor, coalesce(r.tokens, 0) AS "tokens!", r.status
+        r#"SELECT c.year, c.number, c.issued_at, c.tax_minor AS "tax_minor?", r.amount_minor,
+                  coalesce(c.tokens, r.tokens, 0) AS "tokens!", r.status
              FROM credit_notes c JOIN refunds r USING (refund_id) WHERE c.order_id = $1 ORDER BY c.year, c.number"#,
         order_id.0
     )
@@ -209,17 +246,25 @@ async fn credit_notes(
         .into_iter()
         .map(|row| {
             let after = before + row.amount_minor;
-            let tax_minor = tax(rate, after) - tax(rate, before);
+            // Of one that kept none: by what does not change either, whatever becomes of refunds.
+            let grew_by = tax(rate, after) - tax(rate, before);
             before = after;
-            CreditNote {
+            Note {
                 number: numbered("C", row.year, row.number),
-                at: row.issued_at.into(),
+                issued_at: row.issued_at,
                 tokens: Tokens(row.tokens),
-                amount: Taxed::new(Money::new(row.amount_minor, price.currency.clone()), tax_minor),
+                amount_minor: row.amount_minor,
+                tax_minor: row.tax_minor.unwrap_or(grew_by),
                 void: row.status == RefundStatus::Failed.as_str(),
             }
         })
         .collect())
+}
+
+/// What went back in all, and the tax in it.
+fn went_back(notes: &[Note]) -> (i64, i64) {
+    let valid = notes.iter().filter(|note| !note.void);
+    valid.fold((0, 0), |(gross, tax), note| (gross + note.amount_minor, tax + note.tax_minor))
 }
 
 fn tax(rate: Option<TaxRate>, gross_minor: i64) -> i64 {

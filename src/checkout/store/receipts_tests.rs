@@ -4,7 +4,7 @@ use super::*;
 use crate::checkout::payments::RefundAnswer;
 use crate::checkout::store::fixtures::{member, open_order, outbox, package, pay};
 use crate::checkout::store::refund_requests::{RefundPart, request_refund};
-use crate::checkout::store::refunds::note_answer;
+use crate::checkout::store::refunds::{note_answer, take_leftovers};
 use crate::operators::rights::Operator;
 use crate::wallet::audit::audit;
 use futures::future::join_all;
@@ -143,6 +143,56 @@ async fn a_refund_gets_its_credit_note_when_it_succeeds_and_keeps_the_number_whe
     answer(&db, order.0, asked.refund_id, RefundStatus::Failed).await;
     let receipt = receipt(&db, &ada, order.0).await.expect("a receipt");
     assert_eq!((receipt.credit_notes.len(), receipt.credit_notes[0].void, receipt.total.gross.minor), (1, true, 500));
+}
+
+#[sqlx::test]
+async fn a_refund_that_failed_shifts_no_tax_of_those_after_it(db: PgPool) {
+    set_seller(&db, &seller("Toki Ltd", 1_900)).await.expect("noted");
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let order = open_order(&db, &ada, package_id).await;
+    pay(&db, &order).await;
+    let failed = refund(&db, order.0, 10).await;
+    answer(&db, order.0, failed, RefundStatus::Failed).await;
+    refund(&db, order.0, 500).await;
+    let receipt = receipt(&db, &ada, order.0).await.expect("a receipt");
+    let notes: Vec<_> = receipt.credit_notes.iter().map(|note| (note.amount.gross.minor, note.amount.tax.minor, note.void)).collect();
+    assert_eq!(notes, [(10, 2, true), (500, 80, false)]);
+    assert_eq!((receipt.total.gross.minor, receipt.total.net.minor, receipt.total.tax.minor), (0, 0, 0));
+}
+
+#[sqlx::test]
+async fn an_issued_credit_note_stays_as_it_is_whatever_becomes_of_refunds(db: PgPool) {
+    set_seller(&db, &seller("Toki Ltd", 1_900)).await.expect("noted");
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let order = open_order(&db, &ada, package_id).await;
+    pay(&db, &order).await;
+    let taxes = async || {
+        let notes = receipt(&db, &ada, order.0).await.expect("a receipt").credit_notes;
+        notes.iter().map(|note| (note.amount.gross.minor, note.amount.tax.minor, note.void)).collect::<Vec<_>>()
+    };
+    let first = refund(&db, order.0, 167).await;
+    refund(&db, order.0, 166).await;
+    assert_eq!(taxes().await, [(167, 27, false), (166, 26, false)]);
+    answer(&db, order.0, first, RefundStatus::Failed).await;
+    assert_eq!(taxes().await, [(167, 27, true), (166, 26, false)]);
+    // A call still holds some of the Tokens when the rest of the money goes back.
+    sqlx::query("UPDATE grants SET left_ = left_ - 1000, held = 1000").execute(&db).await.expect("held");
+    refund(&db, order.0, 334).await;
+    assert_eq!(taxes().await, [(167, 27, true), (166, 26, false), (334, 54, false)]);
+    let issued = receipt(&db, &ada, order.0).await.expect("a receipt");
+    assert_eq!((issued.total.gross.minor, issued.total.net.minor, issued.total.tax.minor), (0, 0, 0));
+
+    sqlx::query("UPDATE grants SET left_ = left_ + 1000, held = 0").execute(&db).await.expect("given back");
+    assert_eq!(take_leftovers(&db, 10).await.expect("taken"), 1);
+    let sum = sqlx::query_scalar("SELECT sum(tokens)::bigint FROM refunds WHERE status = 'succeeded'");
+    let of_refunds: i64 = sum.fetch_one(&db).await.expect("a sum");
+    let of_notes: i64 = issued.credit_notes.iter().filter(|note| !note.void).map(|note| note.tokens.0).sum();
+    assert_eq!((of_refunds, of_notes), (1_000_000, 999_000));
+    assert_eq!(receipt(&db, &ada, order.0).await.expect("a receipt"), issued);
+    for sql in ["UPDATE credit_notes SET tokens = 1", "UPDATE credit_notes SET tax_minor = 1"] {
+        let refused = sqlx::query(sql).execute(&db).await.expect_err(sql);
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
 }
 
 #[sqlx::test]

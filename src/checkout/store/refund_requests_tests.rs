@@ -145,6 +145,34 @@ async fn two_pages_at_once_refund_once(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn twenty_operators_at_once_refund_once(db: PgPool) {
+    let bought = Bought::within(db, None).await;
+    let ask = || request_refund(&bought.db, Operator::command_line(), bought.order_id, RefundPart::All, Some("asked for it"));
+    let answers = join_all((0..20).map(|_| ask())).await;
+    let (asked, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((asked.len(), refused.len()), (1, 19));
+    assert!(refused.iter().all(|answer| matches!(answer, Err(CheckoutError::RefundOutOfRange))), "nothing was left: {refused:?}");
+    let asked = asked.into_iter().flatten().next().expect("one");
+    let books = async || -> (i64, i64, i64, i64) {
+        sqlx::query_as(
+            "SELECT (SELECT count(*) FROM refunds), (SELECT sum(amount_minor)::bigint FROM refunds),
+                    (SELECT sum(tokens)::bigint FROM ledger WHERE to_book = 'refunded'), (SELECT sum(refunded)::bigint FROM grants)",
+        )
+        .fetch_one(&bought.db)
+        .await
+        .expect("the books")
+    };
+    assert_eq!(books().await, (1, 500, 1_000_000, 1_000_000));
+    let answer = RefundAnswer { id: Some("re_1".into()), status: RefundStatus::Succeeded };
+    note_answer(&bought.db, bought.order_id, asked.refund_id, &answer).await.expect("noted");
+    let late = join_all((0..20).map(|_| ask())).await;
+    assert!(late.iter().all(|answer| matches!(answer, Err(CheckoutError::NotRefundable(OrderStatus::Refunded)))), "{late:?}");
+    assert_eq!(books().await, (1, 500, 1_000_000, 1_000_000));
+    let report = audit(&bought.db, None).await.expect("audit");
+    assert!(report.differences.is_empty(), "{:?}", report.differences);
+}
+
+#[sqlx::test]
 async fn what_was_not_shown_is_not_refunded(db: PgPool) {
     let bought = Bought::within(db, FORTNIGHT).await;
     let form = bought.form().await;

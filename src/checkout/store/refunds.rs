@@ -12,8 +12,8 @@ use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::refunds::{OrderedGrant, freeze_in, grant_of_order_in, return_refunded_in, take_refunded_in, thaw_in};
+use crate::wallet::ledger::rolled::{is_separate, separate_in};
 use sqlx::{PgConnection, PgPool};
-use uuid::Uuid;
 
 /// Takes down what the provider says of a refund, ours or somebody else's, and draws the consequences.
 pub async fn refund_told_in(
@@ -252,6 +252,10 @@ pub async fn restate_in(tx: &mut PgConnection, order_id: OrderId, cause: Cause<'
         Standing { refunded_minor: 0, .. } => OrderStatus::Fulfilled,
         Standing { .. } => OrderStatus::PartlyRefunded,
     };
+    if matches!(to, OrderStatus::Disputed | OrderStatus::Refunded) {
+        // The grant is out of the burn order from now on: with all Tokens of this order, and with no others.
+        separate_in(tx, &grant).await?;
+    }
     match to {
         OrderStatus::Disputed => freeze_in(tx, grant.grant_id).await?,
         OrderStatus::Refunded => {
@@ -332,20 +336,30 @@ async fn take_the_rest_in(tx: &mut PgConnection, order: &LockedOrder, grant: Ord
     Ok(())
 }
 
-/// Takes what running calls have given back since to grants whose money went back in full. Returns how many it visited.
+/// Takes what running calls have given back since to grants whose money went back in full, and gathers what of a frozen order's Tokens
+/// they gave back to others, into which it had rolled over. No call runs for a day. Returns how many orders had any.
 pub async fn take_leftovers(db: &PgPool, most: i64) -> Result<i64, CheckoutError> {
-    let orders: Vec<Uuid> = sqlx::query_scalar!(
-        r#"SELECT g.order_id AS "order_id!" FROM grants g JOIN orders o USING (order_id)
-            WHERE g.frozen_at IS NOT NULL AND g.left_ > 0 AND o.status = 'refunded' ORDER BY g.frozen_at LIMIT $1"#,
+    let orders = sqlx::query!(
+        r#"SELECT g.order_id AS "order_id!", g.left_ > 0 AND o.status = 'refunded' AS "here!" FROM grants g JOIN orders o USING (order_id)
+            WHERE g.frozen_at IS NOT NULL
+              AND (g.left_ > 0 AND o.status = 'refunded'
+                   OR o.rolls_over AND g.frozen_at > now() - interval '1 day'
+                      AND EXISTS (SELECT FROM orders p JOIN grants h ON h.order_id = p.order_id
+                                   WHERE p.account_id = o.account_id AND p.package_id = o.package_id AND h.left_ > 0))
+            ORDER BY 2 DESC, g.frozen_at LIMIT $1"#,
         most
     )
     .fetch_all(db)
     .await?;
-    let visited = orders.len() as i64;
-    for order_id in orders {
-        let mut tx = db.begin().await?;
-        restate_in(&mut tx, OrderId(order_id), Cause::Reconciler).await?;
-        tx.commit().await?;
+    let mut visited = 0;
+    for row in orders {
+        let order_id = OrderId(row.order_id);
+        if row.here || !is_separate(db, order_id).await? {
+            let mut tx = db.begin().await?;
+            restate_in(&mut tx, order_id, Cause::Reconciler).await?;
+            tx.commit().await?;
+            visited += 1;
+        }
     }
     Ok(visited)
 }

@@ -11,6 +11,7 @@ use crate::ids::{GrantId, OrderId, PackageId};
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
 use crate::utc::UtcTime;
+use crate::wallet::ledger::rolled::left_of_order;
 use chrono::Utc;
 use sqlx::PgExecutor;
 
@@ -61,7 +62,6 @@ pub async fn orders(db: impl PgExecutor<'_> + Copy, member: &Reader, before: Opt
 pub async fn order(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: OrderId) -> Result<OrderView, CheckoutError> {
     let row = sqlx::query!(
         r#"SELECT o.*, g.grant_id AS "grant_id?", g.starts_at AS "starts_at?", g.expires_at AS "expires_at?",
-                  CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
                   o.fulfilled_at + o.refund_window_s * interval '1 second' AS "refundable_until?",
                   ARRAY(SELECT s.name FROM suppliers s WHERE s.supplier_id = ANY (o.scope_supplier_ids) ORDER BY s.name)
                       AS "supplier_names!"
@@ -76,10 +76,15 @@ pub async fn order(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: Or
     let validity = row.starts_at.zip(row.expires_at).map(|(starts, ends)| Validity { starts_at: starts.into(), expires_at: ends.into() });
     let currency = stored_currency(&row.currency)?;
     let refunds = refund_lines(db, order_id, &currency).await?;
-    let own_refund = match row.refundable_until.filter(|_| matches!(status, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded)) {
+    let refundable_until = row.refundable_until.filter(|_| matches!(status, OrderStatus::Fulfilled | OrderStatus::PartlyRefunded));
+    let left = match refundable_until {
+        Some(_) => left_of_order(db, order_id).await?,
+        None => Tokens(0),
+    };
+    let own_refund = match refundable_until {
         None => OwnRefund::No,
         Some(until) if until <= Utc::now() => OwnRefund::Over(until.into()),
-        Some(until) if row.left == 0 => OwnRefund::NothingLeft(until.into()),
+        Some(until) if left == Tokens(0) => OwnRefund::NothingLeft(until.into()),
         Some(until) => OwnRefund::Until(until.into()),
     };
     Ok(OrderView {

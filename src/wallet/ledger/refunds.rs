@@ -1,6 +1,7 @@
 //! What refunds and disputes do to the very grant of their order: Tokens leave it, come back when the refund failed, or stay where
-//! nobody can spend them.
+//! nobody can spend them. What rolled over to other grants, or from others into this one, is told apart in `rolled`.
 
+use super::rolled::{gather_in, whereabouts};
 use super::{LedgerError, lock_accounts_in};
 use crate::ids::{AccountId, GrantId, OrderId, RefundId};
 use crate::tokens::Tokens;
@@ -12,18 +13,17 @@ pub struct OrderedGrant {
     pub grant_id: GrantId,
     pub order_id: OrderId,
     pub account_id: AccountId,
-    /// What of it can go back: neither spent nor held, and its time is not over.
+    /// What of the order's Tokens can go back: neither spent nor held, and their time is not over. They may have rolled over to another
+    /// grant; what rolled over from others into this one is not among them.
     pub left: Tokens,
     /// What running calls hold.
     pub held: Tokens,
-    tokens: Tokens,
 }
 
 impl OrderedGrant {
-    /// What the order's price is spread over: never less than was bought, for some may have gone to another account; more when
-    /// earlier purchases rolled over into it.
+    /// What the order's price is spread over: what was bought, wherever it went since.
     pub fn whole(&self, bought: Tokens) -> Tokens {
-        self.tokens.max(bought)
+        self.left.max(bought)
     }
 }
 
@@ -33,17 +33,17 @@ pub async fn grant_of_order_in(tx: &mut PgConnection, order_id: OrderId) -> Resu
     let account_id = account_id.map(AccountId).ok_or(LedgerError::NoGrant)?;
     lock_accounts_in(tx, &[account_id]).await?;
     let row = sqlx::query!(
-        r#"SELECT grant_id, tokens, held, CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!"
+        r#"SELECT grant_id, held, CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!"
              FROM grants WHERE order_id = $1"#,
         order_id.0
     )
-    .fetch_one(tx)
+    .fetch_one(&mut *tx)
     .await?;
-    let (grant_id, left, tokens) = (GrantId(row.grant_id), Tokens(row.left), Tokens(row.tokens));
-    Ok(OrderedGrant { grant_id, order_id, account_id, left, held: Tokens(row.held), tokens })
+    let left = whereabouts(tx, order_id).await?.left_of(row.left);
+    Ok(OrderedGrant { grant_id: GrantId(row.grant_id), order_id, account_id, left, held: Tokens(row.held) })
 }
 
-/// Takes Tokens out of the grant, as many of these as are left. Returns how many.
+/// Takes so many of the order's Tokens, as far as they are left, out of its grant, into which they come back for it. Returns how many.
 pub async fn take_refunded_in(
     tx: &mut PgConnection,
     grant: &OrderedGrant,
@@ -51,6 +51,7 @@ pub async fn take_refunded_in(
     refund_id: Option<RefundId>,
     most: Tokens,
 ) -> Result<Tokens, LedgerError> {
+    let most = gather_in(tx, grant, most).await?.min(most);
     let taken = sqlx::query_scalar!(
         r#"UPDATE grants g SET left_ = g.left_ - t.tokens, refunded = g.refunded + t.tokens
              FROM (SELECT grant_id, least(left_, $2) AS tokens FROM grants WHERE grant_id = $1 AND expires_at > clock_timestamp()) t

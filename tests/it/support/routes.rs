@@ -16,6 +16,8 @@ pub enum Who {
     Member,
     Admin,
     Owner,
+    /// Whoever runs the business, whatever their role in an account.
+    Operator,
     /// No session opens it: a secret in a header does, or a signature.
     Secret,
 }

@@ -158,7 +158,16 @@ impl Served {
 
     /// SIGTERM.
     pub fn ask_to_end(&self) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status().expect("kill");
+        self.signal("TERM");
+    }
+
+    /// SIGSTOP: it does nothing more, and hears nothing; its connections stay.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.child.id())]).status().expect("kill");
         assert!(sent.success());
     }
 

@@ -1,6 +1,6 @@
 //! What customers, operators and the sweep do to the books.
 
-use super::{Account, Grant, HALF_PAST, Key, KeyState, Model};
+use super::{Account, Grant, HALF_PAST, Key, KeyState, Model, Shares};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -55,6 +55,8 @@ impl Model {
             swept,
             package,
             frozen,
+            froze: 0,
+            shares: Shares::new(),
             rolls_over,
             begins,
         });
@@ -84,29 +86,27 @@ impl Model {
     /// A purchase of a package that rolls over takes along what is left of the running ones before.
     pub fn roll_over(&mut self, account_id: AccountId, package: usize, into: GrantId) {
         let now = self.now;
-        let mut rolled = 0;
+        let mut rolled = Vec::new();
         let account = self.account_mut(account_id);
         let running =
             |grant: &&mut Grant| grant.package == Some(package) && grant.rolls_over && grant.grant_id != into && grant.can_pay(now);
         for grant in account.grants.iter_mut().filter(running) {
-            rolled += grant.left;
-            grant.tokens -= grant.left;
-            grant.left = 0;
+            let left = std::mem::take(&mut grant.left);
+            grant.tokens -= left;
+            rolled.push((left, grant.leaving(left)));
         }
         let into = self.grant_mut(account_id, into);
-        into.tokens += rolled;
-        into.left += rolled;
+        rolled.iter().for_each(|(tokens, shares)| into.receive(*tokens, shares));
     }
 
     pub fn take_back(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64) -> &'static str {
         self.volatile.clear();
-        let now = self.now;
+        let (now, at) = (self.now, self.place(account_id, grant_id));
         let grant = self.grant_mut(account_id, grant_id);
         if !grant.is_alive(now) || grant.left < tokens {
             return "NotEnoughLeft";
         }
-        grant.left -= tokens;
-        grant.refunded += tokens;
+        grant.refund(at, tokens);
         "taken back"
     }
 
@@ -239,8 +239,8 @@ impl Model {
                 let left = grant.left;
                 let next = successor(&account.grants, grant, now).filter(|_| left > 0);
                 if let Some(next) = next {
-                    account.grants[next].tokens += left;
-                    account.grants[next].left += left;
+                    let shares = account.grants[at].leaving(left);
+                    account.grants[next].receive(left, &shares);
                 }
                 let grant = &mut account.grants[at];
                 match next {

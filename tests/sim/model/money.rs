@@ -1,6 +1,6 @@
 //! What happens to orders after they were paid, and to codes: refunds and disputes as rows, and what follows from all rows of an order.
 
-use super::{Account, Bought, Code, Dispute, Model, Refund, RefundState};
+use super::{Account, Bought, Code, Dispute, Model, Refund, RefundState, Shares};
 use crate::op::{Part, Told};
 use toki::ids::{AccountId, GrantId, OrderId, RefundId};
 
@@ -37,21 +37,22 @@ impl Model {
 
     pub fn buy(&mut self, account_id: AccountId, order_id: OrderId, grant_id: GrantId, tokens: i64) {
         self.account_mut(account_id).bought.push(Bought { order_id, grant_id, tokens, refunds: Vec::new(), disputes: Vec::new() });
+        let at = self.place(account_id, grant_id);
+        self.grant_mut(account_id, grant_id).shares = Shares::from([(at, tokens)]);
     }
 
     /// An operator's refund, and what the provider answered; `refund_id` is the product's, if it wrote one down.
     pub fn refund(&mut self, order_id: OrderId, part: Part, told: Option<Told>, refund_id: Option<RefundId>) -> &'static str {
         self.volatile.clear();
-        let now = self.now;
         let (account, order) = self.bought(order_id);
         let (account_id, grant_id, bought) = (account.account_id, order.grant_id, order.tokens);
         if !matches!(order.status(), "fulfilled" | "partly_refunded") {
             return "NotRefundable";
         }
         let rest = PRICE - order.refunded(|state| state != RefundState::Failed);
-        let grant = account.grants.iter().find(|grant| grant.grant_id == grant_id).expect("the order's grant");
-        let left = if grant.is_alive(now) { grant.left } else { 0 };
-        let whole = grant.tokens.max(bought);
+        let at = self.place(account_id, grant_id);
+        let left = self.left_of(account_id, at);
+        let whole = bought.max(left);
         let worth = |tokens: i64| PRICE * tokens / whole;
         let (amount, tokens) = match part {
             Part::Unused => (worth(left).min(rest), left),
@@ -63,9 +64,7 @@ impl Model {
         if amount < 1 || amount > rest {
             return "RefundOutOfRange";
         }
-        let grant = self.grant_mut(account_id, grant_id);
-        grant.left -= tokens;
-        grant.refunded += tokens;
+        assert_eq!(self.take_refunded(account_id, at, tokens), tokens, "what is left can be taken");
         let state = told.map_or(RefundState::Requested, Told::state);
         let refund = Refund { refund_id, amount, tokens, state, returned: false };
         self.bought_mut(account_id, order_id).refunds.push(refund);
@@ -78,18 +77,25 @@ impl Model {
     /// A refund that somebody made at the provider takes the Tokens it stands for, as far as they are left.
     pub fn refund_elsewhere(&mut self, order_id: OrderId, amount: i64) -> &'static str {
         self.volatile.clear();
-        let now = self.now;
         let (account, order) = self.bought(order_id);
         let (account_id, grant_id, bought) = (account.account_id, order.grant_id, order.tokens);
-        let grant = self.grant_mut(account_id, grant_id);
-        let left = if grant.is_alive(now) { grant.left } else { 0 };
-        let tokens = stands_for(amount, grant.tokens.max(bought)).min(left);
-        grant.left -= tokens;
-        grant.refunded += tokens;
+        let at = self.place(account_id, grant_id);
+        let whole = bought.max(self.left_of(account_id, at));
+        let tokens = self.take_refunded(account_id, at, stands_for(amount, whole));
         let refund = Refund { refund_id: None, amount, tokens, state: RefundState::Succeeded, returned: false };
         self.bought_mut(account_id, order_id).refunds.push(refund);
         self.restate(account_id, order_id);
         self.bought(order_id).1.status()
+    }
+
+    /// Takes so many Tokens of a purchase, as far as they are left, out of its grant, into which they come back for it.
+    fn take_refunded(&mut self, account_id: AccountId, at: usize, most: i64) -> i64 {
+        let now = self.now;
+        let there = self.gather(account_id, at, most);
+        let grant = &mut self.account_mut(account_id).grants[at];
+        let taken = if grant.is_alive(now) { there.min(most) } else { 0 };
+        grant.refund(at, taken);
+        taken
     }
 
     /// The provider tells of a refund; what it said before only goes forward.
@@ -116,23 +122,30 @@ impl Model {
         self.bought(order_id).1.status()
     }
 
-    /// Takes what running calls have given back since to grants whose money went back in full.
+    /// Takes what running calls have given back since to grants whose money went back in full, and gathers what they gave back to others
+    /// of a frozen order's Tokens.
     pub fn take_leftovers(&mut self) {
         self.volatile.clear();
-        let refunded: Vec<_> = self
-            .accounts
-            .iter()
-            .flat_map(|account| account.bought.iter().map(|order| (account.account_id, order)))
-            .filter(|(_, order)| order.status() == "refunded")
-            .map(|(account_id, order)| (account_id, order.order_id))
-            .collect();
-        for (account_id, order_id) in refunded {
-            self.restate(account_id, order_id);
+        let mut frozen = Vec::new();
+        for account in &self.accounts {
+            for order in &account.bought {
+                let at = self.place(account.account_id, order.grant_id);
+                let grant = &account.grants[at];
+                if grant.frozen {
+                    let empty = grant.left == 0 || order.status() != "refunded";
+                    frozen.push((empty, grant.froze, account.account_id, order.order_id, at));
+                }
+            }
+        }
+        frozen.sort_by_key(|(empty, froze, ..)| (*empty, *froze));
+        for (empty, _, account_id, order_id, at) in frozen {
+            if !empty || !self.is_separate(account_id, at) {
+                self.restate(account_id, order_id);
+            }
         }
     }
 
     fn restate(&mut self, account_id: AccountId, order_id: OrderId) {
-        let now = self.now;
         let order = self.bought_mut(account_id, order_id);
         let (grant_id, status) = (order.grant_id, order.status());
         let mut back = 0;
@@ -140,19 +153,24 @@ impl Model {
             refund.returned = true;
             back += refund.tokens;
         }
+        let at = self.place(account_id, grant_id);
         let grant = self.grant_mut(account_id, grant_id);
-        grant.left += back;
-        grant.refunded -= back;
+        grant.refund(at, -back);
         if back > 0 && !grant.frozen {
             grant.swept = false;
         }
         let freezes = matches!(status, "disputed" | "refunded");
-        if freezes != grant.frozen {
-            (grant.frozen, grant.swept) = (freezes, freezes);
+        if freezes {
+            self.separate(account_id, at);
         }
-        if status == "refunded" && grant.is_alive(now) {
-            let rest = std::mem::take(&mut grant.left);
-            grant.refunded += rest;
+        self.freezes += 1;
+        let froze = self.freezes;
+        let grant = self.grant_mut(account_id, grant_id);
+        if freezes != grant.frozen {
+            (grant.frozen, grant.swept, grant.froze) = (freezes, freezes, froze);
+        }
+        if status == "refunded" {
+            let rest = self.take_refunded(account_id, at, i64::MAX);
             let order = self.bought_mut(account_id, order_id);
             let counts = |refund: &&mut Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
             if let Some(last) = order.refunds.iter_mut().rev().find(counts) {

@@ -28,7 +28,10 @@ pub async fn answer(State(stripe): State<FakeStripe>, method: Method, uri: Uri, 
         return respond((401, error("invalid_request_error", "Invalid API Key provided.", None, None)), false);
     }
     if method == Method::GET {
-        let inner = stripe.inner();
+        let mut inner = stripe.inner();
+        if let Some(status) = inner.failed_reads.pop_front() {
+            return respond(failed_on_demand(status), false);
+        }
         return respond(outcome(read(&inner.books, &request.path, &request.form)), false);
     }
     write(&stripe, &method, &request).await
@@ -154,6 +157,8 @@ fn respond((status, body): Answer, replayed: bool) -> Response {
 pub async fn act(State(stripe): State<FakeStripe>, uri: Uri, headers: HeaderMap, body: String) -> Response {
     match uri.path().trim_start_matches("/fake/").split('/').collect::<Vec<_>>()[..] {
         ["pay", session_id] => stripe.complete(session_id, true),
+        // The next that is asked for is not answered.
+        ["fail_read", status] => stripe.inner().failed_reads.extend(status.parse::<u16>()),
         // The oldest event that is to be delivered, as it would be.
         ["event"] => {
             let event = stripe.inner().outbox.remove(0).to_string();

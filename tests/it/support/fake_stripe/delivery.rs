@@ -17,6 +17,8 @@ pub enum Plan {
     Twice,
     Reversed,
     Late(Duration),
+    /// Signed longer ago than a webhook may believe.
+    Stale,
 }
 
 impl FakeStripe {
@@ -29,23 +31,29 @@ impl FakeStripe {
     pub async fn deliver(&self, plan: Plan) -> Vec<u16> {
         let mut events = std::mem::take(&mut self.inner().outbox);
         match plan {
-            Plan::InOrder => {}
+            Plan::InOrder | Plan::Stale => {}
             Plan::Lost => return Vec::new(),
             Plan::Twice => events = events.into_iter().flat_map(|event| [event.clone(), event]).collect(),
             Plan::Reversed => events.reverse(),
             Plan::Late(time) => tokio::time::sleep(time).await,
         }
-        let url = self.inner().endpoint.clone().expect("an endpoint");
         let mut answers = Vec::new();
         for event in events {
-            let body = event.to_string();
-            let status = post(&url, &body, signature(&body)).await;
+            let status = self.deliver_event(&event, plan).await;
             if status != 200 {
                 self.inner().outbox.push(event);
             }
             answers.push(status);
         }
         answers
+    }
+
+    /// Delivers this one, whether or not it waits, signed as this plan has it.
+    pub async fn deliver_event(&self, event: &Value, plan: Plan) -> u16 {
+        let url = self.inner().endpoint.clone().expect("an endpoint");
+        let (body, now_s) = (event.to_string(), chrono::Utc::now().timestamp());
+        let signed_at = if matches!(plan, Plan::Stale) { now_s - 301 } else { now_s };
+        post(&url, &body, signature_at(&body, signed_at)).await
     }
 
     /// The events that wait, oldest first.
@@ -76,10 +84,13 @@ pub async fn post(url: &str, body: &str, signature: String) -> u16 {
     request.body(body.to_string()).send().await.map_or(0, |answer| answer.status().as_u16())
 }
 
-/// While secrets are rotated there are two signatures: by one that we do not know, and by ours.
 pub fn signature(body: &str) -> String {
-    let now_s = chrono::Utc::now().timestamp();
-    let by = |secret: &str| sign(secret.as_bytes(), body.as_bytes(), now_s).expect("signed");
+    signature_at(body, chrono::Utc::now().timestamp())
+}
+
+/// While secrets are rotated there are two signatures: by one that we do not know, and by ours.
+fn signature_at(body: &str, at_s: i64) -> String {
+    let by = |secret: &str| sign(secret.as_bytes(), body.as_bytes(), at_s).expect("signed");
     let other = by("whsec_unknown_0123456789");
     format!("{other},{}", by(WEBHOOK_SECRET).split_once(',').expect("two parts").1)
 }

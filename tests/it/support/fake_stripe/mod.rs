@@ -41,6 +41,8 @@ struct Inner {
     /// By idempotency key.
     kept: HashMap<String, Kept>,
     failures: VecDeque<Failure>,
+    /// How the next questions are answered, instead of with what they ask for.
+    failed_reads: VecDeque<u16>,
     work: Duration,
     /// Where events go, and those that are to go there, oldest first.
     endpoint: Option<String>,
