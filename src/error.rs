@@ -50,6 +50,10 @@ pub enum ConsoleError {
     PackageChanged,
     #[error("purchase limit reached")]
     PurchaseLimitReached,
+    #[error("an order that is not paid yet takes the last place of the purchase limit")]
+    LastPlaceUnpaid,
+    #[error("the payment of the order is on its way")]
+    NotCancellable,
     #[error("the order cannot be refunded by its customer")]
     NotRefundable,
     #[error("the refund window is over")]
@@ -149,6 +153,8 @@ pub enum CodeProblem {
     UsedUp,
     /// By this very account.
     AlreadyUsed,
+    /// By this very account, for an order that may still come to nothing.
+    OnUnpaidOrder,
     /// It is worth a part of a price, and was typed where Tokens are redeemed.
     TakesOffAPrice,
     /// It is worth Tokens, and was typed where a price is.
@@ -214,6 +220,8 @@ impl ConsoleError {
             | ConsoleError::PackageUnavailable
             | ConsoleError::PackageChanged
             | ConsoleError::PurchaseLimitReached
+            | ConsoleError::LastPlaceUnpaid
+            | ConsoleError::NotCancellable
             | ConsoleError::NotRefundable
             | ConsoleError::RefundWindowOver
             | ConsoleError::NothingToRefund

@@ -137,3 +137,20 @@ test("who cancels at the payment comes back to the order as it was: its code, it
   expect(toki(["code", "show", id]).used, "one order").toBe(1);
   expect(toki(["account", "show", "--email", customer.email]).grants).toHaveLength(2);
 });
+
+test("an order that nobody paid is cancelled, and its code is free again", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  const { code, id } = makeCode(["--percent-off", "20"]);
+  await page.goto("/products");
+  await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
+  await applyCode(page, code);
+  await page.getByRole("button", { name: "Pay $4.00" }).click();
+  await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();
+  expect(toki(["code", "show", id]).used).toBe(1);
+  await page.goto("/orders");
+  await page.getByRole("main").getByRole("link", { name: PACKAGE.name }).click();
+  await page.getByRole("button", { name: "Cancel this order" }).click();
+  await expect(page.getByText("This order was cancelled before it was paid.")).toBeVisible();
+  await expect(page.getByRole("link", { name: "Order again" })).toBeVisible();
+  expect(toki(["code", "show", id]).used).toBe(0);
+});

@@ -10,6 +10,7 @@ pub mod types_placing;
 pub mod types_receipt;
 pub mod types_refund;
 
+pub mod cancelling;
 pub mod event;
 pub mod letters;
 pub mod payments;

@@ -87,8 +87,10 @@ pub struct Purchase {
 /// An account as the provider knows it.
 #[derive(Clone, Debug)]
 pub struct Customer {
-    /// Also the idempotency key.
+    /// With the attempt, also the idempotency key.
     pub customer_id: CustomerId,
+    /// Another, after an answer that the provider would give again to the same key.
+    pub attempt: i32,
     pub email: String,
     /// What the provider calls it; none = it has not been asked, or has not answered.
     pub provider_id: Option<String>,
@@ -138,9 +140,16 @@ pub enum PaymentsError {
     /// The customer was deleted at the provider.
     #[error("the payment provider does not know the customer any more")]
     UnknownCustomer,
-    /// Nobody knows whether it worked. Asking again with the same order is safe.
+    /// The provider knows no such session: it was opened at another account there, or in its other mode.
+    #[error("the payment provider does not know the session")]
+    UnknownSession,
+    /// Nobody knows whether it worked. Asking again with the same key is safe.
     #[error("the payment provider could not be reached or failed: {0}")]
     Unreachable(String),
+    /// The provider failed, or was asked something else under this key before. It keeps that answer for a day, so that asking again is
+    /// asking with another key.
+    #[error("the payment provider answers this key so for a day: {0}")]
+    KeySpent(String),
 }
 
 /// The providers in use. New orders go to Stripe where it is configured, else to the sandbox where that is on.
@@ -199,16 +208,17 @@ impl Payments {
         }
     }
 
-    /// Opens the checkout session of an order, or finds the one that was opened before: the order with its customer is the idempotency
-    /// key.
+    /// Opens the checkout session of an order, or finds the one that was opened before: the order with its customer and the attempt is
+    /// the idempotency key.
     pub async fn open(
         &self,
         provider: Provider,
         purchase: &Purchase,
         customer: Option<&Customer>,
+        attempt: i32,
     ) -> Result<CheckoutSession, PaymentsError> {
         match (self, provider) {
-            (Payments::Stripe(stripe), Provider::Stripe) => stripe.open(purchase, customer).await,
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.open(purchase, customer, attempt).await,
             (Payments::Sandbox(sandbox), Provider::Sandbox) => Ok(sandbox.open(purchase)),
             // The order was placed before the configuration changed.
             (Payments::Stripe(_) | Payments::Sandbox(_) | Payments::None, _) => Err(PaymentsError::NotConfigured),
@@ -220,6 +230,15 @@ impl Payments {
         match (self, provider) {
             (Payments::Stripe(stripe), Provider::Stripe) => stripe.session(session_id).await.map(Some),
             (_, Provider::Sandbox) => Ok(None),
+            (_, Provider::Stripe) => Err(PaymentsError::NotConfigured),
+        }
+    }
+
+    /// Ends a session that nobody has paid. Refused = it is not open any more. Those of the sandbox end with their orders.
+    pub async fn expire(&self, provider: Provider, session_id: &str, key: String) -> Result<(), PaymentsError> {
+        match (self, provider) {
+            (Payments::Stripe(stripe), Provider::Stripe) => stripe.expire(session_id, key).await,
+            (_, Provider::Sandbox) => Ok(()),
             (_, Provider::Stripe) => Err(PaymentsError::NotConfigured),
         }
     }

@@ -5,6 +5,7 @@ use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::payments::{Payments, PaymentsError};
 use crate::checkout::refunding::finish_refunds;
 use crate::checkout::store::asked::settle_asked;
+use crate::checkout::store::cancelling::close_lost_order;
 use crate::checkout::store::events::{
     Decision, EventOutcome, insert_event, listed_until, overtaken_events, set_listed_until, settle_overtaken, unsettled_events,
 };
@@ -24,7 +25,7 @@ const OLDER_THAN: TimeDelta = TimeDelta::seconds(30);
 /// A provider may list an event a little after the moment it gives it.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
-/// Longer than a provider remembers the key of a session that it may have opened.
+/// Longer than a provider remembers the key of a session that it may have opened, and than a session can be paid.
 const UNOPENED_FOR: TimeDelta = TimeDelta::hours(25);
 
 /// Events, orders and refunds in one go.
@@ -160,7 +161,15 @@ pub async fn ask_about_order(
     payments: &Payments,
     order: &OpenOrder,
 ) -> Result<Option<Decision>, CheckoutError> {
-    let Some(session) = payments.session(order.provider, &order.session_id).await? else { return Ok(None) };
+    let session = match payments.session(order.provider, &order.session_id).await {
+        // Of another account there, or of its other mode: it will say nothing else.
+        Err(PaymentsError::UnknownSession) => {
+            tracing::warn!(order_id = %order.order_id, "the provider does not know the session of an order");
+            return close_lost_order(db, order.order_id, UNOPENED_FOR).await.map(Some);
+        }
+        answered => answered?,
+    };
+    let Some(session) = session else { return Ok(None) };
     let decision = settle_asked(db, outbox, order, &session).await?;
     if let (EventOutcome::AlreadyFulfilled, Some(payment_id)) = (decision.outcome, SessionFacts::of(&session).payment_id) {
         note_payment(db, outbox, order.order_id, payment_id).await?;

@@ -4,7 +4,7 @@
 use crate::accounts::rights::Admin;
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Purchase};
 use crate::checkout::store::{self, CheckoutError};
-use crate::checkout::types::SandboxPayment;
+use crate::checkout::types::{OrderStatus, SandboxPayment};
 use crate::checkout::webhook::signature::{hex, sign};
 use crate::ids::OrderId;
 use crate::secret::derive_key;
@@ -69,6 +69,10 @@ pub async fn settle(app: &AppState, member: &Admin, session_id: &str, verdict: V
     let sandbox = SandboxPayments::from_config(&app.config).ok_or(CheckoutError::NotFound)?;
     let payment = store::sandbox_payment(&app.db, member, session_id).await?;
     let order_id = payment.order_id;
+    if payment.status == OrderStatus::Cancelled {
+        // Its session ended with it, as one of another provider's would have.
+        return Ok(order_id);
+    }
     let report = app.tasks.spawn(async move { sandbox.report(&payment, verdict, chrono::Utc::now().timestamp()).await });
     report.await.map_err(|error| PaymentsError::Unreachable(error.to_string()))?.inspect_err(|error| {
         tracing::error!(%order_id, %error, "the sandbox could not report to our webhook");

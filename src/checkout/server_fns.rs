@@ -56,7 +56,7 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     let member = request_ctx::admin().await?;
     let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
     let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
-    let has_code = request.discount.code_id.is_some();
+    let code_id = request.discount.code_id;
     let app = request_ctx::app()?;
     request_ctx::count_order(&member).await?;
     // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
@@ -64,16 +64,16 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
         let app = app.clone();
         async move { placing::place(&app.db, &app.payments, &member, &request).await }
     });
-    let url = placing.await.map_err(|error| {
+    let placed = placing.await.map_err(|error| {
         tracing::error!(%error, "placing an order ended early");
         request_ctx::fail(ConsoleError::Internal)
     })?;
-    let url = url.map_err(|error| request_ctx::fail(error.into()))?;
-    if has_code {
+    let placed = placed.map_err(|error| request_ctx::fail(error.into()))?;
+    if code_id.is_some() && placed.code_id == code_id {
         // The order has it now.
         request_ctx::forget(TypedCode::KEPT_AS).await?;
     }
-    request_ctx::go(&url);
+    request_ctx::go(&placed.url);
     Ok(())
 }
 
@@ -140,6 +140,32 @@ pub async fn show_order(order_id: String) -> Result<OrderView, ConsoleError> {
         order.checkout_url = None;
     }
     Ok(order)
+}
+
+/// Cancels an order that nobody has paid, and shows it. One that was paid meanwhile is shown as that.
+#[server(endpoint = "orders/cancel", input = Form)]
+pub async fn cancel_order(order_id: String) -> Result<(), ConsoleError> {
+    use crate::checkout::cancelling::cancel;
+    use crate::checkout::store::cancelling::CancelledBy;
+    use crate::ids::OrderId;
+    use crate::server::request_ctx;
+
+    let member = request_ctx::admin().await?;
+    let order_id: OrderId = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
+    let app = request_ctx::app()?;
+    // Its checkout is over when the provider says so: a customer who leaves must not leave an order behind that can neither be paid nor
+    // ordered again.
+    let cancelling = app.tasks.spawn({
+        let app = app.clone();
+        async move { cancel(&app.db, &app.outbox, &app.payments, CancelledBy::Customer(&member), order_id).await }
+    });
+    let cancelled = cancelling.await.map_err(|error| {
+        tracing::error!(%error, "cancelling an order ended early");
+        request_ctx::fail(ConsoleError::Internal)
+    })?;
+    cancelled.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::go(&format!("/orders/{order_id}"));
+    Ok(())
 }
 
 /// What the customer may give back of an order now, and what for.

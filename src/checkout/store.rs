@@ -6,14 +6,14 @@ use crate::accounts::rights::{Admin, Member, Reader};
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::discounts::check_discount_in;
 use crate::checkout::store::fulfilment::locked_order_in;
-use crate::checkout::store::offer::{form_of_twin_in, orders_that_count_in};
+use crate::checkout::store::offer::{form_of_twin_in, orders_that_count_in, unpaid_in_last_place};
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::checkout::types_placing::{OrderRequest, Terms};
 use crate::codes::store::CodeError;
 use crate::codes::store::promotions;
 use crate::error::{ConsoleError, unavailable};
-use crate::ids::{OrderId, PackageId};
+use crate::ids::{CodeId, OrderId, PackageId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
 use crate::mail::outbox::OutboxError;
@@ -23,6 +23,7 @@ use crate::wallet::ledger::LedgerError;
 use sqlx::{PgConnection, PgPool};
 
 pub mod asked;
+pub mod cancelling;
 pub mod customers;
 pub mod discounts;
 pub mod events;
@@ -53,6 +54,8 @@ pub enum CheckoutError {
     PackageChanged,
     #[error("the account bought this package as often as it may")]
     PurchaseLimitReached,
+    #[error("an order that is not paid yet takes the last place of this package")]
+    LastPlaceUnpaid,
     #[error("the account is suspended")]
     AccountSuspended,
     #[error("the role does not allow this any more")]
@@ -61,6 +64,8 @@ pub enum CheckoutError {
     FormReused,
     #[error("no such order")]
     NotFound,
+    #[error("the payment of the order is on its way, so it cannot be cancelled")]
+    NotCancellable,
     #[error("an order that is {} cannot be refunded", .0.as_str().replace('_', " "))]
     NotRefundable(OrderStatus),
     #[error("the amount must be at least one minor unit, at most what has not gone back yet, and one that the provider can move")]
@@ -117,6 +122,8 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::PackageUnavailable => ConsoleError::PackageUnavailable,
             CheckoutError::PackageChanged => ConsoleError::PackageChanged,
             CheckoutError::PurchaseLimitReached => ConsoleError::PurchaseLimitReached,
+            CheckoutError::LastPlaceUnpaid => ConsoleError::LastPlaceUnpaid,
+            CheckoutError::NotCancellable => ConsoleError::NotCancellable,
             CheckoutError::AccountSuspended => ConsoleError::AccountSuspended,
             CheckoutError::NotAllowed => ConsoleError::NotAllowed,
             CheckoutError::NotRefundable(_) | CheckoutError::NoRefundWindow => ConsoleError::NotRefundable,
@@ -128,9 +135,8 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::NotQuarantined => ConsoleError::AlreadyDecided,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
-            CheckoutError::Payments(PaymentsError::Refused(_) | PaymentsError::UnknownCustomer | PaymentsError::Unreachable(_)) => {
-                ConsoleError::PaymentProviderFailed
-            }
+            // Whatever else the provider said or did not say.
+            CheckoutError::Payments(_) => ConsoleError::PaymentProviderFailed,
             CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::Letter(_) => {
                 tracing::error!(%error, "checkout failed");
                 ConsoleError::Internal
@@ -145,7 +151,10 @@ impl From<CheckoutError> for ConsoleError {
 pub struct PlacedOrder {
     pub status: OrderStatus,
     pub provider: Provider,
+    /// None = it cannot be paid there, or the customer's bank works on that already.
     pub checkout_url: Option<String>,
+    /// What its price is lower by.
+    pub code_id: Option<CodeId>,
     pub purchase: Purchase,
 }
 
@@ -231,19 +240,20 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
     if now != request.terms {
         return Err(CheckoutError::PackageChanged);
     }
-    match package.purchase_limit {
-        Some(limit) if orders_that_count_in(tx, member, request.package_id, package.limit_period_s).await?.len() >= limit as usize => {
-            Err(CheckoutError::PurchaseLimitReached)
-        }
-        _ => Ok(()),
+    let Some(limit) = package.purchase_limit else { return Ok(()) };
+    let counted = orders_that_count_in(tx, member, request.package_id, package.limit_period_s).await?;
+    match () {
+        () if counted.len() < limit as usize => Ok(()),
+        () if unpaid_in_last_place(limit, &counted).is_some() => Err(CheckoutError::LastPlaceUnpaid),
+        () => Err(CheckoutError::PurchaseLimitReached),
     }
 }
 
 async fn order_by_form_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<Option<PlacedOrder>, CheckoutError> {
     let row = sqlx::query!(
-        "SELECT o.order_id, o.package_id, o.package_name, o.tokens, o.price_minor, o.currency, o.status, o.provider, o.checkout_url,
-                u.email
-           FROM orders o JOIN users u USING (user_id) WHERE o.account_id = $1 AND o.form_key = $2 AND o.starts = $3",
+        r#"SELECT o.order_id, o.package_id, o.package_name, o.tokens, o.price_minor, o.currency, o.status, o.provider, o.code_id,
+                  CASE WHEN o.payment_begun_at IS NULL THEN o.checkout_url END AS "checkout_url?", u.email
+             FROM orders o JOIN users u USING (user_id) WHERE o.account_id = $1 AND o.form_key = $2 AND o.starts = $3"#,
         member.account_id().0,
         request.form_key,
         request.starts.as_str()
@@ -255,6 +265,7 @@ async fn order_by_form_in(tx: &mut PgConnection, member: &Member, request: &Orde
             status: stored_status(&row.status)?,
             provider: stored_provider(&row.provider)?,
             checkout_url: row.checkout_url,
+            code_id: row.code_id.map(CodeId),
             purchase: Purchase {
                 order_id: OrderId(row.order_id),
                 package_id: PackageId(row.package_id),
@@ -294,6 +305,18 @@ pub async fn checkout_url(db: &PgPool, order_id: OrderId) -> Result<Option<Strin
         .fetch_optional(db)
         .await?;
     Ok(row.and_then(|row| row.checkout_url))
+}
+
+/// Under which attempt the checkout of an order is opened.
+pub async fn attempt_of(db: &PgPool, order_id: OrderId) -> Result<i32, CheckoutError> {
+    let attempt = sqlx::query_scalar!("SELECT attempt FROM orders WHERE order_id = $1", order_id.0);
+    attempt.fetch_optional(db).await?.ok_or(CheckoutError::NotFound)
+}
+
+/// The provider answers this attempt for a day as it did now: what is asked from now on is another. Any number at once make one.
+pub async fn next_attempt(db: &PgPool, order_id: OrderId, after: i32) -> Result<(), CheckoutError> {
+    sqlx::query!("UPDATE orders SET attempt = attempt + 1 WHERE order_id = $1 AND attempt = $2", order_id.0, after).execute(db).await?;
+    Ok(())
 }
 
 /// Cancels an order whose session the provider refused to open: nobody can ever pay it, so it must not count.

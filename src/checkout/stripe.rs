@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
-use stripe::{ApiErrorsCode, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
+use stripe::{ApiErrorsCode, ApiErrorsType, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
 use stripe_checkout::CheckoutSessionMode;
 use stripe_checkout::checkout_session::{
     CreateCheckoutSession, CreateCheckoutSessionInvoiceCreation, CreateCheckoutSessionLineItems, CreateCheckoutSessionLineItemsPriceData,
@@ -70,18 +70,18 @@ impl StripePayments {
     pub async fn make_customer(&self, customer: &Customer) -> Result<String, PaymentsError> {
         let customer_id = customer.customer_id.to_string();
         let form = [("email", customer.email.as_str()), ("metadata[customer_id]", &customer_id)];
-        let made = self.write(post("/customers", &form), customer_id.clone()).await?;
+        let made = self.write(post("/customers", &form), attempted(customer_id.clone(), customer.attempt)).await.map_err(payments_error)?;
         let id = made.get("id").and_then(Value::as_str).map(str::to_string);
         id.ok_or_else(|| PaymentsError::Unreachable("the customer has no id".into()))
     }
 
     /// The key names the customer too: a session that was refused for want of one is asked for again with another.
-    pub async fn open(&self, purchase: &Purchase, customer: Option<&Customer>) -> Result<CheckoutSession, PaymentsError> {
+    pub async fn open(&self, purchase: &Purchase, customer: Option<&Customer>, attempt: i32) -> Result<CheckoutSession, PaymentsError> {
         let key = match customer {
             Some(customer) => format!("{}/{}", purchase.order_id, customer.customer_id),
             None => purchase.order_id.to_string(),
         };
-        let session = self.write(self.request(purchase, customer)?.build(), key).await?;
+        let session = self.write(self.request(purchase, customer)?.build(), attempted(key, attempt)).await.map_err(payments_error)?;
         let text = |name: &str| session.get(name).and_then(Value::as_str).map(str::to_string);
         // A session that is over has no address (its order was closed meanwhile).
         let missing = || PaymentsError::Unreachable("the session has no id or no url".into());
@@ -90,7 +90,11 @@ impl StripePayments {
     }
 
     pub async fn session(&self, session_id: &str) -> Result<Value, PaymentsError> {
-        self.read(format!("/checkout/sessions/{session_id}"), &[]).await
+        self.read(format!("/checkout/sessions/{session_id}"), &[]).await.map_err(session_error)
+    }
+
+    pub async fn expire(&self, session_id: &str, key: String) -> Result<(), PaymentsError> {
+        self.write(post(&format!("/checkout/sessions/{session_id}/expire"), &[]), key).await.map(drop).map_err(session_error)
     }
 
     /// Whether the key may read there; one object says it.
@@ -106,12 +110,13 @@ impl StripePayments {
             ("metadata[order_id]", &order_id),
             ("metadata[refund_id]", &refund_id),
         ];
-        let refund = self.write(post("/refunds", &form), refund_id.clone()).await?;
+        let refund = self.write(post("/refunds", &form), refund_id.clone()).await.map_err(payments_error)?;
         answer_of(&refund).ok_or_else(|| PaymentsError::Unreachable("the refund has no status".into()))
     }
 
     pub async fn find_refund(&self, request: &RefundRequest) -> Result<Option<RefundAnswer>, PaymentsError> {
-        let list = self.read("/refunds".into(), &[("payment_intent", &request.payment_id), ("limit", PAGE)]).await?;
+        let query = [("payment_intent", request.payment_id.as_str()), ("limit", PAGE)];
+        let list = self.read("/refunds".into(), &query).await.map_err(payments_error)?;
         let refund_id = request.refund_id.to_string();
         let refunds = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(refunds.iter().find(|refund| RefundFacts::of(refund).metadata_refund_id == Some(&refund_id)).and_then(answer_of))
@@ -123,7 +128,7 @@ impl StripePayments {
         let kinds: Vec<_> = EVENT_TYPES.iter().enumerate().map(|(at, kind)| (format!("types[{at}]"), *kind)).collect();
         query.extend(kinds.iter().map(|(name, kind)| (name.as_str(), *kind)));
         query.extend(after.map(|id| ("starting_after", id)));
-        let mut list = self.read("/events".into(), &query).await?;
+        let mut list = self.read("/events".into(), &query).await.map_err(payments_error)?;
         let more = list.get("has_more").and_then(Value::as_bool) == Some(true);
         let Some(Value::Array(events)) = list.get_mut("data").map(Value::take) else {
             return Err(PaymentsError::Unreachable("the list of events has no data".into()));
@@ -132,21 +137,21 @@ impl StripePayments {
         Ok(EventPage { events, after: last.filter(|_| more) })
     }
 
-    async fn write(&self, builder: RequestBuilder, key: String) -> Result<Value, PaymentsError> {
-        let key = IdempotencyKey::new(key).map_err(|error| PaymentsError::Refused(error.to_string()))?;
+    async fn write(&self, builder: RequestBuilder, key: String) -> Result<Value, StripeError> {
+        let key = IdempotencyKey::new(key).map_err(|error| StripeError::ConfigError(error.to_string()))?;
         self.send(builder, RequestStrategy::Idempotent(key)).await
     }
 
-    async fn read(&self, path: String, query: &[(&str, &str)]) -> Result<Value, PaymentsError> {
+    async fn read(&self, path: String, query: &[(&str, &str)]) -> Result<Value, StripeError> {
         let mut builder = RequestBuilder::new(StripeMethod::Get, path);
         builder.query = Some(Serializer::new(String::new()).extend_pairs(query).finish());
         self.send(builder, RequestStrategy::Once).await
     }
 
-    async fn send(&self, builder: RequestBuilder, strategy: RequestStrategy) -> Result<Value, PaymentsError> {
+    async fn send(&self, builder: RequestBuilder, strategy: RequestStrategy) -> Result<Value, StripeError> {
         let request = builder.customize::<miniserde::json::Value>().request_strategy(strategy);
-        let answer = request.send(&self.client).await.map_err(payments_error)?;
-        serde_json::from_str(&miniserde::json::to_string(&answer)).map_err(|error| PaymentsError::Unreachable(error.to_string()))
+        let answer = request.send(&self.client).await?;
+        serde_json::from_str(&miniserde::json::to_string(&answer)).map_err(|error| StripeError::JSONDeserialize(error.to_string()))
     }
 
     fn request(&self, purchase: &Purchase, customer: Option<&Customer>) -> Result<CreateCheckoutSession, PaymentsError> {
@@ -198,15 +203,32 @@ fn post(path: &str, form: &[(&str, &str)]) -> RequestBuilder {
     builder
 }
 
-/// A 409 is Stripe still working on the same order; a 429 and a 5xx may pass; every other answer is a decision.
+/// The key of an attempt. The first has that of what it is about.
+fn attempted(key: String, attempt: i32) -> String {
+    if attempt == 0 { key } else { format!("{key}/{attempt}") }
+}
+
+/// Of a request about a session: whether there is one.
+fn session_error(error: StripeError) -> PaymentsError {
+    match error {
+        StripeError::Stripe(reported, 404) if reported.code == Some(ApiErrorsCode::ResourceMissing) => PaymentsError::UnknownSession,
+        other => payments_error(other),
+    }
+}
+
+/// A 409 is Stripe still working on the same order, and a 429 may pass. What it answers once it has begun it keeps under the key, and
+/// answers again for a day, a 5xx too; and it refuses another request under the same key. Every other answer is a decision.
 fn payments_error(error: StripeError) -> PaymentsError {
     match error {
+        StripeError::Stripe(reported, status) if status >= 500 || (status != 409 && reported.type_ == ApiErrorsType::IdempotencyError) => {
+            PaymentsError::KeySpent(format!("{status} {}", reported.message.unwrap_or_default()))
+        }
         StripeError::Stripe(reported, _)
             if reported.code == Some(ApiErrorsCode::ResourceMissing) && reported.param.as_deref() == Some("customer") =>
         {
             PaymentsError::UnknownCustomer
         }
-        StripeError::Stripe(reported, status) if status != 409 && status != 429 && status < 500 => {
+        StripeError::Stripe(reported, status) if status != 409 && status != 429 => {
             PaymentsError::Refused(format!("{status} {}", reported.message.unwrap_or_default()))
         }
         StripeError::Stripe(_, status) => PaymentsError::Unreachable(format!("status {status}")),

@@ -149,6 +149,8 @@ pub enum LimitState {
     Reached,
     /// Until then; the order that fills the last place is too old after it.
     ReachedUntil(UtcTime),
+    /// By an order that is not paid yet: what was bought leaves a place.
+    TakenByUnpaid(OrderId),
 }
 
 /// How an order can be paid here.
@@ -213,6 +215,8 @@ pub struct OrderView {
     pub model_ids: Vec<String>,
     pub status: OrderStatus,
     pub sandbox: bool,
+    /// Whether the customer has paid, and their bank is working on it.
+    pub payment_begun: bool,
     /// Where it can be paid, while it can.
     pub checkout_url: Option<String>,
     pub created_at: UtcTime,
@@ -260,6 +264,13 @@ pub struct OrderList {
     pub orders: Vec<OrderLine>,
     /// What the next page goes on before, if there are older ones.
     pub older: Option<OrderId>,
+}
+
+impl OrderView {
+    /// Whether it waits for somebody to pay it.
+    pub fn is_unpaid(&self) -> bool {
+        matches!(self.status, OrderStatus::Created | OrderStatus::AwaitingPayment) && !self.payment_begun
+    }
 }
 
 /// What the sandbox's payment page asks play money for.

@@ -189,6 +189,8 @@ pub enum CliError {
     Interrupted,
     #[error("the demo is refused in production: it writes passwords to a file")]
     DemoInProduction,
+    #[error("the payment provider cannot charge {price}: it charges {least} at least, in steps of {step}")]
+    Unchargeable { price: String, least: String, step: String },
     /// The command did its work and reports that something is wrong.
     #[error("{0}")]
     Found(String),

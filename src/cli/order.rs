@@ -1,11 +1,13 @@
-//! `toki order`: list, show, refund.
+//! `toki order`: list, show, cancel, refund.
 
 use crate::accounts::types::Email;
+use crate::checkout::cancelling::cancel;
 use crate::checkout::payments::Payments;
 use crate::checkout::refunding::refund;
+use crate::checkout::store::cancelling::CancelledBy;
 use crate::checkout::store::operator_views::{OrderRow, order_for_operator, orders_for_operator};
 use crate::checkout::store::refund_requests::RefundPart;
-use crate::checkout::types::RefundStatus;
+use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::cli::output::{facts, table};
 use crate::cli::values::{self, or_dash, shown};
 use crate::cli::{CliError, Context};
@@ -20,6 +22,8 @@ pub enum Command {
     List(List),
     /// One order: what was bought, every step it took and why, every refund
     Show(Of),
+    /// Cancel an order that nobody has paid: its checkout is ended first
+    Cancel(Cancel),
     /// Give money back: the Tokens leave the order's grant first
     Refund(Refund),
 }
@@ -35,6 +39,15 @@ pub struct List {
 pub struct Of {
     #[arg(value_name = "ORDER_ID")]
     id: OrderId,
+}
+
+#[derive(Args)]
+pub struct Cancel {
+    #[arg(value_name = "ORDER_ID")]
+    id: OrderId,
+    /// Why; kept in the audit log
+    #[arg(long)]
+    reason: String,
 }
 
 #[derive(Args)]
@@ -81,6 +94,7 @@ pub async fn run(ctx: &Context, command: Command) -> Result<(), CliError> {
     match command {
         Command::List(list) => run_list(ctx, list).await,
         Command::Show(of) => run_show(ctx, of.id).await,
+        Command::Cancel(cancel) => run_cancel(ctx, cancel).await,
         Command::Refund(refund) => run_refund(ctx, refund).await,
     }
 }
@@ -148,6 +162,16 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
         let refunds = table(["REFUND", "AMOUNT", "TOKENS", "STATE", "BY", "REASON"], &refunds);
         format!("{head}\n\n{steps}\n\n{refunds}")
     })
+}
+
+async fn run_cancel(ctx: &Context, given: Cancel) -> Result<(), CliError> {
+    let (payments, by) = (Payments::from_config(&ctx.config), CancelledBy::Operator(ctx.operator, &given.reason));
+    let status = cancel(&ctx.db, &ctx.outbox(), &payments, by, given.id).await?;
+    if status != OrderStatus::Cancelled {
+        let standing = status.as_str().replace('_', " ");
+        return Err(CliError::Found(format!("order {} was not cancelled: it is {standing}", given.id)));
+    }
+    ctx.out.reply(&json!({ "order_id": given.id, "status": status }), || format!("cancelled order {}", given.id))
 }
 
 async fn run_refund(ctx: &Context, given: Refund) -> Result<(), CliError> {

@@ -1,9 +1,11 @@
 //! `toki package`: add, list, edit, disable, enable. Prices are minor units of their currency: 500 of usd is $5.00.
 
 use crate::catalog::store::{NewPackage, PackageEdit, PackageRow, all_packages, insert_package, update_package};
+use crate::checkout::payments::Provider;
 use crate::cli::output::table;
 use crate::cli::values::{self, OrNone, currency};
 use crate::cli::{CliError, Context, durations};
+use crate::codes::store::promotions::Chargeable;
 use crate::ids::PackageId;
 use crate::money::{Currency, Money};
 use crate::tokens::Tokens;
@@ -114,11 +116,23 @@ impl Id {
     }
 }
 
+/// Refuses a price that could be put on sale and never be paid: play money takes all of them, Stripe does not.
+fn chargeable(price: Money) -> Result<Money, CliError> {
+    let Chargeable { least_minor, step_minor } = Provider::Stripe.chargeable(&price.currency);
+    let fits = price.minor >= least_minor && Provider::Stripe.amount_of(&price).is_some();
+    if fits || price.minor < 1 {
+        // Of what is no price at all the catalog tells.
+        return Ok(price);
+    }
+    let of = |minor| Money::new(minor, price.currency.clone()).exact();
+    Err(CliError::Unchargeable { price: price.exact(), least: of(least_minor.max(step_minor)), step: of(step_minor) })
+}
+
 async fn run_add(ctx: &Context, add: Add) -> Result<(), CliError> {
     let new = NewPackage {
         name: add.name.clone(),
         tokens: add.tokens,
-        price: Money::new(add.price, add.currency),
+        price: chargeable(Money::new(add.price, add.currency))?,
         valid_for_s: add.valid_for.num_seconds(),
         supplier_slugs: add.suppliers,
         purchase_limit: add.purchase_limit,
@@ -165,7 +179,7 @@ async fn run_edit(ctx: &Context, edit: Edit) -> Result<(), CliError> {
     let change = PackageEdit {
         name: edit.name,
         tokens: edit.tokens,
-        price,
+        price: price.map(chargeable).transpose()?,
         valid_for_s: edit.valid_for.map(|span| span.num_seconds()),
         purchase_limit: edit.purchase_limit.map(|limit| limit.0),
         // Without a limit there is nothing to hold in a period.
@@ -189,4 +203,28 @@ async fn current_price(ctx: &Context, package_id: PackageId) -> Result<Money, Cl
 async fn apply(ctx: &Context, package_id: PackageId, change: PackageEdit, done: &str) -> Result<(), CliError> {
     update_package(&ctx.db, ctx.operator, package_id, change).await?;
     ctx.out.reply(&json!({ "package_id": package_id }), || format!("{done} package {package_id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_never_be_paid_is_not_put_on_sale() {
+        for (minor, code, refused) in [
+            (50, "usd", None),
+            (10, "usd", Some("cannot charge $0.10: it charges $0.50 at least, in steps of $0.01")),
+            (1_500, "kwd", None),
+            (1_505, "kwd", Some("cannot charge KWD 1.505: it charges KWD 0.010 at least, in steps of KWD 0.010")),
+            (2_000, "mga", None),
+            (2_050, "mga", Some("cannot charge")),
+            // No price at all, of which the catalog tells.
+            (0, "usd", None),
+        ] {
+            let price = Money::new(minor, Currency::parse(code).expect("a code"));
+            let said = chargeable(price).err().map(|error| error.to_string());
+            assert_eq!(said.is_some(), refused.is_some(), "{minor} {code}");
+            assert!(refused.is_none_or(|refused| said.is_some_and(|said| said.contains(refused))), "{minor} {code}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::accounts::store::invitations::delete_expired_invitations;
 use crate::accounts::store::tokens::delete_expired_tokens;
 use crate::checkout::reconcile::{reconcile, settle_left_events};
 use crate::checkout::refunding::finish_refunds;
+use crate::checkout::store::cancelling::close_sandbox_orders;
 use crate::checkout::store::receipts::set_seller;
 use crate::checkout::store::refunds::take_leftovers;
 use crate::mail::outbox::forget_old_mails;
@@ -104,8 +105,10 @@ fn payments(app: &AppState) {
     });
     // The first at once: whatever happened while nobody listened is asked for.
     every(app, "reconcile payments", Duration::from_secs(3_600), PROVIDER_MOST, |app| async move {
+        // Play money is a matter of how this server was started, which no command can know.
+        let unpayable = if app.config.sandbox { 0 } else { close_sandbox_orders(&app.db).await? };
         let done = reconcile(&app.db, &app.outbox, &app.payments).await?;
-        Ok(done.new_events + done.credited + done.closed + done.refunds)
+        Ok(unpayable + done.new_events + done.credited + done.closed + done.refunds)
     });
     every(app, "finish refunds", Duration::from_secs(60), PROVIDER_MOST, |app| async move {
         let taken = take_leftovers(&app.db, 100).await;

@@ -40,6 +40,12 @@ pub fn sentence(error: ConsoleError) -> String {
             t!("The package has changed since you opened this page. Nothing was charged; check the new terms below.").into()
         }
         ConsoleError::PurchaseLimitReached => t!("You have bought this package as often as it allows. Nothing was charged.").into(),
+        ConsoleError::LastPlaceUnpaid => {
+            t!("An order of yours that is not paid yet takes the last place. Nothing was charged; look at your orders.").into()
+        }
+        ConsoleError::NotCancellable => {
+            t!("Your bank is processing the payment of this order, so it cannot be cancelled. Nothing was changed.").into()
+        }
         ConsoleError::NotRefundable => t!("This order cannot be refunded here as it stands. Nothing was changed; ask support.").into(),
         ConsoleError::RefundWindowOver => {
             t!("The time in which you could return unused Tokens of this order is over. Nothing was changed; ask support.").into()
@@ -79,6 +85,7 @@ fn code_sentence(problem: CodeProblem) -> &'static str {
         CodeProblem::Expired => t!("This code has expired."),
         CodeProblem::UsedUp => t!("This code was used as often as it may be."),
         CodeProblem::AlreadyUsed => t!("Your account has used this code, and may use it once."),
+        CodeProblem::OnUnpaidOrder => t!("An order of yours that is not paid yet has this code."),
         CodeProblem::TakesOffAPrice => t!("This code takes something off a price: type it where you confirm an order."),
         CodeProblem::IsWorthTokens => t!("This code is worth Tokens, not a part of a price: redeem it in your wallet."),
         CodeProblem::NotForPackage => t!("This code takes nothing off the price of this package."),

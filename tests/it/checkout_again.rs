@@ -116,7 +116,7 @@ async fn twenty_forms_at_once_are_as_many_orders_as_the_limit_allows(db: PgPool)
     assert_eq!((placed.len(), shop.app.number("SELECT count(*) FROM orders").await), (10, 2));
     assert!(placed.iter().all(|answer| answer.location == placed[0].location));
     let refused = answers.iter().find(|answer| !answer.location.starts_with("/sandbox/")).expect("one too many");
-    assert!(shop.browser.follow(refused).await.text().contains("as often as it allows. Nothing was charged."));
+    assert!(shop.browser.follow(refused).await.text().contains("not paid yet takes the last place. Nothing was charged"));
 
     // One that is declined frees its place; when all are taken for good, the page says until when.
     let payment = shop.browser.get(&placed[0].location).await;

@@ -23,7 +23,7 @@ const REDEEM: &str = "/api/codes/redeem";
 const TYPE: &str = "/api/checkout/type_code";
 const PLACE: &str = "/api/checkout/place_order";
 
-async fn make(app: &TestApp, worth: Worth, uses: i32) -> String {
+pub async fn make(app: &TestApp, worth: Worth, uses: i32) -> String {
     let new = NewCodes { worth, count: 1, uses, expires_at: None, note: None };
     let batch =
         insert_codes(&app.state.db, Operator::command_line(), &CodePepper::derive(app.state.hash_key.bytes()), &new, "a test").await;
@@ -34,7 +34,7 @@ fn tokens(tokens: i64) -> Worth {
     Worth::Tokens { tokens: Tokens(tokens), valid_for: TimeDelta::days(30), scope: Scope::default() }
 }
 
-fn percent(percent: i32) -> Worth {
+pub fn percent(percent: i32) -> Worth {
     Worth::Off { off: Off::Percent(percent), currency: None, package_ids: Vec::new() }
 }
 
@@ -44,7 +44,7 @@ async fn redeem(browser: &Browser, code: &str) -> Page {
 }
 
 /// Types a code on the confirm page; what the page says then.
-async fn type_code(browser: &Browser, package_id: PackageId, code: &str) -> Page {
+pub async fn type_code(browser: &Browser, package_id: PackageId, code: &str) -> Page {
     let path = format!("/products/{package_id}/confirm");
     let form = browser.get(&path).await.form(TYPE).with("code", code);
     let typed = browser.submit(&form, &path).await;

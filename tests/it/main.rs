@@ -9,6 +9,7 @@ mod accounts_two_factor;
 mod canary;
 mod checkout;
 mod checkout_again;
+mod checkout_cancel;
 mod checkout_receipts;
 mod checkout_refund;
 mod checkout_stripe;

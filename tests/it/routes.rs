@@ -98,6 +98,7 @@ pub const ROUTES: &[Route] = &[
     Route("POST", "/api/checkout/place_order", Who::Admin, "package_id={~package}&form_key={new}&starts=now&terms[tokens]=1000000&terms[price_minor]=500&terms[currency]=usd&terms[valid_for_s]=2592000&terms[refund_window_s]=86400"),
     Route("POST", "/api/sandbox/pay", Who::Admin, "session_id={payment}"),
     Route("POST", "/api/sandbox/decline", Who::Admin, "session_id={payment}"),
+    Route("POST", "/api/orders/cancel", Who::Admin, "order_id={order}"),
     Route("POST", "/api/operator/resolve_payment", Who::Operator, "event_id=evt_of_nobody&resolution=dismiss&reason=Nothing+to+do"),
     Route("POST", "/api/orders/save_billing", Who::Admin, "order_id={order}&name=Taken+Ltd&address=Street+1"),
     Route("POST", "/api/orders/refund", Who::Admin, "order_id={order}&form_key={new}&tokens=1000000&amount_minor=500"),

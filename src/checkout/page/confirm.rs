@@ -2,11 +2,12 @@
 
 use crate::catalog::page::PackageFacts;
 use crate::checkout::page::failed_view;
+use crate::checkout::page::order::CancelForm;
 use crate::checkout::page::start::StartChoice;
-use crate::checkout::server_fns::{PlaceOrder, TypeCode, show_offer};
+use crate::checkout::server_fns::{CancelOrder, PlaceOrder, TypeCode, show_offer};
 use crate::checkout::types::{LimitState, Offer, PaymentOffer};
 use crate::codes::page::CodeField;
-use crate::error::ConsoleError;
+use crate::error::{CodeProblem, ConsoleError};
 use crate::i18n::language;
 use crate::money::Money;
 use crate::t;
@@ -29,6 +30,7 @@ pub fn ConfirmPage() -> impl IntoView {
         </div>
         <FormError error=error_of(PlaceOrder::PATH) />
         <FormError error=error_of(TypeCode::PATH) />
+        <FormError error=error_of(CancelOrder::PATH) />
         {with_data(offer, offer_view)}
     }
     .into_any()
@@ -43,10 +45,10 @@ fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
         let unavailable = t!("Payments are not set up on this server, so nothing can be bought here.");
         view! { <p class="notice notice-warn">{unavailable}</p> }.into_any()
     } else if offer.limit_reached() {
+        // What was typed before can still be taken away.
         view! {
-            <p class="notice notice-warn">
-                {limit_sentence(&offer.limit)} " " <a href="/orders">{t!("Look at your orders")}</a>
-            </p>
+            <LimitNotice limit=offer.limit.clone() />
+            <PromotionForm offer=offer.clone() />
         }
         .into_any()
     } else {
@@ -116,8 +118,12 @@ fn refunds(window_s: Option<i64>) -> String {
     }
 }
 
-fn unpaid(has_choice: bool) -> &'static str {
+/// What is said of an order that waits. A discount belongs to it as it is: its start is not chosen again without another order.
+fn unpaid(has_choice: bool, discounted: bool) -> &'static str {
     match has_choice {
+        true if discounted => {
+            t!("You have an order of this package that is not paid yet. Paying here pays that one; cancel it to choose its start anew.")
+        }
         false => t!("You have an order of this package that is not paid yet. Paying here pays that one."),
         true => t!("You have an order of this package that is not paid yet. Paying here pays that one, unless you choose another start."),
     }
@@ -132,8 +138,23 @@ fn beginning(has_choice: bool) -> &'static str {
     }
 }
 
+/// Why it cannot be bought once more, and where to see what stands in the way.
+#[component]
+fn LimitNotice(limit: LimitState) -> impl IntoView {
+    let (href, link) = match &limit {
+        LimitState::TakenByUnpaid(order_id) => (format!("/orders/{order_id}"), t!("See the order")),
+        _ => ("/orders".to_string(), t!("Look at your orders")),
+    };
+    view! {
+        <p class="notice notice-warn">
+            {limit_sentence(&limit)} " " <a href=href>{link}</a>
+        </p>
+    }
+}
+
 fn limit_sentence(limit: &LimitState) -> String {
     match limit {
+        LimitState::TakenByUnpaid(_) => t!("An order of this package that is not paid yet takes the last place.").to_string(),
         LimitState::Open | LimitState::Reached => t!("Your account has bought this package as often as it allows.").to_string(),
         LimitState::ReachedUntil(time) => t!(
             "Your account has bought this package as often as it allows for now. You can buy it again from {time}.",
@@ -167,8 +188,11 @@ fn PromotionForm(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
     let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
     let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact_in(language()));
+    let kept = offer.limit_reached() && (offer.discount.code_id.is_some() || offer.code_problem.is_some());
+    let open = kept || error.is_some();
+    let of_unpaid = error == Some(ConsoleError::Code(CodeProblem::OnUnpaidOrder));
     view! {
-        <details open=error.is_some()>
+        <details open=open>
             <summary>{t!("Have a promotion code?")}</summary>
             <form method="post" action=TypeCode::PATH class="row">
                 <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
@@ -177,6 +201,8 @@ fn PromotionForm(offer: Offer) -> impl IntoView {
                     {t!("Apply")}
                 </button>
             </form>
+            {of_unpaid.then(|| view! { <p><a href="/orders">{t!("Look at your orders")}</a></p> })}
+            {kept.then(|| view! { <p class="muted">{t!("The code that you typed here is kept. Apply an empty one to take it away.")}</p> })}
             <p class="muted">{hint}</p>
         </details>
     }
@@ -198,10 +224,11 @@ fn ConfirmForm(offer: Offer) -> impl IntoView {
             .map(|open| {
                 view! {
                     <p class="notice notice-info">
-                        {unpaid(choice.if_queued.is_some())}
+                        {unpaid(choice.if_queued.is_some(), choice.discount.minor > 0)}
                         " "
                         <a href=format!("/orders/{}", open.order_id)>{t!("See the order")}</a>
                     </p>
+                    <CancelForm order_id=open.order_id />
                 }
             })}
         <form method="post" action=PlaceOrder::PATH>

@@ -3,7 +3,7 @@
 
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
-use crate::checkout::server_fns::show_order;
+use crate::checkout::server_fns::{CancelOrder, show_order};
 use crate::checkout::types::{OrderGrant, OrderStatus, OrderView, RefundLine, RefundStatus, Start};
 use crate::checkout::types_refund::OwnRefund;
 use crate::error::ConsoleError;
@@ -14,10 +14,12 @@ use crate::islands::live::Live;
 use crate::money::Money;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::fact::Fact;
+use crate::ui::form::{FormError, error_of};
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::{UtcTime, validity};
 use crate::{t, tv};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
 #[component]
@@ -25,6 +27,7 @@ pub fn OrderPage() -> impl IntoView {
     let order = show_order(id_of_address());
     view! {
         <Title text=t!("Order") />
+        <FormError error=error_of(CancelOrder::PATH) />
         <div class="sections" data-live="order">
             {with_data(async { futures::join!(order, read_first_steps()) }, |(order, steps)| order_view(order, steps))}
         </div>
@@ -52,6 +55,7 @@ fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, 
     view! {
         <OrderHead receipt_of=order.status.was_fulfilled().then_some(order.order_id) />
         <OrderState order=order.clone() />
+        {(order.may_buy && order.is_unpaid()).then(|| view! { <CancelForm order_id=order.order_id /> })}
         <NextStep here=Step::Buy steps />
         {is_waiting(order.status).then(|| view! { <AskAgain /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
@@ -91,6 +95,10 @@ fn AskAgain() -> impl IntoView {
 #[component]
 fn OrderState(order: OrderView) -> impl IntoView {
     let confirm = confirm_page(&order.package_id.to_string());
+    let sentence = match order.payment_begun {
+        true => t!("Your bank is processing the payment, which can take some days. This page shows it when it is done."),
+        false => status_sentence(order.status),
+    };
     let (class, next) = match order.status {
         OrderStatus::Fulfilled => ("notice notice-ok", Some(("/wallet".to_string(), t!("Open your wallet")))),
         OrderStatus::Paid => ("notice notice-info", None),
@@ -111,10 +119,23 @@ fn OrderState(order: OrderView) -> impl IntoView {
             <p>
                 <StatusBadge status=order.status />
                 " "
-                {status_sentence(order.status)}
+                {sentence}
             </p>
             {next.map(|(href, text)| view! { <p><a href=href>{text}</a></p> })}
         </div>
+    }
+}
+
+/// Gives an order up that nobody has paid.
+#[component]
+pub fn CancelForm(order_id: OrderId) -> impl IntoView {
+    view! {
+        <form method="post" action=CancelOrder::PATH>
+            <input type="hidden" name="order_id" value=order_id.to_string() />
+            <button class="button" type="submit">
+                {t!("Cancel this order")}
+            </button>
+        </form>
     }
 }
 
@@ -126,7 +147,7 @@ fn status_sentence(status: OrderStatus) -> &'static str {
         OrderStatus::Fulfilled => t!("Paid. The Tokens are in your wallet."),
         OrderStatus::Declined => t!("The payment was declined. Nothing was charged."),
         OrderStatus::Expired => t!("The checkout ended before it was paid. Nothing was charged."),
-        OrderStatus::Cancelled => t!("The payment provider did not open a checkout for this order. Nothing was charged."),
+        OrderStatus::Cancelled => t!("This order was cancelled before it was paid. Nothing was charged."),
         OrderStatus::PartlyRefunded => t!("A part of the price went back, and with it the Tokens below. The rest stays in your wallet."),
         OrderStatus::Refunded => t!("The price went back in full. What was left of the Tokens left your wallet."),
         OrderStatus::Disputed => {

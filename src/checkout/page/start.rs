@@ -12,29 +12,45 @@ use leptos::server_fn::ServerFn;
 /// The choice, with exact dates for either; a hidden answer where there is nothing to choose.
 #[component]
 pub fn StartChoice(offer: Offer) -> impl IntoView {
-    let chosen = offer.open_order.map_or(Start::Now, |open| open.starts);
+    let chosen = offer.open_order.as_ref().map_or(Start::Now, |open| open.starts);
+    // A discount is of the order that has it, whose start cannot change.
+    let settled = offer.open_order.is_some() && offer.discount.minor > 0;
     let Some(if_queued) = offer.if_queued else {
         return view! { <input type="hidden" name="starts" value=chosen.as_str() /> }.into_any();
     };
-    let chosen = Start::parse(&typed(PlaceOrder::PATH, "starts", chosen.as_str())).unwrap_or(chosen);
+    let chosen = match settled {
+        true => chosen,
+        false => Start::parse(&typed(PlaceOrder::PATH, "starts", chosen.as_str())).unwrap_or(chosen),
+    };
+    let offered = |start: Start| !settled || start == chosen;
     let rolls_over = offer.package.rolls_over;
     view! {
         <fieldset class="field choices">
             <legend>{t!("When the Tokens begin")}</legend>
-            <Choice
-                start=Start::Now
-                chosen
-                label=t!("Now, beside what you have")
-                validity=offer.if_paid_now
-                consequence=rolled_now(rolls_over, offer.rolls_over_now)
-            />
-            <Choice
-                start=Start::AfterCurrent
-                chosen
-                label=t!("When your current Tokens of this package end")
-                validity=if_queued
-                consequence=rolled_later(rolls_over).to_string()
-            />
+            {offered(Start::Now)
+                .then(|| {
+                    view! {
+                        <Choice
+                            start=Start::Now
+                            chosen
+                            label=t!("Now, beside what you have")
+                            validity=offer.if_paid_now
+                            consequence=rolled_now(rolls_over, offer.rolls_over_now)
+                        />
+                    }
+                })}
+            {offered(Start::AfterCurrent)
+                .then(|| {
+                    view! {
+                        <Choice
+                            start=Start::AfterCurrent
+                            chosen
+                            label=t!("When your current Tokens of this package end")
+                            validity=if_queued
+                            consequence=rolled_later(rolls_over).to_string()
+                        />
+                    }
+                })}
             <p class="field-hint">{t!("The exact moment is settled when the payment is confirmed; the order and your wallet show it.")}</p>
         </fieldset>
     }

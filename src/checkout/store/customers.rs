@@ -26,7 +26,7 @@ pub async fn current_customer(
     .execute(db)
     .await?;
     let row = sqlx::query!(
-        "SELECT payment_customer_id, email, provider_customer_id FROM payment_customers
+        "SELECT payment_customer_id, attempt, email, provider_customer_id FROM payment_customers
           WHERE account_id = $1 AND provider = $2 AND livemode = $3 AND replaced_at IS NULL",
         member.account_id().0,
         provider.as_str(),
@@ -34,7 +34,12 @@ pub async fn current_customer(
     )
     .fetch_one(db)
     .await?;
-    Ok(Customer { customer_id: CustomerId(row.payment_customer_id), email: row.email, provider_id: row.provider_customer_id })
+    Ok(Customer {
+        customer_id: CustomerId(row.payment_customer_id),
+        attempt: row.attempt,
+        email: row.email,
+        provider_id: row.provider_customer_id,
+    })
 }
 
 /// Notes what the provider calls it. The first answer stands.
@@ -43,6 +48,18 @@ pub async fn set_provider_id(db: &PgPool, customer_id: CustomerId, provider_id: 
         "UPDATE payment_customers SET provider_customer_id = $2 WHERE payment_customer_id = $1 AND provider_customer_id IS NULL",
         customer_id.0,
         provider_id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The provider answers this attempt for a day as it did now: what is asked from now on is another. Any number at once make one.
+pub async fn next_attempt(db: &PgPool, customer: &Customer) -> Result<(), CheckoutError> {
+    sqlx::query!(
+        "UPDATE payment_customers SET attempt = attempt + 1 WHERE payment_customer_id = $1 AND attempt = $2",
+        customer.customer_id.0,
+        customer.attempt
     )
     .execute(db)
     .await?;

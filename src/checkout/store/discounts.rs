@@ -73,7 +73,27 @@ pub async fn check_discount_in(
         }
         None => 0,
     };
-    if minor == request.discount.minor { Ok(()) } else { Err(CheckoutError::PackageChanged) }
+    if minor == request.discount.minor {
+        return Ok(());
+    }
+    // The session forgets a code when an order takes it, so a form that was made of that order has only what it takes off: with another
+    // start it is not that order, and nothing has changed but that.
+    if request.discount.code_id.is_none() && is_taken_off_an_open_order_in(tx, member, request).await? {
+        return Err(CodeError::from(CodeProblem::OnUnpaidOrder).into());
+    }
+    Err(CheckoutError::PackageChanged)
+}
+
+/// Whether an order of the package that waits for its payment has this very discount.
+async fn is_taken_off_an_open_order_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<bool, CheckoutError> {
+    let taken = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM orders WHERE account_id = $1 AND package_id = $2 AND discount_minor = $3
+                             AND code_id IS NOT NULL AND status IN ('created', 'awaiting_payment')) AS "taken!""#,
+        member.account_id().0,
+        request.package_id.0,
+        request.discount.minor
+    );
+    Ok(taken.fetch_one(tx).await?)
 }
 
 fn priced(provider: Provider, package_id: PackageId, price: &Money) -> Priced<'_> {

@@ -3,7 +3,7 @@
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::asked::{self, settle_asked_with_in};
-use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in, settle_session_in};
+use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in, note_begun_payment_in, settle_session_in};
 use crate::checkout::store::quarantine::alert_operators_in;
 use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
 use crate::checkout::store::transitions::Cause;
@@ -141,9 +141,7 @@ pub(super) async fn decide_in(
     let cause = Cause::Event(provider, &event.id);
     match event.kind.as_str() {
         // Bank debits and vouchers: the customer is done, the money is not there. Another event will say.
-        "checkout.session.completed" if session.payment_status == Some("unpaid") => {
-            Ok(Decision::new(EventOutcome::Ignored, None).because("awaiting asynchronous payment"))
-        }
+        "checkout.session.completed" if session.payment_status == Some("unpaid") => note_begun_payment_in(tx, provider, &session).await,
         "checkout.session.completed" | "checkout.session.async_payment_succeeded" => {
             fulfil_order_in(tx, outbox, provider, &session, cause).await
         }

@@ -149,10 +149,14 @@ async fn a_fulfilled_order_is_closed_by_nothing(db: PgPool) {
         assert_eq!(deliver(&db, Provider::Stripe, &event).await.outcome, EventOutcome::AlreadyFulfilled);
     }
     assert_eq!(order(&db, &ada, order_id).await.expect("order").status, OrderStatus::Fulfilled);
-    // Nor does a stranger close one that waits.
+    // Nor does one that waits end with another session, whether that was asked for it in vain, or says so of another order.
     let (other, session) = open_order(&db, &ada, package(&db, "Second", None).await).await;
     let stranger = event_but("evt_stranger", "checkout.session.expired", other, "cs_other", json!({}));
-    assert_eq!(deliver(&db, Provider::Stripe, &stranger).await.outcome, EventOutcome::Quarantined);
+    assert_eq!(deliver(&db, Provider::Stripe, &stranger).await.outcome, EventOutcome::Ignored);
+    let nameless = event_but("evt_nameless", "checkout.session.expired", other, "cs_other", json!({"metadata": {}}));
+    assert_eq!(deliver(&db, Provider::Stripe, &nameless).await.outcome, EventOutcome::Quarantined);
+    let failed = event_but("evt_failed", "checkout.session.async_payment_failed", other, "cs_other", json!({}));
+    assert_eq!(deliver(&db, Provider::Stripe, &failed).await.outcome, EventOutcome::Quarantined);
     let forged = event_but("evt_sandbox", "checkout.session.expired", other, &session, json!({}));
     assert_eq!(deliver(&db, Provider::Sandbox, &forged).await.outcome, EventOutcome::Quarantined);
     assert_eq!(order(&db, &ada, other).await.expect("order").status, OrderStatus::AwaitingPayment);

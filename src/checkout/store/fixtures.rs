@@ -5,8 +5,10 @@ use crate::accounts;
 use crate::accounts::rights::Owner;
 use crate::accounts::types::{Email, Password};
 use crate::catalog::store::{NewPackage, insert_package, package_on_sale};
-use crate::checkout::event::PaymentEvent;
+use crate::checkout::event::{PaymentEvent, SessionFacts};
 use crate::checkout::store::events::{Decision, insert_event, settle_event};
+use crate::checkout::store::fulfilment::settle_session_in;
+use crate::checkout::store::transitions::Cause;
 use crate::codes::types::Discount;
 use crate::operators::rights::Operator;
 pub use crate::wallet::fixtures::outbox;
@@ -70,4 +72,12 @@ pub async fn pay(db: &PgPool, (order_id, session_id): &(OrderId, String)) -> Dec
     let event = PaymentEvent::from_payload(payload).expect("an event");
     insert_event(db, Provider::Stripe, &event).await.expect("stored");
     settle_event(db, &outbox(), Provider::Stripe, &event).await.expect("settled")
+}
+
+/// What the provider says of a session when it is asked.
+pub async fn settle_session(db: &PgPool, session: &SessionFacts<'_>) -> Decision {
+    let mut tx = db.begin().await.expect("begin");
+    let decision = settle_session_in(&mut tx, &outbox(), Provider::Stripe, session, Cause::Reconciler).await.expect("settled");
+    tx.commit().await.expect("commit");
+    decision
 }

@@ -9,6 +9,7 @@ use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
+use crate::journal::record::Actor;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;
@@ -28,6 +29,7 @@ pub async fn settle_session_in(
 ) -> Result<Decision, CheckoutError> {
     match (session.status, session.payment_status) {
         (_, Some("paid")) => fulfil_order_in(tx, outbox, provider, session, cause).await,
+        (Some("complete"), Some("unpaid")) => note_begun_payment_in(tx, provider, session).await,
         (Some("expired"), _) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
         _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
     }
@@ -92,6 +94,24 @@ async fn grant_in(tx: &mut PgConnection, order: &LockedOrder) -> Result<GrantId,
     Ok(grant_id)
 }
 
+/// Notes that the customer has paid by a method that takes days: until the bank has decided, nobody is to pay again, nor to cancel.
+pub async fn note_begun_payment_in(
+    tx: &mut PgConnection,
+    provider: Provider,
+    session: &SessionFacts<'_>,
+) -> Result<Decision, CheckoutError> {
+    let mut decision = Decision::new(EventOutcome::Ignored, None).because("awaiting asynchronous payment");
+    if let Some(order) = order_of_session_in(tx, provider, session).await?
+        && order.stranger(provider, session).is_none()
+    {
+        sqlx::query!("UPDATE orders SET payment_begun_at = now() WHERE order_id = $1 AND payment_begun_at IS NULL", order.order_id.0)
+            .execute(&mut *tx)
+            .await?;
+        decision.order_id = Some(order.order_id);
+    }
+    Ok(decision)
+}
+
 /// Closes an order that will not be paid. One that was paid, or closed, stays as it is.
 pub async fn close_order_in(
     tx: &mut PgConnection,
@@ -104,6 +124,9 @@ pub async fn close_order_in(
         return Ok(Decision::new(EventOutcome::Ignored, None).because("no order of ours waits for this session"));
     };
     let decision = |outcome| Decision::new(outcome, Some(order.order_id));
+    if status == OrderStatus::Expired && order.never_knew(provider, session) {
+        return Ok(decision(EventOutcome::Ignored).because("a session of this order to which nobody was sent"));
+    }
     if let Some(reason) = order.stranger(provider, session) {
         return Ok(decision(EventOutcome::Quarantined).because(reason));
     }
@@ -190,6 +213,9 @@ pub struct LockedOrder {
     pub session_id: Option<String>,
     pub payment_id: Option<String>,
     pub livemode: Option<bool>,
+    /// Whether the customer's bank is working on it.
+    pub payment_begun: bool,
+    pub attempt: i32,
 }
 
 impl LockedOrder {
@@ -214,6 +240,14 @@ impl LockedOrder {
         } else {
             None
         }
+    }
+
+    /// Whether this session was opened for the order in an attempt whose answer was lost or came too late, so that nobody was sent to it.
+    fn never_knew(&self, provider: Provider, session: &SessionFacts<'_>) -> bool {
+        let order_id = self.order_id.to_string();
+        self.provider == provider.as_str()
+            && session.id.is_some_and(|id| self.session_id.as_deref() != Some(id))
+            && [session.client_reference_id, session.metadata_order_id].iter().all(|named| *named == Some(order_id.as_str()))
     }
 
     /// Why this payment is not the one that the order asks for.
@@ -289,5 +323,7 @@ pub async fn locked_order_in(tx: &mut PgConnection, order_id: OrderId) -> Result
         session_id: row.provider_session_id,
         payment_id: row.provider_payment_id,
         livemode: row.livemode,
+        payment_begun: row.payment_begun_at.is_some(),
+        attempt: row.attempt,
     })
 }

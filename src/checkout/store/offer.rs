@@ -44,7 +44,7 @@ pub async fn offer_facts(
     let open = sqlx::query!(
         "SELECT o.order_id, o.form_key, o.starts, o.code_id, o.discount_minor FROM orders o JOIN packages p USING (package_id)
           WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4
-            AND (o.status = 'created' OR (o.status = 'awaiting_payment'
+            AND (o.status = 'created' OR (o.status = 'awaiting_payment' AND o.payment_begun_at IS NULL
                                        AND (o.provider = 'sandbox' OR o.created_at > now() - interval '23 hours')))
             AND ($5::uuid IS NULL OR o.code_id = $5)
             AND (o.package_name, o.tokens, o.price_minor + o.discount_minor, o.currency, o.valid_for_s, o.scope_supplier_ids, o.scope_model_ids,
@@ -101,7 +101,8 @@ pub async fn form_of_twin_in(
     let form_key = sqlx::query_scalar!(
         "SELECT o.form_key FROM orders o JOIN packages p USING (package_id)
           WHERE o.account_id = $1 AND o.user_id = $2 AND o.package_id = $3 AND o.provider = $4 AND o.starts = $5
-            AND o.status IN ('created', 'awaiting_payment') AND o.created_at > now() - $6::bigint * interval '1 second'
+            AND o.status IN ('created', 'awaiting_payment') AND o.payment_begun_at IS NULL
+            AND o.created_at > now() - $6::bigint * interval '1 second'
             AND o.discount_minor = $7 AND ($8::uuid IS NULL OR o.code_id = $8)
             AND o.tokens = $9 AND o.price_minor + o.discount_minor = $10::bigint AND o.currency = $11 AND o.valid_for_s = $12
             AND o.rolls_over = $13 AND o.refund_window_s IS NOT DISTINCT FROM $14::bigint
@@ -131,6 +132,9 @@ pub async fn form_of_twin_in(
 
 /// An order that counts against a purchase limit.
 pub struct CountedOrder {
+    order_id: OrderId,
+    /// Whether it may still come to nothing.
+    unpaid: bool,
     /// When it stops counting; none = not by the passing of time.
     free_at: Option<DateTime<Utc>>,
 }
@@ -144,7 +148,9 @@ pub async fn orders_that_count_in(
     period_s: Option<i64>,
 ) -> Result<Vec<CountedOrder>, CheckoutError> {
     let rows = sqlx::query!(
-        r#"SELECT CASE WHEN o.fulfilled_at IS NOT NULL THEN o.created_at + $3::bigint * interval '1 second' END AS free_at FROM orders o
+        r#"SELECT o.order_id, o.status IN ('created', 'awaiting_payment') AS "unpaid!",
+                  CASE WHEN o.fulfilled_at IS NOT NULL THEN o.created_at + $3::bigint * interval '1 second' END AS free_at
+             FROM orders o
             WHERE o.account_id = $1 AND o.package_id = $2 AND o.status NOT IN ('declined', 'expired', 'cancelled')
               AND ($3::bigint IS NULL OR o.fulfilled_at IS NULL OR o.created_at > now() - $3::bigint * interval '1 second')
             ORDER BY o.created_at DESC"#,
@@ -154,10 +160,23 @@ pub async fn orders_that_count_in(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| CountedOrder { free_at: row.free_at }).collect())
+    Ok(rows.into_iter().map(|row| CountedOrder { order_id: OrderId(row.order_id), unpaid: row.unpaid, free_at: row.free_at }).collect())
+}
+
+/// The order that takes the last place of a limit although it is not paid: the newest such, where those that were bought leave a place.
+pub fn unpaid_in_last_place(limit: i32, counted: &[CountedOrder]) -> Option<OrderId> {
+    let limit = usize::try_from(limit).ok()?;
+    let bought = counted.iter().filter(|order| !order.unpaid).count();
+    if bought >= limit || counted.len() < limit {
+        return None;
+    }
+    counted.iter().find(|order| order.unpaid).map(|order| order.order_id)
 }
 
 fn limit_state(package: &PackageCard, counted: &[CountedOrder]) -> LimitState {
+    if let Some(order_id) = package.purchase_limit.and_then(|limit| unpaid_in_last_place(limit, counted)) {
+        return LimitState::TakenByUnpaid(order_id);
+    }
     // The oldest of the last so many is the one whose place is next to be free.
     let place = package.purchase_limit.and_then(|limit| usize::try_from(limit - 1).ok());
     match place.and_then(|place| counted.get(place)) {

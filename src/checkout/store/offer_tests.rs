@@ -217,13 +217,14 @@ async fn a_limit_within_a_period_counts_what_was_ordered_in_it(db: PgPool) {
         place_order(&shop.db, &shop.ada, Provider::Stripe, &request).await.map(|order| order.purchase.order_id)
     };
     let refused = async || matches!(order().await, Err(CheckoutError::PurchaseLimitReached));
+    let refused_for_unpaid = async || matches!(order().await, Err(CheckoutError::LastPlaceUnpaid));
     shop.buy(Start::Now).await;
     assert_eq!(shop.facts().await.limit, LimitState::Open);
     let unpaid = order().await.expect("the second");
-    // It counts while it can be paid; the place of the first is the next to be free.
-    assert!(refused().await);
+    // It counts while it can be paid, and is said to be what stands in the way; cancelled, it frees its place before the first does.
+    assert!(refused_for_unpaid().await);
+    assert_eq!(shop.facts().await.limit, LimitState::TakenByUnpaid(unpaid));
     let first = sqlx::query_scalar!("SELECT created_at FROM orders WHERE fulfilled_at IS NOT NULL").fetch_one(&shop.db).await.expect("one");
-    assert_eq!(shop.facts().await.limit, LimitState::ReachedUntil((first + TimeDelta::days(10)).into()));
     cancel_unopened_order(&shop.db, unpaid).await.expect("cancelled");
     assert_eq!(shop.facts().await.limit, LimitState::Open, "its place is free");
     let second = shop.buy(Start::Now).await;
@@ -238,7 +239,7 @@ async fn a_limit_within_a_period_counts_what_was_ordered_in_it(db: PgPool) {
         .expect("older");
     assert_eq!(shop.facts().await.limit, LimitState::Open, "the period is over for the first");
     order().await.expect("one more");
-    assert!(refused().await);
+    assert!(refused_for_unpaid().await);
 
     // What may still be paid says no date. A limit goes together with its period, which limits nothing alone.
     shop.edit(PackageEdit { purchase_limit: Some(Some(1)), ..PackageEdit::default() }).await;
@@ -255,7 +256,7 @@ async fn twenty_orders_at_once_never_exceed_the_limit(db: PgPool) {
     let shop = limited(db).await;
     let requests = join_all((0..20).map(|_| request(&shop.db, shop.package_id))).await;
     let placed = join_all(requests.iter().map(|request| place_order(&shop.db, &shop.ada, Provider::Stripe, request))).await;
-    let refused = placed.iter().filter(|order| matches!(order, Err(CheckoutError::PurchaseLimitReached))).count();
+    let refused = placed.iter().filter(|order| matches!(order, Err(CheckoutError::LastPlaceUnpaid))).count();
     assert_eq!((placed.iter().filter(|order| order.is_ok()).count(), refused), (2, 18));
     // A retired package, and one at another price, say so first.
     let old = request(&shop.db, shop.package_id).await;

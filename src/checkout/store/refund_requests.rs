@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub enum RefundPart {
     /// What is left of the Tokens, and their share of the price, rounded down to what the provider can move.
     Unused,
-    /// So many of those left, and their share of the price, rounded down.
+    /// So many of those left, and their share of the price, rounded down in the same way.
     Tokens(Tokens),
     /// So much money, and the Tokens that it stands for, as far as they are left.
     Amount(i64),
@@ -214,7 +214,7 @@ fn shares(
     let (minor, tokens) = match part {
         RefundPart::Unused => (provider.movable(worth(grant.left).min(rest_minor), &order.price.currency), grant.left),
         RefundPart::Tokens(tokens) if tokens > grant.left => return Err(LedgerError::NotEnoughLeft.into()),
-        RefundPart::Tokens(tokens) => (worth(tokens).min(rest_minor), tokens),
+        RefundPart::Tokens(tokens) => (provider.movable(worth(tokens).min(rest_minor), &order.price.currency), tokens),
         RefundPart::Amount(minor) => (minor, tokens_for(order, whole, minor).min(grant.left)),
         RefundPart::All => (rest_minor, grant.left),
     };

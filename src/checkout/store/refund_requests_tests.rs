@@ -4,8 +4,9 @@ use super::*;
 use crate::accounts::rights::{Owner, Reader};
 use crate::accounts::store::reader_of;
 use crate::catalog::store::{PackageEdit, update_package};
+use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::RefundAnswer;
-use crate::checkout::store::fixtures::{member, open_order, package, pay, request};
+use crate::checkout::store::fixtures::{member, open_order, outbox, package, pay, request, settle_session};
 use crate::checkout::store::receipts::set_billing_details;
 use crate::checkout::store::refunds::note_answer;
 use crate::checkout::store::{order, place_order};
@@ -208,4 +209,19 @@ async fn without_a_window_or_of_another_account_nothing_is_refunded(db: PgPool) 
     let form = OwnRefundRequest { order_id: bought.order_id, form_key: Uuid::new_v4(), tokens: Tokens(1_000_000), amount_minor: 500 };
     assert!(matches!(request_own_refund(&bought.db, &bob, &form).await, Err(CheckoutError::NotFound)));
     assert!(matches!(bought.post(&form).await, Err(CheckoutError::NoRefundWindow)));
+}
+
+#[sqlx::test]
+async fn a_share_of_some_tokens_is_rounded_down_to_what_the_provider_moves(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let price = Money::new(1_500, Currency::parse("kwd").expect("a code"));
+    let edit = PackageEdit { price: Some(price), ..PackageEdit::default() };
+    update_package(&db, Operator::command_line(), package_id, edit).await.expect("edited");
+    let (order_id, session_id) = open_order(&db, &ada, package_id).await;
+    let paid = json!({"id": session_id, "mode": "payment", "payment_status": "paid", "amount_total": 1_500, "currency": "kwd",
+        "payment_intent": "pi_1"});
+    settle_session(&db, &SessionFacts::of(&paid)).await;
+    let part = RefundPart::Tokens(Tokens(333_333));
+    let asked = request_refund(&db, Operator::command_line(), order_id, part, Some("kindness")).await.expect("asked for");
+    assert_eq!((asked.amount.minor, asked.tokens), (490, Tokens(333_333)));
 }

@@ -66,9 +66,9 @@ async fn forms_that_were_open_before_any_was_sent_are_one_order_while_it_waits(d
     assert_eq!(count(&db).await, 1);
     // What is chosen differently is another one, which the limit refuses; and so is that of another account.
     let queued = OrderRequest { starts: Start::AfterCurrent, ..tab().await };
-    assert!(matches!(place(&ada, queued).await, Err(CheckoutError::PurchaseLimitReached)));
+    assert!(matches!(place(&ada, queued).await, Err(CheckoutError::LastPlaceUnpaid)));
     let short = OrderRequest { discount: Discount { code_id: None, minor: 100 }, ..tab().await };
-    assert!(matches!(place(&ada, short).await, Err(CheckoutError::PurchaseLimitReached)));
+    assert!(matches!(place(&ada, short).await, Err(CheckoutError::LastPlaceUnpaid)));
     let bobs = place(&bob, tab().await).await.expect("his");
     assert_ne!(bobs, first);
 
@@ -98,7 +98,7 @@ async fn place_order_never_exceeds_the_purchase_limit(db: PgPool) {
     let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Trial", Some(3)).await);
     let requests = join_all((0..8).map(|_| request(&db, package_id))).await;
     let placed = join_all(requests.iter().map(|request| place_order(&db, &ada, Provider::Stripe, request))).await;
-    let refused = placed.iter().filter(|order| matches!(order, Err(CheckoutError::PurchaseLimitReached))).count();
+    let refused = placed.iter().filter(|order| matches!(order, Err(CheckoutError::LastPlaceUnpaid))).count();
     assert_eq!((placed.iter().filter(|order| order.is_ok()).count(), refused, count(&db).await), (3, 5, 3));
 
     // Another account has a limit of its own, and an order that came to nothing does not count.

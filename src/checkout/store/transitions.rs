@@ -20,6 +20,10 @@ pub enum Cause<'a> {
     Reconciler,
     /// The provider answered about a refund of ours.
     Refund(RefundId),
+    /// The customer cancelled it.
+    Customer,
+    /// An operator did.
+    Operator,
 }
 
 /// Moves a locked order. A step that does not exist is an error of the database, and nothing happened.
@@ -30,11 +34,25 @@ pub async fn move_order_in(
     to: OrderStatus,
     cause: Cause<'_>,
 ) -> Result<(), CheckoutError> {
+    move_order_by_in(tx, order_id, from, to, cause, Actor::System).await
+}
+
+/// The same, by somebody whom the account log names.
+pub async fn move_order_by_in(
+    tx: &mut PgConnection,
+    order_id: OrderId,
+    from: OrderStatus,
+    to: OrderStatus,
+    cause: Cause<'_>,
+    actor: Actor<'_>,
+) -> Result<(), CheckoutError> {
     let (word, event, refund_id) = match cause {
         Cause::Checkout => ("checkout", None, None),
         Cause::Event(provider, event_id) => ("event", Some((provider.as_str(), event_id)), None),
         Cause::Reconciler => ("reconciler", None, None),
         Cause::Refund(refund_id) => ("refund", None, Some(refund_id.0)),
+        Cause::Customer => ("customer", None, None),
+        Cause::Operator => ("operator", None, None),
     };
     let (provider, event_id) = event.unzip();
     sqlx::query!(
@@ -50,11 +68,17 @@ pub async fn move_order_in(
     )
     .execute(&mut *tx)
     .await?;
-    record_step_in(tx, order_id, from, to).await
+    record_step_in(tx, order_id, from, to, actor).await
 }
 
 /// What of an order's steps its customer is told in the account log.
-async fn record_step_in(tx: &mut PgConnection, order_id: OrderId, from: OrderStatus, to: OrderStatus) -> Result<(), CheckoutError> {
+pub async fn record_step_in(
+    tx: &mut PgConnection,
+    order_id: OrderId,
+    from: OrderStatus,
+    to: OrderStatus,
+    actor: Actor<'_>,
+) -> Result<(), CheckoutError> {
     let kind = match (from, to) {
         (_, OrderStatus::Created | OrderStatus::AwaitingPayment | OrderStatus::Paid) => return Ok(()),
         (OrderStatus::Paid, OrderStatus::Fulfilled) => Kind::OrderFulfilled,
@@ -66,6 +90,6 @@ async fn record_step_in(tx: &mut PgConnection, order_id: OrderId, from: OrderSta
     };
     let order = sqlx::query!("SELECT account_id, package_name FROM orders WHERE order_id = $1", order_id.0).fetch_one(&mut *tx).await?;
     let entry = Entry::of(kind).about(order_id.0, &order.package_name);
-    record_in(tx, AccountId(order.account_id), Actor::System, entry).await?;
+    record_in(tx, AccountId(order.account_id), actor, entry).await?;
     Ok(())
 }

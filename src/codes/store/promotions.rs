@@ -1,5 +1,5 @@
 //! What a promotion code takes off the price of a package, and the use of it that an order takes. The checkout asks; nothing here
-//! knows of orders but that they are what a use belongs to.
+//! knows of orders but that they are what a use belongs to, and that one which is not paid may still give it back.
 
 use super::{CodeError, begin_try, forget_try_in, take_use_in};
 use crate::accounts::rights::Member;
@@ -42,7 +42,9 @@ pub async fn discount_in(tx: &mut PgConnection, member: &Member, code_id: CodeId
     let code = sqlx::query!(
         r#"SELECT percent_off, amount_off_minor, currency, package_ids, disabled_at IS NOT NULL AS "disabled!",
                   coalesce(expires_at <= clock_timestamp(), false) AS "expired!", used >= uses AS "used_up!",
-                  EXISTS (SELECT FROM code_redemptions r WHERE r.code_id = c.code_id AND r.account_id = $2) AS "already_used!"
+                  EXISTS (SELECT FROM code_redemptions r WHERE r.code_id = c.code_id AND r.account_id = $2) AS "already_used!",
+                  EXISTS (SELECT FROM code_redemptions r JOIN orders o USING (order_id)
+                           WHERE r.code_id = c.code_id AND r.account_id = $2 AND o.status IN ('created', 'awaiting_payment')) AS "unpaid!"
              FROM codes c WHERE code_id = $1 AND kind = 'promotion'"#,
         code_id.0,
         member.account_id().0
@@ -53,6 +55,7 @@ pub async fn discount_in(tx: &mut PgConnection, member: &Member, code_id: CodeId
     let elsewhere = !code.package_ids.is_empty() && !code.package_ids.contains(&priced.package_id.0);
     let problem = match () {
         () if code.disabled => Some(CodeProblem::Disabled),
+        () if code.unpaid => Some(CodeProblem::OnUnpaidOrder),
         () if code.already_used => Some(CodeProblem::AlreadyUsed),
         () if code.expired => Some(CodeProblem::Expired),
         () if code.used_up => Some(CodeProblem::UsedUp),

@@ -72,10 +72,18 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Paid. The Tokens are in your wallet.", "已支付，Token 已存入钱包。"),
     ("The payment was declined. Nothing was charged.", "支付被拒，未产生扣款。"),
     ("The checkout ended before it was paid. Nothing was charged.", "结账页面在支付前已过期，未产生扣款。"),
+    ("This order was cancelled before it was paid. Nothing was charged.", "此订单在支付前已取消，未产生扣款。"),
     (
-        "The payment provider did not open a checkout for this order. Nothing was charged.",
-        "支付服务商未能为此订单打开结账页面，未产生扣款。",
+        "Your bank is processing the payment, which can take some days. This page shows it when it is done.",
+        "银行正在处理付款，可能需要几天时间，完成后会显示在此页面。",
     ),
+    ("Cancel this order", "取消此订单"),
+    (
+        "You have an order of this package that is not paid yet. Paying here pays that one; cancel it to choose its start anew.",
+        "此套餐已有一笔未支付的订单，在此付款即支付该订单；如需重新选择生效时间，请先取消该订单。",
+    ),
+    ("An order of this package that is not paid yet takes the last place.", "此套餐有一笔未支付的订单占用了最后一个购买名额。"),
+    ("The code that you typed here is kept. Apply an empty one to take it away.", "你在此输入的优惠码已保留。提交空白即可移除。"),
     (
         "A part of the price went back, and with it the Tokens below. The rest stays in your wallet.",
         "已退回部分款项，下列 Token 随之收回，其余仍在钱包中。",

@@ -20,6 +20,14 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("You have bought this package as often as it allows. Nothing was charged.", "该套餐的购买次数已达上限，未产生扣款。"),
     (
+        "An order of yours that is not paid yet takes the last place. Nothing was charged; look at your orders.",
+        "你有一笔未支付的订单占用了最后一个购买名额，未产生扣款。请查看你的订单。",
+    ),
+    (
+        "Your bank is processing the payment of this order, so it cannot be cancelled. Nothing was changed.",
+        "银行正在处理此订单的付款，因此无法取消，未做任何更改。",
+    ),
+    (
         "This order cannot be refunded here as it stands. Nothing was changed; ask support.",
         "该订单目前无法在此退款，未做任何更改。请联系客服。",
     ),
@@ -60,6 +68,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("This code has expired.", "该券码已过期。"),
     ("This code was used as often as it may be.", "该券码的使用次数已达上限。"),
     ("Your account has used this code, and may use it once.", "每个账户只能使用一次，你的账户已使用过该券码。"),
+    ("An order of yours that is not paid yet has this code.", "你有一笔未支付的订单已使用该券码。"),
     ("This code takes something off a price: type it where you confirm an order.", "这是优惠码，请在确认订单时输入。"),
     ("This code is worth Tokens, not a part of a price: redeem it in your wallet.", "这是 Token 兑换码，请在钱包中兑换。"),
     ("This code takes nothing off the price of this package.", "该优惠码不适用于此套餐。"),

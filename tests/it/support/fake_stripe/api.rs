@@ -48,10 +48,6 @@ async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Respo
     let Request { path, idempotency_key: key, form, .. } = request;
     let (failure, work) = {
         let mut inner = stripe.inner();
-        let failure = inner.failures.pop_front();
-        if let Some(failure) = failure.filter(|failure| !failure.done) {
-            return respond(failed_on_demand(failure.status), false);
-        }
         match inner.kept.get(key) {
             Some(kept) if kept.path != *path || kept.form != *form => {
                 let message = "Keys for idempotent requests can only be used with the same parameters they were first used with.";
@@ -62,8 +58,16 @@ async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Respo
                 let message = "There is currently another in-progress request using this Idempotent Key.";
                 return respond((409, error("idempotency_error", message, Some("idempotency_key_in_use"), None)), false);
             }
-            None if key.is_empty() => {}
-            None => drop(inner.kept.insert(key.clone(), Kept { path: path.clone(), form: form.clone(), answer: None })),
+            None => {}
+        }
+        let failure = inner.failures.pop_front();
+        let early = failure.filter(|failure| !failure.done).map(|failure| failed_on_demand(failure.status));
+        // A failure of its own is an answer like another; what it has not begun, it takes up anew.
+        if !key.is_empty() && early.as_ref().is_none_or(|(status, _)| *status >= 500) {
+            inner.kept.insert(key.clone(), Kept { path: path.clone(), form: form.clone(), answer: early.clone() });
+        }
+        if let Some(answer) = early {
+            return respond(answer, false);
         }
         (failure, inner.work)
     };
@@ -73,7 +77,8 @@ async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Respo
     released(stripe, Stall::BeforeTheDeed).await;
     let answer = {
         let mut inner = stripe.inner();
-        let answer = outcome(act_on(&mut inner.books, method, path, form));
+        let done = outcome(act_on(&mut inner.books, method, path, form));
+        let answer = failure.map_or(done, |failure| failed_on_demand(failure.status));
         inner.post();
         if let Some(kept) = inner.kept.get_mut(key) {
             kept.answer = Some(answer.clone());
@@ -82,10 +87,7 @@ async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Respo
     };
     drop(in_progress);
     released(stripe, Stall::BeforeTheAnswer).await;
-    match failure {
-        Some(failure) => respond(failed_on_demand(failure.status), false),
-        None => respond(answer, false),
-    }
+    respond(answer, false)
 }
 
 struct InProgress<'a> {

@@ -105,12 +105,13 @@ impl FakeStripe {
         }
     }
 
-    /// Answers the next requests with these statuses, and does nothing.
+    /// Answers the next requests with these statuses, and does nothing. Failures of its own (5xx) it keeps under their keys, as Stripe
+    /// does, and answers them again.
     pub fn fail_next(&self, statuses: &[u16]) {
         self.inner().failures.extend(statuses.iter().map(|status| Failure { status: *status, done: false }));
     }
 
-    /// Does what the next request asks for, and answers that it failed.
+    /// Does what the next request asks for, and answers that it failed, now and whenever it is asked under the same key.
     pub fn lose_next_answer(&self) {
         self.inner().failures.push_back(Failure { status: 500, done: true });
     }
@@ -125,6 +126,12 @@ impl FakeStripe {
     /// Lists no event from now on, as Stripe does after thirty days.
     pub fn forget_events(&self) {
         self.inner().forgets_events = true;
+    }
+
+    /// Somebody asked for another session under this key.
+    pub fn key_was_used(&self, key: &str) {
+        let kept = Kept { path: "checkout/sessions".into(), form: Form::new(), answer: Some((200, Value::Null)) };
+        self.inner().kept.insert(key.to_string(), kept);
     }
 
     /// How long each write takes from now on.
