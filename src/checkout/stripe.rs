@@ -90,7 +90,7 @@ impl StripePayments {
     }
 
     pub async fn session(&self, session_id: &str) -> Result<Value, PaymentsError> {
-        self.read(format!("/checkout/sessions/{session_id}"), &[]).await.map_err(session_error)
+        self.read(format!("/checkout/sessions/{session_id}"), &[]).await.map_err(|error| unkeyed(session_error(error)))
     }
 
     pub async fn expire(&self, session_id: &str, key: String) -> Result<(), PaymentsError> {
@@ -116,7 +116,7 @@ impl StripePayments {
 
     pub async fn find_refund(&self, request: &RefundRequest) -> Result<Option<RefundAnswer>, PaymentsError> {
         let query = [("payment_intent", request.payment_id.as_str()), ("limit", PAGE)];
-        let list = self.read("/refunds".into(), &query).await.map_err(payments_error)?;
+        let list = self.read("/refunds".into(), &query).await.map_err(|error| unkeyed(payments_error(error)))?;
         let refund_id = request.refund_id.to_string();
         let refunds = list.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         Ok(refunds.iter().find(|refund| RefundFacts::of(refund).metadata_refund_id == Some(&refund_id)).and_then(answer_of))
@@ -128,7 +128,7 @@ impl StripePayments {
         let kinds: Vec<_> = EVENT_TYPES.iter().enumerate().map(|(at, kind)| (format!("types[{at}]"), *kind)).collect();
         query.extend(kinds.iter().map(|(name, kind)| (name.as_str(), *kind)));
         query.extend(after.map(|id| ("starting_after", id)));
-        let mut list = self.read("/events".into(), &query).await.map_err(payments_error)?;
+        let mut list = self.read("/events".into(), &query).await.map_err(|error| unkeyed(payments_error(error)))?;
         let more = list.get("has_more").and_then(Value::as_bool) == Some(true);
         let Some(Value::Array(events)) = list.get_mut("data").map(Value::take) else {
             return Err(PaymentsError::Unreachable("the list of events has no data".into()));
@@ -213,6 +213,14 @@ fn session_error(error: StripeError) -> PaymentsError {
     match error {
         StripeError::Stripe(reported, 404) if reported.code == Some(ApiErrorsCode::ResourceMissing) => PaymentsError::UnknownSession,
         other => payments_error(other),
+    }
+}
+
+/// Of a question, which has no key: it may be asked again as it is.
+fn unkeyed(error: PaymentsError) -> PaymentsError {
+    match error {
+        PaymentsError::KeySpent(problem) => PaymentsError::Unreachable(problem),
+        other => other,
     }
 }
 

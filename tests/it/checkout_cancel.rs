@@ -288,6 +288,10 @@ async fn an_unpaid_order_in_the_last_place_is_said_to_be_that(db: PgPool) {
         browser.submit(&page.form(TYPE).with("code", ""), &path).await;
         let page = browser.get(&path).await;
         assert!(page.text().contains("Paying here pays that one") && page.find_form(PLACE).is_some(), "{}", page.text());
+        // Cancelled, it leaves its place to another.
+        browser.submit(&page.form(CANCEL), &path).await;
+        let page = browser.get(&path).await;
+        assert!(!page.text().contains("not paid yet") && page.find_form(PLACE).is_some(), "{}", page.text());
     }
     app.stop().await;
 }
