@@ -57,7 +57,7 @@ pub async fn is_separate(db: impl PgExecutor<'_>, order_id: OrderId) -> Result<b
 }
 
 /// The account is locked. What comes back keeps the time that it had got; a grant that was out of the burn order because nothing was left
-/// of it returns there. What of it has expired, and was not swept yet, stays expired.
+/// of it returns there. What of it has expired, and was not swept yet, stays expired; the time of a frozen grant stands still.
 async fn give_back_in(
     tx: &mut PgConnection,
     account_id: AccountId,
@@ -69,7 +69,7 @@ async fn give_back_in(
         "WITH due AS (
              UPDATE grants g SET left_ = 0, expired = g.expired + d.left_
                FROM (SELECT grant_id, left_ FROM grants
-                      WHERE grant_id = $2 AND left_ > 0 AND frozen_at IS NULL AND expires_at <= clock_timestamp()) d
+                      WHERE grant_id = $2 AND left_ > 0 AND expires_at <= least(clock_timestamp(), frozen_at)) d
               WHERE g.grant_id = d.grant_id RETURNING d.left_ AS tokens)
          INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens)
          SELECT $1::uuid, $2::uuid, 'grant', 'expired', due.tokens FROM due",
@@ -139,8 +139,7 @@ pub(super) async fn whereabouts(db: impl PgExecutor<'_>, order_id: OrderId) -> R
     let entries = sqlx::query_as!(
         Entry,
         r#"SELECT g.grant_id AS "grant_id!", g.order_id AS "order_id!", g.held AS "held!",
-                  CASE WHEN g.expires_at > clock_timestamp() OR (g.frozen_at IS NOT NULL AND g.order_id = $1) THEN g.left_ ELSE 0 END
-                      AS "left!",
+                  CASE WHEN g.expires_at > least(clock_timestamp(), g.frozen_at) THEN g.left_ ELSE 0 END AS "left!",
                   l.from_book AS "from_book!", l.to_book AS "to_book!", l.tokens AS "tokens!", l.to_grant_id AS "to_grant_id?",
                   l.order_id AS "cause?"
              FROM orders a

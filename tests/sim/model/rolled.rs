@@ -52,16 +52,16 @@ impl Grant {
         }
     }
 
-    /// Whose the Tokens are that are left in it. Where it is frozen and over, only its own refund looks there.
-    fn whose(&self, now: i64, own: bool) -> Shares {
-        let left = if self.is_alive(now) || (self.frozen && own) { self.left } else { 0 };
+    /// Whose the Tokens are that are left in it.
+    fn whose(&self, now: i64) -> Shares {
+        let left = if self.is_alive(now) { self.left } else { 0 };
         let mut there = take(&mut self.shares.clone(), None, left + self.held);
         take(&mut there, None, self.held);
         there
     }
 
-    fn has_of(&self, now: i64, at: usize, own: bool) -> i64 {
-        self.whose(now, own).get(&at).copied().unwrap_or_default()
+    fn has_of(&self, now: i64, at: usize) -> i64 {
+        self.whose(now).get(&at).copied().unwrap_or_default()
     }
 }
 
@@ -75,19 +75,17 @@ impl Model {
     /// What of a purchase can go back, wherever it lies.
     pub fn left_of(&self, account_id: AccountId, home: usize) -> i64 {
         let account = self.account(account_id).expect("an account of the model");
-        let grants = account.grants.iter().enumerate();
-        let there = grants.map(|(at, grant)| if at == home && !grant.is_alive(self.now) { 0 } else { grant.has_of(self.now, home, false) });
-        there.sum()
+        account.grants.iter().map(|grant| grant.has_of(self.now, home)).sum()
     }
 
     /// Brings so many Tokens of a purchase into its grant, as far as they are left; answers how many are there then.
     pub fn gather(&mut self, account_id: AccountId, home: usize, most: i64) -> i64 {
         let now = self.now;
         let grants = &self.account(account_id).expect("an account of the model").grants;
-        let mut there = grants[home].has_of(now, home, true);
+        let mut there = grants[home].has_of(now, home);
         for from in (0..grants.len()).filter(|from| *from != home) {
             let grants = &self.account(account_id).expect("an account of the model").grants;
-            let part = grants[from].has_of(now, home, false).min(most - there);
+            let part = grants[from].has_of(now, home).min(most - there);
             if part > 0 {
                 self.give_back(account_id, from, home, part);
                 there += part;
@@ -99,7 +97,7 @@ impl Model {
     /// Brings all Tokens of a purchase into its grant, and those of others into theirs.
     pub fn separate(&mut self, account_id: AccountId, home: usize) {
         let now = self.now;
-        let guests = self.account(account_id).expect("an account of the model").grants[home].whose(now, true);
+        let guests = self.account(account_id).expect("an account of the model").grants[home].whose(now);
         self.gather(account_id, home, i64::MAX);
         for (guest, tokens) in guests.into_iter().filter(|(guest, tokens)| *guest != home && *tokens > 0) {
             self.give_back(account_id, home, guest, tokens);
@@ -109,8 +107,8 @@ impl Model {
     pub fn is_separate(&self, account_id: AccountId, home: usize) -> bool {
         let now = self.now;
         let grants = &self.account(account_id).expect("an account of the model").grants;
-        let has_others = grants[home].whose(now, true).iter().any(|(at, tokens)| *at != home && *tokens > 0);
-        let is_elsewhere = grants.iter().enumerate().any(|(at, grant)| at != home && grant.has_of(now, home, false) > 0);
+        let has_others = grants[home].whose(now).iter().any(|(at, tokens)| *at != home && *tokens > 0);
+        let is_elsewhere = grants.iter().enumerate().any(|(at, grant)| at != home && grant.has_of(now, home) > 0);
         !has_others && !is_elsewhere
     }
 
@@ -123,7 +121,7 @@ impl Model {
         giver.left -= tokens;
         let (ends, shares) = (giver.ends(), take(&mut giver.shares, Some(to), tokens));
         let receiver = &mut grants[to];
-        if !receiver.is_alive(now) && !receiver.frozen {
+        if !receiver.is_alive(now) {
             receiver.expired += std::mem::take(&mut receiver.left);
         }
         (receiver.expires, receiver.given) = receiver.ends().max(ends);
