@@ -99,7 +99,7 @@ impl StripePayments {
 
     /// Whether the key may read there; one object says it.
     pub async fn try_reading(&self, path: &str) -> Result<(), PaymentsError> {
-        self.read(path.to_string(), &[("limit", "1")]).await.map(drop)
+        self.read(path.to_string(), &[("limit", "1")]).await.map(drop).map_err(payments_error)
     }
 
     pub async fn refund(&self, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::CheckoutSession;
-use crate::checkout::store::fixtures::{member, open_order, outbox, package, pay, request, settle_session};
+use crate::checkout::store::fixtures::{member, open_order, package, pay, request, settle_session};
 use crate::checkout::store::{order, place_order, set_checkout_session};
 
 async fn causes(db: &PgPool) -> Vec<String> {

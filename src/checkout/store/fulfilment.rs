@@ -9,7 +9,6 @@ use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
-use crate::journal::record::Actor;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
 use crate::tokens::Tokens;

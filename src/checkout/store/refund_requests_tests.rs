@@ -6,7 +6,7 @@ use crate::accounts::store::reader_of;
 use crate::catalog::store::{PackageEdit, update_package};
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::RefundAnswer;
-use crate::checkout::store::fixtures::{member, open_order, outbox, package, pay, request, settle_session};
+use crate::checkout::store::fixtures::{member, open_order, package, pay, request, settle_session};
 use crate::checkout::store::receipts::set_billing_details;
 use crate::checkout::store::refunds::note_answer;
 use crate::checkout::store::{order, place_order};
