@@ -130,7 +130,7 @@ fn status_sentence(status: OrderStatus) -> &'static str {
         OrderStatus::PartlyRefunded => t!("A part of the price went back, and with it the Tokens below. The rest stays in your wallet."),
         OrderStatus::Refunded => t!("The price went back in full. What was left of the Tokens left your wallet."),
         OrderStatus::Disputed => {
-            t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent, and their time stands still.")
+            t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; their time stands still.")
         }
     }
 }

@@ -82,7 +82,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("The price went back in full. What was left of the Tokens left your wallet.", "已全额退款，剩余的 Token 已从钱包中收回。"),
     (
-        "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent, and their time stands still.",
+        "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; their time stands still.",
         "你的银行要求退回这笔款项。在银行作出决定之前，此订单的 Token 暂时无法使用，有效期也暂停计算。",
     ),
     ("Return unused Tokens", "退还未使用的 Token"),
