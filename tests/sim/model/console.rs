@@ -55,6 +55,7 @@ impl Model {
             swept,
             package,
             frozen,
+            frozen_at: 0,
             rolls_over,
             begins,
         });
