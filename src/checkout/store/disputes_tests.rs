@@ -1,6 +1,7 @@
 //! Tests of what banks ask for and take back, and of the time that it takes them.
 
 use super::*;
+use crate::wallet::store::grants_of;
 
 /// The provider tells of the dispute `dp_1` about `pi_1`; no amount = it does not say how much is disputed.
 async fn told(one: &Bought, status: &str, amount: Option<i64>, n: usize) -> EventOutcome {
@@ -85,6 +86,8 @@ async fn the_time_of_a_frozen_grant_stands_still(db: PgPool) {
                                   expires_at = now() - interval '2 days'";
     change(&one.db, over).await;
     assert_eq!(sweep_expired_grants(&one.db, 10).await.expect("swept"), 0);
+    let shown = grants_of(&one.db, one.ada.account_id()).await.expect("grants");
+    assert_eq!((shown[0].left, shown[0].frozen, shown[0].live), (Tokens(WHOLE), true, true), "nor does the wallet say that it expired");
     told(&one, "won", None, 1).await;
     assert_eq!(sweep_expired_grants(&one.db, 10).await.expect("swept"), 0);
     assert_eq!(one.standing().await, (OrderStatus::Fulfilled, WHOLE, 0, false, WHOLE));
