@@ -55,12 +55,6 @@ impl PaymentEvent {
         listed.into_iter().flatten().map(RefundFacts::of).collect()
     }
 
-    /// The charge of a `charge.refunded` event, if all of it went back.
-    pub fn refunded_charge(&self) -> Option<PaymentFacts<'_>> {
-        let charge = self.object().filter(|object| object.get("refunded").and_then(Value::as_bool) == Some(true))?;
-        Some(PaymentFacts::of(charge))
-    }
-
     /// The dispute that a `charge.dispute.*` event is about.
     pub fn dispute(&self) -> DisputeFacts<'_> {
         let Some(object) = self.object() else { return DisputeFacts::default() };
@@ -226,9 +220,8 @@ mod tests {
         let found = refund.refunds();
         assert_eq!((found.len(), found[0].id, found[0].metadata_refund_id), (1, Some("re_1"), Some("r")));
         assert_eq!((found[0].payment.payment_id, found[0].payment.amount), (Some("pi_1"), Some(200)));
-        assert_eq!(refund.refunded_charge(), None);
         let charge = event(r#"{"object":"charge","id":"ch_1","refunded":true,"payment_intent":"pi_1"}"#);
-        assert_eq!((charge.refunds(), charge.refunded_charge().and_then(|charge| charge.payment_id)), (Vec::new(), Some("pi_1")));
+        assert_eq!(charge.refunds(), Vec::new(), "a charge is no refund");
         let listed = event(r#"{"object":"charge","refunded":false,"refunds":{"data":[{"id":"re_1"},{"id":"re_2"}]}}"#);
         assert_eq!(listed.refunds().iter().map(|refund| refund.id).collect::<Vec<_>>(), [Some("re_1"), Some("re_2")]);
     }

@@ -22,7 +22,7 @@ use url::Url;
 use url::form_urlencoded::Serializer;
 
 /// The events that concern us, as README tells operators to subscribe to them.
-pub const EVENT_TYPES: [&str; 9] = [
+pub const EVENT_TYPES: [&str; 10] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -31,6 +31,8 @@ pub const EVENT_TYPES: [&str; 9] = [
     "refund.updated",
     "refund.failed",
     "charge.dispute.created",
+    // An inquiry of a bank that turned into a dispute.
+    "charge.dispute.updated",
     "charge.dispute.closed",
 ];
 

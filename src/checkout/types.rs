@@ -237,6 +237,8 @@ pub struct RefundLine {
     /// What left the wallet with it.
     pub tokens: Tokens,
     pub status: RefundStatus,
+    /// The customer's bank took it, for a dispute that was lost.
+    pub by_bank: bool,
     pub at: UtcTime,
 }
 

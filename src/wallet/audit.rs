@@ -284,8 +284,8 @@ async fn orders_against_grants(tx: &mut PgConnection, account: Account) -> Found
     .await
 }
 
-/// A refund took what its entries say, and one that failed gave all of it back. A grant is frozen while its order is disputed or
-/// refunded in whole, and never else.
+/// A refund took what its entries say, and one that failed gave all of it back. No more went back than an order's price. A grant is
+/// frozen while its order is disputed or refunded in whole, and never else.
 async fn refunds_against_ledger(tx: &mut PgConnection, account: Account) -> Found {
     sqlx::query_as!(
         Difference,
@@ -301,6 +301,11 @@ async fn refunds_against_ledger(tx: &mut PgConnection, account: Account) -> Foun
                 ('returned', CASE WHEN r.returned_at IS NULL THEN 0 ELSE coalesce(r.tokens, 0) END, l.returned)
             ) AS d (what, expected, found)
             WHERE ($1::uuid IS NULL OR o.account_id = $1) AND d.expected <> d.found
+            UNION ALL
+           SELECT 'order ' || o.order_id, 'refunded beyond its price', 0::bigint, sum(r.amount_minor)::bigint - o.price_minor
+             FROM refunds r JOIN orders o USING (order_id)
+            WHERE ($1::uuid IS NULL OR o.account_id = $1) AND r.status IN ('pending', 'succeeded')
+            GROUP BY o.order_id HAVING sum(r.amount_minor) > o.price_minor
             UNION ALL
            SELECT 'grant ' || g.grant_id, 'frozen', (o.status IN ('disputed', 'refunded'))::integer, (g.frozen_at IS NOT NULL)::integer
              FROM grants g JOIN orders o USING (order_id)

@@ -57,7 +57,8 @@ pub async fn standing_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Resu
     Ok(Standing { balance: Tokens(row.balance), warnings: amount.into_iter().chain(time).collect() })
 }
 
-/// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`].
+/// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`]; while it is frozen, its time
+/// stands still.
 #[derive(Clone, Debug, Serialize)]
 pub struct GrantRow {
     pub grant_id: GrantId,
@@ -91,12 +92,13 @@ pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result
                   g.scope_model_ids,
                   ARRAY (SELECT s.slug FROM suppliers s WHERE s.supplier_id = ANY (g.scope_supplier_ids) ORDER BY s.slug)
                       AS "scope_suppliers!",
-                  CASE WHEN g.expires_at > now() THEN g.left_ ELSE 0 END AS "left!",
-                  CASE WHEN g.expires_at > now() THEN g.expired ELSE g.expired + g.left_ END AS "expired!",
+                  CASE WHEN t.has_time THEN g.left_ ELSE 0 END AS "left!",
+                  CASE WHEN t.has_time THEN g.expired ELSE g.expired + g.left_ END AS "expired!",
                   g.starts_at <= now() AND g.expires_at > now() AND g.frozen_at IS NULL AS "current!",
                   g.frozen_at IS NOT NULL AS "frozen!",
                   v.live AS "live!"
-             FROM grants g, LATERAL (SELECT g.expires_at > now() AND g.left_ + g.held > 0 AS live) v
+             FROM grants g, LATERAL (SELECT g.expires_at > least(now(), g.frozen_at) AS has_time) t,
+                  LATERAL (SELECT t.has_time AND g.left_ + g.held > 0 AS live) v
             WHERE g.account_id = $1
             ORDER BY v.live DESC, CASE WHEN NOT v.live THEN g.expires_at END DESC,
                      g.scoped DESC, g.expires_at, g.created_at, g.grant_id"#,

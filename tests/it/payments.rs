@@ -128,6 +128,9 @@ async fn events_that_come_twice_late_and_backwards_end_as_if_in_order(db: PgPool
     assert_eq!(shop.status().await, "refunded");
     let (left, refunded) = ("SELECT left_ FROM grants", "SELECT refunded FROM grants");
     assert_eq!((shop.app.number(left).await, shop.app.number(refunded).await), (0, 1_000_000));
+    let money = "SELECT sum(amount_minor) FILTER (WHERE status <> 'failed')::bigint FROM refunds";
+    let notes = "SELECT count(*) FROM credit_notes";
+    assert_eq!((shop.app.number(money).await, shop.app.number(notes).await), (500, 2));
     assert!(shop.order_page().await.contains("Refunded The price went back in full"), "{}", shop.order_page().await);
 
     let package_id = package(&shop.app, "Second", None).await;
@@ -138,6 +141,7 @@ async fn events_that_come_twice_late_and_backwards_end_as_if_in_order(db: PgPool
     shop.stripe.refund_elsewhere(&second, 500);
     shop.stripe.deliver(Plan::Late(Duration::from_millis(100))).await;
     assert_eq!(shop.app.number("SELECT count(*) FROM orders WHERE status = 'refunded'").await, 2);
+    assert_eq!((shop.app.number(money).await, shop.app.number(notes).await), (1_000, 3));
     shop.close().await;
 }
 

@@ -100,6 +100,7 @@ async fn a_dispute_freezes_the_tokens_until_the_bank_decides(db: PgPool) {
     shop.stripe.deliver(Plan::InOrder).await;
     assert_eq!(shop.app.number("SELECT refunded FROM grants WHERE left_ = 0").await, 1_000_000);
     assert!(shop.order_page().await.contains("Refunded"));
+    assert!(shop.order_page().await.contains("Taken back by your bank"));
     shop.close().await;
 }
 

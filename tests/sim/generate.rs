@@ -1,7 +1,7 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
 use crate::dice::Dice;
-use crate::model::{Account, Bought, Code, Dispute, Key, KeyState, Model, Offer, PRICE, RefundState};
+use crate::model::{Account, Bought, Code, Dispute, Key, KeyState, Model, Offer, PRICE};
 use crate::op::{CrashPoint, KeyChange, Like, Op, Part, Payment, Told};
 use crate::settlements::settlement_of;
 use crate::traffic::Traffic;
@@ -141,13 +141,13 @@ fn money(dice: &mut Dice, model: &Model) -> Option<Op> {
         0..=8 => refund(dice, model, account, order),
         9 => {
             let amount = dice.between(1, PRICE);
-            // While an answer is missing, a refund of the same amount is taken for the one that was asked for.
-            let like = order.refunds.iter().any(|refund| refund.state == RefundState::Requested && refund.amount == amount);
-            (!like).then_some(Op::RefundElsewhere { order: order.order_id, at: order.refunds.len(), amount })
+            // The provider refunds no more than the price.
+            let fits = amount <= order.not_refunded();
+            fits.then_some(Op::RefundElsewhere { order: order.order_id, at: order.refunds.len(), amount })
         }
         10..=13 => {
             let at = dice.below(order.refunds.len());
-            let refund = order.refunds.get(at)?;
+            let refund = order.refunds.get(at).filter(|refund| refund.of_dispute.is_none())?;
             let told = *dice.pick(&[Told::Pending, Told::Succeeded, Told::Failed])?;
             Some(Op::RefundTold { order: order.order_id, at, ours: refund.refund_id, amount: refund.amount, told })
         }

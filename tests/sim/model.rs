@@ -103,6 +103,10 @@ pub struct Refund {
     pub tokens: i64,
     pub state: RefundState,
     pub returned: bool,
+    /// Whether its Tokens have left the grant, as far as they were there.
+    pub taken: bool,
+    /// The lost dispute by which a bank took it.
+    pub of_dispute: Option<usize>,
 }
 
 /// In the order in which they go on.
@@ -188,6 +192,8 @@ pub struct Grant {
     froze: i64,
     /// How many Tokens of each purchase came into it and did not leave it again but by being used.
     shares: Shares,
+    /// Since when.
+    pub frozen_at: i64,
     /// The package it was bought as.
     pub package: Option<usize>,
     /// Whether what is left rolls over to the next purchase of it.
@@ -203,6 +209,24 @@ impl Grant {
 
     pub fn is_alive(&self, now: i64) -> bool {
         now < self.expires
+    }
+
+    /// While it is frozen, its time stands still.
+    fn has_time(&self, now: i64) -> bool {
+        self.is_alive(if self.frozen { self.frozen_at } else { now })
+    }
+
+    fn freeze(&mut self, now: i64, froze: i64) {
+        (self.frozen, self.swept, self.frozen_at, self.froze) = (true, true, now, froze);
+    }
+
+    /// It gets back the time that it could not be spent, in hours that have begun.
+    fn thaw(&mut self, now: i64) {
+        let from = self.begins.map_or(self.frozen_at, |(minute, _)| minute.max(self.frozen_at));
+        if self.has_time(now) && from <= now {
+            self.expires += ((now - from) / 60 + 1) * 60;
+        }
+        (self.frozen, self.swept) = (false, false);
     }
 
     fn can_pay(&self, now: i64) -> bool {

@@ -373,7 +373,8 @@ async fn pass_time(db: &PgPool, hours: i64) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "UPDATE grants SET starts_at = starts_at - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour',
-                           expires_at = expires_at - $1 * interval '1 hour' WHERE expires_at < 'infinity'",
+                           expires_at = expires_at - $1 * interval '1 hour', frozen_at = frozen_at - $1 * interval '1 hour'
+          WHERE expires_at < 'infinity'",
         "UPDATE holds SET deadline = deadline - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour'",
         "UPDATE api_keys SET expires_at = expires_at - $1 * interval '1 hour' WHERE expires_at IS NOT NULL AND status <> 'deleted'",
     ] {

@@ -151,7 +151,7 @@ fn status_sentence(status: OrderStatus) -> &'static str {
         OrderStatus::PartlyRefunded => t!("A part of the price went back, and with it the Tokens below. The rest stays in your wallet."),
         OrderStatus::Refunded => t!("The price went back in full. What was left of the Tokens left your wallet."),
         OrderStatus::Disputed => {
-            t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost.")
+            t!("Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; their time stands still.")
         }
     }
 }
@@ -209,7 +209,7 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
                 <td class="number" data-label=t!("Tokens")>
                     <ExactTokens tokens=refund.tokens />
                 </td>
-                <td data-label=t!("State")>{refund_word(refund.status)}</td>
+                <td data-label=t!("State")>{refund_word(refund.status, refund.by_bank)}</td>
             </tr>
         }
     };
@@ -237,8 +237,9 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
     })
 }
 
-fn refund_word(status: RefundStatus) -> &'static str {
+fn refund_word(status: RefundStatus, by_bank: bool) -> &'static str {
     match status {
+        RefundStatus::Succeeded if by_bank => t!("Taken back by your bank"),
         RefundStatus::Requested => t!("Requested"),
         RefundStatus::Pending => t!("On its way"),
         RefundStatus::Succeeded => t!("Refunded"),

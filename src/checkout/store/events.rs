@@ -3,9 +3,10 @@
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::asked::{self, settle_asked_with_in};
+use crate::checkout::store::disputes::dispute_told_in;
 use crate::checkout::store::fulfilment::{close_order_in, fulfil_order_in, note_begun_payment_in, settle_session_in};
 use crate::checkout::store::quarantine::alert_operators_in;
-use crate::checkout::store::refunds::{dispute_told_in, refund_told_in, whole_refund_told_in};
+use crate::checkout::store::refunds::refund_told_in;
 use crate::checkout::store::transitions::Cause;
 use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::checkout::types::OrderStatus;
@@ -149,12 +150,13 @@ pub(super) async fn decide_in(
         "checkout.session.expired" => close_order_in(tx, provider, &session, OrderStatus::Expired, cause).await,
         asked::KIND => settle_session_in(tx, outbox, provider, &session, cause).await,
         "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" | "charge.refunded" => {
-            let mut decision = match event.refunded_charge() {
-                Some(charge) => whole_refund_told_in(tx, provider, &charge, cause).await?,
-                None => Decision::new(EventOutcome::Ignored, None).because("each refund is told of by an event of its own"),
-            };
+            // A charge says how much went back in all, and not for which refunds: taken down from it, they would count twice.
+            let mut decision = Decision::new(EventOutcome::Ignored, None).because("each refund is told of by an event of its own");
             for refund in event.refunds() {
-                decision = refund_told_in(tx, provider, &refund, cause).await?;
+                let told = refund_told_in(tx, provider, &refund, cause).await?;
+                if decision.outcome != EventOutcome::Quarantined {
+                    decision = told;
+                }
             }
             Ok(decision)
         }

@@ -193,7 +193,7 @@ async fn begin_refund_in(tx: &mut PgConnection, quote: Quote, asked_by: AskedBy<
 }
 
 /// What of the price has gone back, or is on its way.
-async fn refunded_in(tx: &mut PgConnection, order_id: OrderId) -> Result<i64, CheckoutError> {
+pub(super) async fn refunded_in(tx: &mut PgConnection, order_id: OrderId) -> Result<i64, CheckoutError> {
     let refunded = sqlx::query_scalar!(
         r#"SELECT coalesce(sum(amount_minor), 0)::bigint AS "refunded!" FROM refunds WHERE order_id = $1 AND status <> 'failed'"#,
         order_id.0

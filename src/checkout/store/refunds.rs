@@ -1,9 +1,11 @@
-//! SQL about money that goes back: refunds of ours, refunds and disputes that the provider tells of. Each is a row; where the order
-//! stands and whether its grant may be spent is derived from all of its rows, so that nothing depends on the order they come in.
+//! SQL about money that goes back: refunds of ours, refunds that the provider tells of, and what banks took (`disputes`). Each is a row;
+//! where the order stands and whether its grant may be spent is derived from all of its rows, so that nothing depends on the order they
+//! come in.
 
-use crate::checkout::event::{DisputeFacts, PaymentFacts, RefundFacts};
+use crate::checkout::event::{PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
+use crate::checkout::store::disputes::{record_losses_in, void_losses_in};
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::failures::Failures;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
@@ -12,7 +14,9 @@ use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::ids::{OrderId, RefundId};
 use crate::tokens::Tokens;
-use crate::wallet::ledger::refunds::{OrderedGrant, freeze_in, grant_of_order_in, return_refunded_in, take_refunded_in, thaw_in};
+use crate::wallet::ledger::refunds::{
+    OrderedGrant, expire_frozen_in, freeze_in, grant_of_order_in, return_refunded_in, take_refunded_in, thaw_in,
+};
 use crate::wallet::ledger::rolled::{is_separate, separate_in};
 use sqlx::{PgConnection, PgPool};
 
@@ -43,22 +47,24 @@ pub async fn refund_told_in(
     };
     let ours = refund.metadata_refund_id.and_then(|text| text.parse::<RefundId>().ok());
     let status = refund_status(status);
-    // Known by the provider's id; or as ours, by our id or at least by its amount, while the answer has not reached us.
+    // Known by the provider's id; or as ours by our id, which the provider repeats, while the answer has not reached us.
     let known = sqlx::query!(
-        "SELECT refund_id, amount_minor FROM refunds
-          WHERE order_id = $1 AND (provider_refund_id = $2
-                OR (provider_refund_id IS NULL AND (refund_id = $3 OR ($3::uuid IS NULL AND status = 'requested' AND amount_minor = $4))))
-          ORDER BY provider_refund_id, created_at LIMIT 1",
+        "SELECT refund_id, amount_minor, status FROM refunds
+          WHERE order_id = $1 AND (provider_refund_id = $2 OR (provider_refund_id IS NULL AND refund_id = $3))
+          ORDER BY provider_refund_id LIMIT 1",
         order.order_id.0,
         id,
-        ours.map(|id| id.0),
-        amount
+        ours.map(|id| id.0)
     )
     .fetch_optional(&mut *tx)
     .await?;
     match known {
         Some(row) if row.amount_minor != amount => {
             return quarantined(format!("refund {} is of {}, and the provider says {amount}", row.refund_id, row.amount_minor));
+        }
+        // Its Tokens are back with the customer. Whether this was said before it failed, or the money has gone after all, we cannot tell.
+        Some(row) if row.status == RefundStatus::Failed.as_str() && status == RefundStatus::Succeeded => {
+            return quarantined(format!("refund {} had failed, and the provider says that it succeeded", row.refund_id));
         }
         Some(row) => note_status_in(tx, RefundId(row.refund_id), status, Some(id)).await?,
         None => {
@@ -138,70 +144,8 @@ pub async fn note_answer(
     RefundStatus::parse(&status).ok_or(CheckoutError::Unreadable(status))
 }
 
-/// A charge of which everything went back, without the refunds themselves: the rest of the price is taken down as one. A refund that
-/// is known to have failed contradicts it, and then only events of refunds count.
-pub async fn whole_refund_told_in(
-    tx: &mut PgConnection,
-    provider: Provider,
-    charge: &PaymentFacts<'_>,
-    cause: Cause<'_>,
-) -> Result<Decision, CheckoutError> {
-    let order = match order_of_payment_in(tx, provider, charge).await? {
-        Ok(order) => order,
-        Err(decision) => return Ok(decision),
-    };
-    let row = sqlx::query!(
-        r#"SELECT coalesce(sum(amount_minor) FILTER (WHERE status <> 'failed'), 0)::bigint AS "refunded!",
-                  coalesce(bool_or(status = 'failed'), false) AS "failed!" FROM refunds WHERE order_id = $1"#,
-        order.order_id.0
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if !row.failed && row.refunded < order.price.minor {
-        let id = format!("whole {}", charge.payment_id.unwrap_or_default());
-        insert_foreign_refund_in(tx, provider, order.order_id, order.price.minor - row.refunded, RefundStatus::Succeeded, &id).await?;
-    }
-    restate_in(tx, order.order_id, cause).await?;
-    Ok(Decision::new(EventOutcome::Recorded, Some(order.order_id)))
-}
-
-/// Takes down what the provider says of a dispute, and draws the consequences. One that was closed is not opened again by what was
-/// said before.
-pub async fn dispute_told_in(
-    tx: &mut PgConnection,
-    provider: Provider,
-    dispute: &DisputeFacts<'_>,
-    cause: Cause<'_>,
-) -> Result<Decision, CheckoutError> {
-    let order = match order_of_payment_in(tx, provider, &dispute.payment).await? {
-        Ok(order) => order,
-        Err(decision) => return Ok(decision),
-    };
-    let (Some(id), Some(status)) = (dispute.id, dispute.status) else {
-        let reason = format!("a dispute with id {:?} and status {:?}", dispute.id, dispute.status);
-        return Ok(Decision::new(EventOutcome::Quarantined, Some(order.order_id)).because(reason));
-    };
-    let status = match status {
-        "won" | "warning_closed" | "prevented" => "won",
-        "lost" => "lost",
-        _ => "open",
-    };
-    sqlx::query!(
-        "INSERT INTO disputes AS d (provider, provider_dispute_id, order_id, status) VALUES ($1, $2, $3, $4)
-         ON CONFLICT ON CONSTRAINT disputes_pkey DO UPDATE SET status = $4 WHERE d.status = 'open'",
-        provider.as_str(),
-        id,
-        order.order_id.0,
-        status
-    )
-    .execute(&mut *tx)
-    .await?;
-    restate_in(tx, order.order_id, cause).await?;
-    Ok(Decision::new(EventOutcome::Recorded, Some(order.order_id)))
-}
-
 /// The order of a payment, locked; or what becomes of an event that has none.
-async fn order_of_payment_in(
+pub(super) async fn order_of_payment_in(
     tx: &mut PgConnection,
     provider: Provider,
     payment: &PaymentFacts<'_>,
@@ -232,7 +176,6 @@ async fn order_of_payment_in(
 struct Standing {
     refunded_minor: i64,
     disputed: bool,
-    lost: bool,
 }
 
 /// Brings a locked order, its grant and its refunds into agreement with what is known of its money.
@@ -243,12 +186,15 @@ pub async fn restate_in(tx: &mut PgConnection, order_id: OrderId, cause: Cause<'
         return Ok(());
     }
     let grant = grant_of_order_in(tx, order_id).await?;
-    take_for_foreign_refunds_in(tx, &order, &grant).await?;
+    void_losses_in(tx, &order).await?;
     return_failed_in(tx, &grant).await?;
+    take_for_foreign_refunds_in(tx, &order, &grant).await?;
+    if record_losses_in(tx, &order).await? {
+        take_for_foreign_refunds_in(tx, &order, &grant).await?;
+    }
     let standing = standing_in(tx, order_id).await?;
     let to = match standing {
         Standing { disputed: true, .. } => OrderStatus::Disputed,
-        Standing { lost: true, .. } => OrderStatus::Refunded,
         Standing { refunded_minor, .. } if refunded_minor >= order.price.minor => OrderStatus::Refunded,
         Standing { refunded_minor: 0, .. } => OrderStatus::Fulfilled,
         Standing { .. } => OrderStatus::PartlyRefunded,
@@ -275,16 +221,15 @@ async fn standing_in(tx: &mut PgConnection, order_id: OrderId) -> Result<Standin
     let row = sqlx::query!(
         r#"SELECT coalesce((SELECT sum(amount_minor) FROM refunds WHERE order_id = $1 AND status IN ('pending', 'succeeded')), 0)::bigint
                       AS "refunded!",
-                  EXISTS (SELECT FROM disputes WHERE order_id = $1 AND status = 'open') AS "disputed!",
-                  EXISTS (SELECT FROM disputes WHERE order_id = $1 AND status = 'lost') AS "lost!""#,
+                  EXISTS (SELECT FROM disputes WHERE order_id = $1 AND status = 'open') AS "disputed!""#,
         order_id.0
     )
     .fetch_one(tx)
     .await?;
-    Ok(Standing { refunded_minor: row.refunded, disputed: row.disputed, lost: row.lost })
+    Ok(Standing { refunded_minor: row.refunded, disputed: row.disputed })
 }
 
-/// Refunds that were made at the provider take the Tokens they stand for, as far as they are left.
+/// Refunds that were made at the provider, and what banks took, take the Tokens they stand for, as far as they are left.
 async fn take_for_foreign_refunds_in(tx: &mut PgConnection, order: &LockedOrder, grant: &OrderedGrant) -> Result<(), CheckoutError> {
     let untaken = sqlx::query!(
         "SELECT refund_id, amount_minor, status FROM refunds WHERE order_id = $1 AND tokens IS NULL ORDER BY created_at, refund_id",
@@ -322,7 +267,8 @@ async fn return_failed_in(tx: &mut PgConnection, grant: &OrderedGrant) -> Result
     Ok(())
 }
 
-/// All of the money went back, so all that is left does: for the last refund, or for nobody's when a bank decided.
+/// All of the money went back, so all that is left does, for the last refund. What had expired before is booked as that, which the
+/// sweep leaves to us: it does not look at frozen grants.
 async fn take_the_rest_in(tx: &mut PgConnection, order: &LockedOrder, grant: OrderedGrant) -> Result<(), CheckoutError> {
     let last = sqlx::query_scalar!(
         "SELECT refund_id FROM refunds WHERE order_id = $1 AND status IN ('pending', 'succeeded') ORDER BY created_at DESC, refund_id DESC LIMIT 1",
@@ -332,8 +278,9 @@ async fn take_the_rest_in(tx: &mut PgConnection, order: &LockedOrder, grant: Ord
     .await?;
     let taken = take_refunded_in(tx, &grant, order.order_id, last.map(RefundId), Tokens::MOST).await?;
     if let Some(refund_id) = last.filter(|_| taken > Tokens(0)) {
-        sqlx::query!("UPDATE refunds SET tokens = tokens + $2 WHERE refund_id = $1", refund_id, taken.0).execute(tx).await?;
+        sqlx::query!("UPDATE refunds SET tokens = tokens + $2 WHERE refund_id = $1", refund_id, taken.0).execute(&mut *tx).await?;
     }
+    expire_frozen_in(tx, &grant).await?;
     Ok(())
 }
 

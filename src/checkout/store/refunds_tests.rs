@@ -60,6 +60,7 @@ impl Bought {
             "charge refunded" => ("charge.refunded", json!({"object": "charge", "refunded": true, "payment_intent": payment_id})),
             "refunded" => ("refund.created", refund(500, "succeeded")),
             "partly refunded" => ("refund.created", refund(200, "pending")),
+            "refund succeeded" => ("refund.updated", refund(500, "succeeded")),
             "refund failed" => ("refund.failed", refund(500, "failed")),
             "disputed" => ("charge.dispute.created", dispute("needs_response")),
             "won" | "lost" => ("charge.dispute.closed", dispute(what)),
@@ -95,6 +96,9 @@ impl Bought {
     }
 }
 
+#[path = "disputes_tests.rs"]
+mod disputes;
+
 const WHOLE: i64 = 1_000_000;
 
 /// Every order of these.
@@ -122,6 +126,16 @@ async fn all_orders_end_alike(db: &PgPool, items: &[&'static str], end: (OrderSt
         }
         let (status, left, refunded, frozen, _) = one.standing().await;
         assert_eq!((status, left, refunded, frozen), end, "{sequence:?}");
+        let (money, notes, succeeded): (i64, i64, i64) = sqlx::query_as(
+            "SELECT coalesce(sum(amount_minor) FILTER (WHERE status <> 'failed'), 0)::bigint,
+                    count(c.refund_id) FILTER (WHERE status <> 'failed'), count(*) FILTER (WHERE status = 'succeeded')
+               FROM refunds r LEFT JOIN credit_notes c USING (refund_id) WHERE r.order_id = $1",
+        )
+        .bind(one.order_id.0)
+        .fetch_one(db)
+        .await
+        .expect("sums");
+        assert!(money <= 500 && notes == succeeded, "{sequence:?}: {money} went back, {notes} credit notes for {succeeded} refunds");
     }
 }
 
@@ -135,6 +149,12 @@ async fn all_orders_of_a_purchase_and_its_refund_end_alike(db: PgPool) {
 async fn all_orders_with_an_asynchronous_payment_and_a_refund_told_twice_end_alike(db: PgPool) {
     let end = (OrderStatus::Refunded, 0, WHOLE, true);
     all_orders_end_alike(&db, &["completed unpaid", "async succeeded", "refunded", "charge refunded"], end).await;
+}
+
+#[sqlx::test]
+async fn all_orders_of_a_refund_that_its_charge_told_of_and_that_fails_end_alike(db: PgPool) {
+    let end = (OrderStatus::Fulfilled, WHOLE, 0, false);
+    all_orders_end_alike(&db, &["completed", "charge refunded", "refund succeeded", "refund failed"], end).await;
 }
 
 #[sqlx::test]

@@ -114,7 +114,8 @@ pub async fn order(db: impl PgExecutor<'_> + Copy, member: &Reader, order_id: Or
 
 async fn refund_lines(db: impl PgExecutor<'_>, order_id: OrderId, currency: &Currency) -> Result<Vec<RefundLine>, CheckoutError> {
     let rows = sqlx::query!(
-        r#"SELECT amount_minor, coalesce(tokens, 0) AS "tokens!", status, created_at FROM refunds
+        r#"SELECT amount_minor, coalesce(tokens, 0) AS "tokens!", status, provider_dispute_id IS NOT NULL AS "by_bank!", created_at
+             FROM refunds
             WHERE order_id = $1 ORDER BY created_at, refund_id"#,
         order_id.0
     )
@@ -126,6 +127,7 @@ async fn refund_lines(db: impl PgExecutor<'_>, order_id: OrderId, currency: &Cur
                 amount: Money::new(row.amount_minor, currency.clone()),
                 tokens: Tokens(row.tokens),
                 status: RefundStatus::parse(&row.status).ok_or(CheckoutError::Unreadable(row.status))?,
+                by_bank: row.by_bank,
                 at: row.created_at.into(),
             })
         })

@@ -90,8 +90,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ),
     ("The price went back in full. What was left of the Tokens left your wallet.", "已全额退款，剩余的 Token 已从钱包中收回。"),
     (
-        "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; none of them is lost.",
-        "你的银行要求退回这笔款项。在银行作出决定之前，此订单的 Token 暂时无法使用，但不会丢失。",
+        "Your bank asked for the money back. Until it decides, the Tokens of this order cannot be spent; their time stands still.",
+        "你的银行要求退回这笔款项。在银行作出决定之前，此订单的 Token 暂时无法使用，有效期也暂停计算。",
     ),
     ("Return unused Tokens", "退还未使用的 Token"),
     ("Possible until {time}", "{time} 前可退还"),
@@ -102,6 +102,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Requested", "已申请"),
     ("On its way", "退款中"),
     ("Failed, Tokens returned", "退款失败，Token 已退回"),
+    ("Taken back by your bank", "已由银行收回"),
     ("Payment", "支付方式"),
     ("Play money, in the sandbox", "沙盒模拟货币"),
     ("Tokens granted", "已到账 Token"),

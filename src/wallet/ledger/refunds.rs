@@ -1,5 +1,6 @@
 //! What refunds and disputes do to the very grant of their order: Tokens leave it, come back when the refund failed, or stay where
-//! nobody can spend them. What rolled over to other grants, or from others into this one, is told apart in `rolled`.
+//! nobody can spend them. The time of a frozen grant stands still: what was not over when it was frozen is not over. What rolled over to
+//! other grants, or from others into this one, is told apart in `rolled`.
 
 use super::rolled::{gather_in, whereabouts};
 use super::{LedgerError, lock_accounts_in};
@@ -33,7 +34,7 @@ pub async fn grant_of_order_in(tx: &mut PgConnection, order_id: OrderId) -> Resu
     let account_id = account_id.map(AccountId).ok_or(LedgerError::NoGrant)?;
     lock_accounts_in(tx, &[account_id]).await?;
     let row = sqlx::query!(
-        r#"SELECT grant_id, held, CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!"
+        r#"SELECT grant_id, held, CASE WHEN expires_at > least(clock_timestamp(), frozen_at) THEN left_ ELSE 0 END AS "left!"
              FROM grants WHERE order_id = $1"#,
         order_id.0
     )
@@ -54,7 +55,8 @@ pub async fn take_refunded_in(
     let most = gather_in(tx, grant, most).await?.min(most);
     let taken = sqlx::query_scalar!(
         r#"UPDATE grants g SET left_ = g.left_ - t.tokens, refunded = g.refunded + t.tokens
-             FROM (SELECT grant_id, least(left_, $2) AS tokens FROM grants WHERE grant_id = $1 AND expires_at > clock_timestamp()) t
+             FROM (SELECT grant_id, least(left_, $2) AS tokens FROM grants
+                    WHERE grant_id = $1 AND expires_at > least(clock_timestamp(), frozen_at)) t
             WHERE g.grant_id = t.grant_id AND t.tokens > 0 RETURNING t.tokens AS "tokens!""#,
         grant.grant_id.0,
         most.0
@@ -121,10 +123,34 @@ pub async fn freeze_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<(), L
     Ok(())
 }
 
-/// Puts it back in its place; if its time is over meanwhile, the sweep finds it there.
+/// Puts it back in its place, with the time that it could not be spent, in full hours so that none of it is lost. If its time had been
+/// over before, the sweep finds it there.
 pub async fn thaw_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<(), LedgerError> {
-    sqlx::query!("UPDATE grants SET frozen_at = NULL, swept_at = NULL WHERE grant_id = $1 AND frozen_at IS NOT NULL", grant_id.0)
-        .execute(tx)
-        .await?;
+    sqlx::query!(
+        "UPDATE grants SET frozen_at = NULL, swept_at = NULL,
+                           expires_at = CASE WHEN expires_at > frozen_at AND starts_at < clock_timestamp()
+                               THEN expires_at + interval '1 hour'
+                                    * (floor(extract(epoch FROM clock_timestamp() - greatest(frozen_at, starts_at)) / 3600) + 1)::float8
+                               ELSE expires_at END
+          WHERE grant_id = $1 AND frozen_at IS NOT NULL",
+        grant_id.0
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Books what is left of a grant whose time was over when it was frozen, as the sweep would.
+pub async fn expire_frozen_in(tx: &mut PgConnection, grant: &OrderedGrant) -> Result<(), LedgerError> {
+    sqlx::query!(
+        "WITH late AS (SELECT grant_id, left_ AS tokens FROM grants WHERE grant_id = $1 AND expires_at <= frozen_at AND left_ > 0),
+              ended AS (UPDATE grants g SET left_ = 0, expired = g.expired + late.tokens FROM late WHERE g.grant_id = late.grant_id)
+         INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens)
+         SELECT $2, late.grant_id, 'grant', 'expired', late.tokens FROM late",
+        grant.grant_id.0,
+        grant.account_id.0
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }

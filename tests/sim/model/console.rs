@@ -57,6 +57,7 @@ impl Model {
             frozen,
             froze: 0,
             shares: Shares::new(),
+            frozen_at: 0,
             rolls_over,
             begins,
         });

@@ -12,12 +12,36 @@ impl Bought {
         self.refunds.iter().filter(|refund| counts(refund.state)).map(|refund| refund.amount).sum()
     }
 
+    /// What refunds leave of the price; a bank can only have taken what they leave.
+    pub fn not_refunded(&self) -> i64 {
+        let counts = |refund: &&Refund| refund.state != RefundState::Failed && refund.of_dispute.is_none();
+        PRICE - self.refunds.iter().filter(counts).map(|refund| refund.amount).sum::<i64>()
+    }
+
+    /// A lost dispute is about all of the price here.
+    fn record_losses(&mut self) {
+        for at in 0..self.disputes.len() {
+            let rest = PRICE - self.refunded(|state| state != RefundState::Failed);
+            if self.disputes[at] == Dispute::Lost && rest > 0 {
+                self.refunds.push(Refund {
+                    refund_id: None,
+                    amount: rest,
+                    tokens: 0,
+                    state: RefundState::Succeeded,
+                    returned: false,
+                    taken: false,
+                    of_dispute: Some(at),
+                });
+            }
+        }
+    }
+
     /// Where the order stands, in the database's word.
     pub fn status(&self) -> &'static str {
         let back = self.refunded(|state| matches!(state, RefundState::Pending | RefundState::Succeeded));
         match () {
             () if self.disputes.contains(&Dispute::Open) => "disputed",
-            () if self.disputes.contains(&Dispute::Lost) || back >= PRICE => "refunded",
+            () if back >= PRICE => "refunded",
             () if back == 0 => "fulfilled",
             () => "partly_refunded",
         }
@@ -66,7 +90,7 @@ impl Model {
         }
         assert_eq!(self.take_refunded(account_id, at, tokens), tokens, "what is left can be taken");
         let state = told.map_or(RefundState::Requested, Told::state);
-        let refund = Refund { refund_id, amount, tokens, state, returned: false };
+        let refund = Refund { refund_id, amount, tokens, state, returned: false, taken: true, of_dispute: None };
         self.bought_mut(account_id, order_id).refunds.push(refund);
         if told.is_some() {
             self.restate(account_id, order_id);
@@ -77,12 +101,9 @@ impl Model {
     /// A refund that somebody made at the provider takes the Tokens it stands for, as far as they are left.
     pub fn refund_elsewhere(&mut self, order_id: OrderId, amount: i64) -> &'static str {
         self.volatile.clear();
-        let (account, order) = self.bought(order_id);
-        let (account_id, grant_id, bought) = (account.account_id, order.grant_id, order.tokens);
-        let at = self.place(account_id, grant_id);
-        let whole = bought.max(self.left_of(account_id, at));
-        let tokens = self.take_refunded(account_id, at, stands_for(amount, whole));
-        let refund = Refund { refund_id: None, amount, tokens, state: RefundState::Succeeded, returned: false };
+        let account_id = self.bought(order_id).0.account_id;
+        let state = RefundState::Succeeded;
+        let refund = Refund { refund_id: None, amount, tokens: 0, state, returned: false, taken: false, of_dispute: None };
         self.bought_mut(account_id, order_id).refunds.push(refund);
         self.restate(account_id, order_id);
         self.bought(order_id).1.status()
@@ -93,28 +114,32 @@ impl Model {
         let now = self.now;
         let there = self.gather(account_id, at, most);
         let grant = &mut self.account_mut(account_id).grants[at];
-        let taken = if grant.is_alive(now) { there.min(most) } else { 0 };
+        let taken = if grant.has_time(now) { there.min(most) } else { 0 };
         grant.refund(at, taken);
         taken
     }
 
-    /// The provider tells of a refund; what it said before only goes forward.
+    /// The provider tells of a refund; what it said before only goes forward, and one that failed does not succeed.
     pub fn refund_told(&mut self, order_id: OrderId, at: usize, told: Told) -> &'static str {
         self.volatile.clear();
         let account_id = self.bought(order_id).0.account_id;
         let refund = &mut self.bought_mut(account_id, order_id).refunds[at];
+        if (refund.state, told.state()) == (RefundState::Failed, RefundState::Succeeded) {
+            return "quarantined";
+        }
         refund.state = refund.state.max(told.state());
         self.restate(account_id, order_id);
         self.bought(order_id).1.status()
     }
 
-    /// One that is closed is not opened again.
+    /// One that is closed is not opened again, nor closed otherwise.
     pub fn dispute_told(&mut self, order_id: OrderId, at: usize, dispute: Dispute) -> &'static str {
         self.volatile.clear();
         let account_id = self.bought(order_id).0.account_id;
         let disputes = &mut self.bought_mut(account_id, order_id).disputes;
         match disputes.get_mut(at) {
             Some(known) if *known == Dispute::Open => *known = dispute,
+            Some(known) if dispute != Dispute::Open && *known != dispute => return "quarantined",
             Some(_) => {}
             None => disputes.push(dispute),
         }
@@ -146,8 +171,15 @@ impl Model {
     }
 
     fn restate(&mut self, account_id: AccountId, order_id: OrderId) {
+        let now = self.now;
         let order = self.bought_mut(account_id, order_id);
-        let (grant_id, status) = (order.grant_id, order.status());
+        // A refund that was told of since leaves less for the bank.
+        if order.refunded(|state| state != RefundState::Failed) > PRICE {
+            for refund in order.refunds.iter_mut().filter(|refund| refund.of_dispute.is_some()) {
+                refund.state = RefundState::Failed;
+            }
+        }
+        let grant_id = order.grant_id;
         let mut back = 0;
         for refund in order.refunds.iter_mut().filter(|refund| refund.state == RefundState::Failed && !refund.returned) {
             refund.returned = true;
@@ -159,6 +191,11 @@ impl Model {
         if back > 0 && !grant.frozen {
             grant.swept = false;
         }
+        self.take_for_refunds(account_id, order_id);
+        self.bought_mut(account_id, order_id).record_losses();
+        self.take_for_refunds(account_id, order_id);
+
+        let status = self.bought(order_id).1.status();
         let freezes = matches!(status, "disputed" | "refunded");
         if freezes {
             self.separate(account_id, at);
@@ -166,16 +203,41 @@ impl Model {
         self.freezes += 1;
         let froze = self.freezes;
         let grant = self.grant_mut(account_id, grant_id);
-        if freezes != grant.frozen {
-            (grant.frozen, grant.swept, grant.froze) = (freezes, freezes, froze);
+        match (grant.frozen, freezes) {
+            (false, true) => grant.freeze(now, froze),
+            (true, false) => grant.thaw(now),
+            _ => {}
         }
         if status == "refunded" {
             let rest = self.take_refunded(account_id, at, i64::MAX);
+            let grant = self.grant_mut(account_id, grant_id);
+            if !grant.has_time(now) {
+                grant.expired += std::mem::take(&mut grant.left);
+            }
+            if rest == 0 {
+                return;
+            }
             let order = self.bought_mut(account_id, order_id);
             let counts = |refund: &&mut Refund| matches!(refund.state, RefundState::Pending | RefundState::Succeeded);
             if let Some(last) = order.refunds.iter_mut().rev().find(counts) {
                 last.tokens += rest;
             }
+        }
+    }
+
+    /// What nobody has taken yet for refunds that were made elsewhere, and for what banks took.
+    fn take_for_refunds(&mut self, account_id: AccountId, order_id: OrderId) {
+        let order = self.bought(order_id).1;
+        let (home, bought) = (self.place(account_id, order.grant_id), order.tokens);
+        for at in 0..order.refunds.len() {
+            let Refund { amount, taken, .. } = self.bought(order_id).1.refunds[at];
+            if taken {
+                continue;
+            }
+            let whole = bought.max(self.left_of(account_id, home));
+            let tokens = self.take_refunded(account_id, home, stands_for(amount, whole));
+            let refund = &mut self.bought_mut(account_id, order_id).refunds[at];
+            (refund.tokens, refund.taken) = (tokens, true);
         }
     }
 

@@ -54,7 +54,7 @@ impl Grant {
 
     /// Whose the Tokens are that are left in it.
     fn whose(&self, now: i64) -> Shares {
-        let left = if self.is_alive(now) { self.left } else { 0 };
+        let left = if self.has_time(now) { self.left } else { 0 };
         let mut there = take(&mut self.shares.clone(), None, left + self.held);
         take(&mut there, None, self.held);
         there
@@ -121,7 +121,7 @@ impl Model {
         giver.left -= tokens;
         let (ends, shares) = (giver.ends(), take(&mut giver.shares, Some(to), tokens));
         let receiver = &mut grants[to];
-        if !receiver.is_alive(now) {
+        if !receiver.has_time(now) {
             receiver.expired += std::mem::take(&mut receiver.left);
         }
         (receiver.expires, receiver.given) = receiver.ends().max(ends);

@@ -42,12 +42,13 @@ impl Model {
         lines
     }
 
-    /// What the wallet's page must show of an account: what is left when its time is over counts as expired, swept or not.
+    /// What the wallet's page must show of an account: what is left when its time is over counts as expired, swept or not; while
+    /// it is frozen, its time stands still.
     pub fn shown(&self, account_id: AccountId) -> String {
         let grants = self.account(account_id).map_or(&[][..], |account| &account.grants);
         let sum = |of: fn(&Grant) -> i64| grants.iter().map(of).sum::<i64>();
-        let late: i64 = grants.iter().filter(|grant| !grant.is_alive(self.now)).map(|grant| grant.left).sum();
-        let mut live: Vec<_> = grants.iter().filter(|grant| grant.is_alive(self.now) && grant.left + grant.held > 0).collect();
+        let late: i64 = grants.iter().filter(|grant| !grant.has_time(self.now)).map(|grant| grant.left).sum();
+        let mut live: Vec<_> = grants.iter().filter(|grant| grant.has_time(self.now) && grant.left + grant.held > 0).collect();
         live.sort_by_key(|grant| grant.burns_at());
         let live: Vec<String> = live.into_iter().map(|grant| grant.grant_id.to_string()).collect();
         format!(
