@@ -102,7 +102,7 @@ impl Model {
 
     pub fn take_back(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64) -> &'static str {
         self.volatile.clear();
-        let (now, at) = (self.now, self.place(account_id, grant_id));
+        let (now, at) = (self.now, self.place_of(account_id, grant_id));
         let grant = self.grant_mut(account_id, grant_id);
         if !grant.is_alive(now) || grant.left < tokens {
             return "NotEnoughLeft";

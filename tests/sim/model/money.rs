@@ -61,7 +61,7 @@ impl Model {
 
     pub fn buy(&mut self, account_id: AccountId, order_id: OrderId, grant_id: GrantId, tokens: i64) {
         self.account_mut(account_id).bought.push(Bought { order_id, grant_id, tokens, refunds: Vec::new(), disputes: Vec::new() });
-        let at = self.place(account_id, grant_id);
+        let at = self.place_of(account_id, grant_id);
         self.grant_mut(account_id, grant_id).shares = Shares::from([(at, tokens)]);
     }
 
@@ -74,7 +74,7 @@ impl Model {
             return "NotRefundable";
         }
         let rest = PRICE - order.refunded(|state| state != RefundState::Failed);
-        let at = self.place(account_id, grant_id);
+        let at = self.place_of(account_id, grant_id);
         let left = self.left_of(account_id, at);
         let whole = bought.max(left);
         let worth = |tokens: i64| PRICE * tokens / whole;
@@ -154,7 +154,7 @@ impl Model {
         let mut frozen = Vec::new();
         for account in &self.accounts {
             for order in &account.bought {
-                let at = self.place(account.account_id, order.grant_id);
+                let at = self.place_of(account.account_id, order.grant_id);
                 let grant = &account.grants[at];
                 if grant.frozen {
                     let empty = grant.left == 0 || order.status() != "refunded";
@@ -185,7 +185,7 @@ impl Model {
             refund.returned = true;
             back += refund.tokens;
         }
-        let at = self.place(account_id, grant_id);
+        let at = self.place_of(account_id, grant_id);
         let grant = self.grant_mut(account_id, grant_id);
         grant.refund(at, -back);
         if back > 0 && !grant.frozen {
@@ -228,7 +228,7 @@ impl Model {
     /// What nobody has taken yet for refunds that were made elsewhere, and for what banks took.
     fn take_for_refunds(&mut self, account_id: AccountId, order_id: OrderId) {
         let order = self.bought(order_id).1;
-        let (home, bought) = (self.place(account_id, order.grant_id), order.tokens);
+        let (home, bought) = (self.place_of(account_id, order.grant_id), order.tokens);
         for at in 0..order.refunds.len() {
             let Refund { amount, taken, .. } = self.bought(order_id).1.refunds[at];
             if taken {

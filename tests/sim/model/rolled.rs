@@ -67,7 +67,7 @@ impl Grant {
 
 impl Model {
     /// The place of a grant in its account's list.
-    pub fn place(&self, account_id: AccountId, grant_id: GrantId) -> usize {
+    pub fn place_of(&self, account_id: AccountId, grant_id: GrantId) -> usize {
         let account = self.account(account_id).expect("an account of the model");
         account.grants.iter().position(|grant| grant.grant_id == grant_id).expect("a grant of the model")
     }
