@@ -136,7 +136,8 @@ async fn entries_against_grants(tx: &mut PgConnection, account: Account) -> Foun
             UNION ALL
            SELECT 'grant ' || g.grant_id, 'moves for an order of neither grant', 0::bigint, count(*)
              FROM ledger l JOIN grants g ON g.grant_id = l.grant_id JOIN grants t ON t.grant_id = l.to_grant_id
-            WHERE l.order_id <> ALL (array_remove(ARRAY[g.order_id, t.order_id], NULL)) AND ($1::uuid IS NULL OR g.account_id = $1)
+            WHERE l.order_id IS NOT NULL AND l.order_id <> ALL (array_remove(ARRAY[g.order_id, t.order_id], NULL))
+              AND ($1::uuid IS NULL OR g.account_id = $1)
             GROUP BY g.grant_id"#,
         account
     )

@@ -118,6 +118,12 @@ impl Site {
         eventually(waiting, async || self.number(waiting).await > 0).await;
     }
 
+    /// The same in its commit: somebody else may wait for a lock of the transaction that is held up there, before it is.
+    async fn until_committing(&self) {
+        let committing = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query = 'COMMIT'";
+        eventually(committing, async || self.number(committing).await > 0).await;
+    }
+
     /// Nobody of the dead is at work any more.
     async fn until_quiet(&self) {
         let busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'toki%'";
@@ -179,11 +185,13 @@ async fn kill_at(site: &Site, replica: Served, point: &'static str, happens: imp
         let stripe = site.stripe.clone();
         async move { stripe.deliver(Plan::InOrder).await }
     });
-    site.until_waiting().await;
     if point == COMMIT {
+        site.until_committing().await;
         replica.freeze();
         barrier.take().expect("held").rollback().await.expect("rollback");
         eventually(outcomes, async || site.number(outcomes).await > settled).await;
+    } else {
+        site.until_waiting().await;
     }
     replica.kill();
     let answers = delivery.await.expect("no panic");
