@@ -204,7 +204,7 @@ async fn kill_at(site: &Site, replica: Served, point: &'static str, happens: imp
 
 /// Stripe tries again, or is asked.
 async fn tell_again(site: &Site, round: usize) {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let replica = site.toki.serve(&[]);
         site.stripe.deliver_to(&format!("{}/webhooks/stripe", replica.url));
         site.stripe.deliver(Plan::Twice).await;

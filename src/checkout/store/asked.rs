@@ -23,12 +23,11 @@ pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, sessi
     lock_event_in(&mut tx, provider, &event.id).await?;
     let decision = settle_session_in(&mut tx, outbox, provider, &event.session(), Cause::Reconciler).await?;
     let before = decision_in(&mut tx, provider, &event.id).await?.map(|before| before.outcome);
+    let is_news = decision.outcome == EventOutcome::Quarantined && is_news_in(&mut tx, provider, &event.id, &decision).await?;
     match decision.outcome {
-        EventOutcome::Quarantined => {
-            if is_news_in(&mut tx, provider, &event.id, &decision).await? {
-                keep_event(&mut *tx, provider, &event).await?;
-                conclude_in(&mut tx, outbox, provider, &event, &decision).await?;
-            }
+        EventOutcome::Quarantined if is_news => {
+            keep_event(&mut *tx, provider, &event).await?;
+            conclude_in(&mut tx, outbox, provider, &event, &decision).await?;
         }
         EventOutcome::Fulfilled | EventOutcome::AlreadyFulfilled | EventOutcome::Closed if before == Some(EventOutcome::Quarantined) => {
             insert_outcome_in(&mut tx, provider, &event.id, &decision, None).await?;

@@ -104,16 +104,16 @@ impl TestApp {
     /// Ends every connection to the test's database and lets nobody in again, as when Postgres is away.
     pub async fn lose_database(&self) {
         let end = |name: &str| format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-        self.from_outside(|name| vec![format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false"), end(name)]).await;
+        self.through_another_database(|name| vec![format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS false"), end(name)]).await;
     }
 
     /// Lets everybody in again.
     pub async fn regain_database(&self) {
-        self.from_outside(|name| vec![format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true")]).await;
+        self.through_another_database(|name| vec![format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true")]).await;
     }
 
     /// Statements about the test's database, of this name, by a connection to another one.
-    async fn from_outside(&self, statements: impl FnOnce(&str) -> Vec<String>) {
+    async fn through_another_database(&self, statements: impl FnOnce(&str) -> Vec<String>) {
         let options = self.state.db.connect_options().as_ref().clone();
         let name = options.get_database().expect("a database").to_string();
         let mut other = options.database("postgres").connect().await.expect("another database");
