@@ -107,7 +107,7 @@ pub async fn resolve_quarantined(
     reason: &str,
 ) -> Result<Decision, CheckoutError> {
     let event = quarantined_events(db, Some(event_id), 1).await?.pop().ok_or(CheckoutError::NotQuarantined)?;
-    let (provider, event) = (stored_provider(&event.provider)?, stored_event(event.payload)?);
+    let provider = stored_provider(&event.provider)?;
     let mut tx = db.begin().await?;
     if !hold_right_in(&mut tx, operator).await? {
         return Err(CheckoutError::NotAllowed);
@@ -117,7 +117,14 @@ pub async fn resolve_quarantined(
     let before = decision_in(&mut tx, provider, event_id).await?.filter(|decision| decision.outcome == EventOutcome::Quarantined);
     let before = before.ok_or(CheckoutError::NotQuarantined)?;
     let decision = match resolution {
-        Resolution::Retry => decide_in(&mut tx, outbox, provider, &event).await?,
+        Resolution::Retry => {
+            let event = stored_event(event.payload)?;
+            let decision = decide_in(&mut tx, outbox, provider, &event).await?;
+            if decision.outcome == EventOutcome::Fulfilled {
+                settle_asked_with_in(&mut tx, provider, &event, &decision).await?;
+            }
+            decision
+        }
         Resolution::Dismiss => Decision::new(EventOutcome::Dismissed, before.order_id).because(reason),
     };
     let action = Action {
@@ -129,9 +136,6 @@ pub async fn resolve_quarantined(
     };
     let action_id = insert_action_in(&mut tx, operator, action).await?;
     insert_outcome_in(&mut tx, provider, event_id, &decision, Some(action_id)).await?;
-    if decision.outcome == EventOutcome::Fulfilled {
-        settle_asked_with_in(&mut tx, provider, &event, &decision).await?;
-    }
     tx.commit().await?;
     Ok(decision)
 }

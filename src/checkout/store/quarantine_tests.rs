@@ -89,3 +89,18 @@ async fn what_is_decided_is_in_the_audit_log_under_its_operators_name(db: PgPool
         Err(CheckoutError::NotQuarantined)
     ));
 }
+
+#[sqlx::test]
+async fn what_cannot_be_read_any_more_can_be_dismissed(db: PgPool) {
+    let (_, operator) = operator(&db, "ann@example.com").await;
+    for sql in [
+        "INSERT INTO payment_events (provider, event_id, event_type, payload) VALUES ('stripe', 'evt_1', 'unheard.of', '{}')",
+        "INSERT INTO payment_event_outcomes (provider, event_id, outcome) VALUES ('stripe', 'evt_1', 'quarantined')",
+    ] {
+        sqlx::query(sql).execute(&db).await.expect(sql);
+    }
+    let outbox = outbox();
+    let decide = |resolution| resolve_quarantined(&db, &outbox, operator, "evt_1", resolution, "of an older version");
+    assert!(matches!(decide(Resolution::Retry).await, Err(CheckoutError::Unreadable(_))));
+    assert_eq!(decide(Resolution::Dismiss).await.expect("dismissed").outcome, EventOutcome::Dismissed);
+}
