@@ -31,7 +31,7 @@ pub async fn cancel(
             Ok(false) => {}
             Ok(true) => {
                 if note_cancelled(db, by, &open).await? {
-                    return Ok(OrderStatus::Cancelled);
+                    return order_status(db, order_id).await;
                 }
             }
             Err(CheckoutError::Payments(error @ (PaymentsError::Unreachable(_) | PaymentsError::KeySpent(_)))) => failure = error,

@@ -46,7 +46,7 @@ pub struct Cancel {
     #[arg(value_name = "ORDER_ID")]
     id: OrderId,
     /// Why; kept in the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = values::reason)]
     reason: String,
 }
 
@@ -57,7 +57,7 @@ pub struct Refund {
     #[command(flatten)]
     part: Part,
     /// Why; kept in the audit log
-    #[arg(long)]
+    #[arg(long, value_parser = values::reason)]
     reason: String,
 }
 
@@ -167,11 +167,14 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
 async fn run_cancel(ctx: &Context, given: Cancel) -> Result<(), CliError> {
     let (payments, by) = (Payments::from_config(&ctx.config), CancelledBy::Operator(ctx.operator, &given.reason));
     let status = cancel(&ctx.db, &ctx.outbox(), &payments, by, given.id).await?;
-    if status != OrderStatus::Cancelled {
+    if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
         let standing = status.as_str().replace('_', " ");
         return Err(CliError::Found(format!("order {} was not cancelled: it is {standing}", given.id)));
     }
-    ctx.out.reply(&json!({ "order_id": given.id, "status": status }), || format!("cancelled order {}", given.id))
+    ctx.out.reply(&json!({ "order_id": given.id, "status": status }), || match status {
+        OrderStatus::Cancelled => format!("cancelled order {}", given.id),
+        _ => format!("the checkout of order {} is over: it is {}", given.id, status.as_str()),
+    })
 }
 
 async fn run_refund(ctx: &Context, given: Refund) -> Result<(), CliError> {

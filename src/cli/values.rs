@@ -43,7 +43,7 @@ pub fn key_name(text: &str) -> Result<KeyName, String> {
     KeyName::parse(text).map_err(said)
 }
 
-/// Why something is decided about a payment event.
+/// Why something is done to an order, or decided about a payment event.
 pub fn reason(text: &str) -> Result<String, String> {
     parse_reason(text).map(str::to_string).map_err(said)
 }

@@ -64,7 +64,7 @@ impl Range {
     /// `name` is a preset, or nothing for the longest. `from` and `to` go before it: days (`2026-12-24`, the last one included) or moments
     /// (RFC 3339, the last one not included), which are cut to the hour.
     pub fn parse(name: &str, from: &str, to: &str, zone: Tz, now: DateTime<Utc>) -> Result<Range, ConsoleError> {
-        let today = now.with_timezone(&zone).date_naive();
+        let today = today(zone, now);
         if from.is_empty() && to.is_empty() {
             let preset = match name {
                 "" => Preset::Month,
@@ -88,7 +88,7 @@ impl Range {
     }
 
     pub fn of(preset: Preset, zone: Tz, now: DateTime<Utc>) -> Range {
-        let today = now.with_timezone(&zone).date_naive();
+        let today = today(zone, now);
         let start = beginning(today - Days::new(preset.days() - 1), zone);
         Range::between(Some(preset), start, beginning(today + Days::new(1), zone), zone)
     }
@@ -177,6 +177,11 @@ fn field_value(day: NaiveDate) -> String {
     day.format("%Y-%m-%d").to_string()
 }
 
+/// The day that this hour is counted for: in the last minutes before it begins, calls are already its own.
+fn today(zone: Tz, now: DateTime<Utc>) -> NaiveDate {
+    day_of(hour_of(now), zone)
+}
+
 /// The day that begins with this hour, or that it lies in.
 fn day_of(hour: DateTime<Utc>, zone: Tz) -> NaiveDate {
     (hour + TimeDelta::minutes(59)).with_timezone(&zone).date_naive()
@@ -192,6 +197,18 @@ mod tests {
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().expect("a moment")
+    }
+
+    #[test]
+    fn what_is_called_now_is_always_of_today() {
+        for zone in [Tz::UTC, Tz::Asia__Kolkata, Tz::Asia__Kathmandu, Tz::America__Los_Angeles, Tz::Australia__Lord_Howe] {
+            for minutes in (0..1_440).step_by(5) {
+                let now = at("2026-11-29T00:00:00Z") + TimeDelta::minutes(minutes);
+                for range in [Range::of(Preset::Today, zone, now), Range::parse("", "2026-11-20", "", zone, now).expect("a range")] {
+                    assert!(range.start() <= now && now < range.end, "{zone} {now} {range:?}");
+                }
+            }
+        }
     }
 
     fn range(name: &str, from: &str, to: &str, zone: Tz) -> Result<Range, ConsoleError> {

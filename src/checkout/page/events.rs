@@ -27,7 +27,7 @@ pub fn PaymentEventsPage() -> impl IntoView {
             <h1>{t!("Payments that fit no order")}</h1>
         </div>
         <p class="muted">
-            {t!("The payment provider signed these events, and they differ from the order that they name, or name none. Nothing was credited.")}
+            {t!("The payment provider told of these, and they contradict the order that they name, or name none. Nothing was done for them.")}
         </p>
         {with_data(quarantine, quarantine_view)}
     }

@@ -240,6 +240,7 @@ fn Refunds(refunds: Vec<RefundLine>) -> impl IntoView {
 fn refund_word(status: RefundStatus, by_bank: bool) -> &'static str {
     match status {
         RefundStatus::Succeeded if by_bank => t!("Taken back by your bank"),
+        RefundStatus::Failed if by_bank => t!("Replaced by a later entry"),
         RefundStatus::Requested => t!("Requested"),
         RefundStatus::Pending => t!("On its way"),
         RefundStatus::Succeeded => t!("Refunded"),

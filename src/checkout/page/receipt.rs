@@ -188,7 +188,7 @@ fn credit_note_row(note: CreditNote, is_taxed: bool) -> impl IntoView {
     let number = view! { <span class="mono">{note.number}</span> };
     let time = view! { <DocumentTime time=note.at /> };
     let item = match note.void {
-        true => tv!("Credit note {number} of {time}: void, the refund failed and nothing went back", number = number, time = time),
+        true => tv!("Credit note {number} of {time}: void, it does not count", number = number, time = time),
         false => tv!("Credit note {number} of {time}", number = number, time = time),
     };
     view! {

@@ -94,6 +94,17 @@ async fn an_order_that_is_paid_after_all_is_no_longer_listed(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn an_order_that_is_closed_is_no_longer_listed(db: PgPool) {
+    let (_, open) = start(&db, "ada@example.com").await;
+    assert_eq!(ask(&db, &open, 499).await, EventOutcome::Quarantined);
+    let over = json!({"id": "evt_over", "type": "checkout.session.expired", "data": {"object": {"id": open.session_id}}});
+    let event = PaymentEvent::from_payload(over).expect("an event");
+    insert_event(&db, Provider::Stripe, &event).await.expect("stored");
+    assert_eq!(settle_event(&db, &outbox(), Provider::Stripe, &event).await.expect("settled").outcome, EventOutcome::Closed);
+    assert_eq!(quarantined_count(&db).await.expect("count"), 0);
+}
+
+#[sqlx::test]
 async fn what_an_event_told_is_not_told_again_by_asking(db: PgPool) {
     let (_, open) = start(&db, "ada@example.com").await;
     let payload = json!({"id": "evt_1", "type": "checkout.session.completed", "data": {"object": paid(&open, 499)}});

@@ -58,26 +58,33 @@ pub async fn cancellable_order(db: &PgPool, by: CancelledBy<'_>, order_id: Order
 }
 
 /// Cancels an order whose session nobody can pay any more. Whether it did: it may have moved on, or its checkout been opened, meanwhile.
+/// Had the provider told of the session's end first, the order is closed by that, and an operator's deed is written down all the same.
 pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable) -> Result<bool, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, open.order_id).await?;
-    if !waits(&order)? || order.session_id != open.session_id {
+    let told = order.status == OrderStatus::Expired && open.session_id.is_some();
+    if order.session_id != open.session_id || !(told || waits(&order)?) {
         return Ok(false);
     }
+    let to = if told { order.status } else { OrderStatus::Cancelled };
     let (cause, actor) = match by {
         CancelledBy::Customer(member) => (Cause::Customer, Actor::of(member)),
         CancelledBy::Operator(operator, reason) => {
             let action = Action {
                 action: "order.cancel",
                 subject_id: open.order_id.to_string(),
-                before: Some(json!({ "status": order.status })),
-                after: Some(json!({ "status": OrderStatus::Cancelled })),
+                before: Some(json!({ "status": if told { OrderStatus::AwaitingPayment } else { order.status } })),
+                after: Some(json!({ "status": to })),
                 reason: Some(reason),
             };
             insert_action_in(&mut tx, operator, action).await?;
             (Cause::Operator, operator.into())
         }
     };
+    if told {
+        tx.commit().await?;
+        return Ok(true);
+    }
     move_order_by_in(&mut tx, open.order_id, order.status, OrderStatus::Cancelled, cause, actor).await?;
     tx.commit().await?;
     Ok(true)
@@ -98,12 +105,12 @@ pub async fn order_status(db: &PgPool, order_id: OrderId) -> Result<OrderStatus,
 }
 
 /// Closes an order whose provider knows no such session, if one that had been opened with it would be over: the account there is another
-/// one, or its other mode.
+/// one, or its other mode. One whose payment the bank works on may be paid there still.
 pub async fn close_lost_order(db: &PgPool, order_id: OrderId, older_than: TimeDelta) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
     let old = sqlx::query_scalar!(
         r#"SELECT created_at < now() - $2::bigint * interval '1 second' AS "old!" FROM orders
-            WHERE order_id = $1 AND status = 'awaiting_payment' FOR NO KEY UPDATE"#,
+            WHERE order_id = $1 AND status = 'awaiting_payment' AND payment_begun_at IS NULL FOR NO KEY UPDATE"#,
         order_id.0,
         older_than.num_seconds()
     );

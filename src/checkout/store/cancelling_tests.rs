@@ -50,6 +50,8 @@ async fn only_its_account_cancels_an_order_and_only_while_it_stands_as_it_was_se
         let decision = settle_session(&db, &SessionFacts::of(&session)).await;
         assert_eq!((decision.outcome, decision.order_id), (EventOutcome::Ignored, Some(order_id)));
     }
+    let lost = close_lost_order(&db, order_id, TimeDelta::zero()).await.expect("left as it is");
+    assert_eq!(lost.outcome, EventOutcome::Ignored, "the bank of an account that was left may still pay");
     for by in [by, CancelledBy::Operator(Operator::command_line(), "asked")] {
         assert!(matches!(note_cancelled(&db, by, &seen).await, Err(CheckoutError::NotCancellable)));
     }
@@ -83,4 +85,19 @@ async fn without_the_sandbox_nothing_waits_for_play_money(db: PgPool) {
     assert_eq!(close_sandbox_orders(&db).await.expect("closed"), 1);
     assert_eq!(order_status(&db, play).await.expect("read"), OrderStatus::Expired);
     assert_eq!(order_status(&db, real).await.expect("read"), OrderStatus::AwaitingPayment);
+}
+
+#[sqlx::test]
+async fn an_operators_deed_is_written_down_also_where_the_provider_told_of_the_end_first(db: PgPool) {
+    let (ada, package_id) = (member(&db, "ada@example.com").await, package(&db, "Starter", None).await);
+    let opened = open_order(&db, &ada, package_id).await;
+    let by = CancelledBy::Operator(Operator::command_line(), "asked by phone");
+    let open = cancellable_order(&db, by, opened.0).await.expect("read").expect("it waits");
+    let over = json!({"id": opened.1, "status": "expired", "payment_status": "unpaid"});
+    assert_eq!(settle_session(&db, &SessionFacts::of(&over)).await.outcome, EventOutcome::Closed);
+    assert!(note_cancelled(&db, by, &open).await.expect("noted"));
+    assert_eq!(order_status(&db, opened.0).await.expect("read"), OrderStatus::Expired);
+    let deeds =
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM operator_actions WHERE action = 'order.cancel' AND reason = 'asked by phone'");
+    assert_eq!(deeds.fetch_one(&db).await.expect("deeds"), 1);
 }

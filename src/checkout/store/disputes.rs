@@ -70,11 +70,13 @@ fn disputed_minor(provider: Provider, order: &LockedOrder, dispute: &DisputeFact
 }
 
 /// Takes what banks took out of the refunds again where those that were told of since leave no room for it in the price: told in the
-/// other order, the bank's part would have been the smaller one.
+/// other order, the bank's part would have been the smaller one. So too what older versions took down as `whole …` of a charge that had
+/// gone back, of which each refund was told as well.
 pub(super) async fn void_losses_in(tx: &mut PgConnection, order: &LockedOrder) -> Result<(), CheckoutError> {
     if refunded_in(tx, order.order_id).await? > order.price.minor {
         sqlx::query!(
-            "UPDATE refunds SET status = 'failed' WHERE order_id = $1 AND provider_dispute_id IS NOT NULL AND status = 'succeeded'",
+            "UPDATE refunds SET status = 'failed'
+              WHERE order_id = $1 AND status = 'succeeded' AND (provider_dispute_id IS NOT NULL OR provider_refund_id LIKE 'whole %')",
             order.order_id.0
         )
         .execute(tx)

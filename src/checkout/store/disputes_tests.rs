@@ -55,6 +55,19 @@ async fn a_refund_that_is_refused_for_a_lost_dispute_leaves_more_for_the_bank(db
 }
 
 #[sqlx::test]
+async fn what_an_older_version_took_from_a_charge_gives_way_to_its_refunds(db: PgPool) {
+    let one = Bought::paid(db).await;
+    let whole = "INSERT INTO refunds (refund_id, order_id, provider, provider_refund_id, amount_minor, status)
+                 SELECT gen_random_uuid(), order_id, provider, 'whole pi_1', price_minor, 'succeeded' FROM orders";
+    change(&one.db, whole).await;
+    let refund =
+        json!({"id": "re_1", "object": "refund", "amount": 500, "currency": "usd", "payment_intent": "pi_1", "status": "succeeded"});
+    assert_eq!(one.deliver("evt_refund", "refund.created", refund).await, EventOutcome::Recorded);
+    assert_eq!(one.standing().await, (OrderStatus::Refunded, 0, WHOLE, true, 0));
+    assert_eq!(number(&one.db, "SELECT sum(amount_minor)::bigint FROM refunds WHERE status <> 'failed'").await, 500);
+}
+
+#[sqlx::test]
 async fn an_inquiry_freezes_nothing_until_it_becomes_a_dispute(db: PgPool) {
     let one = Bought::paid(db).await;
     for status in ["warning_needs_response", "warning_under_review"] {

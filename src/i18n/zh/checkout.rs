@@ -101,6 +101,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Refunds", "退款"),
     ("Requested", "已申请"),
     ("On its way", "退款中"),
+    ("Replaced by a later entry", "已由后续条目取代"),
     ("Failed, Tokens returned", "退款失败，Token 已退回"),
     ("Taken back by your bank", "已由银行收回"),
     ("Payment", "支付方式"),
@@ -130,10 +131,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Item", "项目"),
     ("Net", "不含税金额"),
     ("Paid, less refunds", "已支付（扣除退款）"),
-    (
-        "Credit note {number} of {time}: void, the refund failed and nothing went back",
-        "红字收据 {number}（{time}）：已作废，退款失败，款项未退回",
-    ),
+    ("Credit note {number} of {time}: void, it does not count", "红字收据 {number}（{time}）：已作废，不计入"),
     ("Credit note {number} of {time}", "红字收据 {number}（{time}）"),
     ("They are added to this receipt, once, and stand on your next ones.", "保存后会填入此收据（仅此一次），并用于之后的收据。"),
     (

@@ -7,8 +7,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("{count} wait for an operator.", "{count} 项待运营人员处理。"),
     ("Look at them", "查看"),
     (
-        "The payment provider signed these events, and they differ from the order that they name, or name none. Nothing was credited.",
-        "这些事件带有支付服务商的签名，但与其所指订单不一致，或未指明订单。未入账任何 Token。",
+        "The payment provider told of these, and they contradict the order that they name, or name none. Nothing was done for them.",
+        "这些是支付服务商告知的事件，但与其所指订单矛盾，或未指明订单。未据此做任何处理。",
     ),
     ("{count} more follow when these are decided.", "处理完这些之后，还有 {count} 项。"),
     ("Nothing waits for you", "没有待处理的事项"),
