@@ -1,5 +1,5 @@
-//! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money arrives is in `events`
-//! and `fulfilment`, when it goes back in `refunds` and `disputes`.
+//! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money
+//! arrives is in `events` and `fulfilment`, when it goes back in `refunds` and `disputes`.
 
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::{Admin, Member, Reader};

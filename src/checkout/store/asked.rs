@@ -38,8 +38,8 @@ pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, sessi
     Ok(decision)
 }
 
-/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about. Takes no lock of that: whoever
-/// decides about it has the order's, as the caller does.
+/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about. Takes no lock of that:
+/// whoever decides about it has the order's, as the caller does.
 pub(super) async fn settle_asked_with_in(
     tx: &mut PgConnection,
     provider: Provider,
