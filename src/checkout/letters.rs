@@ -64,7 +64,7 @@ pub fn quarantined(outbox: &Outbox, provider: Provider, event: &PaymentEvent, re
         reason = reason.unwrap_or("-")
     );
     let parts = vec![
-        Part::Text(t!("The payment provider told of something that fits no order at TOKI Token Plan. Nothing was credited for it.").into()),
+        Part::Text(t!("The payment provider told of something that fits no order at TOKI Token Plan. It has changed nothing.").into()),
         Part::Text(facts),
         Part::Link { label: t!("Look at it"), url: outbox.address("/operator/payments") },
         Part::Text(t!("Others may have come since: the page lists all of them, and there is at most one such mail an hour.").into()),

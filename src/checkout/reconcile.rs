@@ -87,9 +87,9 @@ async fn settle_unsettled(db: &PgPool, outbox: &Outbox, page: i64) -> Result<i64
 async fn settle_waiting(db: &PgPool, outbox: &Outbox, page: i64) -> Result<i64, CheckoutError> {
     let (mut settled, mut after, mut failures) = (0, 0, Failures::default());
     loop {
-        let waiting = overtaken_events(db, after, page).await?;
+        let waiting = overtaken_events(db, None, after, page).await?;
         let Some(last) = waiting.last() else { return failures.end(settled) };
-        after = last.outcome_id;
+        after = last.place;
         for one in &waiting {
             let decided = settle_overtaken(db, outbox, one.provider, &one.event).await;
             if let Some(decision) = failures.keep("settle an event that waited", decided) {

@@ -48,7 +48,7 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
 /// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` and choice of start is the same order.
 #[server(endpoint = "checkout/place_order", input = Form)]
 pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
-    use crate::checkout::placing;
+    use crate::checkout::placing::place;
     use crate::checkout::types_placing::OrderRequest;
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
@@ -57,18 +57,10 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
     let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
     let code_id = request.discount.code_id;
-    let app = request_ctx::app()?;
     request_ctx::count_order(&member).await?;
-    // A customer who leaves must not leave a session behind that no order knows: the task runs to its end without them.
-    let placing = app.tasks.spawn({
-        let app = app.clone();
-        async move { placing::place(&app.db, &app.payments, &member, &request).await }
-    });
-    let placed = placing.await.map_err(|error| {
-        tracing::error!(%error, "placing an order ended early");
-        request_ctx::fail(ConsoleError::Internal)
-    })?;
-    let placed = placed.map_err(|error| request_ctx::fail(error.into()))?;
+    // A customer who leaves must not leave a session behind that no order knows.
+    let placed =
+        request_ctx::to_its_end("an order", move |app| async move { place(&app.db, &app.payments, &member, &request).await }).await?;
     if code_id.is_some() && placed.code_id == code_id {
         // The order has it now.
         request_ctx::forget(TypedCode::KEPT_AS).await?;
@@ -152,18 +144,12 @@ pub async fn cancel_order(order_id: String) -> Result<(), ConsoleError> {
 
     let member = request_ctx::admin().await?;
     let order_id: OrderId = order_id.parse().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let app = request_ctx::app()?;
     // Its checkout is over when the provider says so: a customer who leaves must not leave an order behind that can neither be paid nor
     // ordered again.
-    let cancelling = app.tasks.spawn({
-        let app = app.clone();
-        async move { cancel(&app.db, &app.outbox, &app.payments, CancelledBy::Customer(&member), order_id).await }
-    });
-    let cancelled = cancelling.await.map_err(|error| {
-        tracing::error!(%error, "cancelling an order ended early");
-        request_ctx::fail(ConsoleError::Internal)
-    })?;
-    cancelled.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::to_its_end("a cancellation", move |app| async move {
+        cancel(&app.db, &app.outbox, &app.payments, CancelledBy::Customer(&member), order_id).await
+    })
+    .await?;
     request_ctx::go(&format!("/orders/{order_id}"));
     Ok(())
 }
@@ -189,17 +175,8 @@ pub async fn refund_order(order_id: String, form_key: String, tokens: i64, amoun
 
     let member = request_ctx::admin().await?;
     let asked = OwnRefundRequest::parse(&order_id, &form_key, tokens, amount_minor).map_err(request_ctx::fail)?;
-    let app = request_ctx::app()?;
     // The Tokens are gone when the provider is asked: a customer who leaves must not leave the answer unread.
-    let refunding = app.tasks.spawn({
-        let app = app.clone();
-        async move { refund_own(&app.db, &app.payments, &member, &asked).await }
-    });
-    let refunded = refunding.await.map_err(|error| {
-        tracing::error!(%error, "a refund ended early");
-        request_ctx::fail(ConsoleError::Internal)
-    })?;
-    refunded.map_err(|error| request_ctx::fail(error.into()))?;
+    request_ctx::to_its_end("a refund", move |app| async move { refund_own(&app.db, &app.payments, &member, &asked).await }).await?;
     request_ctx::go(&format!("/orders/{}", asked.order_id));
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money arrives is in `events`
-//! and `fulfilment`, when it goes back in `refunds` and `disputes`.
+//! SQL about orders: placing and opening them here, offering and showing them in `offer` and `views`; what happens to them when money
+//! arrives is in `events` and `fulfilment`, when it goes back in `refunds` and `disputes`.
 
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::{Admin, Member, Reader};
 use crate::checkout::payments::{CheckoutSession, PaymentsError, Provider, Purchase};
 use crate::checkout::store::discounts::check_discount_in;
 use crate::checkout::store::fulfilment::locked_order_in;
-use crate::checkout::store::offer::{form_of_twin_in, orders_that_count_in, unpaid_in_last_place};
+use crate::checkout::store::offer::{check_limit_in, form_of_twin_in};
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::checkout::types_placing::{OrderRequest, Terms};
@@ -180,11 +180,14 @@ pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, reques
         let same = order.purchase.package_id == request.package_id;
         return if same { Ok(order) } else { Err(CheckoutError::FormReused) };
     }
+    let limit = check_package_in(&mut tx, request).await?;
     if let Some(form_key) = form_of_twin_in(&mut tx, member, provider, request).await? {
         let twin = OrderRequest { form_key, ..request.clone() };
         return order_by_form_in(&mut tx, member, &twin).await?.ok_or(CheckoutError::NotFound);
     }
-    check_package_in(&mut tx, member, request).await?;
+    if let Some((limit, period_s)) = limit {
+        check_limit_in(&mut tx, member, request.package_id, limit, period_s).await?;
+    }
     check_discount_in(&mut tx, member, provider, request).await?;
     let order_id = OrderId::generate();
     sqlx::query!(
@@ -221,14 +224,14 @@ async fn stay_in(tx: &mut PgConnection, member: &Admin) -> Result<(), CheckoutEr
     if still_may_in(tx, member).await? { Ok(()) } else { Err(CheckoutError::NotAllowed) }
 }
 
-/// Locks the package as it is, and refuses what was not confirmed, is not for sale, or is one too many.
-async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<(), CheckoutError> {
+/// Locks the package as it is, and refuses what was not confirmed or is not for sale. Returns its purchase limit and the period of that.
+async fn check_package_in(tx: &mut PgConnection, request: &OrderRequest) -> Result<Option<(i32, Option<i64>)>, CheckoutError> {
     let package = sqlx::query!(
         "SELECT tokens, price_minor, currency, valid_for_s, rolls_over, refund_window_s, purchase_limit, limit_period_s FROM packages
           WHERE package_id = $1 AND status = 'on_sale' FOR SHARE",
         request.package_id.0
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(tx)
     .await?
     .ok_or(CheckoutError::PackageUnavailable)?;
     let now = Terms {
@@ -241,13 +244,7 @@ async fn check_package_in(tx: &mut PgConnection, member: &Member, request: &Orde
     if now != request.terms {
         return Err(CheckoutError::PackageChanged);
     }
-    let Some(limit) = package.purchase_limit else { return Ok(()) };
-    let counted = orders_that_count_in(tx, member, request.package_id, package.limit_period_s).await?;
-    match () {
-        () if counted.len() < limit as usize => Ok(()),
-        () if unpaid_in_last_place(limit, &counted).is_some() => Err(CheckoutError::LastPlaceUnpaid),
-        () => Err(CheckoutError::PurchaseLimitReached),
-    }
+    Ok(package.purchase_limit.map(|limit| (limit, package.limit_period_s)))
 }
 
 async fn order_by_form_in(tx: &mut PgConnection, member: &Member, request: &OrderRequest) -> Result<Option<PlacedOrder>, CheckoutError> {

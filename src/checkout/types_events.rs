@@ -23,7 +23,7 @@ pub enum EventOutcome {
     /// It is about a payment that we do not know, yet: another event may bring it, and until then this one is nobody's.
     Waiting,
     Ignored,
-    /// Signed by the provider, yet it does not fit an order of ours: nothing was credited, and somebody must look.
+    /// Signed by the provider, yet it does not fit an order of ours: it changed nothing, and somebody must look.
     Quarantined,
     /// An operator looked into it, and nothing more is to be done.
     Dismissed,

@@ -13,7 +13,7 @@ use serde_json::json;
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Signed events that fit no order, so that nothing was credited: list, show, resolve
+    /// Events that fit no order, and changed nothing: list, show, resolve
     #[command(subcommand)]
     Quarantine(Quarantine),
 }

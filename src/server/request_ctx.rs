@@ -1,8 +1,10 @@
 //! What a server function may ask of the request it serves: the state, the session, who is asking, one-time messages.
 
 mod flash;
+mod tasks;
 
 pub use flash::{forget, kept, put_flash, take_flash, take_flash_if};
+pub use tasks::{later, to_its_end};
 
 use crate::accounts::device::device_of;
 use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
@@ -11,7 +13,7 @@ use crate::accounts::store::{self, SignIn};
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
 use crate::gateway::ClientAddress;
-use crate::i18n::{Language, language, speaking_on};
+use crate::i18n::{Language, language};
 use crate::ids::{AccountId, UserId};
 use crate::operators::rights::Operator;
 use crate::server::config::Environment;
@@ -43,9 +45,6 @@ pub(super) const TYPED_FOR: Duration = Duration::minutes(10);
 
 /// How long a visitor's session waits for the link in the mail: as long as that works.
 const SIGN_UP_FOR: Duration = Duration::days(1);
-
-/// When work after an answer begins: begun at once, it would be done beside the answer, which then takes longer the more it is.
-const AFTER_THE_ANSWER: std::time::Duration = std::time::Duration::from_millis(15);
 
 /// For how long the second factor may be given after the password.
 const SECOND_STEP_S: i64 = 600;
@@ -300,18 +299,6 @@ pub async fn begin_sign_up(next: String) -> Result<Uuid, ConsoleError> {
 /// The sign-up that this browser began.
 pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
     session().await?.get(SIGN_UP).await.map_err(session_failed)
-}
-
-/// Does work after the answer, so that neither its outcome nor its time tells the asker anything. A process that ends waits for it, as long
-/// as `server::run::serve` waits for tasks.
-pub fn later<E: Into<ConsoleError>>(app: &AppState, what: &'static str, work: impl Future<Output = Result<(), E>> + Send + 'static) {
-    app.tasks.spawn(speaking_on(language(), async move {
-        tokio::time::sleep(AFTER_THE_ANSWER).await;
-        if let Err(error) = work.await {
-            let error: ConsoleError = error.into();
-            tracing::error!(what, %error, "work after an answer failed");
-        }
-    }));
 }
 
 /// Ends the session, here and in the database.

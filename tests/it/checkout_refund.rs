@@ -23,10 +23,7 @@ struct Bought {
 
 impl Bought {
     async fn open(db: PgPool) -> Bought {
-        let stripe = FakeStripe::start().await;
-        let config = stripe.config();
-        let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
-        stripe.deliver_to(&app.url("/webhooks/stripe"));
+        let (app, stripe) = TestApp::start_with_stripe(db).await;
         let package_id = package(&app, "Starter", None).await;
         let edit = PackageEdit { refund_window_s: Some(Some(1_209_600)), ..PackageEdit::default() };
         update_package(&app.state.db, Operator::command_line(), package_id, edit).await.expect("edited");

@@ -9,12 +9,6 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::time::Duration;
 
-async fn start(db: PgPool) -> (TestApp, FakeStripe) {
-    let stripe = FakeStripe::start().await;
-    let config = stripe.config();
-    (TestApp::start_with(db, |ours| ours.stripe = Some(config)).await, stripe)
-}
-
 async fn deliver(app: &TestApp, body: &str) -> u16 {
     let request = http().post(app.url("/webhooks/stripe")).header("stripe-signature", FakeStripe::signature(body));
     request.body(body.to_string()).send().await.expect("an answer").status().as_u16()
@@ -22,7 +16,7 @@ async fn deliver(app: &TestApp, body: &str) -> u16 {
 
 #[sqlx::test]
 async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let package_id = package(&app, "Starter & more", None).await;
     let browser = app.signed_up("ada@example.com").await;
     let placed = confirm(&browser, package_id).await;
@@ -58,7 +52,7 @@ async fn a_session_asks_for_exactly_what_was_confirmed(db: PgPool) {
 
 #[sqlx::test]
 async fn the_order_page_turns_to_paid_when_stripe_says_so(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     confirm(&browser, package_id).await;
@@ -77,7 +71,7 @@ async fn the_order_page_turns_to_paid_when_stripe_says_so(db: PgPool) {
 
 #[sqlx::test]
 async fn events_that_do_not_fit_credit_nothing(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     confirm(&browser, package_id).await;
@@ -98,7 +92,7 @@ async fn events_that_do_not_fit_credit_nothing(db: PgPool) {
 
 #[sqlx::test]
 async fn two_posts_at_once_share_one_session(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.work_for(Duration::from_millis(300));
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
@@ -112,7 +106,7 @@ async fn two_posts_at_once_share_one_session(db: PgPool) {
 
 #[sqlx::test]
 async fn two_tabs_that_were_open_before_either_was_sent_are_one_order_and_one_session(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.work_for(Duration::from_millis(150));
     let browser = app.signed_up("ada@example.com").await;
     for (n, at_once) in [false, true].into_iter().enumerate() {
@@ -136,7 +130,7 @@ async fn two_tabs_that_were_open_before_either_was_sent_are_one_order_and_one_se
 
 #[sqlx::test]
 async fn a_stripe_that_fails_for_a_moment_is_asked_again(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.fail_next(&[500, 429]);
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
@@ -155,7 +149,7 @@ async fn a_stripe_that_fails_for_a_moment_is_asked_again(db: PgPool) {
 
 #[sqlx::test]
 async fn a_session_whose_answer_was_a_failure_is_nobodys_and_its_end_is_no_news(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let browser = app.signed_up("ada@example.com").await;
     confirm(&browser, package(&app, "First", None).await).await;
     stripe.lose_next_answer();
@@ -174,7 +168,7 @@ async fn a_session_whose_answer_was_a_failure_is_nobodys_and_its_end_is_no_news(
 
 #[sqlx::test]
 async fn an_order_goes_on_when_its_request_changed_since_its_first_attempt(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     confirm(&browser, package(&app, "First", None).await).await;
@@ -189,7 +183,7 @@ async fn an_order_goes_on_when_its_request_changed_since_its_first_attempt(db: P
 
 #[sqlx::test]
 async fn a_stripe_that_is_down_leaves_an_order_to_go_on_with(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.fail_next(&[503; 4]);
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
@@ -204,7 +198,7 @@ async fn a_stripe_that_is_down_leaves_an_order_to_go_on_with(db: PgPool) {
 
 #[sqlx::test]
 async fn what_stripe_refuses_does_not_count(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.fail_next(&[400]);
     let package_id = package(&app, "Trial", Some(1)).await;
     let browser = app.signed_up("ada@example.com").await;
@@ -217,7 +211,7 @@ async fn what_stripe_refuses_does_not_count(db: PgPool) {
 
 #[sqlx::test]
 async fn one_account_is_one_customer_however_many_orders_come_at_once(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.work_for(Duration::from_millis(50));
     let browser = app.signed_up("ada@example.com").await;
     let mut forms = Vec::new();
@@ -241,7 +235,7 @@ async fn one_account_is_one_customer_however_many_orders_come_at_once(db: PgPool
 
 #[sqlx::test]
 async fn a_customer_deleted_at_stripe_is_replaced(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let browser = app.signed_up("ada@example.com").await;
     confirm(&browser, package(&app, "First", None).await).await;
     stripe.delete_customer("cus_1");
@@ -258,7 +252,7 @@ async fn a_customer_deleted_at_stripe_is_replaced(db: PgPool) {
 
 #[sqlx::test]
 async fn a_customer_who_leaves_while_stripe_works_leaves_a_whole_order(db: PgPool) {
-    let (app, stripe) = start(db).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.work_for(Duration::from_millis(500));
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;

@@ -4,7 +4,7 @@ use crate::checkout::{confirm, package};
 use crate::payments::Shop;
 use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Page};
-use crate::support::fake_stripe::{FakeStripe, Plan};
+use crate::support::fake_stripe::Plan;
 use crate::support::toki::Toki;
 use chrono::TimeDelta;
 use futures::future::join_all;
@@ -211,10 +211,7 @@ async fn a_promotion_code_is_shown_charged_kept_and_given_back(db: PgPool) {
 
 #[sqlx::test]
 async fn discounts_in_zero_and_three_decimals_are_charged_as_they_are_shown(db: PgPool) {
-    let stripe = FakeStripe::start().await;
-    let config = stripe.config();
-    let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
-    stripe.deliver_to(&app.url("/webhooks/stripe"));
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let browser = app.signed_up("ada@example.com").await;
     for (minor, currency, to_pay, amount) in
         [(333, "jpy", "¥167", 167), (1_500, "kwd", "KWD 0.750", 750), (1_510, "kwd", "KWD 0.760", 760), (900, "isk", "ISK 450", 45_000)]

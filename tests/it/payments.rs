@@ -26,10 +26,7 @@ pub struct Shop {
 
 impl Shop {
     pub async fn open(db: PgPool) -> Shop {
-        let stripe = FakeStripe::start().await;
-        let config = stripe.config();
-        let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
-        stripe.deliver_to(&app.url("/webhooks/stripe"));
+        let (app, stripe) = TestApp::start_with_stripe(db).await;
         let package_id = package(&app, "Starter", None).await;
         let browser = app.signed_up("ada@example.com").await;
         confirm(&browser, package_id).await;
@@ -250,9 +247,7 @@ async fn an_operator_looks_at_what_is_quarantined_and_resolves_it(db: PgPool) {
 
 #[sqlx::test]
 async fn twenty_posts_of_one_form_are_one_order_and_one_session(db: PgPool) {
-    let stripe = FakeStripe::start().await;
-    let config = stripe.config();
-    let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     stripe.work_for(Duration::from_millis(150));
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
@@ -316,10 +311,7 @@ async fn after_an_outage_the_events_since_the_last_one_are_read(db: PgPool) {
 
 #[sqlx::test]
 async fn prices_of_zero_and_three_decimals_are_charged_as_they_are_shown(db: PgPool) {
-    let stripe = FakeStripe::start().await;
-    let config = stripe.config();
-    let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
-    stripe.deliver_to(&app.url("/webhooks/stripe"));
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let browser = app.signed_up("ada@example.com").await;
     for (minor, currency, shown, amount) in
         [(2_000, "jpy", "¥2,000", 2_000), (1_500, "kwd", "KWD 1.500", 1_500), (900, "isk", "ISK 900", 90_000)]

@@ -3,7 +3,7 @@
 use crate::checkout::package;
 use crate::payments::Shop;
 use crate::support::app::TestApp;
-use crate::support::fake_stripe::{FakeStripe, Plan};
+use crate::support::fake_stripe::Plan;
 use crate::support::installation::eventually;
 use sqlx::PgPool;
 use toki::connections::BELIEVED;
@@ -40,10 +40,7 @@ async fn a_delivery_that_could_not_be_kept_comes_again_and_credits_once(db: PgPo
 
 #[sqlx::test]
 async fn the_form_of_an_order_that_is_paid_leads_to_that_order(db: PgPool) {
-    let stripe = FakeStripe::start().await;
-    let config = stripe.config();
-    let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
-    stripe.deliver_to(&app.url("/webhooks/stripe"));
+    let (app, stripe) = TestApp::start_with_stripe(db).await;
     let package_id = package(&app, "Starter", None).await;
     let browser = app.signed_up("ada@example.com").await;
     let path = format!("/products/{package_id}/confirm");

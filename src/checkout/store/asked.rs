@@ -38,19 +38,17 @@ pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, sessi
     Ok(decision)
 }
 
-/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about. Takes no lock of that: whoever
-/// decides about it has the order's, as the caller does.
+/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about, as `settled` says. Takes no
+/// lock of that: whoever decides about it has the order's, as the caller does.
 pub(super) async fn settle_asked_with_in(
     tx: &mut PgConnection,
     provider: Provider,
     event: &PaymentEvent,
-    decision: &Decision,
+    settled: &Decision,
 ) -> Result<(), CheckoutError> {
     let Some(asked) = event.session().id.map(id_of).filter(|asked| *asked != event.id) else { return Ok(()) };
     if decision_in(tx, provider, &asked).await?.is_some_and(|before| before.outcome == EventOutcome::Quarantined) {
-        let outcome = if decision.outcome == EventOutcome::Closed { EventOutcome::Closed } else { EventOutcome::AlreadyFulfilled };
-        let settled = Decision::new(outcome, decision.order_id);
-        insert_outcome_in(tx, provider, &asked, &settled, None).await?;
+        insert_outcome_in(tx, provider, &asked, settled, None).await?;
     }
     Ok(())
 }

@@ -87,7 +87,11 @@ pub(super) async fn conclude_in(
     insert_outcome_in(tx, provider, &event.id, decision, None).await?;
     match decision.outcome {
         EventOutcome::Quarantined => alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await,
-        EventOutcome::Fulfilled | EventOutcome::Closed => settle_asked_with_in(tx, provider, event, decision).await,
+        EventOutcome::Fulfilled => {
+            let paid = Decision::new(EventOutcome::AlreadyFulfilled, decision.order_id);
+            settle_asked_with_in(tx, provider, event, &paid).await
+        }
+        EventOutcome::Closed => settle_asked_with_in(tx, provider, event, decision).await,
         _ => Ok(()),
     }
 }
@@ -167,29 +171,11 @@ pub(super) async fn decide_in(
     }
 }
 
-/// Decides again about events that waited for this payment to be known.
-pub(super) async fn settle_waiting_in(
-    tx: &mut PgConnection,
-    outbox: &Outbox,
-    provider: Provider,
-    payment_id: &str,
-) -> Result<(), CheckoutError> {
-    let waiting = sqlx::query_scalar!(
-        "SELECT e.payload FROM payment_event_outcomes w JOIN payment_events e USING (provider, event_id)
-          WHERE w.outcome = 'waiting' AND w.provider = $1
-            AND coalesce(e.payload #>> '{data,object,payment_intent,id}', e.payload #>> '{data,object,payment_intent}') = $2
-            AND NOT EXISTS (SELECT FROM payment_event_outcomes later
-                             WHERE later.provider = w.provider AND later.event_id = w.event_id AND later.outcome_id > w.outcome_id)
-          ORDER BY w.outcome_id",
-        provider.as_str(),
-        payment_id
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    for payload in waiting {
-        let event = stored_event(payload)?;
-        let decision = decide_in(tx, outbox, provider, &event).await?;
-        conclude_in(tx, outbox, provider, &event, &decision).await?;
+/// Decides again about events that waited for the payment of this order to be known.
+pub(super) async fn settle_waiting_in(tx: &mut PgConnection, outbox: &Outbox, order_id: OrderId) -> Result<(), CheckoutError> {
+    for waiting in overtaken_events(&mut *tx, Some(order_id), 0, i64::MAX).await? {
+        let decision = decide_in(tx, outbox, waiting.provider, &waiting.event).await?;
+        conclude_in(tx, outbox, waiting.provider, &waiting.event, &decision).await?;
     }
     Ok(())
 }
@@ -198,21 +184,28 @@ pub(super) fn stored_event(payload: serde_json::Value) -> Result<PaymentEvent, C
     PaymentEvent::from_payload(payload).map_err(|error| CheckoutError::Unreadable(error.to_string()))
 }
 
-/// An event that was stored, and whose outcome is missing although it has had time: the process ended in between.
+/// An event that is stored and still to be decided, and its place among those that are.
 #[derive(Clone, Debug)]
-pub struct LeftEvent {
-    pub received_at: DateTime<Utc>,
+pub struct LeftEvent<Place> {
+    pub place: Place,
     pub provider: Provider,
     pub event: PaymentEvent,
 }
 
-/// A page of those, oldest first, after `after`: whoever goes through them comes to each, whatever becomes of those before it.
+impl<Place> LeftEvent<Place> {
+    fn of(place: Place, provider: &str, payload: serde_json::Value) -> Result<LeftEvent<Place>, CheckoutError> {
+        Ok(LeftEvent { place, provider: stored_provider(provider)?, event: stored_event(payload)? })
+    }
+}
+
+/// A page of events whose outcome is missing although it has had time, because the process ended in between; oldest first, after `after`:
+/// whoever goes through them comes to each, whatever becomes of those before it.
 pub async fn unsettled_events(
     db: &PgPool,
     older_than: TimeDelta,
-    after: Option<&LeftEvent>,
+    after: Option<&LeftEvent<DateTime<Utc>>>,
     most: i64,
-) -> Result<Vec<LeftEvent>, CheckoutError> {
+) -> Result<Vec<LeftEvent<DateTime<Utc>>>, CheckoutError> {
     let rows = sqlx::query!(
         "SELECT e.received_at, e.provider, e.payload FROM payment_events e
           WHERE e.received_at < now() - $1::bigint * interval '1 second'
@@ -220,19 +213,14 @@ pub async fn unsettled_events(
             AND NOT EXISTS (SELECT FROM payment_event_outcomes o WHERE o.provider = e.provider AND o.event_id = e.event_id)
           ORDER BY e.received_at, e.provider, e.event_id LIMIT $5",
         older_than.num_seconds(),
-        after.map(|left| left.received_at),
+        after.map(|left| left.place),
         after.map(|left| left.provider.as_str()),
         after.map(|left| left.event.id.as_str()),
         most
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (provider, event) = (stored_provider(&row.provider)?, stored_event(row.payload)?);
-            Ok(LeftEvent { received_at: row.received_at, provider, event })
-        })
-        .collect()
+    rows.into_iter().map(|row| LeftEvent::of(row.received_at, &row.provider, row.payload)).collect()
 }
 
 /// How many there are.
@@ -246,38 +234,31 @@ pub async fn unsettled_count(db: &PgPool, older_than: TimeDelta) -> Result<i64, 
     Ok(count.fetch_one(db).await?)
 }
 
-/// An event that waits, by the outcome that says so.
-#[derive(Clone, Debug)]
-pub struct WaitingEvent {
-    pub outcome_id: i64,
-    pub provider: Provider,
-    pub event: PaymentEvent,
-}
-
-/// A page of events, after the outcome `after`, that wait for a payment which an order has: each was decided beside the transaction that
-/// noted the payment, and neither saw the other.
-pub async fn overtaken_events(db: &PgPool, after: i64, most: i64) -> Result<Vec<WaitingEvent>, CheckoutError> {
+/// A page of events, after the outcome `after`, that wait although an order has their payment; `of` one order, or of any. They came before
+/// it, or were decided beside the transaction that noted it, and neither saw the other.
+pub async fn overtaken_events(
+    db: impl PgExecutor<'_>,
+    of: Option<OrderId>,
+    after: i64,
+    most: i64,
+) -> Result<Vec<LeftEvent<i64>>, CheckoutError> {
     let rows = sqlx::query!(
         "SELECT w.outcome_id, e.provider, e.payload FROM payment_event_outcomes w JOIN payment_events e USING (provider, event_id)
           WHERE w.outcome = 'waiting' AND w.outcome_id > $1
             AND EXISTS (SELECT FROM orders o
-                         WHERE o.provider = w.provider
+                         WHERE o.provider = w.provider AND ($2::uuid IS NULL OR o.order_id = $2)
                            AND o.provider_payment_id
                                = coalesce(e.payload #>> '{data,object,payment_intent,id}', e.payload #>> '{data,object,payment_intent}'))
             AND NOT EXISTS (SELECT FROM payment_event_outcomes later
                              WHERE later.provider = w.provider AND later.event_id = w.event_id AND later.outcome_id > w.outcome_id)
-          ORDER BY w.outcome_id LIMIT $2",
+          ORDER BY w.outcome_id LIMIT $3",
         after,
+        of.map(|id| id.0),
         most
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let (provider, event) = (stored_provider(&row.provider)?, stored_event(row.payload)?);
-            Ok(WaitingEvent { outcome_id: row.outcome_id, provider, event })
-        })
-        .collect()
+    rows.into_iter().map(|row| LeftEvent::of(row.outcome_id, &row.provider, row.payload)).collect()
 }
 
 /// Decides again about an event that waits. None = it still does, or somebody else has decided.

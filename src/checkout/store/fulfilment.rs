@@ -6,7 +6,7 @@ use crate::checkout::payments::Provider;
 use crate::checkout::store::events::{Decision, EventOutcome};
 use crate::checkout::store::failures::Failures;
 use crate::checkout::store::transitions::{Cause, move_order_in};
-use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_provider, stored_start, stored_status};
+use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
 use crate::mail::outbox::Outbox;
@@ -60,8 +60,8 @@ pub async fn fulfil_order_in(
         .await?;
     move_order_in(tx, order.order_id, OrderStatus::Paid, OrderStatus::Fulfilled, cause).await?;
     // What had come before the payment was known: refunds and disputes of it.
-    if let Some(payment_id) = session.payment_id {
-        Box::pin(events::settle_waiting_in(tx, outbox, provider, payment_id)).await?;
+    if session.payment_id.is_some() {
+        Box::pin(events::settle_waiting_in(tx, outbox, order.order_id)).await?;
     }
     refunds::restate_in(tx, order.order_id, cause).await?;
     // Last, when nothing is left to wait for: everybody's next number waits for this one.
@@ -142,12 +142,11 @@ pub async fn close_order_in(
 /// Notes the payment of an order that was fulfilled without learning it, and what had waited for it.
 pub async fn note_payment(db: &PgPool, outbox: &Outbox, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
-    let order = locked_order_in(&mut tx, order_id).await?;
-    let provider = stored_provider(&order.provider)?;
+    locked_order_in(&mut tx, order_id).await?;
     sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)
         .execute(&mut *tx)
         .await?;
-    events::settle_waiting_in(&mut tx, outbox, provider, payment_id).await?;
+    events::settle_waiting_in(&mut tx, outbox, order_id).await?;
     tx.commit().await?;
     Ok(())
 }

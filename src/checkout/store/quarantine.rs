@@ -121,7 +121,8 @@ pub async fn resolve_quarantined(
             let event = stored_event(event.payload)?;
             let decision = decide_in(&mut tx, outbox, provider, &event).await?;
             if decision.outcome == EventOutcome::Fulfilled {
-                settle_asked_with_in(&mut tx, provider, &event, &decision).await?;
+                let paid = Decision::new(EventOutcome::AlreadyFulfilled, decision.order_id);
+                settle_asked_with_in(&mut tx, provider, &event, &paid).await?;
             }
             decision
         }

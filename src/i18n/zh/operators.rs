@@ -49,8 +49,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Give a reason: it stays in the audit log. Nothing was decided.", "请填写理由，它会保留在审计日志中。尚未处理。"),
     ("A payment fits no order", "有一笔支付与订单不符"),
     (
-        "The payment provider told of something that fits no order at TOKI Token Plan. Nothing was credited for it.",
-        "支付服务商通知了一笔与 TOKI Token Plan 任何订单都不符的支付。未入账任何 Token。",
+        "The payment provider told of something that fits no order at TOKI Token Plan. It has changed nothing.",
+        "支付服务商通知了与 TOKI Token Plan 任何订单都不符的情况。未据此做任何变更。",
     ),
     ("{event} of {provider}, {kind}: {reason}", "{provider} 的 {event}，{kind}：{reason}"),
     ("Look at it", "前往查看"),

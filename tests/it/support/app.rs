@@ -1,5 +1,6 @@
 //! A running replica on a port of its own, over the database of its test.
 
+use crate::support::fake_stripe::FakeStripe;
 use chrono::TimeDelta;
 use secrecy::SecretBox;
 use sqlx::{ConnectOptions, PgPool};
@@ -99,6 +100,15 @@ impl TestApp {
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
         let server = tokio::spawn(run::serve(state.clone(), listener));
         TestApp { state, addr, server, folder }
+    }
+
+    /// A replica that is paid through a Stripe of its own, which knows where its events go.
+    pub async fn start_with_stripe(db: PgPool) -> (TestApp, FakeStripe) {
+        let stripe = FakeStripe::start().await;
+        let config = stripe.config();
+        let app = TestApp::start_with(db, |ours| ours.stripe = Some(config)).await;
+        stripe.deliver_to(&app.url("/webhooks/stripe"));
+        (app, stripe)
     }
 
     /// Ends every connection to the test's database and lets nobody in again, as when Postgres is away.
