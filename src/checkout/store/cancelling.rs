@@ -33,6 +33,8 @@ pub struct Cancellable {
     pub provider: Provider,
     /// None = its checkout was not opened.
     pub session_id: Option<String>,
+    /// Whether somebody has paid it, and their bank is working on that.
+    pub payment_begun: bool,
     pub attempt: i32,
 }
 
@@ -45,16 +47,16 @@ impl CancelledBy<'_> {
     }
 }
 
-/// The order, while it waits for somebody to pay it; none = it does not, or not any more.
+/// The order, while it waits for a payment; none = it does not, or not any more.
 pub async fn cancellable_order(db: &PgPool, by: CancelledBy<'_>, order_id: OrderId) -> Result<Option<Cancellable>, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, order_id).await?;
     tx.rollback().await?;
-    if !waits(&order)? {
+    if !waits(&order) {
         return Ok(None);
     }
-    let provider = stored_provider(&order.provider)?;
-    Ok(Some(Cancellable { order_id, provider, session_id: order.session_id, attempt: order.attempt }))
+    let (provider, payment_begun) = (stored_provider(&order.provider)?, order.payment_begun);
+    Ok(Some(Cancellable { order_id, provider, session_id: order.session_id, payment_begun, attempt: order.attempt }))
 }
 
 /// Cancels an order whose session nobody can pay any more. Whether it did: it may have moved on, or its checkout been opened, meanwhile.
@@ -63,8 +65,11 @@ pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, open.order_id).await?;
     let told = order.status == OrderStatus::Expired && open.session_id.is_some();
-    if order.session_id != open.session_id || !(told || waits(&order)?) {
+    if order.session_id != open.session_id || !(told || waits(&order)) {
         return Ok(false);
+    }
+    if order.payment_begun && !told {
+        return Err(CheckoutError::NotCancellable);
     }
     let to = if told { order.status } else { OrderStatus::Cancelled };
     let (cause, actor) = match by {
@@ -90,12 +95,8 @@ pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable
     Ok(true)
 }
 
-fn waits(order: &LockedOrder) -> Result<bool, CheckoutError> {
-    match order.status {
-        OrderStatus::AwaitingPayment if order.payment_begun => Err(CheckoutError::NotCancellable),
-        OrderStatus::Created | OrderStatus::AwaitingPayment => Ok(true),
-        _ => Ok(false),
-    }
+fn waits(order: &LockedOrder) -> bool {
+    matches!(order.status, OrderStatus::Created | OrderStatus::AwaitingPayment)
 }
 
 /// Where an order stands.
