@@ -2,12 +2,13 @@
 //! cancelled. Where the provider says that somebody was quicker and paid, the order is settled instead.
 
 use crate::checkout::payments::{Payments, PaymentsError};
-use crate::checkout::reconcile::ask_about_order;
+use crate::checkout::reconcile::{UNOPENED_FOR, ask_about_order};
 use crate::checkout::store::cancelling::{Cancellable, CancelledBy, cancellable_order, note_cancelled, order_status};
 use crate::checkout::store::{CheckoutError, OpenOrder, next_attempt};
 use crate::checkout::types::OrderStatus;
 use crate::ids::OrderId;
 use crate::mail::outbox::Outbox;
+use chrono::Utc;
 use sqlx::PgPool;
 use std::time::Duration;
 
@@ -67,11 +68,15 @@ async fn end_session(db: &PgPool, outbox: &Outbox, payments: &Payments, open: &C
     let Some(session_id) = &open.session_id else { return Ok(true) };
     let key = format!("{}/expire/{}", open.order_id, open.attempt);
     match payments.expire(open.provider, session_id, key).await {
-        Ok(()) | Err(PaymentsError::UnknownSession) => Ok(true),
+        Ok(()) => Ok(true),
+        // Whoever has the right key may still find it paid, as long as it can be.
+        Err(PaymentsError::UnknownSession) if open.opened_at.is_some_and(|at| Utc::now() - at > UNOPENED_FOR) => Ok(true),
         Err(PaymentsError::Refused(_)) => ask(db, outbox, payments, open).await.map(|()| false),
         Err(error) => {
-            if matches!(error, PaymentsError::KeySpent(_)) {
-                next_attempt(db, open.order_id, open.attempt).await?;
+            match error {
+                PaymentsError::KeySpent(_) => next_attempt(db, open.order_id, open.attempt).await?,
+                PaymentsError::UnknownSession => tracing::error!(order_id = %open.order_id, %error, "an order was not cancelled"),
+                _ => {}
             }
             Err(error.into())
         }

@@ -140,8 +140,9 @@ pub enum PaymentsError {
     /// The customer was deleted at the provider.
     #[error("the payment provider does not know the customer any more")]
     UnknownCustomer,
-    /// The provider knows no such session: it was opened at another account there, or in its other mode.
-    #[error("the payment provider does not know the session")]
+    /// The provider knows no such session: it was opened at another account there, or in its other mode. That says nothing of whether
+    /// it can be paid: a key that is configured by mistake knows none.
+    #[error("the payment provider does not know the session of this order: the key is of another account there, or of its other mode")]
     UnknownSession,
     /// Nobody knows whether it worked. Asking again with the same key is safe.
     #[error("the payment provider could not be reached or failed: {0}")]
