@@ -108,8 +108,10 @@ pub struct CheckoutSession {
 /// Money of one order that is to go back.
 #[derive(Clone, Debug)]
 pub struct RefundRequest {
-    /// Also the idempotency key.
+    /// With the attempt, also the idempotency key.
     pub refund_id: RefundId,
+    /// Another, after an answer that the provider would give again to the same key.
+    pub attempt: i32,
     pub order_id: OrderId,
     pub payment_id: String,
     pub amount: Money,
@@ -244,7 +246,7 @@ impl Payments {
         }
     }
 
-    /// Gives money back, or finds that it did: the refund is the idempotency key. Play money needs nobody.
+    /// Gives money back, or finds that it did: the refund with the attempt is the idempotency key. Play money needs nobody.
     pub async fn refund(&self, provider: Provider, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
         match (self, provider) {
             (Payments::Stripe(stripe), Provider::Stripe) => stripe.refund(request).await,

@@ -139,7 +139,8 @@ impl StripePayments {
             ("metadata[order_id]", &order_id),
             ("metadata[refund_id]", &refund_id),
         ];
-        let refund = self.write(post("/refunds", &form), refund_id.clone()).await.map_err(payments_error)?;
+        let key = attempted(refund_id.clone(), request.attempt);
+        let refund = self.write(post("/refunds", &form), key).await.map_err(payments_error)?;
         answer_of(&refund).ok_or_else(|| PaymentsError::Unreachable("the refund has no status".into()))
     }
 
