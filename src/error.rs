@@ -54,6 +54,8 @@ pub enum ConsoleError {
     LastPlaceUnpaid,
     #[error("the payment of the order is on its way")]
     NotCancellable,
+    #[error("the provider does not know the checkout of the order")]
+    CheckoutUnknown,
     #[error("the order cannot be refunded by its customer")]
     NotRefundable,
     #[error("the refund window is over")]
@@ -222,6 +224,7 @@ impl ConsoleError {
             | ConsoleError::PurchaseLimitReached
             | ConsoleError::LastPlaceUnpaid
             | ConsoleError::NotCancellable
+            | ConsoleError::CheckoutUnknown
             | ConsoleError::NotRefundable
             | ConsoleError::RefundWindowOver
             | ConsoleError::NothingToRefund

@@ -88,6 +88,8 @@ pub struct SessionFacts<'a> {
     pub status: Option<&'a str>,
     pub payment_status: Option<&'a str>,
     pub payment_id: Option<&'a str>,
+    /// Empty unless the session says more of its payment than the id.
+    pub payment: PaymentState<'a>,
     pub amount_total: Option<i64>,
     pub currency: Option<&'a str>,
     pub livemode: Option<bool>,
@@ -104,12 +106,28 @@ impl<'a> SessionFacts<'a> {
             status: text(session, "status"),
             payment_status: text(session, "payment_status"),
             payment_id: reference(session, "payment_intent"),
+            payment: session.get("payment_intent").map(PaymentState::of).unwrap_or_default(),
             amount_total: integer(session, "amount_total"),
             currency: text(session, "currency"),
             livemode: session.get("livemode").and_then(Value::as_bool),
             client_reference_id: text(session, "client_reference_id"),
             metadata_order_id: metadata(session, "order_id"),
         }
+    }
+}
+
+/// Where a payment stands, and what of it has arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PaymentState<'a> {
+    /// `processing`, `requires_payment_method`, `succeeded`, and others.
+    pub status: Option<&'a str>,
+    pub received: Option<i64>,
+    pub currency: Option<&'a str>,
+}
+
+impl<'a> PaymentState<'a> {
+    fn of(payment: &'a Value) -> PaymentState<'a> {
+        PaymentState { status: text(payment, "status"), received: integer(payment, "amount_received"), currency: text(payment, "currency") }
     }
 }
 
@@ -190,8 +208,8 @@ mod tests {
     #[test]
     fn session_reads_what_is_there_and_takes_wrong_types_for_absent() {
         let body = r#"{"id":"e","type":"checkout.session.completed","data":{"object":{
-            "id":"cs_1","mode":"payment","payment_status":"paid","amount_total":500,"currency":"usd","payment_intent":{"id":"pi_1"},
-            "livemode":false,"metadata":{"order_id":"o"}}}}"#;
+            "id":"cs_1","mode":"payment","payment_status":"paid","amount_total":500,"currency":"usd","livemode":false,
+            "payment_intent":{"id":"pi_1","status":"processing","amount_received":0},"metadata":{"order_id":"o"}}}}"#;
         let event = PaymentEvent::parse(body.as_bytes()).expect("an event");
         let expected = SessionFacts {
             id: Some("cs_1"),
@@ -199,6 +217,7 @@ mod tests {
             status: None,
             payment_status: Some("paid"),
             payment_id: Some("pi_1"),
+            payment: PaymentState { status: Some("processing"), received: Some(0), currency: None },
             amount_total: Some(500),
             currency: Some("usd"),
             livemode: Some(false),

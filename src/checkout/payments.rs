@@ -108,8 +108,10 @@ pub struct CheckoutSession {
 /// Money of one order that is to go back.
 #[derive(Clone, Debug)]
 pub struct RefundRequest {
-    /// Also the idempotency key.
+    /// With the attempt, also the idempotency key.
     pub refund_id: RefundId,
+    /// Another, after an answer that the provider would give again to the same key.
+    pub attempt: i32,
     pub order_id: OrderId,
     pub payment_id: String,
     pub amount: Money,
@@ -140,8 +142,9 @@ pub enum PaymentsError {
     /// The customer was deleted at the provider.
     #[error("the payment provider does not know the customer any more")]
     UnknownCustomer,
-    /// The provider knows no such session: it was opened at another account there, or in its other mode.
-    #[error("the payment provider does not know the session")]
+    /// The provider knows no such session: it was opened at another account there, or in its other mode. That says nothing of whether
+    /// it can be paid: a key that is configured by mistake knows none.
+    #[error("the payment provider does not know the session of this order: the key is of another account there, or of its other mode")]
     UnknownSession,
     /// Nobody knows whether it worked. Asking again with the same key is safe.
     #[error("the payment provider could not be reached or failed: {0}")]
@@ -243,7 +246,7 @@ impl Payments {
         }
     }
 
-    /// Gives money back, or finds that it did: the refund is the idempotency key. Play money needs nobody.
+    /// Gives money back, or finds that it did: the refund with the attempt is the idempotency key. Play money needs nobody.
     pub async fn refund(&self, provider: Provider, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
         match (self, provider) {
             (Payments::Stripe(stripe), Provider::Stripe) => stripe.refund(request).await,

@@ -26,7 +26,7 @@ const OLDER_THAN: TimeDelta = TimeDelta::seconds(30);
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
 /// Longer than a provider remembers the key of a session that it may have opened, and than a session can be paid.
-const UNOPENED_FOR: TimeDelta = TimeDelta::hours(25);
+pub const UNOPENED_FOR: TimeDelta = TimeDelta::hours(25);
 
 /// Events, orders and refunds in one go.
 const PAGE: i64 = 100;

@@ -1,12 +1,14 @@
 //! Giving money back. The Tokens leave the order's grant and the request is written down; then the provider is asked, under the
-//! request's own id; then its answer is noted. Each step may be repeated, and a crash between two leaves it to `reconcile`.
+//! request's own id and attempt; then its answer is noted. Each step may be repeated, and a crash between two leaves it to `reconcile`.
 
 use crate::accounts::rights::Admin;
 use crate::checkout::event::SessionFacts;
 use crate::checkout::payments::{Payments, PaymentsError, RefundAnswer, RefundRequest};
 use crate::checkout::store::CheckoutError;
 use crate::checkout::store::failures::Failures;
-use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, request_own_refund, request_refund, unanswered_refunds};
+use crate::checkout::store::refund_requests::{
+    RefundPart, RequestedRefund, next_attempt, request_own_refund, request_refund, unanswered_refunds,
+};
 use crate::checkout::store::refunds::note_answer;
 use crate::checkout::types::RefundStatus;
 use crate::checkout::types_refund::OwnRefundRequest;
@@ -54,23 +56,43 @@ async fn carry_out(db: &PgPool, payments: &Payments, requested: &RequestedRefund
 pub async fn finish_refunds(db: &PgPool, payments: &Payments, older_than: TimeDelta, most: i64) -> Result<i64, CheckoutError> {
     let (mut finished, mut failures) = (0, Failures::default());
     for requested in unanswered_refunds(db, older_than, most).await? {
-        match find_or_ask(payments, &requested).await {
+        match find_or_ask(db, payments, &requested).await {
             Ok(answer) => {
                 let noted = note_answer(db, requested.order_id, requested.refund_id, &answer).await;
                 finished += i64::from(failures.keep("note what a refund came to", noted.map(Some)).is_some());
             }
-            Err(error) => tracing::error!(refund_id = %requested.refund_id, %error, "a refund is still not answered"),
+            Err(CheckoutError::Payments(error)) => {
+                tracing::error!(refund_id = %requested.refund_id, %error, "a refund is still not answered");
+            }
+            Err(error) => {
+                tracing::error!(refund_id = %requested.refund_id, ?error, "a refund could not be asked for");
+                failures.note(error);
+            }
         }
     }
     failures.end(finished)
 }
 
-/// The provider forgets the key after a day, and must not refund twice.
-async fn find_or_ask(payments: &Payments, requested: &RequestedRefund) -> Result<RefundAnswer, PaymentsError> {
-    let request = request_of(payments, requested).await?;
+/// The provider forgets a key after a day, keeps a failure under it until then, and must not refund twice. So whatever it made is looked
+/// for before it is asked under any key; and one is given up only when it has failed twice, here: to the second request a provider says
+/// that it still works on the first, if it does.
+async fn find_or_ask(db: &PgPool, payments: &Payments, requested: &RequestedRefund) -> Result<RefundAnswer, CheckoutError> {
+    let mut request = request_of(payments, requested).await?;
+    if let Some(answer) = payments.find_refund(requested.provider, &request).await? {
+        return Ok(answer);
+    }
+    for _ in 0..2 {
+        match answer_to(payments, requested, &request).await {
+            Err(PaymentsError::KeySpent(problem)) => {
+                tracing::warn!(refund_id = %request.refund_id, attempt = request.attempt, problem, "a refund was answered with a failure");
+            }
+            answered => return Ok(answered?),
+        }
+    }
+    request.attempt = next_attempt(db, request.refund_id, request.attempt).await?;
     match payments.find_refund(requested.provider, &request).await? {
         Some(answer) => Ok(answer),
-        None => answer_to(payments, requested, &request).await,
+        None => Ok(answer_to(payments, requested, &request).await?),
     }
 }
 
@@ -101,5 +123,6 @@ async fn request_of(payments: &Payments, requested: &RequestedRefund) -> Result<
         }
         (None, None) => String::new(),
     };
-    Ok(RefundRequest { refund_id: requested.refund_id, order_id: requested.order_id, payment_id, amount: requested.amount.clone() })
+    let RequestedRefund { refund_id, attempt, order_id, .. } = *requested;
+    Ok(RefundRequest { refund_id, attempt, order_id, payment_id, amount: requested.amount.clone() })
 }

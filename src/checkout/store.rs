@@ -136,6 +136,7 @@ impl From<CheckoutError> for ConsoleError {
             CheckoutError::NotFound => ConsoleError::NotFound,
             CheckoutError::NotQuarantined => ConsoleError::AlreadyDecided,
             CheckoutError::Payments(PaymentsError::NotConfigured) => ConsoleError::PaymentsUnavailable,
+            CheckoutError::Payments(PaymentsError::UnknownSession) => ConsoleError::CheckoutUnknown,
             // Whatever else the provider said or did not say.
             CheckoutError::Payments(_) => ConsoleError::PaymentProviderFailed,
             CheckoutError::Unreadable(_) | CheckoutError::Ledger(_) | CheckoutError::Letter(_) => {

@@ -2,13 +2,13 @@
 //! comes back through `webhook`. Answers are read as plain JSON, for the few fields we need: the client's own types refuse an answer
 //! that lacks any of a dozen others.
 
-use crate::checkout::event::RefundFacts;
+use crate::checkout::event::{RefundFacts, SessionFacts};
 use crate::checkout::payments::{CheckoutSession, Customer, EventPage, PaymentsError, Purchase, RefundAnswer, RefundRequest, StripeConfig};
 use crate::checkout::store::refunds::refund_status;
 use crate::codes::store::promotions::Chargeable;
 use crate::money::{Currency, Money};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
 use stripe::{ApiErrorsCode, ApiErrorsType, Client, ClientBuilder, IdempotencyKey, RequestStrategy, StripeError, StripeRequest};
@@ -37,7 +37,7 @@ pub const EVENT_TYPES: [&str; 10] = [
 ];
 
 /// Where we read: a restricted key may be refused any of it.
-pub const READ: [&str; 3] = ["/events", "/checkout/sessions", "/refunds"];
+pub const READ: [&str; 4] = ["/events", "/checkout/sessions", "/payment_intents", "/refunds"];
 
 /// Of events and refunds, at most.
 const PAGE: &str = "100";
@@ -91,8 +91,35 @@ impl StripePayments {
         Ok(CheckoutSession { id, url, livemode: session.get("livemode").and_then(Value::as_bool) })
     }
 
+    /// With its payment where only that says more: a session whose customer is done and whose money is not there stays as it is when the
+    /// bank refuses.
     pub async fn session(&self, session_id: &str) -> Result<Value, PaymentsError> {
-        self.read(format!("/checkout/sessions/{session_id}"), &[]).await.map_err(|error| unkeyed(session_error(error)))
+        let read = self.read(format!("/checkout/sessions/{session_id}"), &[]).await;
+        let mut session = read.map_err(|error| unkeyed(session_error(error)))?;
+        let facts = SessionFacts::of(&session);
+        let is_begun = (facts.status, facts.payment_status) == (Some("complete"), Some("unpaid"));
+        let Some(payment_id) = facts.payment_id.filter(|_| is_begun).map(str::to_string) else { return Ok(session) };
+        let payment = self.payment(&payment_id).await?;
+        if let (Some(fields), Some(payment)) = (session.as_object_mut(), payment) {
+            fields.insert("payment_intent".into(), payment);
+        }
+        Ok(session)
+    }
+
+    /// Where a payment stands, without what else Stripe says of it: among that is a secret. None = it does not tell us, and what the
+    /// session says has to do.
+    async fn payment(&self, payment_id: &str) -> Result<Option<Value>, PaymentsError> {
+        match self.read(format!("/payment_intents/{payment_id}"), &[]).await.map_err(|error| unkeyed(payments_error(error))) {
+            Ok(payment) => {
+                let [status, received, currency] = ["status", "amount_received", "currency"].map(|name| payment.get(name));
+                Ok(Some(json!({ "id": payment_id, "status": status, "amount_received": received, "currency": currency })))
+            }
+            Err(PaymentsError::Refused(reason)) => {
+                tracing::error!(payment_id, reason, "what became of a payment is not told: see that the key may read PaymentIntents");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub async fn expire(&self, session_id: &str, key: String) -> Result<(), PaymentsError> {
@@ -112,7 +139,8 @@ impl StripePayments {
             ("metadata[order_id]", &order_id),
             ("metadata[refund_id]", &refund_id),
         ];
-        let refund = self.write(post("/refunds", &form), refund_id.clone()).await.map_err(payments_error)?;
+        let key = attempted(refund_id.clone(), request.attempt);
+        let refund = self.write(post("/refunds", &form), key).await.map_err(payments_error)?;
         answer_of(&refund).ok_or_else(|| PaymentsError::Unreachable("the refund has no status".into()))
     }
 

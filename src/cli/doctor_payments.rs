@@ -37,7 +37,7 @@ pub async fn check_provider(config: &Config) -> Option<Check> {
         })
         .collect();
     Some(if troubles.is_empty() {
-        Check::ok(name, "Stripe lets the key read events, checkout sessions and refunds")
+        Check::ok(name, "Stripe lets the key read events, checkout sessions, payment intents and refunds")
     } else {
         let remedy = "see that api.stripe.com can be reached, and that STRIPE_SECRET_KEY may do what README lists";
         Check::fail(name, troubles.join("; "), remedy)

@@ -167,7 +167,7 @@ async fn run_show(ctx: &Context, order_id: OrderId) -> Result<(), CliError> {
 async fn run_cancel(ctx: &Context, given: Cancel) -> Result<(), CliError> {
     let (payments, by) = (Payments::from_config(&ctx.config), CancelledBy::Operator(ctx.operator, &given.reason));
     let status = cancel(&ctx.db, &ctx.outbox(), &payments, by, given.id).await?;
-    if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired) {
+    if !matches!(status, OrderStatus::Cancelled | OrderStatus::Expired | OrderStatus::Declined) {
         let standing = status.as_str().replace('_', " ");
         return Err(CliError::Found(format!("order {} was not cancelled: it is {standing}", given.id)));
     }

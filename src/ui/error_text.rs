@@ -46,6 +46,11 @@ pub fn sentence(error: ConsoleError) -> String {
         ConsoleError::NotCancellable => {
             t!("Your bank is processing the payment of this order, so it cannot be cancelled. Nothing was changed.").into()
         }
+        ConsoleError::CheckoutUnknown => {
+            t!("The payment provider does not know the checkout of this order. Nothing was changed; unpaid, it closes by itself in a day \
+                or two.")
+            .into()
+        }
         ConsoleError::NotRefundable => t!("This order cannot be refunded here as it stands. Nothing was changed; ask support.").into(),
         ConsoleError::RefundWindowOver => {
             t!("The time in which you could return unused Tokens of this order is over. Nothing was changed; ask support.").into()

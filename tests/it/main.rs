@@ -61,6 +61,7 @@ mod other_routes;
 mod payments;
 mod payments_again;
 mod payments_asked;
+mod payments_bank;
 mod payments_operator;
 mod payments_refunds;
 mod payments_versions;

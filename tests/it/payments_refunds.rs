@@ -50,6 +50,65 @@ async fn an_operator_refunds_a_part_and_then_the_rest(db: PgPool) {
     shop.close().await;
 }
 
+/// The keys under which Stripe was asked for refunds.
+fn keys(shop: &Shop) -> Vec<String> {
+    shop.stripe.requests().into_iter().filter(|request| request.path == "refunds").map(|request| request.idempotency_key).collect()
+}
+
+/// A shop that was asked for $2.00 of its $5.00, which Stripe answers with a failure under that key, for ever.
+async fn unanswered(db: PgPool) -> Shop {
+    let shop = Shop::paid(db).await;
+    shop.stripe.fail_next(&[500]);
+    let refund = ["order", "refund", &shop.order_id, "--amount", "200", "--reason", "asked for it"];
+    assert_eq!(shop.toki_json(&refund).await["status"], "requested");
+    shop
+}
+
+/// How many refunds have their answer since, as a replica asks again about those that had none.
+async fn finished(shop: &Shop) -> i64 {
+    finish_refunds(&shop.app.state.db, &shop.app.state.payments, TimeDelta::zero(), 10).await.expect("asked")
+}
+
+#[sqlx::test]
+async fn a_refund_that_its_key_answers_with_a_failure_for_ever_is_made_once_under_another(db: PgPool) {
+    let shop = Shop::paid(db).await;
+    shop.stripe.fail_next(&[500, 503]);
+    let asked = shop.toki_json(&["order", "refund", &shop.order_id, "--all", "--reason", "asked for it"]).await;
+    assert_eq!(asked["status"], "requested");
+    let id = asked["refund_id"].as_str().expect("an id");
+    let (second, third) = (format!("{id}/1"), format!("{id}/2"));
+    assert_eq!((finished(&shop).await, shop.stripe.all("re").len()), (0, 0));
+    // The first failed for its own sake, then twice because it is kept; so does the next one.
+    assert_eq!(keys(&shop), [id, id, id, &second]);
+    assert_eq!((finished(&shop).await, shop.stripe.all("re").len()), (1, 1));
+    assert_eq!(keys(&shop), [id, id, id, &second, &second, &second, &third]);
+    assert_eq!((shop.status().await.as_str(), shop.app.number("SELECT attempt::bigint FROM refunds").await), ("refunded", 2));
+    assert_eq!(shop.app.number("SELECT refunded FROM grants WHERE left_ = 0").await, 1_000_000);
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn what_was_made_under_another_key_and_answered_with_a_failure_is_found_and_not_made_again(db: PgPool) {
+    let shop = unanswered(db).await;
+    shop.stripe.lose_next_answer();
+    assert_eq!((finished(&shop).await, shop.stripe.all("re").len()), (0, 1), "it was made, and nobody has heard of it");
+    let asked = keys(&shop).len();
+    assert_eq!((finished(&shop).await, finished(&shop).await), (1, 0));
+    assert_eq!((keys(&shop).len(), shop.stripe.all("re").len()), (asked, 1));
+    assert_eq!(shop.status().await, "partly_refunded");
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn replicas_that_give_a_key_up_at_once_agree_on_the_next(db: PgPool) {
+    let shop = unanswered(db).await;
+    shop.stripe.work_for(Duration::from_millis(50));
+    join_all((0..5).map(|_| finished(&shop))).await;
+    assert_eq!((finished(&shop).await, shop.stripe.all("re").len()), (0, 1));
+    assert_eq!((shop.status().await.as_str(), shop.app.number("SELECT attempt::bigint FROM refunds").await), ("partly_refunded", 1));
+    shop.close().await;
+}
+
 #[sqlx::test]
 async fn twenty_operators_at_once_give_the_money_back_once(db: PgPool) {
     let shop = Shop::paid(db).await;

@@ -56,6 +56,17 @@ const events = await stripe.events.list({ limit: 1, created: { gte: session.crea
 assert.equal(events[0].type, "refund.created");
 assert.ok(events.length >= 3);
 
+// A bank that refuses days later: the session stays as it is, its payment says so.
+const { id: begun } = await stripe.checkout.sessions.create({ ...order, client_reference_id: "order-js-bank" });
+await fake(`begin/${begun}`);
+const { payment_intent: paying, payment_status: unpaid } = await stripe.checkout.sessions.retrieve(begun);
+assert.deepEqual([(await stripe.paymentIntents.retrieve(paying)).status, unpaid], ["processing", "unpaid"]);
+await fake(`refuse/${begun}`);
+const refused = await stripe.paymentIntents.retrieve(paying);
+assert.deepEqual([refused.status, refused.amount_received], ["requires_payment_method", 0]);
+assert.equal((await stripe.checkout.sessions.retrieve(begun)).payment_status, "unpaid");
+assert.equal((await stripe.paymentIntents.list({ limit: 1 })).data[0].id, paying);
+
 const payload = JSON.stringify({ id: "evt_signed_by_the_sdk", type: "payout.paid" });
 const verified = async (header, body = payload) => (await fake("verify", { headers: { "stripe-signature": header }, body })).status;
 const header = stripe.webhooks.generateTestHeaderString({ payload, secret });

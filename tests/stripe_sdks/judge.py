@@ -83,4 +83,17 @@ refused(stripe.InvalidRequestError, "resource_missing", lambda: sessions.create(
 expired = sessions.expire(sessions.create(order).id)
 assert expired.status == "expired" and expired.url is None
 refused(stripe.InvalidRequestError, None, lambda: sessions.expire(expired.id))
+
+# A bank that refuses days later: the session stays as it is, its payment says so.
+begun = sessions.create({**order, "client_reference_id": "order-py-bank"})
+fake(f"begin/{begun.id}")
+begun = sessions.retrieve(begun.id)
+assert (begun.status, begun.payment_status) == ("complete", "unpaid")
+payment = client.v1.payment_intents.retrieve(begun.payment_intent)
+assert (payment.object, payment.status, payment.amount, payment.amount_received) == ("payment_intent", "processing", 500, 0)
+fake(f"refuse/{begun.id}")
+payment = client.v1.payment_intents.retrieve(payment.id)
+assert (payment.status, payment.last_payment_error.code) == ("requires_payment_method", "payment_intent_payment_attempt_failed")
+assert sessions.retrieve(begun.id).payment_status == "unpaid"
+assert [listed.id for listed in client.v1.payment_intents.list({"limit": 1}).data] == [payment.id]
 print(json.dumps({"sdk": f"stripe-python {stripe.VERSION}"}))

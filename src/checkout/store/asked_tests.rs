@@ -104,6 +104,42 @@ async fn an_order_that_is_closed_is_no_longer_listed(db: PgPool) {
     assert_eq!(quarantined_count(&db).await.expect("count"), 0);
 }
 
+/// The session of a customer who has paid by a method that takes days, and where its payment stands.
+fn begun(open: &OpenOrder, payment: &str, received: i64) -> Value {
+    let mut session = paid(open, 500);
+    session["payment_status"] = json!("unpaid");
+    session["payment_intent"] =
+        json!({"id": format!("pi_{}", open.order_id), "status": payment, "amount_received": received, "currency": "usd"});
+    session
+}
+
+#[sqlx::test]
+async fn what_a_bank_made_of_a_payment_that_takes_days_is_acted_on_once(db: PgPool) {
+    use EventOutcome::{AlreadyFulfilled, Closed, Fulfilled, Ignored, Quarantined};
+    for (n, (payment, received, outcomes, stands)) in [
+        ("processing", 0, [Ignored, Ignored], OrderStatus::AwaitingPayment),
+        ("requires_action", 0, [Ignored, Ignored], OrderStatus::AwaitingPayment),
+        ("unheard_of", 0, [Ignored, Ignored], OrderStatus::AwaitingPayment),
+        ("requires_payment_method", 0, [Closed, Ignored], OrderStatus::Declined),
+        ("canceled", 0, [Closed, Ignored], OrderStatus::Declined),
+        ("succeeded", 500, [Fulfilled, AlreadyFulfilled], OrderStatus::Fulfilled),
+        ("succeeded", 499, [Quarantined, Quarantined], OrderStatus::AwaitingPayment),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (ada, open) = start(&db, &format!("ada{n}@example.com")).await;
+        for expected in outcomes {
+            let decision = settle_asked(&db, &outbox(), &open, &begun(&open, payment, received)).await.expect("settled");
+            assert_eq!(decision.outcome, expected, "{payment} {received}");
+        }
+        let view = order(&db, &ada, open.order_id).await.expect("order");
+        assert_eq!((view.status, view.payment_begun), (stands, outcomes == [Ignored, Ignored]), "{payment} {received}");
+    }
+    assert_eq!(number(&db, "SELECT count(*) FROM order_transitions WHERE to_status = 'declined' AND cause = 'reconciler'").await, 2);
+    assert_eq!(number(&db, "SELECT count(*) FROM payment_event_outcomes").await, 1, "that one alone does not fit its order");
+}
+
 #[sqlx::test]
 async fn what_an_event_told_is_not_told_again_by_asking(db: PgPool) {
     let (_, open) = start(&db, "ada@example.com").await;

@@ -13,7 +13,7 @@ use crate::ids::OrderId;
 use crate::journal::record::Actor;
 use crate::operators::audit::{Action, insert_action_in};
 use crate::operators::rights::Operator;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
@@ -33,6 +33,9 @@ pub struct Cancellable {
     pub provider: Provider,
     /// None = its checkout was not opened.
     pub session_id: Option<String>,
+    pub opened_at: Option<DateTime<Utc>>,
+    /// Whether somebody has paid it, and their bank is working on that.
+    pub payment_begun: bool,
     pub attempt: i32,
 }
 
@@ -45,16 +48,18 @@ impl CancelledBy<'_> {
     }
 }
 
-/// The order, while it waits for somebody to pay it; none = it does not, or not any more.
+/// The order, while it waits for a payment; none = it does not, or not any more.
 pub async fn cancellable_order(db: &PgPool, by: CancelledBy<'_>, order_id: OrderId) -> Result<Option<Cancellable>, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, order_id).await?;
+    let opened = sqlx::query_scalar!("SELECT at FROM order_transitions WHERE order_id = $1 AND to_status = 'awaiting_payment'", order_id.0);
+    let opened_at = opened.fetch_optional(&mut *tx).await?;
     tx.rollback().await?;
-    if !waits(&order)? {
+    if !waits(&order) {
         return Ok(None);
     }
-    let provider = stored_provider(&order.provider)?;
-    Ok(Some(Cancellable { order_id, provider, session_id: order.session_id, attempt: order.attempt }))
+    let (provider, payment_begun) = (stored_provider(&order.provider)?, order.payment_begun);
+    Ok(Some(Cancellable { order_id, provider, session_id: order.session_id, opened_at, payment_begun, attempt: order.attempt }))
 }
 
 /// Cancels an order whose session nobody can pay any more. Whether it did: it may have moved on, or its checkout been opened, meanwhile.
@@ -63,8 +68,11 @@ pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, open.order_id).await?;
     let told = order.status == OrderStatus::Expired && open.session_id.is_some();
-    if order.session_id != open.session_id || !(told || waits(&order)?) {
+    if order.session_id != open.session_id || !(told || waits(&order)) {
         return Ok(false);
+    }
+    if order.payment_begun && !told {
+        return Err(CheckoutError::NotCancellable);
     }
     let to = if told { order.status } else { OrderStatus::Cancelled };
     let (cause, actor) = match by {
@@ -90,12 +98,8 @@ pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable
     Ok(true)
 }
 
-fn waits(order: &LockedOrder) -> Result<bool, CheckoutError> {
-    match order.status {
-        OrderStatus::AwaitingPayment if order.payment_begun => Err(CheckoutError::NotCancellable),
-        OrderStatus::Created | OrderStatus::AwaitingPayment => Ok(true),
-        _ => Ok(false),
-    }
+fn waits(order: &LockedOrder) -> bool {
+    matches!(order.status, OrderStatus::Created | OrderStatus::AwaitingPayment)
 }
 
 /// Where an order stands.
@@ -104,13 +108,16 @@ pub async fn order_status(db: &PgPool, order_id: OrderId) -> Result<OrderStatus,
     stored_status(&status.fetch_optional(db).await?.ok_or(CheckoutError::NotFound)?)
 }
 
-/// Closes an order whose provider knows no such session, if one that had been opened with it would be over: the account there is another
-/// one, or its other mode. One whose payment the bank works on may be paid there still.
+/// Closes an order whose provider knows no such session, if that would be over, counted from when it was opened, which may be a day after
+/// the order was placed: the account there is another one, or its other mode. One whose payment the bank works on may be paid there still.
 pub async fn close_lost_order(db: &PgPool, order_id: OrderId, older_than: TimeDelta) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
     let old = sqlx::query_scalar!(
-        r#"SELECT created_at < now() - $2::bigint * interval '1 second' AS "old!" FROM orders
-            WHERE order_id = $1 AND status = 'awaiting_payment' AND payment_begun_at IS NULL FOR NO KEY UPDATE"#,
+        r#"SELECT EXISTS (SELECT FROM order_transitions t
+                           WHERE t.order_id = o.order_id AND t.to_status = 'awaiting_payment'
+                             AND t.at < now() - $2::bigint * interval '1 second') AS "old!"
+             FROM orders o
+            WHERE o.order_id = $1 AND o.status = 'awaiting_payment' AND o.payment_begun_at IS NULL FOR NO KEY UPDATE"#,
         order_id.0,
         older_than.num_seconds()
     );

@@ -39,6 +39,7 @@ pub enum RefundPart {
 #[derive(Clone, Debug)]
 pub struct RequestedRefund {
     pub refund_id: RefundId,
+    pub attempt: i32,
     pub order_id: OrderId,
     pub provider: Provider,
     pub session_id: Option<String>,
@@ -189,7 +190,8 @@ async fn begin_refund_in(tx: &mut PgConnection, quote: Quote, asked_by: AskedBy<
     if taken != tokens {
         return Err(LedgerError::NotEnoughLeft.into());
     }
-    Ok(RequestedRefund { refund_id, order_id, provider, session_id: order.session_id, payment_id: order.payment_id, amount, tokens })
+    let (session_id, payment_id) = (order.session_id, order.payment_id);
+    Ok(RequestedRefund { refund_id, attempt: 0, order_id, provider, session_id, payment_id, amount, tokens })
 }
 
 /// What of the price has gone back, or is on its way.
@@ -227,7 +229,8 @@ fn shares(
 /// Refunds whose provider has not answered, although it has had time: the process ended in between, or the provider was away.
 pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -> Result<Vec<RequestedRefund>, CheckoutError> {
     let rows = sqlx::query!(
-        "SELECT r.refund_id, r.order_id, r.provider, r.amount_minor, r.tokens, o.currency, o.provider_session_id, o.provider_payment_id
+        "SELECT r.refund_id, r.attempt, r.order_id, r.provider, r.amount_minor, r.tokens, o.currency, o.provider_session_id,
+                o.provider_payment_id
            FROM refunds r JOIN orders o USING (order_id)
           WHERE r.status = 'requested' AND r.created_at < now() - $1::bigint * interval '1 second' ORDER BY r.created_at LIMIT $2",
         older_than.num_seconds(),
@@ -239,6 +242,7 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
         .map(|row| {
             Ok(RequestedRefund {
                 refund_id: RefundId(row.refund_id),
+                attempt: row.attempt,
                 order_id: OrderId(row.order_id),
                 provider: stored_provider(&row.provider)?,
                 session_id: row.provider_session_id,
@@ -248,6 +252,12 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
             })
         })
         .collect()
+}
+
+/// The provider answers this attempt for a day as it did now. Returns the one that counts from now on; any number at once make one.
+pub async fn next_attempt(db: &PgPool, refund_id: RefundId, after: i32) -> Result<i32, CheckoutError> {
+    sqlx::query!("UPDATE refunds SET attempt = attempt + 1 WHERE refund_id = $1 AND attempt = $2", refund_id.0, after).execute(db).await?;
+    Ok(sqlx::query_scalar!("SELECT attempt FROM refunds WHERE refund_id = $1", refund_id.0).fetch_one(db).await?)
 }
 
 #[cfg(test)]

@@ -28,6 +28,10 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "银行正在处理此订单的付款，因此无法取消，未做任何更改。",
     ),
     (
+        "The payment provider does not know the checkout of this order. Nothing was changed; unpaid, it closes by itself in a day or two.",
+        "支付服务商查不到此订单的结账页面，未做任何更改。如未支付，订单会在一两天内自动关闭。",
+    ),
+    (
         "This order cannot be refunded here as it stands. Nothing was changed; ask support.",
         "该订单目前无法在此退款，未做任何更改。请联系客服。",
     ),

@@ -124,6 +124,7 @@ fn act_on(books: &mut Books, method: &Method, path: &str, form: &Form) -> Result
 fn read(books: &Books, path: &str, form: &Form) -> Result<Value, Refusal> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["checkout", "sessions", id] => books.get("cs", id),
+        ["payment_intents"] => books.list("pi", path, form),
         ["payment_intents", id] => books.get("pi", id),
         ["charges", id] => books.get("ch", id),
         ["refunds", id] => books.get("re", id),
@@ -163,6 +164,9 @@ fn respond((status, body): Answer, replayed: bool) -> Response {
 pub async fn act(State(stripe): State<FakeStripe>, uri: Uri, headers: HeaderMap, body: String) -> Response {
     match uri.path().trim_start_matches("/fake/").split('/').collect::<Vec<_>>()[..] {
         ["pay", session_id] => stripe.complete(session_id, true),
+        // By a method that takes days, and what the bank makes of it.
+        ["begin", session_id] => stripe.complete(session_id, false),
+        ["refuse", session_id] => stripe.settle_payment(session_id, false),
         // The next that is asked for is not answered.
         ["fail_read", status] => stripe.inner().failed_reads.extend(status.parse::<u16>()),
         // The oldest event that is to be delivered, as it would be.

@@ -139,10 +139,12 @@ impl Books {
             return Err(Refusal::because("This session is not open."));
         }
         let payment = json!({
-            "object": "payment_intent", "amount": session["amount_total"], "currency": session["currency"],
-            "metadata": session["payment_metadata"], "status": if paid { "succeeded" } else { "processing" }, "latest_charge": null,
+            "object": "payment_intent", "livemode": false, "amount": session["amount_total"], "amount_received": 0,
+            "currency": session["currency"], "metadata": session["payment_metadata"], "status": "processing", "latest_charge": null,
+            "last_payment_error": null, "canceled_at": null, "cancellation_reason": null,
         });
         let payment_id = id_of(&self.add("pi", payment));
+        self.change(&payment_id, &[("client_secret", json!(format!("{payment_id}_secret_fake")))])?;
         let mut changes = vec![("status", json!("complete")), ("url", Value::Null), ("payment_intent", json!(payment_id))];
         if session["invoice_creation"]["enabled"] == true {
             let invoice = json!({"object": "invoice", "status": if paid { "paid" } else { "open" }, "total": session["amount_total"],
@@ -164,6 +166,7 @@ impl Books {
             return Err(Refusal::because("No payment of this session is on its way."));
         }
         if !succeeds {
+            self.payment_becomes(session_id, "requires_payment_method")?;
             self.tell("checkout.session.async_payment_failed", session);
             return Ok(());
         }
@@ -171,6 +174,20 @@ impl Books {
         let session = self.change(session_id, &[("payment_status", json!("paid"))])?;
         self.tell("checkout.session.async_payment_succeeded", session);
         Ok(())
+    }
+
+    /// Moves the payment of a session, which itself stays as it is, and so does whoever listens to sessions.
+    pub fn payment_becomes(&mut self, session_id: &str, status: &str) -> Result<(), Refusal> {
+        let payment = self.get("pi", &self.text(session_id, "payment_intent"))?;
+        let failure = json!({"type": "invalid_request_error", "code": "payment_intent_payment_attempt_failed", "message": "It failed."});
+        let mut changes = vec![("status", json!(status))];
+        match status {
+            "requires_payment_method" => changes.push(("last_payment_error", failure)),
+            "canceled" => changes.extend([("canceled_at", json!(now_s())), ("cancellation_reason", json!("automatic"))]),
+            "succeeded" => changes.push(("amount_received", payment["amount"].clone())),
+            _ => {}
+        }
+        self.change(&id_of(&payment), &changes).map(|_| ())
     }
 
     pub fn expire(&mut self, session_id: &str) -> Made {
@@ -189,7 +206,9 @@ impl Books {
             "payment_intent": payment_id, "metadata": payment["metadata"], "status": "succeeded",
         });
         let charge_id = id_of(&self.add("ch", charge));
-        self.change(payment_id, &[("latest_charge", json!(charge_id)), ("status", json!("succeeded"))]).map(|_| ())
+        let received =
+            [("latest_charge", json!(charge_id)), ("status", json!("succeeded")), ("amount_received", payment["amount"].clone())];
+        self.change(payment_id, &received).map(|_| ())
     }
 
     pub fn refund(&mut self, form: &Form) -> Made {

@@ -168,6 +168,11 @@ impl FakeStripe {
         self.happens(|books| books.settle_payment(session_id, succeeds));
     }
 
+    /// The payment of a session stands there from now on, and nobody is told.
+    pub fn payment_becomes(&self, session_id: &str, status: &str) {
+        self.happens(|books| books.payment_becomes(session_id, status));
+    }
+
     pub fn expire(&self, session_id: &str) {
         self.happens(|books| books.expire(session_id).map(|_| ()));
     }
