@@ -38,17 +38,22 @@ pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, sessi
     Ok(decision)
 }
 
-/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about, as `settled` says. Takes no
-/// lock of that: whoever decides about it has the order's, as the caller does.
+/// An order that an event paid for, or closed, settles what its session had not fitted when it was asked about. Takes no lock of that:
+/// whoever decides about it has the order's, as the caller does.
 pub(super) async fn settle_asked_with_in(
     tx: &mut PgConnection,
     provider: Provider,
     event: &PaymentEvent,
-    settled: &Decision,
+    decision: &Decision,
 ) -> Result<(), CheckoutError> {
+    let settled = match decision.outcome {
+        EventOutcome::Fulfilled => EventOutcome::AlreadyFulfilled,
+        EventOutcome::Closed => EventOutcome::Closed,
+        _ => return Ok(()),
+    };
     let Some(asked) = event.session().id.map(id_of).filter(|asked| *asked != event.id) else { return Ok(()) };
     if decision_in(tx, provider, &asked).await?.is_some_and(|before| before.outcome == EventOutcome::Quarantined) {
-        insert_outcome_in(tx, provider, &asked, settled, None).await?;
+        insert_outcome_in(tx, provider, &asked, &Decision::new(settled, decision.order_id), None).await?;
     }
     Ok(())
 }

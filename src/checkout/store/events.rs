@@ -85,15 +85,10 @@ pub(super) async fn conclude_in(
     decision: &Decision,
 ) -> Result<(), CheckoutError> {
     insert_outcome_in(tx, provider, &event.id, decision, None).await?;
-    match decision.outcome {
-        EventOutcome::Quarantined => alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await,
-        EventOutcome::Fulfilled => {
-            let paid = Decision::new(EventOutcome::AlreadyFulfilled, decision.order_id);
-            settle_asked_with_in(tx, provider, event, &paid).await
-        }
-        EventOutcome::Closed => settle_asked_with_in(tx, provider, event, decision).await,
-        _ => Ok(()),
+    if decision.outcome == EventOutcome::Quarantined {
+        alert_operators_in(tx, outbox, provider, event, decision.reason.as_deref()).await?;
     }
+    settle_asked_with_in(tx, provider, event, decision).await
 }
 
 pub(super) async fn insert_outcome_in(

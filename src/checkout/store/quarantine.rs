@@ -120,10 +120,7 @@ pub async fn resolve_quarantined(
         Resolution::Retry => {
             let event = stored_event(event.payload)?;
             let decision = decide_in(&mut tx, outbox, provider, &event).await?;
-            if decision.outcome == EventOutcome::Fulfilled {
-                let paid = Decision::new(EventOutcome::AlreadyFulfilled, decision.order_id);
-                settle_asked_with_in(&mut tx, provider, &event, &paid).await?;
-            }
+            settle_asked_with_in(&mut tx, provider, &event, &decision).await?;
             decision
         }
         Resolution::Dismiss => Decision::new(EventOutcome::Dismissed, before.order_id).because(reason),
