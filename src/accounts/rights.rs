@@ -25,6 +25,7 @@ pub struct Reader {
     pub(super) verified: bool,
     pub(super) operator: bool,
     pub(super) two_factor: bool,
+    pub(super) several_accounts: bool,
     pub(super) origin: Origin,
 }
 
@@ -51,6 +52,11 @@ impl Reader {
 
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Whether they belong to others beside this one.
+    pub fn has_several_accounts(&self) -> bool {
+        self.several_accounts
     }
 
     pub fn is_admin(&self) -> bool {

@@ -246,7 +246,8 @@ async fn reader_in(
 ) -> Result<Option<Reader>, AccountError> {
     let row = sqlx::query!(
         r#"SELECT u.email, u.operator, m.account_id, m.role, u.email_verified_at IS NOT NULL AS "verified!",
-                  EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!"
+                  EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!",
+                  EXISTS (SELECT 1 FROM members o WHERE o.user_id = u.user_id AND o.account_id <> m.account_id) AS "several_accounts!"
              FROM users u JOIN members m USING (user_id)
             WHERE u.user_id = $1 AND u.suspended_at IS NULL AND ($2::uuid IS NULL OR m.account_id = $2)
               AND ($3::integer IS NULL OR u.session_epoch = $3)
@@ -266,6 +267,7 @@ async fn reader_in(
             verified: row.verified,
             operator: row.operator,
             two_factor: row.two_factor,
+            several_accounts: row.several_accounts,
             origin: Origin::default(),
         })
     })

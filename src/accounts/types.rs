@@ -82,7 +82,7 @@ pub struct Viewer {
     pub verified: bool,
     /// For operators, how many payment events wait for one of them to look.
     pub to_look_at: Option<i64>,
-    /// What they belong to; nothing for whoever must set a second factor up before they see any of it.
+    /// What they belong to, where that are several; nothing for whoever must set a second factor up before they see any of it.
     pub accounts: Vec<AccountChoice>,
     /// None for them too.
     pub wallet: Option<Standing>,

@@ -221,7 +221,7 @@ fn FrameFoot(viewer: Viewer) -> impl IntoView {
 /// For whoever belongs to several accounts: which of them this is, and the others.
 #[component]
 fn AccountSwitch(accounts: Vec<AccountChoice>) -> impl IntoView {
-    (accounts.len() > 1).then(|| {
+    (!accounts.is_empty()).then(|| {
         let options = accounts
             .into_iter()
             .map(|account| view! { <option value=account.account_id.to_string() selected=account.current>{account.name}</option> })

@@ -63,8 +63,12 @@ pub async fn membership_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<M
     Ok(Membership { account_name: row.name, role: reader.role(), since: row.created_at.into() })
 }
 
-/// The accounts that a user belongs to, their own first.
+/// The accounts that a user belongs to, their own first; none where there is nothing to choose, which nearly everybody's pages find out
+/// with who they are.
 pub async fn accounts_of(db: impl PgExecutor<'_>, reader: &Reader) -> Result<Vec<AccountChoice>, AccountError> {
+    if !reader.has_several_accounts() {
+        return Ok(Vec::new());
+    }
     let rows = sqlx::query!(
         "SELECT a.account_id, a.name FROM members m JOIN accounts a USING (account_id)
           WHERE m.user_id = $1 ORDER BY m.role = 'owner' DESC, a.name, a.account_id LIMIT 100",

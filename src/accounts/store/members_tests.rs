@@ -234,7 +234,8 @@ async fn an_account_is_chosen_by_those_who_belong_to_it(db: PgPool) {
     assert_eq!(acts_for().await, ada.account_id(), "joining is choosing");
     choose(&db, &reader, eve.account_id()).await.expect("chosen");
     assert_eq!(acts_for().await, eve.account_id());
-    let names: Vec<_> = accounts_of(&db, &eve).await.expect("accounts").into_iter().map(|choice| (choice.name, choice.current)).collect();
+    let own = reader_of(&db, eve.user_id(), None).await.expect("read").expect("a member");
+    let names: Vec<_> = accounts_of(&db, &own).await.expect("accounts").into_iter().map(|choice| (choice.name, choice.current)).collect();
     assert_eq!(names, [("eve@example.com".to_string(), true), ("ada@example.com".to_string(), false)]);
     assert_eq!(owner_of(&db, eve.user_id()).await.expect("read").expect("an owner").account_id(), eve.account_id());
 }
