@@ -4,6 +4,7 @@
 use crate::support::app::TestApp;
 use crate::support::client::Answer;
 use crate::support::endpoints::{ALL, Endpoint, Stream};
+use crate::support::installation::eventually;
 use crate::support::matrix::{Matrix, last_record, record_of};
 use crate::support::scripted::{Scripted, script};
 use futures::StreamExt;
@@ -74,7 +75,7 @@ fn streams(endpoint: &Endpoint, stream: &Stream) -> Vec<(String, Value)> {
 #[sqlx::test]
 async fn whole_answers_of_every_endpoint(db: PgPool) {
     let app = TestApp::start(db).await;
-    Scripted::start(&app).await;
+    let supplier = Scripted::start(&app).await;
     let customer = app.customer("matrix@example.com", 10_000_000).await;
     let key = app.key(&customer, None).await;
     let mut matrix = Matrix::default();
@@ -93,7 +94,7 @@ async fn whole_answers_of_every_endpoint(db: PgPool) {
     for endpoint in &ALL {
         let cell = "the caller leaves before the answer".to_string();
         let answer = (endpoint.whole)(report("present", endpoint.usage)).to_string();
-        leave(&app, &key.secret, endpoint, endpoint.call(json!({"after_ms": 300, "pieces": [answer]})), "").await;
+        leave(&app, &supplier, &key.secret, endpoint, endpoint.call(json!({"after_ms": 1_000, "pieces": [answer]})), "").await;
         matrix.note(cell, endpoint.name, last_record(&app).await);
     }
     matrix.assert_snapshot("matrix_whole");
@@ -104,7 +105,7 @@ async fn whole_answers_of_every_endpoint(db: PgPool) {
 #[sqlx::test]
 async fn streams_of_every_endpoint(db: PgPool) {
     let app = TestApp::start(db).await;
-    Scripted::start(&app).await;
+    let supplier = Scripted::start(&app).await;
     let customer = app.customer("matrix@example.com", 10_000_000).await;
     let key = app.key(&customer, None).await;
     let mut matrix = Matrix::default();
@@ -129,7 +130,7 @@ async fn streams_of_every_endpoint(db: PgPool) {
         for (cell, pieces, until) in
             [("the caller leaves before the first word", vec![], ""), ("the caller leaves after two words", vec![stream.words], "there")]
         {
-            leave(&app, &key.secret, endpoint, endpoint.streamed_call(script(&pieces, "hang")), until).await;
+            leave(&app, &supplier, &key.secret, endpoint, endpoint.streamed_call(script(&pieces, "hang")), until).await;
             matrix.note(cell.to_string(), endpoint.name, last_record(&app).await);
         }
     }
@@ -163,14 +164,14 @@ fn failure(answer: &Answer) -> String {
 }
 
 /// Calls, reads until this was read, and leaves.
-async fn leave(app: &TestApp, secret: &str, endpoint: &Endpoint, body: Value, until: &str) {
-    let before = app.number("SELECT count(*) FROM usage_records").await;
+async fn leave(app: &TestApp, supplier: &Scripted, secret: &str, endpoint: &Endpoint, body: Value, until: &str) {
+    let (before, asked) = (app.number("SELECT count(*) FROM usage_records").await, supplier.count());
     let call = app.begin(endpoint.path, secret, &body, until);
     match until {
-        // No answer is going to begin: leave once the call is held, and so has been taken on.
+        // No answer is going to begin: leave once the supplier has been asked.
         "" => tokio::select! {
             _ = call => {}
-            () = app.until("SELECT count(*) FROM holds", |held| held == 1) => {}
+            () = eventually("the supplier is asked", async || supplier.count() > asked) => {}
         },
         _ => drop(call.await),
     }
