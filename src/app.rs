@@ -17,6 +17,7 @@ use crate::keys::page::{DeleteKeysPage, KeyPage, KeysPage};
 use crate::preferences::types::Preferences;
 use crate::search::page::SearchPage;
 use crate::suppliers::page::ModelsPage;
+use crate::ui::copy::CanCopy;
 use crate::ui::hydration::SiteParts;
 use crate::ui::layout::{Frame, NotFoundPage};
 use crate::ui::style_guide::StyleGuidePage;
@@ -52,6 +53,7 @@ pub fn shell(_: LeptosOptions) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
+    provide_context(CanCopy::default());
     view! {
         <Title formatter=|title: String| if title.is_empty() { "TOKI Token Plan".to_string() } else { format!("{title} · TOKI") } />
         <Router>

@@ -1,5 +1,6 @@
 // axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide, with all open that folds;
-// and that it has one title and one main action. The languages run beside each other, each with a customer of its own who signs in once.
+// and that it has one title, one main action, and what its copy buttons need. The languages run beside each other, each with a customer of
+// its own who signs in once.
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
@@ -19,6 +20,7 @@ async function check(page: Page, language: string, ...paths: string[]) {
     await expect(page.locator("html")).toHaveAttribute("lang", language);
     await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
     await expectOneOfEach(page, path);
+    await expectWhatCopies(page, path);
     await unfold(page);
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: 900 });
@@ -32,6 +34,13 @@ async function expectOneOfEach(page: Page, path: string) {
   await expect.soft(page.getByRole("heading", { level: 1 }), `${path}, h1`).toHaveCount(1);
   const primary = await page.getByRole("main").locator(".button-primary:visible").allInnerTexts();
   expect.soft(primary.slice(1), `${path} has main actions beside “${primary[0]}”`).toEqual([]);
+}
+
+/** The island that serves all copy buttons, once where there are any or may come, as for whoever is signed in; nowhere else. */
+async function expectWhatCopies(page: Page, path: string) {
+  const needed = await page.locator("[data-copy], .sidebar").count();
+  await expect.soft(page.locator("leptos-island[data-component*=Copies]"), `${path}, what copies`).toHaveCount(needed > 0 ? 1 : 0);
+  if (needed > 0) await expect.soft(page.locator("html"), path).toHaveAttribute("data-copies");
 }
 
 /** Checks what opens over the page: the sheet where it is narrow, the palette where it is wide. */

@@ -1,4 +1,5 @@
-// What only a script adds: the palette, and pages that follow what happens elsewhere.
+// What only a script adds: the palette, buttons that copy, and pages that follow what happens elsewhere.
+import type { Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
 
@@ -6,6 +7,12 @@ import { expect, test } from "../support/fixtures.ts";
 const REFUSED = /set-status|status of 404 .*\/keys\//;
 import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
 import { createKey, exact, existingCustomer, signIn } from "../support/steps.ts";
+
+/** What pages may do that a browser without a head does not let them. */
+const CLIPBOARD = ["clipboard-read", "clipboard-write"];
+
+/** What was copied last. */
+const copied = (page: Page) => page.evaluate(() => navigator.clipboard.readText());
 
 test("the palette leads to pages and keys, and gives the focus back", async ({ page }) => {
   await signIn(page, existingCustomer());
@@ -69,6 +76,56 @@ test("the palette has lines where its results are on their way", async ({ page }
   expect(Math.abs(whole - waiting), "they take the room of what comes").toBeLessThanOrEqual(8);
 });
 
+test("a button copies exactly what it stands for, says so for a moment, and says so too where the browser refuses", async ({ page, context }) => {
+  await context.grantPermissions(CLIPBOARD);
+  await signIn(page, existingCustomer());
+  const secret = await createKey(page, "lantern");
+  const button = page.getByRole("status").locator("[data-copy]");
+  await expect(button).toHaveText("Copy the key");
+  await button.click();
+  await expect(button).toHaveText("Copied");
+  // Once more before it has its own words again.
+  await button.press("Enter");
+  await expect(button).toHaveText("Copied");
+  expect(await copied(page)).toBe(secret);
+  await expect(button).toHaveText("Copy the key");
+
+  // Code is copied from where it stands, with the spaces and lines that it has.
+  await page.locator(".code-panel:visible").getByRole("button", { name: "Copy" }).click();
+  const call = [
+    /^curl http\S+\/v1\/chat\/completions \\$/,
+    `  -H "Authorization: Bearer ${secret}" \\`,
+    '  -H "Content-Type: application/json" \\',
+    /^ {2}-d '\{"model": "[^"]+", "messages": \[\{"role": "user", "content": "Hello"\}\]\}'$/,
+  ];
+  await expect.poll(() => copied(page)).toContain("curl");
+  const lines = (await copied(page)).split("\n");
+  expect(lines).toEqual(call.map((line) => (typeof line === "string" ? line : expect.stringMatching(line))));
+
+  await page.evaluate(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new Error("refused"));
+  });
+  await button.click();
+  await expect(button).toHaveText("Not copied");
+  await expect(button).toHaveText("Copy the key");
+});
+
+test("a visitor copies a model's id; over plain http no button is offered that could not", async ({ page, context }) => {
+  await context.grantPermissions(CLIPBOARD);
+  await page.goto("/models");
+  const button = page.getByRole("row", { name: MODEL }).first().locator("[data-copy]");
+  await button.click();
+  await expect(button).toHaveText("Copied");
+  expect(await copied(page)).toBe(MODEL);
+
+  await page.addInitScript(() => {
+    Object.defineProperty(window, "isSecureContext", { value: false });
+  });
+  await page.reload({ waitUntil: "networkidle" });
+  await expect(page.locator("[data-copy]").first()).toBeHidden();
+  await expect(page.locator("html")).not.toHaveAttribute("data-copies");
+});
+
 test("open pages follow a credit and a call by themselves", async ({ page }) => {
   const customer = existingCustomer();
   await signIn(page, customer);
@@ -119,6 +176,11 @@ test("an open dashboard ticks its steps and counts by itself", async ({ page }) 
 
   await why.click();
   await expect(page.getByText("Paid from:")).toBeVisible();
+  // On a page that had nothing to copy when it came.
+  await page.context().grantPermissions(CLIPBOARD);
+  const copy = page.locator(".call-why [data-copy]");
+  await copy.click();
+  await expect(copy).toHaveText("Copied");
 });
 
 test.describe("switches", () => {

@@ -1,6 +1,6 @@
 // The forms of a key as a browser shows them, with a script and without one.
 import { expect, test } from "../support/fixtures.ts";
-import { existingCustomer, signIn } from "../support/steps.ts";
+import { createKey, existingCustomer, signIn } from "../support/steps.ts";
 
 // A form that is refused.
 test.use({ expectedComplaint: /status of 4\d\d .*\/keys/ });
@@ -28,4 +28,15 @@ test("a day of one's own is asked for where it is chosen, and kept when the key 
   await expect(page.getByRole("main")).toContainText("1 Jan 2999, 23:59 UTC");
   await expect(page.getByRole("radio", { name: /^As it is/ })).toBeChecked();
   await expect(day).toBeHidden();
+});
+
+test("a button that copies is offered where a script can, and keeps its room where there is none", async ({ page, javaScriptEnabled }) => {
+  await signIn(page, existingCustomer());
+  const secret = await createKey(page, "winter");
+  const button = page.locator("[data-copy]").filter({ hasText: "Copy the key" });
+  await expect(button).toBeVisible({ visible: javaScriptEnabled });
+  await expect(button).toHaveAttribute("data-copy", secret);
+  expect(await button.evaluate((button) => button.getBoundingClientRect().height)).toBeGreaterThanOrEqual(36);
+  await button.focus();
+  await expect(page.locator("[data-copy]:focus")).toHaveCount(javaScriptEnabled ? 1 : 0);
 });

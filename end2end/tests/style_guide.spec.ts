@@ -71,6 +71,14 @@ test("dialogs, drawers and menus open, are named, and give the focus back", asyn
   }
 });
 
+test("code is copied here too, where no frame is around the page", async ({ page, context }) => {
+  await context.grantPermissions(["clipboard-write"]);
+  await open(page);
+  const copy = half(page, "dark").locator("[data-copy]");
+  await copy.click();
+  await expect(copy).toHaveText("Copied");
+});
+
 test("a chart says the values of the column that is pointed at or has the focus", async ({ page }) => {
   await open(page);
   const chart = page.getByRole("group", { name: "Tokens by model: 31 days, six models" });

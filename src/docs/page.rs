@@ -7,7 +7,7 @@ use crate::docs::types::Reader;
 use crate::error::ConsoleError;
 use crate::i18n::{Language, language};
 use crate::t;
-use crate::ui::copy::CopyButton;
+use crate::ui::copy::CopyCode;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::with_data;
 use leptos::prelude::*;
@@ -165,7 +165,7 @@ fn SnippetView(snippet: Snippet, number: usize) -> impl IntoView {
         <div class="docs-snippet">
             <div class="row">
                 <span class="muted">{language}</span>
-                <CopyButton text=code.clone() label=t!("Copy") />
+                <CopyCode />
             </div>
             <pre
                 class="code-block"

@@ -37,6 +37,11 @@ pub async fn page_at(address: &str) -> Result<Option<Document>, JsValue> {
     page_in(&response).await.map(Some)
 }
 
+/// What an event is at, or inside of: the closest element that the selector fits.
+pub fn at(event: &Event, selector: &str) -> Option<Element> {
+    event.target()?.dyn_into::<Element>().ok()?.closest(selector).ok()?
+}
+
 /// The first element inside of this one that the selector fits.
 pub fn first<T: JsCast>(inside: &Element, selector: &str) -> Option<T> {
     inside.query_selector(selector).ok()??.dyn_into().ok()

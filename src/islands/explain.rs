@@ -1,6 +1,6 @@
 //! Unfolds under a call of a table why it was charged what it was: from the page of that call, to which its link leads without a script.
 
-use crate::islands::dom::{on, page_at};
+use crate::islands::dom::{at, on, page_at};
 use crate::islands::live::wake_islands;
 use leptos::html;
 use leptos::prelude::*;
@@ -22,8 +22,7 @@ pub fn Explain() -> impl IntoView {
 }
 
 fn clicked(event: &Event) {
-    let at = event.target().and_then(|target| target.dyn_into::<Element>().ok());
-    let Some(link) = at.and_then(|at| at.closest("a[data-why]").ok()?) else { return };
+    let Some(link) = at(event, "a[data-why]") else { return };
     // Whoever wants another tab gets it.
     if event.dyn_ref::<MouseEvent>().is_some_and(|click| click.ctrl_key() || click.meta_key() || click.shift_key()) {
         return;

@@ -3,7 +3,7 @@
 use crate::docs::examples::client_example;
 use crate::docs::types::Reader;
 use crate::keys::types::ShownSecret;
-use crate::ui::copy::CopyButton;
+use crate::ui::copy::{CopyButton, CopyCode};
 use crate::{t, tv};
 use leptos::prelude::*;
 
@@ -106,7 +106,7 @@ fn ClientTab(client: Client, code: Option<String>) -> impl IntoView {
         Some(code) => view! {
             <div class="row row-between">
                 <p class="muted">{note(client.section)}</p>
-                <CopyButton text=code.clone() />
+                <CopyCode />
             </div>
             <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example: {name}", name = client.name)><code>{code}</code></pre>
         }

@@ -3,18 +3,19 @@
 use crate::docs::examples::endpoint_example;
 use crate::docs::types::Reader;
 use crate::error::ConsoleError;
+use crate::html::{Escaped, escaped};
 use crate::ids::KeyId;
 use crate::suppliers::server_fns::list_models;
 use crate::suppliers::types::{Means, ModelList, ModelView, PayingGrant, multiplier};
-use crate::ui::amount::TokenAmount;
-use crate::ui::badge::{Badge, BadgeKind};
-use crate::ui::copy::CopyButton;
-use crate::ui::fact::Fact;
+use crate::ui::amount::amount_html;
+use crate::ui::badge::{BadgeKind, badge_html};
+use crate::ui::copy::copy_html;
+use crate::ui::fact::fact_html;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{of_address, with_data};
-use crate::ui::snippet::Snippet;
+use crate::ui::snippet::snippet_html;
 use crate::wallet::types::GrantSource;
-use crate::{t, tv};
+use crate::{push, t};
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 
@@ -100,7 +101,7 @@ fn SearchForm(search: String) -> impl IntoView {
 #[component]
 fn ModelTable(models: Vec<ModelView>, reader: Reader) -> impl IntoView {
     let signed_in = models.iter().any(|model| model.means.is_some());
-    let rows = models.into_iter().map(|model| model_rows(model, &reader)).collect_view();
+    let rows: String = models.iter().map(|model| model_rows(model, &reader)).collect();
     view! {
         <div class="table-wrap">
             <table>
@@ -116,107 +117,85 @@ fn ModelTable(models: Vec<ModelView>, reader: Reader) -> impl IntoView {
                         {signed_in.then(|| view! { <th scope="col">{t!("For you")}</th> })}
                     </tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                <tbody inner_html=rows></tbody>
             </table>
         </div>
     }
 }
 
-/// A model, and below it how it is called, with what.
-fn model_rows(model: ModelView, reader: &Reader) -> AnyView {
-    let reader = Reader { model_id: Some(model.model_id.clone()), ..reader.clone() };
-    let anchor = model.model_id.clone();
-    let columns = if model.means.is_some() { "8" } else { "7" };
-    let ready = model.means.as_ref().map(|means| view! { <td data-label=t!("For you")>{readiness(means)}</td> });
-    view! {
-        <tr id=anchor>
-            <td data-label=t!("Model")>
-                <span class="row">
-                    <span class="mono">{model.model_id.clone()}</span>
-                    <CopyButton text=model.model_id.clone() />
-                </span>
-            </td>
-            <td data-label=t!("Supplier")>{model.supplier_name.clone()}</td>
-            <td class="number" data-label=t!("Context")><TokenAmount tokens=model.context /></td>
-            <td class="number" data-label=t!("Max output")><TokenAmount tokens=model.max_output /></td>
-            <td class="number" data-label=t!("Input")>{multiplier(model.price.input_ppm)}</td>
-            <td class="number" data-label=t!("Cached input")>{multiplier(model.price.cached_ppm)}</td>
-            <td class="number" data-label=t!("Output")>{multiplier(model.price.output_ppm)}</td>
-            {ready}
-        </tr>
-        <tr class="call-why">
-            <td colspan=columns>
-                <details>
-                    <summary>
-                        {t!("How to call it")}
-                        <span class="visually-hidden">{format!(": {}", model.model_id)}</span>
-                    </summary>
-                    <div class="stack"><HowToCall model reader /></div>
-                </details>
-            </td>
-        </tr>
+/// A model, and below it how it is called, with what. As text, with all that is in it: each has some forty elements.
+fn model_rows(model: &ModelView, reader: &Reader) -> String {
+    let id = Escaped(&model.model_id);
+    let mut rows = String::new();
+    push!(rows, r#"<tr id="{id}"><td data-label="{}"><span class="row"><span class="mono">{id}</span>"#, t!("Model"));
+    push!(rows, "{}</span></td>", copy_html(&model.model_id));
+    push!(rows, r#"<td data-label="{}">{}</td>"#, t!("Supplier"), Escaped(&model.supplier_name));
+    for (label, number) in [
+        (t!("Context"), amount_html(model.context)),
+        (t!("Max output"), amount_html(model.max_output)),
+        (t!("Input"), multiplier(model.price.input_ppm)),
+        (t!("Cached input"), multiplier(model.price.cached_ppm)),
+        (t!("Output"), multiplier(model.price.output_ppm)),
+    ] {
+        push!(rows, r#"<td class="number" data-label="{label}">{number}</td>"#);
     }
-    .into_any()
+    if let Some(means) = &model.means {
+        push!(rows, r#"<td data-label="{}">{}</td>"#, t!("For you"), readiness(means));
+    }
+    let columns = if model.means.is_some() { "8" } else { "7" };
+    push!(rows, r#"</tr><tr class="call-why"><td colspan="{columns}"><details><summary>{}"#, t!("How to call it"));
+    push!(rows, r#"<span class="visually-hidden">: {id}</span></summary>"#);
+    push!(rows, r#"<div class="stack">{}</div></details></td></tr>"#, how_to_call(model, reader));
+    rows
 }
 
 /// Whether the reader could call it now, and if not, what is missing.
-fn readiness(means: &Means) -> AnyView {
+fn readiness(means: &Means) -> String {
     let (kind, text) = match (means.grants.is_empty(), means.keys) {
         (false, 1..) => (BadgeKind::Ok, t!("Ready")),
         (true, 1..) => (BadgeKind::Warn, t!("No Tokens for it")),
         (false, _) => (BadgeKind::Quiet, t!("No key for it")),
         (true, _) => (BadgeKind::Quiet, t!("No Tokens, no key")),
     };
-    view! { <Badge kind text /> }.into_any()
+    badge_html(kind, text)
 }
 
-#[component]
-fn HowToCall(model: ModelView, reader: Reader) -> impl IntoView {
-    let endpoints = match model.endpoints.as_slice() {
-        [] => t!("None at the moment: its supplier has no channel.").into_any(),
-        paths => {
-            let paths: Vec<String> = paths.iter().map(|path| format!("/v1/{path}")).collect();
-            view! { <span class="mono">{paths.join(", ")}</span> }.into_any()
-        }
-    };
-    let example = model.endpoints.first().and_then(|endpoint| endpoint_example(endpoint, &reader));
-    let means = model.means.map(|means| {
-        view! {
-            <Fact label=t!("Pays for it")>
-                {paying(means.grants)}
-            </Fact>
-            <Fact label=t!("Your keys for it")>
-                {calling(means.keys, means.first_keys)}
-            </Fact>
-        }
-    });
-    view! {
-        <dl class="facts">
-            <Fact label=t!("Endpoints")>
-                {endpoints}
-            </Fact>
-            <Fact label=t!("Takes")>
-                {kinds(&model.input_kinds)}
-            </Fact>
-            <Fact label=t!("Gives")>
-                {kinds(&model.output_kinds)}
-            </Fact>
-            {means}
-        </dl>
-        {example.map(|code| view! { <Snippet label=t!("Try it with curl") code /> })}
+fn how_to_call(model: &ModelView, reader: &Reader) -> String {
+    let mut facts = vec![
+        (t!("Endpoints"), endpoints(&model.endpoints)),
+        (t!("Takes"), kinds(&model.input_kinds)),
+        (t!("Gives"), kinds(&model.output_kinds)),
+    ];
+    if let Some(means) = &model.means {
+        facts.push((t!("Pays for it"), paying(&means.grants)));
+        facts.push((t!("Your keys for it"), calling(means.keys, &means.first_keys)));
     }
+    let facts: String = facts.into_iter().map(|(label, html)| fact_html(label, &html)).collect();
+    let reader = Reader { model_id: Some(model.model_id.clone()), ..reader.clone() };
+    let example = model.endpoints.first().and_then(|endpoint| endpoint_example(endpoint, &reader));
+    let example = example.map(|code| snippet_html(t!("Try it with curl"), &code)).unwrap_or_default();
+    format!(r#"<dl class="facts">{facts}</dl>{example}"#)
+}
+
+/// Where it answers.
+fn endpoints(paths: &[String]) -> String {
+    if paths.is_empty() {
+        return t!("None at the moment: its supplier has no channel.").to_string();
+    }
+    let paths: Vec<String> = paths.iter().map(|path| format!("/v1/{path}")).collect();
+    format!(r#"<span class="mono">{}</span>"#, Escaped(&paths.join(", ")))
 }
 
 /// The packages and other grants that pay for a call now.
-fn paying(grants: Vec<PayingGrant>) -> AnyView {
+fn paying(grants: &[PayingGrant]) -> String {
     if grants.is_empty() {
-        return view! { <a href="/products">{t!("Nothing in your wallet: see the packages")}</a> }.into_any();
+        return format!(r#"<a href="/products">{}</a>"#, t!("Nothing in your wallet: see the packages"));
     }
-    let line = |grant: PayingGrant| {
-        let name = grant.package_name.unwrap_or_else(|| source_words(grant.source).to_string());
-        view! { <li>{tv!("{name}: {tokens} left", name = name, tokens = view! { <TokenAmount tokens=grant.left /> })}</li> }
+    let line = |grant: &PayingGrant| {
+        let name = grant.package_name.as_deref().unwrap_or_else(|| source_words(grant.source));
+        format!("<li>{}</li>", t!("{name}: {tokens} left", name = Escaped(name), tokens = amount_html(grant.left)))
     };
-    view! { <ul class="plain">{grants.into_iter().map(line).collect_view()}</ul> }.into_any()
+    format!(r#"<ul class="plain">{}</ul>"#, grants.iter().map(line).collect::<String>())
 }
 
 fn source_words(source: GrantSource) -> &'static str {
@@ -229,21 +208,22 @@ fn source_words(source: GrantSource) -> &'static str {
 }
 
 /// The first keys by name, and how many more there are.
-fn calling(keys: i64, first: Vec<(KeyId, String)>) -> AnyView {
+fn calling(keys: i64, first: &[(KeyId, String)]) -> String {
     if first.is_empty() {
-        return view! { <a href="/keys#create">{t!("None yet: create a key")}</a> }.into_any();
+        return format!(r#"<a href="/keys#create">{}</a>"#, t!("None yet: create a key"));
     }
+    let link = |(key_id, name): &(KeyId, String)| format!(r#"<li><a href="/keys/{key_id}">{}</a></li>"#, Escaped(name));
+    let links: String = first.iter().map(link).collect();
     let more = match keys - i64::try_from(first.len()).unwrap_or(i64::MAX) {
-        ..=0 => None,
-        1 => Some(view! { <li><a href="/keys">{t!("1 more key")}</a></li> }.into_any()),
-        more => Some(view! { <li><a href="/keys">{t!("{keys} more keys", keys = more)}</a></li> }.into_any()),
+        ..=0 => String::new(),
+        1 => format!(r#"<li><a href="/keys">{}</a></li>"#, t!("1 more key")),
+        more => format!(r#"<li><a href="/keys">{}</a></li>"#, t!("{keys} more keys", keys = more)),
     };
-    let links = first.into_iter().map(|(key_id, name)| view! { <li><a href=format!("/keys/{key_id}")>{name}</a></li> });
-    view! { <ul class="plain">{links.collect_view()} {more}</ul> }.into_any()
+    format!(r#"<ul class="plain">{links}{more}</ul>"#)
 }
 
 fn kinds(kinds: &[String]) -> String {
-    kinds.iter().map(|kind| kind_word(kind)).collect::<Vec<_>>().join(t!(", "))
+    escaped(&kinds.iter().map(|kind| kind_word(kind)).collect::<Vec<_>>().join(t!(", ")))
 }
 
 /// What goes in or comes out, of the kinds that the command line takes.
@@ -256,5 +236,49 @@ fn kind_word(kind: &str) -> &str {
         "file" => t!("file"),
         "embedding" => t!("embedding"),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suppliers::types::Multipliers;
+    use crate::tokens::Tokens;
+
+    /// All that somebody names about a model has this name.
+    const NAME: &str = r#"a<b>"&'c"#;
+
+    fn model(means: Option<Means>) -> ModelView {
+        ModelView {
+            model_id: NAME.into(),
+            supplier_name: NAME.into(),
+            context: Tokens(128_000),
+            max_output: Tokens(8_000),
+            input_kinds: vec!["text".into(), NAME.into()],
+            output_kinds: vec![NAME.into()],
+            price: Multipliers { input_ppm: 1_000_000, cached_ppm: 100_000, output_ppm: 2_500_000 },
+            endpoints: vec!["chat/completions".into(), NAME.into()],
+            means,
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_model_is_markup() {
+        let grant = PayingGrant { package_name: Some(NAME.into()), source: GrantSource::Order, left: Tokens(5) };
+        let means = Means { grants: vec![grant], keys: 3, first_keys: vec![(KeyId::generate(), NAME.into())] };
+        let reader = Reader { server_url: "https://toki.example".into(), model_id: None };
+        let rows = model_rows(&model(Some(means)), &reader);
+        assert!(!rows.contains("a<b") && !rows.contains("\"&'c"), "{rows}");
+        // The id in four places and the example, then supplier, endpoint, what it takes and gives, grant, key.
+        assert_eq!(rows.matches("a&lt;b&gt;&quot;&amp;'c").count(), 11, "{rows}");
+        assert!(rows.contains(r#"<pre class="code-block""#) && rows.contains(r#"<td colspan="8">"#), "{rows}");
+        assert!(rows.contains("2 more keys") && rows.contains("2.5 ×"), "{rows}");
+    }
+
+    #[test]
+    fn what_a_visitor_has_for_a_model_is_not_asked() {
+        let rows = model_rows(&ModelView { endpoints: Vec::new(), ..model(None) }, &Reader::default());
+        assert!(rows.contains(r#"<td colspan="7">"#) && rows.contains("None at the moment"), "{rows}");
+        assert!(!rows.contains("For you") && !rows.contains("<pre"), "{rows}");
     }
 }

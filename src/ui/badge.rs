@@ -1,6 +1,8 @@
 //! The state of a thing in a word, with a colour that repeats it.
 
+use crate::html::Escaped;
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeKind {
@@ -23,5 +25,10 @@ impl BadgeKind {
 
 #[component]
 pub fn Badge(kind: BadgeKind, #[prop(into)] text: Oco<'static, str>) -> impl IntoView {
-    view! { <span class=kind.class()>{text}</span> }
+    InertElement::new(badge_html(kind, &text))
+}
+
+/// [`Badge`] as text.
+pub fn badge_html(kind: BadgeKind, text: &str) -> String {
+    format!(r#"<span class="{}">{}</span>"#, kind.class(), Escaped(text))
 }

@@ -11,3 +11,8 @@ pub fn Fact(label: &'static str, children: Children) -> impl IntoView {
         </div>
     }
 }
+
+/// [`Fact`] as text, what is so being HTML.
+pub fn fact_html(label: &'static str, html: &str) -> String {
+    format!("<div><dt>{label}</dt><dd>{html}</dd></div>")
+}

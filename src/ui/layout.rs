@@ -13,6 +13,7 @@ use crate::search::palette::{Palette, PaletteLink};
 use crate::t;
 use crate::ui::amount::TokenAmount;
 use crate::ui::banner::{Banner, BannerKind};
+use crate::ui::copy::copies;
 use crate::ui::error_text::sentence;
 use crate::ui::failure::Failure;
 use crate::ui::icon::{Icon, IconView, Wordmark};
@@ -135,6 +136,8 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
         {follows.then(|| view! { <Follow since /> })}
         <Palette />
         <Switches unreachable=sentence(ConsoleError::Unreachable) />
+        // Where there is nothing to copy it may come: with what unfolds, or is read anew.
+        {copies()}
         <div class="toasts" id="toasts" aria-live="polite"></div>
         {sandbox
             .then(|| {

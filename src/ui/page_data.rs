@@ -1,6 +1,7 @@
 //! What pages are made of: their address, and data that they wait for.
 
 use crate::i18n::{Language, language, speaking};
+use crate::ui::copy::with_copies;
 use futures::channel::oneshot;
 use leptos::prelude::*;
 use leptos::reactive::computed::ScopedFuture;
@@ -59,7 +60,7 @@ pub fn with_data<T: Send + 'static>(
 fn written_out(language: Language, view: impl FnOnce() -> AnyView) -> InertElement {
     WRITING.set(true);
     // The language is asked for with every message, and found at once here.
-    let html = speaking(language, || view().to_html());
+    let html = speaking(language, || with_copies(view().to_html()));
     WRITING.set(false);
     InertElement::new(html)
 }

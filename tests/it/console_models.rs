@@ -36,3 +36,18 @@ async fn models_are_searched_by_their_address(db: PgPool) {
     assert!(found.contains("sandbox/echo") && !found.contains("sandbox/slow"), "{found}");
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn what_copies_is_on_a_page_once_and_only_where_it_may_be_needed(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (visitor, customer) = (app.browser(), app.browser_of(&app.customer("ada@example.com", 100_000).await).await);
+    for (path, of_visitor) in [("/models", 1), ("/docs/clients", 1), ("/docs", 0), ("/products", 0)] {
+        // Whoever is signed in may get something to copy later, when a call unfolds.
+        for (browser, islands) in [(&visitor, of_visitor), (&customer, 1)] {
+            let html = browser.get(path).await.html;
+            assert_eq!(html.matches("data-component=\"Copies").count(), islands, "{path}: {html}");
+            assert_eq!(html.contains(" data-copy=\""), of_visitor == 1, "{path}: {html}");
+        }
+    }
+    app.stop().await;
+}

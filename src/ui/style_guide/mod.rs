@@ -8,6 +8,7 @@ mod type_and_colour;
 
 use crate::i18n::Language;
 use crate::preferences::page::PreferencesForm;
+use crate::ui::copy::copies;
 use crate::ui::icon::Wordmark;
 use crate::ui::layout::NotFoundPage;
 use leptos::prelude::*;
@@ -49,6 +50,7 @@ pub fn StyleGuidePage() -> impl IntoView {
             </div>
             <charts::WideCharts />
         </main>
+        {copies()}
         <PreferencesForm />
     }
     .into_any()
