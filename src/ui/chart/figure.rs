@@ -83,7 +83,7 @@ pub(super) fn Figure(
 }
 
 fn ticks(scale: Scale) -> impl IntoView {
-    scale.ticks().map(|tick| view! { <li>{tick.short_in(language())}</li> }).collect_view()
+    scale.ticks().map(|tick| view! { <li>{tick.short_in(language()).to_string()}</li> }).collect_view()
 }
 
 fn grid(scale: Scale, buckets: usize) -> impl IntoView {

@@ -78,7 +78,7 @@ pub fn LineChart(
     let was = Entry {
         name: name.into(),
         swatch: Entry::swatch(Colour::Series(0), "chart-swatch-line"),
-        says: values.last().map(|value| value.short_in(language())),
+        says: values.last().map(|value| value.short_in(language()).to_string()),
         values: values.iter().copied().map(Some).collect(),
     };
     let expected = |name: &str, swatch: String, part: fn(&Band) -> Tokens| Entry {

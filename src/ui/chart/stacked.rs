@@ -111,12 +111,12 @@ pub fn StackedBars(
     let sum_entry = Entry {
         name: t!("Total").into(),
         swatch: "chart-swatch".into(),
-        says: Some(Tokens(total).short_in(language())),
+        says: Some(Tokens(total).short_in(language()).to_string()),
         values: sums.into_iter().map(Some).collect(),
     };
     let parts = ranked.into_iter().map(|(series, colour)| Entry {
         swatch: Entry::swatch(colour, "chart-swatch-area"),
-        says: Some(series.total().short_in(language())),
+        says: Some(series.total().short_in(language()).to_string()),
         values: (0..buckets.len()).map(|place| Some(series.at(place))).collect(),
         name: series.name,
     });
