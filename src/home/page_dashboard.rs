@@ -15,8 +15,7 @@ use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{address_with, with_data};
 use crate::ui::stat::{Change, Stat};
-use crate::ui::utc_time::{UtcTime, written};
-use crate::utc::Written;
+use crate::ui::utc_time::UtcTime;
 use crate::wallet::page_forecast::ForecastNote;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -175,9 +174,8 @@ fn DaysChart(dashboard: Dashboard) -> impl IntoView {
     let series = dashboard.charges_by_model().into_iter().map(|(model, values)| Series { name: model.into(), values }).collect();
     // A day leads to its hours, as on the page of usage.
     let bucket = |(place, day): (usize, &DayUsage)| {
-        let Written { day: name, short_day: short, .. } = written(day.day);
         let (from, to) = dashboard.range.bucket(place, time_zone());
-        Bucket { name, short, href: Some(address_with("/usage", [("from", from.as_str()), ("to", to.as_str())])) }
+        Bucket::day(day.day, Some(address_with("/usage", [("from", from.as_str()), ("to", to.as_str())])))
     };
     view! {
         <section class="card">

@@ -7,7 +7,7 @@ use crate::ui::amount::{ExactTokens, TokenAmount};
 use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::stat::Stat;
 use crate::ui::table::{CardTable, Head, Row};
-use crate::ui::utc_time::{day, minute, written};
+use crate::ui::utc_time::day;
 use crate::usage::page::Asked;
 use crate::usage::page_filter::group_words;
 use crate::usage::range::{Range, Unit};
@@ -88,16 +88,16 @@ fn chart_label(range: &Range, group: Group) -> String {
 /// A bar leads to its hours, an hour to its calls.
 pub fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
     let alone = range.starts.len() == 1;
-    let buckets = range.starts.iter().enumerate().map(|(place, start)| {
-        let start = UtcTime::from(*start);
-        let words = written(start);
-        let (name, short) = match range.unit {
-            Unit::Hour => (minute(start), words.hour),
-            Unit::Day => (words.day, words.short_day),
-        };
+    let finer = |place| {
         let (from, to) = range.bucket(place, time_zone());
-        let finer = Asked { range: String::new(), from, to, ..asked.newest() };
-        Bucket { name, short, href: (!alone).then(|| finer.address()) }
+        Asked { range: String::new(), from, to, ..asked.newest() }.address()
+    };
+    let buckets = range.starts.iter().enumerate().map(|(place, start)| {
+        let (start, href) = (UtcTime::from(*start), (!alone).then(|| finer(place)));
+        match range.unit {
+            Unit::Hour => Bucket::hour(start, href),
+            Unit::Day => Bucket::day(start, href),
+        }
     });
     buckets.collect()
 }
