@@ -1,6 +1,8 @@
 //! The state of a thing in a word, with a colour that repeats it.
 
+use crate::html::Escaped;
 use leptos::prelude::*;
+use std::fmt::{self, Display};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeKind {
@@ -24,4 +26,9 @@ impl BadgeKind {
 #[component]
 pub fn Badge(kind: BadgeKind, #[prop(into)] text: Oco<'static, str>) -> impl IntoView {
     view! { <span class=kind.class()>{text}</span> }
+}
+
+/// [`Badge`] as text.
+pub fn badge_html(kind: BadgeKind, text: &str) -> impl Display {
+    fmt::from_fn(move |out| write!(out, r#"<span class="{}">{}</span>"#, kind.class(), Escaped(text)))
 }
