@@ -23,6 +23,11 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// A link, both of it escaped.
+pub fn link(href: &str, words: &str) -> impl fmt::Display {
+    fmt::from_fn(move |out| write!(out, r#"<a href="{}">{}</a>"#, Escaped(href), Escaped(words)))
+}
+
 /// [`Escaped`] as a text of its own.
 pub fn escaped(text: &str) -> String {
     Escaped(text).to_string()
@@ -44,5 +49,6 @@ mod tests {
     #[test]
     fn nothing_of_a_text_is_markup() {
         assert_eq!(escaped(r#"</textarea><img alt="x"> & &lt;"#), "&lt;/textarea&gt;&lt;img alt=&quot;x&quot;&gt; &amp; &amp;lt;");
+        assert_eq!(link(r#"/?a=1&b=">"#, "<b>").to_string(), r#"<a href="/?a=1&amp;b=&quot;&gt;">&lt;b&gt;</a>"#);
     }
 }

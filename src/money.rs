@@ -1,7 +1,7 @@
 //! `Money`: an integer of minor units and its ISO 4217 currency. No floats, no exchange rates.
 
 use crate::i18n::Language;
-use crate::tokens::{Tokens, group_digits};
+use crate::tokens::{Tokens, grouped};
 use serde::{Deserialize, Serialize};
 
 /// A lower-case ISO 4217 code, as Stripe writes it: `usd`.
@@ -73,7 +73,7 @@ impl Money {
         let scale = 10_i64.pow(decimals);
         let sign = if self.minor < 0 { "-" } else { "" };
         let magnitude = self.minor.saturating_abs();
-        let whole = group_digits(magnitude / scale);
+        let whole = grouped(magnitude / scale);
         let symbol = match self.currency.code() {
             "usd" => language.choose("$", "US$").to_string(),
             "eur" => "€".to_string(),

@@ -2,6 +2,7 @@
 
 use crate::i18n::Language;
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display};
 
 /// An amount of Tokens. Never negative on a page; negative only as a ledger difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,35 +34,41 @@ impl Tokens {
 
     /// Every digit, grouped: `1,234,567`.
     pub fn exact(self) -> String {
-        group_digits(self.0)
+        self.grouped().to_string()
+    }
+
+    /// [`Tokens::exact`], written where it is to stand: a page has hundreds of amounts, and needs none as a text of its own.
+    pub fn grouped(self) -> impl Display {
+        grouped(self.0)
     }
 
     /// At most three significant digits, rounded down so that it never claims more than is there: `1.23 M`, `999`, `12.3 K`.
     pub fn short(self) -> String {
-        self.short_in(Language::English)
+        self.short_in(Language::English).to_string()
     }
 
     /// The same as readers of a language count: in Chinese `12.3 万`, `1.2 亿`.
-    pub fn short_in(self, language: Language) -> String {
+    pub fn short_in(self, language: Language) -> impl Display {
         let units = language.choose::<&[(u64, &str)]>(
             &[(1_000_000_000_000, "T"), (1_000_000_000, "B"), (1_000_000, "M"), (1_000, "K")],
             &[(1_000_000_000_000, "万亿"), (100_000_000, "亿"), (10_000, "万")],
         );
-        let magnitude = self.0.unsigned_abs();
-        let Some((unit, name)) = units.iter().find(|(unit, _)| magnitude >= *unit) else {
-            return self.exact();
-        };
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let shown = magnitude - magnitude % 10_u64.pow(magnitude.ilog10().saturating_sub(2));
-        let (whole, fraction) = (shown / unit, shown % unit);
-        let whole = group_digits(i64::try_from(whole).unwrap_or(i64::MAX));
-        match fraction {
-            0 => format!("{sign}{whole} {name}"),
-            _ => {
-                let decimals = format!("{fraction:0width$}", width = unit.ilog10() as usize);
-                format!("{sign}{whole}.{} {name}", decimals.trim_end_matches('0'))
+        fmt::from_fn(move |out| {
+            let magnitude = self.0.unsigned_abs();
+            let Some((unit, name)) = units.iter().find(|(unit, _)| magnitude >= *unit) else {
+                return write!(out, "{}", self.grouped());
+            };
+            let sign = if self.0 < 0 { "-" } else { "" };
+            // Three digits: behind the point there are never more than hundredths.
+            let shown = magnitude - magnitude % 10_u64.pow(magnitude.ilog10().saturating_sub(2));
+            write!(out, "{sign}{}", grouped(i64::try_from(shown / unit).unwrap_or(i64::MAX)))?;
+            match shown % unit / (unit / 100) {
+                0 => {}
+                hundredths if hundredths.is_multiple_of(10) => write!(out, ".{}", hundredths / 10)?,
+                hundredths => write!(out, ".{hundredths:02}")?,
             }
-        }
+            write!(out, " {name}")
+        })
     }
 
     /// Whether the short form has every digit.
@@ -79,19 +86,18 @@ impl Tokens {
 }
 
 /// `-1234567` as `-1,234,567`.
-pub(crate) fn group_digits(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3 + 1);
-    if number < 0 {
-        grouped.push('-');
-    }
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
+pub(crate) fn grouped(number: i64) -> impl Display {
+    fmt::from_fn(move |out| {
+        let magnitude = number.unsigned_abs();
+        let sign = if number < 0 { "-" } else { "" };
+        let mut unit = 1_000_u64.pow(magnitude.checked_ilog(1_000).unwrap_or_default());
+        write!(out, "{sign}{}", magnitude / unit)?;
+        while unit > 1 {
+            unit /= 1_000;
+            write!(out, ",{:03}", magnitude / unit % 1_000)?;
         }
-        grouped.push(digit);
-    }
-    grouped
+        Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -142,16 +148,28 @@ mod tests {
             (1_259_000_000_000, "1.25 万亿"),
             (-123_999, "-12.3 万"),
         ] {
-            assert_eq!(Tokens(tokens).short_in(Language::Chinese), short);
+            assert_eq!(Tokens(tokens).short_in(Language::Chinese).to_string(), short);
         }
     }
 
     #[test]
-    fn exact_groups_thousands() {
-        for (tokens, exact) in
-            [(0, "0"), (999, "999"), (1_000, "1,000"), (-1_234_567, "-1,234,567"), (i64::MIN, "-9,223,372,036,854,775,808")]
-        {
-            assert_eq!(Tokens(tokens).exact(), exact);
+    fn any_amount_is_written_whole_and_short_in_both_languages() {
+        for (tokens, exact, english, chinese) in [
+            (0, "0", "0", "0"),
+            (999, "999", "999", "999"),
+            (-999, "-999", "-999", "-999"),
+            (1_000, "1,000", "1 K", "1,000"),
+            (-1_000, "-1,000", "-1 K", "-1,000"),
+            (10_000, "10,000", "10 K", "1 万"),
+            (1_000_000, "1,000,000", "1 M", "100 万"),
+            (1_050_007, "1,050,007", "1.05 M", "105 万"),
+            (-1_234_567, "-1,234,567", "-1.23 M", "-123 万"),
+            (i64::MAX, "9,223,372,036,854,775,807", "9,220,000 T", "9,220,000 万亿"),
+            (i64::MIN, "-9,223,372,036,854,775,808", "-9,220,000 T", "-9,220,000 万亿"),
+        ] {
+            let tokens = Tokens(tokens);
+            let short = [Language::English, Language::Chinese].map(|language| tokens.short_in(language).to_string());
+            assert_eq!((tokens.exact().as_str(), short), (exact, [english.to_string(), chinese.to_string()]));
         }
     }
 }

@@ -77,7 +77,7 @@ mod tests {
         for zone in [Tz::UTC, Tz::Asia__Shanghai, Tz::Asia__Kolkata, Tz::America__Los_Angeles] {
             let range = Range::of(Preset::Month, zone, now);
             let [.., today] = range.starts.as_slice() else { panic!("30 days") };
-            let named = [*today, range.end].map(|day| middle_of(day).written(zone, Language::English).day);
+            let named = [*today, range.end].map(|day| middle_of(day).written(zone, Language::English).day().to_string());
             assert_eq!(named, ["28 Nov 2026", "29 Nov 2026"], "{zone}");
         }
     }

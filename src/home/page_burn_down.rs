@@ -3,18 +3,12 @@
 use crate::home::types::BurnDown;
 use crate::t;
 use crate::ui::chart::{Band, Bucket, LineChart};
-use crate::ui::utc_time::written;
-use crate::utc::{UtcTime, Written};
 use crate::wallet::types::Expected;
 use leptos::prelude::*;
 
 #[component]
 pub fn BurnDownChart(burn_down: BurnDown) -> impl IntoView {
     let BurnDown { days, balances, course } = burn_down;
-    let bucket = |day: UtcTime| {
-        let Written { day: name, short_day: short, .. } = written(day);
-        Bucket { name, short, href: None }
-    };
     let label = t!(
         "Balance by day, today as it is now: the last {back} days and, at this pace, the next {ahead}",
         back = balances.len(),
@@ -32,7 +26,7 @@ pub fn BurnDownChart(burn_down: BurnDown) -> impl IntoView {
                 label
                 heading=t!("Day")
                 name=t!("Balance")
-                buckets=days.into_iter().map(bucket).collect()
+                buckets=days.into_iter().map(|day| Bucket::day(day, None)).collect()
                 values=balances
                 forecast
             />

@@ -6,19 +6,20 @@ use crate::home::page_burn_down::BurnDownChart;
 use crate::home::page_next::step_words;
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
+use crate::html::Escaped;
 use crate::preferences::time_zone;
 use crate::tokens::Tokens;
-use crate::ui::amount::TokenAmount;
-use crate::ui::badge::{Badge, BadgeKind};
+use crate::ui::amount::{TokenAmount, amount_html};
+use crate::ui::badge::{BadgeKind, badge_html};
 use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::page_data::{address_with, with_data};
 use crate::ui::stat::{Change, Stat};
-use crate::ui::utc_time::{UtcTime, written};
-use crate::utc::Written;
+use crate::ui::utc_time::{UtcTime, time_html};
 use crate::wallet::page_forecast::ForecastNote;
-use crate::{t, tv};
+use crate::wallet::types::Forecast;
+use crate::{push, t, tv};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -38,19 +39,18 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         Ok(dashboard) => dashboard,
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
-    let steps = dashboard.steps;
+    let (figures, days) = (figures(&dashboard), days_chart(&dashboard));
+    let Dashboard { balance, forecast, burn_down, expiries, steps, calls, .. } = dashboard;
     // Each part is kept up to date by itself: what somebody is at, or has opened, waits, and nothing else does. What may be empty stands
     // all the same, to be filled.
     view! {
         <div data-live="steps">{steps.next().map(|_| view! { <Checklist steps /> })}</div>
-        <BalanceCard dashboard=dashboard.clone() />
-        <div data-live="burn-down">{dashboard.burn_down.clone().map(|burn_down| view! { <BurnDownChart burn_down /> })}</div>
-        <UsageCards dashboard=dashboard.clone() />
-        <div data-live="days">
-            <DaysChart dashboard=dashboard.clone() />
-        </div>
+        <BalanceCard balance forecast expiries />
+        <div data-live="burn-down">{burn_down.map(|burn_down| view! { <BurnDownChart burn_down /> })}</div>
+        {figures}
+        <div data-live="days">{days}</div>
         <div data-live="calls">
-            <RecentCalls calls=dashboard.calls />
+            <RecentCalls calls />
         </div>
     }
     .into_any()
@@ -84,20 +84,20 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
 }
 
 #[component]
-fn BalanceCard(dashboard: Dashboard) -> impl IntoView {
+fn BalanceCard(balance: Tokens, forecast: Option<Forecast>, expiries: Vec<Expiry>) -> impl IntoView {
     // Of an empty wallet there is nothing to foretell.
-    let forecast = dashboard.forecast.filter(|_| dashboard.balance > Tokens(0)).map(|forecast| view! { <ForecastNote forecast /> });
-    let ending: i64 = dashboard.expiries.iter().map(|expiry| expiry.tokens.0).sum();
-    let later = Tokens(dashboard.balance.0 - ending);
+    let forecast = forecast.filter(|_| balance > Tokens(0)).map(|forecast| view! { <ForecastNote forecast /> });
+    let ending: i64 = expiries.iter().map(|expiry| expiry.tokens.0).sum();
+    let later = Tokens(balance.0 - ending);
     view! {
         <section class="card balance" data-live="balance">
             <div>
                 <Stat label=t!("Balance in Tokens")>
-                    <TokenAmount tokens=dashboard.balance />
+                    <TokenAmount tokens=balance />
                 </Stat>
                 {forecast}
             </div>
-            <Expiries expiries=dashboard.expiries later />
+            <Expiries expiries later />
         </section>
     }
 }
@@ -135,9 +135,9 @@ fn Expiries(expiries: Vec<Expiry>, later: Tokens) -> impl IntoView {
     .into_any()
 }
 
-#[component]
-fn UsageCards(dashboard: Dashboard) -> impl IntoView {
-    let today = dashboard.today().cloned();
+/// What was called and charged of late.
+fn figures(dashboard: &Dashboard) -> AnyView {
+    let today = dashboard.today();
     let yesterday = dashboard.yesterday().map_or(Tokens(0), |day| day.charge);
     let (calls, failed, charge) = today.map_or((0, 0, Tokens(0)), |day| (day.calls, day.failed, day.charge));
     let failed = if failed == 0 { t!("none failed").to_string() } else { t!("{calls} failed", calls = Tokens(failed).exact()) };
@@ -164,20 +164,19 @@ fn UsageCards(dashboard: Dashboard) -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 /// What was charged on each day, by model. Nothing before the first call: what to do then is said below.
-#[component]
-fn DaysChart(dashboard: Dashboard) -> impl IntoView {
+fn days_chart(dashboard: &Dashboard) -> AnyView {
     if !dashboard.steps.has_called {
         return ().into_any();
     }
     let series = dashboard.charges_by_model().into_iter().map(|(model, values)| Series { name: model.into(), values }).collect();
     // A day leads to its hours, as on the page of usage.
     let bucket = |(place, day): (usize, &DayUsage)| {
-        let Written { day: name, short_day: short, .. } = written(day.day);
         let (from, to) = dashboard.range.bucket(place, time_zone());
-        Bucket { name, short, href: Some(address_with("/usage", [("from", from.as_str()), ("to", to.as_str())])) }
+        Bucket::day(day.day, Some(address_with("/usage", [("from", from.as_str()), ("to", to.as_str())])))
     };
     view! {
         <section class="card">
@@ -191,7 +190,7 @@ fn DaysChart(dashboard: Dashboard) -> impl IntoView {
                 heading=t!("Day")
                 buckets=dashboard.days.iter().enumerate().map(bucket).collect()
                 series
-                colours=Colours::of(dashboard.models)
+                colours=Colours::of(&dashboard.models)
             />
         </section>
     }
@@ -211,35 +210,8 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
         }
         .into_any();
     }
-    let rows = calls.into_iter().map(|call| {
-        let (kind, text) = match call.outcome {
-            CallOutcome::Completed => (BadgeKind::Ok, t!("Completed")),
-            CallOutcome::Stopped => (BadgeKind::Quiet, t!("Stopped")),
-            CallOutcome::Failed => (BadgeKind::Bad, t!("Failed")),
-        };
-        let (why, label) = (format!("/usage?call={}", call.request_id), t!("Why {tokens} Tokens", tokens = call.charge.exact()));
-        view! {
-            <tr>
-                <td data-label=t!("Time")>
-                    <UtcTime time=call.started_at />
-                </td>
-                <td data-label=t!("Key")>{call.key_name}</td>
-                <td data-label=t!("Model") class="mono">
-                    {call.model_id}
-                </td>
-                <td data-label=t!("Outcome")>
-                    <Badge kind text />
-                </td>
-                <td data-label=t!("Tokens charged") class="number">
-                    <TokenAmount tokens=call.charge />
-                    " "
-                    <a href=why aria-label=label>
-                        {t!("Why")}
-                    </a>
-                </td>
-            </tr>
-        }
-    });
+    let mut rows = String::new();
+    calls.iter().for_each(|call| push_call(&mut rows, call));
     view! {
         <section class="stack">
             <div class="page-head">
@@ -257,10 +229,56 @@ fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
                             <th class="number">{t!("Tokens charged")}</th>
                         </tr>
                     </thead>
-                    <tbody>{rows.collect_view()}</tbody>
+                    <tbody inner_html=rows></tbody>
                 </table>
             </div>
         </section>
     }
     .into_any()
+}
+
+/// As text, like the calls on the page of usage.
+fn push_call(rows: &mut String, call: &RecentCall) {
+    let (kind, word) = match call.outcome {
+        CallOutcome::Completed => (BadgeKind::Ok, t!("Completed")),
+        CallOutcome::Stopped => (BadgeKind::Quiet, t!("Stopped")),
+        CallOutcome::Failed => (BadgeKind::Bad, t!("Failed")),
+    };
+    push!(rows, r#"<tr><td data-label="{}">{}</td>"#, t!("Time"), time_html(call.started_at));
+    push!(rows, r#"<td data-label="{}">{}</td>"#, t!("Key"), Escaped(&call.key_name));
+    push!(rows, r#"<td data-label="{}" class="mono">{}</td>"#, t!("Model"), Escaped(&call.model_id));
+    push!(rows, r#"<td data-label="{}">{}</td>"#, t!("Outcome"), badge_html(kind, word));
+    push!(rows, r#"<td data-label="{}" class="number">{} "#, t!("Tokens charged"), amount_html(call.charge));
+    let label = t!("Why {tokens} Tokens", tokens = call.charge.grouped());
+    push!(rows, r#"<a href="/usage?call={}" aria-label="{label}">{}</a></td></tr>"#, call.request_id, t!("Why"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::RequestId;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_call_leads_to_why_it_was_charged_and_no_name_is_markup() {
+        let nil = Uuid::nil();
+        let call = RecentCall {
+            request_id: RequestId(nil),
+            started_at: serde_json::from_str("\"2026-02-04T05:06:07Z\"").expect("a moment"),
+            key_name: "<b>".into(),
+            model_id: "a&b".into(),
+            charge: Tokens(12),
+            outcome: CallOutcome::Stopped,
+        };
+        let mut row = String::new();
+        push_call(&mut row, &call);
+        let cells = [
+            format!(r#"<tr><td data-label="Time">{}</td>"#, time_html(call.started_at)),
+            r#"<td data-label="Key">&lt;b&gt;</td><td data-label="Model" class="mono">a&amp;b</td>"#.into(),
+            r#"<td data-label="Outcome"><span class="badge badge-quiet">Stopped</span></td>"#.into(),
+            r#"<td data-label="Tokens charged" class="number"><data class="tokens" value="12">12</data> "#.into(),
+            format!(r#"<a href="/usage?call={nil}" aria-label="Why 12 Tokens">Why</a></td></tr>"#),
+        ];
+        assert_eq!(row, cells.concat());
+    }
 }

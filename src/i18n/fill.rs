@@ -1,6 +1,6 @@
 //! Messages with values in them: `{name}` stands for one. No braces otherwise.
 
-use std::fmt::{Display, Write};
+use std::fmt::{self, Display, Write};
 
 /// A stretch of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +23,20 @@ pub fn pieces(message: &'static str) -> impl Iterator<Item = Piece> {
 /// A message with its values. One that is not given stays as its name.
 pub fn fill(message: &'static str, values: &[(&str, &dyn Display)]) -> String {
     let mut filled = String::with_capacity(message.len() + 16);
-    for piece in pieces(message) {
-        match piece {
-            Piece::Text(text) => filled.push_str(text),
-            Piece::Value(name) => match values.iter().find(|(given, _)| *given == name) {
-                // Writing to a String does not fail.
-                Some((_, value)) => write!(filled, "{value}").unwrap_or_default(),
-                None => filled.push_str(name),
-            },
-        }
-    }
+    // Writing to a String does not fail.
+    fill_in(&mut filled, message, values).unwrap_or_default();
     filled
+}
+
+/// The same, written where it is to stand.
+pub fn fill_in(out: &mut impl Write, message: &'static str, values: &[(&str, &dyn Display)]) -> fmt::Result {
+    pieces(message).try_for_each(|piece| match piece {
+        Piece::Text(text) => out.write_str(text),
+        Piece::Value(name) => match values.iter().find(|(given, _)| *given == name) {
+            Some((_, value)) => write!(out, "{value}"),
+            None => out.write_str(name),
+        },
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod fill;
 mod language;
 mod zh;
 
-pub use fill::{Piece, fill, pieces};
+pub use fill::{Piece, fill, fill_in, pieces};
 pub use language::{Language, language, speaking, speaking_on};
 
 /// The Chinese of an English message. For constants only: what is missing there fails the build.

@@ -2,7 +2,7 @@
 
 use crate::docs::types::Reader;
 use crate::ids::{KeyId, SupplierId};
-use crate::tokens::{Tokens, group_digits};
+use crate::tokens::{Tokens, grouped};
 use crate::wallet::types::GrantSource;
 use serde::{Deserialize, Serialize};
 
@@ -77,9 +77,9 @@ pub fn multiplier(ppm: i64) -> String {
 
 /// A count of millionths as a decimal number, exact and without trailing zeros: 2,500,000 is `2.5`.
 pub fn millionths(count: i128) -> String {
-    let whole = group_digits(i64::try_from(count / 1_000_000).unwrap_or(i64::MAX));
+    let whole = grouped(i64::try_from(count / 1_000_000).unwrap_or(i64::MAX));
     match count % 1_000_000 {
-        0 => whole,
+        0 => whole.to_string(),
         fraction => {
             let digits = format!("{fraction:06}");
             format!("{whole}.{}", digits.trim_end_matches('0'))

@@ -3,6 +3,7 @@
 use crate::html::Escaped;
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
+use std::fmt::{self, Display};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadgeKind {
@@ -25,10 +26,10 @@ impl BadgeKind {
 
 #[component]
 pub fn Badge(kind: BadgeKind, #[prop(into)] text: Oco<'static, str>) -> impl IntoView {
-    InertElement::new(badge_html(kind, &text))
+    InertElement::new(badge_html(kind, &text).to_string())
 }
 
 /// [`Badge`] as text.
-pub fn badge_html(kind: BadgeKind, text: &str) -> String {
-    format!(r#"<span class="{}">{}</span>"#, kind.class(), Escaped(text))
+pub fn badge_html(kind: BadgeKind, text: &str) -> impl Display {
+    fmt::from_fn(move |out| write!(out, r#"<span class="{}">{}</span>"#, kind.class(), Escaped(text)))
 }

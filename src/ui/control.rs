@@ -1,7 +1,7 @@
 //! Controls of forms that are more than an input: a choice of a few, a thing that is on or off.
 
-use crate::html::escaped;
-use crate::t;
+use crate::html::{Escaped, escaped};
+use crate::{push, t};
 use leptos::prelude::*;
 
 /// One of the things to choose from.
@@ -23,15 +23,13 @@ pub fn Select(
     #[prop(optional, into)]
     described_by: Option<String>,
 ) -> impl IntoView {
-    let options = choices.into_iter().map(|choice| {
-        let selected = choice.value == chosen;
-        view! { <option value=choice.value selected=selected>{choice.name}</option> }
-    });
-    view! {
-        <select class="select" id=id name=name disabled=disabled aria-describedby=described_by>
-            {options.collect_view()}
-        </select>
+    // As text: there may be as many as there are models.
+    let mut options = String::new();
+    for Choice { value, name } in &choices {
+        let selected = if *value == chosen { " selected" } else { "" };
+        push!(options, r#"<option value="{}"{selected}>{}</option>"#, Escaped(value), Escaped(name));
     }
+    view! { <select class="select" id=id name=name disabled=disabled aria-describedby=described_by inner_html=options></select> }
 }
 
 /// Two fields of a filter: a stretch of days, from its first to its last. `id` begins their ids.

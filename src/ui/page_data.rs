@@ -1,7 +1,10 @@
 //! What pages are made of: their address, and data that they wait for.
 
 use crate::i18n::{Language, language, speaking};
+use crate::preferences::{in_zone, time_zone};
+use crate::push;
 use crate::ui::copy::with_copies;
+use chrono_tz::Tz;
 use futures::channel::oneshot;
 use leptos::prelude::*;
 use leptos::reactive::computed::ScopedFuture;
@@ -26,12 +29,16 @@ pub fn all_of_address(name: &str) -> Vec<String> {
 
 /// The address of a page with these parameters; what is empty is left out.
 pub fn address_with<'a>(path: &str, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let mut address = String::with_capacity(path.len() + 64);
+    push!(address, "{path}?");
+    let start = address.len();
+    let mut query = url::form_urlencoded::Serializer::for_suffix(address, start);
     query.extend_pairs(parameters.into_iter().filter(|(_, value)| !value.is_empty()));
-    match query.finish().as_str() {
-        "" => path.to_string(),
-        query => format!("{path}?{query}"),
+    let mut address = query.finish();
+    if address.len() == start {
+        address.pop();
     }
+    address
 }
 
 thread_local! {
@@ -52,15 +59,15 @@ pub fn with_data<T: Send + 'static>(
     let (fetched, data) = oneshot::channel();
     // Nobody waits any more when the reader has left.
     leptos::task::spawn(ScopedFuture::new(async move { drop(fetched.send(fetch.await)) }));
-    let language = language();
-    Suspend::new(async move { data.await.map(|data| written_out(language, || show(data))) })
+    let (language, zone) = (language(), time_zone());
+    Suspend::new(async move { data.await.map(|data| written_out(language, zone, || show(data))) })
 }
 
 /// The view as text, in one piece. In a page that is written as it comes, each element would be several texts of their own.
-fn written_out(language: Language, view: impl FnOnce() -> AnyView) -> InertElement {
+fn written_out(language: Language, zone: Tz, view: impl FnOnce() -> AnyView) -> InertElement {
     WRITING.set(true);
-    // The language is asked for with every message, and found at once here.
-    let html = speaking(language, || with_copies(view().to_html()));
+    // The language is asked for with every message, the zone with every time, and both are found at once here.
+    let html = speaking(language, || in_zone(zone, || with_copies(view().to_html())));
     WRITING.set(false);
     InertElement::new(html)
 }

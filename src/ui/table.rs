@@ -3,6 +3,7 @@
 use crate::html::Escaped;
 use crate::push;
 use leptos::prelude::*;
+use std::fmt::Display;
 
 /// A column's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,32 +61,59 @@ fn table(caption: String, heads: &[Head], body: impl IntoView + 'static) -> AnyV
     .into_any()
 }
 
-/// A row of [`TextTable`]: its name, where that leads to, and its other cells.
-pub struct TextRow {
-    pub name: String,
-    pub href: Option<String>,
-    pub values: Vec<String>,
+/// The same for many rows. They are written as text, which takes a fraction of what views take: a page with charts was mostly that.
+pub struct TextTable {
+    heads: Vec<Head>,
+    /// How a row begins, and each cell after its first.
+    begin: String,
+    cells: Vec<String>,
+    body: String,
 }
 
-/// The same for many cells of nothing but text. They are written as text, which takes a fraction of what views take: a page
-/// with charts was mostly that.
-#[component]
-pub fn TextTable(#[prop(into)] caption: String, heads: Vec<Head>, rows: Vec<TextRow>) -> impl IntoView {
-    let class = |head: Option<&Head>| head.and_then(|head| head.class).map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
-    let cells: Vec<String> =
-        heads.iter().map(|head| format!(r#"<td data-label="{}"{}>"#, Escaped(&head.name), class(Some(head)))).collect();
-    let (first, mut body) = (class(heads.first()), String::new());
-    for TextRow { name, href, values } in rows {
-        push!(body, r#"<tr><th scope="row"{first}>"#);
-        match href {
-            Some(href) => push!(body, r#"<a href="{}">{}</a>"#, Escaped(&href), Escaped(&name)),
-            None => push!(body, "{}", Escaped(&name)),
-        }
-        push!(body, "</th>");
-        for (cell, value) in cells.iter().skip(1).zip(&values) {
-            push!(body, "{cell}{}</td>", Escaped(value));
-        }
-        push!(body, "</tr>");
+/// What a row has beside what its cells begin with, about, and what a cell has.
+const ROW_HTML: usize = 120;
+const CELL_HTML: usize = 16;
+
+impl TextTable {
+    pub fn new(heads: Vec<Head>, rows: usize) -> TextTable {
+        let class = |head: &Head| head.class.map(|class| format!(r#" class="{class}""#)).unwrap_or_default();
+        let begin = format!(r#"<tr><th scope="row"{}>"#, heads.first().map(class).unwrap_or_default());
+        let cell = |head: &Head| format!(r#"<td data-label="{}"{}>"#, Escaped(&head.name), class(head));
+        let cells: Vec<String> = heads.iter().skip(1).map(cell).collect();
+        let room = cells.iter().map(|cell| cell.len() + CELL_HTML).sum::<usize>() + ROW_HTML;
+        TextTable { heads, begin, cells, body: String::with_capacity(rows * room) }
     }
-    table(caption, &heads, view! { <tbody inner_html=body></tbody> })
+
+    /// The row's name and its other cells, as HTML: what is text is escaped by whoever gives it.
+    pub fn row(&mut self, name: impl Display, values: impl IntoIterator<Item = impl Display>) {
+        push!(self.body, "{}{name}</th>", self.begin);
+        for (cell, value) in self.cells.iter().zip(values) {
+            push!(self.body, "{cell}{value}</td>");
+        }
+        self.body.push_str("</tr>");
+    }
+
+    pub fn view(self, caption: String) -> AnyView {
+        let body = self.body;
+        table(caption, &self.heads, view! { <tbody inner_html=body></tbody> })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::html::link;
+
+    #[test]
+    fn rows_of_text_have_the_names_of_their_heads() {
+        let mut table = TextTable::new(vec![Head::text("Day"), Head::number("\"a\" & b"), Head::figure("Sum")], 2);
+        table.row(link("/1?a&b", "<1>"), ["2", "3"]);
+        table.row("4", [5, 6]);
+        let row = |name: &str, a: &str, sum: &str| {
+            let a = format!(r#"<td data-label="&quot;a&quot; &amp; b" class="number">{a}</td>"#);
+            format!(r#"<tr><th scope="row">{name}</th>{a}<td data-label="Sum" class="number figure">{sum}</td></tr>"#)
+        };
+        let first = row(r#"<a href="/1?a&amp;b">&lt;1&gt;</a>"#, "2", "3");
+        assert_eq!(table.body, first + &row("4", "5", "6"));
+    }
 }

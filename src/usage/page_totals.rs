@@ -1,13 +1,14 @@
 //! What a stretch of time came to: the sums, a bar for each hour or day, and a line for each model, key, supplier or member.
 
+use crate::html::{Escaped, link};
 use crate::preferences::time_zone;
 use crate::t;
-use crate::tokens::Tokens;
-use crate::ui::amount::{ExactTokens, TokenAmount};
+use crate::tokens::{Tokens, grouped};
+use crate::ui::amount::{TokenAmount, amount_html, exact_html};
 use crate::ui::chart::{Bucket, Colours, Series, StackedBars};
 use crate::ui::stat::Stat;
-use crate::ui::table::{CardTable, Head, Row};
-use crate::ui::utc_time::{day, minute, written};
+use crate::ui::table::{Head, TextTable};
+use crate::ui::utc_time::day;
 use crate::usage::page::Asked;
 use crate::usage::page_filter::group_words;
 use crate::usage::range::{Range, Unit};
@@ -15,6 +16,7 @@ use crate::usage::types::FAILED;
 use crate::usage::types_totals::{Group, Part, Sums};
 use crate::utc::UtcTime;
 use leptos::prelude::*;
+use std::fmt::Display;
 
 #[component]
 pub fn Totals(range: Range, group: Group, parts: Vec<Part>, of_group: Vec<(String, String)>, asked: Asked) -> impl IntoView {
@@ -38,7 +40,7 @@ pub fn Totals(range: Range, group: Group, parts: Vec<Part>, of_group: Vec<(Strin
                 colours
             />
         </div>
-        {(!parts.is_empty()).then(|| view! { <PartsTable group parts all asked /> })}
+        {(!parts.is_empty()).then(|| parts_table(group, &parts, all, &asked))}
     }
 }
 
@@ -88,22 +90,21 @@ fn chart_label(range: &Range, group: Group) -> String {
 /// A bar leads to its hours, an hour to its calls.
 pub fn buckets(range: &Range, asked: &Asked) -> Vec<Bucket> {
     let alone = range.starts.len() == 1;
-    let buckets = range.starts.iter().enumerate().map(|(place, start)| {
-        let start = UtcTime::from(*start);
-        let words = written(start);
-        let (name, short) = match range.unit {
-            Unit::Hour => (minute(start), words.hour),
-            Unit::Day => (words.day, words.short_day),
-        };
+    let finer = |place| {
         let (from, to) = range.bucket(place, time_zone());
-        let finer = Asked { range: String::new(), from, to, ..asked.newest() };
-        Bucket { name, short, href: (!alone).then(|| finer.address()) }
+        Asked { range: String::new(), from, to, ..asked.newest() }.address()
+    };
+    let buckets = range.starts.iter().enumerate().map(|(place, start)| {
+        let (start, href) = (UtcTime::from(*start), (!alone).then(|| finer(place)));
+        match range.unit {
+            Unit::Hour => Bucket::hour(start, href),
+            Unit::Day => Bucket::day(start, href),
+        }
     });
     buckets.collect()
 }
 
-#[component]
-fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl IntoView {
+fn parts_table(group: Group, parts: &[Part], all: Sums, asked: &Asked) -> AnyView {
     let heads = vec![
         Head::text(group_words(group)),
         Head::number(t!("Calls")),
@@ -113,34 +114,27 @@ fn PartsTable(group: Group, parts: Vec<Part>, all: Sums, asked: Asked) -> impl I
         Head::figure(t!("Charged")),
         Head::number(t!("Share")),
     ];
-    let rows = parts.into_iter().map(|part| {
+    let mut table = TextTable::new(heads, parts.len());
+    for Part { id, name, sums, .. } in parts {
         let only = match group {
-            Group::Model => Some(Asked { model: part.id.clone(), ..asked.newest() }),
-            Group::Key => Some(Asked { key: part.id.clone(), ..asked.newest() }),
+            Group::Model => Some(Asked { model: id.clone(), ..asked.newest() }),
+            Group::Key => Some(Asked { key: id.clone(), ..asked.newest() }),
             Group::Supplier | Group::Member => None,
         };
-        let failures = only.clone().filter(|_| part.sums.failed > 0).map(|only| Asked { outcome: FAILED.into(), ..only });
-        let failed = Tokens(part.sums.failed).exact();
-        let failed = match failures {
-            Some(failures) => view! { <a href=failures.address()>{failed}</a> }.into_any(),
-            None => failed.into_any(),
+        let head = match &only {
+            Some(only) => link(&only.address(), name).to_string(),
+            None => format!(r#"<span class="address">{}</span>"#, Escaped(name)),
         };
-        let name = match only {
-            Some(only) => view! { <a href=only.address()>{part.name}</a> }.into_any(),
-            None => view! { <span class="address">{part.name}</span> }.into_any(),
+        let failed = grouped(sums.failed).to_string();
+        let failed = match only.filter(|_| sums.failed > 0) {
+            Some(only) => link(&Asked { outcome: FAILED.into(), ..only }.address(), &failed).to_string(),
+            None => failed,
         };
-        let Sums { calls, input, output, charged, .. } = part.sums;
-        Row(vec![
-            name,
-            Tokens(calls).exact().into_any(),
-            failed,
-            view! { <TokenAmount tokens=input /> }.into_any(),
-            view! { <TokenAmount tokens=output /> }.into_any(),
-            view! { <ExactTokens tokens=charged /> }.into_any(),
-            share(charged, all.charged).into_any(),
-        ])
-    });
-    view! { <CardTable caption=t!("What was used by each") heads rows=rows.collect() /> }
+        let (input, output, charged) = (amount_html(sums.input), amount_html(sums.output), exact_html(sums.charged));
+        let values: [&dyn Display; 6] = [&grouped(sums.calls), &failed, &input, &output, &charged, &share(sums.charged, all.charged)];
+        table.row(head, values);
+    }
+    table.view(t!("What was used by each").into())
 }
 
 /// `12 %`, of nothing nothing.

@@ -1,7 +1,7 @@
 //! A forecast in words. "About" stands in every sentence that says when.
 
 use crate::tokens::Tokens;
-use crate::ui::amount::TokenAmount;
+use crate::ui::amount::{TokenAmount, amount_html};
 use crate::ui::utc_time::day;
 use crate::wallet::types::{Forecast, GrantEnd, Pace};
 use crate::{t, tv};
@@ -48,12 +48,11 @@ fn pace_words(pace: Pace) -> Vec<AnyView> {
     }
 }
 
-/// What comes of a grant, where that can be said.
-pub fn grant_end(end: GrantEnd) -> Option<AnyView> {
-    let words = match end {
-        GrantEnd::UsedUp(at) => tv!("used up about {day}", day = day(at)),
-        GrantEnd::Unused(tokens) => tv!("about {tokens} not used by then", tokens = view! { <TokenAmount tokens /> }),
-        GrantEnd::Later => return None,
-    };
-    Some(view! { <p class="muted">{words}</p> }.into_any())
+/// What comes of a grant, as HTML, where that can be said.
+pub fn grant_end(end: GrantEnd) -> Option<String> {
+    match end {
+        GrantEnd::UsedUp(at) => Some(t!("used up about {day}", day = day(at))),
+        GrantEnd::Unused(tokens) => Some(t!("about {tokens} not used by then", tokens = amount_html(tokens))),
+        GrantEnd::Later => None,
+    }
 }

@@ -1,12 +1,14 @@
 //! The grants of a wallet: what may still pay, in its order, and what is over.
 
 use crate::catalog::page::scope_text;
-use crate::ui::amount::TokenAmount;
-use crate::ui::utc_time::{UtcTime, validity};
+use crate::html::Escaped;
+use crate::ui::amount::amount_html;
+use crate::ui::utc_time::{time_html, validity};
 use crate::wallet::page_forecast::grant_end;
-use crate::wallet::types::{Forecast, GrantSource, GrantTurn, GrantView};
-use crate::{t, tv};
+use crate::wallet::types::{Forecast, GrantEnd, GrantSource, GrantTurn, GrantView};
+use crate::{push, t};
 use leptos::prelude::*;
+use std::fmt::Display;
 
 /// `ended`: the last of `ended_count`. Each kind is kept up to date for itself: what somebody has opened waits until it is closed.
 #[component]
@@ -41,13 +43,15 @@ pub fn Grants(grants: Vec<GrantView>, ended: Vec<GrantView>, ended_count: u64, f
     }
 }
 
+/// About what a row takes.
+const ROW_HTML: usize = 1_536;
+
 #[component]
 fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoView {
-    let rows = grants.into_iter().map(|grant| {
-        let end = forecast.as_ref().and_then(|forecast| forecast.of_grant(&grant)).and_then(grant_end);
-        grant_row(grant, end)
-    });
-    let rows = rows.collect_view();
+    let mut rows = String::with_capacity(grants.len() * ROW_HTML);
+    for grant in &grants {
+        push_grant(&mut rows, grant, forecast.as_ref().and_then(|forecast| forecast.of_grant(grant)));
+    }
     view! {
         <div class="table-wrap">
             <table>
@@ -61,43 +65,46 @@ fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoVi
                         <th scope="col">{t!("Turn")}</th>
                     </tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                <tbody inner_html=rows></tbody>
             </table>
         </div>
     }
 }
 
-fn grant_row(grant: GrantView, end: Option<AnyView>) -> impl IntoView {
-    let (class, turn) = turn_badge(grant.turn);
+/// As text: a wallet has many grants, once they have ended.
+fn push_grant(rows: &mut String, grant: &GrantView, end: Option<GrantEnd>) {
     let source = source_word(grant.source);
-    let scope = scope_text(&grant.scope, t!("Every supplier and model"));
-    let over = matches!(grant.turn, GrantTurn::UsedUp | GrantTurn::Expired);
-    let left = (!over).then(|| view! { <p class="muted">{time_left(grant.ends_in_s)}</p> });
-    let starts = (grant.turn == GrantTurn::NotStarted)
-        .then(|| view! { <p class="muted">{tv!("from {time}", time = view! { <UtcTime time=grant.starts_at /> })}</p> });
-    view! {
-        <tr>
-            <td data-label=t!("Grant")>
-                {match grant.order_id {
-                    Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{source}</a> }.into_any(),
-                    None => view! { <span>{source}</span> }.into_any(),
-                }}
-                {grant.note.map(|note| view! { <p class="muted">{note}</p> })}
-            </td>
-            <td data-label=t!("Pays for")>{scope}</td>
-            <td data-label=t!("Left") class="number grant-left">
-                {tv!(
-                    "{part} of {whole}",
-                    part = view! { <TokenAmount tokens=grant.left /> },
-                    whole = view! { <TokenAmount tokens=grant.tokens /> },
-                )}
-                <progress max=grant.tokens.0.to_string() value=grant.left.0.to_string() aria-label=t!("Left of this grant") />
-            </td>
-            <td data-label=t!("Held") class="number"><TokenAmount tokens=grant.held /></td>
-            <td data-label=t!("Expires")><UtcTime time=grant.expires_at /> {left} {starts} {end}</td>
-            <td data-label=t!("Turn")><span class=class>{turn}</span></td>
-        </tr>
+    push!(rows, r#"<tr><td data-label="{}">"#, t!("Grant"));
+    match grant.order_id {
+        Some(order_id) => push!(rows, r#"<a href="/orders/{order_id}">{source}</a>"#),
+        None => push!(rows, "<span>{source}</span>"),
     }
+    if let Some(note) = &grant.note {
+        push_muted(rows, Escaped(note));
+    }
+    let scope = scope_text(&grant.scope, t!("Every supplier and model"));
+    push!(rows, r#"</td><td data-label="{}">{}</td>"#, t!("Pays for"), Escaped(&scope));
+    let left = t!("{part} of {whole}", part = amount_html(grant.left), whole = amount_html(grant.tokens));
+    push!(rows, r#"<td data-label="{}" class="number grant-left">{left}"#, t!("Left"));
+    let label = t!("Left of this grant");
+    push!(rows, r#"<progress max="{}" value="{}" aria-label="{label}"></progress></td>"#, grant.tokens.0, grant.left.0);
+    push!(rows, r#"<td data-label="{}" class="number">{}</td>"#, t!("Held"), amount_html(grant.held));
+    push!(rows, r#"<td data-label="{}">{}"#, t!("Expires"), time_html(grant.expires_at));
+    if !matches!(grant.turn, GrantTurn::UsedUp | GrantTurn::Expired) {
+        push_muted(rows, time_left(grant.ends_in_s));
+    }
+    if grant.turn == GrantTurn::NotStarted {
+        push_muted(rows, t!("from {time}", time = time_html(grant.starts_at)));
+    }
+    if let Some(words) = end.and_then(grant_end) {
+        push_muted(rows, words);
+    }
+    let (class, turn) = turn_badge(grant.turn);
+    push!(rows, r#"</td><td data-label="{}"><span class="{class}">{turn}</span></td></tr>"#, t!("Turn"));
+}
+
+fn push_muted(rows: &mut String, words: impl Display) {
+    push!(rows, r#"<p class="muted">{words}</p>"#);
 }
 
 fn source_word(source: GrantSource) -> &'static str {
@@ -133,6 +140,57 @@ fn time_left(seconds: i64) -> String {
 mod tests {
     use super::*;
     use crate::i18n::{Language, speaking};
+    use crate::ids::{GrantId, OrderId};
+    use crate::tokens::Tokens;
+    use uuid::Uuid;
+
+    fn grant(turn: GrantTurn, order_id: Option<OrderId>) -> GrantView {
+        let moment = |text: &str| serde_json::from_str(&format!("\"{text}\"")).expect("a moment");
+        GrantView {
+            grant_id: GrantId(Uuid::nil()),
+            source: GrantSource::Order,
+            order_id,
+            note: Some("<b>".into()),
+            tokens: Tokens(900),
+            left: Tokens(7),
+            held: Tokens(0),
+            spent: Tokens(893),
+            expired: Tokens(0),
+            refunded: Tokens(0),
+            starts_at: moment("2026-02-04T05:06:07Z"),
+            expires_at: moment("2026-03-04T05:06:07Z"),
+            ends_in_s: 7_200,
+            scope: vec!["a&b".into(), "c".into()],
+            turn,
+        }
+    }
+
+    #[test]
+    fn a_grant_says_what_it_is_what_is_left_and_until_when() {
+        let row = |grant: &GrantView, end| {
+            let mut row = String::new();
+            push_grant(&mut row, grant, end);
+            row
+        };
+        let (tokens, nil) = (|n| format!(r#"<data class="tokens" value="{n}">{n}</data>"#), Uuid::nil());
+        let waiting = grant(GrantTurn::NotStarted, Some(OrderId(nil)));
+        let [from, until] = [waiting.starts_at, waiting.expires_at].map(time_html);
+        let cells = [
+            format!(r#"<tr><td data-label="Grant"><a href="/orders/{nil}">Order</a><p class="muted">&lt;b&gt;</p></td>"#),
+            r#"<td data-label="Pays for">a&amp;b, c</td>"#.into(),
+            format!(r#"<td data-label="Left" class="number grant-left">{} of {}"#, tokens(7), tokens(900)),
+            r#"<progress max="900" value="7" aria-label="Left of this grant"></progress></td>"#.into(),
+            format!(r#"<td data-label="Held" class="number">{}</td>"#, tokens(0)),
+            format!(r#"<td data-label="Expires">{until}<p class="muted">in 2 hours</p><p class="muted">from {from}</p>"#),
+            format!(r#"<p class="muted">about {} not used by then</p></td>"#, tokens(3)),
+            r#"<td data-label="Turn"><span class="badge badge-quiet">Not begun</span></td></tr>"#.into(),
+        ];
+        assert_eq!(row(&waiting, Some(GrantEnd::Unused(Tokens(3)))), cells.concat());
+
+        let over = row(&grant(GrantTurn::UsedUp, None), Some(GrantEnd::Later));
+        assert!(over.starts_with(r#"<tr><td data-label="Grant"><span>Order</span>"#), "{over}");
+        assert!(over.contains(&format!(r#"{until}</td><td data-label="Turn">"#)), "nothing about its end: {over}");
+    }
 
     #[test]
     fn time_left_is_whole_units_rounded_down() {

@@ -1,16 +1,17 @@
 //! The ledger as a statement: what happened, how many Tokens, what was in the wallet after it, and why.
 
 use crate::error::ConsoleError;
-use crate::t;
-use crate::ui::amount::ExactTokens;
+use crate::html::Escaped;
+use crate::ui::amount::exact_html;
 use crate::ui::control::DayFields;
 use crate::ui::empty_state::EmptyState;
 use crate::ui::form::FormError;
 use crate::ui::page_data::{address_with, of_address};
 use crate::ui::pages::Pages;
 use crate::ui::tabs::{Tab, Tabs};
-use crate::ui::utc_time::UtcTime;
+use crate::ui::utc_time::time_html;
 use crate::wallet::types::{Cause, EntryView, Movement, Statement, Which};
+use crate::{push, t};
 use leptos::prelude::*;
 
 /// What of the ledger the page's address asks for.
@@ -141,8 +142,13 @@ fn which_words(which: Which) -> &'static str {
     }
 }
 
+/// About what a row takes.
+const ROW_HTML: usize = 640;
+
 fn entries_table(entries: Vec<EntryView>, which: Which) -> AnyView {
     let all = which == Which::All;
+    let mut rows = String::with_capacity(entries.len() * ROW_HTML);
+    entries.iter().for_each(|entry| push_entry(&mut rows, entry));
     view! {
         <div class="table-wrap">
             <table>
@@ -155,7 +161,7 @@ fn entries_table(entries: Vec<EntryView>, which: Which) -> AnyView {
                         <th scope="col">{t!("Cause")}</th>
                     </tr>
                 </thead>
-                <tbody>{entries.into_iter().map(entry_row).collect_view()}</tbody>
+                <tbody inner_html=rows></tbody>
             </table>
         </div>
         {all
@@ -170,22 +176,23 @@ fn entries_table(entries: Vec<EntryView>, which: Which) -> AnyView {
     .into_any()
 }
 
-fn entry_row(entry: EntryView) -> impl IntoView {
+/// As text: a page has twenty-five of them.
+fn push_entry(rows: &mut String, entry: &EntryView) {
+    push!(rows, r#"<tr id="entry-{}"><td data-label="{}""#, entry.entry_id, t!("Time"));
     // What an order brought is linked to by the order's page, which knows no number of an entry.
-    let order_id = match &entry.cause {
-        Cause::Order { order_id, .. } if entry.movement == Movement::Bought => Some(order_id.to_string()),
-        _ => None,
-    };
-    let signed = if entry.tokens.0 > 0 { format!("+{}", entry.tokens.exact()) } else { entry.tokens.exact() };
-    view! {
-        <tr id=format!("entry-{}", entry.entry_id)>
-            <td data-label=t!("Time") id=order_id><UtcTime time=entry.at /></td>
-            <td data-label=t!("What happened")>{movement_word(entry.movement)}</td>
-            <td data-label=t!("Tokens") class="number">{signed}</td>
-            {entry.after.map(|after| view! { <td data-label=t!("In the wallet after") class="number"><ExactTokens tokens=after /></td> })}
-            <td data-label=t!("Cause")>{cause(entry.cause)}</td>
-        </tr>
+    if let (Movement::Bought, Cause::Order { order_id, .. }) = (entry.movement, &entry.cause) {
+        push!(rows, r#" id="{order_id}""#);
     }
+    push!(rows, ">{}</td>", time_html(entry.at));
+    push!(rows, r#"<td data-label="{}">{}</td>"#, t!("What happened"), movement_word(entry.movement));
+    let plus = if entry.tokens.0 > 0 { "+" } else { "" };
+    push!(rows, r#"<td data-label="{}" class="number">{plus}{}</td>"#, t!("Tokens"), entry.tokens.grouped());
+    if let Some(after) = entry.after {
+        push!(rows, r#"<td data-label="{}" class="number">{}</td>"#, t!("In the wallet after"), exact_html(after));
+    }
+    push!(rows, r#"<td data-label="{}">"#, t!("Cause"));
+    push_cause(rows, &entry.cause);
+    rows.push_str("</td></tr>");
 }
 
 fn movement_word(movement: Movement) -> &'static str {
@@ -204,25 +211,61 @@ fn movement_word(movement: Movement) -> &'static str {
     }
 }
 
-fn cause(cause: Cause) -> AnyView {
+fn push_cause(rows: &mut String, cause: &Cause) {
     match cause {
         Cause::Order { order_id, package_name } => {
-            view! { <a href=format!("/orders/{order_id}")>{t!("Order: {package}", package = package_name)}</a> }.into_any()
+            let words = t!("Order: {package}", package = Escaped(package_name));
+            push!(rows, r#"<a href="/orders/{order_id}">{words}</a>"#);
         }
-        Cause::Call { request_id, model_id, key_name } => view! {
-            <a href=format!("/usage?call={request_id}#{request_id}")>{t!("Call to {model}", model = model_id)}</a>
-            <p class="muted">{key_name}</p>
+        Cause::Call { request_id, model_id, key_name } => {
+            let words = t!("Call to {model}", model = Escaped(model_id));
+            push!(rows, r#"<a href="/usage?call={request_id}#{request_id}">{words}</a><p class="muted">{}</p>"#, Escaped(key_name));
         }
-        .into_any(),
-        Cause::Operator { note } => note.unwrap_or_else(|| t!("Booked by an operator").to_string()).into_any(),
-        Cause::Code { note } => note.unwrap_or_else(|| t!("Redemption code").to_string()).into_any(),
-        Cause::Expiry => t!("The grant's time was over").into_any(),
+        Cause::Operator { note } => push!(rows, "{}", Escaped(note.as_deref().unwrap_or(t!("Booked by an operator")))),
+        Cause::Code { note } => push!(rows, "{}", Escaped(note.as_deref().unwrap_or(t!("Redemption code")))),
+        Cause::Expiry => rows.push_str(t!("The grant's time was over")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{OrderId, RequestId};
+    use crate::tokens::Tokens;
+    use uuid::Uuid;
+
+    fn row(movement: Movement, tokens: i64, after: Option<i64>, cause: Cause) -> String {
+        let at = serde_json::from_str("\"2026-02-04T05:06:07Z\"").expect("a moment");
+        let mut row = String::new();
+        push_entry(&mut row, &EntryView { entry_id: 7, at, movement, tokens: Tokens(tokens), after: after.map(Tokens), cause });
+        row
+    }
+
+    #[test]
+    fn an_entry_leads_to_its_cause_and_what_people_write_is_no_markup() {
+        let (order_id, request_id) = (OrderId(Uuid::nil()), RequestId(Uuid::nil()));
+        let nil = Uuid::nil();
+        let bought = row(Movement::Bought, 1_000, Some(1_234), Cause::Order { order_id, package_name: "<b> & co".into() });
+        let begin = format!(r#"<tr id="entry-7"><td data-label="Time" id="{nil}"><time datetime="2026-02-04T05:06:07Z""#);
+        assert!(bought.starts_with(&begin), "{bought}");
+        let numbers = concat!(
+            r#"<td data-label="What happened">Bought</td><td data-label="Tokens" class="number">+1,000</td>"#,
+            r#"<td data-label="In the wallet after" class="number"><data class="tokens" value="1234">1,234</data></td>"#,
+        );
+        let cause = format!(r#"<td data-label="Cause"><a href="/orders/{nil}">Order: &lt;b&gt; &amp; co</a></td></tr>"#);
+        assert!(bought.ends_with(&format!("{numbers}{cause}")), "{bought}");
+
+        let spent = row(Movement::Spent, -1, None, Cause::Call { request_id, model_id: "a<b".into(), key_name: "\"c\"".into() });
+        assert!(spent.starts_with(r#"<tr id="entry-7"><td data-label="Time"><time"#), "{spent}");
+        assert!(spent.contains(r#"class="number">-1</td><td data-label="Cause">"#), "{spent}");
+        let cause = format!(r#"<a href="/usage?call={nil}#{nil}">Call to a&lt;b</a><p class="muted">&quot;c&quot;</p></td></tr>"#);
+        assert!(spent.ends_with(&cause), "{spent}");
+
+        let noted = row(Movement::Credited, 5, None, Cause::Operator { note: Some("<i>".into()) });
+        assert!(noted.ends_with(r#"<td data-label="Cause">&lt;i&gt;</td></tr>"#), "{noted}");
+        let refunded = row(Movement::Refunded, -5, None, Cause::Order { order_id, package_name: "Starter".into() });
+        assert!(refunded.starts_with(r#"<tr id="entry-7"><td data-label="Time"><time"#), "an order is linked to where it came: {refunded}");
+    }
 
     #[test]
     fn kind_and_days_are_kept_from_page_to_page_and_in_the_file() {

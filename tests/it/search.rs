@@ -16,7 +16,7 @@ async fn orders_keys_and_pages_are_found_by_what_is_seen_of_them(db: PgPool) {
     browser.submit(&browser.get(&placed.location).await.form("/api/sandbox/pay"), &placed.location).await;
     app.until("SELECT count(*) FROM orders WHERE status = 'fulfilled'", |count| count == 1).await;
     let order_id = app.text("SELECT order_id::text FROM orders").await;
-    let day = toki::utc::UtcTime::from(chrono::Utc::now()).written(chrono_tz::Tz::UTC, toki::i18n::Language::English).day;
+    let day = toki::utc::UtcTime::from(chrono::Utc::now()).written(chrono_tz::Tz::UTC, toki::i18n::Language::English).day().to_string();
 
     // Name, what tells it from others of its name, and what it is.
     let (key, order) = (format!("test {}…{end} API key", &secret[..12]), format!("Starter {day}, $5.00, Paid Order"));

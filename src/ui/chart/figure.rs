@@ -1,13 +1,14 @@
-//! What every chart has around its shapes: scale, columns with their values, key, table.
+//! What every chart has around its shapes: scale, columns with their values, key, table. Mostly text: there are thirty columns, each with
+//! all its values.
 
-use crate::html::Escaped;
+use crate::html::{Escaped, link};
 use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::counted;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
 use crate::ui::chart::scale::Scale;
-use crate::ui::table::{Head, TextRow, TextTable};
+use crate::ui::table::{Head, TextTable};
 use crate::{push, t};
 use leptos::prelude::*;
 
@@ -25,7 +26,7 @@ pub(super) struct Entry {
     /// Empty for what has no shape of its own: a sum, the edges of a band.
     pub swatch: String,
     /// What the key says while no column is looked at.
-    pub says: Option<String>,
+    pub says: Option<Tokens>,
     /// For each bucket; `None` where it has no value.
     pub values: Vec<Option<Tokens>>,
 }
@@ -47,99 +48,145 @@ pub(super) fn Figure(
     scale: Scale,
     /// What the key's first line says while no column is looked at.
     all: String,
-    shapes: AnyView,
+    /// As SVG.
+    shapes: String,
 ) -> impl IntoView {
-    let view_box = format!("0 0 {} {HEIGHT}", i64::try_from(buckets.len().max(1)).unwrap_or(1) * COLUMN);
+    let width = i64::try_from(buckets.len().max(1)).unwrap_or(1) * COLUMN;
+    let drawing = grid(scale, width) + &shapes;
     let table_id = format!("{id}-table");
-    let key = entries.iter().map(|entry| {
-        let (swatch, name, says) = (entry.swatch.clone(), entry.name.clone(), entry.says.clone());
-        view! { <li><span class=swatch></span> <span class="chart-name">{name}</span> <b>{says}</b></li> }
-    });
-    let key = key.collect_view();
+    let (columns, table) = columns_and_table(heading, &buckets, &entries);
     view! {
         <figure class="chart" role="group" aria-label=label>
             <a class="chart-skip button" href=format!("#{table_id}")>{t!("Skip the chart")}</a>
             <div class="chart-body">
-                <ol class="chart-scale" aria-hidden="true">{ticks(scale)}</ol>
+                <ol class="chart-scale" aria-hidden="true" inner_html=ticks(scale)></ol>
                 <div class="chart-plot">
-                    <svg viewBox=view_box preserveAspectRatio="none" aria-hidden="true" focusable="false">
-                        {grid(scale, buckets.len())}
-                        {shapes}
-                    </svg>
+                    <svg
+                        viewBox=format!("0 0 {width} {HEIGHT}")
+                        preserveAspectRatio="none"
+                        aria-hidden="true"
+                        focusable="false"
+                        inner_html=drawing
+                    ></svg>
                     {(scale.steps() == 0).then(|| view! { <p class="chart-nothing" aria-hidden="true">{t!("Nothing in this time")}</p> })}
-                    <ol class="chart-columns" inner_html=columns(&buckets, &entries)></ol>
+                    <ol class="chart-columns" inner_html=columns></ol>
                 </div>
                 <div class="chart-key">
                     <p aria-hidden="true">{all}</p>
-                    <ul>{key}</ul>
+                    <ul inner_html=key(&entries)></ul>
                 </div>
             </div>
             <details class="chart-table" id=table_id>
                 <summary>{t!("As a table")}</summary>
-                <Twin heading buckets entries caption=label.clone() />
+                {table.view(label.clone())}
             </details>
         </figure>
     }
 }
 
-fn ticks(scale: Scale) -> impl IntoView {
-    scale.ticks().map(|tick| view! { <li>{tick.short_in(language())}</li> }).collect_view()
-}
-
-fn grid(scale: Scale, buckets: usize) -> impl IntoView {
-    let width = i64::try_from(buckets.max(1)).unwrap_or(1) * COLUMN;
-    let lines = (1..=scale.steps()).map(|n| HEIGHT - HEIGHT * n / scale.steps());
-    let path: String = lines.map(|y| format!("M0 {y}H{width}")).collect();
-    view! {
-        <path class="chart-grid" d=path />
-        <path class="chart-base" d=format!("M0 {HEIGHT}H{width}") />
-    }
-}
-
-/// As text, like the table: there are thirty of them, each with all its values.
-fn columns(buckets: &[Bucket], entries: &[Entry]) -> String {
+fn ticks(scale: Scale) -> String {
     let mut html = String::new();
-    for (place, (bucket, date)) in buckets.iter().zip(dates(buckets.len())).enumerate() {
-        let role = if bucket.href.is_some() { "group" } else { "img" };
-        let spoken = spoken(bucket, place, entries);
-        push!(html, r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label="{}">"#, Escaped(&spoken));
-        // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
-        // of their own (WCAG 2.5.8); the table has every link in full size.
-        if let Some(href) = &bucket.href {
-            let label = t!("Open {name}", name = bucket.name);
-            push!(html, r#"<a class="chart-open" href="{}" aria-label="{}"></a>"#, Escaped(href), Escaped(&label));
-        }
-        push!(html, r#"<span class="chart-readout" aria-hidden="true"><span>{}</span>"#, Escaped(&bucket.name));
-        for entry in entries {
-            push!(html, "<b>{}</b>", said(entry, place));
-        }
-        push!(html, "</span></span>");
-        if let Some(class) = date {
-            push!(html, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
-        }
-        push!(html, "</li>");
+    for tick in scale.ticks() {
+        push!(html, "<li>{}</li>", tick.short_in(language()));
     }
     html
 }
 
-/// An entry's value in a column, if it has one.
-fn said(entry: &Entry, place: usize) -> String {
-    entry.values.get(place).copied().flatten().map_or("–".to_string(), Tokens::exact)
+fn grid(scale: Scale, width: i64) -> String {
+    let mut svg = String::from(r#"<path d=""#);
+    for n in 1..=scale.steps() {
+        push!(svg, "M0 {}H{width}", HEIGHT - HEIGHT * n / scale.steps());
+    }
+    push!(svg, r#"" class="chart-grid"></path><path d="M0 {HEIGHT}H{width}" class="chart-base"></path>"#);
+    svg
+}
+
+fn key(entries: &[Entry]) -> String {
+    let mut html = String::new();
+    for Entry { name, swatch, says, .. } in entries {
+        push!(html, r#"<li><span class="{swatch}"></span><span class="chart-name">{}</span><b>"#, Escaped(name));
+        if let Some(tokens) = says {
+            push!(html, "{}", tokens.short_in(language()));
+        }
+        html.push_str("</b></li>");
+    }
+    html
+}
+
+/// About what a column takes, and each entry in it.
+const COLUMN_HTML: usize = 360;
+const ENTRY_HTML: usize = 56;
+
+/// An entry in the column that is being written. Its value is written once, for the three places where it stands.
+struct Said<'a> {
+    entry: &'a Entry,
+    value: Option<Tokens>,
+    text: String,
+}
+
+impl Said<'_> {
+    fn move_to(&mut self, place: usize) {
+        self.value = self.entry.values.get(place).copied().flatten();
+        self.text.clear();
+        match self.value {
+            Some(value) => push!(self.text, "{}", value.grouped()),
+            None => self.text.push('–'),
+        }
+    }
+}
+
+fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry]) -> (String, TextTable) {
+    let heads = std::iter::once(Head::text(heading)).chain(entries.iter().map(|entry| Head::number(entry.name.clone()))).collect();
+    let mut table = TextTable::new(heads, buckets.len());
+    let mut columns = String::with_capacity(buckets.len() * (COLUMN_HTML + entries.len() * ENTRY_HTML));
+    let mut said: Vec<Said> = entries.iter().map(|entry| Said { entry, value: None, text: String::new() }).collect();
+    for (place, (bucket, date)) in buckets.iter().zip(dates(buckets.len())).enumerate() {
+        said.iter_mut().for_each(|said| said.move_to(place));
+        push_column(&mut columns, bucket, date, &said);
+        let values = said.iter().map(|said| &said.text);
+        match &bucket.href {
+            Some(href) => table.row(link(href, &bucket.name), values),
+            None => table.row(Escaped(&bucket.name), values),
+        }
+    }
+    (columns, table)
+}
+
+fn push_column(html: &mut String, bucket: &Bucket, date: Option<&str>, said: &[Said]) {
+    let role = if bucket.href.is_some() { "group" } else { "img" };
+    push!(html, r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label=""#);
+    push_spoken(html, bucket, said);
+    html.push_str(r#"">"#);
+    // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
+    // of their own (WCAG 2.5.8); the table has every link in full size.
+    if let Some(href) = &bucket.href {
+        let label = t!("Open {name}", name = Escaped(&bucket.name));
+        push!(html, r#"<a class="chart-open" href="{}" aria-label="{label}"></a>"#, Escaped(href));
+    }
+    push!(html, r#"<span class="chart-readout" aria-hidden="true"><span>{}</span>"#, Escaped(&bucket.name));
+    for Said { text, .. } in said {
+        push!(html, "<b>{text}</b>");
+    }
+    html.push_str("</span></span>");
+    if let Some(class) = date {
+        push!(html, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
+    }
+    html.push_str("</li>");
 }
 
 /// `24 Dec 2026: 1,234 Tokens; alpha 1,000; beta 234`
-fn spoken(bucket: &Bucket, place: usize, entries: &[Entry]) -> String {
+fn push_spoken(html: &mut String, bucket: &Bucket, said: &[Said]) {
     let (colon, semicolon) = language().choose((": ", "; "), ("：", "；"));
-    let (mut spoken, mut separator) = (bucket.name.clone(), colon);
-    for (rank, entry) in entries.iter().enumerate() {
-        match entry.values.get(place).copied().flatten() {
-            Some(value) if rank == 0 => push!(spoken, "{separator}{}", counted(value)),
+    push!(html, "{}", Escaped(&bucket.name));
+    let mut separator = colon;
+    for (rank, Said { entry, value, text }) in said.iter().enumerate() {
+        match value {
+            Some(value) if rank == 0 => push!(html, "{separator}{}", counted(*value)),
             None | Some(Tokens(0)) => continue,
-            Some(value) => push!(spoken, "{separator}{} {}", entry.name, value.exact()),
+            Some(_) => push!(html, "{separator}{} {text}", Escaped(&entry.name)),
         }
         separator = semicolon;
     }
-    spoken
 }
 
 /// Which columns say their date, as the class of it: so many as fit, counted from the last, which is now.
@@ -152,17 +199,6 @@ fn dates(buckets: usize) -> Vec<Option<&'static str>> {
         _ => None,
     };
     (0..buckets).map(date).collect()
-}
-
-#[component]
-fn Twin(heading: &'static str, buckets: Vec<Bucket>, entries: Vec<Entry>, caption: String) -> impl IntoView {
-    let heads = std::iter::once(Head::text(heading)).chain(entries.iter().map(|entry| Head::number(entry.name.clone()))).collect();
-    let rows = buckets.into_iter().enumerate().map(|(place, bucket)| TextRow {
-        name: bucket.name,
-        href: bucket.href,
-        values: entries.iter().map(|entry| said(entry, place)).collect(),
-    });
-    view! { <TextTable caption heads rows=rows.collect() /> }
 }
 
 #[cfg(test)]

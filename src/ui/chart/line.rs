@@ -1,12 +1,11 @@
 //! A line: how a number went, and where it goes at this pace.
 
-use crate::i18n::language;
-use crate::t;
 use crate::tokens::Tokens;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
 use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
 use crate::ui::chart::scale::Scale;
+use crate::{push, t};
 use leptos::prelude::*;
 
 /// What is expected of one bucket, and between what it may come to lie.
@@ -22,42 +21,45 @@ fn x(place: usize) -> i64 {
     i64::try_from(place).unwrap_or_default() * COLUMN + COLUMN / 2
 }
 
-fn y(value: Tokens, scale: Scale) -> String {
+/// To this value in column `place`: `M` without a line, `L` with one.
+fn push_point(path: &mut String, command: char, place: usize, value: Tokens, scale: Scale) {
     let tenths = HEIGHT * 10 - scale.height(value, HEIGHT * 10);
-    format!("{}.{}", tenths / 10, tenths % 10)
+    push!(path, "{command}{} {}.{}", x(place), tenths / 10, tenths % 10);
 }
 
 /// A line through values, the first of which stands in column `from`.
-fn line(values: &[Tokens], from: usize, scale: Scale) -> String {
-    let points = values.iter().enumerate().map(|(n, value)| {
-        let command = if n == 0 { 'M' } else { 'L' };
-        format!("{command}{} {}", x(from + n), y(*value, scale))
-    });
-    points.collect()
+fn push_line(path: &mut String, values: impl IntoIterator<Item = Tokens>, from: usize, scale: Scale) {
+    for (n, value) in values.into_iter().enumerate() {
+        push_point(path, if n == 0 { 'M' } else { 'L' }, from + n, value, scale);
+    }
 }
 
 /// The line of what was, the dashed one of what is expected, and the band around it, which begins where the first ends.
-fn shapes(values: &[Tokens], forecast: &[Band], scale: Scale) -> AnyView {
-    let from = values.len().saturating_sub(1);
-    let last = values.last().copied();
-    let joined = |part: fn(&Band) -> Tokens| last.into_iter().chain(forecast.iter().map(part)).collect::<Vec<_>>();
-    let start = if last.is_some() { from } else { 0 };
-    let (low, high) = (joined(|band| band.low), joined(|band| band.high));
-    let back: String = low.iter().enumerate().rev().map(|(n, value)| format!("L{} {}", x(start + n), y(*value, scale))).collect();
-    let band = (!forecast.is_empty()).then(|| {
-        view! {
-            <path class="chart-band series-1" d=format!("{}{back}z", line(&high, start, scale)) />
-            <path class="chart-line chart-line-dashed series-1" d=line(&joined(|band| band.expected), start, scale) />
+fn shapes(values: &[Tokens], forecast: &[Band], scale: Scale) -> String {
+    let (last, from) = (values.last().copied(), values.len().saturating_sub(1));
+    let joined = |part: fn(&Band) -> Tokens| last.into_iter().chain(forecast.iter().map(part));
+    let mut svg = String::new();
+    if !forecast.is_empty() {
+        svg.push_str(r#"<path d=""#);
+        push_line(&mut svg, joined(|band| band.high), from, scale);
+        let low: Vec<Tokens> = joined(|band| band.low).collect();
+        for (n, value) in low.into_iter().enumerate().rev() {
+            push_point(&mut svg, 'L', from + n, value, scale);
         }
-    });
-    // A line of no length with round ends is a dot, whatever the chart's proportions.
-    let dot = last.map(|value| view! { <path class="chart-dot series-1" d=format!("M{} {}h0", x(from), y(value, scale)) /> });
-    view! {
-        {band}
-        <path class="chart-line series-1" d=line(values, 0, scale) />
-        {dot}
+        svg.push_str(r#"z" class="chart-band series-1"></path><path d=""#);
+        push_line(&mut svg, joined(|band| band.expected), from, scale);
+        svg.push_str(r#"" class="chart-line chart-line-dashed series-1"></path>"#);
     }
-    .into_any()
+    svg.push_str(r#"<path d=""#);
+    push_line(&mut svg, values.iter().copied(), 0, scale);
+    svg.push_str(r#"" class="chart-line series-1"></path>"#);
+    // A line of no length with round ends is a dot, whatever the chart's proportions.
+    if let Some(value) = last {
+        svg.push_str(r#"<path d=""#);
+        push_point(&mut svg, 'M', from, value, scale);
+        svg.push_str(r#"h0" class="chart-dot series-1"></path>"#);
+    }
+    svg
 }
 
 /// `values` stand in the first buckets, `forecast` in those after them. `name`: what the line is; `heading`: what buckets are.
@@ -78,7 +80,7 @@ pub fn LineChart(
     let was = Entry {
         name: name.into(),
         swatch: Entry::swatch(Colour::Series(0), "chart-swatch-line"),
-        says: values.last().map(|value| value.short_in(language())),
+        says: values.last().copied(),
         values: values.iter().copied().map(Some).collect(),
     };
     let expected = |name: &str, swatch: String, part: fn(&Band) -> Tokens| Entry {
@@ -102,9 +104,26 @@ mod tests {
 
     #[test]
     fn a_line_goes_through_the_middle_of_its_columns() {
-        let scale = Scale::reaching(Tokens(100));
-        assert_eq!(line(&[0, 50, 100].map(Tokens), 0, scale), "M50 200.0L150 100.0L250 0.0");
-        assert_eq!(line(&[33].map(Tokens), 4, scale), "M450 134.0");
-        assert_eq!(line(&[], 0, scale), "");
+        let line = |values: &[i64], from| {
+            let mut path = String::new();
+            push_line(&mut path, values.iter().copied().map(Tokens), from, Scale::reaching(Tokens(100)));
+            path
+        };
+        assert_eq!(line(&[0, 50, 100], 0), "M50 200.0L150 100.0L250 0.0");
+        assert_eq!(line(&[33], 4), "M450 134.0");
+        assert_eq!(line(&[], 0), "");
+    }
+
+    #[test]
+    fn a_forecast_without_a_past_begins_in_the_first_column() {
+        let band = Band { expected: Tokens(50), low: Tokens(0), high: Tokens(100) };
+        assert_eq!(
+            shapes(&[], &[band, band], Scale::reaching(Tokens(100))),
+            concat!(
+                r#"<path d="M50 0.0L150 0.0L150 200.0L50 200.0z" class="chart-band series-1"></path>"#,
+                r#"<path d="M50 100.0L150 100.0" class="chart-line chart-line-dashed series-1"></path>"#,
+                r#"<path d="" class="chart-line series-1"></path>"#
+            )
+        );
     }
 }

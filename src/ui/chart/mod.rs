@@ -17,6 +17,9 @@ pub use line::{Band, LineChart};
 pub use sparkline::Sparkline;
 pub use stacked::{Series, StackedBars};
 
+use crate::ui::utc_time::written;
+use crate::utc::UtcTime;
+
 /// A stretch of time, or whatever else the values of a chart stand side by side for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -26,4 +29,18 @@ pub struct Bucket {
     pub short: String,
     /// Where a finer view of it is.
     pub href: Option<String>,
+}
+
+impl Bucket {
+    /// A day of the reader.
+    pub fn day(time: UtcTime, href: Option<String>) -> Bucket {
+        let written = written(time);
+        Bucket { name: written.day().to_string(), short: written.short_day().to_string(), href }
+    }
+
+    /// An hour of the reader.
+    pub fn hour(time: UtcTime, href: Option<String>) -> Bucket {
+        let written = written(time);
+        Bucket { name: written.minute().to_string(), short: written.hour().to_string(), href }
+    }
 }

@@ -1,5 +1,6 @@
 //! A line as high as a word: which way a number beside it goes. Without scale or values; the number has those.
 
+use crate::push;
 use crate::tokens::Tokens;
 use crate::ui::chart::figure::COLUMN;
 use crate::ui::chart::scale::Scale;
@@ -11,12 +12,11 @@ const HEIGHT: i64 = 100;
 fn path(values: &[Tokens]) -> (String, String) {
     let scale = Scale::exactly(values.iter().copied().max().unwrap_or_default());
     let points = values.iter().zip(0_i64..).map(|(value, n)| (n * COLUMN, HEIGHT - scale.height(*value, HEIGHT)));
-    let (mut line, mut end) = (String::new(), String::new());
-    for (x, y) in points {
-        line.push_str(&format!("{}{x} {y}", if line.is_empty() { 'M' } else { 'L' }));
-        end = format!("M{x} {y}h0");
+    let mut line = String::new();
+    for (x, y) in points.clone() {
+        push!(line, "{}{x} {y}", if x == 0 { 'M' } else { 'L' });
     }
-    (line, end)
+    (line, points.last().map(|(x, y)| format!("M{x} {y}h0")).unwrap_or_default())
 }
 
 /// `label` says what the eye sees: `Tokens of the last 14 days, rising`.

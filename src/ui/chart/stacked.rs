@@ -1,12 +1,11 @@
 //! Stacked bars: how much there was of each, one bar a bucket.
 
-use crate::i18n::language;
-use crate::t;
 use crate::tokens::Tokens;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::{Colour, Colours};
 use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
 use crate::ui::chart::scale::Scale;
+use crate::{push, t};
 use leptos::prelude::*;
 
 /// What one key, one model, one member has in each bucket.
@@ -76,21 +75,22 @@ fn bar_width(buckets: usize) -> i64 {
     (i64::try_from(buckets).unwrap_or(COLUMN) * COLUMN / 12).clamp(1, COLUMN * 7 / 10)
 }
 
-fn shapes(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> AnyView {
+/// One path a series: a third of what a rectangle a value would weigh.
+fn shapes(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> String {
     let width = bar_width(buckets);
-    let stacks: Vec<Vec<(i64, i64)>> =
-        (0..buckets).map(|place| parts(&ranked.iter().map(|(series, _)| series.at(place)).collect::<Vec<_>>(), scale)).collect();
-    let paths = ranked.iter().enumerate().map(|(rank, (_, colour))| {
-        // One path a series: a third of what a rectangle a value would weigh.
-        let bars = stacks.iter().zip(0_i64..).filter_map(|(stack, column)| {
-            let (y, height) = stack.get(rank).copied().filter(|(_, height)| *height > 0)?;
-            let x = column * COLUMN + (COLUMN - width) / 2;
-            Some(format!("M{x} {y}h{width}v{height}h-{width}z"))
-        });
-        let path: String = bars.collect();
-        view! { <path class=format!("chart-fill {}", colour.class()) d=path /> }
-    });
-    paths.collect_view().into_any()
+    let mut paths = vec![String::new(); ranked.len()];
+    for (place, column) in (0..buckets).zip(0_i64..) {
+        let x = column * COLUMN + (COLUMN - width) / 2;
+        let values: Vec<Tokens> = ranked.iter().map(|(series, _)| series.at(place)).collect();
+        for (path, (y, height)) in paths.iter_mut().zip(parts(&values, scale)).filter(|(_, (_, height))| *height > 0) {
+            push!(path, "M{x} {y}h{width}v{height}h-{width}z");
+        }
+    }
+    let mut svg = String::new();
+    for (path, (_, colour)) in paths.iter().zip(ranked) {
+        push!(svg, r#"<path d="{path}" class="chart-fill {}"></path>"#, colour.class());
+    }
+    svg
 }
 
 /// `colours` of all names that other charts of the account show; `heading` is what buckets are, as a table's head.
@@ -111,12 +111,12 @@ pub fn StackedBars(
     let sum_entry = Entry {
         name: t!("Total").into(),
         swatch: "chart-swatch".into(),
-        says: Some(Tokens(total).short_in(language())),
+        says: Some(Tokens(total)),
         values: sums.into_iter().map(Some).collect(),
     };
     let parts = ranked.into_iter().map(|(series, colour)| Entry {
         swatch: Entry::swatch(colour, "chart-swatch-area"),
-        says: Some(series.total().short_in(language())),
+        says: Some(series.total()),
         values: (0..buckets.len()).map(|place| Some(series.at(place))).collect(),
         name: series.name,
     });
