@@ -18,6 +18,7 @@ use crate::wallet::types::GrantSource;
 use crate::{push, t};
 use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
+use std::fmt::Display;
 
 #[component]
 pub fn ModelsPage() -> impl IntoView {
@@ -130,15 +131,12 @@ fn model_rows(model: &ModelView, reader: &Reader) -> String {
     push!(rows, r#"<tr id="{id}"><td data-label="{}"><span class="row"><span class="mono">{id}</span>"#, t!("Model"));
     push!(rows, "{}</span></td>", copy_html(&model.model_id));
     push!(rows, r#"<td data-label="{}">{}</td>"#, t!("Supplier"), Escaped(&model.supplier_name));
-    for (label, number) in [
-        (t!("Context"), amount_html(model.context)),
-        (t!("Max output"), amount_html(model.max_output)),
-        (t!("Input"), multiplier(model.price.input_ppm)),
-        (t!("Cached input"), multiplier(model.price.cached_ppm)),
-        (t!("Output"), multiplier(model.price.output_ppm)),
-    ] {
-        push!(rows, r#"<td class="number" data-label="{label}">{number}</td>"#);
-    }
+    let mut number = |label, number: &dyn Display| push!(rows, r#"<td class="number" data-label="{label}">{number}</td>"#);
+    number(t!("Context"), &amount_html(model.context));
+    number(t!("Max output"), &amount_html(model.max_output));
+    number(t!("Input"), &multiplier(model.price.input_ppm));
+    number(t!("Cached input"), &multiplier(model.price.cached_ppm));
+    number(t!("Output"), &multiplier(model.price.output_ppm));
     if let Some(means) = &model.means {
         push!(rows, r#"<td data-label="{}">{}</td>"#, t!("For you"), readiness(means));
     }
@@ -150,7 +148,7 @@ fn model_rows(model: &ModelView, reader: &Reader) -> String {
 }
 
 /// Whether the reader could call it now, and if not, what is missing.
-fn readiness(means: &Means) -> String {
+fn readiness(means: &Means) -> impl Display {
     let (kind, text) = match (means.grants.is_empty(), means.keys) {
         (false, 1..) => (BadgeKind::Ok, t!("Ready")),
         (true, 1..) => (BadgeKind::Warn, t!("No Tokens for it")),
