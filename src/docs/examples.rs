@@ -1,8 +1,9 @@
 //! The examples of the docs, for other pages: what is run there is what is shown elsewhere.
 
-use crate::docs::contents::doc;
+use crate::docs::contents::DOCS;
 use crate::docs::types::Reader;
 use crate::i18n::Language;
+use std::sync::LazyLock;
 
 /// The first code in this section of the page about clients, filled for the reader.
 pub fn client_example(anchor: &str, reader: &Reader) -> Option<String> {
@@ -17,14 +18,26 @@ pub fn endpoint_example(endpoint: &str, reader: &Reader) -> Option<String> {
     }
 }
 
-fn example(page: &str, anchor: &str, reader: &Reader) -> Option<String> {
-    // Both languages have the same code.
-    let (_, section) = doc(page)?.text(Language::English).split_once(&format!("{{#{anchor}}}\n"))?;
-    let section = section.split("\n## ").next()?;
-    let (_, fenced) = section.split_once("\n```")?;
-    let (_, code) = fenced.split_once('\n')?;
-    let (code, _) = code.split_once("\n```")?;
+fn example(page: &'static str, anchor: &str, reader: &Reader) -> Option<String> {
+    let (_, _, code) = EXAMPLES.iter().find(|(of, at, _)| *of == page && *at == anchor)?;
     Some(reader.fill(code))
+}
+
+/// The first code of each section that has some, with page and section. The texts are a part of the program, and a page may show dozens.
+static EXAMPLES: LazyLock<Vec<(&str, &str, &str)>> = LazyLock::new(|| {
+    // Both languages have the same code.
+    DOCS.iter().flat_map(|doc| examples_in(doc.text(Language::English)).map(|(anchor, code)| (doc.name, anchor, code))).collect()
+});
+
+fn examples_in(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    text.split("\n## ").filter_map(|section| {
+        let (_, section) = section.split_once("{#")?;
+        let (anchor, section) = section.split_once("}\n")?;
+        let (_, fenced) = section.split_once("\n```")?;
+        let (_, code) = fenced.split_once('\n')?;
+        let (code, _) = code.split_once("\n```")?;
+        Some((anchor, code))
+    })
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 
 mod places;
 mod receipt;
+mod rows;
 mod totals;
 
 pub use receipt::{Receipt, receipt_of};
+use rows::{newest_of, rows_of};
 pub use totals::{parts_of, sums_of};
 
 use crate::accounts::rights::Reader;
@@ -19,7 +21,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
 use std::collections::HashMap;
-use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
@@ -103,82 +104,18 @@ pub async fn next_rows(
     }
 }
 
-/// The account's calls of these ids, the newest first; an id of another account's is of none.
-async fn rows_of(db: impl PgExecutor<'_>, account_id: AccountId, ids: &[Uuid]) -> Result<Vec<UsageRow>, UsageError> {
-    let rows = sqlx::query!(
-        r#"SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
-                  u.outcome, u.basis, u.http_status, u.input_tokens, u.cached_tokens, u.output_tokens, u.price_version,
-                  p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms
-             FROM usage_records u
-             JOIN api_keys k ON k.key_id = u.key_id
-             JOIN suppliers s ON s.supplier_id = u.supplier_id
-             JOIN model_prices p ON p.model_id = u.model_id AND p.version = u.price_version
-            WHERE u.account_id = $1 AND u.request_id = ANY ($2)
-            ORDER BY u.request_id DESC"#,
-        account_id.0,
-        ids
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| UsageRow {
-            request_id: RequestId(row.request_id),
-            started_at: row.started_at,
-            key_id: KeyId(row.key_id),
-            key_name: row.key_name,
-            model_id: row.model_id,
-            supplier: row.supplier,
-            endpoint: row.endpoint,
-            streamed: row.streamed,
-            outcome: outcome_of(&row.outcome),
-            basis: basis_of(&row.basis),
-            http_status: row.http_status,
-            input_tokens: row.input_tokens,
-            cached_tokens: row.cached_tokens,
-            output_tokens: row.output_tokens,
-            price_version: row.price_version,
-            input_ppm: row.input_ppm,
-            cached_ppm: row.cached_ppm,
-            output_ppm: row.output_ppm,
-            held: Tokens(row.held),
-            charge: Tokens(row.charge),
-            written_off: Tokens(row.written_off),
-            first_byte_ms: row.first_byte_ms,
-            latency_ms: row.latency_ms,
-        })
-        .collect())
-}
-
-/// `usage_records_outcome_check` allows no other words.
-fn outcome_of(text: &str) -> CallOutcome {
-    match text {
-        "ok" => CallOutcome::Ok,
-        "upstream_error" => CallOutcome::UpstreamError,
-        "upstream_timeout" => CallOutcome::UpstreamTimeout,
-        "upstream_cut" => CallOutcome::UpstreamCut,
-        "client_left" => CallOutcome::ClientLeft,
-        "key_ended" => CallOutcome::KeyEnded,
-        _ => CallOutcome::Interrupted,
-    }
-}
-
-/// `usage_records_basis_check` allows no other words.
-fn basis_of(text: &str) -> ChargeBasis {
-    match text {
-        "measured" => ChargeBasis::Measured,
-        "counted" => ChargeBasis::Counted,
-        _ => ChargeBasis::Waived,
-    }
-}
-
 /// A page of the member's calls. One that is asked for by its id comes with the grants it was paid from.
 pub async fn calls_of(db: impl PgExecutor<'_> + Copy, member: &Reader, filter: &CallFilter, most: i64) -> Result<CallPage, UsageError> {
     let account_id = member.account_id();
-    let places::Found { mut ids, rest } = places::ids_of(db, account_id, filter, most + 1).await?;
-    let more = ids.len() as i64 > most;
-    ids.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-    let rows = rows_of(db, account_id, &ids).await?;
+    let (mut rows, rest) = match newest_of(db, account_id, filter, most + 1).await? {
+        Some(rows) => (rows, None),
+        None => {
+            let places::Found { ids, rest } = places::ids_of(db, account_id, filter, most + 1).await?;
+            (rows_of(db, account_id, &ids).await?, rest)
+        }
+    };
+    let more = rows.len() as i64 > most;
+    rows.truncate(usize::try_from(most).unwrap_or(usize::MAX));
     let ids: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
     let mut drawn = match filter.call {
         Some(_) => draws_of(db, account_id, &ids).await?,

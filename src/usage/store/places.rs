@@ -30,9 +30,6 @@ pub(super) async fn ids_of(
     if let Some(call) = filter.call {
         return Ok(Found { ids: vec![call.0], rest: None });
     }
-    if let Some(ids) = newest_of(db, account_id, filter, most).await? {
-        return Ok(Found { ids, rest: None });
-    }
     let mut ids = Vec::new();
     let (stretches, rest) = stretches(db, account_id, filter, most).await?;
     for (first, until) in stretches {
@@ -44,58 +41,6 @@ pub(super) async fn ids_of(
     }
     let full = ids.len() as i64 >= most;
     Ok(Found { ids, rest: rest.filter(|_| !full) })
-}
-
-/// As many calls as the fullest page shows, and one that tells of more.
-const NEWEST: usize = 26;
-
-struct NewCall {
-    request_id: Uuid,
-    started_at: DateTime<Utc>,
-}
-
-/// The calls that a filter asks for, where they are among the newest of all; none where that cannot be said. The first look at a busy
-/// account is that, and these statements have no condition that may be absent and no limit that is a parameter, so that Postgres plans
-/// them once: to plan takes longer than to find them.
-async fn newest_of(
-    db: impl PgExecutor<'_>,
-    account_id: AccountId,
-    filter: &CallFilter,
-    most: i64,
-) -> Result<Option<Vec<Uuid>>, UsageError> {
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let over = filter.until.is_some_and(|until| until <= Utc::now());
-    if most > NEWEST || over || filter.before.is_some() || filter.whose.model_id.is_some() || filter.only_failed {
-        return Ok(None);
-    }
-    let newest = match filter.whose.key_id {
-        None => {
-            sqlx::query_as!(
-                NewCall,
-                "SELECT u.request_id, u.started_at FROM usage_records u WHERE u.account_id = $1 ORDER BY u.request_id DESC LIMIT 26",
-                account_id.0
-            )
-            .fetch_all(db)
-            .await?
-        }
-        Some(key_id) => {
-            sqlx::query_as!(
-                NewCall,
-                "SELECT u.request_id, u.started_at FROM usage_records u
-              WHERE u.key_id = $2 AND u.account_id = $1 ORDER BY u.request_id DESC LIMIT 26",
-                account_id.0,
-                key_id.0
-            )
-            .fetch_all(db)
-            .await?
-        }
-    };
-    let all = newest.len() < NEWEST;
-    let asked = |call: &NewCall| {
-        filter.since.is_none_or(|since| call.started_at >= since) && filter.until.is_none_or(|until| call.started_at < until)
-    };
-    let ids: Vec<Uuid> = newest.into_iter().filter(asked).map(|call| call.request_id).take(most).collect();
-    Ok((all || ids.len() == most).then_some(ids))
 }
 
 /// Those of them from one id up to another. A statement for each stretch: where its ends are known to the plan, it reads an index from the
