@@ -9,7 +9,7 @@ use crate::wallet::fixtures::{self, Used, plain_key};
 use chrono::{DurationRound, TimeDelta};
 use chrono_tz::Tz;
 use sqlx::PgPool;
-use uuid::{NoContext, Timestamp};
+use uuid::{NoContext, Timestamp, Uuid};
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
