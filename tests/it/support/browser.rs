@@ -216,7 +216,8 @@ impl Page {
                 _ => {}
             }
         }
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        // Quotes need not be escaped where no attribute ends with one, and some are.
+        text.split_whitespace().collect::<Vec<_>>().join(" ").replace("&quot;", "\"")
     }
 }
 
