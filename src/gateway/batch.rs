@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 
 /// Most items of one round trip.
 const MOST: usize = 256;
-/// When so many wait, and they are no half of all ([`Lanes::half`]), the first worker gives others a moment to join them: most of what a
-/// small batch costs the database, it would cost with more in it as well. The moment is the shortest that the runtime's clock knows.
+/// When so many wait, the first worker gives others a moment to join them: most of what a small batch costs the database, it would cost
+/// with more in it as well. The moment is the shortest that the runtime's clock knows.
 const SEVERAL: usize = 4;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Workers that step in while the first is stuck, behind a lock or a slow disk: one batch at a time is the largest, and batches of
@@ -160,7 +160,7 @@ struct Queue<L, I> {
 impl<L, I> Default for Queue<L, I> {
     fn default() -> Self {
         Queue {
-            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, last: 0 }),
+            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 }),
             filled: Notify::new(),
             waiting: Notify::new(),
         }
@@ -184,7 +184,7 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
         let filled = if spare { &self.waiting } else { &self.filled };
         loop {
             if !spare || closed.is_cancelled() {
-                if self.lanes().may_be_joined() && !closed.is_cancelled() {
+                if self.lanes().count >= SEVERAL && !closed.is_cancelled() {
                     tokio::time::sleep(MOMENT).await;
                 }
                 let batch = self.take();
@@ -214,7 +214,7 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
 
     /// Whoever takes a part wakes the next for the rest.
     fn take(&self) -> Vec<I> {
-        let (batch, more) = self.lanes().take_half();
+        let (batch, more) = self.lanes().take(MOST);
         if more {
             self.filled.notify_one();
             self.waiting.notify_one();
@@ -229,8 +229,6 @@ struct Lanes<L, I> {
     turns: VecDeque<L>,
     /// How many wait in all.
     count: usize,
-    /// How many there were in the last batch.
-    last: usize,
 }
 
 impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
@@ -241,24 +239,6 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
         }
         waiting.push_back(item);
         self.count += 1;
-    }
-
-    /// The half of those that wait or travelled last: as a rule the same callers, over and over. All in one batch, they would go from the
-    /// database to the supplier and back together, and one would rest while the other works.
-    fn half(&self) -> usize {
-        (self.last + self.count).div_ceil(2).min(MOST)
-    }
-
-    fn may_be_joined(&self) -> bool {
-        (SEVERAL..self.half()).contains(&self.count)
-    }
-
-    fn take_half(&mut self) -> (Vec<I>, bool) {
-        let (batch, more) = self.take(self.half().max(SEVERAL));
-        if !batch.is_empty() {
-            self.last = batch.len();
-        }
-        (batch, more)
     }
 
     /// At most `most` items, one of each lane in turn, and whether some are left.
@@ -345,24 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn callers_who_come_back_travel_in_two_halves() {
-        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, last: 0 };
-        (0..64).for_each(|n| lanes.push("ada", n));
-        assert!(!lanes.may_be_joined(), "all are more than half");
-        assert_eq!([lanes.take_half().0.len(), lanes.take_half().0.len()], [32, 32]);
-        (0..20).for_each(|n| lanes.push("ada", n));
-        assert!(lanes.may_be_joined(), "twelve more will come back");
-        (0..12).for_each(|n| lanes.push("ada", n));
-        assert!(!lanes.may_be_joined());
-        assert_eq!(lanes.take_half().0.len(), 32);
-        lanes.push("ada", 0);
-        assert!(!lanes.may_be_joined(), "who calls alone waits for nobody");
-        assert_eq!((lanes.take_half(), lanes.take_half()), ((vec![0], false), (vec![], false)));
-    }
-
-    #[test]
     fn a_flood_waits_for_itself() {
-        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, last: 0 };
+        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 };
         (0..1_000).for_each(|n| lanes.push("flood", n));
         lanes.push("ada", 1_000);
         lanes.push("bob", 1_001);
