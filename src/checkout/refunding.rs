@@ -74,8 +74,9 @@ pub async fn finish_refunds(db: &PgPool, payments: &Payments, older_than: TimeDe
 }
 
 /// The provider forgets a key after a day, keeps a failure under it until then, and must not refund twice. So whatever it made is looked
-/// for before it is asked under any key; and one is given up only when it has failed twice, here: to the second request a provider says
-/// that it still works on the first, if it does.
+/// for before it is asked under any key; and one is given up only when it has failed twice, here, long after it was first asked: to the
+/// second request a provider says that it still works on the first, if it does, and of what has failed it may find out later that it was
+/// done (https://docs.stripe.com/error-low-level).
 async fn find_or_ask(db: &PgPool, payments: &Payments, requested: &RequestedRefund) -> Result<RefundAnswer, CheckoutError> {
     let mut request = request_of(payments, requested).await?;
     if let Some(answer) = payments.find_refund(requested.provider, &request).await? {
@@ -83,7 +84,7 @@ async fn find_or_ask(db: &PgPool, payments: &Payments, requested: &RequestedRefu
     }
     for _ in 0..2 {
         match answer_to(payments, requested, &request).await {
-            Err(PaymentsError::KeySpent(problem)) => {
+            Err(PaymentsError::KeySpent(problem)) if requested.long_ago => {
                 tracing::warn!(refund_id = %request.refund_id, attempt = request.attempt, problem, "a refund was answered with a failure");
             }
             answered => return Ok(answered?),
@@ -101,10 +102,14 @@ async fn ask(payments: &Payments, requested: &RequestedRefund) -> Result<RefundA
     answer_to(payments, requested, &request).await
 }
 
-/// A provider that understands and says no has moved no money: that is an answer, too.
+/// A provider that understands and says no has moved no money, for this request: that is an answer, too. It may say so since another
+/// asker, under another key, was quicker; then what came of that is the answer.
 async fn answer_to(payments: &Payments, requested: &RequestedRefund, request: &RefundRequest) -> Result<RefundAnswer, PaymentsError> {
     match payments.refund(requested.provider, request).await {
         Err(PaymentsError::Refused(reason)) => {
+            if let Some(made) = payments.find_refund(requested.provider, request).await? {
+                return Ok(made);
+            }
             tracing::error!(order_id = %request.order_id, refund_id = %request.refund_id, reason, "the provider refused a refund");
             Ok(RefundAnswer { id: None, status: RefundStatus::Failed })
         }

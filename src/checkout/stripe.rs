@@ -254,11 +254,12 @@ fn unkeyed(error: PaymentsError) -> PaymentsError {
     }
 }
 
-/// A 409 is Stripe still working on the same order, and a 429 may pass. What it answers once it has begun it keeps under the key, and
-/// answers again for a day, a 5xx too; and it refuses another request under the same key. Every other answer is a decision.
+/// A 409 is Stripe still working on the same order, and a 429 may pass; so may a 5xx of what stands before it. What it answers once it
+/// has begun it keeps under the key, and answers again for a day, a 500 too; and it refuses another request under the same key. Every
+/// other answer is a decision (https://docs.stripe.com/error-low-level).
 fn payments_error(error: StripeError) -> PaymentsError {
     match error {
-        StripeError::Stripe(reported, status) if status >= 500 || (status != 409 && reported.type_ == ApiErrorsType::IdempotencyError) => {
+        StripeError::Stripe(reported, status) if status == 500 || (status != 409 && reported.type_ == ApiErrorsType::IdempotencyError) => {
             PaymentsError::KeySpent(format!("{status} {}", reported.message.unwrap_or_default()))
         }
         StripeError::Stripe(reported, _)
@@ -266,7 +267,7 @@ fn payments_error(error: StripeError) -> PaymentsError {
         {
             PaymentsError::UnknownCustomer
         }
-        StripeError::Stripe(reported, status) if status != 409 && status != 429 => {
+        StripeError::Stripe(reported, status) if status < 500 && status != 409 && status != 429 => {
             PaymentsError::Refused(format!("{status} {}", reported.message.unwrap_or_default()))
         }
         StripeError::Stripe(_, status) => PaymentsError::Unreachable(format!("status {status}")),

@@ -28,7 +28,7 @@ pub fn Copies(copied: String, refused: String) -> impl IntoView {
 
 fn clicked(event: &Event, copied: &str, refused: &str) {
     let Some(button) = at(event, "[data-copy]") else { return };
-    let Some(text) = text_of(&button) else { return };
+    let Some(text) = text_of(&button) else { return say(button, refused) };
     let written = window().navigator().clipboard().write_text(&text);
     let (copied, refused) = (copied.to_string(), refused.to_string());
     spawn_local(async move {

@@ -131,7 +131,8 @@ fn parts_table(group: Group, parts: &[Part], all: Sums, asked: &Asked) -> AnyVie
             None => failed,
         };
         let (input, output, charged) = (amount_html(sums.input), amount_html(sums.output), exact_html(sums.charged));
-        let values: [&dyn Display; 6] = [&grouped(sums.calls), &failed, &input, &output, &charged, &share(sums.charged, all.charged)];
+        let share = share(sums.charged, all.charged);
+        let values: [&dyn Display; 6] = [&grouped(sums.calls), &failed, &input, &output, &charged, &Escaped(&share)];
         table.row(head, values);
     }
     table.view(t!("What was used by each").into())

@@ -116,6 +116,27 @@ async fn usage_rows_are_of_one_account_one_key_and_since_a_moment(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn the_first_page_of_many_calls_is_where_the_others_go_on(db: PgPool) {
+    let (ada, key_id, _) = caller(&db).await;
+    let now = Utc::now().duration_trunc(TimeDelta::seconds(1)).expect("a second");
+    for minutes in 0..40 {
+        ended(&db, key_id, "alpha/one", "ok", now - TimeDelta::minutes(minutes)).await;
+    }
+    let ago = |minutes: Option<i64>| minutes.map(|minutes| now - TimeDelta::minutes(minutes));
+    for key_id in [None, Some(key_id)] {
+        // All; a page and the one that tells of more; fewer; none of the newest; none at all.
+        for (since, until, found) in
+            [(None, None, 40), (Some(25), None, 26), (Some(9), None, 10), (Some(39), Some(30), 9), (None, Some(60), 0), (Some(-5), None, 0)]
+        {
+            let filter = CallFilter { since: ago(since), until: ago(until), ..whose(key_id, None) };
+            let all = all_pages(&db, &ada, filter.clone(), 100).await;
+            assert_eq!(all.len(), found, "{since:?}, {until:?}");
+            assert_eq!(all_pages(&db, &ada, filter, 25).await, all, "{since:?}, {until:?}");
+        }
+    }
+}
+
+#[sqlx::test]
 async fn calls_of_pages_through_every_call_once_even_at_the_same_moment(db: PgPool) {
     let (ada, _, secret) = caller(&db).await;
     let now = Utc::now();

@@ -46,6 +46,8 @@ pub struct RequestedRefund {
     pub payment_id: Option<String>,
     pub amount: Money,
     pub tokens: Tokens,
+    /// Whether it was first asked for more than an hour ago.
+    pub long_ago: bool,
 }
 
 /// Takes the Tokens, and writes down what is to be asked for and that an operator wanted it.
@@ -191,7 +193,7 @@ async fn begin_refund_in(tx: &mut PgConnection, quote: Quote, asked_by: AskedBy<
         return Err(LedgerError::NotEnoughLeft.into());
     }
     let (session_id, payment_id) = (order.session_id, order.payment_id);
-    Ok(RequestedRefund { refund_id, attempt: 0, order_id, provider, session_id, payment_id, amount, tokens })
+    Ok(RequestedRefund { refund_id, attempt: 0, order_id, provider, session_id, payment_id, amount, tokens, long_ago: false })
 }
 
 /// What of the price has gone back, or is on its way.
@@ -229,10 +231,10 @@ fn shares(
 /// Refunds whose provider has not answered, although it has had time: the process ended in between, or the provider was away.
 pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -> Result<Vec<RequestedRefund>, CheckoutError> {
     let rows = sqlx::query!(
-        "SELECT r.refund_id, r.attempt, r.order_id, r.provider, r.amount_minor, r.tokens, o.currency, o.provider_session_id,
-                o.provider_payment_id
-           FROM refunds r JOIN orders o USING (order_id)
-          WHERE r.status = 'requested' AND r.created_at < now() - $1::bigint * interval '1 second' ORDER BY r.created_at LIMIT $2",
+        r#"SELECT r.refund_id, r.attempt, r.order_id, r.provider, r.amount_minor, r.tokens, o.currency, o.provider_session_id,
+                  o.provider_payment_id, r.created_at < now() - interval '1 hour' AS "long_ago!"
+             FROM refunds r JOIN orders o USING (order_id)
+            WHERE r.status = 'requested' AND r.created_at < now() - $1::bigint * interval '1 second' ORDER BY r.created_at LIMIT $2"#,
         older_than.num_seconds(),
         most
     )
@@ -249,6 +251,7 @@ pub async fn unanswered_refunds(db: &PgPool, older_than: TimeDelta, most: i64) -
                 payment_id: row.provider_payment_id,
                 amount: Money::new(row.amount_minor, stored_currency(&row.currency)?),
                 tokens: Tokens(row.tokens.unwrap_or(0)),
+                long_ago: row.long_ago,
             })
         })
         .collect()

@@ -106,7 +106,8 @@ async fn insert_foreign_refund_in(
     Ok(())
 }
 
-/// A refund's status only goes forward, in whichever order it is told: requested, pending, succeeded, failed.
+/// A refund's status only goes forward, in whichever order it is told: requested, pending, succeeded, failed. What was told of no refund at
+/// the provider, such as that it made none, is not about one that is known there.
 async fn note_status_in(
     tx: &mut PgConnection,
     refund_id: RefundId,
@@ -118,7 +119,7 @@ async fn note_status_in(
                             status = CASE WHEN array_position(ARRAY['requested', 'pending', 'succeeded', 'failed'], $2)
                                              > array_position(ARRAY['requested', 'pending', 'succeeded', 'failed'], status)
                                           THEN $2 ELSE status END
-          WHERE refund_id = $1",
+          WHERE refund_id = $1 AND ($3::text IS NOT NULL OR status = 'requested')",
         refund_id.0,
         status.as_str(),
         provider_id

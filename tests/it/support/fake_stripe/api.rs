@@ -62,8 +62,8 @@ async fn write(stripe: &FakeStripe, method: &Method, request: &Request) -> Respo
         }
         let failure = inner.failures.pop_front();
         let early = failure.filter(|failure| !failure.done).map(|failure| failed_on_demand(failure.status));
-        // A failure of its own is an answer like another; what it has not begun, it takes up anew.
-        if !key.is_empty() && early.as_ref().is_none_or(|(status, _)| *status >= 500) {
+        // A failure of its own is an answer like another; what it has not begun, or never heard of, it takes up anew.
+        if !key.is_empty() && early.as_ref().is_none_or(|(status, _)| *status == 500) {
             inner.kept.insert(key.clone(), Kept { path: path.clone(), form: form.clone(), answer: early.clone() });
         }
         if let Some(answer) = early {
