@@ -18,7 +18,7 @@ pub fn endpoint_example(endpoint: &str, reader: &Reader) -> Option<String> {
     }
 }
 
-fn example(page: &'static str, anchor: &str, reader: &Reader) -> Option<String> {
+fn example(page: &str, anchor: &str, reader: &Reader) -> Option<String> {
     let (_, _, code) = EXAMPLES.iter().find(|(of, at, _)| *of == page && *at == anchor)?;
     Some(reader.fill(code))
 }

@@ -3,7 +3,7 @@
 use crate::docs::examples::endpoint_example;
 use crate::docs::types::Reader;
 use crate::error::ConsoleError;
-use crate::html::{Escaped, escaped};
+use crate::html::{Escaped, escaped, link};
 use crate::ids::KeyId;
 use crate::suppliers::server_fns::list_models;
 use crate::suppliers::types::{Means, ModelList, ModelView, PayingGrant, multiplier};
@@ -187,7 +187,7 @@ fn endpoints(paths: &[String]) -> String {
 /// The packages and other grants that pay for a call now.
 fn paying(grants: &[PayingGrant]) -> String {
     if grants.is_empty() {
-        return format!(r#"<a href="/products">{}</a>"#, t!("Nothing in your wallet: see the packages"));
+        return link("/products", t!("Nothing in your wallet: see the packages")).to_string();
     }
     let line = |grant: &PayingGrant| {
         let name = grant.package_name.as_deref().unwrap_or_else(|| source_words(grant.source));
@@ -208,14 +208,14 @@ fn source_words(source: GrantSource) -> &'static str {
 /// The first keys by name, and how many more there are.
 fn calling(keys: i64, first: &[(KeyId, String)]) -> String {
     if first.is_empty() {
-        return format!(r#"<a href="/keys#create">{}</a>"#, t!("None yet: create a key"));
+        return link("/keys#create", t!("None yet: create a key")).to_string();
     }
-    let link = |(key_id, name): &(KeyId, String)| format!(r#"<li><a href="/keys/{key_id}">{}</a></li>"#, Escaped(name));
-    let links: String = first.iter().map(link).collect();
+    let key = |(key_id, name): &(KeyId, String)| format!("<li>{}</li>", link(&format!("/keys/{key_id}"), name));
+    let links: String = first.iter().map(key).collect();
     let more = match keys - i64::try_from(first.len()).unwrap_or(i64::MAX) {
         ..=0 => String::new(),
-        1 => format!(r#"<li><a href="/keys">{}</a></li>"#, t!("1 more key")),
-        more => format!(r#"<li><a href="/keys">{}</a></li>"#, t!("{keys} more keys", keys = more)),
+        1 => format!("<li>{}</li>", link("/keys", t!("1 more key"))),
+        more => format!("<li>{}</li>", link("/keys", &t!("{keys} more keys", keys = more))),
     };
     format!(r#"<ul class="plain">{links}{more}</ul>"#)
 }

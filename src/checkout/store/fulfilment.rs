@@ -26,33 +26,23 @@ pub async fn settle_session_in(
     session: &SessionFacts<'_>,
     cause: Cause<'_>,
 ) -> Result<Decision, CheckoutError> {
-    match (session.status, session.payment_status) {
-        (_, Some("paid")) => fulfil_order_in(tx, outbox, provider, session, cause).await,
-        (Some("complete"), Some("unpaid")) => settle_begun_payment_in(tx, outbox, provider, session, cause).await,
-        (Some("expired"), _) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
-        _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
-    }
-}
-
-/// The customer has paid by a method that takes days. What its bank made of that is said of the payment, where it was looked at.
-async fn settle_begun_payment_in(
-    tx: &mut PgConnection,
-    outbox: &Outbox,
-    provider: Provider,
-    session: &SessionFacts<'_>,
-    cause: Cause<'_>,
-) -> Result<Decision, CheckoutError> {
     let payment = session.payment;
-    match payment.status {
-        // The session had been read before.
-        Some("succeeded") => {
+    match (session.status, session.payment_status, payment.status) {
+        (_, Some("paid"), _) => fulfil_order_in(tx, outbox, provider, session, cause).await,
+        // The customer has paid by a method that takes days. What their bank made of that is said of the payment, where it was looked at;
+        // the session had been read before.
+        (Some("complete"), Some("unpaid"), Some("succeeded")) => {
             let paid =
                 SessionFacts { payment_status: Some("paid"), amount_total: payment.received, currency: payment.currency, ..*session };
             fulfil_order_in(tx, outbox, provider, &paid, cause).await
         }
-        Some("requires_payment_method" | "canceled") => close_order_in(tx, provider, session, OrderStatus::Declined, cause).await,
+        (Some("complete"), Some("unpaid"), Some("requires_payment_method" | "canceled")) => {
+            close_order_in(tx, provider, session, OrderStatus::Declined, cause).await
+        }
         // On its way still; a word that we do not know says nothing.
-        _ => note_begun_payment_in(tx, provider, session).await,
+        (Some("complete"), Some("unpaid"), _) => note_begun_payment_in(tx, provider, session).await,
+        (Some("expired"), ..) => close_order_in(tx, provider, session, OrderStatus::Expired, cause).await,
+        _ => Ok(Decision::new(EventOutcome::Ignored, None).because("not paid yet")),
     }
 }
 
