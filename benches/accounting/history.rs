@@ -1,4 +1,5 @@
-//! Years of calls in one INSERT … SELECT a table: what an old database holds, adding up as the audit wants it.
+//! Accounts, and years of their calls in one INSERT … SELECT a table: what an old database holds, adding up as the audit wants it. A test
+//! writes them too, so that they keep up with the schema.
 
 use sqlx::{AssertSqlSafe, PgPool};
 
@@ -14,6 +15,16 @@ pub const OTHERS: Past = Past { whose: "a.name <> 'account 1'", grants: 1 };
 
 /// Tokens of a past call.
 const CHARGE: i64 = 30;
+
+/// Makes a supplier, a model, and accounts with a key and a grant each.
+pub async fn accounts(db: &PgPool, accounts: usize) -> sqlx::Result<()> {
+    let mut session = db.acquire().await?;
+    let statements = include_str!("accounts.sql").replace("$accounts", &accounts.to_string());
+    for statement in statements.split(';').filter(|statement| !statement.trim().is_empty()) {
+        sqlx::raw_sql(AssertSqlSafe(statement.to_string())).execute(&mut *session).await?;
+    }
+    Ok(())
+}
 
 /// Gives the old account 619 grants more: 600 that expired with Tokens left and were swept, 19 to spend.
 pub async fn old_grants(db: &PgPool) -> sqlx::Result<()> {
