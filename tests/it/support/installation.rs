@@ -207,6 +207,11 @@ pub fn spooled(toki: &Toki) -> usize {
     files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".spool")).count()
 }
 
+/// The files of a replica's spool that somebody must look at.
+pub fn set_aside(toki: &Toki) -> usize {
+    files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".rejected")).count()
+}
+
 /// Whether nothing is left in a replica's spool, neither to be replayed nor refused.
 pub fn is_spool_empty(toki: &Toki) -> bool {
     files_of(&toki.folder().join(".data/spool")).is_empty()
