@@ -122,7 +122,7 @@ impl Admissions {
                     return Ok(verdict);
                 }
                 Err(NoAnswer::Locked) if begun.elapsed() < LOCKED_FOR => tokio::time::sleep(LOCKED_PAUSE).await,
-                Ok(None) | Err(NoAnswer::Locked | NoAnswer::Closed) => return Err(GatewayError::Unavailable),
+                Ok(None) | Err(NoAnswer::Locked | NoAnswer::Failed) => return Err(GatewayError::Unavailable),
             }
         }
     }
@@ -215,3 +215,7 @@ impl Desk {
         self.db.ask(SILENT, async |db| ledger::admit_calls(db, requests, self.owner, HOLD_FOR, again).await).await
     }
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use sqlx::PgPool;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 const USED: Used = Used { input: 10, cached: 0, output: 5 };
@@ -198,4 +199,24 @@ async fn a_disk_that_takes_nothing_leaves_the_database_to_be_asked_again(db: PgP
     tasks.close();
     tasks.wait().await;
     gateway.close().await;
+}
+
+#[sqlx::test]
+async fn a_settlement_whose_batch_panicked_is_asked_for_again(db: PgPool) {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let of_batches = tried.clone();
+    let batches = Batcher::spawn(&TaskTracker::new(), move |settlements: Vec<Settlement>| {
+        let tried = of_batches.clone();
+        async move {
+            assert!(tried.fetch_add(1, Ordering::Relaxed) > 1, "this batch panics, as it should");
+            let settled = Settled { first: true, charge: Tokens(CHARGE), balance_left: Tokens(0), quota_left: None };
+            settlements.iter().map(|_| Ok(Some(settled))).collect()
+        }
+    });
+    let (spool, _writes) = mpsc::unbounded_channel();
+    let settlements = Settlements { batches, spool, spooled: Spooled::default(), wait: PATIENCE };
+    let report = reports(&db, 1).await.remove(0);
+    let settled = tokio::time::timeout(PATIENCE / 2, settlements.settle(report)).await.expect("an answer");
+    assert!(settled.is_some_and(|settled| settled.charge == Tokens(CHARGE)));
+    assert_eq!(tried.load(Ordering::Relaxed), 3);
 }
