@@ -285,9 +285,11 @@ async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled, sto
         }
         on_disk(spool, move |_| taken.finish(&refused)).await?;
     }
-    // What was on the disk before this round and did not come up in it was lost to damage, or another process of this folder has it. No
-    // replay here will ever name it, and its hold must not be kept for that.
-    spooled.forget(&written);
+    // What was on the disk before this round, and now is neither here nor with another process of this folder, was lost to damage or
+    // settled elsewhere. No replay will ever name it, and its hold must not be kept for that.
+    if on_disk(spool, |spool| spool.is_alone()).await? {
+        spooled.forget(&written);
+    }
     Ok(settled)
 }
 

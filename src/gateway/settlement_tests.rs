@@ -156,8 +156,8 @@ async fn a_replay_that_is_asked_to_end_leaves_the_rest_where_it_is(db: PgPool) {
 #[sqlx::test]
 async fn calls_that_were_lost_to_damage_are_not_held_for_ever(db: PgPool) {
     let (gateway, read_only, folder) = (gateway(&db), read_only(&db), TempDir::new().expect("a folder"));
-    let reports = reports(&db, 1).await;
-    let spool = spool_of(&folder, &records(&reports));
+    let reports = reports(&db, 2).await;
+    let spool = spool_of(&folder, &records(&reports[..1]));
     tear(&folder);
     let [lost, on_its_way] = [RequestId::generate(), RequestId::generate()];
     let spooled = Spooled::default();
@@ -165,7 +165,13 @@ async fn calls_that_were_lost_to_damage_are_not_held_for_ever(db: PgPool) {
     spooled.mark_written([reports[0].request_id, lost].into_iter());
     replay(&read_only, &spool, &spooled, &CancellationToken::new()).await.expect_err("nothing is taken");
     assert_eq!(spooled.calls().len(), 3, "all may still be replayed");
-    replay(&gateway, &spool, &spooled, &CancellationToken::new()).await.expect("replayed");
+    // Another process has a segment, for all we know one of ours.
+    let mut other = Spool::open(folder.path()).expect("a spool");
+    other.append(&records(&reports[1..])).expect("durable");
+    assert_eq!(replay(&gateway, &spool, &spooled, &CancellationToken::new()).await.expect("replayed"), 1);
+    assert!(spooled.calls().len() == 2 && spooled.calls().contains(&lost));
+    drop(other);
+    assert_eq!(replay(&gateway, &spool, &spooled, &CancellationToken::new()).await.expect("replayed"), 1);
     assert_eq!(spooled.calls(), [on_its_way]);
     // Written only now that it was replayed: it stays forgotten.
     spooled.mark_written([lost].into_iter());

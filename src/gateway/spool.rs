@@ -139,6 +139,11 @@ impl Spool {
         }
         Ok(None)
     }
+
+    /// Whether no other process writes or replays a segment here. One may be replaying what this process wrote.
+    pub fn is_alone(&self) -> io::Result<bool> {
+        Ok(Census::of(&self.folder)?.segments == usize::from(self.segment.is_some()))
+    }
 }
 
 /// What a spool's folder holds.
