@@ -6,6 +6,7 @@ pub mod completions;
 pub mod depth;
 pub mod embeddings;
 pub mod messages;
+pub mod names;
 pub mod object;
 pub mod prompt;
 pub mod request;
@@ -37,8 +38,8 @@ pub struct Endpoint {
     /// judge.
     pub summary: &'static str,
     pub schema: fn() -> Value,
-    /// The fields that we read besides `model`, `stream` and the limits: standing twice, they would mean one thing to us and another to
-    /// the supplier.
+    /// The fields that we read besides `model`, `stream`, the limits and the prompt: standing twice, they would mean one thing to us and
+    /// another to the supplier.
     reads: &'static [&'static str],
     /// The fields whose text the model reads.
     prompt: &'static [&'static str],
@@ -58,9 +59,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The fields that we read, each of which may stand once.
+    /// The fields that we read, each of which may stand once and in one spelling.
     pub fn read_names(&self) -> Vec<&'static str> {
-        ["model", "stream", "stream_options"].iter().chain(self.reads).chain(self.limits).copied().collect()
+        let prompt = self.prompt.iter().filter(|name| !self.reads.contains(*name));
+        ["model", "stream", "stream_options"].iter().chain(self.reads).chain(self.limits).chain(prompt).copied().collect()
     }
 }
 
