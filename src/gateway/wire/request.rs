@@ -88,9 +88,9 @@ impl<'a> Request<'a> {
     /// The text that the model reads: every string of the prompt and the tool definitions.
     pub fn prompt_text(&self) -> PromptText {
         let mut prompt = PromptText::default();
-        for raw in self.endpoint.prompt.iter().filter_map(|name| self.object.get(name)) {
+        for (name, raw) in self.endpoint.prompt.iter().filter_map(|name| Some((*name, self.object.get(name)?))) {
             match serde_json::from_str(raw.get()) {
-                Ok(value) => prompt.collect(&value),
+                Ok(value) => prompt.collect(name, &value),
                 // Nested too deep for us; its bytes are the bound.
                 Err(_) => prompt.text.push_str(raw.get()),
             }
