@@ -276,6 +276,9 @@ proptest! {
                 (endpoint.read_event)(answer, &mut streamed);
             }
             for delivered in [whole, streamed] {
+                prop_assert!((0..=1_000_000_000).contains(&delivered.least_output));
+                let begun = delivered.reported_input.unwrap_or_default();
+                prop_assert!((0..=1_000_000_000).contains(&begun.input) && (0..=begun.input).contains(&begun.cached) && begun.output == 0);
                 let Some(usage) = delivered.usage else { continue };
                 prop_assert!((0..=1_000_000_000).contains(&usage.input) && (0..=1_000_000_000).contains(&usage.output));
                 prop_assert!((0..=usage.input).contains(&usage.cached));

@@ -123,15 +123,15 @@ struct Text<'a> {
 
 impl Answer<'_> {
     fn note(&self, delivered: &mut Delivered) {
-        if let Some(raw) = self.usage {
-            delivered.report(raw, usage_of(raw));
-        }
         // The last event of a stream says again what its deltas said.
         if delivered.text.is_empty() {
             for item in self.output.iter().flatten() {
                 let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
                 [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
+        }
+        if let Some(raw) = self.usage {
+            delivered.report(raw, usage_of(raw));
         }
     }
 }
