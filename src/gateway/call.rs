@@ -1,10 +1,9 @@
 //! One admitted call, from its hold to its settlement. Whoever has a `Call` owes it a settlement.
 
 use crate::gateway::Gateway;
-use crate::gateway::count::{count_prompt, count_text};
+use crate::gateway::count::count_call;
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::prompt::PromptText;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
@@ -75,16 +74,13 @@ impl Call {
     }
 
     /// Charges what was delivered: as the supplier measured it, else as we count it.
-    pub async fn charge(self, request: &Request<'_>, delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
+    pub async fn charge(self, request: &Request<'_>, mut delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
         let (basis, usage) = match delivered.usage {
             _ if delivered.is_nothing() => (Basis::Waived, Usage::default()),
             Some(usage) => (Basis::Measured, usage),
             None => {
-                // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
                 let most = self.admission.output_limit.saturating_mul(request.choices);
-                let mut usage = counted(request.prompt_text(), delivered.text, most).await;
-                usage.input += self.admission.prompt_overhead;
-                (Basis::Counted, usage)
+                (Basis::Counted, count_call(request, self.admission.prompt_overhead, &mut delivered, most).await)
             }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
@@ -123,8 +119,4 @@ impl Call {
         self.gateway.changes.settled(account_id);
         settled
     }
-}
-
-async fn counted(prompt: PromptText, text: String, most_output: i64) -> Usage {
-    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await.min(most_output) }
 }

@@ -1,7 +1,9 @@
 //! Counting Tokens ourselves: an upper bound for a prompt, and what was delivered when a supplier reports nothing. Tokenizing is
 //! slow work, so it runs on the blocking pool, a few at a time.
 
+use crate::gateway::meter::Usage;
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText};
+use crate::gateway::wire::{Delivered, Request};
 use tokio::sync::Semaphore;
 
 /// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count.
@@ -44,9 +46,23 @@ pub async fn bound_prompt(prompt: PromptText, template: i64, bytes_bound: i64) -
     (count + count / 2 + template).min(bytes_bound)
 }
 
+/// What a call used whose supplier did not report the whole of it: the input as was said when the answer began, else counted, and the
+/// output counted, but no less than was reported on the way. `overhead` is what the supplier adds to a prompt, and its reports have in
+/// them. What comes back may hold what was sent (`echo`); no answer has more Tokens than `most_output`.
+pub async fn count_call(request: &Request<'_>, overhead: i64, delivered: &mut Delivered, most_output: i64) -> Usage {
+    let input = match delivered.reported_input {
+        Some(reported) => reported,
+        None => Usage { input: count_prompt(request.prompt_text()).await + overhead, ..Usage::default() },
+    };
+    let counted = count_text(std::mem::take(&mut delivered.text)).await;
+    let output = counted.max(delivered.least_output);
+    Usage { output: output.min(most_output), ..input }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::wire::chat;
 
     #[tokio::test]
     async fn count_is_the_tokenizers() {
@@ -57,5 +73,25 @@ mod tests {
         assert_eq!(bound_prompt(prompt("hello world"), 80, 10_000).await, 4_098 + 2_049 + 80);
         assert_eq!(bound_prompt(prompt("hello world"), 80, 100).await, 100);
         assert_eq!(count_text("x".repeat(LONGEST_TEXT + 1)).await, (LONGEST_TEXT as i64 + 1) / 4 + 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_reported_on_the_way_is_no_less_than_what_is_counted() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"say two words"}]}"#;
+        let request = Request::parse(&chat::ENDPOINT, body).unwrap_or_else(|error| panic!("{error:?}"));
+        let begun = Some(Usage { input: 100, cached: 80, output: 0 });
+        for (reported_input, least_output, most_output, expected) in [
+            (None, 0, 50, (56, 0, 2)),
+            (None, 1, 50, (56, 0, 2)),
+            (None, 5, 50, (56, 0, 5)),
+            (None, 5, 3, (56, 0, 3)),
+            (None, 0, 1, (56, 0, 1)),
+            (begun, 0, 50, (100, 80, 2)),
+            (begun, 5, 50, (100, 80, 5)),
+        ] {
+            let mut delivered = Delivered { text: "Hello there".into(), reported_input, least_output, ..Delivered::default() };
+            let usage = count_call(&request, 50, &mut delivered, most_output).await;
+            assert_eq!((usage.input, usage.cached, usage.output), expected, "{reported_input:?}, {least_output}, {most_output}");
+        }
     }
 }

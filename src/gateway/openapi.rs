@@ -3,8 +3,9 @@
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::LONGEST_KEY;
+use crate::gateway::wire::names::overrides;
 use crate::gateway::wire::request::LONGEST_MODEL;
-use crate::gateway::wire::schema::{or_null, positive, switch, text};
+use crate::gateway::wire::schema::{nothing_but, or_null, positive, switch, text};
 use crate::gateway::wire::{ENDPOINTS, Endpoint};
 use crate::suppliers::store::Protocol;
 use serde_json::{Map, Value, json};
@@ -129,7 +130,7 @@ fn spending(endpoint: &'static Endpoint) -> Value {
     })
 }
 
-/// The request's schema: what all endpoints read, the limits, and what is the endpoint's own.
+/// The request's schema: what all endpoints read, the limits, what would override them, and what is the endpoint's own.
 fn request_of(endpoint: &Endpoint) -> Value {
     let mut schema = (endpoint.schema)();
     let own = schema["properties"].take();
@@ -137,6 +138,9 @@ fn request_of(endpoint: &Endpoint) -> Value {
     let mut properties = json!({"model": model_id(), "stream": switch(), "stream_options": stream_options});
     for limit in endpoint.limits {
         properties[limit] = or_null(positive(i64::MAX));
+    }
+    for (name, harmless) in overrides(endpoint) {
+        properties[name] = nothing_but(&harmless.map(Value::from).into_iter().collect::<Vec<_>>());
     }
     for (name, field) in own.as_object().into_iter().flatten() {
         properties[name] = field.clone();

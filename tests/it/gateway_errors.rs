@@ -62,6 +62,8 @@ async fn requests_that_cannot_be_served(db: PgPool) {
         ("NUL in model", r#"{"model":"a\u0000b","messages":[{}]}"#.into()),
         ("bad n", r#"{"model":"sandbox/echo","messages":[{}],"n":0}"#.into()),
         ("field twice", r#"{"model":"sandbox/echo","model":"x","messages":[{}]}"#.into()),
+        ("another spelling", r#"{"model":"sandbox/echo","messages":[{"content":"x"}],"MODEL":"sandbox/slow"}"#.into()),
+        ("another limit", r#"{"model":"sandbox/echo","messages":[{"content":"x"}],"max_tokens":1,"n_predict":100000}"#.into()),
         ("deep JSON", format!(r#"{{"model":"sandbox/echo","messages":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000))),
         ("too large", format!(r#"{{"model":"sandbox/echo","messages":[{{"content":"{}"}}]}}"#, "x".repeat(17 << 20))),
     ] {
@@ -77,6 +79,8 @@ async fn requests_that_cannot_be_served(db: PgPool) {
     NUL in model: 400 invalid_request_error model null
     bad n: 400 invalid_request_error n null
     field twice: 400 invalid_request_error model null
+    another spelling: 400 invalid_request_error model null
+    another limit: 400 invalid_request_error n_predict null
     deep JSON: 400 invalid_request_error null invalid_json
     too large: 413 invalid_request_error null request_too_large
     ");
