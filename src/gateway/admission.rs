@@ -80,8 +80,7 @@ impl Admissions {
         };
         let mut verdict = self.ask(&asked).await?;
         if matches!(verdict, Verdict::UnknownKey)
-            && let Some(secret_hash) =
-                replacement_of(self.db.pool(), asked.secret_hash).await.map_err(|error| GatewayError::of_database(&error))?
+            && let Some(secret_hash) = self.replacement_of(asked.secret_hash).await?
         {
             asked.secret_hash = secret_hash;
             verdict = self.ask(&asked).await?;
@@ -109,6 +108,12 @@ impl Admissions {
             Verdict::SentBefore { original, state } => GatewayError::SentBefore { original, state },
             Verdict::CountInput | Verdict::HoldsForgotten => GatewayError::Internal,
         })
+    }
+
+    /// What a secret has been replaced by, while it still works.
+    async fn replacement_of(&self, secret_hash: [u8; 32]) -> Result<Option<[u8; 32]>, GatewayError> {
+        let found = self.db.ask(SILENT, async |db| replacement_of(db, secret_hash).await).await;
+        found.map_err(|error| GatewayError::of_database(&error))
     }
 
     async fn ask(&self, request: &AdmissionRequest) -> Result<Verdict, GatewayError> {

@@ -2,6 +2,7 @@
 //! for requests that hold nothing, `caller` asks the same.
 
 use crate::gateway::Gateway;
+use crate::gateway::admission::SILENT;
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{Caller, CallerKey, caller_by_hash};
@@ -21,7 +22,7 @@ pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], Gat
 
 /// The key with this secret, or why it may not call.
 pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr) -> Result<CallerKey, GatewayError> {
-    Err(match caller_by_hash(gateway.db.pool(), secret_hash, address).await {
+    Err(match gateway.db.ask(SILENT, async |db| caller_by_hash(db, secret_hash, address).await).await {
         Ok(Caller::Key(key)) => return Ok(*key),
         Ok(Caller::Unknown) => GatewayError::InvalidKey,
         Ok(Caller::Disabled) => GatewayError::KeyDisabled,

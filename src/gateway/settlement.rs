@@ -27,7 +27,7 @@ pub struct Settlements {
     spool: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<bool>)>,
     spooled: Spooled,
     /// How long an answer waits for the database before it is content with the spool.
-    wait: Duration,
+    pub wait: Duration,
 }
 
 /// The calls of this replica whose settlements wait in the spool: their holds must be kept.

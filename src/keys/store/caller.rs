@@ -6,7 +6,7 @@ use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use std::net::IpAddr;
 
 /// A key that may call, and what is left to it.
@@ -56,9 +56,9 @@ pub enum Caller {
 }
 
 /// Who presents the secret with this digest; one that was replaced counts while it still works.
-pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
+pub async fn caller_by_hash(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     match caller_now(db, secret_hash, address).await? {
-        Caller::Unknown => match replacement_of(db, secret_hash).await? {
+        Caller::Unknown => match replacement_of(&mut *db, secret_hash).await? {
             Some(secret_hash) => caller_now(db, secret_hash, address).await,
             None => Ok(Caller::Unknown),
         },
@@ -66,7 +66,7 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr)
     }
 }
 
-async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
+async fn caller_now(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.name, k.supplier_id, s.slug AS "supplier_slug?", k.quota, k.spent, k.held, k.status, k.expires_at,
                   coalesce(k.expires_at <= now(), false) AS "expired!", k.last_used_at, a.suspended_at,
@@ -83,7 +83,7 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
         &secret_hash[..],
         address.to_string()
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(match row {
         None => Caller::Unknown,

@@ -2,17 +2,17 @@
 
 use super::{LedgerError, SentBefore};
 use crate::ids::RequestId;
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 
 /// Keeps the answer of a call, if it was sent under a key. Before it is settled, so that from its settlement on there is one.
-pub async fn keep_answer(db: &PgPool, request_id: RequestId, answer: &[u8]) -> Result<(), LedgerError> {
+pub async fn keep_answer(db: impl PgExecutor<'_>, request_id: RequestId, answer: &[u8]) -> Result<(), LedgerError> {
     sqlx::query!("UPDATE idempotent_calls SET answer = $2 WHERE request_id = $1", request_id.0, answer).execute(db).await?;
     Ok(())
 }
 
 /// The answer that was kept of a call, or why nobody gets one: a call that is not settled has not been paid for, and what was
 /// interrupted never will be.
-pub async fn kept_answer(db: &PgPool, request_id: RequestId) -> Result<Result<Vec<u8>, SentBefore>, LedgerError> {
+pub async fn kept_answer(db: impl PgExecutor<'_>, request_id: RequestId) -> Result<Result<Vec<u8>, SentBefore>, LedgerError> {
     let call = sqlx::query!(
         r#"SELECT i.answer, EXISTS (SELECT 1 FROM holds h WHERE h.request_id = i.request_id) AS "running!",
                   EXISTS (SELECT 1 FROM usage_records u
@@ -28,7 +28,7 @@ pub async fn kept_answer(db: &PgPool, request_id: RequestId) -> Result<Result<Ve
 }
 
 /// Lets a call be sent again under its key.
-pub async fn forget_idempotent_call(db: &PgPool, request_id: RequestId) -> Result<(), LedgerError> {
+pub async fn forget_idempotent_call(db: impl PgExecutor<'_>, request_id: RequestId) -> Result<(), LedgerError> {
     sqlx::query!("DELETE FROM idempotent_calls WHERE request_id = $1", request_id.0).execute(db).await?;
     Ok(())
 }
