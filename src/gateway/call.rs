@@ -1,6 +1,7 @@
 //! One admitted call, from its hold to its settlement. Whoever has a `Call` owes it a settlement.
 
 use crate::gateway::Gateway;
+use crate::gateway::bodies::Bodies;
 use crate::gateway::count::{count_prompt, count_text};
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
@@ -45,6 +46,11 @@ impl Call {
     /// What is to be remembered of it when it is settled; none unless it was sent under an Idempotency-Key.
     pub fn memory(&self) -> Option<Memory> {
         self.idempotent.then(|| Memory::new(self.gateway.clone(), self.admission.request_id))
+    }
+
+    /// Where its answer finds room, if it comes in one piece.
+    pub fn answer_memory(&self) -> &Bodies {
+        &self.gateway.answer_memory
     }
 
     /// What must be held again should the database forget it.
