@@ -8,7 +8,7 @@ mod message;
 mod refused;
 
 pub use exhausted::Exhausted;
-pub use refused::{Refused, refused, refused_body};
+pub use refused::{Refused, refused};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
 use crate::ids::RequestId;

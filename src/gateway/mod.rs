@@ -26,7 +26,7 @@ mod threads;
 mod upstream;
 mod wire;
 
-pub use error::{GatewayError, Refused, refused, refused_body};
+pub use error::{GatewayError, Refused, refused};
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
