@@ -6,10 +6,16 @@ use crate::gateway::admission::SILENT;
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{Caller, CallerKey, caller_by_hash};
+use crate::wallet::ledger::Rates;
+use axum::Json;
+use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, header};
 use std::net::IpAddr;
 
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What a key that may call is told, with the rates that limit it.
+pub type Told<T> = Result<(Extension<Rates>, Result<Json<T>, GatewayError>), GatewayError>;
 
 /// The digest of the presented secret. Made-up and mistyped keys end here, without a look at the database.
 pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], GatewayError> {

@@ -12,11 +12,7 @@ pub struct CallableModel {
 }
 
 /// The models of one supplier that may be called, of every supplier where a key is for all; of these models only, unless there are none.
-pub async fn models_of(
-    db: impl PgExecutor<'_>,
-    supplier_id: Option<SupplierId>,
-    models: &[String],
-) -> sqlx::Result<Vec<CallableModel>> {
+pub async fn models_of(db: impl PgExecutor<'_>, supplier_id: Option<SupplierId>, models: &[String]) -> sqlx::Result<Vec<CallableModel>> {
     sqlx::query_as!(
         CallableModel,
         "SELECT m.model_id, s.slug AS supplier_slug, m.created_at FROM models m JOIN suppliers s USING (supplier_id)

@@ -4,6 +4,7 @@ use super::{KeyError, limits_of, replacement_of};
 use crate::ids::{AccountId, KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
+use crate::wallet::ledger::Rates;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -26,6 +27,8 @@ pub struct CallerKey {
     /// The balance of the account's wallet.
     pub wallet_left: Tokens,
     pub limits: KeyLimits,
+    /// How far its rates and its account's are used.
+    pub rates: Rates,
     /// What the member whose key it is may still spend, where a limit is set.
     pub member_left: MemberLeft,
 }
@@ -74,7 +77,11 @@ async fn caller_now(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAdd
                   (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
                     WHERE g.account_id = k.account_id AND g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now())
                       AS "wallet_left!",
-                  left_ever(b) AS member_left, left_this_month(b, now()) AS month_left
+                  left_ever(b) AS member_left, left_this_month(b, now()) AS month_left,
+                  tighter_rate(tighter_rate(NULL, k.requests_per_minute, now(), k.requests_full_at),
+                               a.requests_per_minute, now(), a.requests_full_at) AS rate_requests,
+                  tighter_rate(tighter_rate(NULL, k.tokens_per_minute, now(), k.tokens_full_at),
+                               a.tokens_per_minute, now(), a.tokens_full_at) AS rate_tokens
              FROM api_keys k
              JOIN accounts a USING (account_id)
              LEFT JOIN suppliers s USING (supplier_id)
@@ -103,6 +110,7 @@ async fn caller_now(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAdd
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             wallet_left: Tokens(row.wallet_left),
+            rates: Rates::of_columns(row.rate_requests.as_deref(), row.rate_tokens.as_deref()),
             limits: limits_of(db, KeyId(row.key_id)).await?,
             member_left: MemberLeft { ever: row.member_left.map(Tokens), this_month: row.month_left.map(Tokens) },
         })),
