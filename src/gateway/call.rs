@@ -2,10 +2,9 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::bodies::Bodies;
-use crate::gateway::count::{count_prompt, count_text};
+use crate::gateway::count::{SWITCHED_OFF, count_call};
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::prompt::PromptText;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
@@ -88,9 +87,9 @@ impl Call {
             None => {
                 // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
                 let most = self.admission.output_limit.saturating_mul(request.choices);
-                let mut usage = counted(request.prompt_text(), delivered.text, most).await;
-                usage.input += self.admission.prompt_overhead;
-                (Basis::Counted, usage)
+                let within = (outcome == Outcome::KeyEnded).then_some(SWITCHED_OFF);
+                let (input, output) = count_call(request.prompt_text(), delivered.text, within).await;
+                (Basis::Counted, Usage { input: input + self.admission.prompt_overhead, cached: 0, output: output.min(most) })
             }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
@@ -129,8 +128,4 @@ impl Call {
         self.gateway.changes.settled(account_id);
         settled
     }
-}
-
-async fn counted(prompt: PromptText, text: String, most_output: i64) -> Usage {
-    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await.min(most_output) }
 }
