@@ -18,6 +18,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const LONGEST_KEY: usize = 255;
 /// Longer answers are not kept; whoever asks for one again is told so.
 const MOST_KEPT_BYTES: usize = 1 << 20;
+/// Nor are more of one key's: a program that sends a key with each call must not fill the disk in a day.
+const MOST_OF_KEY: i64 = 64 << 20;
 
 /// What the caller said; none without the header. The same bytes to the same endpoint are the same call.
 pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<Option<Idempotency>, GatewayError> {
@@ -71,9 +73,11 @@ impl Memory {
             return;
         }
         let Ok(sealed) = self.gateway.answers.seal(self.request_id.0.as_bytes(), answer) else { return };
-        let kept = self.gateway.db.ask(self.wait(), async |db| ledger::keep_answer(db, self.request_id, &sealed).await).await;
-        if let Err(error) = kept {
-            tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept");
+        let kept = self.gateway.db.ask(self.wait(), async |db| ledger::keep_answer(db, self.request_id, &sealed, MOST_OF_KEY).await).await;
+        match kept {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(request_id = %self.request_id, "an answer is not kept: its key has as many as may be"),
+            Err(error) => tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept"),
         }
     }
 
