@@ -1,7 +1,8 @@
 //! One admitted call, from its hold to its settlement. Whoever has a `Call` owes it a settlement.
 
 use crate::gateway::Gateway;
-use crate::gateway::count::count_call;
+use crate::gateway::bodies::Bodies;
+use crate::gateway::count::{SWITCHED_OFF, count_call};
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
@@ -46,6 +47,11 @@ impl Call {
         self.idempotent.then(|| Memory::new(self.gateway.clone(), self.admission.request_id))
     }
 
+    /// Where its answer finds room, if it comes in one piece.
+    pub fn answer_memory(&self) -> &Bodies {
+        &self.gateway.answer_memory
+    }
+
     /// What must be held again should the database forget it.
     pub fn hold(&self) -> RunningHold {
         let admission = &self.admission;
@@ -80,7 +86,8 @@ impl Call {
             Some(usage) => (Basis::Measured, usage),
             None => {
                 let most = self.admission.output_limit.saturating_mul(request.choices);
-                (Basis::Counted, count_call(request, self.admission.prompt_overhead, &mut delivered, most).await)
+                let within = (outcome == Outcome::KeyEnded).then_some(SWITCHED_OFF);
+                (Basis::Counted, count_call(request, self.admission.prompt_overhead, &mut delivered, most, within).await)
             }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);

@@ -56,10 +56,10 @@ const HEADERS: [(&str, &str); 17] = [
     ("x-should-retry", "false where trying again would not help, or would cost twice"),
     ("x-toki-charged-tokens", "What the call was charged, where the answer comes in one piece"),
     ("x-toki-original-request-id", "The earlier call's id"),
-    ("x-toki-remaining-tokens", "What key and wallet have left after it"),
+    ("x-toki-remaining-tokens", "What is left after it: of the wallet, or of the quota or limit of key or member that leaves less"),
 ];
 
-/// On the replies to calls of a key that has limits.
+/// On the replies to a key that has limits.
 const RATES: [&str; 6] = [
     "x-ratelimit-limit-requests",
     "x-ratelimit-limit-tokens",
@@ -154,7 +154,7 @@ fn reading(read: &Read) -> Value {
     let (is_model, is_receipt) = (read.path.starts_with("/v1/models/"), read.path.starts_with("/v1/receipts/"));
     let mut responses = failures(None, |error| may_meet(error, false, is_model, is_receipt));
     let content = json!({"application/json": {"schema": (read.schema)()}});
-    responses.insert("200".into(), json!({"description": read.summary, "headers": headers_of(None, &[]), "content": content}));
+    responses.insert("200".into(), json!({"description": read.summary, "headers": headers_of(None, &RATES), "content": content}));
     let parameters: Vec<Value> = read
         .parameter
         .iter()

@@ -27,7 +27,7 @@ pub struct Settlements {
     spool: mpsc::UnboundedSender<Write>,
     spooled: Spooled,
     /// How long an answer waits for the database before it is content with the spool.
-    wait: Duration,
+    pub wait: Duration,
 }
 
 /// A record on its way to the disk.

@@ -75,8 +75,23 @@ impl Installation {
     }
 
     pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> Call {
-        let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": "Hello there"}]});
-        tokio::spawn(http().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
+        tokio::spawn(request(replica, stream, "Hello there").bearer_auth(key).send())
+    }
+
+    /// A stream for this prompt.
+    pub fn stream_for(&self, replica: &Served, prompt: &str) -> Call {
+        tokio::spawn(request(replica, true, prompt).bearer_auth(&self.key).send())
+    }
+
+    /// A whole call under this Idempotency-Key.
+    pub fn call_under(&self, replica: &Served, idempotency_key: &str) -> Call {
+        let request = request(replica, false, "Hello there").bearer_auth(&self.key);
+        tokio::spawn(request.header("idempotency-key", idempotency_key).send())
+    }
+
+    /// Gives the customer more Tokens.
+    pub fn credit(&self, tokens: i64) {
+        self.toki.json(&["account", "credit", "--email", EMAIL, "--tokens", &tokens.to_string()]);
     }
 
     /// Starts a stream: its first word has been read by the caller.
@@ -187,6 +202,11 @@ impl Installation {
         assert_eq!(self.number("SELECT (sum(held) + (SELECT sum(held) FROM api_keys))::bigint FROM grants").await, 0);
         assert_eq!(self.toki.json(&["audit"])["ok"], true);
     }
+}
+
+fn request(replica: &Served, stream: bool, prompt: &str) -> reqwest::RequestBuilder {
+    let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": prompt}]});
+    http().post(format!("{}/v1/chat/completions", replica.url)).json(&body)
 }
 
 fn replica(database_url: &str) -> Toki {
