@@ -12,6 +12,7 @@ mod error;
 mod handler;
 mod idempotency;
 mod key;
+mod limits;
 mod live;
 mod meter;
 mod models;
@@ -27,6 +28,7 @@ mod upstream;
 mod wire;
 
 pub use error::{GatewayError, Refused, refused, refused_body};
+pub use limits::Limits;
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
@@ -72,6 +74,7 @@ pub struct Setup {
     pub public_url: String,
     pub supplier_networks: Vec<IpNet>,
     pub timeouts: Timeouts,
+    pub limits: Limits,
     /// Where settlements wait on disk while the database is away.
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
@@ -101,6 +104,7 @@ pub struct Gateway {
     pepper: Pepper,
     answers: Seal,
     public_url: String,
+    limits: Limits,
     tasks: TaskTracker,
     others: Handle,
     upstream: Upstream,
@@ -141,6 +145,7 @@ impl Gateway {
             pepper: setup.pepper,
             answers: setup.answers,
             public_url: setup.public_url,
+            limits: setup.limits,
             tasks: setup.tasks,
             others: setup.others,
             live,

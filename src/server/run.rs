@@ -98,6 +98,7 @@ fn gateway_setup(app: &AppState, db: Database, threads: Threads) -> gateway::Set
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
         supplier_networks: app.config.supplier_networks.clone(),
         timeouts: app.config.upstream,
+        limits: app.config.limits,
         spool_dir: app.config.spool_dir.clone(),
         settle_wait: app.config.settle_wait,
         body_memory: app.config.body_memory,

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use toki::accounts::store::{self, NewAccount};
 use toki::accounts::types::{Email, Password};
-use toki::gateway::Timeouts;
+use toki::gateway::{Limits, Timeouts};
 use toki::ids::{GrantId, KeyId, SupplierId};
 use toki::keys::secret::KeySecret;
 use toki::mail::delivery::Delivery;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
 use toki::server::config::{Config, Environment, loopback_networks};
-use toki::server::edge::Settings;
+use toki::server::edge::{MOST_HEAD_BYTES, Settings};
 use toki::server::run;
 use toki::server::state::AppState;
 use toki::suppliers::sandbox;
@@ -65,6 +65,7 @@ impl TestApp {
         let mut config = Config {
             database_url: "postgres://unused".into(),
             addr,
+            metrics_addr: None,
             public_url: format!("http://{addr}").parse().expect("URL"),
             secret_key: SecretBox::new(Box::new(SECRET_KEY)),
             secret_key_old: None,
@@ -82,6 +83,7 @@ impl TestApp {
                 idle: Duration::from_secs(5),
                 total: Duration::from_secs(30),
             },
+            limits: Limits::default(),
             spool_dir: folder.path().join("spool"),
             settle_wait: Duration::from_secs(10),
             drain: Duration::from_secs(30),
@@ -91,6 +93,7 @@ impl TestApp {
                 idle: Duration::from_secs(60),
                 write: Duration::from_secs(60),
                 most_connections: 1_000,
+                head_bytes: MOST_HEAD_BYTES,
                 trusted_proxies: Vec::new(),
             },
             body_memory: 1 << 30,
