@@ -2,7 +2,7 @@
 //! system notices after a quarter of an hour. So every question has a time limit, and what one question found out about the
 //! connections, the next ones need not find out again.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Count};
 use crate::wallet::ledger::LedgerError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
@@ -60,6 +60,10 @@ impl Database {
                 Err(LedgerError::Db(sqlx::Error::PoolTimedOut))
             }
         }
+    }
+
+    pub fn count(&self) -> Count {
+        self.connections.count()
     }
 
     pub async fn close(&self) {

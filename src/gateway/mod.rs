@@ -15,6 +15,7 @@ mod key;
 mod limits;
 mod live;
 mod meter;
+mod metrics;
 mod models;
 pub mod openapi;
 mod rates;
@@ -42,6 +43,7 @@ pub use wire::{Request, chat};
 use crate::changes::hub::Changes;
 use crate::gateway::bodies::Bodies;
 use crate::gateway::handler::Served;
+use crate::gateway::metrics::Metrics;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;
@@ -113,6 +115,7 @@ pub struct Gateway {
     live: LiveCalls,
     bodies: Bodies,
     changes: Changes,
+    metrics: Metrics,
     /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
 }
@@ -150,6 +153,7 @@ impl Gateway {
             others: setup.others,
             live,
             changes: setup.changes,
+            metrics: Metrics::default(),
             bodies: Bodies::new(setup.body_memory),
             _heartbeat: stop.drop_guard(),
         }))
@@ -172,6 +176,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1", axum::routing::any(unknown_path))
         .route("/v1/", axum::routing::any(unknown_path))
         .route("/v1/{*path}", axum::routing::any(unknown_path))
+        .layer(axum::middleware::from_fn_with_state(gateway.clone(), metrics::count))
         .layer(axum::middleware::from_fn(handler::finish))
         .with_state(gateway)
 }

@@ -35,6 +35,8 @@ pub const SECRET_KEY: [u8; 32] = [7; 32];
 pub struct TestApp {
     pub state: AppState,
     pub addr: SocketAddr,
+    /// Where it shows its metrics, if it does.
+    pub metrics: Option<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
     /// Spool and mails.
     folder: TempDir,
@@ -101,8 +103,13 @@ impl TestApp {
         adjust(&mut config);
         let state = run::app_state(config, db.into()).await.expect("the database's key");
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
-        let server = tokio::spawn(run::serve(state.clone(), listener));
-        TestApp { state, addr, server, folder }
+        let scrapes = match state.config.metrics_addr {
+            Some(addr) => Some(TcpListener::bind(addr).await.expect("a free port")),
+            None => None,
+        };
+        let metrics = scrapes.as_ref().map(|scrapes| scrapes.local_addr().expect("bound"));
+        let server = tokio::spawn(run::serve(state.clone(), listener, scrapes));
+        TestApp { state, addr, metrics, server, folder }
     }
 
     /// A replica that is paid through a Stripe of its own, which knows where its events go.
