@@ -365,6 +365,14 @@ mod tests {
     }
 
     #[test]
+    fn readme_has_a_row_for_every_variable() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+        let missing: Vec<_> = KNOWN.iter().filter(|name| !rows.iter().any(|row| row.contains(&format!("`{name}`")))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
     fn production_refuses_the_sandbox_and_plain_http() {
         let production = ("TOKI_ENV", "production");
         assert!(refusal(&[production], false).contains("https"));
