@@ -6,6 +6,7 @@ use crate::gateway::count;
 use crate::gateway::database::Database;
 use crate::gateway::error::{Budget, Exhausted, GatewayError};
 use crate::gateway::live::LiveCalls;
+use crate::gateway::metrics::BatchMeter;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::keys::store::replacement_of;
@@ -60,6 +61,10 @@ impl Admissions {
             async move { desk.decide(requests).await }
         });
         Admissions { db, batches, lanes }
+    }
+
+    pub fn meter(&self) -> &BatchMeter {
+        self.batches.meter()
     }
 
     /// Decides about a call and, when it may run, holds what it may cost.

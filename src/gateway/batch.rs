@@ -2,6 +2,7 @@
 //! gateway sends a lone call at once; a busy one waits a moment longer, and sends more together. Callers wait in lanes that take turns,
 //! so that one who floods the queue only waits for himself.
 
+use crate::gateway::metrics::BatchMeter;
 use futures::{FutureExt, StreamExt};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -48,13 +49,20 @@ pub struct Batcher<L, T, R> {
     /// Lanes whose lock somebody keeps, since when, and their queue: nobody else's batch waits for them.
     locked: Arc<Mutex<HashMap<L, Instant>>>,
     apart: Arc<Queue<L, Item<T, R>>>,
+    meter: BatchMeter,
     /// Ends the workers with the last clone.
     _open: Arc<DropGuard>,
 }
 
 impl<L, T, R> Clone for Batcher<L, T, R> {
     fn clone(&self) -> Self {
-        Batcher { queue: self.queue.clone(), locked: self.locked.clone(), apart: self.apart.clone(), _open: self._open.clone() }
+        Batcher {
+            queue: self.queue.clone(),
+            locked: self.locked.clone(),
+            apart: self.apart.clone(),
+            meter: self.meter.clone(),
+            _open: self._open.clone(),
+        }
     }
 }
 
@@ -70,19 +78,21 @@ where
     where
         F: Future<Output = Vec<Result<R, Locked>>> + Send,
     {
-        let closed = CancellationToken::new();
+        let (closed, meter) = (CancellationToken::new(), BatchMeter::default());
         let queue = || {
             let queue: Arc<Queue<L, Item<T, R>>> = Arc::default();
             for worker in 0..=SPARE {
-                let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
+                let (queue, closed, run, meter) = (queue.clone(), closed.clone(), run.clone(), meter.clone());
                 tasks.spawn(async move {
                     while let Some(batch) = queue.next(worker > 0, &closed).await {
                         let (requests, answers): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
+                        let (calls, begun) = (requests.len(), Instant::now());
                         // A panic costs its batch, whose callers hear of it, and not the worker: a few, and nobody would be answered.
                         let results = AssertUnwindSafe(run(requests)).catch_unwind().await.unwrap_or_else(|_| {
-                            tracing::error!(calls = answers.len(), "a batch panicked");
+                            tracing::error!(calls, "a batch panicked");
                             Vec::new()
                         });
+                        meter.observe(calls, begun.elapsed());
                         for (answer, result) in answers.into_iter().zip(results) {
                             // Whoever asked may have left.
                             let _ = answer.send(result);
@@ -92,7 +102,13 @@ where
             }
             queue
         };
-        Batcher { queue: queue(), locked: Arc::default(), apart: queue(), _open: Arc::new(closed.drop_guard()) }
+        let (queue, apart) = (queue(), queue());
+        Batcher { queue, locked: Arc::default(), apart, meter, _open: Arc::new(closed.drop_guard()) }
+    }
+
+    /// What its batches were like until now.
+    pub fn meter(&self) -> &BatchMeter {
+        &self.meter
     }
 
     pub async fn ask(&self, lane: L, request: T) -> Result<R, NoAnswer> {

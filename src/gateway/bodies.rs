@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Larger bodies are refused with 413.
+/// Larger bodies are refused with 413, unless an operator set another limit.
 pub const MOST_BODY_BYTES: usize = 16 << 20;
 /// More than this is read for keys that exist only. The checksum in a key keeps typos away, and nobody who makes keys up.
 const FIRST_BYTES: usize = 256 << 10;
@@ -118,8 +118,8 @@ pub async fn read(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr, bod
             auth::caller(gateway, secret_hash, address).await?;
             is_known = true;
         }
-        if expected > MOST_BODY_BYTES {
-            return Err(GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES });
+        if expected > gateway.limits.body_bytes {
+            return Err(GatewayError::TooLarge { limit_bytes: gateway.limits.body_bytes });
         }
         gateway.bodies.extend(&mut room, bytes)?;
         let Some(piece) = arriving.next().await else { break };

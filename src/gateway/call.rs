@@ -5,6 +5,7 @@ use crate::gateway::bodies::Bodies;
 use crate::gateway::count::{SWITCHED_OFF, count_call};
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
+use crate::gateway::metrics::Ended;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
@@ -122,7 +123,9 @@ impl Call {
 
     async fn settle(self, settlement: Settlement) -> Option<Settled> {
         let account_id = settlement.account_id;
+        let ended = Ended::of(self.endpoint.path, &settlement);
         let settled = self.gateway.settlements.settle(settlement).await;
+        self.gateway.metrics.ended(&ended, settled.as_ref());
         self.gateway.changes.settled(account_id);
         settled
     }

@@ -2,7 +2,7 @@
 //! system notices after a quarter of an hour. So every question has a time limit, and what one question found out about the
 //! connections, the next ones need not find out again.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, Count};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
@@ -62,6 +62,10 @@ impl Database {
                 Err(sqlx::Error::PoolTimedOut.into())
             }
         }
+    }
+
+    pub fn count(&self) -> Count {
+        self.connections.count()
     }
 
     pub async fn close(&self) {

@@ -11,6 +11,7 @@ pub use exhausted::{Budget, Exhausted};
 pub use refused::{Refused, refused};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
+use crate::gateway::wire::depth::DEEPEST;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
@@ -48,7 +49,9 @@ pub enum GatewayError {
         state: SentBefore,
     },
     InvalidJson,
-    TooDeep,
+    TooDeep {
+        deepest: usize,
+    },
     InvalidField {
         param: &'static str,
         message: String,
@@ -120,7 +123,7 @@ impl GatewayError {
             sent_before(SentBefore::Running),
             sent_before(SentBefore::Ended),
             GatewayError::InvalidJson,
-            GatewayError::TooDeep,
+            GatewayError::TooDeep { deepest: DEEPEST },
             GatewayError::InvalidField { param: "n", message: "'n' must be a positive whole number.".into() },
             GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES },
             GatewayError::Crowded,
@@ -173,7 +176,7 @@ impl GatewayError {
             }
             GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
             GatewayError::SentBefore { .. } => StatusCode::CONFLICT,
-            GatewayError::InvalidJson | GatewayError::TooDeep | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            GatewayError::InvalidJson | GatewayError::TooDeep { .. } | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
             GatewayError::Refused(why) => why.status(),
             GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -216,7 +219,7 @@ impl GatewayError {
                 SentBefore::Running => "idempotency_in_flight",
                 SentBefore::Answered | SentBefore::Ended => "idempotency_ended",
             },
-            GatewayError::InvalidJson | GatewayError::TooDeep => "invalid_json",
+            GatewayError::InvalidJson | GatewayError::TooDeep { .. } => "invalid_json",
             GatewayError::Refused(why) => why.code(),
             GatewayError::TooLarge { .. } => "request_too_large",
             GatewayError::ReceiptNotFound { .. } => "receipt_not_found",

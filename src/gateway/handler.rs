@@ -128,7 +128,8 @@ struct Incoming {
 async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     // The room is taken for as long as the body is here.
     let Incoming { endpoint, request_id, secret_hash, address, headers, body, room: _room, started } = incoming;
-    let parsed = Request::parse(endpoint, &body).and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
+    let parsed = Request::parse_within(endpoint, &body, &gateway.limits)
+        .and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
     let (request, idempotency) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {

@@ -187,7 +187,7 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::RateLimited(_)
         | GatewayError::SentBefore { .. }
         | GatewayError::InvalidJson
-        | GatewayError::TooDeep
+        | GatewayError::TooDeep { .. }
         | GatewayError::Crowded
         | GatewayError::InvalidField { .. }
         | GatewayError::TooLarge { .. }

@@ -3,6 +3,7 @@
 
 use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
+use crate::gateway::metrics::BatchMeter;
 use crate::gateway::spool::Spool;
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
@@ -96,6 +97,15 @@ impl Settlements {
             async move { settle(&db, settlements).await }
         });
         Ok(Settlements { batches, spool: queue, spooled, wait })
+    }
+
+    pub fn meter(&self) -> &BatchMeter {
+        self.batches.meter()
+    }
+
+    /// How many of this replica's wait in the spool.
+    pub fn spooled(&self) -> usize {
+        self.spooled.lock().len()
     }
 
     /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.

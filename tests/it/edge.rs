@@ -106,6 +106,21 @@ async fn heads_that_are_too_large_are_refused() {
 }
 
 #[tokio::test]
+async fn heads_are_as_large_as_was_set() {
+    for (head_bytes, served, refused) in [(8 << 10, 7 << 10, 9 << 10), (64 << 10, 60 << 10, 65 << 10), (128 << 10, 120 << 10, 129 << 10)] {
+        let mut settings = patient();
+        settings.head_bytes = head_bytes;
+        let edge = TestEdge::start(settings).await;
+        for (field, status) in [(served, 200), (refused, 431)] {
+            let request = format!("GET /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {}\r\n\r\n", "y".repeat(field));
+            let answer = Raw::opened(edge.addr, request).await.until_closed().await;
+            assert_eq!(statuses(&answer), [status], "{head_bytes}: {answer}");
+        }
+        edge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn refusals_have_the_form_of_whoever_asks() {
     let edge = TestEdge::start(patient()).await;
     let refused = async |path: &str| {

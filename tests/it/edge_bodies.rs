@@ -7,6 +7,7 @@ use crate::support::raw::{Raw, statuses};
 use crate::support::scripted::Scripted;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use toki::gateway::Limits;
 use toki::keys::secret::KeySecret;
 
 /// A key that is well formed, and nobody's.
@@ -136,5 +137,33 @@ async fn the_memory_for_whole_answers_is_bounded(db: PgPool) {
     app.assert_exact().await;
     let given_up = "SELECT count(*) FROM usage_records WHERE outcome = 'upstream_cut' AND basis = 'waived'";
     assert_eq!(app.number(given_up).await, ALL.len() as i64);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn bodies_are_read_as_far_as_the_operator_set(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.limits = Limits { body_bytes: 1 << 20, json_depth: 16, messages: 2 }).await;
+    let customer = app.customer("limits@example.com", 10_000_000).await;
+    let key = app.key(&customer, None).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["metadata"] = json!({"x": "x".repeat(900 << 10)});
+    assert_eq!(app.chat(&key.secret, &body).await.status, 200);
+    body["metadata"] = json!({"x": "x".repeat(1 << 20)});
+    let answer = app.chat(&key.secret, &body).await;
+    assert_eq!((answer.status, answer.error("code").as_str()), (413, "request_too_large"));
+    assert!(answer.error("message").contains("1048576 bytes"), "{}", answer.text);
+
+    let mut body = chat("sandbox/echo", "hi");
+    let message = body["messages"][0].clone();
+    body["messages"] = json!([message, message, message]);
+    let answer = app.chat(&key.secret, &body).await;
+    assert_eq!((answer.status, answer.error("param").as_str()), (400, "messages"));
+    assert!(answer.error("message").contains("1 to 2 messages"), "{}", answer.text);
+
+    let nested = format!(r#"{{"model":"sandbox/echo","x":{}{}}}"#, "[".repeat(16), "]".repeat(16));
+    let answer = app.post_text("/v1/chat/completions", Some(&key.secret), nested).await;
+    assert_eq!((answer.status, answer.error("code").as_str()), (400, "invalid_json"));
+    assert!(answer.error("message").contains("16 levels"), "{}", answer.text);
+    app.assert_exact().await;
     app.stop().await;
 }

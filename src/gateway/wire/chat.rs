@@ -2,6 +2,7 @@
 //! errors in OpenAI's form, and `[DONE]`.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
@@ -37,15 +38,15 @@ fn schema() -> Value {
     json!({"required": ["messages"], "properties": {"messages": parts(MOST_MESSAGES), "n": or_null(positive(MOST_CHOICES))}})
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
-    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object)?, default_limit: None })
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
+    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object, limits)?, default_limit: None })
 }
 
 /// What a template may add to `messages`, which must be some.
-pub fn template_of_messages(object: &RawObject<'_>) -> Result<i64, GatewayError> {
+pub fn template_of_messages(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayError> {
     let messages: Vec<&RawValue> = required(object, "messages", "an array of messages")?;
-    if messages.is_empty() || messages.len() > MOST_MESSAGES {
-        return Err(invalid("messages", format!("'messages' must hold 1 to {MOST_MESSAGES} messages.")));
+    if messages.is_empty() || messages.len() > limits.messages {
+        return Err(invalid("messages", format!("'messages' must hold 1 to {} messages.", limits.messages)));
     }
     Ok(messages.len() as i64 * PER_MESSAGE + PER_CALL)
 }

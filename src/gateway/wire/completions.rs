@@ -1,6 +1,7 @@
 //! `POST /v1/completions` (OpenAI API reference, "Create completion", legacy): one prompt or many, as text or as Token ids.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::wire::chat::{PER_CALL, error_event, in_one_piece, note_answer, until_done};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
@@ -36,7 +37,7 @@ fn schema() -> Value {
 }
 
 /// Every prompt is answered `n` times, or `best_of` times, of which the supplier keeps `n` and bills all.
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayError> {
     let prompts = count_inputs(object, "prompt", MOST_PROMPTS)?;
     let answers = choices(object, "n")?.max(choices(object, "best_of")?);
     Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT) })

@@ -3,6 +3,7 @@
 //! to the cache is charged as input.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, template_of_messages};
 use crate::gateway::wire::object::RawObject;
@@ -48,8 +49,8 @@ fn schema() -> Value {
     })
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
-    let template = template_of_messages(object)?;
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
+    let template = template_of_messages(object, limits)?;
     if request::positive(object, "max_tokens")?.is_none() {
         return Err(invalid("max_tokens", "'max_tokens' is missing."));
     }

@@ -16,6 +16,7 @@ pub mod schema;
 pub use request::Request;
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::ids::RequestId;
@@ -48,7 +49,7 @@ pub struct Endpoint {
     /// Streams report usage only when `stream_options.include_usage` asks for it.
     usage_on_request: bool,
     /// What is the endpoint's own about a request.
-    read_request: fn(&RawObject<'_>) -> Result<Shape, GatewayError>,
+    read_request: fn(&RawObject<'_>, &Limits) -> Result<Shape, GatewayError>,
     /// Notes what a whole answer delivers; false when it is none, or an error.
     pub read_whole: fn(&[u8], &mut Delivered) -> bool,
     /// Notes what the data of one event delivers.

@@ -1,6 +1,7 @@
 //! A request that can be priced and sent: what every endpoint has in common. The body is kept as it came; three things of it change.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::wire::depth::is_too_deep;
 use crate::gateway::wire::names::{refuse_ambiguous, refuse_spellings_in};
 use crate::gateway::wire::object::{Fields, RawObject};
@@ -32,9 +33,14 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Within the limits of an operator who set none.
     pub fn parse(endpoint: &'static Endpoint, body: &'a [u8]) -> Result<Request<'a>, GatewayError> {
-        if is_too_deep(body) {
-            return Err(GatewayError::TooDeep);
+        Request::parse_within(endpoint, body, &Limits::default())
+    }
+
+    pub fn parse_within(endpoint: &'static Endpoint, body: &'a [u8], limits: &Limits) -> Result<Request<'a>, GatewayError> {
+        if is_too_deep(body, limits.json_depth) {
+            return Err(GatewayError::TooDeep { deepest: limits.json_depth });
         }
         let object = RawObject::parse(body).ok_or(GatewayError::InvalidJson)?;
         refuse_ambiguous(endpoint, &object)?;
@@ -47,7 +53,7 @@ impl<'a> Request<'a> {
         if options.is_some() && !stream {
             return Err(invalid("stream_options", "'stream_options' goes with 'stream': true only."));
         }
-        let Shape { choices, template, default_limit } = (endpoint.read_request)(&object)?;
+        let Shape { choices, template, default_limit } = (endpoint.read_request)(&object, limits)?;
         let mut output_limit = None;
         let mut limit_field = None;
         for name in endpoint.limits {

@@ -2,6 +2,7 @@
 //! Without what a supplier keeps between calls: its account is shared by all of our customers, and what it kept cannot be priced.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
 use crate::gateway::wire::names::refuse_spellings_in;
@@ -49,7 +50,7 @@ fn schema() -> Value {
     json!({"required": ["input"], "properties": properties})
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
     if let Some(param) = KEPT_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {
         return Err(invalid(param, format!("'{param}' refers to what a supplier keeps, which is not served. Send the whole input.")));
     }
@@ -57,10 +58,10 @@ fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
         return Err(invalid("background", "Responses in the background are not served. Wait for the answer, or stream it."));
     }
     refuse_hosted_tools(object, &RUN_BY_CALLER)?;
-    Ok(Shape { choices: 1, template: count_items(object)? * PER_MESSAGE + PER_CALL, default_limit: None })
+    Ok(Shape { choices: 1, template: count_items(object, limits)? * PER_MESSAGE + PER_CALL, default_limit: None })
 }
 
-fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
+fn count_items(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayError> {
     #[derive(Deserialize)]
     struct Item<'a> {
         #[serde(borrow, default, rename = "type")]
@@ -75,8 +76,8 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
     }
     let items: Vec<Fields<Item<'_>>> = required(object, "input", WHAT)?;
     refuse_spellings_in(object, "input", "type")?;
-    if items.is_empty() || items.len() > MOST_MESSAGES {
-        return Err(invalid("input", format!("'input' must hold 1 to {MOST_MESSAGES} items.")));
+    if items.is_empty() || items.len() > limits.messages {
+        return Err(invalid("input", format!("'input' must hold 1 to {} items.", limits.messages)));
     }
     // An item of no type is a message when it has content, and a reference when it has none.
     let is_reference = |Fields(item): &Fields<Item<'_>>| match item.kind.as_deref() {
