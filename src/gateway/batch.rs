@@ -2,10 +2,11 @@
 //! gateway sends a lone call at once; a busy one waits a moment longer, and sends more together. Callers wait in lanes that take turns,
 //! so that one who floods the queue only waits for himself.
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
@@ -36,8 +37,8 @@ pub struct Locked;
 pub enum NoAnswer {
     /// The lane's lock could not be had; worth asking again.
     Locked,
-    /// The workers have ended: the process is going down.
-    Closed,
+    /// Its batch panicked. (No worker ends before whoever asks has left.)
+    Failed,
 }
 
 type Item<T, R> = (T, oneshot::Sender<Result<R, Locked>>);
@@ -77,7 +78,12 @@ where
                 tasks.spawn(async move {
                     while let Some(batch) = queue.next(worker > 0, &closed).await {
                         let (requests, answers): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
-                        for (answer, result) in answers.into_iter().zip(run(requests).await) {
+                        // A panic costs its batch, whose callers hear of it, and not the worker: a few, and nobody would be answered.
+                        let results = AssertUnwindSafe(run(requests)).catch_unwind().await.unwrap_or_else(|_| {
+                            tracing::error!(calls = answers.len(), "a batch panicked");
+                            Vec::new()
+                        });
+                        for (answer, result) in answers.into_iter().zip(results) {
                             // Whoever asked may have left.
                             let _ = answer.send(result);
                         }
@@ -105,7 +111,7 @@ where
                 self.locked().insert(lane, Instant::now());
                 Err(NoAnswer::Locked)
             }
-            Err(_) => Err(NoAnswer::Closed),
+            Err(_) => Err(NoAnswer::Failed),
         }
     }
 
@@ -314,6 +320,20 @@ mod tests {
         unlocked.notify_one();
         assert_eq!(ada.await, Ok("ada"));
         assert!(batcher.locked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_batch_and_no_worker() {
+        let batcher = Batcher::spawn(&TaskTracker::new(), |numbers: Vec<u32>| async move {
+            assert!(!numbers.contains(&0), "this batch panics, as it should");
+            numbers.into_iter().map(Ok).collect()
+        });
+        // More of them than there are workers.
+        for _ in 0..2 * (SPARE + 1) {
+            let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask("ada", 0)).await.expect("an answer");
+            assert_eq!(answer, Err(NoAnswer::Failed));
+        }
+        assert_eq!(batcher.ask("ada", 1).await, Ok(1));
     }
 
     #[tokio::test]

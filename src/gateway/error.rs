@@ -7,8 +7,8 @@ mod form;
 mod message;
 mod refused;
 
-pub use exhausted::Exhausted;
-pub use refused::{Refused, refused, refused_body};
+pub use exhausted::{Budget, Exhausted};
+pub use refused::{Refused, refused};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
 use crate::ids::RequestId;
@@ -105,6 +105,8 @@ impl GatewayError {
         let model = || "vendor/model".to_string();
         let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
         let sent_before = |state| GatewayError::SentBefore { original: RequestId(Uuid::nil()), state };
+        let exhausted =
+            |budget| GatewayError::Exhausted(Exhausted { budget, public_url: "https://toki.example".into(), rates: Rates::default() });
         let mut every = vec![
             GatewayError::InvalidKey,
             GatewayError::KeyDisabled,
@@ -113,11 +115,11 @@ impl GatewayError {
             GatewayError::ModelNotFound { model: model() },
             GatewayError::NoChannel { model: model() },
             GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
-            GatewayError::Exhausted(Exhausted::Balance { public_url: "https://toki.example".into() }),
-            GatewayError::Exhausted(Exhausted::Quota),
-            GatewayError::Exhausted(Exhausted::Period { ends_at: DateTime::UNIX_EPOCH }),
-            GatewayError::Exhausted(Exhausted::Member { ends_at: None }),
-            GatewayError::Exhausted(Exhausted::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
+            exhausted(Budget::Wallet),
+            exhausted(Budget::Quota),
+            exhausted(Budget::Period { ends_at: DateTime::UNIX_EPOCH }),
+            exhausted(Budget::Member { ends_at: None }),
+            exhausted(Budget::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
             GatewayError::AddressRefused,
             GatewayError::RateLimited(limited),
             sent_before(SentBefore::Mismatch),

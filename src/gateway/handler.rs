@@ -1,6 +1,6 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
-use crate::gateway::admission::Asked;
+use crate::gateway::admission::{Asked, SILENT};
 use crate::gateway::bodies::Room;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
@@ -195,7 +195,8 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
 
 /// Why no channel speaks this endpoint's protocol: there is none, or those that there are speak another.
 async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
-    match callable::protocols_of_model(gateway.db.pool(), &model).await {
+    let spoken = gateway.db.ask(SILENT, async |db| callable::protocols_of_model(db, &model).await).await;
+    match spoken {
         Ok(spoken) if spoken.is_empty() => GatewayError::NoChannel { model },
         Ok(spoken) => {
             let instead = ENDPOINTS.iter().filter(|endpoint| spoken.contains(&endpoint.protocol)).map(|endpoint| endpoint.path).collect();

@@ -29,7 +29,7 @@ mod threads;
 mod upstream;
 mod wire;
 
-pub use error::{GatewayError, Refused, refused, refused_body};
+pub use error::{GatewayError, Refused, refused};
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
@@ -79,7 +79,7 @@ pub struct Setup {
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
     pub settle_wait: Duration,
-    /// For the bodies of all calls that run, in bytes.
+    /// For the bodies of all calls that run, in bytes; and as much again for whole answers until they are read.
     pub body_memory: usize,
     pub tasks: TaskTracker,
     /// Where calls are served, and where those are that take long to read.
@@ -111,6 +111,7 @@ pub struct Gateway {
     settlements: Settlements,
     live: LiveCalls,
     bodies: Bodies,
+    answer_memory: Bodies,
     changes: Changes,
     /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
@@ -149,6 +150,7 @@ impl Gateway {
             live,
             changes: setup.changes,
             bodies: Bodies::new(setup.body_memory),
+            answer_memory: Bodies::new(setup.body_memory),
             _heartbeat: stop.drop_guard(),
         }))
     }

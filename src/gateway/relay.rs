@@ -1,5 +1,6 @@
 //! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
 
+use crate::gateway::bodies::{Bodies, Room};
 use crate::gateway::breaker::Permit;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
@@ -38,7 +39,7 @@ const QUEUED_READS: usize = 4;
 pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let Answering { response, permit, asked, .. } = answering;
     let read = tokio::select! {
-        read = read_whole(response, asked + timeouts.total) => read,
+        read = read_whole(response, asked + timeouts.total, call.answer_memory()) => read,
         () = live.leaving.cancelled() => {
             drop(permit);
             return refuse(call, GatewayError::Leaving { sent: true }, reply).await;
@@ -46,8 +47,13 @@ pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, 
     };
     let body = match read {
         Ok(body) => body,
-        Err(error) => {
+        Err(Unread::NoRoom) => {
+            drop(permit);
+            return refuse(call, GatewayError::UpstreamBroken, reply).await;
+        }
+        Err(unread) => {
             permit.failed();
+            let error = if matches!(unread, Unread::TooLong) { GatewayError::UpstreamTimeout } else { GatewayError::UpstreamBroken };
             return refuse(call, error, reply).await;
         }
     };
@@ -92,19 +98,33 @@ async fn delivered_by(endpoint: &'static Endpoint, body: &Bytes) -> Option<Deliv
     tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
 }
 
+/// Why a whole answer could not be read.
+enum Unread {
+    Broken,
+    TooLong,
+    /// Nothing of it is delivered or charged, and its supplier is not asked again.
+    NoRoom,
+}
+
 /// However long it pauses: suppliers send headers, or white space, long before an answer that they will bill.
-async fn read_whole(mut response: reqwest::Response, deadline: Instant) -> Result<Bytes, GatewayError> {
+async fn read_whole(mut response: reqwest::Response, deadline: Instant, memory: &Bodies) -> Result<Bytes, Unread> {
     let reading = async {
-        let mut body = BytesMut::new();
+        let (mut body, mut room) = (BytesMut::new(), Room::default());
         loop {
             match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(body.freeze()),
-                Ok(Some(_)) | Err(_) => return Err(GatewayError::UpstreamBroken),
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
+                    if !memory.extend_in_time(&mut room, body.len() + chunk.len()).await {
+                        tracing::warn!(bytes = body.len(), "no memory is left for an answer");
+                        return Err(Unread::NoRoom);
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => return Ok(room.around(body.freeze())),
+                Ok(Some(_)) | Err(_) => return Err(Unread::Broken),
             }
         }
     };
-    tokio::time::timeout_at(deadline, reading).await.unwrap_or(Err(GatewayError::UpstreamTimeout))
+    tokio::time::timeout_at(deadline, reading).await.unwrap_or(Err(Unread::TooLong))
 }
 
 fn charge_headers(headers: &mut HeaderMap, settled: Settled) {

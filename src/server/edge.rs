@@ -111,7 +111,7 @@ async fn accept(listener: TcpListener, router: Router, settings: Settings, threa
     let tasks = TaskTracker::new();
     let open = Open::new(settings.most_connections);
     let _cut = CutWhenDropped(open.clone());
-    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)), words: refused::too_many_connections().into() };
+    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)) };
     let edge = Arc::new(Edge { settings, builder: builder(&tasks), router });
     loop {
         let accepted = tokio::select! {
@@ -183,14 +183,13 @@ impl Drop for CutWhenDropped {
 /// The answer to connections for which there is no place.
 struct TooMany {
     telling: Arc<Semaphore>,
-    words: Arc<[u8]>,
 }
 
 impl TooMany {
     fn tell(&self, tasks: &TaskTracker, mut stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, "too many connections");
         let Ok(turn) = self.telling.clone().try_acquire_owned() else { return };
-        let words = self.words.clone();
+        let words = refused::too_many_connections();
         tasks.spawn(async move {
             let _turn = turn;
             let told = async {

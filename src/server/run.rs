@@ -193,7 +193,8 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
     drop(gateway);
     app.shutdown.cancel();
     app.tasks.close();
-    if tokio::time::timeout(app.config.settle_wait + LAST_WORDS, app.tasks.wait()).await.is_err() {
+    // An answer that is to be kept waits for the database once more.
+    if tokio::time::timeout(app.config.settle_wait * 2 + LAST_WORDS, app.tasks.wait()).await.is_err() {
         tracing::error!("some tasks did not end");
     }
     // A pool waits for ever for a connection that is not given back to it.

@@ -2,7 +2,9 @@
 
 use crate::support::app::{TestApp, TestKey};
 use crate::support::client::chat;
+use crate::support::endpoints::ALL;
 use crate::support::raw::{Raw, statuses};
+use crate::support::scripted::Scripted;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use toki::keys::secret::KeySecret;
@@ -109,5 +111,30 @@ async fn the_memory_for_bodies_is_bounded(db: PgPool) {
     large["metadata"] = json!({"x": "x".repeat(400 << 10)});
     assert_eq!(app.chat(&key.secret, &large).await.status, 200);
     app.assert_exact().await;
+    app.stop().await;
+}
+
+/// The supplier has worked for an answer that finds no room, so nobody asks it again.
+#[sqlx::test]
+async fn the_memory_for_whole_answers_is_bounded(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.body_memory = 1 << 20).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("answers@example.com", 10_000_000).await;
+    let key = app.key(&customer, None).await;
+    for endpoint in ALL {
+        let answering = |kib: u64| {
+            let usage = json!({endpoint.usage[0]: 3, endpoint.usage[1]: 3});
+            endpoint.call(json!({"pieces": [(endpoint.whole)(Some(usage)).to_string()], "padding": kib << 10}))
+        };
+        for _ in 0..3 {
+            let answer = app.post(endpoint.path, &key.secret, &answering(400)).await;
+            assert_eq!((answer.status, answer.text.len() > 400 << 10), (200, true), "{}: its room is free once it was read", endpoint.name);
+        }
+        let answer = app.post(endpoint.path, &key.secret, &answering(600)).await;
+        assert_eq!((answer.status, answer.header("x-should-retry")), (502, "false"), "{}: {}", endpoint.name, answer.text);
+    }
+    app.assert_exact().await;
+    let given_up = "SELECT count(*) FROM usage_records WHERE outcome = 'upstream_cut' AND basis = 'waived'";
+    assert_eq!(app.number(given_up).await, ALL.len() as i64);
     app.stop().await;
 }

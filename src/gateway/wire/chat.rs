@@ -127,17 +127,34 @@ pub fn note_answer<'a, C: Deserialize<'a>>(bytes: &'a [u8], delivered: &mut Deli
     if answer.error.is_some() {
         return None;
     }
+    answer.choices.iter().flatten().for_each(|choice| say(choice, delivered));
     // Null counts as not reported.
-    if let Some(raw) = answer.usage {
+    let Some(raw) = answer.usage else { return Some(Part::Content) };
+    let choices = answer.choices.map(|choices| choices.len());
+    // With choices it is a running total, and no last word though the choice be finished: vLLM, asked for `continuous_usage_stats`,
+    // reports of each choice what that one has.
+    if choices.unwrap_or(0) > 0 {
+        delivered.report_so_far(raw, usage_of(raw));
+    } else {
         delivered.report(raw, usage_of(raw));
     }
-    answer.choices.iter().flatten().for_each(|choice| say(choice, delivered));
-    Some(if answer.usage.is_some() && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
+    Some(if choices == Some(0) { Part::Usage } else { Part::Content })
+}
+
+/// Reads a whole answer, whose report is of all of it, as `note` reads a chunk.
+pub fn in_one_piece(body: &[u8], delivered: &mut Delivered, note: impl Fn(&[u8], &mut Delivered) -> Option<Part>) -> bool {
+    let is_answer = note(body, delivered).is_some();
+    delivered.end();
+    is_answer
 }
 
 /// Reads an event of a stream that ends with `[DONE]`; `note` reads every other.
 pub fn until_done(data: &[u8], delivered: &mut Delivered, note: impl Fn(&[u8], &mut Delivered) -> Option<Part>) -> Part {
-    if data.trim_ascii() == b"[DONE]" { Part::End } else { note(data, delivered).unwrap_or(Part::Broken) }
+    if data.trim_ascii() == b"[DONE]" {
+        delivered.end();
+        return Part::End;
+    }
+    note(data, delivered).unwrap_or(Part::Broken)
 }
 
 fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
@@ -147,7 +164,7 @@ fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    note(body, delivered).is_some()
+    in_one_piece(body, delivered, note)
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {

@@ -4,6 +4,7 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
+use crate::gateway::wire::names::refuse_spellings_in;
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
 use crate::gateway::wire::schema::{nothing_but, or_null, text, tools};
@@ -73,6 +74,7 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
         return Ok(1);
     }
     let items: Vec<Fields<Item<'_>>> = required(object, "input", WHAT)?;
+    refuse_spellings_in(object, "input", "type")?;
     if items.is_empty() || items.len() > MOST_MESSAGES {
         return Err(invalid("input", format!("'input' must hold 1 to {MOST_MESSAGES} items.")));
     }
@@ -121,15 +123,15 @@ struct Text<'a> {
 
 impl Answer<'_> {
     fn note(&self, delivered: &mut Delivered) {
-        if let Some(raw) = self.usage {
-            delivered.report(raw, usage_of(raw));
-        }
         // The last event of a stream says again what its deltas said.
         if delivered.text.is_empty() {
             for item in self.output.iter().flatten() {
                 let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
                 [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
+        }
+        if let Some(raw) = self.usage {
+            delivered.report(raw, usage_of(raw));
         }
     }
 }

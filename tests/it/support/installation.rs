@@ -75,8 +75,23 @@ impl Installation {
     }
 
     pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> Call {
-        let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": "Hello there"}]});
-        tokio::spawn(http().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
+        tokio::spawn(request(replica, stream, "Hello there").bearer_auth(key).send())
+    }
+
+    /// A stream for this prompt.
+    pub fn stream_for(&self, replica: &Served, prompt: &str) -> Call {
+        tokio::spawn(request(replica, true, prompt).bearer_auth(&self.key).send())
+    }
+
+    /// A whole call under this Idempotency-Key.
+    pub fn call_under(&self, replica: &Served, idempotency_key: &str) -> Call {
+        let request = request(replica, false, "Hello there").bearer_auth(&self.key);
+        tokio::spawn(request.header("idempotency-key", idempotency_key).send())
+    }
+
+    /// Gives the customer more Tokens.
+    pub fn credit(&self, tokens: i64) {
+        self.toki.json(&["account", "credit", "--email", EMAIL, "--tokens", &tokens.to_string()]);
     }
 
     /// Starts a stream: its first word has been read by the caller.
@@ -189,6 +204,11 @@ impl Installation {
     }
 }
 
+fn request(replica: &Served, stream: bool, prompt: &str) -> reqwest::RequestBuilder {
+    let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": prompt}]});
+    http().post(format!("{}/v1/chat/completions", replica.url)).json(&body)
+}
+
 fn replica(database_url: &str) -> Toki {
     Toki::at(database_url).with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8")
 }
@@ -205,6 +225,11 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// The segments of a replica's spool.
 pub fn spooled(toki: &Toki) -> usize {
     files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".spool")).count()
+}
+
+/// The files of a replica's spool that somebody must look at.
+pub fn set_aside(toki: &Toki) -> usize {
+    files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".rejected")).count()
 }
 
 /// Whether nothing is left in a replica's spool, neither to be replayed nor refused.

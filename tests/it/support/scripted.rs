@@ -1,6 +1,6 @@
 //! A supplier that answers what the request itself says, in a field `script` that the gateway passes on like any it does not know:
-//! `{"after_ms": 0, "status": 200, "first_ms": 0, "pieces": ["…"], "then": "end" | "cut" | "hang"}`: how long until the headers, and from
-//! them until the first piece. It remembers what it was sent.
+//! `{"after_ms": 0, "status": 200, "first_ms": 0, "pieces": ["…"], "padding": 0, "then": "end" | "cut" | "hang"}`: how long until the
+//! headers, from them until the first piece, and how many spaces come behind the pieces. It remembers what it was sent.
 
 use crate::support::app::TestApp;
 use axum::Router;
@@ -95,6 +95,7 @@ async fn receive(State(scripted): State<Scripted>, request: Request) -> Response
 fn play(script: &Value) -> Response {
     let pieces: Vec<Bytes> =
         script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|piece| piece.to_string().into()).collect();
+    let padding = script["padding"].as_u64().unwrap_or(0) as usize;
     let then = script["then"].as_str().unwrap_or("end").to_string();
     let first = Duration::from_millis(script["first_ms"].as_u64().unwrap_or(0));
     let stream = async_stream::stream! {
@@ -103,6 +104,9 @@ fn play(script: &Value) -> Response {
         }
         for piece in pieces {
             yield Ok(piece);
+        }
+        if padding > 0 {
+            yield Ok(vec![b' '; padding].into());
         }
         match then.as_str() {
             "hang" => std::future::pending().await,
