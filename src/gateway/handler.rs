@@ -7,7 +7,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
 use crate::gateway::outgoing::Outgoing;
 use crate::gateway::threads::LARGE;
-use crate::gateway::upstream::Failure;
+use crate::gateway::upstream::Sent;
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
 use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
 use crate::ids::RequestId;
@@ -164,32 +164,23 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     let channels = call.admission.channels.clone();
     // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
     let may_leave = request.stream && !call.admission.drains;
-    let failed = |error| Err(Failure { channel_id: None, error });
-    let answer = tokio::select! {
-        answer = gateway.upstream.send(&channels, &outgoing) => answer,
+    let ended = |error| Sent { channel_id: None, answer: Err(error) };
+    let sent = tokio::select! {
+        sent = gateway.upstream.send(&channels, &outgoing) => sent,
         () = reply.closed(), if may_leave => {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
             return;
         }
-        off = live.ended(), if request.stream => failed(GatewayError::of_switched_off(off, &request.model)),
-        () = live.leaving.cancelled() => failed(GatewayError::Leaving { sent: outgoing.was_sent() }),
+        off = live.ended(), if request.stream => ended(GatewayError::of_switched_off(off, &request.model)),
+        () = live.leaving.cancelled() => ended(GatewayError::Leaving { sent: outgoing.was_sent() }),
     };
-    call.sent = outgoing.was_sent();
+    (call.channel_id, call.sent) = (sent.channel_id, outgoing.was_sent());
     // Its body need not be kept while the answer runs.
     drop(outgoing);
-    match answer {
-        Err(failure) => {
-            call.channel_id = failure.channel_id;
-            refuse(call, failure.error, reply).await;
-        }
-        Ok(answering) => {
-            call.channel_id = Some(answering.channel_id);
-            if request.stream {
-                relay::stream(call, &request, answering, gateway.upstream.timeouts, &live, reply).await;
-            } else {
-                relay::whole(call, &request, answering, gateway.upstream.timeouts, &live, reply).await;
-            }
-        }
+    match sent.answer {
+        Err(error) => refuse(call, error, reply).await,
+        Ok(answering) if request.stream => relay::stream(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
+        Ok(answering) => relay::whole(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
     }
 }
 

@@ -46,29 +46,27 @@ pub struct Upstream {
 
 /// An answer that has begun, with 200. Whoever reads it to its end says by the permit how the channel did.
 pub struct Answering {
-    pub channel_id: ChannelId,
     pub response: reqwest::Response,
     pub permit: Permit,
     /// When the channel was asked.
     pub asked: Instant,
 }
 
-/// A call that got no answer.
-pub struct Failure {
-    /// The channel that it failed on; none when nothing was sent anywhere.
+/// What came of a call.
+pub struct Sent {
+    /// The channel that answered, or that it failed on; none when nothing was sent anywhere.
     pub channel_id: Option<ChannelId>,
-    pub error: GatewayError,
+    pub answer: Result<Answering, GatewayError>,
 }
 
 /// What came of trying one channel.
 enum Tried {
-    Answered(Answering),
+    /// An answer; or it may have worked on the call, or says what any other would say.
+    Ended(Result<Answering, GatewayError>),
     /// It did not work on the call, and another may.
-    PassedOn(Failure),
+    PassedOn(GatewayError),
     /// Nothing was sent.
     NotSent,
-    /// It may have worked on the call, or says what any other would say.
-    Failed(Failure),
 }
 
 impl Upstream {
@@ -94,29 +92,28 @@ impl Upstream {
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
     /// refused to work on it. One that keeps failing for this model is passed over.
-    pub async fn send(&self, channels: &[Channel], outgoing: &Outgoing<'_>) -> Result<Answering, Failure> {
+    pub async fn send(&self, channels: &[Channel], outgoing: &Outgoing<'_>) -> Sent {
         let model = outgoing.request.model.as_str();
-        let mut failure = Failure { channel_id: None, error: GatewayError::UpstreamUnreachable };
+        let mut refused = Sent { channel_id: None, answer: Err(GatewayError::UpstreamUnreachable) };
         for channel in by_rank(channels) {
-            let Some(permit) = self.breaker.permit(channel.channel_id, model) else {
-                tracing::debug!(channel_id = %channel.channel_id, model, "channel is passed over: it has failed lately");
+            let channel_id = channel.channel_id;
+            let Some(permit) = self.breaker.permit(channel_id, model) else {
+                tracing::debug!(%channel_id, model, "channel is passed over: it has failed lately");
                 continue;
             };
             match self.try_channel(channel, permit, outgoing).await {
-                Tried::Answered(answering) => return Ok(answering),
-                Tried::PassedOn(refused) => failure = refused,
+                Tried::Ended(answer) => return Sent { channel_id: Some(channel_id), answer },
+                Tried::PassedOn(error) => refused = Sent { channel_id: Some(channel_id), answer: Err(error) },
                 Tried::NotSent => {}
-                Tried::Failed(failure) => return Err(failure),
             }
         }
-        Err(failure)
+        refused
     }
 
     /// Sends the request to one channel: once, and once more where that knows the output limit by its other name only.
     async fn try_channel(&self, channel: &Channel, permit: Permit, outgoing: &Outgoing<'_>) -> Tried {
         let (channel_id, request, asked) = (channel.channel_id, outgoing.request, Instant::now());
         let patience = if request.stream { self.timeouts.first_byte } else { self.timeouts.total };
-        let failure = |error| Failure { channel_id: Some(channel_id), error };
         let mut limit_field = request.limit_field;
         let mut untried = request.other_limit_field;
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
@@ -132,17 +129,17 @@ impl Upstream {
                     let sent = !(error.is_connect() || error.is_builder() || was_never_sent(&error));
                     outgoing.note_sent(sent);
                     tracing::warn!(%channel_id, sent, error = ?error.without_url(), "channel failed before answering");
-                    return if sent { Tried::Failed(failure(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
+                    return if sent { Tried::Ended(Err(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
                 }
                 Err(_) => {
                     permit.failed();
                     tracing::warn!(%channel_id, "channel did not answer in time");
-                    return Tried::Failed(failure(GatewayError::UpstreamTimeout));
+                    return Tried::Ended(Err(GatewayError::UpstreamTimeout));
                 }
             };
             let status = response.status();
             if status.is_success() {
-                return Tried::Answered(Answering { channel_id, response, permit, asked });
+                return Tried::Ended(Ok(Answering { response, permit, asked }));
             }
             let refusal = Refusal::of(response, &request.model).await;
             outgoing.note_sent(refusal.meaning == Meaning::Failed);
@@ -156,20 +153,20 @@ impl Upstream {
             if refusal.meaning != Meaning::RefusesRequest {
                 tracing::warn!(%channel_id, %status, meaning = ?refusal.meaning, "channel answered with a failure");
             }
-            let failure = failure(refusal.error);
-            return match refusal.meaning {
-                Meaning::RefusesUs => Tried::PassedOn(failure),
+            let Refusal { meaning, error } = refusal;
+            return match meaning {
+                Meaning::RefusesUs => Tried::PassedOn(error),
                 Meaning::Overloaded => {
                     permit.failed();
-                    Tried::PassedOn(failure)
+                    Tried::PassedOn(error)
                 }
                 Meaning::RefusesRequest => {
                     permit.succeeded();
-                    Tried::Failed(failure)
+                    Tried::Ended(Err(error))
                 }
                 Meaning::Failed => {
                     permit.failed();
-                    Tried::Failed(failure)
+                    Tried::Ended(Err(error))
                 }
             };
         }
