@@ -15,7 +15,7 @@ mod settlements;
 pub use admission::{
     Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
-pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
+pub use calls::{Looked, RunningCall, RunningHold, SwitchedOff, extend_holds, look_at_calls, overdue_holds, reap_holds, restore_holds};
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use partitions::create_usage_partitions;
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
@@ -301,6 +301,9 @@ async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Resu
     Ok(())
 }
 
+#[cfg(test)]
+#[path = "ledger_clock_tests.rs"]
+mod clock_tests;
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;
