@@ -2,6 +2,7 @@
 
 use crate::checkout::store::quarantine::quarantined_count;
 use crate::cli::doctor_channel::{check_channels, probe_channel};
+use crate::cli::doctor_database::{check_durability, check_holds};
 use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::doctor_operators::check_operators;
 use crate::cli::doctor_payments::{check_inbox, check_provider};
@@ -120,8 +121,10 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
             let migrations = migrations(&ctx).await;
             let current = migrations.status == Health::Ok;
             checks.push(migrations);
+            checks.push(check_durability(&ctx).await);
             if current {
                 checks.push(self_check(&ctx).await);
+                checks.push(check_holds(&ctx).await);
                 checks.push(check_secrets(&ctx).await);
                 checks.push(check_operators(&ctx).await);
                 checks.extend(suppliers(&ctx).await);

@@ -216,6 +216,14 @@ impl GatewayError {
     }
 
     pub fn code(&self) -> Option<&str> {
+        match self {
+            GatewayError::UpstreamRefused { code, .. } => code.as_deref(),
+            error => error.own_code(),
+        }
+    }
+
+    /// The code where it is one of ours, of which there are few; a supplier's own word is none.
+    pub fn own_code(&self) -> Option<&'static str> {
         Some(match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => "invalid_api_key",
             GatewayError::AccountSuspended => "account_suspended",
@@ -241,8 +249,7 @@ impl GatewayError {
             GatewayError::UpstreamBroken => "upstream_error",
             GatewayError::Leaving { .. } | GatewayError::Unavailable | GatewayError::Crowded => "service_unavailable",
             GatewayError::Internal => "internal_error",
-            GatewayError::UpstreamRefused { code, .. } => return code.as_deref(),
-            GatewayError::InvalidField { .. } => return None,
+            GatewayError::UpstreamRefused { .. } | GatewayError::InvalidField { .. } => return None,
         })
     }
 

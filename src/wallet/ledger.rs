@@ -16,7 +16,7 @@ mod settlements;
 pub use admission::{
     Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
-pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
+pub use calls::{Looked, RunningCall, RunningHold, SwitchedOff, extend_holds, look_at_calls, overdue_holds, reap_holds, restore_holds};
 pub use error::LedgerError;
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use partitions::create_usage_partitions;
@@ -252,6 +252,9 @@ async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Resu
     Ok(())
 }
 
+#[cfg(test)]
+#[path = "ledger_clock_tests.rs"]
+mod clock_tests;
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;

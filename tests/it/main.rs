@@ -22,6 +22,7 @@ mod console_keys_list;
 mod console_keys_try;
 mod console_models;
 mod docs;
+mod doctor_database;
 mod doctor_probe;
 mod edge;
 mod edge_bodies;
