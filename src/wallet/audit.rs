@@ -1,6 +1,7 @@
 //! `toki audit`: recomputes every balance from the ledger and the usage records, and names each that differs. Reads only, in one
 //! snapshot, so that a busy system audits as cleanly as an idle one.
 
+mod marks;
 pub mod nightly;
 mod totals;
 
@@ -23,7 +24,7 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`,
-    /// `hour <start> of key <id> for <model>`, `day …`
+    /// `hour <start> of key <id> for <model>`, `day …`, `mark <entry> of account <id>`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -66,6 +67,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(codes_against_redemptions(&mut tx, account).await?);
     differences.extend(holds_of_settled_calls(&mut tx, account).await?);
     differences.extend(receipts_against_numbers(&mut tx, account).await?);
+    differences.extend(marks::marks_against_ledger(&mut tx, account).await?);
     tx.rollback().await?;
     Ok(AuditReport {
         accounts: counts.accounts,
