@@ -1,6 +1,6 @@
 //! What Prometheus finds, where, and what callers never do.
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::{chat, http};
 use crate::support::scripted::{MODEL, Scripted, script};
 use crate::support::toki::Toki;
@@ -48,7 +48,7 @@ async fn until(app: &TestApp, sample: &str, fits: impl Fn(f64) -> bool) {
 
 #[sqlx::test]
 async fn metrics_are_off_by_default_and_never_where_callers_connect(db: PgPool) {
-    let app = TestApp::start(db.clone()).await;
+    let app = TestApp::start(another_pool(&db).await).await;
     assert_eq!(app.metrics, None);
     let status = async |url: String| http().get(url).send().await.expect("an answer").status().as_u16();
     assert_eq!(status(app.url("/metrics")).await, 404);
