@@ -15,6 +15,7 @@ use crate::operators::rights::Operator;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
+use crate::wallet::audit::holds::count_overdue_holds;
 use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
 use clap::Args;
@@ -121,6 +122,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
             checks.push(migrations);
             if current {
                 checks.push(self_check(&ctx).await);
+                checks.push(holds(&ctx).await);
                 checks.push(check_secrets(&ctx).await);
                 checks.push(check_operators(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
@@ -167,10 +169,25 @@ async fn self_check(ctx: &Context) -> Check {
             let first = examples.first().map(String::as_str).unwrap_or_default();
             Check::fail(name, format!("found {found} differences on {day}, the first: {first}"), "run `toki audit`, and find out why")
         }
-        Ok(Some(AuditRun { differences: None, started_at, .. })) if Utc::now() - started_at < TimeDelta::hours(1) => {
-            Check::ok(name, "is running")
+        Ok(Some(run)) if run.is_running(Utc::now()) => Check::ok(name, "is running"),
+        // Nobody knows whether the books add up.
+        Ok(Some(AuditRun { day, examples, .. })) => {
+            let why = examples.first().map_or("it was cut short", String::as_str);
+            Check::fail(name, format!("has no result on {day}: {why}"), "run `toki audit`; a running `toki serve` begins it anew")
         }
-        Ok(Some(AuditRun { differences: None, day, .. })) => Check::warn(name, format!("was cut short on {day}"), "run `toki audit`"),
+    }
+}
+
+async fn holds(ctx: &Context) -> Check {
+    let name = "holds";
+    match count_overdue_holds(&ctx.db).await {
+        Err(error) => Check::fail(name, cause_chain(&error), "see the database's log"),
+        Ok(0) => Check::ok(name, "none is left over"),
+        Ok(overdue) => Check::fail(
+            name,
+            format!("{overdue} are more than ten minutes past their deadline, and keep Tokens from being spent"),
+            "start `toki serve`, which reaps them, or see in its log why it does not",
+        ),
     }
 }
 
