@@ -6,6 +6,7 @@ mod accounts_mail;
 mod accounts_races;
 mod accounts_settings;
 mod accounts_two_factor;
+mod audit_nightly;
 mod benchmarks;
 mod canary;
 mod checkout;
