@@ -40,6 +40,7 @@ mod gateway_channels;
 mod gateway_errors;
 mod gateway_exactness;
 mod gateway_fidelity;
+mod gateway_flood;
 mod gateway_idempotency;
 mod gateway_kill;
 mod gateway_limits;
