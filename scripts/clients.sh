@@ -46,7 +46,7 @@ throwaway_cluster
   }
 
   failed=
-  for script in openai anthropic langchain litellm; do
+  for script in openai anthropic langchain litellm llm; do
     run "$python" -B "$root/tests/clients/${script}_client.py" || failed=yes
   done
   for script in openai ai_sdk; do

@@ -37,6 +37,15 @@ pub struct Out {
     answered_at: Instant,
 }
 
+/// How many connections there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub in_use: usize,
+    /// In the pool, or out of it and waiting for the next statement.
+    pub idle: usize,
+    pub most: usize,
+}
+
 /// Which connections are used without being asked whether they live.
 #[derive(Clone)]
 struct Trust {
@@ -85,6 +94,13 @@ impl Connections {
         if others.len() < self.most_out && out.since.elapsed() < OUT_FOR && !self.pool.is_closed() {
             others.push(out);
         }
+    }
+
+    pub fn count(&self) -> Count {
+        let idle = self.pool.num_idle() + self.out().len();
+        // Asked one after the other, the two need not fit.
+        let in_use = (self.pool.size() as usize).saturating_sub(idle);
+        Count { in_use, idle, most: self.pool.options().get_max_connections() as usize }
     }
 
     /// No more of one that fell silent, nor of those that have been idle since.
@@ -241,6 +257,15 @@ mod tests {
         assert!(a != b && b != c && a != c);
         // Of the five of a test.
         assert_eq!((db.most_out, db.out().len()), (2, 2));
+    }
+
+    #[sqlx::test]
+    async fn those_that_wait_out_of_the_pool_count_as_idle(pool: PgPool) {
+        let db = Connections::from(pool);
+        backend(&db).await;
+        let held = db.acquire().await.expect("another");
+        assert_eq!(db.count(), Count { in_use: 1, idle: 1, most: 5 });
+        drop(held);
     }
 
     #[sqlx::test]

@@ -15,6 +15,8 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use secrecy::ExposeSecret;
 use signature::verify;
 use sqlx::PgPool;
@@ -28,6 +30,9 @@ const BODY_MOST: usize = 256 * 1024;
 /// How long the answer waits for the settlement, which nearly always comes first: then whoever was told to look finds it done.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
+/// How what came was answered: `stored`, `refused` for what is not signed or no event, `failed` where it could not be stored.
+pub type Answered = Family<[(&'static str, &'static str); 1], Counter>;
+
 /// What the webhook needs.
 #[derive(Clone)]
 struct Webhook {
@@ -36,6 +41,7 @@ struct Webhook {
     /// The secret that verifies says who sent it.
     secrets: Arc<Vec<(Vec<u8>, Provider)>>,
     tasks: TaskTracker,
+    answered: Answered,
 }
 
 pub fn router(app: AppState) -> Router {
@@ -44,6 +50,7 @@ pub fn router(app: AppState) -> Router {
         outbox: app.outbox.clone(),
         secrets: Arc::new(secrets(&app.config)),
         tasks: app.tasks.clone(),
+        answered: app.metrics.webhooks.clone(),
     })
 }
 
@@ -62,15 +69,27 @@ fn secrets(config: &Config) -> Vec<(Vec<u8>, Provider)> {
 }
 
 async fn receive(State(webhook): State<Webhook>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let answered = webhook.answered.clone();
+    let status = answer(webhook, &headers, &body).await;
+    let word = match status {
+        StatusCode::OK => "stored",
+        StatusCode::BAD_REQUEST => "refused",
+        _ => "failed",
+    };
+    answered.get_or_create(&[("answer", word)]).inc();
+    status
+}
+
+async fn answer(webhook: Webhook, headers: &HeaderMap, body: &[u8]) -> StatusCode {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let provider = match verify(&webhook.secrets, signature, &body, chrono::Utc::now().timestamp()) {
+    let provider = match verify(&webhook.secrets, signature, body, chrono::Utc::now().timestamp()) {
         Ok(provider) => *provider,
         Err(error) => {
             tracing::warn!(%error, "webhook refused");
             return StatusCode::BAD_REQUEST;
         }
     };
-    let event = match PaymentEvent::parse(&body) {
+    let event = match PaymentEvent::parse(body) {
         Ok(event) => event,
         Err(error) => {
             tracing::error!(provider = provider.as_str(), %error, "a signed webhook could not be read");

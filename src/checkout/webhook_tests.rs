@@ -16,6 +16,7 @@ async fn post_signed(db: &PgPool, signature: Option<String>, body: impl Into<Str
         outbox: outbox(),
         secrets: Arc::new(vec![(SECRET.to_vec(), Provider::Stripe)]),
         tasks: TaskTracker::new(),
+        answered: Answered::default(),
     };
     let mut request = Request::post("/webhooks/stripe");
     if let Some(signature) = signature {

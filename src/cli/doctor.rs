@@ -109,6 +109,7 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
     };
     checks.push(Check::ok("configuration", format!("{environment}, {}", config.public_url)));
     checks.push(proxies(&config));
+    checks.push(metrics(&config));
     let (payments, delivery) = (payments(&config), config.mail.clone());
     let provider = check_provider(&config).await;
     checks.push(spool(&config));
@@ -227,6 +228,13 @@ fn proxies(config: &Config) -> Check {
             "set TOKI_TRUSTED_PROXIES to its network",
         ),
         (true, _) => Check::ok("proxies", "none is trusted; a caller is whoever connects"),
+    }
+}
+
+fn metrics(config: &Config) -> Check {
+    match config.metrics_addr {
+        Some(addr) => Check::ok("metrics", format!("http://{addr}/metrics, for whoever reaches it")),
+        None => Check::ok("metrics", "off; TOKI_METRICS_ADDR says where Prometheus finds them"),
     }
 }
 

@@ -6,11 +6,11 @@ use crate::cli::output::cause_chain;
 use crate::cli::{CliError, Context};
 use crate::ids::ChannelId;
 use crate::server::config::{Environment, loopback_networks};
-use crate::suppliers::address::{check, is_permitted};
+use crate::suppliers::resolver::{LeadsNowhere, PermittedAddresses};
 use crate::suppliers::store::{ChannelRow, ModelRow, Protocol, Status, all_channels, all_models, all_suppliers};
-use ipnet::IpNet;
 use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -19,20 +19,17 @@ const SANDBOX: &str = "sandbox";
 
 /// Looks at all of them at once: a supplier that does not answer takes its whole timeout.
 pub async fn check_channels(ctx: &Context, channels: &[&ChannelRow]) -> Vec<Check> {
-    let client = match client() {
-        Ok(client) => client,
-        Err(error) => return vec![Check::fail("channels", cause_chain(&error), "see that certificates are installed")],
-    };
-    futures::future::join_all(channels.iter().map(|channel| check_channel(ctx, &client, channel))).await
+    futures::future::join_all(channels.iter().map(|channel| check_channel(ctx, channel))).await
 }
 
-/// As the gateway's client: no redirects, no proxies.
-pub fn builder() -> ClientBuilder {
-    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy()
+/// As the gateway's client: no redirects, no proxies, and names under its rules. Whatever a name led to when it was looked at, a channel's
+/// secret goes where it may.
+pub fn builder(names: &Arc<PermittedAddresses>) -> ClientBuilder {
+    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().dns_resolver(names.clone())
 }
 
-fn client() -> reqwest::Result<Client> {
-    builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(10)).build()
+fn client(names: &Arc<PermittedAddresses>) -> reqwest::Result<Client> {
+    builder(names).connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(10)).build()
 }
 
 /// With the headers that a supplier of this protocol asks for.
@@ -47,13 +44,18 @@ pub fn presented(request: RequestBuilder, protocol: Protocol, secret: Option<&Se
     }
 }
 
-async fn check_channel(ctx: &Context, client: &Client, channel: &ChannelRow) -> Check {
+async fn check_channel(ctx: &Context, channel: &ChannelRow) -> Check {
     let name = name_of(channel);
-    let secret = match usable(ctx, channel).await {
+    let names = names(ctx, channel);
+    let secret = match usable(ctx, channel, &names).await {
         Ok(secret) => secret,
         Err(check) => return check,
     };
-    match ask(client, channel, secret.as_ref()).await {
+    let client = match client(&names) {
+        Ok(client) => client,
+        Err(error) => return Check::fail(name, cause_chain(&error), "see that certificates are installed"),
+    };
+    match ask(&client, channel, secret.as_ref()).await {
         Ok(status) if status.is_success() => Check::ok(name, "answers"),
         Ok(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
             Check::fail(name, format!("refuses our secret ({status})"), "set it with `toki channel edit CHANNEL_ID --secret-env VAR`")
@@ -86,7 +88,8 @@ pub async fn probe_channel(ctx: &Context, channel_id: ChannelId, model: Option<&
     let Some(model) = models.iter().find(fits) else {
         return vec![Check::fail(name, "its supplier has no such model", "see `toki model list`")];
     };
-    let secret = match usable(ctx, channel).await {
+    let names = names(ctx, channel);
+    let secret = match usable(ctx, channel, &names).await {
         Ok(secret) => secret,
         Err(check) => return vec![check],
     };
@@ -95,6 +98,7 @@ pub async fn probe_channel(ctx: &Context, channel_id: ChannelId, model: Option<&
         base_url: &channel.base_url,
         protocol: channel.protocol,
         secret,
+        names,
         upstream_id: &model.upstream_id,
         on_leave: supplier.on_leave,
     };
@@ -105,14 +109,19 @@ fn name_of(channel: &ChannelRow) -> String {
     format!("channel {} ({})", channel.base_url, channel.supplier)
 }
 
-/// The secret of a channel whose address is allowed; else why it cannot be used.
-async fn usable(ctx: &Context, channel: &ChannelRow) -> Result<Option<SecretString>, Check> {
-    let name = name_of(channel);
+/// Where the channel's name may lead.
+fn names(ctx: &Context, channel: &ChannelRow) -> Arc<PermittedAddresses> {
     let mut networks = ctx.config.supplier_networks.clone();
     if channel.supplier == SANDBOX && ctx.config.environment == Environment::Development {
         networks.extend(loopback_networks());
     }
-    if let Err((problem, remedy)) = check_address(&channel.base_url, &networks).await {
+    Arc::new(PermittedAddresses::new(networks))
+}
+
+/// The secret of a channel whose address is allowed; else why it cannot be used.
+async fn usable(ctx: &Context, channel: &ChannelRow, names: &PermittedAddresses) -> Result<Option<SecretString>, Check> {
+    let name = name_of(channel);
+    if let Err((problem, remedy)) = check_address(&channel.base_url, names).await {
         return Err(Check::fail(name, problem, remedy));
     }
     let secret = channel.secret_sealed.as_ref().map(|sealed| ctx.sealing_key().open(channel.channel_id, sealed)).transpose();
@@ -121,18 +130,51 @@ async fn usable(ctx: &Context, channel: &ChannelRow) -> Result<Option<SecretStri
 }
 
 /// Whether the gateway would connect; else why not, and what to do. A name is looked up, since what counts is where it leads.
-async fn check_address(base_url: &str, networks: &[IpNet]) -> Result<(), (String, &'static str)> {
+async fn check_address(base_url: &str, names: &PermittedAddresses) -> Result<(), (String, &'static str)> {
     const ALLOW: &str = "allow its network in TOKI_SUPPLIER_NETWORKS, or edit the channel";
     const CORRECT: &str = "see that the base URL is right, and that names are resolved here";
     let url = Url::parse(base_url).map_err(|error| (error.to_string(), CORRECT))?;
-    check(&url, networks).map_err(|error| (error.to_string(), ALLOW))?;
-    let (Some(Host::Domain(host)), Some(port)) = (url.host(), url.port_or_known_default()) else { return Ok(()) };
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| (format!("{host} is not found: {error}"), CORRECT))?;
-    let refused: Vec<String> = found.map(|addr| addr.ip()).filter(|ip| !is_permitted(*ip, networks)).map(|ip| ip.to_string()).collect();
-    if refused.is_empty() { Ok(()) } else { Err((format!("{host} leads to {}, which is not public", refused.join(", ")), ALLOW)) }
+    names.check(&url).map_err(|error| (error.to_string(), ALLOW))?;
+    let Some(Host::Domain(host)) = url.host() else { return Ok(()) };
+    match names.of(host).await {
+        Ok(_) => Ok(()),
+        Err(error @ LeadsNowhere::NotFound { .. }) => Err((cause_chain(&error), CORRECT)),
+        Err(error @ LeadsNowhere::Refused { .. }) => Err((cause_chain(&error), ALLOW)),
+    }
 }
 
 async fn ask(client: &Client, channel: &ChannelRow, secret: Option<&SecretString>) -> reqwest::Result<StatusCode> {
     let request = client.get(format!("{}/models", channel.base_url));
     Ok(presented(request, channel.protocol, secret).send().await?.status())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::BoxFuture;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::TcpListener;
+
+    /// A public address for whoever checks, ours for whoever connects.
+    fn ask_rebinding(_: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let first = ASKED.fetch_add(1, Ordering::Relaxed) == 0;
+        let ip: IpAddr = if first { [8, 8, 8, 8].into() } else { Ipv4Addr::LOCALHOST.into() };
+        Box::pin(async move { Ok(vec![(ip, 0).into()]) })
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_us_once_it_was_checked_gets_no_secret() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base_url = format!("http://rebinding.example:{}/v1", listener.local_addr().expect("bound").port());
+        let names = Arc::new(PermittedAddresses::asking(ask_rebinding, &[]));
+        assert_eq!(check_address(&base_url, &names).await, Ok(()));
+        let request = client(&names).expect("a client").get(format!("{base_url}/models"));
+        let secret = SecretString::from("sk-operators");
+        assert!(presented(request, Protocol::Openai, Some(&secret)).send().await.is_err());
+        let reached = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+        assert!(reached.is_err(), "nobody came");
+    }
 }

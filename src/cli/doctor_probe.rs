@@ -7,12 +7,14 @@
 use crate::cli::doctor::Check;
 use crate::cli::doctor_channel::{self, presented};
 use crate::cli::output::cause_chain;
+use crate::suppliers::resolver::{LeadsNowhere, PermittedAddresses};
 use crate::suppliers::store::{OnLeave, Protocol};
 use reqwest::header::HOST;
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +40,8 @@ pub struct Subject<'a> {
     pub base_url: &'a str,
     pub protocol: Protocol,
     pub secret: Option<SecretString>,
+    /// Where its name may lead.
+    pub names: Arc<PermittedAddresses>,
     /// The supplier's own name for the model.
     pub upstream_id: &'a str,
     pub on_leave: OnLeave,
@@ -49,6 +53,8 @@ enum ProbeError {
     BaseUrl(#[from] url::ParseError),
     #[error("no connection could be made")]
     Io(#[from] std::io::Error),
+    #[error("no connection may be made")]
+    Name(#[from] LeadsNowhere),
     #[error("the call failed")]
     Call(#[from] reqwest::Error),
     #[error("answered {0} to a call: {1}")]
@@ -139,7 +145,7 @@ fn leaving(name: &str, subject: &Subject<'_>, left: Left) -> Check {
 async fn short_call(subject: &Subject<'_>) -> Result<(&'static str, Heard), ProbeError> {
     const USUAL: &str = "max_tokens";
     const NEWER: &str = "max_completion_tokens";
-    let (client, url) = (builder().build()?, Url::parse(subject.base_url)?);
+    let (client, url) = (builder(subject).build()?, Url::parse(subject.base_url)?);
     let (name, mut response) = match call(&client, &url, subject, (USUAL, SHORT)).await {
         Err(ProbeError::Refused(StatusCode::BAD_REQUEST, _)) if subject.protocol == Protocol::Openai => {
             (NEWER, call(&client, &url, subject, (NEWER, SHORT)).await?)
@@ -197,8 +203,8 @@ async fn listen(mut response: Response, goodbye: &CancellationToken) -> Result<L
 }
 
 /// HTTP/1.1, since one connection must be one call's.
-fn builder() -> ClientBuilder {
-    doctor_channel::builder().connect_timeout(Duration::from_secs(10)).http1_only()
+fn builder(subject: &Subject<'_>) -> ClientBuilder {
+    doctor_channel::builder(&subject.names).connect_timeout(Duration::from_secs(10)).http1_only()
 }
 
 /// A client, and the base URL for it, whose connection leads through a relay of ours: TLS, where there is some, is between client and
@@ -209,13 +215,13 @@ async fn through_relay(subject: &Subject<'_>) -> Result<(Client, Url, Relay), Pr
         return Err(url::ParseError::EmptyHost.into());
     };
     let upstream = match &host {
-        Host::Domain(name) => TcpStream::connect((name.as_str(), port)).await?,
+        Host::Domain(name) => TcpStream::connect(&with_port(subject.names.of(name).await?, port)[..]).await?,
         Host::Ipv4(ip) => TcpStream::connect((*ip, port)).await?,
         Host::Ipv6(ip) => TcpStream::connect((*ip, port)).await?,
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let relay = listener.local_addr()?;
-    let mut client = builder();
+    let mut client = builder(subject);
     match &host {
         Host::Domain(name) => client = client.resolve(name, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         Host::Ipv4(_) | Host::Ipv6(_) => {
@@ -225,6 +231,10 @@ async fn through_relay(subject: &Subject<'_>) -> Result<(Client, Url, Relay), Pr
     }
     url.set_port(Some(relay.port())).unwrap_or_default();
     Ok((client.build()?, url, Relay { listener, upstream }))
+}
+
+fn with_port(addresses: Vec<SocketAddr>, port: u16) -> Vec<SocketAddr> {
+    addresses.into_iter().map(|address| SocketAddr::new(address.ip(), port)).collect()
 }
 
 /// Of one connection.
@@ -337,5 +347,34 @@ impl Reading {
             *input = either(["prompt_tokens", "input_tokens"]).or(*input);
             *output = either(["completion_tokens", "output_tokens"]).or(*output);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::Health;
+
+    /// Both calls of a probe connect anew, and a name that was checked may lead here by then.
+    #[tokio::test]
+    async fn no_call_of_a_probe_goes_where_a_name_must_not_lead() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let base_url = format!("http://rebinding.example:{}/v1", listener.local_addr().expect("bound").port());
+        let subject = Subject {
+            supplier: "acme",
+            base_url: &base_url,
+            protocol: Protocol::Openai,
+            secret: Some("sk-operators".into()),
+            names: Arc::new(PermittedAddresses::asking(|_| Box::pin(async { Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()]) }), &[])),
+            upstream_id: "m",
+            on_leave: OnLeave::Cancel,
+        };
+        let checks = probe("channel", &subject).await;
+        assert!(checks.iter().all(|check| check.status == Health::Fail) && checks.len() == 1, "{checks:?}");
+        let refused = leave(&subject, "max_tokens").await.err().map(|error| cause_chain(&error)).unwrap_or_default();
+        assert!(refused.contains("127.0.0.1, which no channel may have"), "{refused}");
+        let reached = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
+        assert!(reached.is_err(), "nobody came");
     }
 }

@@ -8,6 +8,7 @@ use crate::server::run::{app_state, connect, serve};
 use crate::server::telemetry;
 use crate::suppliers::sandbox;
 use serde_json::json;
+use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -17,7 +18,11 @@ pub async fn run(sandbox: bool, out: &Output) -> Result<(), CliError> {
     let mut signals = Signals::listen().map_err(CliError::Runtime)?;
     let db = connect(&config).await.map_err(CliError::Connect)?;
     require_current(&db).await?;
-    let listener = TcpListener::bind(config.addr).await.map_err(|error| CliError::Listen(config.addr, error))?;
+    let listener = listen(config.addr).await?;
+    let scrapes = match config.metrics_addr {
+        Some(addr) => Some(listen(addr).await?),
+        None => None,
+    };
     config.set_bound_addr(listener.local_addr().map_err(|error| CliError::Listen(config.addr, error))?);
     let app = app_state(config, db).await?;
     if sandbox {
@@ -25,12 +30,16 @@ pub async fn run(sandbox: bool, out: &Output) -> Result<(), CliError> {
     }
     let url = format!("http://{}", app.config.addr);
     tracing::info!("toki listens on {url}");
+    let metrics_url = scrapes.as_ref().and_then(|listener| Some(format!("http://{}/metrics", listener.local_addr().ok()?)));
+    if let Some(url) = &metrics_url {
+        tracing::info!("metrics are at {url}");
+    }
     if out.is_json() {
-        out.reply(&json!({ "url": url }), String::new)?;
+        out.reply(&json!({ "url": url, "metrics_url": metrics_url }), String::new)?;
     }
 
     let shutdown = app.shutdown.clone();
-    let mut serving = Box::pin(serve(app, listener));
+    let mut serving = Box::pin(serve(app, listener, scrapes));
     tokio::select! {
         ended = &mut serving => return ended.map_err(CliError::Serve),
         () = signals.next() => {}
@@ -41,6 +50,10 @@ pub async fn run(sandbox: bool, out: &Output) -> Result<(), CliError> {
         ended = &mut serving => ended.map_err(CliError::Serve),
         () = signals.next() => Err(CliError::Interrupted),
     }
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, CliError> {
+    TcpListener::bind(addr).await.map_err(|error| CliError::Listen(addr, error))
 }
 
 /// SIGINT and SIGTERM, from before there is anything to stop.

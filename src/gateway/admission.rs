@@ -4,8 +4,9 @@
 use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
 use crate::gateway::count;
 use crate::gateway::database::Database;
-use crate::gateway::error::{Exhausted, GatewayError};
+use crate::gateway::error::{Budget, Exhausted, GatewayError};
 use crate::gateway::live::LiveCalls;
+use crate::gateway::metrics::BatchMeter;
 use crate::gateway::wire::Request;
 use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::keys::store::replacement_of;
@@ -62,6 +63,10 @@ impl Admissions {
         Admissions { db, batches, lanes }
     }
 
+    pub fn meter(&self) -> &BatchMeter {
+        self.batches.meter()
+    }
+
     /// Decides about a call and, when it may run, holds what it may cost.
     pub async fn admit(&self, request: &Request<'_>, asked: Asked, public_url: &str) -> Result<Admission, GatewayError> {
         let mut asked = AdmissionRequest {
@@ -78,21 +83,21 @@ impl Admissions {
             endpoint: request.endpoint.path,
             streamed: request.stream,
         };
-        let mut verdict = self.ask(&asked).await?;
-        if matches!(verdict, Verdict::UnknownKey)
-            && let Some(secret_hash) =
-                replacement_of(self.db.pool(), asked.secret_hash).await.map_err(|error| GatewayError::of_database(&error))?
+        let mut decision = self.ask(&asked).await?;
+        if matches!(decision.verdict, Verdict::UnknownKey)
+            && let Some(secret_hash) = self.replacement_of(asked.secret_hash).await?
         {
             asked.secret_hash = secret_hash;
-            verdict = self.ask(&asked).await?;
+            decision = self.ask(&asked).await?;
         }
-        if matches!(verdict, Verdict::CountInput) {
+        if matches!(decision.verdict, Verdict::CountInput) {
             asked.input_tokens = count::bound_prompt(request.prompt_text(), request.template_bound(), request.input_bound()).await;
             asked.exact = true;
-            verdict = self.ask(&asked).await?;
+            decision = self.ask(&asked).await?;
         }
         let model = || request.model.clone();
-        Err(match verdict {
+        let exhausted = |budget| GatewayError::Exhausted(Exhausted { budget, public_url: public_url.to_string(), rates: decision.rates });
+        Err(match decision.verdict {
             Verdict::Admitted(admission) => return Ok(admission),
             Verdict::UnknownKey => GatewayError::InvalidKey,
             Verdict::KeyDisabled => GatewayError::KeyDisabled,
@@ -100,10 +105,10 @@ impl Admissions {
             Verdict::AccountSuspended => GatewayError::AccountSuspended,
             Verdict::ModelNotFound => GatewayError::ModelNotFound { model: model() },
             Verdict::NoChannel => GatewayError::NoChannel { model: model() },
-            Verdict::BalanceExhausted => GatewayError::Exhausted(Exhausted::Balance { public_url: public_url.to_string() }),
-            Verdict::QuotaExhausted => GatewayError::Exhausted(Exhausted::Quota),
-            Verdict::PeriodExhausted { ends_at } => GatewayError::Exhausted(Exhausted::Period { ends_at }),
-            Verdict::MemberExhausted { ends_at } => GatewayError::Exhausted(Exhausted::Member { ends_at }),
+            Verdict::BalanceExhausted => exhausted(Budget::Wallet),
+            Verdict::QuotaExhausted => exhausted(Budget::Quota),
+            Verdict::PeriodExhausted { ends_at } => exhausted(Budget::Period { ends_at }),
+            Verdict::MemberExhausted { ends_at } => exhausted(Budget::Member { ends_at }),
             Verdict::AddressRefused => GatewayError::AddressRefused,
             Verdict::Limited(limited) => GatewayError::RateLimited(limited),
             Verdict::SentBefore { original, state } => GatewayError::SentBefore { original, state },
@@ -111,18 +116,24 @@ impl Admissions {
         })
     }
 
-    async fn ask(&self, request: &AdmissionRequest) -> Result<Verdict, GatewayError> {
+    /// What a secret has been replaced by, while it still works.
+    async fn replacement_of(&self, secret_hash: [u8; 32]) -> Result<Option<[u8; 32]>, GatewayError> {
+        let found = self.db.ask(SILENT, async |db| replacement_of(db, secret_hash).await).await;
+        found.map_err(|error| GatewayError::of_database(&error))
+    }
+
+    async fn ask(&self, request: &AdmissionRequest) -> Result<Decision, GatewayError> {
         let begun = Instant::now();
         loop {
             match self.batches.ask(self.lanes.of(request.secret_hash), request.clone()).await {
-                Ok(Some(Decision { account_id, verdict })) => {
-                    if let Some(account_id) = account_id {
+                Ok(Some(decision)) => {
+                    if let Some(account_id) = decision.account_id {
                         self.lanes.learn(request.secret_hash, account_id);
                     }
-                    return Ok(verdict);
+                    return Ok(decision);
                 }
                 Err(NoAnswer::Locked) if begun.elapsed() < LOCKED_FOR => tokio::time::sleep(LOCKED_PAUSE).await,
-                Ok(None) | Err(NoAnswer::Locked | NoAnswer::Closed) => return Err(GatewayError::Unavailable),
+                Ok(None) | Err(NoAnswer::Locked | NoAnswer::Failed) => return Err(GatewayError::Unavailable),
             }
         }
     }
@@ -215,3 +226,7 @@ impl Desk {
         self.db.ask(SILENT, async |db| ledger::admit_calls(db, requests, self.owner, HOLD_FOR, again).await).await
     }
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

@@ -2,13 +2,20 @@
 //! for requests that hold nothing, `caller` asks the same.
 
 use crate::gateway::Gateway;
+use crate::gateway::admission::SILENT;
 use crate::gateway::error::GatewayError;
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{Caller, CallerKey, caller_by_hash};
+use crate::wallet::ledger::Rates;
+use axum::Json;
+use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, header};
 use std::net::IpAddr;
 
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// What a key that may call is told, with the rates that limit it.
+pub type Told<T> = Result<(Extension<Rates>, Result<Json<T>, GatewayError>), GatewayError>;
 
 /// The digest of the presented secret. Made-up and mistyped keys end here, without a look at the database.
 pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], GatewayError> {
@@ -21,7 +28,7 @@ pub fn secret_hash(headers: &HeaderMap, pepper: &Pepper) -> Result<[u8; 32], Gat
 
 /// The key with this secret, or why it may not call.
 pub async fn caller(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr) -> Result<CallerKey, GatewayError> {
-    Err(match caller_by_hash(gateway.db.pool(), secret_hash, address).await {
+    Err(match gateway.db.ask(SILENT, async |db| caller_by_hash(db, secret_hash, address).await).await {
         Ok(Caller::Key(key)) => return Ok(*key),
         Ok(Caller::Unknown) => GatewayError::InvalidKey,
         Ok(Caller::Disabled) => GatewayError::KeyDisabled,

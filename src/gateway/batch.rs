@@ -2,10 +2,12 @@
 //! gateway sends a lone call at once; a busy one waits a moment longer, and sends more together. Callers wait in lanes that take turns,
 //! so that one who floods the queue only waits for himself.
 
-use futures::StreamExt;
+use crate::gateway::metrics::BatchMeter;
+use futures::{FutureExt, StreamExt};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
@@ -36,8 +38,8 @@ pub struct Locked;
 pub enum NoAnswer {
     /// The lane's lock could not be had; worth asking again.
     Locked,
-    /// The workers have ended: the process is going down.
-    Closed,
+    /// Its batch panicked. (No worker ends before whoever asks has left.)
+    Failed,
 }
 
 type Item<T, R> = (T, oneshot::Sender<Result<R, Locked>>);
@@ -47,13 +49,20 @@ pub struct Batcher<L, T, R> {
     /// Lanes whose lock somebody keeps, since when, and their queue: nobody else's batch waits for them.
     locked: Arc<Mutex<HashMap<L, Instant>>>,
     apart: Arc<Queue<L, Item<T, R>>>,
+    meter: BatchMeter,
     /// Ends the workers with the last clone.
     _open: Arc<DropGuard>,
 }
 
 impl<L, T, R> Clone for Batcher<L, T, R> {
     fn clone(&self) -> Self {
-        Batcher { queue: self.queue.clone(), locked: self.locked.clone(), apart: self.apart.clone(), _open: self._open.clone() }
+        Batcher {
+            queue: self.queue.clone(),
+            locked: self.locked.clone(),
+            apart: self.apart.clone(),
+            meter: self.meter.clone(),
+            _open: self._open.clone(),
+        }
     }
 }
 
@@ -69,15 +78,22 @@ where
     where
         F: Future<Output = Vec<Result<R, Locked>>> + Send,
     {
-        let closed = CancellationToken::new();
+        let (closed, meter) = (CancellationToken::new(), BatchMeter::default());
         let queue = || {
             let queue: Arc<Queue<L, Item<T, R>>> = Arc::default();
             for worker in 0..=SPARE {
-                let (queue, closed, run) = (queue.clone(), closed.clone(), run.clone());
+                let (queue, closed, run, meter) = (queue.clone(), closed.clone(), run.clone(), meter.clone());
                 tasks.spawn(async move {
                     while let Some(batch) = queue.next(worker > 0, &closed).await {
                         let (requests, answers): (Vec<T>, Vec<_>) = batch.into_iter().unzip();
-                        for (answer, result) in answers.into_iter().zip(run(requests).await) {
+                        let (calls, begun) = (requests.len(), Instant::now());
+                        // A panic costs its batch, whose callers hear of it, and not the worker: a few, and nobody would be answered.
+                        let results = AssertUnwindSafe(run(requests)).catch_unwind().await.unwrap_or_else(|_| {
+                            tracing::error!(calls, "a batch panicked");
+                            Vec::new()
+                        });
+                        meter.observe(calls, begun.elapsed());
+                        for (answer, result) in answers.into_iter().zip(results) {
                             // Whoever asked may have left.
                             let _ = answer.send(result);
                         }
@@ -86,7 +102,13 @@ where
             }
             queue
         };
-        Batcher { queue: queue(), locked: Arc::default(), apart: queue(), _open: Arc::new(closed.drop_guard()) }
+        let (queue, apart) = (queue(), queue());
+        Batcher { queue, locked: Arc::default(), apart, meter, _open: Arc::new(closed.drop_guard()) }
+    }
+
+    /// What its batches were like until now.
+    pub fn meter(&self) -> &BatchMeter {
+        &self.meter
     }
 
     pub async fn ask(&self, lane: L, request: T) -> Result<R, NoAnswer> {
@@ -105,7 +127,7 @@ where
                 self.locked().insert(lane, Instant::now());
                 Err(NoAnswer::Locked)
             }
-            Err(_) => Err(NoAnswer::Closed),
+            Err(_) => Err(NoAnswer::Failed),
         }
     }
 
@@ -314,6 +336,20 @@ mod tests {
         unlocked.notify_one();
         assert_eq!(ada.await, Ok("ada"));
         assert!(batcher.locked().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_batch_and_no_worker() {
+        let batcher = Batcher::spawn(&TaskTracker::new(), |numbers: Vec<u32>| async move {
+            assert!(!numbers.contains(&0), "this batch panics, as it should");
+            numbers.into_iter().map(Ok).collect()
+        });
+        // More of them than there are workers.
+        for _ in 0..2 * (SPARE + 1) {
+            let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask("ada", 0)).await.expect("an answer");
+            assert_eq!(answer, Err(NoAnswer::Failed));
+        }
+        assert_eq!(batcher.ask("ada", 1).await, Ok(1));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! The bodies of calls, read as far as they deserve it: none beyond the limit, little for a key that nobody has, and never more of all
-//! together than there is memory for.
+//! together than there is memory for. Whole answers have as much memory again, so that what is sent never takes the place of what was paid.
 
 use crate::gateway::error::{GatewayError, Refused};
 use crate::gateway::{Gateway, auth};
@@ -8,18 +8,21 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Larger bodies are refused with 413.
+/// Larger bodies are refused with 413, unless an operator set another limit.
 pub const MOST_BODY_BYTES: usize = 16 << 20;
 /// More than this is read for keys that exist only. The checksum in a key keeps typos away, and nobody who makes keys up.
 const FIRST_BYTES: usize = 256 << 10;
 /// What a unit of memory is.
 const UNIT: usize = 1 << 10;
-/// A body is held as it came, and once more as it goes to the supplier.
+/// A body is held as it came, and once more as it goes to the supplier; an answer in a buffer that doubles as it grows.
 const COPIES: usize = 2;
+/// How long an answer waits for others to have been read. Its supplier waits with it, and has been paid.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The memory for bodies.
+/// The memory for bodies, or for whole answers.
 pub struct Bodies {
     free: Arc<Semaphore>,
     units: usize,
@@ -42,14 +45,64 @@ impl Bodies {
 
     /// Room for so many bytes, with what there is already.
     fn extend(&self, room: &mut Room, bytes: usize) -> Result<(), GatewayError> {
-        let held = room.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = (bytes * COPIES).div_ceil(UNIT).saturating_sub(held);
-        let more = self.free.clone().try_acquire_many_owned(more as u32).map_err(|_| GatewayError::Crowded)?;
-        match &mut room.0 {
+        let more = self.free.clone().try_acquire_many_owned(room.lacks(bytes)).map_err(|_| GatewayError::Crowded)?;
+        room.add(more);
+        Ok(())
+    }
+
+    /// The same for an answer that grows: waits a while for room. False where there was none.
+    pub async fn extend_in_time(&self, room: &mut Room, bytes: usize) -> bool {
+        let more = room.lacks(bytes);
+        if more == 0 || self.extend(room, bytes).is_ok() {
+            return true;
+        }
+        // More than there will ever be is not waited for.
+        if units_of(bytes) > self.units {
+            return false;
+        }
+        match tokio::time::timeout(PATIENCE, self.free.clone().acquire_many_owned(more)).await {
+            Ok(Ok(more)) => {
+                room.add(more);
+                true
+            }
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+}
+
+fn units_of(bytes: usize) -> usize {
+    (bytes * COPIES).div_ceil(UNIT)
+}
+
+impl Room {
+    /// Units that are missing for so many bytes.
+    fn lacks(&self, bytes: usize) -> u32 {
+        let held = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        units_of(bytes).saturating_sub(held) as u32
+    }
+
+    fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.0 {
             Some(held) => held.merge(more),
             none => *none = Some(more),
         }
-        Ok(())
+    }
+
+    /// The bytes that it is for, which take it with them to wherever they are sent.
+    pub fn around(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Roomed { bytes, _room: self })
+    }
+}
+
+/// Bytes whose room is free again when the last clone of them is gone.
+struct Roomed {
+    bytes: Bytes,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Roomed {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -65,8 +118,8 @@ pub async fn read(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr, bod
             auth::caller(gateway, secret_hash, address).await?;
             is_known = true;
         }
-        if expected > MOST_BODY_BYTES {
-            return Err(GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES });
+        if expected > gateway.limits.body_bytes {
+            return Err(GatewayError::TooLarge { limit_bytes: gateway.limits.body_bytes });
         }
         gateway.bodies.extend(&mut room, bytes)?;
         let Some(piece) = arriving.next().await else { break };
@@ -109,6 +162,28 @@ mod tests {
         assert_eq!(bodies.extend(&mut second, 2_100), Ok(()), "nothing new, nothing more");
         drop(second);
         assert_eq!(bodies.free.available_permits(), 10);
+    }
+
+    #[tokio::test]
+    async fn an_answer_waits_for_room_until_another_was_read() {
+        let answers = Bodies::new(10 << 10);
+        let (mut first, mut second) = (Room::default(), Room::default());
+        assert!(answers.extend_in_time(&mut first, 3_000).await);
+        let being_read = first.around(Bytes::from_static(b"an answer"));
+        assert_eq!((answers.free.available_permits(), &being_read[..]), (4, &b"an answer"[..]));
+        let read = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let clone = being_read.clone();
+            drop(being_read);
+            assert!(answers.free.available_permits() < 10, "there is a clone of it");
+            drop(clone);
+        };
+        let (has_room, ()) = tokio::join!(answers.extend_in_time(&mut second, 4_000), read);
+        assert_eq!((has_room, answers.free.available_permits()), (true, 2));
+        assert!(answers.extend_in_time(&mut second, 4_000).await, "nothing new, nothing more");
+        assert!(!answers.extend_in_time(&mut second, 6_000).await, "more than there ever is");
+        drop(second);
+        assert_eq!(answers.free.available_permits(), 10);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! One admitted call, from its hold to its settlement. Whoever has a `Call` owes it a settlement.
 
 use crate::gateway::Gateway;
-use crate::gateway::count::{count_prompt, count_text};
+use crate::gateway::bodies::Bodies;
+use crate::gateway::count::{SWITCHED_OFF, count_call};
 use crate::gateway::idempotency::Memory;
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::prompt::PromptText;
+use crate::gateway::metrics::Ended;
 use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::ids::ChannelId;
 use crate::tokens::Tokens;
@@ -47,6 +48,11 @@ impl Call {
         self.idempotent.then(|| Memory::new(self.gateway.clone(), self.admission.request_id))
     }
 
+    /// Where its answer finds room, if it comes in one piece.
+    pub fn answer_memory(&self) -> &Bodies {
+        &self.gateway.answer_memory
+    }
+
     /// What must be held again should the database forget it.
     pub fn hold(&self) -> RunningHold {
         let admission = &self.admission;
@@ -75,16 +81,14 @@ impl Call {
     }
 
     /// Charges what was delivered: as the supplier measured it, else as we count it.
-    pub async fn charge(self, request: &Request<'_>, delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
+    pub async fn charge(self, request: &Request<'_>, mut delivered: Delivered, outcome: Outcome, http_status: u16) -> Option<Settled> {
         let (basis, usage) = match delivered.usage {
             _ if delivered.is_nothing() => (Basis::Waived, Usage::default()),
             Some(usage) => (Basis::Measured, usage),
             None => {
-                // What comes back may hold what was sent (`echo`); no answer has more Tokens than its limit.
                 let most = self.admission.output_limit.saturating_mul(request.choices);
-                let mut usage = counted(request.prompt_text(), delivered.text, most).await;
-                usage.input += self.admission.prompt_overhead;
-                (Basis::Counted, usage)
+                let within = (outcome == Outcome::KeyEnded).then_some(SWITCHED_OFF);
+                (Basis::Counted, count_call(request, self.admission.prompt_overhead, &mut delivered, most, within).await)
             }
         };
         let settlement = self.settlement(outcome, basis, http_status, usage, delivered.raw_usage);
@@ -119,12 +123,10 @@ impl Call {
 
     async fn settle(self, settlement: Settlement) -> Option<Settled> {
         let account_id = settlement.account_id;
+        let ended = Ended::of(self.endpoint.path, &settlement);
         let settled = self.gateway.settlements.settle(settlement).await;
+        self.gateway.metrics.ended(&ended, settled.as_ref());
         self.gateway.changes.settled(account_id);
         settled
     }
-}
-
-async fn counted(prompt: PromptText, text: String, most_output: i64) -> Usage {
-    Usage { input: count_prompt(prompt).await, cached: 0, output: count_text(text).await.min(most_output) }
 }

@@ -1,11 +1,18 @@
 //! Counting Tokens ourselves: an upper bound for a prompt, and what was delivered when a supplier reports nothing. Tokenizing is
 //! slow work, so it runs on the blocking pool, a few at a time.
 
+use crate::gateway::meter::Usage;
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText};
+use crate::gateway::wire::{Delivered, Request};
+use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 /// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count.
 const LONGEST_TEXT: usize = 1 << 20;
+/// How long a caller who is switched off waits for a count: all streams of a key end at once, and two texts are counted at a time. Of the
+/// second within which they are to be told, a quarter may pass before the database is asked, and the settlement needs the rest.
+pub const SWITCHED_OFF: Duration = Duration::from_millis(300);
 
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
@@ -15,23 +22,37 @@ pub fn warm_up() {
 }
 
 /// Tokens of a text in o200k, the tokenizer of the larger share of models; those of others differ by some per cent.
-pub async fn count_text(text: String) -> i64 {
-    if text.is_empty() {
-        return 0;
-    }
-    let estimate = text.len() as i64 / 4 + 1;
-    if text.len() > LONGEST_TEXT {
+async fn count_text(text: String) -> i64 {
+    let estimate = estimate_of(&text);
+    if text.is_empty() || text.len() > LONGEST_TEXT {
         return estimate;
     }
-    let Ok(_slot) = SLOTS.acquire().await else { return estimate };
-    let count = tokio::task::spawn_blocking(move || tiktoken_rs::o200k_base_singleton().count_ordinary(&text) as i64).await;
+    let Ok(slot) = SLOTS.acquire().await else { return estimate };
+    let count = tokio::task::spawn_blocking(move || {
+        // Whoever asked may not wait any more; this goes on.
+        let _slot = slot;
+        tiktoken_rs::o200k_base_singleton().count_ordinary(&text) as i64
+    });
     // A panic in the tokenizer must cost nobody the call.
-    count.unwrap_or(estimate)
+    count.await.unwrap_or(estimate)
 }
 
-/// The count of a prompt, for a call whose supplier reported none.
-pub async fn count_prompt(prompt: PromptText) -> i64 {
-    prompt.attachments * PER_ATTACHMENT + prompt.tokens + count_text(prompt.text).await
+fn estimate_of(text: &str) -> i64 {
+    if text.is_empty() { 0 } else { text.len() as i64 / 4 + 1 }
+}
+
+/// What is not counted by then is estimated, as a text that is too long.
+async fn count_until(text: String, until: Option<Instant>) -> i64 {
+    let Some(until) = until else { return count_text(text).await };
+    let estimate = estimate_of(&text);
+    if Instant::now() >= until {
+        return estimate;
+    }
+    timeout_at(until, count_text(text)).await.unwrap_or(estimate)
+}
+
+async fn count_prompt(prompt: PromptText, until: Option<Instant>) -> i64 {
+    prompt.attachments * PER_ATTACHMENT + prompt.tokens + count_until(prompt.text, until).await
 }
 
 /// A bound of a prompt that holds for other tokenizers too: our count and half of it again, but never more than `bytes_bound`.
@@ -40,22 +61,73 @@ pub async fn bound_prompt(prompt: PromptText, template: i64, bytes_bound: i64) -
     if prompt.text.len() > LONGEST_TEXT {
         return bytes_bound;
     }
-    let count = count_prompt(prompt).await;
+    let count = count_prompt(prompt, None).await;
     (count + count / 2 + template).min(bytes_bound)
+}
+
+/// What a call used whose supplier did not report the whole of it: the input as was said when the answer began, else counted, and the
+/// output counted, but no less than was reported on the way. `overhead` is what the supplier adds to a prompt, and its reports have in
+/// them. What comes back may hold what was sent (`echo`); no answer has more Tokens than `most_output`. `within`: as long as counting can be
+/// waited for.
+pub async fn count_call(
+    request: &Request<'_>,
+    overhead: i64,
+    delivered: &mut Delivered,
+    most_output: i64,
+    within: Option<Duration>,
+) -> Usage {
+    let until = within.map(|within| Instant::now() + within);
+    let counted = count_until(std::mem::take(&mut delivered.text), until).await;
+    let output = counted.max(delivered.least_output).min(most_output);
+    let input = match delivered.reported_input {
+        Some(reported) => reported,
+        None => Usage { input: count_prompt(request.prompt_text(), until).await + overhead, ..Usage::default() },
+    };
+    Usage { output, ..input }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::wire::chat;
 
     #[tokio::test]
     async fn count_is_the_tokenizers() {
         assert_eq!(count_text(String::new()).await, 0);
         assert_eq!(count_text("hello world".into()).await, 2);
         let prompt = |text: &str| PromptText { text: text.into(), tokens: 0, attachments: 1 };
-        assert_eq!(count_prompt(prompt("hello world")).await, 4_098);
+        assert_eq!(count_prompt(prompt("hello world"), None).await, 4_098);
         assert_eq!(bound_prompt(prompt("hello world"), 80, 10_000).await, 4_098 + 2_049 + 80);
         assert_eq!(bound_prompt(prompt("hello world"), 80, 100).await, 100);
         assert_eq!(count_text("x".repeat(LONGEST_TEXT + 1)).await, (LONGEST_TEXT as i64 + 1) / 4 + 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_reported_on_the_way_is_no_less_than_what_is_counted() {
+        let body = br#"{"model":"m","messages":[{"role":"user","content":"say two words"}]}"#;
+        let request = Request::parse(&chat::ENDPOINT, body).unwrap_or_else(|error| panic!("{error:?}"));
+        let begun = Some(Usage { input: 100, cached: 80, output: 0 });
+        for (reported_input, least_output, most_output, expected) in [
+            (None, 0, 50, (56, 0, 2)),
+            (None, 1, 50, (56, 0, 2)),
+            (None, 5, 50, (56, 0, 5)),
+            (None, 5, 3, (56, 0, 3)),
+            (None, 0, 1, (56, 0, 1)),
+            (begun, 0, 50, (100, 80, 2)),
+            (begun, 5, 50, (100, 80, 5)),
+        ] {
+            let mut delivered = Delivered { text: "Hello there".into(), reported_input, least_output, ..Delivered::default() };
+            let usage = count_call(&request, 50, &mut delivered, most_output, None).await;
+            assert_eq!((usage.input, usage.cached, usage.output), expected, "{reported_input:?}, {least_output}, {most_output}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_cannot_wait_is_charged_by_the_bytes() {
+        let long = "word ".repeat(100_000);
+        let exact = count_text(long.clone()).await;
+        assert_eq!(count_until(long.clone(), None).await, exact);
+        assert_eq!(count_until(long, Some(Instant::now())).await, 125_001);
+        assert_ne!(exact, 125_001);
     }
 }

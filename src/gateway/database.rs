@@ -2,11 +2,11 @@
 //! system notices after a quarter of an hour. So every question has a time limit, and what one question found out about the
 //! connections, the next ones need not find out again.
 
-use crate::connections::Connections;
-use crate::wallet::ledger::LedgerError;
+use crate::connections::{Connections, Count};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgConnection, PgPool};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// A connection that was idle for so long is asked whether it lives.
 const LONG: Duration = Duration::from_secs(30);
@@ -35,19 +35,21 @@ impl Database {
         Database { connections: Connections::lazy(pool, options, LONG) }
     }
 
-    /// For statements that may take as long as they take.
+    /// For who prepares a database to measure it: its statements may take as long as they take. No call's may.
     pub fn pool(&self) -> &PgPool {
         &self.connections
     }
 
-    /// Asks on one connection. Where nothing comes `within` this time, the connection is dropped.
-    pub async fn ask<T>(
+    /// Asks on one connection. Where nothing comes `within` this time, to get the connection included, that is dropped.
+    pub async fn ask<T, E: From<sqlx::Error>>(
         &self,
         within: Duration,
-        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        let mut connection = self.connections.take().await?;
-        match tokio::time::timeout(within, question(&mut connection)).await {
+        question: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let until = Instant::now() + within;
+        let taken = timeout_at(until, self.connections.take()).await;
+        let mut connection = taken.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        match timeout_at(until, question(&mut connection)).await {
             Ok(answer) => {
                 // What failed is the pool's to judge.
                 if answer.is_ok() {
@@ -57,12 +59,41 @@ impl Database {
             }
             Err(_) => {
                 self.connections.give_up(connection);
-                Err(LedgerError::Db(sqlx::Error::PoolTimedOut))
+                Err(sqlx::Error::PoolTimedOut.into())
             }
         }
     }
 
+    pub fn count(&self) -> Count {
+        self.connections.count()
+    }
+
     pub async fn close(&self) {
         self.connections.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    async fn sleep(db: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query("SELECT pg_sleep(5)").execute(db).await.map(drop)
+    }
+
+    /// Neither a statement that does not end, nor connections of which none is left.
+    #[sqlx::test]
+    async fn no_question_takes_longer_than_its_time(pool: PgPool) {
+        let db = Database::connect_lazy(pool.connect_options().as_ref().clone());
+        let begun = Instant::now();
+        assert!(matches!(db.ask(SHORT, sleep).await, Err(sqlx::Error::PoolTimedOut)));
+        let mut taken = Vec::new();
+        for _ in 0..10 {
+            taken.push(db.pool().acquire().await.expect("a connection"));
+        }
+        assert!(matches!(db.ask(SHORT, sleep).await, Err(sqlx::Error::PoolTimedOut)));
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     }
 }

@@ -7,10 +7,11 @@ mod form;
 mod message;
 mod refused;
 
-pub use exhausted::Exhausted;
-pub use refused::{Refused, refused, refused_body};
+pub use exhausted::{Budget, Exhausted};
+pub use refused::{Refused, refused};
 
 use crate::gateway::bodies::MOST_BODY_BYTES;
+use crate::gateway::wire::depth::DEEPEST;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{Limit, Limited, Rates, SentBefore, SwitchedOff};
 use axum::http::StatusCode;
@@ -48,7 +49,9 @@ pub enum GatewayError {
         state: SentBefore,
     },
     InvalidJson,
-    TooDeep,
+    TooDeep {
+        deepest: usize,
+    },
     InvalidField {
         param: &'static str,
         message: String,
@@ -99,6 +102,8 @@ impl GatewayError {
         let model = || "vendor/model".to_string();
         let limited = Limited { by: Limit::RequestsPerMinute, retry_after: Duration::from_millis(1_200), rates: Rates::default() };
         let sent_before = |state| GatewayError::SentBefore { original: RequestId(Uuid::nil()), state };
+        let exhausted =
+            |budget| GatewayError::Exhausted(Exhausted { budget, public_url: "https://toki.example".into(), rates: Rates::default() });
         let mut every = vec![
             GatewayError::InvalidKey,
             GatewayError::KeyDisabled,
@@ -107,18 +112,18 @@ impl GatewayError {
             GatewayError::ModelNotFound { model: model() },
             GatewayError::NoChannel { model: model() },
             GatewayError::EndpointUnsupported { model: model(), instead: vec!["messages"] },
-            GatewayError::Exhausted(Exhausted::Balance { public_url: "https://toki.example".into() }),
-            GatewayError::Exhausted(Exhausted::Quota),
-            GatewayError::Exhausted(Exhausted::Period { ends_at: DateTime::UNIX_EPOCH }),
-            GatewayError::Exhausted(Exhausted::Member { ends_at: None }),
-            GatewayError::Exhausted(Exhausted::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
+            exhausted(Budget::Wallet),
+            exhausted(Budget::Quota),
+            exhausted(Budget::Period { ends_at: DateTime::UNIX_EPOCH }),
+            exhausted(Budget::Member { ends_at: None }),
+            exhausted(Budget::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
             GatewayError::AddressRefused,
             GatewayError::RateLimited(limited),
             sent_before(SentBefore::Mismatch),
             sent_before(SentBefore::Running),
             sent_before(SentBefore::Ended),
             GatewayError::InvalidJson,
-            GatewayError::TooDeep,
+            GatewayError::TooDeep { deepest: DEEPEST },
             GatewayError::InvalidField { param: "n", message: "'n' must be a positive whole number.".into() },
             GatewayError::TooLarge { limit_bytes: MOST_BODY_BYTES },
             GatewayError::Crowded,
@@ -171,7 +176,7 @@ impl GatewayError {
             }
             GatewayError::SentBefore { state: SentBefore::Mismatch, .. } => StatusCode::UNPROCESSABLE_ENTITY,
             GatewayError::SentBefore { .. } => StatusCode::CONFLICT,
-            GatewayError::InvalidJson | GatewayError::TooDeep | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            GatewayError::InvalidJson | GatewayError::TooDeep { .. } | GatewayError::InvalidField { .. } => StatusCode::BAD_REQUEST,
             GatewayError::Refused(why) => why.status(),
             GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -214,7 +219,7 @@ impl GatewayError {
                 SentBefore::Running => "idempotency_in_flight",
                 SentBefore::Answered | SentBefore::Ended => "idempotency_ended",
             },
-            GatewayError::InvalidJson | GatewayError::TooDeep => "invalid_json",
+            GatewayError::InvalidJson | GatewayError::TooDeep { .. } => "invalid_json",
             GatewayError::Refused(why) => why.code(),
             GatewayError::TooLarge { .. } => "request_too_large",
             GatewayError::ReceiptNotFound { .. } => "receipt_not_found",

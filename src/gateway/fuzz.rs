@@ -137,7 +137,7 @@ fn request() -> impl Strategy<Value = (&'static Endpoint, Vec<u8>)> {
             _ => r#""model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#,
         };
         let mut names = endpoint.read_names();
-        names.extend(["x", "url", "type", "include_usage", "content", "max_tokens"]);
+        names.extend(["x", "url", "type", "include_usage", "content", "max_tokens", "Model", "n_predict"]);
         let beside = object(names.clone(), json(names)).prop_map(|object| object[1..object.len() - 1].to_string());
         let body = beside.prop_map(move |beside| match beside.as_str() {
             "" => format!("{{{good}}}"),
@@ -239,7 +239,8 @@ proptest! {
         prop_assert_eq!(matches!(parsed, Err(GatewayError::InvalidJson)), asked.is_none());
         let (Some(asked), Ok(request)) = (asked, parsed) else { return Ok(()) };
         for name in &read {
-            prop_assert!(asked.iter().filter(|(field, _)| field == name).count() < 2, "{} stands twice", name);
+            let spelled: Vec<&String> = asked.iter().map(|(field, _)| field).filter(|field| field.eq_ignore_ascii_case(name)).collect();
+            prop_assert!(spelled.len() < 2 && spelled.iter().all(|field| field == name), "{:?} for {}", spelled, name);
         }
         prop_assert!((0..=2_048 * 128).contains(&request.choices));
         prop_assert!(request.output_limit.is_none_or(|limit| (1..=1_000_000_000).contains(&limit)));
@@ -275,6 +276,9 @@ proptest! {
                 (endpoint.read_event)(answer, &mut streamed);
             }
             for delivered in [whole, streamed] {
+                prop_assert!((0..=1_000_000_000).contains(&delivered.least_output));
+                let begun = delivered.reported_input.unwrap_or_default();
+                prop_assert!((0..=1_000_000_000).contains(&begun.input) && (0..=begun.input).contains(&begun.cached) && begun.output == 0);
                 let Some(usage) = delivered.usage else { continue };
                 prop_assert!((0..=1_000_000_000).contains(&usage.input) && (0..=1_000_000_000).contains(&usage.output));
                 prop_assert!((0..=usage.input).contains(&usage.cached));

@@ -1,6 +1,6 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
-use crate::gateway::admission::Asked;
+use crate::gateway::admission::{Asked, SILENT};
 use crate::gateway::bodies::Room;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
@@ -128,7 +128,8 @@ struct Incoming {
 async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     // The room is taken for as long as the body is here.
     let Incoming { endpoint, request_id, secret_hash, address, headers, body, room: _room, started } = incoming;
-    let parsed = Request::parse(endpoint, &body).and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
+    let parsed = Request::parse_within(endpoint, &body, &gateway.limits)
+        .and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
     let (request, idempotency) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -193,7 +194,8 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
 
 /// Why no channel speaks this endpoint's protocol: there is none, or those that there are speak another.
 async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
-    match callable::protocols_of_model(gateway.db.pool(), &model).await {
+    let spoken = gateway.db.ask(SILENT, async |db| callable::protocols_of_model(db, &model).await).await;
+    match spoken {
         Ok(spoken) if spoken.is_empty() => GatewayError::NoChannel { model },
         Ok(spoken) => {
             let instead = ENDPOINTS.iter().filter(|endpoint| spoken.contains(&endpoint.protocol)).map(|endpoint| endpoint.path).collect();

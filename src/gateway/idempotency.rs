@@ -2,6 +2,7 @@
 //! hold, in the database; here is what the header says, and what becomes of the first call's answer.
 
 use crate::gateway::Gateway;
+use crate::gateway::admission::SILENT;
 use crate::gateway::error::GatewayError;
 use crate::ids::RequestId;
 use crate::wallet::ledger::{self, Idempotency, SentBefore};
@@ -11,11 +12,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const LONGEST_KEY: usize = 255;
 /// Longer answers are not kept; whoever asks for one again is told so.
 const MOST_KEPT_BYTES: usize = 1 << 20;
+/// Nor are more of one key's: a program that sends a key with each call must not fill the disk in a day.
+const MOST_OF_KEY: i64 = 64 << 20;
 
 /// What the caller said; none without the header. The same bytes to the same endpoint are the same call.
 pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<Option<Idempotency>, GatewayError> {
@@ -32,7 +36,8 @@ pub fn idempotency(headers: &HeaderMap, endpoint: &str, body: &[u8]) -> Result<O
 
 /// The answer that the first call had.
 pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, GatewayError> {
-    let answer = ledger::kept_answer(gateway.db.pool(), original).await.map_err(|error| GatewayError::of_database(&error))?;
+    let kept = gateway.db.ask(SILENT, async |db| ledger::kept_answer(db, original).await).await;
+    let answer = kept.map_err(|error| GatewayError::of_database(&error))?;
     let answer = answer.and_then(|sealed| {
         gateway.answers.open(original.0.as_bytes(), &sealed).map_err(|error| {
             tracing::error!(request_id = %original, %error, "an answer that was kept cannot be given");
@@ -50,7 +55,8 @@ pub async fn replay(gateway: &Gateway, original: RequestId) -> Result<Response, 
     Ok(response)
 }
 
-/// What is to be remembered of a call that was sent under an Idempotency-Key. Nothing waits for it in vain: a call of which nothing could be remembered is not sent again, only not answered again.
+/// What is to be remembered of a call that was sent under an Idempotency-Key. Its settlement and its caller wait for that no longer than
+/// an answer waits for its settlement: a call of which nothing could be remembered is not sent again, only not answered again.
 pub struct Memory {
     gateway: Arc<Gateway>,
     request_id: RequestId,
@@ -67,16 +73,24 @@ impl Memory {
             return;
         }
         let Ok(sealed) = self.gateway.answers.seal(self.request_id.0.as_bytes(), answer) else { return };
-        if let Err(error) = ledger::keep_answer(self.gateway.db.pool(), self.request_id, &sealed).await {
-            tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept");
+        let kept = self.gateway.db.ask(self.wait(), async |db| ledger::keep_answer(db, self.request_id, &sealed, MOST_OF_KEY).await).await;
+        match kept {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(request_id = %self.request_id, "an answer is not kept: its key has as many as may be"),
+            Err(error) => tracing::error!(request_id = %self.request_id, %error, "an answer could not be kept"),
         }
     }
 
     /// Nothing of the call was worked on, so it may be sent again.
     pub async fn forget(self) {
-        if let Err(error) = ledger::forget_idempotent_call(self.gateway.db.pool(), self.request_id).await {
+        let forgotten = self.gateway.db.ask(self.wait(), async |db| ledger::forget_idempotent_call(db, self.request_id).await).await;
+        if let Err(error) = forgotten {
             tracing::error!(request_id = %self.request_id, %error, "a failed call could not be forgotten");
         }
+    }
+
+    fn wait(&self) -> Duration {
+        self.gateway.settlements.wait
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /v1/key`: what the key that asks may do, and what is left to it.
 
-use crate::gateway::error::GatewayError;
+use crate::gateway::auth::Told;
 use crate::gateway::{ClientAddress, Gateway, auth};
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -13,10 +13,10 @@ pub async fn show(
     State(gateway): State<Arc<Gateway>>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
-) -> Result<Json<Value>, GatewayError> {
+) -> Told<Value> {
     let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?, address).await?;
     let limits = &key.limits;
-    Ok(Json(json!({
+    let told = json!({
         "object": "key",
         "id": key.key_id,
         "name": key.name,
@@ -35,5 +35,6 @@ pub async fn show(
         "last_used_at": key.last_used_at,
         "wallet_left": key.wallet_left,
         "member_left": key.member_left,
-    })))
+    });
+    Ok((Extension(key.rates), Ok(Json(told))))
 }

@@ -44,6 +44,11 @@ impl LiveCalls {
         LiveCall { calls: self.clone(), request_id, ended, leaving: self.leaving.clone() }
     }
 
+    /// How many run, or wait for their admission.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Every call must end now, those included that come only now.
     pub fn end_all(&self) {
         self.leaving.cancel();

@@ -12,8 +12,10 @@ mod error;
 mod handler;
 mod idempotency;
 mod key;
+mod limits;
 mod live;
 mod meter;
+mod metrics;
 mod models;
 pub mod openapi;
 mod rates;
@@ -26,7 +28,8 @@ mod threads;
 mod upstream;
 mod wire;
 
-pub use error::{GatewayError, Refused, refused, refused_body};
+pub use error::{GatewayError, Refused, refused};
+pub use limits::Limits;
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};
@@ -40,6 +43,7 @@ pub use wire::{Request, chat};
 use crate::changes::hub::Changes;
 use crate::gateway::bodies::Bodies;
 use crate::gateway::handler::Served;
+use crate::gateway::metrics::Metrics;
 use crate::gateway::upstream::Upstream;
 use crate::ids::ReplicaId;
 use crate::keys::secret::Pepper;
@@ -72,11 +76,12 @@ pub struct Setup {
     pub public_url: String,
     pub supplier_networks: Vec<IpNet>,
     pub timeouts: Timeouts,
+    pub limits: Limits,
     /// Where settlements wait on disk while the database is away.
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
     pub settle_wait: Duration,
-    /// For the bodies of all calls that run, in bytes.
+    /// For the bodies of all calls that run, in bytes; and as much again for whole answers until they are read.
     pub body_memory: usize,
     pub tasks: TaskTracker,
     /// Where calls are served, and where those are that take long to read.
@@ -101,6 +106,7 @@ pub struct Gateway {
     pepper: Pepper,
     answers: Seal,
     public_url: String,
+    limits: Limits,
     tasks: TaskTracker,
     others: Handle,
     upstream: Upstream,
@@ -108,7 +114,9 @@ pub struct Gateway {
     settlements: Settlements,
     live: LiveCalls,
     bodies: Bodies,
+    answer_memory: Bodies,
     changes: Changes,
+    metrics: Metrics,
     /// Ends heartbeat and replay with the last call.
     _heartbeat: DropGuard,
 }
@@ -141,11 +149,14 @@ impl Gateway {
             pepper: setup.pepper,
             answers: setup.answers,
             public_url: setup.public_url,
+            limits: setup.limits,
             tasks: setup.tasks,
             others: setup.others,
             live,
             changes: setup.changes,
+            metrics: Metrics::default(),
             bodies: Bodies::new(setup.body_memory),
+            answer_memory: Bodies::new(setup.body_memory),
             _heartbeat: stop.drop_guard(),
         }))
     }
@@ -167,6 +178,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1", axum::routing::any(unknown_path))
         .route("/v1/", axum::routing::any(unknown_path))
         .route("/v1/{*path}", axum::routing::any(unknown_path))
+        .layer(axum::middleware::from_fn_with_state(gateway.clone(), metrics::count))
         .layer(axum::middleware::from_fn(handler::finish))
         .with_state(gateway)
 }

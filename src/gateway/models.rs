@@ -1,10 +1,13 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: the models that the key may use.
 
+use crate::gateway::admission::SILENT;
+use crate::gateway::auth::Told;
 use crate::gateway::error::GatewayError;
 use crate::gateway::wire::protocol_of;
 use crate::gateway::{ClientAddress, Gateway, auth};
 use crate::suppliers::callable::{self, CallableModel};
 use crate::suppliers::store::Protocol;
+use crate::wallet::ledger::Rates;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
@@ -17,17 +20,18 @@ pub async fn list(
     Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Value>, GatewayError> {
-    let models = models_of(&gateway, &headers, address).await?;
+) -> Told<Value> {
+    let (rates, models) = models_of(&gateway, &headers, address).await?;
     let protocol = protocol_of(uri.path(), &headers);
     let data: Vec<Value> = models.iter().map(|model| form(model, protocol)).collect();
-    Ok(Json(match protocol {
+    let list = match protocol {
         Protocol::Openai => json!({"object": "list", "data": data}),
         Protocol::Anthropic => {
             let id_of = |model: Option<&CallableModel>| model.map(|model| model.model_id.clone());
             json!({"data": data, "has_more": false, "first_id": id_of(models.first()), "last_id": id_of(models.last())})
         }
-    }))
+    };
+    Ok((Extension(rates), Ok(Json(list))))
 }
 
 pub async fn retrieve(
@@ -36,11 +40,11 @@ pub async fn retrieve(
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Value>, GatewayError> {
+) -> Told<Value> {
     let Path(id) = id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
-    let models = models_of(&gateway, &headers, address).await?;
-    let model = models.iter().find(|model| model.model_id == id).ok_or(GatewayError::ModelNotFound { model: id })?;
-    Ok(Json(form(model, protocol_of(uri.path(), &headers))))
+    let (rates, models) = models_of(&gateway, &headers, address).await?;
+    let model = models.iter().find(|model| model.model_id == id).ok_or(GatewayError::ModelNotFound { model: id });
+    Ok((Extension(rates), model.map(|model| Json(form(model, protocol_of(uri.path(), &headers))))))
 }
 
 /// The protocol's model object.
@@ -52,8 +56,8 @@ fn form(model: &CallableModel, protocol: Protocol) -> Value {
     }
 }
 
-async fn models_of(gateway: &Gateway, headers: &HeaderMap, address: ClientAddress) -> Result<Vec<CallableModel>, GatewayError> {
+async fn models_of(gateway: &Gateway, headers: &HeaderMap, address: ClientAddress) -> Result<(Rates, Vec<CallableModel>), GatewayError> {
     let key = auth::caller(gateway, auth::secret_hash(headers, &gateway.pepper)?, address.0).await?;
-    let models = callable::models_of(gateway.db.pool(), key.supplier_id, &key.limits.models).await;
-    models.map_err(|error| GatewayError::of_database(&error))
+    let models = gateway.db.ask(SILENT, async |db| callable::models_of(db, key.supplier_id, &key.limits.models).await).await;
+    Ok((key.rates, models.map_err(|error| GatewayError::of_database(&error))?))
 }

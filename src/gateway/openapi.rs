@@ -3,8 +3,9 @@
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::LONGEST_KEY;
+use crate::gateway::wire::names::overrides;
 use crate::gateway::wire::request::LONGEST_MODEL;
-use crate::gateway::wire::schema::{or_null, positive, switch, text};
+use crate::gateway::wire::schema::{nothing_but, or_null, positive, switch, text};
 use crate::gateway::wire::{ENDPOINTS, Endpoint};
 use crate::suppliers::store::Protocol;
 use serde_json::{Map, Value, json};
@@ -55,10 +56,10 @@ const HEADERS: [(&str, &str); 17] = [
     ("x-should-retry", "false where trying again would not help, or would cost twice"),
     ("x-toki-charged-tokens", "What the call was charged, where the answer comes in one piece"),
     ("x-toki-original-request-id", "The earlier call's id"),
-    ("x-toki-remaining-tokens", "What key and wallet have left after it"),
+    ("x-toki-remaining-tokens", "What is left after it: of the wallet, or of the quota or limit of key or member that leaves less"),
 ];
 
-/// On the replies to calls of a key that has limits.
+/// On the replies to a key that has limits.
 const RATES: [&str; 6] = [
     "x-ratelimit-limit-requests",
     "x-ratelimit-limit-tokens",
@@ -129,7 +130,7 @@ fn spending(endpoint: &'static Endpoint) -> Value {
     })
 }
 
-/// The request's schema: what all endpoints read, the limits, and what is the endpoint's own.
+/// The request's schema: what all endpoints read, the limits, what would override them, and what is the endpoint's own.
 fn request_of(endpoint: &Endpoint) -> Value {
     let mut schema = (endpoint.schema)();
     let own = schema["properties"].take();
@@ -137,6 +138,9 @@ fn request_of(endpoint: &Endpoint) -> Value {
     let mut properties = json!({"model": model_id(), "stream": switch(), "stream_options": stream_options});
     for limit in endpoint.limits {
         properties[limit] = or_null(positive(i64::MAX));
+    }
+    for (name, harmless) in overrides(endpoint) {
+        properties[name] = nothing_but(&harmless.map(Value::from).into_iter().collect::<Vec<_>>());
     }
     for (name, field) in own.as_object().into_iter().flatten() {
         properties[name] = field.clone();
@@ -150,7 +154,7 @@ fn reading(read: &Read) -> Value {
     let (is_model, is_receipt) = (read.path.starts_with("/v1/models/"), read.path.starts_with("/v1/receipts/"));
     let mut responses = failures(None, |error| may_meet(error, false, is_model, is_receipt));
     let content = json!({"application/json": {"schema": (read.schema)()}});
-    responses.insert("200".into(), json!({"description": read.summary, "headers": headers_of(None, &[]), "content": content}));
+    responses.insert("200".into(), json!({"description": read.summary, "headers": headers_of(None, &RATES), "content": content}));
     let parameters: Vec<Value> = read
         .parameter
         .iter()
@@ -183,7 +187,7 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::RateLimited(_)
         | GatewayError::SentBefore { .. }
         | GatewayError::InvalidJson
-        | GatewayError::TooDeep
+        | GatewayError::TooDeep { .. }
         | GatewayError::Crowded
         | GatewayError::InvalidField { .. }
         | GatewayError::TooLarge { .. }

@@ -1,7 +1,10 @@
 //! `GET /v1/receipts/{request_id}`: how a call of the key's account came to its charge, down to the grants that paid.
 
+use crate::gateway::admission::SILENT;
+use crate::gateway::auth::Told;
 use crate::gateway::error::GatewayError;
 use crate::gateway::{ClientAddress, Gateway, auth};
+use crate::ids::RequestId;
 use crate::usage::store::{Receipt, receipt_of};
 use crate::usage::types::Draw;
 use axum::Json;
@@ -19,12 +22,16 @@ pub async fn show(
     request_id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Json<Form>, GatewayError> {
+) -> Told<Form> {
     let Path(request_id) = request_id.map_err(|_| GatewayError::NotFound { path: uri.path().to_string() })?;
     let key = auth::caller(&gateway, auth::secret_hash(&headers, &gateway.pepper)?, address).await?;
     let unknown = || GatewayError::ReceiptNotFound { request_id: request_id.chars().take(64).collect() };
-    let receipt = receipt_of(gateway.db.pool(), key.account_id, request_id.parse().map_err(|_| unknown())?).await;
-    receipt.map_err(|error| GatewayError::of_database(&error))?.map(form).map(Json).ok_or_else(unknown)
+    let found = match request_id.parse::<RequestId>() {
+        Ok(id) => gateway.db.ask(SILENT, async |db| receipt_of(db, key.account_id, id).await).await,
+        Err(_) => Ok(None),
+    };
+    let receipt = found.map_err(|error| GatewayError::of_database(&error))?;
+    Ok((Extension(key.rates), receipt.map(form).map(Json).ok_or_else(unknown)))
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
 
+use crate::gateway::bodies::{Bodies, Room};
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse};
@@ -35,7 +36,7 @@ const QUEUED_READS: usize = 4;
 /// Passes on an answer that comes in one piece.
 pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let read = tokio::select! {
-        read = read_whole(response, timeouts) => read,
+        read = read_whole(response, timeouts, call.answer_memory()) => read,
         () = live.leaving.cancelled() => Err(GatewayError::Leaving),
     };
     let body = match read {
@@ -72,13 +73,20 @@ async fn delivered_by(endpoint: &'static Endpoint, body: &Bytes) -> Option<Deliv
     tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
 }
 
-async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts) -> Result<Bytes, GatewayError> {
+/// An answer for which there is no room is given up: nothing of it is delivered or charged, and its supplier is not asked again.
+async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts, memory: &Bodies) -> Result<Bytes, GatewayError> {
     let reading = async {
-        let mut body = BytesMut::new();
+        let (mut body, mut room) = (BytesMut::new(), Room::default());
         loop {
             match tokio::time::timeout(timeouts.idle, response.chunk()).await {
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => body.extend_from_slice(&chunk),
-                Ok(Ok(None)) => return Ok(body.freeze()),
+                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
+                    if !memory.extend_in_time(&mut room, body.len() + chunk.len()).await {
+                        tracing::warn!(bytes = body.len(), "no memory is left for an answer");
+                        return Err(GatewayError::UpstreamBroken);
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Ok(None)) => return Ok(room.around(body.freeze())),
                 Ok(Ok(Some(_)) | Err(_)) => return Err(GatewayError::UpstreamBroken),
                 Err(_) => return Err(GatewayError::UpstreamTimeout),
             }

@@ -1,12 +1,13 @@
 //! Settlement: each finished call exactly once, many in one durable commit. While the database is away, settlements go to the spool
 //! on this machine's disk, and from there to the database as soon as it is back.
 
-use crate::gateway::batch::{Batcher, Locked, NoAnswer, run_around_locks};
+use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
+use crate::gateway::metrics::BatchMeter;
 use crate::gateway::spool::Spool;
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,23 +25,55 @@ const MOST: usize = 256;
 #[derive(Clone)]
 pub struct Settlements {
     batches: Batcher<AccountId, Settlement, Option<Settled>>,
-    spool: mpsc::UnboundedSender<(Vec<u8>, oneshot::Sender<bool>)>,
+    spool: mpsc::UnboundedSender<Write>,
     spooled: Spooled,
     /// How long an answer waits for the database before it is content with the spool.
-    wait: Duration,
+    pub wait: Duration,
 }
 
-/// The calls of this replica whose settlements wait in the spool: their holds must be kept.
+/// A record on its way to the disk.
+struct Write {
+    request_id: RequestId,
+    record: Vec<u8>,
+    written: oneshot::Sender<bool>,
+}
+
+/// The calls of this replica whose settlements wait in the spool, and whether they are on the disk yet: their holds must be kept.
 #[derive(Clone, Default)]
-pub struct Spooled(Arc<Mutex<HashSet<RequestId>>>);
+pub struct Spooled(Arc<Mutex<HashMap<RequestId, bool>>>);
 
 impl Spooled {
     pub fn calls(&self) -> Vec<RequestId> {
-        self.lock().iter().copied().collect()
+        self.lock().keys().copied().collect()
     }
 
-    /// A panic while the set was locked leaves it whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<RequestId>> {
+    fn announce(&self, call: RequestId) {
+        self.lock().entry(call).or_insert(false);
+    }
+
+    /// Those that were replayed meanwhile stay forgotten.
+    fn mark_written(&self, calls: impl Iterator<Item = RequestId>) {
+        let mut known = self.lock();
+        for call in calls {
+            if let Some(written) = known.get_mut(&call) {
+                *written = true;
+            }
+        }
+    }
+
+    fn written(&self) -> Vec<RequestId> {
+        self.lock().iter().filter(|(_, written)| **written).map(|(call, _)| *call).collect()
+    }
+
+    fn forget(&self, calls: &[RequestId]) {
+        let mut known = self.lock();
+        for call in calls {
+            known.remove(call);
+        }
+    }
+
+    /// A panic while the map was locked leaves it whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,7 +90,7 @@ impl Settlements {
     ) -> std::io::Result<Settlements> {
         let spool = Arc::new(Mutex::new(Spool::open(folder)?));
         let (queue, writes) = mpsc::unbounded_channel();
-        tasks.spawn(write_spool(spool.clone(), writes));
+        tasks.spawn(write_spool(spool.clone(), writes, spooled.clone()));
         tasks.spawn(replay_until(db.clone(), spool, spooled.clone(), stop));
         let batches = Batcher::spawn(tasks, move |settlements| {
             let db = db.clone();
@@ -66,42 +99,67 @@ impl Settlements {
         Ok(Settlements { batches, spool: queue, spooled, wait })
     }
 
+    pub fn meter(&self) -> &BatchMeter {
+        self.batches.meter()
+    }
+
+    /// How many of this replica's wait in the spool.
+    pub fn spooled(&self) -> usize {
+        self.spooled.lock().len()
+    }
+
     /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
     pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
         let request_id = settlement.request_id;
-        if let Ok(Some(settled)) = tokio::time::timeout(self.wait, self.settle_in_database(&settlement)).await {
+        let in_database = self.settle_in_database(&settlement);
+        tokio::pin!(in_database);
+        if let Ok(settled) = tokio::time::timeout(self.wait, &mut in_database).await {
             return Some(settled);
         }
+        // The database is still asked: it may be back before a disk that hangs or is full.
         loop {
-            if self.keep(&settlement).await {
-                tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
-                return None;
+            tokio::select! {
+                settled = &mut in_database => {
+                    self.spooled.forget(&[request_id]);
+                    return Some(settled);
+                }
+                kept = self.keep(&settlement) => {
+                    if kept {
+                        tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
+                        return None;
+                    }
+                }
             }
             // Neither database nor disk: the answer has to wait, or the call would be lost.
             tracing::error!(%request_id, "a settlement could be written nowhere; trying again");
-            tokio::time::sleep(REPLAY_EACH).await;
+            if let Ok(settled) = tokio::time::timeout(REPLAY_EACH, &mut in_database).await {
+                self.spooled.forget(&[request_id]);
+                return Some(settled);
+            }
         }
     }
 
-    /// Asks until it is done. None when the process goes down.
-    async fn settle_in_database(&self, settlement: &Settlement) -> Option<Settled> {
+    /// Asks until it is done.
+    async fn settle_in_database(&self, settlement: &Settlement) -> Settled {
         let mut pause = Duration::from_millis(5);
         loop {
-            match self.batches.ask(settlement.account_id, settlement.clone()).await {
-                Ok(Some(settled)) => return Some(settled),
-                Ok(None) | Err(NoAnswer::Locked) => tokio::time::sleep(pause).await,
-                Err(NoAnswer::Closed) => return None,
+            // What is locked, what failed, and what panicked may all come right: another batch has other company.
+            if let Ok(Some(settled)) = self.batches.ask(settlement.account_id, settlement.clone()).await {
+                return settled;
             }
+            tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }
 
+    /// Whether it is on the disk.
     async fn keep(&self, settlement: &Settlement) -> bool {
         let Ok(record) = serde_json::to_vec(settlement) else { return false };
         let (written, result) = oneshot::channel();
         // Before the write, since the replay may be faster than we are.
-        self.spooled.lock().insert(settlement.request_id);
-        self.spool.send((record, written)).is_ok() && result.await.unwrap_or(false)
+        self.spooled.announce(settlement.request_id);
+        let write = Write { request_id: settlement.request_id, record, written };
+        self.spool.send(write).is_ok() && result.await.unwrap_or(false)
     }
 }
 
@@ -121,18 +179,36 @@ async fn settle_together(db: &Database, settlements: Arc<[Settlement]>) -> Resul
     if error.is_transient() {
         return Ok(settlements.iter().map(|_| None).collect());
     }
-    let mut results = Vec::with_capacity(settlements.len());
-    for settlement in settlements.iter() {
-        results.push(settle_alone(db, settlement.clone()).await.ok());
-    }
+    let mut results: Vec<_> = settle_apart(db, &settlements).await.into_iter().map(Result::ok).collect();
+    results.resize(settlements.len(), None);
     Ok(results)
 }
 
-/// Settles one call that spoiled a batch. What the supplier reported is the one part that we did not make ourselves, and that a
-/// column may refuse: it goes.
+/// Settles one by one what failed together. A call that the database refuses is no reason to leave out its neighbours, nor is one that
+/// fails in a way that we do not know; where a second one fails so, it is the database that takes nothing, and no more are tried.
+async fn settle_apart(db: &Database, settlements: &[Settlement]) -> Vec<Result<Settled, LedgerError>> {
+    let mut results = Vec::with_capacity(settlements.len());
+    let mut failures = 0;
+    for settlement in settlements {
+        let result = settle_alone(db, settlement.clone()).await;
+        failures += usize::from(result.as_ref().is_err_and(|error| !error.is_refusal()));
+        results.push(result);
+        if failures > 1 {
+            break;
+        }
+    }
+    results
+}
+
+/// Settles one call, as it is; where that is refused, without what the supplier reported: the one part that we did not make ourselves,
+/// and that a column may refuse.
 async fn settle_alone(db: &Database, mut settlement: Settlement) -> Result<Settled, LedgerError> {
-    settlement.upstream_usage = None;
-    let settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
+    let mut settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
+    if settlement.upstream_usage.is_some() && settled.as_ref().is_err_and(|error| error.is_refusal() || error.is_too_much()) {
+        tracing::error!(request_id = %settlement.request_id, "a settlement is refused; trying without what the supplier reported");
+        settlement.upstream_usage = None;
+        settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
+    }
     if let Err(error) = &settled {
         tracing::error!(%error, source = ?std::error::Error::source(error), request_id = %settlement.request_id, "settlement failed alone");
     }
@@ -155,15 +231,21 @@ async fn on_disk<T: Send + 'static>(
 }
 
 /// Writes what comes, as many records at once as wait, until every [`Settlements`] is gone.
-async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiver<(Vec<u8>, oneshot::Sender<bool>)>) {
+async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiver<Write>, spooled: Spooled) {
     let mut batch = Vec::with_capacity(MOST);
     while writes.recv_many(&mut batch, MOST).await > 0 {
-        let (records, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let written = on_disk(&spool, move |spool| spool.append(&records)).await;
-        if let Err(error) = &written {
-            tracing::error!(%error, "writing to the spool failed");
+        let mut records = Vec::with_capacity(batch.len());
+        let mut waiting = Vec::with_capacity(batch.len());
+        for Write { request_id, record, written } in batch.drain(..) {
+            records.push(record);
+            waiting.push((request_id, written));
         }
-        for answer in answers {
+        let written = on_disk(&spool, move |spool| spool.append(&records)).await;
+        match &written {
+            Ok(()) => spooled.mark_written(waiting.iter().map(|(request_id, _)| *request_id)),
+            Err(error) => tracing::error!(%error, "writing to the spool failed"),
+        }
+        for (_, answer) in waiting {
             // Whoever asked may have left.
             let _ = answer.send(written.is_ok());
         }
@@ -179,7 +261,7 @@ async fn replay_until(db: Database, spool: Arc<Mutex<Spool>>, spooled: Spooled, 
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match replay(&db, &spool, &spooled).await {
+        match replay(&db, &spool, &spooled, &stop).await {
             Ok(0) => {}
             Ok(settled) => tracing::info!(settled, "settlements from the spool are in the database"),
             Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), "replaying the spool failed"),
@@ -195,49 +277,76 @@ enum ReplayError {
     Disk(#[from] std::io::Error),
 }
 
-/// Replays every segment that is there. Stops at the first sign that the database is still away: nothing is lost by waiting.
-async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled) -> Result<usize, ReplayError> {
+/// Replays every segment that is there, until `stop`. Breaks off at the first sign that the database is still away: nothing is lost by
+/// waiting, and a segment is there for the next round until all of it is settled or set aside.
+async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled, stop: &CancellationToken) -> Result<usize, ReplayError> {
     let mut settled = 0;
-    loop {
-        let Some(taken) = on_disk(spool, Spool::take).await? else { return Ok(settled) };
-        for records in taken.records().chunks(MOST) {
-            for request_id in replay_records(db, spool, records).await? {
-                spooled.lock().remove(&request_id);
+    let written = spooled.written();
+    while let Some(taken) = on_disk(spool, Spool::take).await? {
+        let mut refused = Vec::new();
+        for (chunk, records) in taken.records().chunks(MOST).enumerate() {
+            if stop.is_cancelled() {
+                return Ok(settled);
             }
-            settled += records.len();
+            let replayed = replay_records(db, records).await?;
+            spooled.forget(&replayed.calls);
+            settled += records.len() - replayed.refused.len();
+            refused.extend(replayed.refused.into_iter().map(|place| chunk * MOST + place));
         }
-        taken.finish()?;
+        on_disk(spool, move |_| taken.finish(&refused)).await?;
     }
+    // What was on the disk before this round, and now is neither here nor with another process of this folder, was lost to damage or
+    // settled elsewhere. No replay will ever name it, and its hold must not be kept for that.
+    if on_disk(spool, |spool| spool.is_alone()).await? {
+        spooled.forget(&written);
+    }
+    Ok(settled)
 }
 
-/// Settles what the records say, and names the calls. When it returns, each is in the database or set aside.
-async fn replay_records(db: &Database, spool: &Arc<Mutex<Spool>>, records: &[Vec<u8>]) -> Result<Vec<RequestId>, ReplayError> {
-    let mut settlements = Vec::with_capacity(records.len());
-    for record in records {
+/// What became of some records of a segment.
+struct Replayed {
+    /// Whose holds need not be kept any more.
+    calls: Vec<RequestId>,
+    /// Where the records are that are to be set aside. Someone must look at them: a call was delivered and could not be charged.
+    refused: Vec<usize>,
+}
+
+/// Settles what the records say. Only what is wrong with a record itself has it set aside, which is for ever; whatever else fails is
+/// an error, and for the next round.
+async fn replay_records(db: &Database, records: &[Vec<u8>]) -> Result<Replayed, LedgerError> {
+    let (mut places, mut settlements, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+    for (place, record) in records.iter().enumerate() {
         match serde_json::from_slice::<Settlement>(record) {
-            Ok(settlement) => settlements.push(settlement),
-            Err(error) => set_aside(spool, record.clone(), &error).await?,
+            Ok(settlement) => {
+                places.push(place);
+                settlements.push(settlement);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a record of the spool is no settlement of ours; it will be kept beside it");
+                refused.push(place);
+            }
         }
     }
     let calls = settlements.iter().map(|settlement| settlement.request_id).collect();
     match settle_in_time(db, &settlements).await {
-        Ok(_) => return Ok(calls),
-        Err(error) if error.is_transient() => return Err(error.into()),
-        Err(_) => {}
+        Ok(_) => return Ok(Replayed { calls, refused }),
+        Err(error) if error.is_transient() => return Err(error),
+        Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), calls = settlements.len(), "replay failed"),
     }
-    for settlement in settlements {
-        let Ok(record) = serde_json::to_vec(&settlement) else { continue };
-        match settle_alone(db, settlement).await {
+    // It ends early only with a failure that ends us, too.
+    for (place, result) in places.into_iter().zip(settle_apart(db, &settlements).await) {
+        match result {
             Ok(_) => {}
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => set_aside(spool, record, &error).await?,
+            Err(error) if error.is_refusal() => {
+                tracing::error!("the database refuses a settlement of the spool; it will be kept beside it");
+                refused.push(place);
+            }
+            Err(error) => return Err(error),
         }
     }
-    Ok(calls)
+    Ok(Replayed { calls, refused })
 }
 
-/// Someone must look at it: a call was delivered and could not be charged.
-async fn set_aside(spool: &Arc<Mutex<Spool>>, record: Vec<u8>, error: &(dyn std::error::Error + Sync)) -> std::io::Result<()> {
-    tracing::error!(%error, "the database refuses a settlement of the spool; it is kept beside it");
-    on_disk(spool, move |spool| spool.set_aside(&record)).await
-}
+#[cfg(test)]
+#[path = "settlement_tests.rs"]
+mod tests;

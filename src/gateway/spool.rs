@@ -28,10 +28,12 @@ struct Segment {
     bytes: u64,
 }
 
-/// A segment to replay, ours for as long as this lives.
+/// A segment to replay, ours for as long as this lives. Dropped, it is there for the next.
 pub struct Taken {
     path: PathBuf,
     records: Vec<Vec<u8>>,
+    /// What follows the last whole record: the end of a write that a crash cut short was never acknowledged; damage is another matter.
+    rest: Vec<u8>,
     _lock: File,
 }
 
@@ -79,11 +81,34 @@ impl Spool {
     }
 
     fn create_segment(&self) -> io::Result<Segment> {
+        loop {
+            let (path, file) = self.create_file()?;
+            if let Some(segment) = self.lock_file(&path, file)? {
+                return Ok(segment);
+            }
+        }
+    }
+
+    fn create_file(&self) -> io::Result<(PathBuf, File)> {
         let path = self.folder.join(format!("{}.{EXTENSION}", Uuid::now_v7()));
         let file = OpenOptions::new().append(true).create_new(true).open(&path)?;
-        file.lock()?;
+        Ok((path, file))
+    }
+
+    /// None where another process was faster, and took the empty file for one that a crash left: what is written to a file that is
+    /// deleted is lost.
+    fn lock_file(&self, path: &Path, file: File) -> io::Result<Option<Segment>> {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Deleted it can only be by whoever had the lock before us.
+        if !fs::exists(path)? {
+            return Ok(None);
+        }
         sync_folder(&self.folder)?;
-        Ok(Segment { file, bytes: 0 })
+        Ok(Some(Segment { file, bytes: 0 }))
     }
 
     /// The oldest segment that nobody is writing, this process's own first closed. None when there is nothing to replay.
@@ -110,19 +135,14 @@ impl Spool {
                 Err(error) => return Err(error),
             };
             let (records, rest) = parse(&bytes);
-            if !rest.is_empty() {
-                // The end of a write that a crash cut short was never acknowledged; damage is another matter. Keep it either way.
-                tracing::error!(path = %path.display(), bytes = rest.len(), "the spool holds bytes that are no record; set aside");
-                set_aside(&self.folder, rest)?;
-            }
-            return Ok(Some(Taken { path, records, _lock: lock }));
+            return Ok(Some(Taken { path, records, rest: rest.to_vec(), _lock: lock }));
         }
         Ok(None)
     }
 
-    /// Keeps a record that cannot be replayed.
-    pub fn set_aside(&self, record: &[u8]) -> io::Result<()> {
-        set_aside(&self.folder, record)
+    /// Whether no other process writes or replays a segment here. One may be replaying what this process wrote.
+    pub fn is_alone(&self) -> io::Result<bool> {
+        Ok(Census::of(&self.folder)?.segments == usize::from(self.segment.is_some()))
     }
 }
 
@@ -153,17 +173,28 @@ impl Taken {
         &self.records
     }
 
-    /// Deletes the segment: all of it is in the database, or set aside.
-    pub fn finish(self) -> io::Result<()> {
+    /// Deletes the segment: all of it is in the database, but for the records at these places and what is no record, which are set
+    /// aside first. Only here, so that nothing is set aside again with each attempt while the database is away.
+    pub fn finish(self, refused: &[usize]) -> io::Result<()> {
+        for &place in refused {
+            if let Some(record) = self.records.get(place) {
+                self.set_aside(place, record)?;
+            }
+        }
+        if !self.rest.is_empty() {
+            tracing::error!(segment = %self.path.display(), bytes = self.rest.len(), "the spool held bytes that are no record; set aside");
+            self.set_aside(self.records.len(), &self.rest)?;
+        }
         fs::remove_file(&self.path)
     }
-}
 
-fn set_aside(folder: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(folder.join(format!("{}.{SET_ASIDE}", Uuid::now_v7())))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    sync_folder(folder)
+    /// Named by its place in the segment: a crash before the segment is deleted makes no second copy.
+    fn set_aside(&self, place: usize, bytes: &[u8]) -> io::Result<()> {
+        let mut file = File::create(self.path.with_extension(format!("{place}.{SET_ASIDE}")))?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        self.path.parent().map_or(Ok(()), sync_folder)
+    }
 }
 
 /// A file is durable once its name is.
@@ -203,7 +234,7 @@ mod tests {
         let mut all = Vec::new();
         while let Some(taken) = spool.take().expect("readable") {
             all.extend_from_slice(taken.records());
-            taken.finish().expect("deleted");
+            taken.finish(&[]).expect("deleted");
         }
         all
     }
@@ -246,6 +277,45 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_another_process_took_before_its_lock_is_given_up() {
+        let folder = TempDir::new().expect("folder");
+        let (mut writer, mut other) = (Spool::open(folder.path()).expect("spool"), Spool::open(folder.path()).expect("spool"));
+        let (path, file) = writer.create_file().expect("a file");
+        let taken = other.take().expect("readable").expect("a file that nobody has locked");
+        let again = file.try_clone().expect("a handle");
+        assert!(writer.lock_file(&path, again).expect("asked").is_none(), "the other has it");
+        taken.finish(&[]).expect("deleted");
+        assert!(writer.lock_file(&path, file).expect("asked").is_none(), "it is deleted");
+        writer.append(&records(&["kept"])).expect("durable");
+        assert_eq!(drain(&mut other), records(&[]), "it is being written");
+        assert_eq!(drain(&mut writer), records(&["kept"]));
+    }
+
+    #[test]
+    fn two_processes_in_one_folder_lose_nothing() {
+        let folder = TempDir::new().expect("folder");
+        let (mut writer, mut reader) = (Spool::open(folder.path()).expect("spool"), Spool::open(folder.path()).expect("spool"));
+        let written: Vec<Vec<u8>> = (0..100).map(|n: u32| n.to_string().into_bytes()).collect();
+        let records = written.clone();
+        let writing = std::thread::spawn(move || {
+            for record in records {
+                writer.append(&[record]).expect("durable");
+                writer.segment = None;
+            }
+        });
+        let mut read = Vec::new();
+        loop {
+            let is_last = writing.is_finished();
+            read.extend(drain(&mut reader));
+            if is_last {
+                break;
+            }
+        }
+        writing.join().expect("no panic");
+        assert_eq!(read, written);
+    }
+
+    #[test]
     fn a_torn_end_is_set_aside_and_the_rest_is_replayed() {
         let folder = TempDir::new().expect("folder");
         let mut spool = Spool::open(folder.path()).expect("spool");
@@ -254,8 +324,27 @@ mod tests {
         let path = fs::read_dir(folder.path()).expect("readable").next().expect("a segment").expect("readable").path();
         let length = fs::metadata(&path).expect("the file").len();
         OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(length - 1)).expect("cut");
+        // The database is away.
+        for _ in 0..3 {
+            assert_eq!(spool.take().expect("readable").expect("a segment").records(), records(&["whole"]));
+            assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 1, rejected: 0 });
+        }
         assert_eq!(drain(&mut spool), records(&["whole"]));
         assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 0, rejected: 1 });
+    }
+
+    #[test]
+    fn a_refused_record_is_set_aside_once_though_a_crash_comes_between() {
+        let folder = TempDir::new().expect("folder");
+        let mut spool = Spool::open(folder.path()).expect("spool");
+        spool.append(&records(&["a", "refused", "b"])).expect("durable");
+        let taken = spool.take().expect("readable").expect("a segment");
+        taken.set_aside(1, b"refu").expect("set aside");
+        drop(taken);
+        spool.take().expect("readable").expect("a segment").finish(&[1]).expect("deleted");
+        assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 0, rejected: 1 });
+        let path = fs::read_dir(folder.path()).expect("readable").next().expect("a file").expect("readable").path();
+        assert_eq!(fs::read(path).expect("readable"), b"refused");
     }
 
     #[test]

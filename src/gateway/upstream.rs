@@ -8,17 +8,15 @@ use crate::gateway::threads::Threads;
 use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
 use crate::suppliers::address;
+use crate::suppliers::resolver::PermittedAddresses;
 use crate::suppliers::sealed::SealingKey;
 use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::Channel;
-use futures::future::BoxFuture;
 use ipnet::IpNet;
 use reqwest::StatusCode;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -94,7 +92,7 @@ impl Upstream {
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .referer(false)
-                .dns_resolver(Arc::new(PermittedAddresses { allowed: allowed.clone(), ask: ask_system }))
+                .dns_resolver(PermittedAddresses::new(allowed.clone()))
                 .connect_timeout(timeouts.connect)
                 .pool_idle_timeout(Duration::from_secs(30))
                 .tcp_nodelay(true)
@@ -248,39 +246,9 @@ async fn read_refusal(mut response: reqwest::Response) -> (Option<String>, Optio
     }
 }
 
-/// Resolves names to addresses that a channel may connect to, at the moment of connecting: what is connected to is the very answer
-/// that was checked, so that a name which leads elsewhere by then leads nowhere.
-struct PermittedAddresses {
-    allowed: Arc<[IpNet]>,
-    ask: Ask,
-}
-
-/// A name service.
-type Ask = fn(Name) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
-
-fn ask_system(name: Name) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
-    Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) })
-}
-
-impl Resolve for PermittedAddresses {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (allowed, asked) = (self.allowed.clone(), (self.ask)(name));
-        Box::pin(async move {
-            let found = asked.await?.into_iter();
-            let permitted: Vec<_> = found.filter(|address| address::is_permitted(address.ip(), &allowed)).collect();
-            if permitted.is_empty() {
-                return Err("the name leads to no address that a channel may have".into());
-            }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{IpAddr, Ipv4Addr};
-    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
@@ -300,36 +268,5 @@ mod tests {
             second[at(1)] += 1;
         }
         assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
-    }
-
-    /// A name service whose owner changes the answer once it was checked: a public address first, ours ever after.
-    fn ask_rebinding(_: Name) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
-        static ASKED: AtomicUsize = AtomicUsize::new(0);
-        let first = ASKED.fetch_add(1, Ordering::Relaxed) == 0;
-        // Public, and nobody answers there within the time of the test.
-        let ip: IpAddr = if first { [192, 31, 196, 1].into() } else { Ipv4Addr::LOCALHOST.into() };
-        Box::pin(async move { Ok(vec![(ip, 0).into()]) })
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_elsewhere_once_it_was_checked_leads_nowhere() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://rebinding.example:{}/v1", listener.local_addr().expect("bound").port());
-        assert_eq!(address::check(&Url::parse(&url).expect("a URL"), &[]), Ok(()), "a name may be saved");
-        let resolver = |allowed: Arc<[IpNet]>| Arc::new(PermittedAddresses { allowed, ask: ask_rebinding });
-        let client = |allowed: &[IpNet]| {
-            let client = reqwest::Client::builder().no_proxy().dns_resolver(resolver(allowed.into()));
-            client.connect_timeout(Duration::from_millis(100)).timeout(Duration::from_millis(500)).build().expect("a client")
-        };
-        let strict = client(&[]);
-        for _ in 0..20 {
-            assert!(strict.get(&url).send().await.is_err());
-        }
-        let reached = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;
-        assert!(reached.is_err(), "nobody came");
-        // The same way leads here when the operator allows it.
-        let _ = client(&["127.0.0.0/8".parse().expect("a network")]).get(&url).send().await;
-        assert!(tokio::time::timeout(Duration::from_secs(5), listener.accept()).await.is_ok(), "it would have been found");
     }
 }

@@ -1,6 +1,8 @@
 //! Every environment variable, read once, here and nowhere else. A wrong value stops the program with a line that says which.
 
+mod addresses;
 mod edge;
+mod limits;
 mod mail;
 mod payments;
 mod variables;
@@ -9,7 +11,7 @@ pub use variables::{log_filter, secret_from_env, sudo_user};
 
 use crate::checkout::payments::StripeConfig;
 use crate::checkout::types_receipt::Seller;
-use crate::gateway::Timeouts;
+use crate::gateway::{Limits, Timeouts};
 use crate::mail::delivery::Delivery;
 use crate::seal::SecretKeys;
 use crate::server::edge::Settings;
@@ -18,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +30,8 @@ use url::Url;
 pub struct Config {
     pub database_url: SecretString,
     pub addr: SocketAddr,
+    /// Where Prometheus finds `/metrics`; none = nowhere.
+    pub metrics_addr: Option<SocketAddr>,
     pub public_url: Url,
     pub secret_key: SecretBox<[u8; 32]>,
     /// Opens what was sealed before `secret_key` was the current one.
@@ -46,6 +50,8 @@ pub struct Config {
     pub site_root: PathBuf,
     /// How long a supplier may take.
     pub upstream: Timeouts,
+    /// How much of a call is read.
+    pub limits: Limits,
     /// Where settlements wait on disk while the database is away. Replicas may share it.
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
@@ -79,7 +85,7 @@ pub enum ConfigError {
     NoSecret(String),
 }
 
-const KNOWN: [&str; 23] = [
+const KNOWN: [&str; 31] = [
     "TOKI_ADDR",
     "TOKI_BODY_MEMORY_MB",
     "TOKI_BODY_TIMEOUT_MS",
@@ -89,7 +95,11 @@ const KNOWN: [&str; 23] = [
     "TOKI_IDLE_TIMEOUT_MS",
     "TOKI_LOG",
     "TOKI_MAIL_FROM",
+    "TOKI_MAX_BODY_MB",
     "TOKI_MAX_CONNECTIONS",
+    "TOKI_MAX_HEADER_KB",
+    "TOKI_MAX_JSON_DEPTH",
+    "TOKI_MAX_MESSAGES",
     "TOKI_METRICS_ADDR",
     "TOKI_PUBLIC_URL",
     "TOKI_SECRET_KEY",
@@ -101,16 +111,13 @@ const KNOWN: [&str; 23] = [
     "TOKI_SELLER_TAX_RATE",
     "TOKI_SETTLE_WAIT_MS",
     "TOKI_SPOOL_DIR",
+    "TOKI_SUPPLIER_CONNECT_SECONDS",
+    "TOKI_SUPPLIER_FIRST_BYTE_SECONDS",
+    "TOKI_SUPPLIER_IDLE_SECONDS",
     "TOKI_SUPPLIER_NETWORKS",
+    "TOKI_SUPPLIER_TOTAL_SECONDS",
     "TOKI_TRUSTED_PROXIES",
 ];
-
-const UPSTREAM: Timeouts = Timeouts {
-    connect: Duration::from_secs(5),
-    first_byte: Duration::from_secs(120),
-    idle: Duration::from_secs(60),
-    total: Duration::from_secs(900),
-};
 
 /// Where a development secret key is kept when none is set.
 const SECRET_KEY_FILE: &str = ".data/secret-key";
@@ -134,24 +141,19 @@ impl Config {
             Some("production") => Environment::Production,
             Some(_) => return Err(invalid("TOKI_ENV", "must be development or production")),
         };
-        let addr: SocketAddr = match get("TOKI_ADDR") {
-            None => SocketAddr::from(([127, 0, 0, 1], 3000)),
-            Some(text) => text.parse().map_err(|_| invalid("TOKI_ADDR", "must be an address and port, like 127.0.0.1:3000"))?,
-        };
-        let public_url = match get("TOKI_PUBLIC_URL") {
-            None => format!("http://{addr}"),
-            Some(text) => text.to_string(),
-        };
-        let public_url = parse_public_url(&public_url)?;
+        let addr = addresses::listen(get("TOKI_ADDR"))?;
+        let public_url = addresses::public_url(get("TOKI_PUBLIC_URL"), addr)?;
         let mut supplier_networks = networks("TOKI_SUPPLIER_NETWORKS", get("TOKI_SUPPLIER_NETWORKS"))?;
         if sandbox {
             supplier_networks.extend(loopback_networks());
         }
+        let body_memory = edge::body_memory(get)?;
         let mail = mail::mail(get("SMTP_URL"), get("TOKI_MAIL_FROM"), environment, &public_url)?;
         let config = Config {
             mail,
             database_url: get("DATABASE_URL").filter(|url| !url.is_empty()).ok_or(ConfigError::Missing("DATABASE_URL"))?.into(),
             addr,
+            metrics_addr: addresses::metrics(get("TOKI_METRICS_ADDR"), addr)?,
             public_url,
             secret_key: secret_key(get("TOKI_SECRET_KEY"), get("TOKI_SECRET_KEY_FILE"), environment)?,
             secret_key_old: secret_key_old(get("TOKI_SECRET_KEY_OLD"))?,
@@ -161,12 +163,13 @@ impl Config {
             seller: payments::seller(get)?,
             sandbox,
             site_root: site_root(),
-            upstream: UPSTREAM,
+            upstream: limits::timeouts(get)?,
+            limits: limits::limits(get, body_memory)?,
             spool_dir: get("TOKI_SPOOL_DIR").filter(|folder| !folder.is_empty()).unwrap_or(".data/spool").into(),
             settle_wait: milliseconds("TOKI_SETTLE_WAIT_MS", get("TOKI_SETTLE_WAIT_MS"), 5_000, 100..=60_000)?,
             drain: milliseconds("TOKI_DRAIN_MS", get("TOKI_DRAIN_MS"), 30_000, 0..=3_600_000)?,
             edge: edge::settings(get)?,
-            body_memory: edge::body_memory(get)?,
+            body_memory,
         };
         if config.secret_key_old.as_ref().is_some_and(|old| old.expose_secret() == config.secret_key.expose_secret()) {
             return Err(invalid("TOKI_SECRET_KEY_OLD", "is the same as TOKI_SECRET_KEY; unset it, or set the key of before"));
@@ -194,24 +197,6 @@ impl Config {
         SecretKeys { current: self.secret_key.expose_secret(), old }
     }
 
-    /// Takes the address that was really bound: `TOKI_ADDR` may leave the port to the system, and the public URL follows it.
-    pub fn set_bound_addr(&mut self, addr: SocketAddr) {
-        self.addr = addr;
-        if self.public_url.port() == Some(0) && self.public_url.set_port(Some(addr.port())).is_err() {
-            tracing::warn!("the public URL keeps its port");
-        }
-    }
-
-    /// Where this server reaches itself: a listener on every address is reached on this machine's own.
-    pub fn own_address(&self) -> SocketAddr {
-        let ip = match self.addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
-        SocketAddr::new(ip, self.addr.port())
-    }
-
     /// Whether cookies may be marked Secure (and carry the `__Host-` prefix).
     pub fn secure_cookies(&self) -> bool {
         self.public_url.scheme() == "https"
@@ -225,16 +210,6 @@ pub fn loopback_networks() -> [IpNet; 2] {
 
 fn invalid(name: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError::Invalid { name, problem: problem.into() }
-}
-
-fn parse_public_url(text: &str) -> Result<Url, ConfigError> {
-    let url = Url::parse(text).map_err(|_| invalid("TOKI_PUBLIC_URL", "must be a URL like https://toki.example"))?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if matches!(url.scheme(), "http" | "https") && url.host().is_some() && bare {
-        Ok(url)
-    } else {
-        Err(invalid("TOKI_PUBLIC_URL", "must be http(s)://host[:port] and nothing more"))
-    }
 }
 
 /// From the environment, or from a file that it names, as container systems mount secrets.
@@ -370,12 +345,31 @@ mod tests {
             ("TOKI_IDLE_TIMEOUT_MS", "-1"),
             ("TOKI_MAX_CONNECTIONS", "0"),
             ("TOKI_BODY_MEMORY_MB", "1"),
+            ("TOKI_METRICS_ADDR", "9464"),
+            ("TOKI_METRICS_ADDR", "127.0.0.1:3000"),
+            ("TOKI_MAX_BODY_MB", "0"),
+            ("TOKI_MAX_BODY_MB", "257"),
+            ("TOKI_MAX_HEADER_KB", "7"),
+            ("TOKI_MAX_JSON_DEPTH", "129"),
+            ("TOKI_MAX_MESSAGES", "many"),
+            ("TOKI_SUPPLIER_CONNECT_SECONDS", "0"),
+            ("TOKI_SUPPLIER_FIRST_BYTE_SECONDS", "2m"),
+            ("TOKI_SUPPLIER_IDLE_SECONDS", "3601"),
+            ("TOKI_SUPPLIER_TOTAL_SECONDS", "-1"),
             ("TOKI_TYPO", "1"),
             ("STRIPE_SECRET_KEY", "sk_test_1"),
         ] {
             let refusal = refusal(&[(name, value)], false);
             assert!(refusal.contains(name) || refusal.contains("STRIPE_WEBHOOK_SECRET"), "{name}={value}: {refusal}");
         }
+    }
+
+    #[test]
+    fn readme_has_a_row_for_every_variable() {
+        let readme = include_str!("../../README.md");
+        let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+        let missing: Vec<_> = KNOWN.iter().filter(|name| !rows.iter().any(|row| row.contains(&format!("`{name}`")))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 
     #[test]

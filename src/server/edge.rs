@@ -10,6 +10,7 @@ mod open;
 pub mod refused;
 mod socket;
 
+pub use framing::MOST_HEAD_BYTES;
 pub use open::most_by_default;
 
 use crate::gateway::Threads;
@@ -63,6 +64,8 @@ pub struct Settings {
     /// Without reading anything of an answer.
     pub write: Duration,
     pub most_connections: usize,
+    /// Of the head of a request.
+    pub head_bytes: usize,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -111,8 +114,9 @@ async fn accept(listener: TcpListener, router: Router, settings: Settings, threa
     let tasks = TaskTracker::new();
     let open = Open::new(settings.most_connections);
     let _cut = CutWhenDropped(open.clone());
-    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)), words: refused::too_many_connections().into() };
-    let edge = Arc::new(Edge { settings, builder: builder(&tasks), router });
+    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)) };
+    let builder = builder(&tasks, settings.head_bytes);
+    let edge = Arc::new(Edge { settings, builder, router });
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -152,10 +156,10 @@ async fn served_there(edge: Arc<Edge>, stream: std::io::Result<std::net::TcpStre
     }
 }
 
-fn builder(tasks: &TaskTracker) -> Builder<Tracked> {
+fn builder(tasks: &TaskTracker, head_bytes: usize) -> Builder<Tracked> {
     let mut builder = Builder::new(Tracked(tasks.clone()));
     // The time for a head is kept by the connection's own clock.
-    builder.http1().header_read_timeout(None).max_buf_size(MOST_BUFFER);
+    builder.http1().header_read_timeout(None).max_buf_size(MOST_BUFFER.max(2 * head_bytes));
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -165,7 +169,7 @@ fn builder(tasks: &TaskTracker) -> Builder<Tracked> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(MOST_FRAME)
-        .max_header_list_size(framing::MOST_HEAD_BYTES as u32)
+        .max_header_list_size(head_bytes as u32)
         .max_send_buf_size(MOST_BUFFER)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
@@ -183,14 +187,13 @@ impl Drop for CutWhenDropped {
 /// The answer to connections for which there is no place.
 struct TooMany {
     telling: Arc<Semaphore>,
-    words: Arc<[u8]>,
 }
 
 impl TooMany {
     fn tell(&self, tasks: &TaskTracker, mut stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, "too many connections");
         let Ok(turn) = self.telling.clone().try_acquire_owned() else { return };
-        let words = self.words.clone();
+        let words = refused::too_many_connections();
         tasks.spawn(async move {
             let _turn = turn;
             let told = async {

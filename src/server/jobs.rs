@@ -136,7 +136,14 @@ where
                 () = of_task.shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match tokio::time::timeout(most, job(of_task.clone())).await {
+            let ran = tokio::time::timeout(most, job(of_task.clone())).await;
+            let result = match &ran {
+                Ok(Ok(_)) => "ok",
+                Ok(Err(_)) => "failed",
+                Err(_) => "silent",
+            };
+            of_task.metrics.job_ran(name, result);
+            match ran {
                 Ok(Ok(0)) => {}
                 Ok(Ok(done)) => tracing::info!(job = name, done),
                 Ok(Err(error)) => tracing::error!(job = name, %error, "job failed"),

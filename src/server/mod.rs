@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod last_form;
 pub mod layers;
 mod live;
+pub mod metrics;
 pub mod request_ctx;
 pub mod run;
 pub mod state;

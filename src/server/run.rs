@@ -12,6 +12,7 @@ use crate::mail::outbox::Outbox;
 use crate::seal::Seal;
 use crate::secrets::hash_key::{HashKey, HashKeyError};
 use crate::server::config::{Config, Environment};
+use crate::server::metrics::{self, Metrics};
 use crate::server::request_ctx::PageReader;
 use crate::server::state::{AppState, Shared};
 use crate::server::{apart, edge, jobs, last_form, layers, live};
@@ -70,6 +71,7 @@ pub async fn app_state(config: Config, db: Connections) -> Result<AppState, Hash
         db,
         leptos,
         changes: Changes::default(),
+        metrics: Metrics::default(),
         tasks: TaskTracker::new(),
         shutdown: CancellationToken::new(),
     }))
@@ -98,6 +100,7 @@ fn gateway_setup(app: &AppState, db: Database, threads: Threads) -> gateway::Set
         public_url: app.config.public_url.as_str().trim_end_matches('/').to_string(),
         supplier_networks: app.config.supplier_networks.clone(),
         timeouts: app.config.upstream,
+        limits: app.config.limits,
         spool_dir: app.config.spool_dir.clone(),
         settle_wait: app.config.settle_wait,
         body_memory: app.config.body_memory,
@@ -171,14 +174,19 @@ fn static_files(app: &AppState) -> ServeDir {
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves until `shutdown` is cancelled, then lets running requests finish for `Config::drain`, ends those that still run, and
-/// settles all.
-pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> {
+/// settles all. `scrapes`: where metrics are shown, until the last call has ended.
+pub async fn serve(app: AppState, listener: TcpListener, scrapes: Option<TcpListener>) -> std::io::Result<()> {
     jobs::spawn(&app);
     app.changes.spawn(&app.tasks, &app.db, &app.shutdown);
     let shutdown = app.shutdown.clone();
     let gateway_db = Database::connect_lazy(app.db.connect_options().as_ref().clone());
     let threads = Threads::start(half_of_processors())?;
     let gateway = Gateway::start(gateway_setup(&app, gateway_db.clone(), threads.clone())).map_err(std::io::Error::other)?;
+    let scraped = CancellationToken::new();
+    if let Some(scrapes) = scrapes {
+        let watched = Arc::downgrade(&gateway);
+        app.tasks.spawn(metrics::serve(app.clone(), watched, scrapes, threads.clone(), scraped.clone()));
+    }
     let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), threads.clone(), shutdown.clone());
     let drained = async {
         shutdown.cancelled().await;
@@ -190,10 +198,12 @@ pub async fn serve(app: AppState, listener: TcpListener) -> std::io::Result<()> 
         () = serving => {}
         () = drained => tracing::warn!("some callers did not read their answers to the end"),
     }
+    scraped.cancel();
     drop(gateway);
     app.shutdown.cancel();
     app.tasks.close();
-    if tokio::time::timeout(app.config.settle_wait + LAST_WORDS, app.tasks.wait()).await.is_err() {
+    // An answer that is to be kept waits for the database once more.
+    if tokio::time::timeout(app.config.settle_wait * 2 + LAST_WORDS, app.tasks.wait()).await.is_err() {
         tracing::error!("some tasks did not end");
     }
     // A pool waits for ever for a connection that is not given back to it.

@@ -8,6 +8,7 @@ use crate::keys::secret::Pepper;
 use crate::mail::outbox::Outbox;
 use crate::secrets::hash_key::HashKey;
 use crate::server::config::Config;
+use crate::server::metrics::Metrics;
 use crate::suppliers::sealed::SealingKey;
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub outbox: Outbox,
     /// Where open pages hear of changes.
     pub changes: Changes,
+    /// What is counted beside calls.
+    pub metrics: Metrics,
     /// Work that must finish before the process ends.
     pub tasks: TaskTracker,
     /// Cancelled when the process is asked to end.

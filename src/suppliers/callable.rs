@@ -3,7 +3,7 @@
 use crate::ids::SupplierId;
 use crate::suppliers::store::Protocol;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
+use sqlx::PgExecutor;
 
 pub struct CallableModel {
     pub model_id: String,
@@ -12,7 +12,7 @@ pub struct CallableModel {
 }
 
 /// The models of one supplier that may be called, of every supplier where a key is for all; of these models only, unless there are none.
-pub async fn models_of(db: &PgPool, supplier_id: Option<SupplierId>, models: &[String]) -> sqlx::Result<Vec<CallableModel>> {
+pub async fn models_of(db: impl PgExecutor<'_>, supplier_id: Option<SupplierId>, models: &[String]) -> sqlx::Result<Vec<CallableModel>> {
     sqlx::query_as!(
         CallableModel,
         "SELECT m.model_id, s.slug AS supplier_slug, m.created_at FROM models m JOIN suppliers s USING (supplier_id)
@@ -27,7 +27,7 @@ pub async fn models_of(db: &PgPool, supplier_id: Option<SupplierId>, models: &[S
 }
 
 /// What the channels of the model's supplier speak; for saying which endpoint to use when it was the wrong one.
-pub async fn protocols_of_model(db: &PgPool, model_id: &str) -> sqlx::Result<Vec<Protocol>> {
+pub async fn protocols_of_model(db: impl PgExecutor<'_>, model_id: &str) -> sqlx::Result<Vec<Protocol>> {
     let protocols = sqlx::query_scalar!(
         "SELECT DISTINCT c.protocol FROM channels c JOIN models m USING (supplier_id) WHERE m.model_id = $1 AND c.status = 'enabled'",
         model_id

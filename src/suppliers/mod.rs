@@ -7,6 +7,7 @@ pub mod types;
 pub mod address;
 pub mod callable;
 pub mod directory;
+pub mod resolver;
 pub mod sandbox;
 pub mod sealed;
 pub mod store;

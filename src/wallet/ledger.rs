@@ -1,10 +1,11 @@
 //! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `admission`: whether
 //! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money; in
-//! `renewals`: what buying again does; in `rolled`: whose the Tokens are after it. Every decision is made inside Postgres, on locked rows,
-//! keys before accounts before grants; nothing is remembered here between calls.
+//! `renewals`: what buying again does; in `rolled`: whose the Tokens are after it; in `error`: what can fail. Every decision is made inside
+//! Postgres, on locked rows, keys before accounts before grants; nothing is remembered here between calls.
 
 mod admission;
 mod calls;
+mod error;
 mod idempotency;
 mod partitions;
 pub mod refunds;
@@ -16,6 +17,7 @@ pub use admission::{
     Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
 pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
+pub use error::LedgerError;
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use partitions::create_usage_partitions;
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
@@ -25,58 +27,7 @@ use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, PgPool};
-use std::borrow::Cow;
 use uuid::Uuid;
-
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    #[error("this order was credited before")]
-    AlreadyGranted,
-    #[error("no such grant")]
-    NoGrant,
-    #[error("the grant has not that many Tokens left, or its time is over")]
-    NotEnoughLeft,
-    #[error("the database answered a batch with the wrong number of rows")]
-    BatchMismatch,
-    #[error("database failed")]
-    Db(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for LedgerError {
-    fn from(error: sqlx::Error) -> LedgerError {
-        match error.as_database_error().and_then(|error| error.constraint()) {
-            Some("grants_order_id_key") => LedgerError::AlreadyGranted,
-            _ => LedgerError::Db(error),
-        }
-    }
-}
-
-impl LedgerError {
-    /// Whether the same statement may succeed when it is sent again: a deadlock, a serialization failure, a lock that was not to
-    /// be had in time, or a database that is away. All statements of this module may be repeated.
-    pub fn is_transient(&self) -> bool {
-        let LedgerError::Db(error) = self else { return false };
-        match self.code() {
-            // serialization_failure, deadlock_detected, lock_not_available, query_canceled, and the classes 08 (connection),
-            // 53 (resources) and 57P (operator intervention).
-            Some(code) => {
-                matches!(&*code, "40001" | "40P01" | "55P03" | "57014") || ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
-            }
-            None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_)),
-        }
-    }
-
-    /// Whether somebody keeps a lock for longer than the connection's `lock_timeout`.
-    pub fn is_locked(&self) -> bool {
-        self.code().as_deref() == Some("55P03")
-    }
-
-    /// The SQLSTATE.
-    fn code(&self) -> Option<Cow<'_, str>> {
-        let LedgerError::Db(error) = self else { return None };
-        error.as_database_error().and_then(|error| error.code())
-    }
-}
 
 /// Why Tokens were granted.
 #[derive(Clone, Copy, Debug)]

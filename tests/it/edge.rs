@@ -106,6 +106,21 @@ async fn heads_that_are_too_large_are_refused() {
 }
 
 #[tokio::test]
+async fn heads_are_as_large_as_was_set() {
+    for (head_bytes, served, refused) in [(8 << 10, 7 << 10, 9 << 10), (64 << 10, 60 << 10, 65 << 10), (128 << 10, 120 << 10, 129 << 10)] {
+        let mut settings = patient();
+        settings.head_bytes = head_bytes;
+        let edge = TestEdge::start(settings).await;
+        for (field, status) in [(served, 200), (refused, 431)] {
+            let request = format!("GET /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: {}\r\n\r\n", "y".repeat(field));
+            let answer = Raw::opened(edge.addr, request).await.until_closed().await;
+            assert_eq!(statuses(&answer), [status], "{head_bytes}: {answer}");
+        }
+        edge.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn refusals_have_the_form_of_whoever_asks() {
     let edge = TestEdge::start(patient()).await;
     let refused = async |path: &str| {
@@ -117,8 +132,10 @@ async fn refusals_have_the_form_of_whoever_asks() {
     let (head, body) = refused("/v1/chat/completions").await;
     let error: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((error["error"]["code"].as_str(), error["error"]["param"].as_str()), (Some("malformed_request"), None));
-    assert!(head.contains("application/json") && head.contains("x-request-id"), "{head}");
-    let error: Value = serde_json::from_str(&refused("/v1/messages?beta=true").await.1).expect("JSON");
+    assert!(head.contains("application/json") && head.contains("x-request-id: ") && head.contains("openai-processing-ms: 0"), "{head}");
+    let (head, body) = refused("/v1/messages?beta=true").await;
+    assert!(head.contains("\r\nrequest-id: ") && head.contains("openai-processing-ms: 0"), "{head}");
+    let error: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((error["type"].as_str(), error["error"]["type"].as_str()), (Some("error"), Some("invalid_request_error")));
     let (head, body) = refused("/wallet").await;
     assert!(head.contains("text/plain") && body.contains("malformed"), "{head}\n{body}");

@@ -2,9 +2,12 @@
 
 use crate::support::app::{TestApp, TestKey};
 use crate::support::client::chat;
+use crate::support::endpoints::ALL;
 use crate::support::raw::{Raw, statuses};
+use crate::support::scripted::Scripted;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use toki::gateway::Limits;
 use toki::keys::secret::KeySecret;
 
 /// A key that is well formed, and nobody's.
@@ -108,6 +111,59 @@ async fn the_memory_for_bodies_is_bounded(db: PgPool) {
     assert_eq!(app.chat(&key.secret, &chat("sandbox/echo", "hi")).await.status, 200, "the room is free again");
     large["metadata"] = json!({"x": "x".repeat(400 << 10)});
     assert_eq!(app.chat(&key.secret, &large).await.status, 200);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+/// The supplier has worked for an answer that finds no room, so nobody asks it again.
+#[sqlx::test]
+async fn the_memory_for_whole_answers_is_bounded(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.body_memory = 1 << 20).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("answers@example.com", 10_000_000).await;
+    let key = app.key(&customer, None).await;
+    for endpoint in ALL {
+        let answering = |kib: u64| {
+            let usage = json!({endpoint.usage[0]: 3, endpoint.usage[1]: 3});
+            endpoint.call(json!({"pieces": [(endpoint.whole)(Some(usage)).to_string()], "padding": kib << 10}))
+        };
+        for _ in 0..3 {
+            let answer = app.post(endpoint.path, &key.secret, &answering(400)).await;
+            assert_eq!((answer.status, answer.text.len() > 400 << 10), (200, true), "{}: its room is free once it was read", endpoint.name);
+        }
+        let answer = app.post(endpoint.path, &key.secret, &answering(600)).await;
+        assert_eq!((answer.status, answer.header("x-should-retry")), (502, "false"), "{}: {}", endpoint.name, answer.text);
+    }
+    app.assert_exact().await;
+    let given_up = "SELECT count(*) FROM usage_records WHERE outcome = 'upstream_cut' AND basis = 'waived'";
+    assert_eq!(app.number(given_up).await, ALL.len() as i64);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn bodies_are_read_as_far_as_the_operator_set(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.limits = Limits { body_bytes: 1 << 20, json_depth: 16, messages: 2 }).await;
+    let customer = app.customer("limits@example.com", 10_000_000).await;
+    let key = app.key(&customer, None).await;
+    let mut body = chat("sandbox/echo", "hi");
+    body["metadata"] = json!({"x": "x".repeat(900 << 10)});
+    assert_eq!(app.chat(&key.secret, &body).await.status, 200);
+    body["metadata"] = json!({"x": "x".repeat(1 << 20)});
+    let answer = app.chat(&key.secret, &body).await;
+    assert_eq!((answer.status, answer.error("code").as_str()), (413, "request_too_large"));
+    assert!(answer.error("message").contains("1048576 bytes"), "{}", answer.text);
+
+    let mut body = chat("sandbox/echo", "hi");
+    let message = body["messages"][0].clone();
+    body["messages"] = json!([message, message, message]);
+    let answer = app.chat(&key.secret, &body).await;
+    assert_eq!((answer.status, answer.error("param").as_str()), (400, "messages"));
+    assert!(answer.error("message").contains("1 to 2 messages"), "{}", answer.text);
+
+    let nested = format!(r#"{{"model":"sandbox/echo","x":{}{}}}"#, "[".repeat(16), "]".repeat(16));
+    let answer = app.post_text("/v1/chat/completions", Some(&key.secret), nested).await;
+    assert_eq!((answer.status, answer.error("code").as_str()), (400, "invalid_json"));
+    assert!(answer.error("message").contains("16 levels"), "{}", answer.text);
     app.assert_exact().await;
     app.stop().await;
 }

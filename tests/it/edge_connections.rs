@@ -3,6 +3,7 @@
 use crate::support::edge::{TestEdge, patient};
 use crate::support::raw::{Raw, statuses};
 use std::time::Duration;
+use toki::ids::RequestId;
 
 const GET: &str = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
 const WORDS: &str = "GET /words HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -44,11 +45,15 @@ async fn the_longest_idle_connection_gives_way_and_no_stream_does() {
 async fn beyond_the_most_a_connection_is_told_so() {
     let edge = with_most(2).await;
     let streams = [stream(&edge).await, stream(&edge).await];
+    let mut ids = Vec::new();
     for said in [GET, ""] {
         let refused = Raw::opened(edge.addr, said).await.until_closed().await;
         assert_eq!(statuses(&refused), [503], "{refused}");
         assert!(refused.contains("retry-after: 1") && refused.contains(r#""code":"service_unavailable""#), "{refused}");
+        assert!(refused.contains("\r\nopenai-processing-ms: 0\r\n"), "{refused}");
+        ids.push(refused.lines().find_map(|line| line.strip_prefix("x-request-id: ")).expect("an id").to_string());
     }
+    assert!(ids[0] != ids[1] && ids.iter().all(|id| id.parse::<RequestId>().is_ok()), "{ids:?}");
     for stream in streams {
         assert!(stream.until_closed().await.contains("word19;"), "the streams are whole");
     }

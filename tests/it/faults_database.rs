@@ -1,7 +1,12 @@
 //! Postgres is killed while calls run. Each is charged once, whether its hold survived or not, and whoever else dies.
 
 use crate::support::installation::{Installation, eventually, is_spool_empty, spooled};
-use crate::support::supplier::CHARGE;
+use crate::support::supplier::{CHARGE, INPUT, OUTPUT};
+use chrono::{DateTime, Utc};
+use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
+use toki::tokens::Tokens;
+use toki::wallet::ledger::{Basis, Outcome, Settlement, settle_calls};
+use uuid::Uuid;
 
 const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
 
@@ -59,6 +64,82 @@ async fn killed_in_the_middle_of_a_settlement() {
         site.serve_one(&two).await;
     }
     site.assert_books(&[MEASURED; 4]).await;
+}
+
+/// The report of the one call that is held.
+async fn report_of_held_call(site: &Installation) -> Settlement {
+    type Hold = (Uuid, Uuid, Uuid, String, Uuid, i32, String, bool, DateTime<Utc>);
+    let sql = "SELECT request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, created_at FROM holds";
+    let (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed, started_at): Hold =
+        sqlx::query_as(sql).fetch_one(&site.db).await.expect("a hold");
+    Settlement {
+        request_id: RequestId(request_id),
+        account_id: AccountId(account_id),
+        key_id: KeyId(key_id),
+        model_id,
+        supplier_id: SupplierId(supplier_id),
+        channel_id: None,
+        price_version,
+        endpoint: endpoint.into(),
+        streamed,
+        outcome: Outcome::Ok,
+        basis: Basis::Measured,
+        http_status: 200,
+        input_tokens: INPUT,
+        cached_tokens: 0,
+        output_tokens: OUTPUT,
+        charge: Tokens(CHARGE),
+        upstream_usage: None,
+        started_at,
+        first_byte_ms: None,
+        latency_ms: 1,
+    }
+}
+
+/// The first of the two commits of a settlement, which releases its locks and waits for no disk.
+async fn settle_without_waiting(site: &Installation, report: &Settlement) {
+    let mut tx = site.db.begin().await.expect("begin");
+    sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await.expect("set");
+    let firsts: Vec<bool> = sqlx::query_scalar("SELECT firsts FROM settle_calls($1)")
+        .bind(std::slice::from_ref(report))
+        .fetch_one(&mut *tx)
+        .await
+        .expect("settled");
+    assert_eq!(firsts, [true]);
+    tx.commit().await.expect("commit");
+}
+
+/// Everybody sees what the first commit wrote, and a crash may still forget it. Whoever settles was not told that it is durable, so asks
+/// again.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_the_two_commits_of_a_settlement() {
+    let mut site = Installation::new().await;
+    let mut settled = 0;
+    for (hold_kept, record_kept) in [(true, false), (false, false), (true, true)] {
+        let replica = site.replica().serve(&[]);
+        let (_answering, _reader) = site.stream(&replica).await;
+        // From here on nobody commits anything but this test.
+        replica.kill();
+        let report = report_of_held_call(&site).await;
+        if hold_kept {
+            keep_holds(&site).await;
+        }
+        settle_without_waiting(&site, &report).await;
+        assert_eq!(site.number("SELECT count(*) FROM usage_records").await, settled + 1);
+        assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
+        if record_kept {
+            keep_holds(&site).await;
+        }
+        site.cluster.kill();
+        site.cluster.restart();
+        assert_eq!(site.number("SELECT count(*) FROM usage_records").await, settled + i64::from(record_kept));
+        for first in [!record_kept, false] {
+            let again = settle_calls(&site.db, std::slice::from_ref(&report)).await.expect("settled");
+            assert_eq!(again.iter().map(|again| (again.first, again.charge)).collect::<Vec<_>>(), [(first, Tokens(CHARGE))]);
+        }
+        settled += 1;
+        site.assert_books(&vec![MEASURED; settled as usize]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The database is out of reach for new calls: they are refused, in time, and the supplier does not hear of them. When it is back,
 //! calls are admitted again, whatever became of the connections.
 
-use crate::support::installation::{Installation, eventually};
+use crate::support::installation::{Installation, eventually, is_spool_empty, set_aside, spooled};
 use crate::support::silent_proxy::SilentProxy;
 use crate::support::supplier::CHARGE;
 use std::time::{Duration, Instant};
@@ -55,4 +55,30 @@ async fn connections_fall_silent_and_calls_go_on() {
     answering.end();
     assert!(reader.saw_the_end().await);
     site.assert_books(&[MEASURED, ("interrupted", "waived", 0), MEASURED]).await;
+}
+
+/// It answers, and takes nothing from anybody: its disk is full, or it is the standby now. What is owed waits, and is not given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn settlements_wait_for_a_database_that_is_only_read() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    let replica = home.serve(&[]);
+    let (answering, mut reader) = site.stream(&replica).await;
+    site.execute("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    site.execute("SELECT pg_reload_conf()").await;
+    // Every server hears of it with its next statement, once it has its signal.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    answering.end();
+    assert!(reader.saw_the_end().await);
+    // Some rounds of the replay, and the end of the replica.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(replica.terminate(), Some(0));
+    assert_eq!((spooled(&home), set_aside(&home)), (1, 0));
+    site.execute("ALTER SYSTEM RESET default_transaction_read_only").await;
+    site.execute("SELECT pg_reload_conf()").await;
+    let writable = "SELECT count(*) FROM pg_settings WHERE name = 'default_transaction_read_only' AND setting = 'off'";
+    site.until(writable, |settings| settings == 1).await;
+    let _replica = home.serve(&[]);
+    eventually("an empty spool", async || is_spool_empty(&home)).await;
+    site.assert_books(&[MEASURED]).await;
 }

@@ -45,6 +45,34 @@ async fn answers_end_while_the_database_hangs() {
     site.assert_books(&vec![MEASURED; if refused { 3 } else { 4 }]).await;
 }
 
+/// What is to be remembered of a call under an Idempotency-Key is in the same database, and holds nothing up.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_under_a_key_end_while_the_database_hangs() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    let replica = home.serve(&[]);
+    let whole = site.call_under(&replica, "whole");
+    let answered = site.supplier.accept().await;
+    let failed = site.call_under(&replica, "failed");
+    let failing = site.supplier.accept().await;
+
+    site.cluster.pause();
+    let paused = Instant::now();
+    answered.answer();
+    drop(failing);
+    assert_eq!(whole.await.expect("no panic").expect("an answer").status(), 200);
+    assert_eq!(failed.await.expect("no panic").expect("an answer").status(), 502);
+    assert!(paused.elapsed() < Duration::from_secs(3), "{:?}", paused.elapsed());
+    assert!(spooled(&home) > 0);
+    site.cluster.resume();
+    eventually("an empty spool", async || is_spool_empty(&home)).await;
+    site.assert_books(&[MEASURED, ("upstream_error", "waived", 0)]).await;
+
+    // Whether its answer was kept in time or not, it is not sent again.
+    let again = site.call_under(&replica, "whole").await.expect("no panic").expect("an answer");
+    assert!(matches!(again.status().as_u16(), 200 | 409) && site.supplier.arrived().is_none(), "{again:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_ends_in_order_while_the_database_hangs() {
     let mut site = Installation::new().await;

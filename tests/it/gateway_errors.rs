@@ -4,11 +4,18 @@ use crate::support::app::TestApp;
 use crate::support::client::{Answer, chat};
 use serde_json::json;
 use sqlx::PgPool;
+use toki::ids::RequestId;
+
+/// What stands on every reply.
+fn assert_named_and_timed(answer: &Answer) {
+    assert!(answer.header("x-request-id").parse::<RequestId>().is_ok(), "{:?}", answer.headers);
+    assert!(answer.header("openai-processing-ms").parse::<u64>().is_ok(), "{:?}", answer.headers);
+}
 
 fn row(answer: &Answer) -> String {
     let error = answer.json()["error"].clone();
     assert_eq!(error.as_object().map(|fields| fields.len()), Some(4), "all four fields, always: {error}");
-    assert!(!answer.header("x-request-id").is_empty());
+    assert_named_and_timed(answer);
     format!("{} {} {} {}", answer.status, answer.error("type"), answer.error("param"), answer.error("code"))
 }
 
@@ -62,6 +69,8 @@ async fn requests_that_cannot_be_served(db: PgPool) {
         ("NUL in model", r#"{"model":"a\u0000b","messages":[{}]}"#.into()),
         ("bad n", r#"{"model":"sandbox/echo","messages":[{}],"n":0}"#.into()),
         ("field twice", r#"{"model":"sandbox/echo","model":"x","messages":[{}]}"#.into()),
+        ("another spelling", r#"{"model":"sandbox/echo","messages":[{"content":"x"}],"MODEL":"sandbox/slow"}"#.into()),
+        ("another limit", r#"{"model":"sandbox/echo","messages":[{"content":"x"}],"max_tokens":1,"n_predict":100000}"#.into()),
         ("deep JSON", format!(r#"{{"model":"sandbox/echo","messages":[{}{}]}}"#, "[".repeat(100_000), "]".repeat(100_000))),
         ("too large", format!(r#"{{"model":"sandbox/echo","messages":[{{"content":"{}"}}]}}"#, "x".repeat(17 << 20))),
     ] {
@@ -77,6 +86,8 @@ async fn requests_that_cannot_be_served(db: PgPool) {
     NUL in model: 400 invalid_request_error model null
     bad n: 400 invalid_request_error n null
     field twice: 400 invalid_request_error model null
+    another spelling: 400 invalid_request_error model null
+    another limit: 400 invalid_request_error n_predict null
     deep JSON: 400 invalid_request_error null invalid_json
     too large: 413 invalid_request_error null request_too_large
     ");
@@ -100,14 +111,40 @@ async fn unknown_paths_and_methods_are_answered_in_json(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn every_reply_says_which_it_is_and_how_long_it_took(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("named@example.com", 1_000_000).await;
+    let key = app.key(&customer, None).await;
+    for stream in [false, true] {
+        let mut body = chat("sandbox/echo", "hi");
+        body["stream"] = json!(stream);
+        let answer = app.chat(&key.secret, &body).await;
+        assert_eq!(answer.status, 200);
+        assert_named_and_timed(&answer);
+        app.until_settled().await;
+        let receipt = app.get(&format!("/v1/receipts/{}", answer.header("x-request-id")), &key.secret).await;
+        assert_eq!(receipt.status, 200, "{}", receipt.text);
+        assert_named_and_timed(&receipt);
+    }
+    for path in ["/v1/models", "/v1/models/sandbox/echo", "/v1/key", "/v1/nothing"] {
+        assert_named_and_timed(&app.get(path, &key.secret).await);
+    }
+    // One that is refused before a handler sees it.
+    let compressed = app.post_with("/v1/chat/completions", &[("content-encoding", "gzip")], &json!({})).await;
+    assert_eq!(row(&compressed), "415 invalid_request_error null unsupported_encoding");
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn wallet_and_quota_run_out_with_different_words(db: PgPool) {
     let app = TestApp::start(db).await;
     let (poor, rich) = (app.customer("poor@example.com", 5).await, app.customer("rich@example.com", 1_000_000).await);
     let (poor_key, small_key) = (app.key(&poor, None).await, app.key(&rich, Some(5)).await);
-    for (key, says) in [(poor_key, "/products"), (small_key, "quota")] {
+    for (key, says) in [(poor_key, "wallet"), (small_key, "/keys")] {
         let answer = app.chat(&key.secret, &chat("sandbox/echo", "hello")).await;
         assert_eq!(row(&answer), "429 insufficient_quota null insufficient_quota");
         assert!(answer.error("message").contains(says) && answer.header("x-should-retry") == "false", "{}", answer.text);
+        assert!(answer.error("message").contains(&app.url("/products")), "where to buy: {}", answer.text);
     }
     app.assert_exact().await;
     app.stop().await;

@@ -131,6 +131,30 @@ async fn a_failure_is_repeated_only_where_nothing_was_worked_on(db: PgPool) {
     app.stop().await;
 }
 
+/// A key of whose calls as many answers are kept as may be is served all the same.
+#[sqlx::test]
+async fn what_is_kept_of_a_key_is_bounded(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let supplier = Scripted::start(&app).await;
+    let customer = app.customer("bounded@example.com", 100_000).await;
+    let (full, other) = (app.key(&customer, None).await, app.key(&customer, None).await);
+    app.execute(
+        "INSERT INTO kept_answers (key_id, hour, bytes)
+         SELECT key_id, date_trunc('hour', now(), 'UTC'), 64 << 20 FROM api_keys ORDER BY created_at LIMIT 1",
+    )
+    .await;
+    let body = call(script(&[WHOLE], "end"));
+    for (key, status) in [(&full, 409), (&other, 200)] {
+        let first = send(&app, &key.secret, "a", &body).await;
+        assert_eq!((first.status, first.text.as_str()), (200, WHOLE));
+        let again = send(&app, &key.secret, "a", &body).await;
+        assert_eq!(again.status, status, "{}", again.text);
+    }
+    assert_eq!((supplier.count(), app.number("SELECT sum(spent)::bigint FROM api_keys").await), (2, 10));
+    app.assert_exact().await;
+    app.stop().await;
+}
+
 #[sqlx::test]
 async fn a_stream_is_not_repeated_and_not_answered_again(db: PgPool) {
     let app = TestApp::start(db).await;

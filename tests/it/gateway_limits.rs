@@ -2,7 +2,7 @@
 //! so the limits of one key hold on all replicas together.
 
 use crate::support::app::TestApp;
-use crate::support::client::chat;
+use crate::support::client::{Answer, chat};
 use crate::support::endpoints::ALL;
 use crate::support::scripted::Scripted;
 use crate::support::toki::Toki;
@@ -200,6 +200,62 @@ async fn every_endpoint_says_what_limits_it(db: PgPool) {
         let answer = app.post(endpoint.path, &key.secret, &endpoint.call(json!({"status": 500}))).await;
         let headers = ["x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"].map(|name| answer.header(name).to_string());
         assert_eq!(headers, ["5", "90000"], "{} {}: {}", endpoint.path, answer.status, answer.text);
+    }
+    app.stop().await;
+}
+
+/// Of what wallet, quota, period and member leave the least: of a lone call, and of many at once.
+#[sqlx::test]
+async fn an_answer_says_what_the_tightest_limit_leaves(db: PgPool) {
+    let app = TestApp::start(db.clone()).await;
+    let customer = app.customer("left@example.com", 1_000).await;
+    let key = app.key(&customer, None).await;
+    let (toki, key_id) = (Toki::new(&db), app.text("SELECT key_id::text FROM api_keys").await);
+    let remaining = async || app.chat(&key.secret, &short()).await.header("x-toki-remaining-tokens").to_string();
+    assert_eq!(remaining().await, "995", "of the wallet");
+    toki.json(&["key", "edit", &key_id, "--quota", "900"]);
+    assert_eq!(remaining().await, "890", "of the key");
+    toki.json(&["key", "edit", &key_id, "--quota-per", "day:500"]);
+    assert_eq!(remaining().await, "485", "of its period");
+    app.execute("UPDATE members SET quota = 300").await;
+    assert_eq!(remaining().await, "280", "of its member");
+    app.execute("UPDATE members SET month_quota = 200").await;
+    assert_eq!(remaining().await, "175", "of its member's month");
+    let answers = futures::future::join_all((0..20).map(|_| app.chat(&key.secret, &CALL))).await;
+    for answer in answers.iter().filter(|answer| answer.status == 200) {
+        let left: i64 = answer.header("x-toki-remaining-tokens").parse().expect("a number");
+        assert!((0..=170).contains(&left), "{left}");
+    }
+    app.assert_exact().await;
+    let spent = app.number("SELECT spent FROM api_keys").await;
+    assert_eq!(remaining().await, (200 - spent - 5).to_string());
+    app.execute("UPDATE members SET quota = NULL, month_quota = NULL").await;
+    assert_eq!(remaining().await, (500 - spent - 10).to_string());
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+/// What is refused for want of Tokens, and what costs none, is told of rates as well.
+#[sqlx::test]
+async fn other_replies_to_a_key_say_what_limits_it_too(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("replies@example.com", 100_000).await;
+    let key = app.key(&customer, Some(2)).await;
+    let paths = ["/v1/key", "/v1/models", "/v1/models/sandbox/echo", "/v1/models/sandbox/none", "/v1/receipts/none"];
+    let limits = |answer: &Answer| {
+        ["limit-requests", "remaining-requests", "limit-tokens"].map(|name| answer.header(&format!("x-ratelimit-{name}")).to_string())
+    };
+    for path in paths {
+        assert_eq!(limits(&app.get(path, &key.secret).await), ["", "", ""], "{path}");
+    }
+    app.execute("UPDATE api_keys SET requests_per_minute = 7").await;
+    app.execute("UPDATE accounts SET requests_per_minute = 9, tokens_per_minute = 90000").await;
+    let refused = app.chat(&key.secret, &short()).await;
+    assert_eq!((refused.status, refused.error("code").as_str()), (429, "insufficient_quota"));
+    assert_eq!(limits(&refused), ["7", "7", "90000"], "nothing of the minute was used");
+    for path in paths {
+        let answer = app.get(path, &key.secret).await;
+        assert_eq!(limits(&answer), ["7", "7", "90000"], "{path}: {}", answer.status);
     }
     app.stop().await;
 }

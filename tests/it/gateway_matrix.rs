@@ -64,6 +64,15 @@ fn streams(endpoint: &Endpoint, stream: &Stream) -> Vec<(String, Value)> {
             cells.push((format!("usage {kind}, {name}"), script(&[stream.words, &reported, last], then)));
         }
     }
+    // A running total is of the whole only if the stream ends as it should.
+    if let Some(running) = stream.running {
+        for (kind, tokens) in [("running", [7, 5]), ("running zero", [0, 0])] {
+            let [input, output] = endpoint.usage;
+            let (reported, end) = (running(json!({input: tokens[0], output: tokens[1]})), (stream.end)(None));
+            cells.push((format!("usage {kind}, ends"), script(&[stream.words, &reported, &end], "end")));
+            cells.push((format!("usage {kind}, cut"), script(&[stream.words, &reported], "cut")));
+        }
+    }
     let late = (stream.report)(report("present", endpoint.usage));
     cells.push(("usage late, ends".to_string(), script(&[stream.words, &(stream.end)(None), &late], "end")));
     cells.push(("nothing but an end".to_string(), script(&[&(stream.end)(None)], "end")));

@@ -104,6 +104,14 @@ async fn cached_input_is_charged_as_such_and_writing_it_as_input(db: PgPool) {
     let reply = app.post(PATH, &key.secret, &messages.call(script(&[&answer], "end"))).await;
     assert_eq!(reply.header("x-toki-charged-tokens"), "45");
     assert_eq!(app.number("SELECT input_tokens * 1000 + cached_tokens FROM usage_records").await, 80_050);
+
+    // A stream that is cut has said at its beginning what was read: 10 as input, 50 at a tenth, and two words at five.
+    let words = messages.stream.as_ref().expect("a stream").words;
+    let begun = words.replace(r#""input_tokens":7"#, r#""input_tokens":10,"cache_read_input_tokens":50"#);
+    assert_ne!(begun, words);
+    app.post(PATH, &key.secret, &messages.streamed_call(script(&[&begun], "cut"))).await;
+    assert_eq!(app.number("SELECT charge FROM usage_records WHERE basis = 'counted'").await, 25);
+    assert_eq!(app.number("SELECT input_tokens * 1000 + cached_tokens FROM usage_records WHERE basis = 'counted'").await, 60_050);
     app.assert_exact().await;
     app.stop().await;
 }

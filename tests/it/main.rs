@@ -57,9 +57,9 @@ mod mail;
 mod members;
 mod members_limits;
 mod members_roles;
+mod metrics;
 mod notices;
 #[path = "../tidy/routes.rs"]
-#[expect(dead_code, reason = "tests/surface.rs says where routes are, too")]
 mod other_routes;
 mod payments;
 mod payments_again;

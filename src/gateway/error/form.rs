@@ -4,7 +4,7 @@
 use super::{GatewayError, Refused};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
-use crate::wallet::ledger::SentBefore;
+use crate::wallet::ledger::{Rates, SentBefore};
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -42,9 +42,12 @@ impl GatewayError {
         *response.status_mut() = self.status();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().extend(self.extra_headers());
-        if let GatewayError::RateLimited(limited) = self {
-            response.extensions_mut().insert(limited.rates);
-        }
+        let rates = match self {
+            GatewayError::RateLimited(limited) => limited.rates,
+            GatewayError::Exhausted(exhausted) => exhausted.rates,
+            _ => Rates::default(),
+        };
+        response.extensions_mut().insert(rates);
         response
     }
 

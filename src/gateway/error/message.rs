@@ -1,7 +1,6 @@
 //! Each failure in a sentence: what happened, and what to do.
 
 use super::GatewayError;
-use crate::gateway::wire::depth::DEEPEST;
 use crate::wallet::ledger::{Limit, SentBefore};
 
 impl GatewayError {
@@ -43,7 +42,7 @@ impl GatewayError {
                 ),
             },
             GatewayError::InvalidJson => "The body is not a JSON object.".into(),
-            GatewayError::TooDeep => format!("The body nests too deep: {DEEPEST} levels are the depth that is read."),
+            GatewayError::TooDeep { deepest } => format!("The body nests too deep: {deepest} levels are the depth that is read."),
             GatewayError::Refused(why) => why.message().into(),
             GatewayError::Crowded => "Too many large requests at once. Nothing was sent or charged; send it again.".into(),
             GatewayError::InvalidField { message, .. } => message.clone(),

@@ -67,10 +67,11 @@ impl Refused {
     }
 }
 
-/// The answer on a path of `/v1`, with what `handler::finish` gives to every other.
+/// The answer on a path of `/v1`, with what `handler::finish` gives to every other. Nothing of the request was processed.
 pub fn refused(why: Refused, path: &str, headers: &HeaderMap) -> Response {
     let (request_id, protocol) = (RequestId::generate(), protocol_of(path, headers));
     let mut response = GatewayError::Refused(why).response(protocol, request_id);
+    response.headers_mut().insert(HeaderName::from_static("openai-processing-ms"), HeaderValue::from_static("0"));
     let names = if protocol == Protocol::Anthropic { &["x-request-id", "request-id"][..] } else { &["x-request-id"] };
     if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
         for name in names {
@@ -78,9 +79,4 @@ pub fn refused(why: Refused, path: &str, headers: &HeaderMap) -> Response {
         }
     }
     response
-}
-
-/// The body alone, in OpenAI's form: for who has asked nothing yet.
-pub fn refused_body(why: Refused) -> String {
-    GatewayError::Refused(why).openai().to_string()
 }

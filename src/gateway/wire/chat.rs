@@ -2,6 +2,7 @@
 //! errors in OpenAI's form, and `[DONE]`.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
@@ -37,15 +38,15 @@ fn schema() -> Value {
     json!({"required": ["messages"], "properties": {"messages": parts(MOST_MESSAGES), "n": or_null(positive(MOST_CHOICES))}})
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
-    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object)?, default_limit: None })
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
+    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object, limits)?, default_limit: None })
 }
 
 /// What a template may add to `messages`, which must be some.
-pub fn template_of_messages(object: &RawObject<'_>) -> Result<i64, GatewayError> {
+pub fn template_of_messages(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayError> {
     let messages: Vec<&RawValue> = required(object, "messages", "an array of messages")?;
-    if messages.is_empty() || messages.len() > MOST_MESSAGES {
-        return Err(invalid("messages", format!("'messages' must hold 1 to {MOST_MESSAGES} messages.")));
+    if messages.is_empty() || messages.len() > limits.messages {
+        return Err(invalid("messages", format!("'messages' must hold 1 to {} messages.", limits.messages)));
     }
     Ok(messages.len() as i64 * PER_MESSAGE + PER_CALL)
 }
@@ -127,17 +128,34 @@ pub fn note_answer<'a, C: Deserialize<'a>>(bytes: &'a [u8], delivered: &mut Deli
     if answer.error.is_some() {
         return None;
     }
+    answer.choices.iter().flatten().for_each(|choice| say(choice, delivered));
     // Null counts as not reported.
-    if let Some(raw) = answer.usage {
+    let Some(raw) = answer.usage else { return Some(Part::Content) };
+    let choices = answer.choices.map(|choices| choices.len());
+    // With choices it is a running total, and no last word though the choice be finished: vLLM, asked for `continuous_usage_stats`,
+    // reports of each choice what that one has.
+    if choices.unwrap_or(0) > 0 {
+        delivered.report_so_far(raw, usage_of(raw));
+    } else {
         delivered.report(raw, usage_of(raw));
     }
-    answer.choices.iter().flatten().for_each(|choice| say(choice, delivered));
-    Some(if answer.usage.is_some() && answer.choices.is_some_and(|choices| choices.is_empty()) { Part::Usage } else { Part::Content })
+    Some(if choices == Some(0) { Part::Usage } else { Part::Content })
+}
+
+/// Reads a whole answer, whose report is of all of it, as `note` reads a chunk.
+pub fn in_one_piece(body: &[u8], delivered: &mut Delivered, note: impl Fn(&[u8], &mut Delivered) -> Option<Part>) -> bool {
+    let is_answer = note(body, delivered).is_some();
+    delivered.end();
+    is_answer
 }
 
 /// Reads an event of a stream that ends with `[DONE]`; `note` reads every other.
 pub fn until_done(data: &[u8], delivered: &mut Delivered, note: impl Fn(&[u8], &mut Delivered) -> Option<Part>) -> Part {
-    if data.trim_ascii() == b"[DONE]" { Part::End } else { note(data, delivered).unwrap_or(Part::Broken) }
+    if data.trim_ascii() == b"[DONE]" {
+        delivered.end();
+        return Part::End;
+    }
+    note(data, delivered).unwrap_or(Part::Broken)
 }
 
 fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
@@ -147,7 +165,7 @@ fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    note(body, delivered).is_some()
+    in_one_piece(body, delivered, note)
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {

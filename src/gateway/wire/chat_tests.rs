@@ -102,6 +102,42 @@ fn answers_give_text_and_usage() {
 }
 
 #[test]
+fn a_report_is_measured_once_it_is_the_last_word() {
+    let word = |usage: &str| format!(r#"{{"choices":[{{"delta":{{"content":"a"}}}}],"usage":{usage}}}"#);
+    let usage = |output: i64| format!(r#"{{"prompt_tokens":7,"completion_tokens":{output}}}"#);
+    let finish = |output| format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":"stop"}}],"usage":{}}}"#, usage(output));
+    let last = |output| format!(r#"{{"choices":[],"usage":{}}}"#, usage(output));
+    let done = || "[DONE]".to_string();
+    for (events, measured, least) in [
+        // OpenAI: null until the last chunk, which has no choices.
+        (vec![word("null"), last(2)], Some(2), 0),
+        (vec![word("null"), last(2), done()], Some(2), 0),
+        (vec![word("null"), r#"{"usage":{"prompt_tokens":7,"completion_tokens":2}}"#.into()], Some(2), 0),
+        (vec![word("null"), last(0), done()], Some(0), 0),
+        // vLLM's running totals, cut, and ended with and without the last chunk.
+        (vec![word(&usage(1)), word(&usage(2))], None, 2),
+        (vec![word(&usage(1)), finish(2)], None, 2),
+        (vec![word(&usage(1)), finish(2), done()], Some(2), 2),
+        (vec![word(&usage(1)), finish(2), last(4), done()], Some(4), 2),
+        (vec![word(&usage(1)), finish(2), last(4)], Some(4), 2),
+        (vec![word(&usage(0)), word("null")], None, 0),
+        // More comes behind what looked like the last.
+        (vec![last(2), word("null")], None, 2),
+        (vec![last(2), word("null"), done()], Some(2), 2),
+        (vec![word(&usage(5)), word(r#"{"prompt_tokens":-1,"completion_tokens":9}"#), done()], None, 5),
+    ] {
+        let mut delivered = Delivered::default();
+        for event in &events {
+            read_event(event.as_bytes(), &mut delivered);
+        }
+        assert_eq!((delivered.usage.map(|usage| usage.output), delivered.least_output), (measured, least), "{events:?}");
+    }
+    let mut whole = Delivered::default();
+    assert!(read_whole(word(&usage(2)).as_bytes(), &mut whole));
+    assert_eq!(whole.usage, Some(Usage { input: 7, cached: 0, output: 2 }));
+}
+
+#[test]
 fn what_is_in_no_known_form_is_no_reason_to_end_a_stream() {
     for (chunk, text) in [
         (r#"{"choices":[{"delta":{"content":[{"text":"a"}],"tool_calls":{"x":1}}}]}"#, r#"[{"text":"a"}]"#),

@@ -1,7 +1,8 @@
 //! `POST /v1/completions` (OpenAI API reference, "Create completion", legacy): one prompt or many, as text or as Token ids.
 
 use crate::gateway::error::GatewayError;
-use crate::gateway::wire::chat::{PER_CALL, error_event, note_answer, until_done};
+use crate::gateway::limits::Limits;
+use crate::gateway::wire::chat::{PER_CALL, error_event, in_one_piece, note_answer, until_done};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
 use crate::gateway::wire::schema::{or_null, positive, texts};
@@ -36,7 +37,7 @@ fn schema() -> Value {
 }
 
 /// Every prompt is answered `n` times, or `best_of` times, of which the supplier keeps `n` and bills all.
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayError> {
     let prompts = count_inputs(object, "prompt", MOST_PROMPTS)?;
     let answers = choices(object, "n")?.max(choices(object, "best_of")?);
     Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT) })
@@ -75,7 +76,7 @@ fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
-    note(body, delivered).is_some()
+    in_one_piece(body, delivered, note)
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
@@ -125,5 +126,8 @@ mod tests {
         assert_eq!((delivered.text.as_str(), delivered.usage.map(|usage| usage.output)), ("ab", Some(2)));
         assert_eq!(read_event(br#"{"error":{"message":"x"}}"#, &mut delivered), Part::Broken);
         assert!(!read_whole(b"{\"choices\":", &mut delivered));
+        let mut whole = Delivered::default();
+        assert!(read_whole(br#"{"choices":[{"text":"a"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, &mut whole));
+        assert_eq!(whole.usage.map(|usage| usage.output), Some(2));
     }
 }

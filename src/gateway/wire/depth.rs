@@ -1,16 +1,16 @@
 //! How deep JSON nests. Seen before it is parsed, by ours or a supplier's parser: some of them call themselves for every level.
 
-/// Levels of arrays and objects in one another.
+/// Levels of arrays and objects in one another, at most: the fields of what is deeper are more than serde_json reads.
 pub const DEEPEST: usize = 128;
 
-/// Whether the bytes, were they JSON, would nest deeper than [`DEEPEST`]. Reads each byte once.
-pub fn is_too_deep(json: &[u8]) -> bool {
+/// Whether the bytes, were they JSON, would nest deeper than so many levels. Reads each byte once.
+pub fn is_too_deep(json: &[u8], deepest: usize) -> bool {
     let (mut depth, mut at) = (0_usize, 0);
     while let Some(byte) = json.get(at) {
         match byte {
             b'[' | b'{' => {
                 depth += 1;
-                if depth > DEEPEST {
+                if depth > deepest {
                     return true;
                 }
             }
@@ -45,10 +45,12 @@ mod tests {
 
     #[test]
     fn the_deepest_is_served_and_one_more_is_not() {
-        assert!(!is_too_deep(nested(DEEPEST).as_bytes()));
-        assert!(is_too_deep(nested(DEEPEST + 1).as_bytes()));
-        assert!(is_too_deep(nested(100_000).as_bytes()));
-        assert!(is_too_deep("{\"a\":".repeat(100_000).as_bytes()));
+        for deepest in [DEEPEST, 16] {
+            assert!(!is_too_deep(nested(deepest).as_bytes(), deepest));
+            assert!(is_too_deep(nested(deepest + 1).as_bytes(), deepest));
+            assert!(is_too_deep(nested(100_000).as_bytes(), deepest));
+            assert!(is_too_deep("{\"a\":".repeat(100_000).as_bytes(), deepest));
+        }
     }
 
     #[test]
@@ -63,9 +65,9 @@ mod tests {
             "[\"]\",{}]".repeat(100),
             "]".repeat(500) + &nested(DEEPEST),
         ] {
-            assert!(!is_too_deep(json.as_bytes()), "{json}");
+            assert!(!is_too_deep(json.as_bytes(), DEEPEST), "{json}");
         }
-        assert!(is_too_deep(format!("\"\\\\\"{brackets}").as_bytes()));
-        assert!(!is_too_deep(b"\"\\") && !is_too_deep(b"\"") && !is_too_deep(b""));
+        assert!(is_too_deep(format!("\"\\\\\"{brackets}").as_bytes(), DEEPEST));
+        assert!(!is_too_deep(b"\"\\", DEEPEST) && !is_too_deep(b"\"", DEEPEST) && !is_too_deep(b"", DEEPEST));
     }
 }

@@ -2,6 +2,7 @@
 //! are never looked into, whether floats or base64.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{PER_CALL, error_event};
 use crate::gateway::wire::completions::count_inputs;
@@ -35,7 +36,7 @@ fn schema() -> Value {
     json!({"required": ["input"], "properties": {"input": texts(MOST_INPUTS), "stream": nothing_but(&[false.into()])}})
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayError> {
     if field(object, "stream", "true or false")?.unwrap_or(false) {
         return Err(invalid("stream", "Embeddings are not streamed."));
     }

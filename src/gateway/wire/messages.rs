@@ -3,6 +3,7 @@
 //! to the cache is charged as input.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, template_of_messages};
 use crate::gateway::wire::object::RawObject;
@@ -48,8 +49,8 @@ fn schema() -> Value {
     })
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
-    let template = template_of_messages(object)?;
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
+    let template = template_of_messages(object, limits)?;
     if request::positive(object, "max_tokens")?.is_none() {
         return Err(invalid("max_tokens", "'max_tokens' is missing."));
     }
@@ -88,6 +89,9 @@ struct Block<'a> {
     partial_json: Option<&'a RawValue>,
     #[serde(borrow, default)]
     input: Option<&'a RawValue>,
+    /// Of what is added at the very end.
+    #[serde(borrow, default)]
+    stop_reason: Option<&'a RawValue>,
 }
 
 impl Block<'_> {
@@ -128,18 +132,27 @@ struct Event<'a> {
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
     match event.kind.as_deref().unwrap_or_default() {
-        "message_stop" => return Part::End,
+        "message_stop" => {
+            delivered.end();
+            return Part::End;
+        }
         "error" => return Part::Broken,
-        // A report of what has only begun: its output is no measure yet.
+        // A report of what has only begun: its input has been read, its output is no measure yet. No input stands for one that is not
+        // known so early.
         "message_start" => {
             if let Some(raw) = event.message.and_then(|message| message.usage) {
                 delivered.report(raw, None);
+                let begun = usage_of(raw).filter(|usage| usage.input > 0);
+                delivered.reported_input = begun.map(|usage| Usage { output: 0, ..usage });
             }
         }
         "message_delta" => {
             if let Some(raw) = event.usage {
                 let whole = completed(delivered.raw_usage.as_deref(), raw);
-                delivered.report(&whole, usage_of(&whole));
+                match event.delta.and_then(|delta| delta.stop_reason) {
+                    Some(_) => delivered.report(&whole, usage_of(&whole)),
+                    None => delivered.report_so_far(&whole, usage_of(&whole)),
+                }
             }
         }
         _ => event.content_block.iter().chain(&event.delta).for_each(|block| block.say(delivered)),
@@ -249,6 +262,34 @@ mod tests {
         assert_eq!(raw, Some(r#"{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":15}"#));
         assert_eq!(read_event(br#"{"type":"message_stop"}"#, &mut delivered), Part::End);
         assert_eq!(read_event(br#"{"type":"error","error":{"type":"overloaded_error"}}"#, &mut delivered), Part::Broken);
+    }
+
+    #[test]
+    fn a_stream_without_its_report_has_the_input_that_it_began_with() {
+        let start = |usage: &str| format!(r#"{{"type":"message_start","message":{{"usage":{usage}}}}}"#);
+        let delta = |reason: &str, usage: &str| format!(r#"{{"type":"message_delta","delta":{{"stop_reason":{reason}}},"usage":{usage}}}"#);
+        let sane = r#"{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":1}"#;
+        let stop = || r#"{"type":"message_stop"}"#.to_string();
+        let of = |input, cached, output| Some(Usage { input, cached, output });
+        for (events, measured, input, least) in [
+            (vec![start(sane)], None, of(10, 3, 0), 0),
+            (vec![start(sane), stop()], None, of(10, 3, 0), 0),
+            (vec![start(sane), delta("\"end_turn\"", r#"{"output_tokens":4}"#)], of(10, 3, 4), of(10, 3, 0), 0),
+            (vec![start(sane), delta("null", r#"{"output_tokens":4}"#)], None, of(10, 3, 0), 4),
+            (vec![start(sane), delta("null", r#"{"output_tokens":4}"#), stop()], of(10, 3, 4), of(10, 3, 0), 4),
+            (vec![start(sane), delta("\"end_turn\"", r#"{"output_tokens":-4}"#), stop()], None, of(10, 3, 0), 0),
+            // A server that translates does not know it yet.
+            (vec![start(r#"{"input_tokens":0,"output_tokens":0}"#)], None, None, 0),
+            (vec![start(r#"{"input_tokens":-7,"output_tokens":1}"#)], None, None, 0),
+            (vec![start(r#"{"input_tokens":1,"cache_read_input_tokens":1000000000,"output_tokens":1}"#)], None, None, 0),
+            (vec![start("null")], None, None, 0),
+        ] {
+            let mut delivered = Delivered::default();
+            for event in &events {
+                read_event(event.as_bytes(), &mut delivered);
+            }
+            assert_eq!((delivered.usage, delivered.reported_input, delivered.least_output), (measured, input, least), "{events:?}");
+        }
     }
 
     #[test]

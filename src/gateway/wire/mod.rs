@@ -6,6 +6,7 @@ pub mod completions;
 pub mod depth;
 pub mod embeddings;
 pub mod messages;
+pub mod names;
 pub mod object;
 pub mod prompt;
 pub mod request;
@@ -15,6 +16,7 @@ pub mod schema;
 pub use request::Request;
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::object::RawObject;
 use crate::ids::RequestId;
@@ -37,8 +39,8 @@ pub struct Endpoint {
     /// judge.
     pub summary: &'static str,
     pub schema: fn() -> Value,
-    /// The fields that we read besides `model`, `stream` and the limits: standing twice, they would mean one thing to us and another to
-    /// the supplier.
+    /// The fields that we read besides `model`, `stream`, the limits and the prompt: standing twice, they would mean one thing to us and
+    /// another to the supplier.
     reads: &'static [&'static str],
     /// The fields whose text the model reads.
     prompt: &'static [&'static str],
@@ -47,7 +49,7 @@ pub struct Endpoint {
     /// Streams report usage only when `stream_options.include_usage` asks for it.
     usage_on_request: bool,
     /// What is the endpoint's own about a request.
-    read_request: fn(&RawObject<'_>) -> Result<Shape, GatewayError>,
+    read_request: fn(&RawObject<'_>, &Limits) -> Result<Shape, GatewayError>,
     /// Notes what a whole answer delivers; false when it is none, or an error.
     pub read_whole: fn(&[u8], &mut Delivered) -> bool,
     /// Notes what the data of one event delivers.
@@ -58,9 +60,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The fields that we read, each of which may stand once.
+    /// The fields that we read, each of which may stand once and in one spelling.
     pub fn read_names(&self) -> Vec<&'static str> {
-        ["model", "stream", "stream_options"].iter().chain(self.reads).chain(self.limits).copied().collect()
+        let prompt = self.prompt.iter().filter(|name| !self.reads.contains(*name));
+        ["model", "stream", "stream_options"].iter().chain(self.reads).chain(self.limits).chain(prompt).copied().collect()
     }
 }
 
@@ -95,9 +98,15 @@ pub struct Shape {
 /// What was delivered, as far as it is known.
 #[derive(Debug, Default)]
 pub struct Delivered {
-    /// The supplier's report, if it was sane.
+    /// The supplier's report of the whole answer, if it was sane.
     pub usage: Option<Usage>,
-    /// The report word for word, sane or not.
+    /// Its last report, if it was sane, of an answer that went on: of the whole once that has ended as it should.
+    pub running: Option<Usage>,
+    /// The most output that such a report named; no less has been put out.
+    pub least_output: i64,
+    /// What was said of the input when the answer began; no output in it.
+    pub reported_input: Option<Usage>,
+    /// The last report word for word, sane or not.
     pub raw_usage: Option<Box<RawValue>>,
     /// To be counted should no usage be reported.
     pub text: String,
@@ -110,22 +119,43 @@ pub struct Delivered {
 impl Delivered {
     /// Nothing came back that anybody could use.
     pub fn is_nothing(&self) -> bool {
-        self.text.is_empty() && !self.beyond_text && self.usage.is_none_or(|usage| usage.output == 0)
+        self.text.is_empty() && !self.beyond_text && self.usage.map_or(self.least_output, |usage| usage.output) == 0
     }
 
+    /// Notes a report of the whole answer; should more of it come, it was not.
     fn report(&mut self, raw: &RawValue, usage: Option<Usage>) {
-        self.usage = usage;
+        (self.usage, self.running) = (usage, None);
         self.raw_usage = Some(raw.to_owned());
     }
 
+    /// Notes a report of what there is so far.
+    fn report_so_far(&mut self, raw: &RawValue, usage: Option<Usage>) {
+        self.report(raw, usage);
+        self.go_on();
+    }
+
+    /// The answer goes on behind what was reported.
+    fn go_on(&mut self) {
+        if let Some(usage) = self.usage.take() {
+            self.least_output = self.least_output.max(usage.output);
+            self.running = Some(usage);
+        }
+    }
+
+    /// The answer has ended as it should, so its last report is of all of it.
+    fn end(&mut self) {
+        self.usage = self.usage.or(self.running);
+    }
+
     fn say(&mut self, piece: &RawValue) {
-        if self.text.len() >= MOST_TEXT_BYTES {
+        // No string where the reference has one: it was delivered all the same.
+        let text = serde_json::from_str::<String>(piece.get()).unwrap_or_else(|_| piece.get().to_string());
+        if text.is_empty() {
             return;
         }
-        match serde_json::from_str::<String>(piece.get()) {
-            Ok(text) => self.text.push_str(&text),
-            // No string where the reference has one: it was delivered all the same.
-            Err(_) => self.text.push_str(piece.get()),
+        self.go_on();
+        if self.text.len() < MOST_TEXT_BYTES {
+            self.text.push_str(&text);
         }
     }
 }
@@ -172,6 +202,62 @@ mod tests {
             ("/v1/models", &versioned, Protocol::Anthropic),
         ] {
             assert_eq!(protocol_of(path, headers), protocol, "{path}");
+        }
+    }
+
+    /// What may come of an answer.
+    #[derive(Debug)]
+    enum Step {
+        Whole(Option<i64>),
+        SoFar(Option<i64>),
+        Say(&'static str),
+        End,
+    }
+
+    #[test]
+    fn a_report_is_of_the_whole_until_more_comes_or_once_it_ends() {
+        use Step::{End, Say, SoFar, Whole};
+        let raw = |json: &str| RawValue::from_string(json.into()).expect("JSON");
+        let usage = |output: Option<i64>| output.map(|output| Usage { input: 7, cached: 0, output });
+        for (steps, measured, least) in [
+            (vec![Whole(Some(3))], Some(3), 0),
+            (vec![Say("\"a\""), Whole(Some(3))], Some(3), 0),
+            (vec![Whole(Some(3)), Say("\"a\"")], None, 3),
+            // An empty delta is no more of it.
+            (vec![Whole(Some(3)), Say("\"\"")], Some(3), 0),
+            (vec![Whole(Some(3)), Say("\"a\""), End], Some(3), 3),
+            (vec![SoFar(Some(3))], None, 3),
+            (vec![SoFar(Some(3)), End], Some(3), 3),
+            (vec![SoFar(Some(3)), SoFar(Some(5)), Say("\"a\"")], None, 5),
+            // The last report counts, sane or not, but no less than an earlier one said has been put out.
+            (vec![SoFar(Some(3)), Whole(None), End], None, 3),
+            (vec![SoFar(Some(3)), SoFar(None), End], None, 3),
+            (vec![SoFar(None), End], None, 0),
+        ] {
+            let mut seen = Delivered::default();
+            for step in &steps {
+                match step {
+                    Whole(output) => seen.report(&raw("{}"), usage(*output)),
+                    SoFar(output) => seen.report_so_far(&raw("{}"), usage(*output)),
+                    Say(piece) => seen.say(&raw(piece)),
+                    End => seen.end(),
+                }
+            }
+            assert_eq!((seen.usage.map(|usage| usage.output), seen.least_output), (measured, least), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn output_that_was_reported_is_something_although_nobody_can_read_it() {
+        for (usage, least_output, text, nothing) in [
+            (None, 0, "", true),
+            (None, 0, "a", false),
+            (None, 3, "", false),
+            (Some(Usage { input: 7, cached: 0, output: 0 }), 0, "", true),
+            (Some(Usage { input: 7, cached: 0, output: 1 }), 0, "", false),
+        ] {
+            let seen = Delivered { usage, least_output, text: text.into(), ..Delivered::default() };
+            assert_eq!(seen.is_nothing(), nothing, "{seen:?}");
         }
     }
 }

@@ -66,6 +66,11 @@ impl<'a> RawObject<'a> {
         self.0.iter().filter(|(field, _)| field == name).count() > 1
     }
 
+    /// Every field that somebody may take for this one, as it is spelled there.
+    pub fn spellings(&self, name: &str) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().filter(move |(field, _)| is_spelling(field, name)).map(|(field, value)| (field.as_str(), *value))
+    }
+
     /// The object again, with what another one says instead or besides; what is null there says nothing.
     pub fn overlaid(&self, later: &RawObject<'_>) -> Vec<u8> {
         let said = later.0.iter().filter(|(_, value)| value.get() != "null");
@@ -101,6 +106,17 @@ impl<'a> RawObject<'a> {
         out.push(b'}');
         out
     }
+}
+
+/// Whether a server written in Go takes `field` for `name`, which is in small ASCII letters: its `encoding/json` ignores case as Unicode
+/// folds it, by which two letters beyond ASCII are an s and a k.
+pub fn is_spelling(field: &str, name: &str) -> bool {
+    let folded = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        letter => letter.to_ascii_lowercase(),
+    };
+    field.len() >= name.len() && field.chars().map(folded).eq(name.chars())
 }
 
 #[cfg(test)]
@@ -141,5 +157,26 @@ mod tests {
         assert!(object.get("a").is_none() && object.get("c").is_none());
         assert_eq!(object.get("b").map(RawValue::get), Some("1"));
         assert!(object.has_twice("b") && !object.has_twice("a"));
+    }
+
+    #[test]
+    fn names_are_spelled_in_every_way_that_go_takes_for_one() {
+        for (field, name, is) in [
+            ("model", "model", true),
+            ("MODEL", "model", true),
+            ("mOdEl", "model", true),
+            ("max_to\u{212a}ens", "max_tokens", true),
+            ("max_token\u{17f}", "max_tokens", true),
+            ("models", "model", false),
+            ("mode", "model", false),
+            ("model ", "model", false),
+            ("m\u{f6}del", "model", false),
+            ("", "model", false),
+        ] {
+            assert_eq!(is_spelling(field, name), is, "{field:?}");
+        }
+        let object = RawObject::parse(br#"{"N":1,"x":2,"n":3,"\u004e":null}"#).expect("object");
+        let spelled: Vec<_> = object.spellings("n").map(|(field, value)| (field, value.get())).collect();
+        assert_eq!(spelled, [("N", "1"), ("n", "3"), ("N", "null")]);
     }
 }

@@ -1,7 +1,9 @@
 //! A request that can be priced and sent: what every endpoint has in common. The body is kept as it came; three things of it change.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::wire::depth::is_too_deep;
+use crate::gateway::wire::names::{refuse_ambiguous, refuse_spellings_in};
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText, may_have_attachments};
 use crate::gateway::wire::{Endpoint, Shape};
@@ -31,14 +33,17 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// Within the limits of an operator who set none.
     pub fn parse(endpoint: &'static Endpoint, body: &'a [u8]) -> Result<Request<'a>, GatewayError> {
-        if is_too_deep(body) {
-            return Err(GatewayError::TooDeep);
+        Request::parse_within(endpoint, body, &Limits::default())
+    }
+
+    pub fn parse_within(endpoint: &'static Endpoint, body: &'a [u8], limits: &Limits) -> Result<Request<'a>, GatewayError> {
+        if is_too_deep(body, limits.json_depth) {
+            return Err(GatewayError::TooDeep { deepest: limits.json_depth });
         }
         let object = RawObject::parse(body).ok_or(GatewayError::InvalidJson)?;
-        if let Some(param) = endpoint.read_names().into_iter().find(|name| object.has_twice(name)) {
-            return Err(invalid(param, format!("'{param}' stands twice in the request.")));
-        }
+        refuse_ambiguous(endpoint, &object)?;
         let model: String = required(&object, "model", "a string")?;
         if model.is_empty() || model.len() > LONGEST_MODEL || model.contains('\0') {
             return Err(invalid("model", "'model' must be a model id, like those of GET /v1/models."));
@@ -48,7 +53,7 @@ impl<'a> Request<'a> {
         if options.is_some() && !stream {
             return Err(invalid("stream_options", "'stream_options' goes with 'stream': true only."));
         }
-        let Shape { choices, template, default_limit } = (endpoint.read_request)(&object)?;
+        let Shape { choices, template, default_limit } = (endpoint.read_request)(&object, limits)?;
         let mut output_limit = None;
         let mut limit_field = None;
         for name in endpoint.limits {
@@ -89,9 +94,9 @@ impl<'a> Request<'a> {
     /// The text that the model reads: every string of the prompt and the tool definitions.
     pub fn prompt_text(&self) -> PromptText {
         let mut prompt = PromptText::default();
-        for raw in self.endpoint.prompt.iter().filter_map(|name| self.object.get(name)) {
+        for (name, raw) in self.endpoint.prompt.iter().filter_map(|name| Some((*name, self.object.get(name)?))) {
             match serde_json::from_str(raw.get()) {
-                Ok(value) => prompt.collect(&value),
+                Ok(value) => prompt.collect(name, &value),
                 // Nested too deep for us; its bytes are the bound.
                 Err(_) => prompt.text.push_str(raw.get()),
             }
@@ -163,6 +168,7 @@ pub fn refuse_hosted_tools(object: &RawObject<'_>, run_by_caller: &[&str]) -> Re
         kind: Option<String>,
     }
     let tools: Vec<Fields<Tool>> = field(object, "tools", "an array of tools")?.unwrap_or_default();
+    refuse_spellings_in(object, "tools", "type")?;
     let kinds = tools.iter().filter_map(|Fields(tool)| tool.kind.as_deref()).filter(|kind| !matches!(*kind, "function" | "custom"));
     let mut made_by_supplier = 0;
     for kind in kinds {

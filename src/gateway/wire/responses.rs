@@ -2,8 +2,10 @@
 //! Without what a supplier keeps between calls: its account is shared by all of our customers, and what it kept cannot be priced.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
+use crate::gateway::wire::names::refuse_spellings_in;
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
 use crate::gateway::wire::schema::{nothing_but, or_null, text, tools};
@@ -48,7 +50,7 @@ fn schema() -> Value {
     json!({"required": ["input"], "properties": properties})
 }
 
-fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
+fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
     if let Some(param) = KEPT_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {
         return Err(invalid(param, format!("'{param}' refers to what a supplier keeps, which is not served. Send the whole input.")));
     }
@@ -56,10 +58,10 @@ fn read_request(object: &RawObject<'_>) -> Result<Shape, GatewayError> {
         return Err(invalid("background", "Responses in the background are not served. Wait for the answer, or stream it."));
     }
     refuse_hosted_tools(object, &RUN_BY_CALLER)?;
-    Ok(Shape { choices: 1, template: count_items(object)? * PER_MESSAGE + PER_CALL, default_limit: None })
+    Ok(Shape { choices: 1, template: count_items(object, limits)? * PER_MESSAGE + PER_CALL, default_limit: None })
 }
 
-fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
+fn count_items(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayError> {
     #[derive(Deserialize)]
     struct Item<'a> {
         #[serde(borrow, default, rename = "type")]
@@ -73,8 +75,9 @@ fn count_items(object: &RawObject<'_>) -> Result<i64, GatewayError> {
         return Ok(1);
     }
     let items: Vec<Fields<Item<'_>>> = required(object, "input", WHAT)?;
-    if items.is_empty() || items.len() > MOST_MESSAGES {
-        return Err(invalid("input", format!("'input' must hold 1 to {MOST_MESSAGES} items.")));
+    refuse_spellings_in(object, "input", "type")?;
+    if items.is_empty() || items.len() > limits.messages {
+        return Err(invalid("input", format!("'input' must hold 1 to {} items.", limits.messages)));
     }
     // An item of no type is a message when it has content, and a reference when it has none.
     let is_reference = |Fields(item): &Fields<Item<'_>>| match item.kind.as_deref() {
@@ -121,15 +124,15 @@ struct Text<'a> {
 
 impl Answer<'_> {
     fn note(&self, delivered: &mut Delivered) {
-        if let Some(raw) = self.usage {
-            delivered.report(raw, usage_of(raw));
-        }
         // The last event of a stream says again what its deltas said.
         if delivered.text.is_empty() {
             for item in self.output.iter().flatten() {
                 let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
                 [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
+        }
+        if let Some(raw) = self.usage {
+            delivered.report(raw, usage_of(raw));
         }
     }
 }

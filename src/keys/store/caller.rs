@@ -4,9 +4,10 @@ use super::{KeyError, limits_of, replacement_of};
 use crate::ids::{AccountId, KeyId, SupplierId};
 use crate::keys::types_limits::KeyLimits;
 use crate::tokens::Tokens;
+use crate::wallet::ledger::Rates;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::PgConnection;
 use std::net::IpAddr;
 
 /// A key that may call, and what is left to it.
@@ -26,6 +27,8 @@ pub struct CallerKey {
     /// The balance of the account's wallet.
     pub wallet_left: Tokens,
     pub limits: KeyLimits,
+    /// How far its rates and its account's are used.
+    pub rates: Rates,
     /// What the member whose key it is may still spend, where a limit is set.
     pub member_left: MemberLeft,
 }
@@ -56,9 +59,9 @@ pub enum Caller {
 }
 
 /// Who presents the secret with this digest; one that was replaced counts while it still works.
-pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
+pub async fn caller_by_hash(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     match caller_now(db, secret_hash, address).await? {
-        Caller::Unknown => match replacement_of(db, secret_hash).await? {
+        Caller::Unknown => match replacement_of(&mut *db, secret_hash).await? {
             Some(secret_hash) => caller_now(db, secret_hash, address).await,
             None => Ok(Caller::Unknown),
         },
@@ -66,7 +69,7 @@ pub async fn caller_by_hash(db: &PgPool, secret_hash: [u8; 32], address: IpAddr)
     }
 }
 
-async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
+async fn caller_now(db: &mut PgConnection, secret_hash: [u8; 32], address: IpAddr) -> Result<Caller, KeyError> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.account_id, k.name, k.supplier_id, s.slug AS "supplier_slug?", k.quota, k.spent, k.held, k.status, k.expires_at,
                   coalesce(k.expires_at <= now(), false) AS "expired!", k.last_used_at, a.suspended_at,
@@ -74,7 +77,11 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
                   (SELECT coalesce(sum(g.left_), 0)::bigint FROM grants g
                     WHERE g.account_id = k.account_id AND g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now())
                       AS "wallet_left!",
-                  left_ever(b) AS member_left, left_this_month(b, now()) AS month_left
+                  left_ever(b) AS member_left, left_this_month(b, now()) AS month_left,
+                  tighter_rate(tighter_rate(NULL, k.requests_per_minute, now(), k.requests_full_at),
+                               a.requests_per_minute, now(), a.requests_full_at) AS rate_requests,
+                  tighter_rate(tighter_rate(NULL, k.tokens_per_minute, now(), k.tokens_full_at),
+                               a.tokens_per_minute, now(), a.tokens_full_at) AS rate_tokens
              FROM api_keys k
              JOIN accounts a USING (account_id)
              LEFT JOIN suppliers s USING (supplier_id)
@@ -83,7 +90,7 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
         &secret_hash[..],
         address.to_string()
     )
-    .fetch_optional(db)
+    .fetch_optional(&mut *db)
     .await?;
     Ok(match row {
         None => Caller::Unknown,
@@ -103,6 +110,7 @@ async fn caller_now(db: &PgPool, secret_hash: [u8; 32], address: IpAddr) -> Resu
             expires_at: row.expires_at,
             last_used_at: row.last_used_at,
             wallet_left: Tokens(row.wallet_left),
+            rates: Rates::of_columns(row.rate_requests.as_deref(), row.rate_tokens.as_deref()),
             limits: limits_of(db, KeyId(row.key_id)).await?,
             member_left: MemberLeft { ever: row.member_left.map(Tokens), this_month: row.month_left.map(Tokens) },
         })),

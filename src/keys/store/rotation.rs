@@ -67,7 +67,7 @@ pub async fn end_old_secrets(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) ->
 }
 
 /// What a secret that a key had before has been replaced by, while it still works.
-pub async fn replacement_of(db: &PgPool, secret_hash: [u8; 32]) -> Result<Option<[u8; 32]>, sqlx::Error> {
+pub async fn replacement_of(db: impl PgExecutor<'_>, secret_hash: [u8; 32]) -> Result<Option<[u8; 32]>, sqlx::Error> {
     let hash = sqlx::query_scalar!(
         "SELECT k.secret_hash FROM retired_secrets r JOIN api_keys k USING (key_id) WHERE r.secret_hash = $1 AND r.valid_until > now()",
         &secret_hash[..]

@@ -247,6 +247,7 @@ mod tests {
             idle: seconds(60),
             write: seconds(40),
             most_connections: 1,
+            head_bytes: 32 << 10,
             trusted_proxies: vec![],
         }
     }

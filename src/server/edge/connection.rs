@@ -23,7 +23,7 @@ use tower_service::Service;
 /// Serves what comes on a connection until it ends, is asked to, or may not go on.
 pub async fn serve(edge: Arc<Edge>, stream: TcpStream, peer: SocketAddr, place: Place) {
     let activity = place.activity.clone();
-    let socket = TokioIo::new(Socket::new(stream, activity.clone()));
+    let socket = TokioIo::new(Socket::new(stream, activity.clone(), edge.settings.head_bytes));
     let service = service_fn(|request| answer(edge.clone(), activity.clone(), peer, request));
     let mut connection = pin!(edge.builder.serve_connection(socket, service));
     let mut ending = None;

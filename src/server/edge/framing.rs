@@ -3,7 +3,7 @@
 
 use crate::gateway::Refused;
 
-/// What a request's head may be, in bytes; of its lines, in number; of its target, in bytes.
+/// What a request's head may be, in bytes, unless an operator set another limit; of its lines, in number; of its target, in bytes.
 pub const MOST_HEAD_BYTES: usize = 32 << 10;
 pub const MOST_HEADERS: usize = 100;
 pub const MOST_TARGET_BYTES: usize = 8 << 10;
@@ -14,8 +14,9 @@ const AROUND_TARGET: usize = 64;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The scan of one head. Give it the bytes from the head's first on, each time with what came since at the end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HeadScan {
+    most_bytes: usize,
     /// Where the line begins that is not whole yet.
     line_at: usize,
     /// What has been searched for its end.
@@ -57,6 +58,21 @@ pub fn is_http2(first: &[u8]) -> Option<bool> {
 }
 
 impl HeadScan {
+    /// Of a head of at most so many bytes.
+    pub fn within(most_bytes: usize) -> HeadScan {
+        HeadScan {
+            most_bytes,
+            line_at: 0,
+            searched: 0,
+            lines: 0,
+            is_http_1_0: false,
+            content_length: None,
+            chunked: false,
+            upgrade: false,
+            hosts: 0,
+        }
+    }
+
     pub fn scan(&mut self, bytes: &[u8]) -> Scanned {
         while let Some(found) = memchr::memchr(b'\n', &bytes[self.searched..]) {
             let end = self.searched + found;
@@ -64,7 +80,7 @@ impl HeadScan {
             (self.line_at, self.searched) = (end + 1, end + 1);
             // The end of a line is two bytes; one that has but the second is none to some.
             let Some(line) = line.strip_suffix(b"\r") else { return Scanned::Refused(Refused::Framing) };
-            if self.lines > 0 && self.line_at > MOST_HEAD_BYTES {
+            if self.lines > 0 && self.line_at > self.most_bytes {
                 return Scanned::Refused(Refused::HeadTooLarge);
             }
             if line.is_empty() && self.lines > 0 {
@@ -83,7 +99,7 @@ impl HeadScan {
         if self.lines == 0 && bytes.len() > MOST_TARGET_BYTES + AROUND_TARGET {
             return Scanned::Refused(Refused::TargetTooLong);
         }
-        if bytes.len() > MOST_HEAD_BYTES {
+        if bytes.len() > self.most_bytes {
             return Scanned::Refused(Refused::HeadTooLarge);
         }
         Scanned::More
@@ -171,14 +187,14 @@ mod tests {
     /// In one piece, and in every two; they must agree.
     fn scan(text: &str) -> Scanned {
         let bytes = text.as_bytes();
-        let whole = HeadScan::default().scan(bytes);
+        let whole = HeadScan::within(MOST_HEAD_BYTES).scan(bytes);
         for at in 1..bytes.len() {
-            let mut scan = HeadScan::default();
+            let mut scan = HeadScan::within(MOST_HEAD_BYTES);
             let first = scan.scan(&bytes[..at]);
             let second = if first == Scanned::More { scan.scan(bytes) } else { first };
             assert_eq!(second, whole, "cut at {at}: {text:?}");
         }
-        let mut scan = HeadScan::default();
+        let mut scan = HeadScan::within(MOST_HEAD_BYTES);
         let byte_by_byte = (1..=bytes.len()).map(|length| scan.scan(&bytes[..length])).find(|scanned| *scanned != Scanned::More);
         assert_eq!(byte_by_byte.unwrap_or(Scanned::More), whole, "byte by byte: {text:?}");
         whole
@@ -253,14 +269,15 @@ mod tests {
     fn what_is_too_large_is_refused_before_it_is_whole() {
         let too_large = Scanned::Refused(Refused::HeadTooLarge);
         let many = |fields: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(fields));
-        assert!(matches!(HeadScan::default().scan(many(MOST_HEADERS - 1).as_bytes()), Scanned::Whole { .. }));
-        assert_eq!(HeadScan::default().scan(many(MOST_HEADERS).as_bytes()), too_large);
+        assert!(matches!(HeadScan::within(MOST_HEAD_BYTES).scan(many(MOST_HEADERS - 1).as_bytes()), Scanned::Whole { .. }));
+        assert_eq!(HeadScan::within(MOST_HEAD_BYTES).scan(many(MOST_HEADERS).as_bytes()), too_large);
         let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(MOST_HEAD_BYTES));
-        assert_eq!(HeadScan::default().scan(long.as_bytes()), too_large);
+        assert_eq!(HeadScan::within(MOST_HEAD_BYTES).scan(long.as_bytes()), too_large);
+        assert_eq!(HeadScan::within(2 * MOST_HEAD_BYTES).scan(long.as_bytes()), Scanned::More, "as much as was set");
         let target = |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(bytes - 1));
-        assert!(matches!(HeadScan::default().scan(target(MOST_TARGET_BYTES).as_bytes()), Scanned::Whole { .. }));
+        assert!(matches!(HeadScan::within(MOST_HEAD_BYTES).scan(target(MOST_TARGET_BYTES).as_bytes()), Scanned::Whole { .. }));
         for text in [target(MOST_TARGET_BYTES + 1), format!("GET /{}", "t".repeat(9_000))] {
-            assert_eq!(HeadScan::default().scan(text.as_bytes()), Scanned::Refused(Refused::TargetTooLong));
+            assert_eq!(HeadScan::within(MOST_HEAD_BYTES).scan(text.as_bytes()), Scanned::Refused(Refused::TargetTooLong));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The answers to requests that no handler sees, in the form of whoever asks.
 
-use crate::gateway::{self, Refused};
+use crate::gateway::{self, GatewayError, Refused};
+use crate::ids::RequestId;
 use crate::server::edge::framing::{self, MOST_HEADERS, MOST_TARGET_BYTES};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
@@ -62,12 +63,14 @@ pub fn closing(mut response: Response, version: Version) -> Response {
     response
 }
 
-/// What a connection beyond the most that there may be is told, before it has said anything.
+/// What a connection beyond the most that there may be is told, before it has said anything: in OpenAI's form, with the headers of every
+/// answer.
 pub fn too_many_connections() -> Vec<u8> {
-    let (why, body) = (Refused::Connections, gateway::refused_body(Refused::Connections));
-    let (status, length) = (why.status(), body.len());
-    let head = "content-type: application/json\r\nretry-after: 1\r\nconnection: close";
-    format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
+    let error = GatewayError::Refused(Refused::Connections);
+    let (status, body, id) = (error.status(), error.openai().to_string(), RequestId::generate());
+    let head =
+        format!("content-type: application/json\r\nretry-after: 1\r\nx-request-id: {id}\r\nopenai-processing-ms: 0\r\nconnection: close");
+    format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// A body beyond what a page of the console posts.

@@ -26,6 +26,7 @@ const MOST_AFTER_GOODBYE: usize = 64 << 10;
 pub struct Socket {
     stream: TcpStream,
     activity: Arc<Activity>,
+    most_head_bytes: usize,
     /// What was read and not handed on; the parser may have the first `cleared` bytes.
     buffer: BytesMut,
     cleared: usize,
@@ -70,9 +71,9 @@ pub fn tune(stream: &TcpStream) {
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream, activity: Arc<Activity>) -> Socket {
-        let expected = Expected::First(HeadScan::default());
-        Socket { stream, activity, buffer: BytesMut::new(), cleared: 0, expected, is_blocked: false, goodbye: None }
+    pub fn new(stream: TcpStream, activity: Arc<Activity>, most_head_bytes: usize) -> Socket {
+        let expected = Expected::First(HeadScan::within(most_head_bytes));
+        Socket { stream, activity, most_head_bytes, buffer: BytesMut::new(), cleared: 0, expected, is_blocked: false, goodbye: None }
     }
 
     /// Looks at what is buffered of a head. Whether more bytes are needed to say.
@@ -80,7 +81,7 @@ impl Socket {
         // Some send an empty line behind a body that has none.
         while self.buffer.starts_with(b"\r\n") {
             self.buffer.advance(2);
-            self.expected = Expected::Head(HeadScan::default());
+            self.expected = Expected::Head(HeadScan::within(self.most_head_bytes));
         }
         if self.buffer.is_empty() {
             self.activity.head_ends();
@@ -178,7 +179,7 @@ impl AsyncRead for Socket {
                         return Poll::Ready(Ok(()));
                     }
                 }
-                Expected::Body(0) => this.expected = Expected::Head(HeadScan::default()),
+                Expected::Body(0) => this.expected = Expected::Head(HeadScan::within(this.most_head_bytes)),
                 Expected::Body(left) if buffered > 0 => {
                     this.cleared = buffered.min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= this.cleared as u64;
@@ -192,7 +193,7 @@ impl AsyncRead for Socket {
                     out.advance(read);
                     return Poll::Ready(Ok(()));
                 }
-                Expected::Chunks(chunks) if chunks.is_over() => this.expected = Expected::Head(HeadScan::default()),
+                Expected::Chunks(chunks) if chunks.is_over() => this.expected = Expected::Head(HeadScan::within(this.most_head_bytes)),
                 Expected::Chunks(chunks) if buffered > 0 => {
                     this.cleared = chunks.take(&this.buffer).map_err(|_| malformed())?;
                 }

@@ -96,6 +96,13 @@ pub struct Rates {
     pub tokens: Option<Rate>,
 }
 
+impl Rates {
+    /// Of `{limit, remaining, milliseconds until nothing is used}`, as `tighter_rate()` has them.
+    pub fn of_columns(requests: Option<&[i64]>, tokens: Option<&[i64]>) -> Rates {
+        Rates { requests: rate(requests), tokens: rate(tokens) }
+    }
+}
+
 /// A limit per minute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
@@ -123,6 +130,8 @@ pub struct Decision {
     /// None where the key is unknown, or nothing was decided.
     pub account_id: Option<AccountId>,
     pub verdict: Verdict,
+    /// What limits its key, where the decision came so far: admitted, limited or out of Tokens.
+    pub rates: Rates,
 }
 
 /// A call that may run, with everything it needs, and the hold that pays for it.
@@ -217,7 +226,7 @@ pub async fn admit_calls(
     let mut rows: HashMap<Uuid, Row> = rows.into_iter().map(|row| (row.request_id, row)).collect();
     let decision = |request: &AdmissionRequest| {
         let row = rows.remove(&request.request_id.0)?;
-        Some(Decision { account_id: row.account_id.map(AccountId), verdict: row.verdict(request)? })
+        Some(Decision { account_id: row.account_id.map(AccountId), rates: row.rates(), verdict: row.verdict(request)? })
     };
     requests.iter().map(decision).collect::<Option<_>>().ok_or(LedgerError::BatchMismatch)
 }
@@ -322,7 +331,7 @@ impl Row {
     }
 
     fn rates(&self) -> Rates {
-        Rates { requests: rate(self.rate_requests.as_deref()), tokens: rate(self.rate_tokens.as_deref()) }
+        Rates::of_columns(self.rate_requests.as_deref(), self.rate_tokens.as_deref())
     }
 }
 

@@ -137,7 +137,7 @@ pub struct Settled {
     pub first: bool,
     pub charge: Tokens,
     pub balance_left: Tokens,
-    /// None = the key has no quota of its own.
+    /// What the key's quota, its period and its member's limits leave it, the least of them; none = nothing limits it but the wallet.
     pub quota_left: Option<Tokens>,
 }
 
@@ -157,7 +157,8 @@ pub async fn settle_calls(db: impl PgExecutor<'_>, settlements: &[Settlement]) -
         first,
         charge: Tokens(charge),
         balance_left: Tokens(balance),
-        quota_left: quota.map(Tokens),
+        // A limit may have been set below what is used.
+        quota_left: quota.map(|left| Tokens(left.max(0))),
     });
     Ok(settled.collect())
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use toki::accounts::store::{self, NewAccount};
 use toki::accounts::types::{Email, Password};
-use toki::gateway::Timeouts;
+use toki::gateway::{Limits, Timeouts};
 use toki::ids::{GrantId, KeyId, SupplierId};
 use toki::keys::secret::KeySecret;
 use toki::mail::delivery::Delivery;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
 use toki::server::config::{Config, Environment, loopback_networks};
-use toki::server::edge::Settings;
+use toki::server::edge::{MOST_HEAD_BYTES, Settings};
 use toki::server::run;
 use toki::server::state::AppState;
 use toki::suppliers::sandbox;
@@ -35,6 +35,8 @@ pub const SECRET_KEY: [u8; 32] = [7; 32];
 pub struct TestApp {
     pub state: AppState,
     pub addr: SocketAddr,
+    /// Where it shows its metrics, if it does.
+    pub metrics: Option<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
     /// Spool and mails.
     folder: TempDir,
@@ -65,6 +67,7 @@ impl TestApp {
         let mut config = Config {
             database_url: "postgres://unused".into(),
             addr,
+            metrics_addr: None,
             public_url: format!("http://{addr}").parse().expect("URL"),
             secret_key: SecretBox::new(Box::new(SECRET_KEY)),
             secret_key_old: None,
@@ -82,6 +85,7 @@ impl TestApp {
                 idle: Duration::from_secs(5),
                 total: Duration::from_secs(30),
             },
+            limits: Limits::default(),
             spool_dir: folder.path().join("spool"),
             settle_wait: Duration::from_secs(10),
             drain: Duration::from_secs(30),
@@ -91,6 +95,7 @@ impl TestApp {
                 idle: Duration::from_secs(60),
                 write: Duration::from_secs(60),
                 most_connections: 1_000,
+                head_bytes: MOST_HEAD_BYTES,
                 trusted_proxies: Vec::new(),
             },
             body_memory: 1 << 30,
@@ -98,8 +103,13 @@ impl TestApp {
         adjust(&mut config);
         let state = run::app_state(config, db.into()).await.expect("the database's key");
         sandbox::register(&state.db, &state.sealing_key, addr).await.expect("sandbox supplier");
-        let server = tokio::spawn(run::serve(state.clone(), listener));
-        TestApp { state, addr, server, folder }
+        let scrapes = match state.config.metrics_addr {
+            Some(addr) => Some(TcpListener::bind(addr).await.expect("a free port")),
+            None => None,
+        };
+        let metrics = scrapes.as_ref().map(|scrapes| scrapes.local_addr().expect("bound"));
+        let server = tokio::spawn(run::serve(state.clone(), listener, scrapes));
+        TestApp { state, addr, metrics, server, folder }
     }
 
     /// A replica that is paid through a Stripe of its own, which knows where its events go.

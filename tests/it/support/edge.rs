@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toki::gateway::{ClientAddress, Threads, half_of_processors};
-use toki::server::edge::{self, Settings};
+use toki::server::edge::{self, MOST_HEAD_BYTES, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,15 @@ pub struct TestEdge {
 /// Nobody who behaves meets these limits.
 pub fn patient() -> Settings {
     let long = Duration::from_secs(60);
-    Settings { header: long, body: long, idle: long, write: long, most_connections: 1_000, trusted_proxies: Vec::new() }
+    Settings {
+        header: long,
+        body: long,
+        idle: long,
+        write: long,
+        most_connections: 1_000,
+        head_bytes: MOST_HEAD_BYTES,
+        trusted_proxies: Vec::new(),
+    }
 }
 
 impl TestEdge {

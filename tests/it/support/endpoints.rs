@@ -13,14 +13,15 @@ pub struct Endpoint {
     pub usage: [&'static str; 2],
     /// A whole answer, with this as its `usage`; none = without the field.
     pub whole: fn(Option<Value>) -> Value,
-    /// The parts of a stream: up to the last word; what reports usage on its way; the last event; an error. None = there are no
-    /// streams.
+    /// The parts of a stream: up to the last word; what reports usage at its end; what does so on its way; the last event; an error.
+    /// None = there are no streams.
     pub stream: Option<Stream>,
 }
 
 pub struct Stream {
     pub words: &'static str,
     pub report: fn(Option<Value>) -> String,
+    pub running: Option<fn(Value) -> String>,
     pub end: fn(Option<Value>) -> String,
     pub end_mark: &'static str,
     pub error: &'static str,
@@ -38,6 +39,7 @@ pub const ALL: [Endpoint; 5] = [
         stream: Some(Stream {
             words: "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n: keep-alive\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello \"}}]}\r\n\r\ndata: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"there\"}}]}\n\n",
             report: |usage| usage.map_or_else(String::new, |usage| data(&json!({"choices": [], "usage": usage}))),
+            running: Some(|usage| data(&json!({"choices": [{"index": 0, "delta": {"content": ""}}], "usage": usage}))),
             end: |_| "data: [DONE]\n\n".into(),
             end_mark: "[DONE]",
             error: "data: {\"error\":{\"message\":\"no\"}}\n\n",
@@ -52,6 +54,7 @@ pub const ALL: [Endpoint; 5] = [
         stream: Some(Stream {
             words: "data: {\"choices\":[{\"text\":\"Hello \"}]}\n\ndata: {\"choices\":[{\"text\":\"there\"}]}\n\n",
             report: |usage| usage.map_or_else(String::new, |usage| data(&json!({"choices": [], "usage": usage}))),
+            running: Some(|usage| data(&json!({"choices": [{"text": ""}], "usage": usage}))),
             end: |_| "data: [DONE]\n\n".into(),
             end_mark: "[DONE]",
             error: "data: {\"error\":{\"message\":\"no\"}}\n\n",
@@ -74,6 +77,7 @@ pub const ALL: [Endpoint; 5] = [
         stream: Some(Stream {
             words: "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"status\":\"in_progress\",\"usage\":null}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"Hello \"}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":2,\"delta\":\"there\"}\n\n",
             report: |_| String::new(),
+            running: None,
             end: |usage| {
                 typed(&json!({"type": "response.completed", "sequence_number": 3, "response": with(response("completed"), usage)}))
             },
@@ -90,6 +94,7 @@ pub const ALL: [Endpoint; 5] = [
         stream: Some(Stream {
             words: "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"content\":[],\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello \"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"there\"}}\n\n",
             report: |usage| typed(&with(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}), usage)),
+            running: Some(|usage| typed(&json!({"type": "message_delta", "delta": {"stop_reason": null}, "usage": usage}))),
             end: |_| typed(&json!({"type": "message_stop"})),
             end_mark: "message_stop",
             error: "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"no\"}}\n\n",

@@ -93,8 +93,23 @@ impl Installation {
 
     /// The same, in these words.
     pub fn call_saying(&self, replica: &Served, stream: bool, key: &str, words: &str) -> Call {
-        let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": words}]});
-        tokio::spawn(http().post(format!("{}/v1/chat/completions", replica.url)).bearer_auth(key).json(&body).send())
+        tokio::spawn(request(replica, stream, words).bearer_auth(key).send())
+    }
+
+    /// A stream for this prompt.
+    pub fn stream_for(&self, replica: &Served, prompt: &str) -> Call {
+        self.call_saying(replica, true, &self.key, prompt)
+    }
+
+    /// A whole call under this Idempotency-Key.
+    pub fn call_under(&self, replica: &Served, idempotency_key: &str) -> Call {
+        let request = request(replica, false, "Hello there").bearer_auth(&self.key);
+        tokio::spawn(request.header("idempotency-key", idempotency_key).send())
+    }
+
+    /// Gives the customer more Tokens.
+    pub fn credit(&self, tokens: i64) {
+        self.toki.json(&["account", "credit", "--email", EMAIL, "--tokens", &tokens.to_string()]);
     }
 
     /// Starts a stream: its first word has been read by the caller.
@@ -207,6 +222,11 @@ impl Installation {
     }
 }
 
+fn request(replica: &Served, stream: bool, prompt: &str) -> reqwest::RequestBuilder {
+    let body = json!({"model": "acme/large", "stream": stream, "messages": [{"role": "user", "content": prompt}]});
+    http().post(format!("{}/v1/chat/completions", replica.url)).json(&body)
+}
+
 fn replica(database_url: &str) -> Toki {
     Toki::at(database_url).with("TOKI_SUPPLIER_NETWORKS", "127.0.0.0/8")
 }
@@ -223,6 +243,11 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// The segments of a replica's spool.
 pub fn spooled(toki: &Toki) -> usize {
     files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".spool")).count()
+}
+
+/// The files of a replica's spool that somebody must look at.
+pub fn set_aside(toki: &Toki) -> usize {
+    files_of(&toki.folder().join(".data/spool")).iter().filter(|name| name.ends_with(".rejected")).count()
 }
 
 /// Whether nothing is left in a replica's spool, neither to be replayed nor refused.

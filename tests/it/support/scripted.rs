@@ -1,5 +1,6 @@
 //! A supplier that answers what the request itself says, in a field `script` that the gateway passes on like any it does not know:
-//! `{"after_ms": 0, "status": 200, "pieces": ["…"], "then": "end" | "cut" | "hang"}`. It remembers what it was sent.
+//! `{"after_ms": 0, "status": 200, "pieces": ["…"], "padding": 0, "then": "end" | "cut" | "hang"}`, with so many spaces behind the pieces. It
+//! remembers what it was sent.
 
 use crate::support::app::TestApp;
 use axum::Router;
@@ -82,10 +83,14 @@ async fn receive(State(scripted): State<Scripted>, request: Request) -> Response
 fn play(script: &Value) -> Response {
     let pieces: Vec<Bytes> =
         script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|piece| piece.to_string().into()).collect();
+    let padding = script["padding"].as_u64().unwrap_or(0) as usize;
     let then = script["then"].as_str().unwrap_or("end").to_string();
     let stream = async_stream::stream! {
         for piece in pieces {
             yield Ok(piece);
+        }
+        if padding > 0 {
+            yield Ok(vec![b' '; padding].into());
         }
         match then.as_str() {
             "hang" => std::future::pending().await,

@@ -123,7 +123,8 @@ impl Toki {
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let document: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Served { url: document["url"].as_str().expect("url").to_string(), child, _stdout: stdout, folder: self.folder.clone() }
+        let url = document["url"].as_str().expect("url").to_string();
+        Served { url, document, child, _stdout: stdout, folder: self.folder.clone() }
     }
 
     /// Runs with a reader that has left before the answer comes.
@@ -138,6 +139,8 @@ impl Toki {
 /// A running `toki serve`; killed when a test fails before it ends it.
 pub struct Served {
     pub url: String,
+    /// What it said when it was ready.
+    pub document: Value,
     child: Child,
     _stdout: BufReader<ChildStdout>,
     /// Where it runs, and where its log is.

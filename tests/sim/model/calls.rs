@@ -159,7 +159,8 @@ impl Model {
                 let first = first.iter().any(|other| other.request_id == request_id);
                 let charge = self.records[&request_id].charge;
                 let balance = self.balance(settlement.account_id);
-                let quota = self.key(settlement.key_id).and_then(|(_, key)| key.quota_left());
+                let (account, key) = self.key(settlement.key_id).expect("a key of the model");
+                let quota = [key.quota_left(), account.member_left()].into_iter().flatten().min().map(|left| left.max(0));
                 format!("settled {request_id} first {first} charge {charge} balance {balance} quota {quota:?}")
             })
             .collect()
