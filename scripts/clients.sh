@@ -37,12 +37,14 @@ throwaway_cluster
     field secret <<<"$made"
   }
 
-  # run COMMAND… SCRIPT: with a key and a failing model of its own.
+  # run COMMAND… SCRIPT: with a key and failing models of its own.
   run() {
-    local model
-    model=sandbox/error-$(basename "${!#}")
-    "$toki" model add --id "$model" --supplier sandbox --upstream-id error --context 128000 --max-output 4096 >/dev/null
-    CLIENTS_RATED_KEY=$(rated_key) CLIENTS_FAILING_MODEL=$model "$@"
+    local how id
+    for how in error cut no-done error-event; do
+      id=sandbox/$how-$(basename "${!#}")
+      "$toki" model add --id "$id" --supplier sandbox --upstream-id "$how" --context 128000 --max-output 4096 >/dev/null
+    done
+    CLIENTS_RATED_KEY=$(rated_key) "$@"
   }
 
   failed=

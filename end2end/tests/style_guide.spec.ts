@@ -1,6 +1,6 @@
 // The style guide: every component in its states, measured by axe and as pictures to look at; what opens without a script, and what charts
 // say when they are pointed at or reached by keyboard.
-import type { Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
 import { sideways, style, unfold } from "../support/looks.ts";
@@ -87,7 +87,9 @@ test("a chart says the values of the column that is pointed at or has the focus"
   await expect(readout).toBeHidden();
   await column.hover();
   await expect(readout).toBeVisible();
-  await expect(chart.locator(".chart-key b").first()).toBeHidden();
+  for (const value of await chart.locator(".chart-label b").all()) await expect(value).toBeHidden();
+  // Each value stands at its name.
+  await expectBesideEachOther(chart, column);
   await chart.screenshot({ path: "screenshots-out/chart-hover.png" });
   await page.mouse.move(0, 0);
   await expect(readout).toBeHidden();
@@ -106,6 +108,77 @@ test("a chart says the values of the column that is pointed at or has the focus"
   await expect(linked.getByRole("row", { name: /^31 Dec 2026/ })).toBeVisible();
 });
 
+/** Every value of the column that is looked at is in the line of a name. */
+async function expectBesideEachOther(chart: Locator, column: Locator) {
+  const [names, values] = await Promise.all([middles(chart.locator(".chart-name")), middles(column.locator(".chart-readout > b"))]);
+  expect(values.length).toBe(names.length);
+  for (const [place, value] of values.entries()) expect(Math.abs(value - names[place]), `value ${place}`).toBeLessThan(2);
+}
+
+function middles(things: Locator): Promise<number[]> {
+  return things.evaluateAll((all) => all.map((thing) => thing.getBoundingClientRect()).map(({ top, bottom }) => (top + bottom) / 2));
+}
+
+const CHARTS = ["31 days, six models", "The last day has just begun", "Small parts", "90 days", "One day"];
+
+test("the parts of a chart are named beside it, none over another", async ({ page }) => {
+  await open(page);
+  for (const name of CHARTS) {
+    const chart = page.getByRole("group", { name: `Tokens by model: ${name}` });
+    const plot = (await chart.locator(".chart-plot > svg").boundingBox())!;
+    const names = chart.locator(".chart-names li");
+    const boxes = await names.evaluateAll((all) => all.map((name) => name.getBoundingClientRect().toJSON() as DOMRect));
+    expect(boxes.length, name).toBeGreaterThan(1);
+    for (const [place, { x, top, bottom }] of boxes.entries()) {
+      expect(x, `${name}: right of the plot`).toBeGreaterThanOrEqual(plot.x + plot.width);
+      expect(top, `${name}: below the one above`).toBeGreaterThanOrEqual(place === 0 ? plot.y - 1 : boxes[place - 1].bottom - 1);
+      expect(bottom, `${name}: above the base`).toBeLessThanOrEqual(plot.y + plot.height + 1);
+    }
+    // A name that is cut is in its tooltip.
+    for (const label of await chart.locator(".chart-name").all()) await expect(label).toHaveAttribute("title", (await label.textContent())!);
+  }
+  const small = page.getByRole("group", { name: "Tokens by model: Small parts" });
+  await expect(small.locator(".chart-names .chart-lead")).toBeVisible();
+  await small.screenshot({ path: "screenshots-out/chart-small-parts.png" });
+});
+
+test("on a phone the parts of a chart are named right below it, and values stand at the names", async ({ page }) => {
+  await open(page, 360);
+  const chart = page.getByRole("group", { name: "Tokens by model: 31 days, six models" });
+  const plot = (await chart.locator(".chart-plot").boundingBox())!;
+  const names = await middles(chart.locator(".chart-names li"));
+  expect(names.length).toBe(5);
+  expect(names[0] - (plot.y + plot.height), "close to it").toBeLessThan(40);
+  expect(names[0]).toBeGreaterThan(plot.y + plot.height);
+  expect([...names].sort((a, b) => a - b), "one below another").toEqual(names);
+  await expect(chart.locator(".chart-lead").first()).toBeHidden();
+  const column = chart.getByRole("img", { name: /^24 Dec 2026: [\d,]+ Tokens; / });
+  await column.focus();
+  await expect(column.locator(".chart-readout")).toBeVisible();
+  await expectBesideEachOther(chart, column);
+  await chart.screenshot({ path: "screenshots-out/chart-phone.png" });
+});
+
+test("a line is named at its end, and what is expected where it leads", async ({ page }) => {
+  await open(page);
+  const chart = page.getByRole("group", { name: /^Balance of the last 21 days/ });
+  const plot = (await chart.locator(".chart-plot > svg").boundingBox())!;
+  const dot = await chart.locator(".chart-dot").evaluate((dot) => {
+    const { left, right, top, bottom } = dot.getBoundingClientRect();
+    return { x: (left + right) / 2, y: (top + bottom) / 2 };
+  });
+  const name = await chart.locator(".chart-end").evaluate((end) => {
+    const text = document.createRange();
+    text.selectNodeContents(end);
+    return text.getBoundingClientRect().toJSON() as DOMRect;
+  });
+  expect(Math.abs(name.right - dot.x), "ends where the line does").toBeLessThan(6);
+  expect(name.left).toBeGreaterThan(plot.x);
+  const away = Math.min(Math.abs(name.top - dot.y), Math.abs(name.bottom - dot.y));
+  expect(away, "close to its end").toBeLessThan(16);
+  await expect(chart.locator(".chart-names li")).toHaveText(["At most", "Forecast", "At least"]);
+});
+
 test("in forced colours the system's own tell what is on, what is chosen, and where a bar is", async ({ page }) => {
   await page.emulateMedia({ forcedColors: "active" });
   await open(page);
@@ -118,6 +191,9 @@ test("in forced colours the system's own tell what is on, what is chosen, and wh
   const [here, elsewhere] = ["Calls", "Limits"].map((name) => tabs.getByRole("link", { name }));
   expect(await style(here, "border-bottom-color")).not.toBe(await style(elsewhere, "border-bottom-color"));
   expect(await style(light.locator("progress").first(), "border-top-style")).toBe("solid");
+  const chart = page.getByRole("group", { name: "Tokens by model: 31 days, six models" });
+  const [swatch, other] = [0, 1].map((place) => chart.locator(".chart-names .chart-swatch").nth(place));
+  expect(await style(swatch, "background-color")).not.toBe(await style(other, "background-color"));
   await page.screenshot({ path: "screenshots-out/styleguide-forced-colours.png", fullPage: true });
 });
 

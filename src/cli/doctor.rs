@@ -2,6 +2,7 @@
 
 use crate::checkout::store::quarantine::quarantined_count;
 use crate::cli::doctor_channel::{check_channels, probe_channel};
+use crate::cli::doctor_database::{check_durability, check_holds};
 use crate::cli::doctor_mail::{check_mail, check_outbox};
 use crate::cli::doctor_operators::check_operators;
 use crate::cli::doctor_payments::{check_inbox, check_provider};
@@ -15,7 +16,6 @@ use crate::operators::rights::Operator;
 use crate::server::config::{Config, Environment};
 use crate::server::run::connect;
 use crate::suppliers::store::{Status, all_channels, all_models, all_suppliers};
-use crate::wallet::audit::holds::count_overdue_holds;
 use crate::wallet::audit::nightly::{AuditRun, last_audit_run};
 use chrono::{TimeDelta, Utc};
 use clap::Args;
@@ -121,9 +121,10 @@ async fn examine(out: Output, looks: &Looks, checks: &mut Vec<Check>) -> Output 
             let migrations = migrations(&ctx).await;
             let current = migrations.status == Health::Ok;
             checks.push(migrations);
+            checks.push(check_durability(&ctx).await);
             if current {
                 checks.push(self_check(&ctx).await);
-                checks.push(holds(&ctx).await);
+                checks.push(check_holds(&ctx).await);
                 checks.push(check_secrets(&ctx).await);
                 checks.push(check_operators(&ctx).await);
                 checks.extend(suppliers(&ctx).await);
@@ -176,19 +177,6 @@ async fn self_check(ctx: &Context) -> Check {
             let why = examples.first().map_or("it was cut short", String::as_str);
             Check::fail(name, format!("has no result on {day}: {why}"), "run `toki audit`; a running `toki serve` begins it anew")
         }
-    }
-}
-
-async fn holds(ctx: &Context) -> Check {
-    let name = "holds";
-    match count_overdue_holds(&ctx.db).await {
-        Err(error) => Check::fail(name, cause_chain(&error), "see the database's log"),
-        Ok(0) => Check::ok(name, "none is left over"),
-        Ok(overdue) => Check::fail(
-            name,
-            format!("{overdue} are more than ten minutes past their deadline, and keep Tokens from being spent"),
-            "start `toki serve`, which reaps them, or see in its log why it does not",
-        ),
     }
 }
 

@@ -7,6 +7,7 @@ mod code;
 mod demo;
 mod doctor;
 mod doctor_channel;
+mod doctor_database;
 mod doctor_mail;
 mod doctor_operators;
 mod doctor_payments;

@@ -139,9 +139,10 @@ fn section(text: &'static str, anchor: &str) -> Option<&'static str> {
 
 #[test]
 fn every_failure_of_the_gateway_is_explained() {
+    let every = GatewayError::every();
     let mut explained = BTreeSet::new();
-    for error in GatewayError::every() {
-        let anchor = match &error {
+    for error in &every {
+        let anchor = match error {
             GatewayError::InvalidField { .. } => "invalid_field",
             GatewayError::UpstreamRefused { .. } => "refused_by_supplier",
             error => error.code().unwrap_or_else(|| panic!("{error:?} has no code, and no section")),

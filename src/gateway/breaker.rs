@@ -1,5 +1,6 @@
-//! The circuit breaker: a channel that keeps failing for a model is left alone for a while, then tried with one call. Each replica
-//! knows what it has seen itself; it decides about the order of channels and about nothing else.
+//! The circuit breaker: a channel that keeps failing for a model is left alone for a while, then tried with one call. A call is judged
+//! when its answer has ended: that an answer began proves little. Each replica knows what it has seen itself; it decides about the order
+//! of channels and about nothing else.
 
 use crate::ids::ChannelId;
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ const THRESHOLD: u32 = 5;
 /// How long it stays open the first time; twice as long after each probe that fails.
 const OPEN_FOR: Duration = Duration::from_secs(5);
 const OPEN_AT_MOST: Duration = Duration::from_secs(60);
+/// How long one probe keeps other calls off while its answer has not begun: a whole answer may take many minutes.
+const PROBED_AT_MOST: Duration = Duration::from_secs(60);
 
 type Way = (ChannelId, String);
 
@@ -23,7 +26,8 @@ struct Failing {
     failures: u32,
     open_until: Instant,
     open_for: Duration,
-    probed: bool,
+    /// Until when a probe that is under way keeps others off.
+    probed_until: Option<Instant>,
 }
 
 /// Leave to send one call on a way. Dropped without a verdict, as when the caller leaves, it changes nothing.
@@ -43,10 +47,10 @@ impl Breaker {
         let way = (channel_id, model.to_string());
         let mut probe = false;
         if let Some(failing) = self.lock().get_mut(&way).filter(|failing| failing.failures >= THRESHOLD) {
-            if failing.probed || now < failing.open_until {
+            if now < failing.open_until || failing.probed_until.is_some_and(|until| now < until) {
                 return None;
             }
-            failing.probed = true;
+            failing.probed_until = Some(now + PROBED_AT_MOST);
             probe = true;
         }
         Some(Permit { breaker: self.clone(), way, probe })
@@ -59,8 +63,22 @@ impl Breaker {
 }
 
 impl Permit {
+    /// The answer has begun to come, and may take its time: a probe keeps others off no longer. One more failure opens the circuit again.
+    pub fn began(&self) {
+        if self.probe
+            && let Some(failing) = self.breaker.lock().get_mut(&self.way).filter(|failing| failing.failures >= THRESHOLD)
+        {
+            failing.failures = THRESHOLD - 1;
+            failing.probed_until = None;
+        }
+    }
+
+    /// The answer came to its end. One that was let through before the circuit opened says nothing about it now.
     pub fn succeeded(self) {
-        self.breaker.lock().remove(&self.way);
+        let mut all = self.breaker.lock();
+        if all.get(&self.way).is_some_and(|failing| self.probe || failing.failures < THRESHOLD) {
+            all.remove(&self.way);
+        }
     }
 
     pub fn failed(self) {
@@ -69,7 +87,7 @@ impl Permit {
 
     fn failed_at(self, now: Instant) {
         let mut all = self.breaker.lock();
-        let fresh = Failing { failures: 0, open_until: now, open_for: OPEN_FOR, probed: false };
+        let fresh = Failing { failures: 0, open_until: now, open_for: OPEN_FOR, probed_until: None };
         let failing = all.entry(self.way.clone()).or_insert(fresh);
         failing.failures = failing.failures.saturating_add(1);
         if self.probe {
@@ -86,7 +104,7 @@ impl Drop for Permit {
         if self.probe
             && let Some(failing) = self.breaker.lock().get_mut(&self.way)
         {
-            failing.probed = false;
+            failing.probed_until = None;
         }
     }
 }
@@ -117,6 +135,53 @@ mod tests {
         permit(later + OPEN_FOR * 2).expect("half open again").succeeded();
         permit(later).expect("closed").failed_at(later);
         assert!(permit(later).is_some(), "failures are counted anew");
+    }
+
+    /// As many failures in a row as it takes.
+    fn open(breaker: &Breaker, channel: ChannelId, now: Instant) {
+        for _ in 0..THRESHOLD {
+            breaker.permit_at(now, channel, MODEL).expect("closed").failed_at(now);
+        }
+        assert!(breaker.permit_at(now, channel, MODEL).is_none());
+    }
+
+    #[test]
+    fn a_probe_whose_answer_has_begun_keeps_nobody_off_until_one_more_fails() {
+        let (breaker, channel, now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        open(&breaker, channel, now);
+        let later = now + OPEN_FOR;
+        let permit = |at| breaker.permit_at(at, channel, MODEL);
+        let probe = permit(later).expect("half open");
+        assert!(permit(later).is_none());
+        probe.began();
+        drop((permit(later).expect("others may go too"), permit(later).expect("any number of them")));
+        probe.failed_at(later);
+        assert!(permit(later + OPEN_FOR).is_none(), "open again, for twice as long");
+
+        let later = later + OPEN_FOR * 2;
+        let probe = permit(later).expect("half open");
+        probe.began();
+        probe.succeeded();
+        assert!(breaker.lock().is_empty());
+    }
+
+    #[test]
+    fn a_probe_that_says_nothing_keeps_others_off_for_a_while_only() {
+        let (breaker, channel, now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        open(&breaker, channel, now);
+        let later = now + OPEN_FOR;
+        let _silent = breaker.permit_at(later, channel, MODEL).expect("half open");
+        assert!(breaker.permit_at(later, channel, MODEL).is_none());
+        assert!(breaker.permit_at(later + PROBED_AT_MOST, channel, MODEL).is_some());
+    }
+
+    #[test]
+    fn what_was_sent_before_it_opened_does_not_close_it() {
+        let (breaker, channel, now) = (Breaker::default(), ChannelId::generate(), Instant::now());
+        let early = breaker.permit_at(now, channel, MODEL).expect("closed");
+        open(&breaker, channel, now);
+        early.succeeded();
+        assert!(breaker.permit_at(now, channel, MODEL).is_none());
     }
 
     #[test]

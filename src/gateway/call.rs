@@ -19,6 +19,8 @@ pub struct Call {
     gateway: Arc<Gateway>,
     pub admission: Admission,
     pub channel_id: Option<ChannelId>,
+    /// A supplier may have worked on it: should it fail, it is not sent again under its Idempotency-Key.
+    pub sent: bool,
     endpoint: &'static Endpoint,
     streamed: bool,
     idempotent: bool,
@@ -34,6 +36,7 @@ impl Call {
             gateway,
             admission,
             channel_id: None,
+            sent: false,
             endpoint: request.endpoint,
             streamed: request.stream,
             idempotent,

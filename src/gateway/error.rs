@@ -75,22 +75,28 @@ pub enum GatewayError {
     },
     /// Nothing was sent to any channel.
     UpstreamUnreachable,
-    /// The supplier answered with a failure of its own.
-    UpstreamFailed,
+    /// The supplier answered with a failure of its own. `remembered`: it may have worked on the call, which was sent under an
+    /// Idempotency-Key and is not sent again.
+    UpstreamFailed {
+        remembered: bool,
+    },
     UpstreamTimeout,
     UpstreamRateLimited {
         retry_after: Option<String>,
     },
-    /// The supplier refused the request as such; its words, where it gave any.
+    /// The supplier refused the request as such; its words and its code, where it gave any.
     UpstreamRefused {
         status: u16,
         message: Option<String>,
         param: Option<String>,
+        code: Option<String>,
     },
-    /// The answer broke off after its first byte.
+    /// The answer broke off, could not be read, or never came although the call was sent.
     UpstreamBroken,
-    /// This replica goes down.
-    Leaving,
+    /// This replica goes down. `sent`: a supplier may have worked on the call.
+    Leaving {
+        sent: bool,
+    },
     /// Fail closed: without the database there is no hold, and without a hold no call.
     Unavailable,
     Internal,
@@ -131,12 +137,14 @@ impl GatewayError {
             GatewayError::MethodNotAllowed { method: "PUT".into() },
             GatewayError::ReceiptNotFound { request_id: "x".into() },
             GatewayError::UpstreamUnreachable,
-            GatewayError::UpstreamFailed,
+            GatewayError::UpstreamFailed { remembered: false },
+            GatewayError::UpstreamFailed { remembered: true },
             GatewayError::UpstreamTimeout,
             GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
-            GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()) },
+            GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()), code: None },
             GatewayError::UpstreamBroken,
-            GatewayError::Leaving,
+            GatewayError::Leaving { sent: false },
+            GatewayError::Leaving { sent: true },
             GatewayError::Unavailable,
             GatewayError::Internal,
         ];
@@ -180,9 +188,11 @@ impl GatewayError {
             GatewayError::Refused(why) => why.status(),
             GatewayError::UpstreamRefused { status, .. } => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
             GatewayError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed | GatewayError::UpstreamBroken => StatusCode::BAD_GATEWAY,
+            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed { .. } | GatewayError::UpstreamBroken => {
+                StatusCode::BAD_GATEWAY
+            }
             GatewayError::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            GatewayError::Leaving | GatewayError::Unavailable | GatewayError::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            GatewayError::Leaving { .. } | GatewayError::Unavailable | GatewayError::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             GatewayError::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -193,10 +203,10 @@ impl GatewayError {
             GatewayError::Exhausted(_) => "insufficient_quota",
             GatewayError::RateLimited(_) | GatewayError::UpstreamRateLimited { .. } => "rate_limit_error",
             GatewayError::UpstreamUnreachable
-            | GatewayError::UpstreamFailed
+            | GatewayError::UpstreamFailed { .. }
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
-            | GatewayError::Leaving
+            | GatewayError::Leaving { .. }
             | GatewayError::Unavailable
             | GatewayError::Crowded
             | GatewayError::Refused(Refused::Connections)
@@ -205,7 +215,15 @@ impl GatewayError {
         }
     }
 
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            GatewayError::UpstreamRefused { code, .. } => code.as_deref(),
+            error => error.own_code(),
+        }
+    }
+
+    /// The code where it is one of ours, of which there are few; a supplier's own word is none.
+    pub fn own_code(&self) -> Option<&'static str> {
         Some(match self {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => "invalid_api_key",
             GatewayError::AccountSuspended => "account_suspended",
@@ -225,13 +243,13 @@ impl GatewayError {
             GatewayError::ReceiptNotFound { .. } => "receipt_not_found",
             GatewayError::NotFound { .. } => "unknown_url",
             GatewayError::MethodNotAllowed { .. } => "method_not_allowed",
-            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed => "upstream_unavailable",
+            GatewayError::UpstreamUnreachable | GatewayError::UpstreamFailed { .. } => "upstream_unavailable",
             GatewayError::UpstreamTimeout => "upstream_timeout",
             GatewayError::UpstreamRateLimited { .. } => "upstream_rate_limited",
             GatewayError::UpstreamBroken => "upstream_error",
-            GatewayError::Leaving | GatewayError::Unavailable | GatewayError::Crowded => "service_unavailable",
+            GatewayError::Leaving { .. } | GatewayError::Unavailable | GatewayError::Crowded => "service_unavailable",
             GatewayError::Internal => "internal_error",
-            GatewayError::InvalidField { .. } | GatewayError::UpstreamRefused { .. } => return None,
+            GatewayError::UpstreamRefused { .. } | GatewayError::InvalidField { .. } => return None,
         })
     }
 
@@ -290,11 +308,13 @@ mod tests {
         404 invalid_request_error null receipt_not_found "not_found_error"
         502 server_error null upstream_unavailable "api_error"
         502 server_error null upstream_unavailable "api_error"
+        502 server_error null upstream_unavailable "api_error" x-should-retry: false
         504 server_error null upstream_timeout "timeout_error" x-should-retry: false
         429 rate_limit_error null upstream_rate_limited "rate_limit_error" retry-after: 7
         422 invalid_request_error tools null "invalid_request_error"
         502 server_error null upstream_error "api_error" x-should-retry: false
         503 server_error null service_unavailable "api_error" retry-after: 1
+        503 server_error null service_unavailable "api_error" x-should-retry: false
         503 server_error null service_unavailable "api_error" retry-after: 1
         500 server_error null internal_error "api_error"
         400 invalid_request_error null malformed_request "invalid_request_error"

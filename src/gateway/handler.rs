@@ -5,8 +5,9 @@ use crate::gateway::bodies::Room;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
+use crate::gateway::outgoing::Outgoing;
 use crate::gateway::threads::LARGE;
-use crate::gateway::upstream::{Outgoing, failure_of};
+use crate::gateway::upstream::Sent;
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
 use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
 use crate::ids::RequestId;
@@ -149,8 +150,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         Err(error) => return reply.send(Err(error)),
     };
     reply.rates = Some(admission.rates);
-    let upstream_body = request.upstream_body(&admission.upstream_id, admission.output_limit);
-    let outgoing = Outgoing::new(endpoint, headers, request.stream, upstream_body);
+    let outgoing = Outgoing::new(&request, headers, admission.upstream_id.clone(), admission.output_limit);
     let mut call = Call::new(gateway.clone(), admission, &request, idempotency.is_some(), started);
     live.admitted(call.hold());
     if reply.is_closed() {
@@ -158,37 +158,30 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
         return forget(memory).await;
     }
+    if live.leaving.is_cancelled() {
+        return refuse(call, GatewayError::Leaving { sent: false }, reply).await;
+    }
 
     let channels = call.admission.channels.clone();
     // A whole answer is waited for all the same: the supplier will bill it, so leaving early must not make it free.
     let may_leave = request.stream && !call.admission.drains;
+    let ended = |error| Sent { channel_id: None, answer: Err(error) };
     let sent = tokio::select! {
-        sent = gateway.upstream.send(&channels, &request.model, outgoing) => sent,
+        sent = gateway.upstream.send(&channels, &outgoing) => sent,
         () = reply.closed(), if may_leave => {
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
             return;
         }
-        off = live.ended(), if request.stream => return refuse(call, GatewayError::of_switched_off(off, &request.model), reply).await,
-        () = live.leaving.cancelled() => return refuse(call, GatewayError::Leaving, reply).await,
+        off = live.ended(), if request.stream => ended(GatewayError::of_switched_off(off, &request.model)),
+        () = live.leaving.cancelled() => ended(GatewayError::Leaving { sent: outgoing.was_sent() }),
     };
-    match sent {
-        Err(failure) => {
-            call.channel_id = failure.channel_id;
-            refuse(call, failure.error, reply).await;
-        }
-        Ok(answering) => {
-            call.channel_id = Some(answering.channel_id);
-            match answering.response.status().is_success() {
-                false => {
-                    let error = failure_of(answering.response, &request.model).await;
-                    refuse(call, error, reply).await;
-                }
-                true if request.stream => {
-                    relay::stream(call, &request, answering.response, gateway.upstream.timeouts, &live, reply).await;
-                }
-                true => relay::whole(call, &request, answering.response, gateway.upstream.timeouts, &live, reply).await,
-            }
-        }
+    (call.channel_id, call.sent) = (sent.channel_id, outgoing.was_sent());
+    // Its body need not be kept while the answer runs.
+    drop(outgoing);
+    match sent.answer {
+        Err(error) => refuse(call, error, reply).await,
+        Ok(answering) if request.stream => relay::stream(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
+        Ok(answering) => relay::whole(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
     }
 }
 
@@ -210,7 +203,7 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
     let outcome = match error {
         GatewayError::UpstreamTimeout => Outcome::UpstreamTimeout,
         GatewayError::UpstreamBroken => Outcome::UpstreamCut,
-        GatewayError::Leaving => Outcome::Interrupted,
+        GatewayError::Leaving { .. } => Outcome::Interrupted,
         GatewayError::InvalidKey
         | GatewayError::KeyDisabled
         | GatewayError::KeyExpired
@@ -218,10 +211,14 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
         | GatewayError::NoChannel { .. } => Outcome::KeyEnded,
         _ => Outcome::UpstreamError,
     };
-    let memory = call.memory();
+    let (memory, sent) = (call.memory(), call.sent);
+    let error = match error {
+        GatewayError::UpstreamFailed { .. } => GatewayError::UpstreamFailed { remembered: sent && memory.is_some() },
+        error => error,
+    };
     call.waive(outcome, error.status().as_u16()).await;
     // What a supplier may have worked on is not sent again under the same key.
-    if !matches!(error, GatewayError::UpstreamTimeout | GatewayError::UpstreamBroken) {
+    if !sent {
         forget(memory).await;
     }
     reply.send(Err(error));

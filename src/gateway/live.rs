@@ -5,7 +5,7 @@ use crate::gateway::admission::{HOLD_FOR, SILENT};
 use crate::gateway::database::Database;
 use crate::gateway::settlement::Spooled;
 use crate::ids::{ReplicaId, RequestId};
-use crate::wallet::ledger::{self, LedgerError, RunningHold, SwitchedOff};
+use crate::wallet::ledger::{self, LedgerError, RunningCall, RunningHold, SwitchedOff};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -94,7 +94,8 @@ impl LiveCalls {
     }
 
     async fn beat(&self, db: &Database, owner: ReplicaId, running: &[RequestId]) -> Result<(), LedgerError> {
-        let looked = db.ask(SILENT, async |db| ledger::look_at_holds(db, owner, running).await).await?;
+        let calls: Vec<RunningCall> = self.lock().values().filter_map(|running| running.hold.as_ref()).map(RunningCall::from).collect();
+        let looked = db.ask(SILENT, async |db| ledger::look_at_calls(db, owner, &calls).await).await?;
         for (request_id, off) in looked.ended {
             if let Some(running) = self.lock().get(&request_id) {
                 running.ended.send_replace(Some(off));

@@ -103,7 +103,7 @@ fn seconds_of(milliseconds: i64) -> f64 {
 pub async fn count(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
     let endpoint = endpoint_of(request.uri().path());
     let response = next.run(request).await;
-    let code = response.extensions().get::<GatewayError>().and_then(GatewayError::code).unwrap_or_default();
+    let code = response.extensions().get::<GatewayError>().and_then(GatewayError::own_code).unwrap_or_default();
     let status = class_of(response.status().as_u16());
     gateway.metrics.requests.get_or_create(&[("endpoint", endpoint), ("status", status), ("code", code)]).inc();
     response

@@ -192,12 +192,12 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
         | GatewayError::InvalidField { .. }
         | GatewayError::TooLarge { .. }
         | GatewayError::UpstreamUnreachable
-        | GatewayError::UpstreamFailed
+        | GatewayError::UpstreamFailed { .. }
         | GatewayError::UpstreamTimeout
         | GatewayError::UpstreamRateLimited { .. }
         | GatewayError::UpstreamRefused { .. }
         | GatewayError::UpstreamBroken
-        | GatewayError::Leaving => spends,
+        | GatewayError::Leaving { .. } => spends,
     }
 }
 
@@ -255,7 +255,7 @@ fn openai_error() -> Value {
         "message": text(),
         "type": {"enum": every(|error| error.kind().into())},
         "param": {"type": ["string", "null"]},
-        "code": {"enum": codes},
+        "code": {"anyOf": [{"enum": codes}, {"type": "string", "description": "The supplier's own, where it refuses the request"}]},
     });
     json!({
         "type": "object",

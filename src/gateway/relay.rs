@@ -1,13 +1,14 @@
 //! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
 
 use crate::gateway::bodies::{Bodies, Room};
+use crate::gateway::breaker::Permit;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse};
 use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::threads::LARGE;
-use crate::gateway::upstream::Timeouts;
+use crate::gateway::upstream::{Answering, Timeouts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Request};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
@@ -20,6 +21,7 @@ use std::convert::Infallible;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -34,20 +36,43 @@ const MOST_DRAIN: Duration = Duration::from_secs(120);
 const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
-pub async fn whole(mut call: Call, request: &Request<'_>, response: reqwest::Response, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
+pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
+    let Answering { response, permit, asked, .. } = answering;
     let read = tokio::select! {
-        read = read_whole(response, timeouts, call.answer_memory()) => read,
-        () = live.leaving.cancelled() => Err(GatewayError::Leaving),
+        read = read_whole(response, asked + timeouts.total, call.answer_memory()) => read,
+        () = live.leaving.cancelled() => {
+            drop(permit);
+            return refuse(call, GatewayError::Leaving { sent: true }, reply).await;
+        }
     };
     let body = match read {
         Ok(body) => body,
-        Err(error) => return refuse(call, error, reply).await,
+        Err(Unread::NoRoom) => {
+            drop(permit);
+            return refuse(call, GatewayError::UpstreamBroken, reply).await;
+        }
+        Err(unread) => {
+            permit.failed();
+            let error = if matches!(unread, Unread::TooLong) { GatewayError::UpstreamTimeout } else { GatewayError::UpstreamBroken };
+            return refuse(call, error, reply).await;
+        }
     };
     call.mark_first_byte();
     let Some(delivered) = delivered_by(request.endpoint, &body).await else {
-        return refuse(call, GatewayError::UpstreamFailed, reply).await;
+        permit.failed();
+        return refuse(call, GatewayError::UpstreamBroken, reply).await;
     };
-    let outcome = if reply.is_closed() { Outcome::ClientLeft } else { Outcome::Ok };
+    // Whose doing it is that an answer says itself that it failed, nobody knows.
+    if !delivered.failed {
+        permit.succeeded();
+    }
+    let outcome = if reply.is_closed() {
+        Outcome::ClientLeft
+    } else if delivered.failed {
+        Outcome::UpstreamCut
+    } else {
+        Outcome::Ok
+    };
     if let Some(memory) = call.memory() {
         memory.keep(&body).await;
     }
@@ -73,26 +98,33 @@ async fn delivered_by(endpoint: &'static Endpoint, body: &Bytes) -> Option<Deliv
     tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
 }
 
-/// An answer for which there is no room is given up: nothing of it is delivered or charged, and its supplier is not asked again.
-async fn read_whole(mut response: reqwest::Response, timeouts: Timeouts, memory: &Bodies) -> Result<Bytes, GatewayError> {
+/// Why a whole answer could not be read.
+enum Unread {
+    Broken,
+    TooLong,
+    /// Nothing of it is delivered or charged, and its supplier is not asked again.
+    NoRoom,
+}
+
+/// However long it pauses: suppliers send headers, or white space, long before an answer that they will bill.
+async fn read_whole(mut response: reqwest::Response, deadline: Instant, memory: &Bodies) -> Result<Bytes, Unread> {
     let reading = async {
         let (mut body, mut room) = (BytesMut::new(), Room::default());
         loop {
-            match tokio::time::timeout(timeouts.idle, response.chunk()).await {
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
                     if !memory.extend_in_time(&mut room, body.len() + chunk.len()).await {
                         tracing::warn!(bytes = body.len(), "no memory is left for an answer");
-                        return Err(GatewayError::UpstreamBroken);
+                        return Err(Unread::NoRoom);
                     }
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Ok(None)) => return Ok(room.around(body.freeze())),
-                Ok(Ok(Some(_)) | Err(_)) => return Err(GatewayError::UpstreamBroken),
-                Err(_) => return Err(GatewayError::UpstreamTimeout),
+                Ok(None) => return Ok(room.around(body.freeze())),
+                Ok(Some(_)) | Err(_) => return Err(Unread::Broken),
             }
         }
     };
-    tokio::time::timeout(timeouts.total, reading).await.unwrap_or(Err(GatewayError::UpstreamTimeout))
+    tokio::time::timeout_at(deadline, reading).await.unwrap_or(Err(Unread::TooLong))
 }
 
 fn charge_headers(headers: &mut HeaderMap, settled: Settled) {
@@ -114,18 +146,14 @@ enum End {
     Leaving,
     /// Closed without such an event, cut, unreadable, or an error of the supplier's own.
     Broken,
+    /// The supplier paused for too long.
     TimedOut,
+    /// It took too long in all, which the caller's slowness may have done.
+    TooLong,
 }
 
 /// Passes on an answer that comes as server-sent events.
-pub async fn stream(
-    mut call: Call,
-    request: &Request<'_>,
-    mut response: reqwest::Response,
-    timeouts: Timeouts,
-    live: &LiveCall,
-    reply: Reply,
-) {
+pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
     let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -133,34 +161,34 @@ pub async fn stream(
     reply.send(Ok(answer));
 
     let mut tee = Tee::new(request);
+    let mut coming = Coming::new(answering, timeouts);
+    let deadline = coming.asked + timeouts.total;
     let end = tokio::select! {
         biased;
         off = live.ended() => End::SwitchedOff(off),
         () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
-        end = tokio::time::timeout(timeouts.total, pump(&mut call, &mut tee, &mut response, timeouts, Some(&events))) => {
-            end.unwrap_or(End::TimedOut)
-        }
+        end = tokio::time::timeout_at(deadline, pump(&mut call, &mut tee, &mut coming, Some(&events))) => end.unwrap_or(End::TooLong),
     };
     if matches!(end, End::ClientLeft) && call.admission.drains {
         // For the supplier's own report of what it bills; how the reading ends makes no difference.
         tokio::select! {
-            _ = tokio::time::timeout(MOST_DRAIN, pump(&mut call, &mut tee, &mut response, timeouts, None)) => {}
+            _ = tokio::time::timeout(MOST_DRAIN, pump(&mut call, &mut tee, &mut coming, None)) => {}
             _ = live.ended() => {}
             () = live.leaving.cancelled() => {}
         }
     }
     // Whatever comes now comes from a supplier who is to stop.
-    drop(response);
+    coming.stop(&end);
     let failed = |error: GatewayError| Some((request.endpoint.error_event)(&error, call.admission.request_id, &tee.delivered).into());
     let (outcome, last) = match end {
         End::Done(event) => (Outcome::Ok, Some(event)),
         End::Failed(event) => (Outcome::UpstreamCut, Some(event)),
         End::ClientLeft => (Outcome::ClientLeft, None),
         End::SwitchedOff(off) => (Outcome::KeyEnded, failed(GatewayError::of_switched_off(off, &request.model))),
-        End::Leaving => (Outcome::Interrupted, failed(GatewayError::Leaving)),
+        End::Leaving => (Outcome::Interrupted, failed(GatewayError::Leaving { sent: true })),
         End::Broken => (Outcome::UpstreamCut, failed(GatewayError::UpstreamBroken)),
-        End::TimedOut => (Outcome::UpstreamTimeout, failed(GatewayError::UpstreamBroken)),
+        End::TimedOut | End::TooLong => (Outcome::UpstreamTimeout, failed(GatewayError::UpstreamBroken)),
     };
     match outcome {
         Outcome::Interrupted => call.waive(outcome, 200).await,
@@ -172,24 +200,59 @@ pub async fn stream(
     }
 }
 
+/// An answer on its way, and how long it is waited for.
+struct Coming {
+    response: reqwest::Response,
+    permit: Permit,
+    timeouts: Timeouts,
+    asked: Instant,
+    begun: bool,
+}
+
+impl Coming {
+    fn new(answering: Answering, timeouts: Timeouts) -> Coming {
+        let Answering { response, permit, asked, .. } = answering;
+        Coming { response, permit, timeouts, asked, begun: false }
+    }
+
+    /// The next read, none at the answer's end. Headers alone are no beginning: the first read may take what is left of its time.
+    async fn next(&mut self) -> Result<Option<Bytes>, End> {
+        let to_begin = self.timeouts.first_byte.saturating_sub(self.asked.elapsed());
+        let patience = if self.begun { self.timeouts.idle } else { to_begin.max(self.timeouts.idle) };
+        match tokio::time::timeout(patience, self.response.chunk()).await {
+            Ok(Ok(chunk)) => {
+                if !self.begun && chunk.is_some() {
+                    self.begun = true;
+                    self.permit.began();
+                }
+                Ok(chunk)
+            }
+            Ok(Err(_)) => Err(End::Broken),
+            Err(_) => Err(End::TimedOut),
+        }
+    }
+
+    /// Reads no more, and says how the channel did; nothing where it was not the channel's doing, or nobody knows.
+    fn stop(self, end: &End) {
+        match end {
+            End::Done(_) => self.permit.succeeded(),
+            End::Broken | End::TimedOut => self.permit.failed(),
+            End::Failed(_) | End::ClientLeft | End::SwitchedOff(_) | End::Leaving | End::TooLong => {}
+        }
+    }
+}
+
 /// Reads events and passes them on, to nobody when `events` is none, until something ends it. Waits for the caller, and so makes the
 /// supplier wait. May be dropped at any moment and be called again: what was read is in `tee`.
-async fn pump(
-    call: &mut Call,
-    tee: &mut Tee,
-    response: &mut reqwest::Response,
-    timeouts: Timeouts,
-    events: Option<&mpsc::Sender<Bytes>>,
-) -> End {
+async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, events: Option<&mpsc::Sender<Bytes>>) -> End {
     loop {
-        match tokio::time::timeout(timeouts.idle, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => tee.splitter.push(&chunk),
-            Ok(Ok(None)) => return tee.end_of_body(),
-            Ok(Err(_)) => return End::Broken,
-            Err(_) => return End::TimedOut,
+        match coming.next().await {
+            Ok(Some(chunk)) => tee.splitter.push(&chunk),
+            Ok(None) => return tee.end_of_body(),
+            Err(end) => return end,
         }
         call.mark_first_byte();
-        let arrived = gather(tee, response).await;
+        let arrived = gather(tee, &mut coming.response).await;
         let (passed, end) = tee.read();
         if let Some(events) = events
             && !passed.is_empty()

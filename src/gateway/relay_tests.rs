@@ -64,7 +64,7 @@ fn relayed(endpoint: &Endpoint, wants_usage: bool, reads: &[&[u8]]) -> Relayed {
         End::Done(event) => format!("done: {event:?}"),
         End::Failed(event) => format!("failed: {event:?}"),
         End::Broken => "broken".to_string(),
-        End::ClientLeft | End::SwitchedOff(_) | End::Leaving | End::TimedOut => "not the stream's doing".to_string(),
+        End::ClientLeft | End::SwitchedOff(_) | End::Leaving | End::TimedOut | End::TooLong => "not the stream's doing".to_string(),
     };
     let raw_usage = tee.delivered.raw_usage.as_deref().map(|raw| raw.get().to_string());
     Relayed { passed, end, usage: tee.delivered.usage, raw_usage, text: tee.delivered.text }

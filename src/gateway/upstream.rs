@@ -1,33 +1,33 @@
 //! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
 //! nothing has been sent, or when the first one says that it has not worked on the call.
 
-use crate::gateway::auth::API_KEY;
-use crate::gateway::breaker::Breaker;
+use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::error::GatewayError;
+use crate::gateway::limit_names::LimitNames;
+use crate::gateway::outgoing::{Outgoing, credential};
+use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
-use crate::gateway::wire::{ANTHROPIC_VERSION, Endpoint};
 use crate::ids::ChannelId;
 use crate::suppliers::address;
 use crate::suppliers::resolver::PermittedAddresses;
 use crate::suppliers::sealed::SealingKey;
-use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::Channel;
 use ipnet::IpNet;
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use url::Url;
 
 /// How long a supplier may take; the defaults are `server::config`'s.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     pub connect: Duration,
+    /// Until a stream has begun. A whole answer begins when it is ready: for it there is only `total`.
     pub first_byte: Duration,
-    /// Between two reads of an answer.
+    /// Between two reads of a stream.
     pub idle: Duration,
+    /// From the request to the answer's end.
     pub total: Duration,
 }
 
@@ -38,49 +38,33 @@ pub struct Upstream {
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
     breaker: Breaker,
+    limit_names: LimitNames,
     pub timeouts: Timeouts,
 }
 
-/// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
-const PASSED_ON: [(Protocol, HeaderName); 2] =
-    [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
-
-/// What is sent to a channel.
-pub struct Outgoing {
-    path: &'static str,
-    protocol: Protocol,
-    headers: HeaderMap,
-    body: bytes::Bytes,
-}
-
-impl Outgoing {
-    /// `callers`: the headers that the caller sent.
-    pub fn new(endpoint: &Endpoint, callers: HeaderMap, stream: bool, body: Vec<u8>) -> Outgoing {
-        let accept = if stream { "text/event-stream" } else { "application/json" };
-        let mut headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (ACCEPT, HeaderValue::from_static(accept)),
-        ]);
-        for (_, name) in PASSED_ON.iter().filter(|(protocol, _)| *protocol == endpoint.protocol) {
-            callers.get_all(name).iter().for_each(|value| {
-                headers.append(name, value.clone());
-            });
-        }
-        Outgoing { path: endpoint.path, protocol: endpoint.protocol, headers, body: body.into() }
-    }
-}
-
-/// An answer that has begun.
+/// An answer that has begun, with 200. Whoever reads it to its end says by the permit how the channel did.
 pub struct Answering {
-    pub channel_id: ChannelId,
     pub response: reqwest::Response,
+    pub permit: Permit,
+    /// When the channel was asked.
+    pub asked: Instant,
 }
 
-/// A call that got no answer.
-pub struct Failure {
-    /// The channel that it failed on; none when nothing was sent anywhere.
+/// What came of a call.
+pub struct Sent {
+    /// The channel that answered, or that it failed on; none when nothing was sent anywhere.
     pub channel_id: Option<ChannelId>,
-    pub error: GatewayError,
+    pub answer: Result<Answering, GatewayError>,
+}
+
+/// What came of trying one channel.
+enum Tried {
+    /// An answer; or it may have worked on the call, or says what any other would say.
+    Ended(Result<Answering, GatewayError>),
+    /// It did not work on the call, and another may.
+    PassedOn(GatewayError),
+    /// Nothing was sent.
+    NotSent,
 }
 
 impl Upstream {
@@ -100,65 +84,104 @@ impl Upstream {
                 .build()
         };
         let clients = (0..threads).map(|_| client()).collect::<reqwest::Result<_>>()?;
-        Ok(Upstream { clients, sealing_key, allowed, breaker: Breaker::default(), timeouts })
+        let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
+        Ok(Upstream { clients, sealing_key, allowed, breaker, limit_names, timeouts })
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
     /// refused to work on it. One that keeps failing for this model is passed over.
-    pub async fn send(&self, channels: &[Channel], model: &str, outgoing: Outgoing) -> Result<Answering, Failure> {
-        let mut refused = None;
+    pub async fn send(&self, channels: &[Channel], outgoing: &Outgoing<'_>) -> Sent {
+        let model = outgoing.request.model.as_str();
+        let mut refused = Sent { channel_id: None, answer: Err(GatewayError::UpstreamUnreachable) };
         for channel in by_rank(channels) {
             let channel_id = channel.channel_id;
-            let Some(request) = self.request(channel, &outgoing) else { continue };
             let Some(permit) = self.breaker.permit(channel_id, model) else {
                 tracing::debug!(%channel_id, model, "channel is passed over: it has failed lately");
                 continue;
             };
-            match tokio::time::timeout(self.timeouts.first_byte, request.send()).await {
-                Ok(Ok(response)) => {
-                    let status = response.status();
-                    if status.is_server_error() {
-                        permit.failed()
-                    } else {
-                        permit.succeeded()
-                    }
-                    let answering = Answering { channel_id, response };
-                    if !was_not_worked_on(status) {
-                        return Ok(answering);
-                    }
-                    tracing::warn!(%channel_id, %status, "channel refused a call");
-                    refused = Some(answering);
-                }
-                Ok(Err(error)) if error.is_connect() => {
-                    permit.failed();
-                    tracing::warn!(%channel_id, error = ?error.without_url(), "channel cannot be reached");
-                }
+            match self.try_channel(channel, permit, outgoing).await {
+                Tried::Ended(answer) => return Sent { channel_id: Some(channel_id), answer },
+                Tried::PassedOn(error) => refused = Sent { channel_id: Some(channel_id), answer: Err(error) },
+                Tried::NotSent => {}
+            }
+        }
+        refused
+    }
+
+    /// Sends the request to one channel: once, and once more where that knows the output limit by its other name only.
+    async fn try_channel(&self, channel: &Channel, permit: Permit, outgoing: &Outgoing<'_>) -> Tried {
+        let (channel_id, request, asked) = (channel.channel_id, outgoing.request, Instant::now());
+        let patience = if request.stream { self.timeouts.first_byte } else { self.timeouts.total };
+        let mut limit_field = request.limit_field;
+        let mut untried = request.other_limit_field;
+        if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
+            std::mem::swap(&mut limit_field, &mut untried);
+        }
+        loop {
+            let Some(built) = self.request(channel, outgoing, limit_field) else { return Tried::NotSent };
+            outgoing.note_sent(true);
+            let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
+                Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
                     permit.failed();
-                    tracing::warn!(%channel_id, error = ?error.without_url(), "channel failed before answering");
-                    return Err(Failure { channel_id: Some(channel_id), error: GatewayError::UpstreamFailed });
+                    let sent = !(error.is_connect() || error.is_builder() || was_never_sent(&error));
+                    outgoing.note_sent(sent);
+                    tracing::warn!(%channel_id, sent, error = ?error.without_url(), "channel failed before answering");
+                    return if sent { Tried::Ended(Err(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
                 }
                 Err(_) => {
                     permit.failed();
                     tracing::warn!(%channel_id, "channel did not answer in time");
-                    return Err(Failure { channel_id: Some(channel_id), error: GatewayError::UpstreamTimeout });
+                    return Tried::Ended(Err(GatewayError::UpstreamTimeout));
                 }
+            };
+            let status = response.status();
+            if status.is_success() {
+                return Tried::Ended(Ok(Answering { response, permit, asked }));
             }
+            let refusal = Refusal::of(response, &request.model).await;
+            outgoing.note_sent(refusal.meaning == Meaning::Failed);
+            if limit_field.is_some_and(|field| refusal.refuses_field(field))
+                && let Some(other) = untried.take()
+            {
+                self.limit_names.learn(channel_id, &outgoing.upstream_id, request.other_limit_field == Some(other));
+                limit_field = Some(other);
+                continue;
+            }
+            if refusal.meaning != Meaning::RefusesRequest {
+                tracing::warn!(%channel_id, %status, meaning = ?refusal.meaning, "channel answered with a failure");
+            }
+            let Refusal { meaning, error } = refusal;
+            return match meaning {
+                Meaning::RefusesUs => Tried::PassedOn(error),
+                Meaning::Overloaded => {
+                    permit.failed();
+                    Tried::PassedOn(error)
+                }
+                Meaning::RefusesRequest => {
+                    permit.succeeded();
+                    Tried::Ended(Err(error))
+                }
+                Meaning::Failed => {
+                    permit.failed();
+                    Tried::Ended(Err(error))
+                }
+            };
         }
-        refused.ok_or(Failure { channel_id: None, error: GatewayError::UpstreamUnreachable })
     }
 
     /// None when the channel may not be used as it is stored.
-    fn request(&self, channel: &Channel, outgoing: &Outgoing) -> Option<reqwest::RequestBuilder> {
+    fn request(&self, channel: &Channel, outgoing: &Outgoing<'_>, limit_field: Option<&str>) -> Option<reqwest::RequestBuilder> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
-        let url = Url::parse(&format!("{}/{}", channel.base_url, outgoing.path)).inspect_err(|error| unusable(error)).ok()?;
+        let endpoint = outgoing.request.endpoint;
+        let url = Url::parse(&format!("{}/{}", channel.base_url, endpoint.path)).inspect_err(|error| unusable(error)).ok()?;
         // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
         let client = self.clients.get(Threads::this()).or(self.clients.first())?;
-        let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body.clone());
+        let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
-            let (name, mut value) = credential(outgoing.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;
+            let (name, mut value) = credential(endpoint.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;
             value.set_sensitive(true);
             request = request.header(name, value);
         }
@@ -166,19 +189,16 @@ impl Upstream {
     }
 }
 
-/// How a supplier of this protocol is shown its secret.
-fn credential(protocol: Protocol, secret: &SecretString) -> Result<(HeaderName, HeaderValue), InvalidHeaderValue> {
-    let secret = secret.expose_secret();
-    Ok(match protocol {
-        Protocol::Openai => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}"))?),
-        Protocol::Anthropic => (API_KEY, HeaderValue::from_str(secret)?),
-    })
-}
-
-/// Statuses by which a supplier says that it has not worked on a call, so that another channel may: our credential or our balance there
-/// is refused, it limits us, or it is overloaded (529 is Anthropic's).
-fn was_not_worked_on(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 401 | 402 | 403 | 429 | 503 | 529)
+/// Whether the connection itself says that nothing of the request has left, as when it was closed while the request still waited for it.
+fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The channels of the highest priority first; those of one priority in random order, the heavier ones likelier to be before.
@@ -200,55 +220,13 @@ fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
     order
 }
 
-/// What the caller is told when the supplier answers with a failure. The operator's secret is the operator's business: 401, 402
-/// and 403 are never passed on.
-pub async fn failure_of(response: reqwest::Response, model: &str) -> GatewayError {
-    let status = response.status().as_u16();
-    match status {
-        429 => {
-            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_string);
-            GatewayError::UpstreamRateLimited { retry_after }
-        }
-        400 | 413 | 415 | 422 => {
-            let (message, param) = read_refusal(response).await;
-            GatewayError::UpstreamRefused { status, message, param }
-        }
-        404 => GatewayError::EndpointUnsupported { model: model.to_string(), instead: Vec::new() },
-        408 | 504 => GatewayError::UpstreamTimeout,
-        _ => {
-            tracing::warn!(status, "supplier answered with a failure");
-            GatewayError::UpstreamFailed
-        }
-    }
-}
-
-/// The supplier's own words, which stand in the same place of both protocols' errors, cut to a size nobody minds.
-async fn read_refusal(mut response: reqwest::Response) -> (Option<String>, Option<String>) {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Refusal,
-    }
-    #[derive(Deserialize)]
-    struct Refusal {
-        message: Option<String>,
-        param: Option<String>,
-    }
-    let mut bytes = Vec::new();
-    while bytes.len() < 64 << 10 {
-        match tokio::time::timeout(Duration::from_secs(5), response.chunk()).await {
-            Ok(Ok(Some(chunk))) => bytes.extend_from_slice(&chunk),
-            _ => break,
-        }
-    }
-    match serde_json::from_slice::<Body>(&bytes) {
-        Ok(body) => (body.error.message.map(|message| message.chars().take(2_000).collect()), body.error.param),
-        Err(_) => (None, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, duplex};
 
     #[test]
     fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
@@ -268,5 +246,29 @@ mod tests {
             second[at(1)] += 1;
         }
         assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
+    }
+
+    /// As reqwest wraps it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("error sending request")]
+    struct Wrapped(#[source] hyper::Error);
+
+    #[tokio::test]
+    async fn only_what_never_left_counts_as_not_sent() {
+        let (ours, theirs) = duplex(1 << 10);
+        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
+        drop((connection, theirs));
+        let error = sender.send_request(hyper::Request::new(Body::empty())).await.expect_err("it is closed");
+        assert!(was_never_sent(&Wrapped(error)));
+
+        let (ours, mut theirs) = duplex(1 << 10);
+        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
+        let reads_and_leaves = async move {
+            theirs.read_u8().await.expect("a request");
+        };
+        let (answer, _, ()) = tokio::join!(sender.send_request(hyper::Request::new(Body::empty())), connection, reads_and_leaves);
+        let error = answer.expect_err("nobody answers");
+        assert!(!was_never_sent(&Wrapped(error)));
+        assert!(!was_never_sent(&std::io::Error::other("reset")));
     }
 }

@@ -29,6 +29,7 @@ use leptos::config::LeptosOptions;
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions};
 use secrecy::ExposeSecret;
+use sqlx::PgExecutor;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,28 @@ pub async fn connect(config: &Config) -> sqlx::Result<Connections> {
     let connections = Connections::lazy(pool, options, BELIEVED);
     drop(connections.acquire().await?);
     Ok(connections)
+}
+
+/// Settings under which the database may forget what it committed, when its machine crashes, by their names; as this connection has them.
+pub async fn forgetful_settings(db: impl PgExecutor<'_>) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM pg_settings
+            WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting = 'off' ORDER BY name"#
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Customers are told that they bought, and suppliers are paid, on the word of the database.
+async fn warn_of_forgetting(app: &AppState) {
+    if app.config.environment != Environment::Production {
+        return;
+    }
+    match forgetful_settings(&app.db).await {
+        Ok(off) if off.is_empty() => {}
+        Ok(off) => tracing::error!(off = off.join(", "), "THE DATABASE MAY FORGET WHAT IT COMMITTED; turn these settings on"),
+        Err(error) => tracing::error!(%error, "the settings of the database could not be read"),
+    }
 }
 
 /// The state of one replica of a database that is up to date. Fails where the configured key is not the database's.
@@ -176,6 +199,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Serves until `shutdown` is cancelled, then lets running requests finish for `Config::drain`, ends those that still run, and
 /// settles all. `scrapes`: where metrics are shown, until the last call has ended.
 pub async fn serve(app: AppState, listener: TcpListener, scrapes: Option<TcpListener>) -> std::io::Result<()> {
+    warn_of_forgetting(&app).await;
     jobs::spawn(&app);
     app.changes.spawn(&app.tasks, &app.db, &app.shutdown);
     let shutdown = app.shutdown.clone();
@@ -211,4 +235,20 @@ pub async fn serve(app: AppState, listener: TcpListener, scrapes: Option<TcpList
         tracing::error!("some connections to the database were not given back");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::PgPool;
+
+    #[sqlx::test]
+    async fn a_database_that_does_not_wait_for_its_disk_is_named(db: PgPool) {
+        let mut session = db.acquire().await.expect("a connection");
+        for (value, named) in [("on", false), ("remote_apply", false), ("off", true)] {
+            sqlx::query("SELECT set_config('synchronous_commit', $1, false)").bind(value).execute(&mut *session).await.expect("set");
+            let off = forgetful_settings(&mut *session).await.expect("settings");
+            assert_eq!(off.iter().any(|name| name == "synchronous_commit"), named, "{value}: {off:?}");
+        }
+    }
 }

@@ -90,7 +90,7 @@ pub struct CostLine {
     pub cost: i128,
 }
 
-/// Where a supplier's refusal is explained, which has no code.
+/// Where a supplier's refusal is explained, which has no code of ours.
 pub const REFUSED_BY_SUPPLIER: &str = "refused_by_supplier";
 
 /// Where `/docs/errors` explains how a call ended: the error's code, but for one that has none. Nothing where it went well, and where a

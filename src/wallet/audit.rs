@@ -3,6 +3,7 @@
 
 mod charges;
 pub mod holds;
+mod marks;
 pub mod nightly;
 mod periods;
 mod totals;
@@ -26,7 +27,7 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`,
-    /// `hour <start> of key <id> for <model>`, `day …`
+    /// `hour <start> of key <id> for <model>`, `day …`, `mark <entry> of account <id>`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -73,6 +74,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(codes_against_redemptions(&mut tx, account).await?);
     differences.extend(holds_of_settled_calls(&mut tx, account).await?);
     differences.extend(receipts_against_numbers(&mut tx, account).await?);
+    differences.extend(marks::marks_against_ledger(&mut tx, account).await?);
     tx.rollback().await?;
     Ok(AuditReport {
         accounts: counts.accounts,

@@ -1,12 +1,14 @@
 //! The only writer of the ledger, grants and holds. Here: what is issued, taken back, moved and expires; in `admission`: whether
 //! calls may run; in `calls`: what they hold; in `settlements`: what they spend; in `refunds`: what goes back with the money; in
-//! `renewals`: what buying again does; in `rolled`: whose the Tokens are after it; in `error`: what can fail. Every decision is made inside
-//! Postgres, on locked rows, keys before accounts before grants; nothing is remembered here between calls.
+//! `renewals`: what buying again does; in `rolled`: whose the Tokens are after it; in `marks`: what spares pages its entries; in `error`:
+//! what can fail. Every decision is made inside Postgres, on locked rows, keys before accounts before grants; nothing is remembered here
+//! between calls.
 
 mod admission;
 mod calls;
 mod error;
 mod idempotency;
+mod marks;
 mod partitions;
 pub mod refunds;
 pub mod renewals;
@@ -16,9 +18,10 @@ mod settlements;
 pub use admission::{
     Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
-pub use calls::{Looked, RunningHold, SwitchedOff, extend_holds, look_at_holds, reap_holds, restore_holds};
+pub use calls::{Looked, RunningCall, RunningHold, SwitchedOff, extend_holds, look_at_calls, overdue_holds, reap_holds, restore_holds};
 pub use error::LedgerError;
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
+pub use marks::mark_ledger;
 pub use partitions::create_usage_partitions;
 pub use settlements::{Basis, Outcome, Settled, Settlement, settle_calls};
 
@@ -252,6 +255,9 @@ async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Resu
     Ok(())
 }
 
+#[cfg(test)]
+#[path = "ledger_clock_tests.rs"]
+mod clock_tests;
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;

@@ -8,11 +8,11 @@ use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
 use chrono::Utc;
 
-const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
-const USED: Used = Used { input: 10, cached: 0, output: 5 };
+pub const HOLD_FOR: TimeDelta = TimeDelta::seconds(60);
+pub const USED: Used = Used { input: 10, cached: 0, output: 5 };
 
 /// An account with Tokens and a key, and `acme/m`: 1 × for input, 2 × for output.
-async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (Owner, GrantId, KeyId, KeySecret) {
+pub async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (Owner, GrantId, KeyId, KeySecret) {
     let member = fixtures::member(db, name).await;
     let grant_id = fixtures::credit(db, member.account_id(), tokens, TimeDelta::days(30)).await;
     let mut new = fixtures::plain_key(name);
@@ -21,30 +21,30 @@ async fn customer(db: &PgPool, name: &str, tokens: i64, quota: Option<i64>) -> (
     (member, grant_id, key_id, secret)
 }
 
-async fn acme(db: &PgPool) -> SupplierId {
+pub async fn acme(db: &PgPool) -> SupplierId {
     let supplier_id = fixtures::supplier(db, "acme").await;
     fixtures::model(db, "acme/m", supplier_id).await;
     supplier_id
 }
 
 /// left, held and spent of a grant.
-async fn grant(db: &PgPool, grant_id: GrantId) -> (i64, i64, i64) {
+pub async fn grant(db: &PgPool, grant_id: GrantId) -> (i64, i64, i64) {
     let row = sqlx::query!("SELECT left_, held, spent FROM grants WHERE grant_id = $1", grant_id.0).fetch_one(db).await.expect("a grant");
     (row.left_, row.held, row.spent)
 }
 
-async fn settled(db: &PgPool, settlements: &[Settlement]) -> Vec<(bool, i64)> {
+pub async fn settled(db: &PgPool, settlements: &[Settlement]) -> Vec<(bool, i64)> {
     let settled = settle_calls(db, settlements).await.expect("settled");
     settled.into_iter().map(|settled| (settled.first, settled.charge.0)).collect()
 }
 
-async fn assert_exact(db: &PgPool) {
+pub async fn assert_exact(db: &PgPool) {
     let report = audit(db, None).await.expect("audit");
     assert!(report.differences.is_empty(), "{:?}", report.differences);
 }
 
 /// What a crash of Postgres does to holds that were not yet on its disk.
-async fn forget_holds(db: &PgPool) {
+pub async fn forget_holds(db: &PgPool) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "UPDATE grants SET left_ = left_ + held, held = 0",
@@ -57,7 +57,7 @@ async fn forget_holds(db: &PgPool) {
     tx.commit().await.expect("commit");
 }
 
-async fn decide(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Vec<Verdict> {
+pub async fn decide(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Vec<Verdict> {
     let decisions = admit_calls(db, requests, owner, HOLD_FOR, again).await.expect("decisions");
     decisions.into_iter().map(|decision| decision.verdict).collect()
 }
@@ -185,7 +185,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     let verdicts = decide(&db, &[request()], owner, false).await;
     let Verdict::Admitted(call) = &verdicts[0] else { panic!("{:?}", verdicts[0]) };
     forget_holds(&db).await;
-    assert!(!look_at_holds(&db, owner, &[]).await.expect("looked").known);
+    assert!(!look_at_calls(&db, owner, &[]).await.expect("looked").known);
     let refused = decide(&db, &[request(), request()], owner, false).await;
     assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
     let running = RunningHold {
@@ -203,7 +203,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, std::slice::from_ref(&running)).await.expect("restored"), 1);
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, &[running]).await.expect("restored"), 0);
     assert_eq!(grant(&db, grant_id).await, (50, 50, 0));
-    assert!(look_at_holds(&db, owner, &[]).await.expect("looked").known);
+    assert!(look_at_calls(&db, owner, &[]).await.expect("looked").known);
     assert_eq!(settled(&db, &[fixtures::settlement(call, USED, Utc::now())]).await, [(true, 20)]);
     assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
     assert_exact(&db).await;

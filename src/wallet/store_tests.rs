@@ -1,7 +1,10 @@
 //! Tests of the wallet's reads: totals that add up at awkward moments, grants in burn order, the statement's running sum.
 
 use super::*;
+use crate::accounts::rights::Owner;
 use crate::ids::RequestId;
+use crate::operators::audit::{Action, insert_action_in};
+use crate::operators::rights::Operator;
 use crate::wallet::filter::EntryFilter;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::{self, Scope};
@@ -228,4 +231,118 @@ async fn days_of_the_ledger_say_what_was_in_the_wallet_as_all_of_it_does(db: PgP
         spend().await;
     }
     assert_eq!(shown(&read), [all[0], all[2], all[3]]);
+}
+
+/// A wallet with ten days behind it, a call of one Token each hour. What is no call is as old as its transaction, and some was written long
+/// after others of its time; once the clock was set back.
+async fn ten_days(db: &PgPool) -> Owner {
+    let [ada, bob] = [fixtures::member(db, "ada").await, fixtures::member(db, "bob").await];
+    let grant_id = fixtures::credit(db, ada.account_id(), 10_000, TimeDelta::days(1)).await;
+    fixtures::credit(db, bob.account_id(), 50, TimeDelta::days(1)).await;
+    let mut tx = db.begin().await.expect("begin");
+    let action = Action { action: "account.transfer", subject_id: ada.account_id().to_string(), ..Action::default() };
+    let action_id = insert_action_in(&mut tx, Operator::command_line(), action).await.expect("an action");
+    let given = ledger::transfer_in(&mut tx, bob.account_id(), ada.account_id(), Tokens(50), action_id, None).await;
+    assert_eq!(given.expect("given").len(), 1);
+    tx.commit().await.expect("commit");
+    let calls = "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, request_id, at)
+                 SELECT account_id, grant_id, 'grant', 'spent', 1, gen_random_uuid(), now() - n::bigint * interval '1 minute'
+                   FROM grants, unnest($2::bigint[]) WITH ORDINALITY AS minutes (n, place) WHERE grant_id = $1 ORDER BY place";
+    let other = "INSERT INTO ledger (account_id, grant_id, from_book, to_book, tokens, at)
+                 SELECT account_id, grant_id, 'grant', 'expired', 3, now() - $2::bigint * interval '1 hour'
+                   FROM grants WHERE grant_id = $1";
+    for (from, other_before) in [(240_i64, 181_i64), (180, 150), (120, 65), (60, 160)] {
+        let minutes: Vec<i64> = (from - 59..=from).rev().map(|hours| hours * 60).collect();
+        sqlx::query(calls).bind(grant_id.0).bind(minutes).execute(db).await.expect("calls");
+        sqlx::query(other).bind(grant_id.0).bind(other_before).execute(db).await.expect("an entry");
+    }
+    sqlx::query(calls).bind(grant_id.0).bind(vec![30_i64, 32, 31, 29]).execute(db).await.expect("calls");
+    let grants = "UPDATE grants SET left_ = left_ - 256, spent = 244, expired = 12 WHERE grant_id = $1";
+    sqlx::query(grants).bind(grant_id.0).execute(db).await.expect("the grant");
+    ada
+}
+
+/// Every entry, the newest first: its number, its time, whether it is of a call, and what was in the wallet after it.
+async fn added_up_anew(db: &PgPool, account_id: AccountId) -> Vec<(i64, DateTime<Utc>, bool, i64)> {
+    let all = "SELECT entry_id, at, to_book = 'spent', (sum(moved) OVER (ORDER BY entry_id))::bigint
+                 FROM (SELECT entry_id, at, to_book, CASE from_book WHEN 'issued' THEN tokens ELSE -tokens END AS moved
+                         FROM ledger WHERE account_id = $1
+                        UNION ALL SELECT entry_id, at, to_book, tokens FROM ledger WHERE to_account_id = $1) entries
+                ORDER BY entry_id DESC";
+    sqlx::query_as(all).bind(account_id.0).fetch_all(db).await.expect("entries")
+}
+
+async fn every_stretch_is_as_added_up(db: &PgPool, account_id: AccountId) {
+    let (all, now) = (added_up_anew(db, account_id).await, Utc::now());
+    assert_eq!(all.len(), 250, "two that brought Tokens, 244 calls, four that expired");
+    let hours = |hours| Some(now - TimeDelta::hours(hours) - TimeDelta::minutes(1));
+    let minutes = |minutes: i64| Some(now - TimeDelta::seconds(60 * minutes - 30));
+    let stretches = [
+        (hours(240), hours(217)),
+        (hours(181), hours(149)),
+        (hours(66), hours(0)),
+        (None, hours(150)),
+        (hours(30), None),
+        (minutes(32), None),
+        (None, minutes(31)),
+        (minutes(32), minutes(30)),
+        (hours(9_000), hours(8_000)),
+        (Some(now), None),
+    ];
+    for (since, until) in stretches {
+        for (which, before) in Which::ALL.into_iter().flat_map(|which| [(which, None), (which, Some(all[100].0))]) {
+            let shown = |(entry_id, at, of_call, _): &&(i64, DateTime<Utc>, bool, i64)| {
+                since.is_none_or(|since| *at >= since)
+                    && until.is_none_or(|until| *at < until)
+                    && before.is_none_or(|before| *entry_id < before)
+                    && (which == Which::All || *of_call == (which == Which::Calls))
+            };
+            let expected = all.iter().filter(shown).map(|(id, _, _, after)| (*id, (which == Which::All).then_some(*after)));
+            let filter = EntryFilter { which, since, until, before };
+            let found = next_entries(db, account_id, filter, None, 1_000).await.expect("entries");
+            let found: Vec<_> = found.iter().map(|entry| (entry.entry_id, entry.after.map(|after| after.0))).collect();
+            assert_eq!(found, expected.collect::<Vec<_>>(), "{filter:?}");
+        }
+    }
+}
+
+#[sqlx::test]
+async fn entries_of_any_days_are_found_and_added_up_with_marks_and_without(db: PgPool) {
+    let ada = ten_days(&db).await;
+    let account_id = ada.account_id();
+    every_stretch_is_as_added_up(&db, account_id).await;
+    sqlx::query("SELECT mark_ledger(20, clock_timestamp())").execute(&db).await.expect("marks");
+    every_stretch_is_as_added_up(&db, account_id).await;
+
+    // What an old page says is the mark before it and some entries, whatever came since; what a new one says is what is there now.
+    sqlx::query("UPDATE ledger_marks SET tokens = tokens + 100000").execute(&db).await.expect("wrong marks");
+    let all = added_up_anew(&db, account_id).await;
+    for (before, wrong) in [(None, 0), (Some(all[8].0), 0), (Some(all[9].0), 100_000), (Some(all[200].0), 100_000)] {
+        let page = statement_of(&db, &ada, EntryFilter { before, ..EntryFilter::default() }).await.expect("a page");
+        let first = page.entries.first().expect("an entry");
+        let (_, _, _, after) = all.iter().find(|(id, ..)| *id == first.entry_id).expect("the same");
+        assert_eq!(first.after, Some(Tokens(after + wrong)), "{before:?}");
+    }
+}
+
+#[sqlx::test]
+async fn a_time_is_looked_for_among_calls_alone(db: PgPool) {
+    let ada = ten_days(&db).await;
+    let all = added_up_anew(&db, ada.account_id()).await;
+    let calls: Vec<_> = all.iter().filter(|(_, _, of_call, _)| *of_call).collect();
+    let first = async |at: DateTime<Utc>| -> Option<i64> {
+        let first = sqlx::query_scalar("SELECT first_call_entry($1, $2)").bind(ada.account_id().0).bind(at);
+        first.fetch_one(&db).await.expect("an entry")
+    };
+    for pair in calls[4..].windows(2) {
+        let (newer, older) = (pair[0], pair[1]);
+        let found = first(newer.1).await.expect("some");
+        assert!(older.0 < found && found <= newer.0, "{found} of {older:?} {newer:?}");
+    }
+    let after_all = first(Utc::now()).await.expect("some");
+    assert!(after_all > calls[0].0);
+    let nobody = fixtures::member(&db, "eve").await;
+    let none: Option<i64> =
+        sqlx::query_scalar("SELECT first_call_entry($1, now())").bind(nobody.account_id().0).fetch_one(&db).await.expect("a row");
+    assert_eq!(none, None);
 }

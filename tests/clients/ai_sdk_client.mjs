@@ -68,20 +68,20 @@ const cases = {
   }),
   // Nothing was spent, so it may be tried again, and each try is a call of its own.
   supplierFailure: sends(3, 3, async () => {
-    await assert.rejects(generateText({ model: toki(failing), prompt }), failsWith(502, "upstream_unavailable"));
+    await assert.rejects(generateText({ model: toki(failing("error")), prompt }), failsWith(502, "upstream_unavailable"));
   }),
   inStreamFailure: sends(1, 1, async () => {
-    const { words, errors } = await read("sandbox/error-event");
+    const { words, errors } = await read(failing("error-event"));
     assert.equal(words, "say two words");
     assert.match(errors.join(), /broke off/);
   }),
   cut: sends(3, 3, async () => {
-    for (const model of ["sandbox/cut", "sandbox/no-done"]) {
+    for (const model of [failing("cut"), failing("no-done")]) {
       const { words, errors } = await read(model);
       assert.equal(words, "say two words");
       assert.match(errors.join(), /broke off/);
     }
-    const whole = generateText({ model: toki("sandbox/cut"), prompt, maxRetries: 0 });
+    const whole = generateText({ model: toki(failing("cut")), prompt, maxRetries: 0 });
     await assert.rejects(whole, failsWith(502, "upstream_error"));
   }),
 };

@@ -3,7 +3,7 @@
 import anthropic
 from anthropic import Anthropic
 
-from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import KEY, POOR_KEY, RATED_KEY, URL, case, failing, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOLS = [{"name": "look", "input_schema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
@@ -84,7 +84,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(anthropic.InternalServerError, status_code=502, type="api_error"):
-        create(model=FAILING)
+        create(model=failing("error"))
 
 
 def broken(model):
@@ -101,16 +101,16 @@ def broken(model):
 
 @case(1, 1)
 def in_stream_failure():
-    assert broken("sandbox/error-event") == ("say two words", "api_error")
+    assert broken(failing("error-event")) == ("say two words", "api_error")
 
 
 @case(3, 3)
 def cut():
-    assert broken("sandbox/cut") == ("say two words", "api_error")
-    assert broken("sandbox/no-done") == ("say two words", "api_error")
+    assert broken(failing("cut")) == ("say two words", "api_error")
+    assert broken(failing("no-done")) == ("say two words", "api_error")
     # The supplier has spent Tokens on it, so it is not tried again.
     with raises(anthropic.InternalServerError, status_code=502, type="api_error"):
-        create(model="sandbox/cut")
+        create(model=failing("cut"))
 
 
 main()

@@ -1,14 +1,15 @@
 // What the clients' cases share: where the server is, how requests are counted, and how a case is run and reported.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
+import { basename } from "node:path";
 
 // Installed once, for the browser tests.
 export const require = createRequire(new URL("../../end2end/package.json", import.meta.url));
 
 // A key with a quota that pays for no call, and one that may send one request a minute.
 export const { CLIENTS_URL: url, CLIENTS_KEY: key, CLIENTS_POOR_KEY: poorKey, CLIENTS_RATED_KEY: ratedKey } = process.env;
-// A model that always fails, of this script alone: the gateway leaves one alone that fails five times in a row.
-export const { CLIENTS_FAILING_MODEL: failing } = process.env;
+/** A model that always fails in this way, of this script alone: the gateway leaves one alone that fails five times in a row. */
+export const failing = (how) => `sandbox/${how}-${basename(process.argv[1])}`;
 
 const requests = async () => (await fetch(`${url}/-/requests`)).json();
 

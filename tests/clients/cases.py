@@ -13,10 +13,13 @@ KEY = os.environ["CLIENTS_KEY"]
 POOR_KEY = os.environ["CLIENTS_POOR_KEY"]
 # A key that may send one request a minute.
 RATED_KEY = os.environ["CLIENTS_RATED_KEY"]
-# A model that always fails, of this script alone: the gateway leaves one alone that fails five times in a row.
-FAILING = os.environ["CLIENTS_FAILING_MODEL"]
 
 _cases = []
+
+
+def failing(how):
+    """A model that always fails in this way, of this script alone: the gateway leaves one alone that fails five times in a row."""
+    return f"sandbox/{how}-{os.path.basename(sys.argv[0])}"
 
 
 def case(gateway, supplier):

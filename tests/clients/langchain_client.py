@@ -4,7 +4,7 @@ import openai
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
-from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import KEY, POOR_KEY, RATED_KEY, URL, case, failing, main, raises
 
 PROMPT = "say two words"
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}
@@ -75,7 +75,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
-        chat(FAILING).invoke(PROMPT)
+        chat(failing("error")).invoke(PROMPT)
 
 
 def broken(model):
@@ -91,16 +91,16 @@ def broken(model):
 
 @case(1, 1)
 def in_stream_failure():
-    assert broken("sandbox/error-event") == (PROMPT, "upstream_error")
+    assert broken(failing("error-event")) == (PROMPT, "upstream_error")
 
 
 @case(3, 3)
 def cut():
-    assert broken("sandbox/cut") == (PROMPT, "upstream_error")
-    assert broken("sandbox/no-done") == (PROMPT, "upstream_error")
+    assert broken(failing("cut")) == (PROMPT, "upstream_error")
+    assert broken(failing("no-done")) == (PROMPT, "upstream_error")
     # The supplier has spent Tokens on it, so it is not tried again.
     with raises(openai.InternalServerError, status_code=502, code="upstream_error"):
-        chat("sandbox/cut").invoke(PROMPT)
+        chat(failing("cut")).invoke(PROMPT)
 
 
 main()

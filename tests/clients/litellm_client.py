@@ -11,7 +11,7 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 from litellm.exceptions import MidStreamFallbackError
 
-from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import KEY, POOR_KEY, RATED_KEY, URL, case, failing, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}
@@ -88,7 +88,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(litellm.BadGatewayError, "supplier failed", status_code=502):
-        create(model=FAILING)
+        create(model=failing("error"))
 
 
 def broken(model):
@@ -102,16 +102,16 @@ def broken(model):
 
 @case(1, 1)
 def in_stream_failure():
-    assert broken("sandbox/error-event") == "say two words"
+    assert broken(failing("error-event")) == "say two words"
 
 
 @case(3, 3)
 def cut():
-    assert broken("sandbox/cut") == "say two words"
-    assert broken("sandbox/no-done") == "say two words"
+    assert broken(failing("cut")) == "say two words"
+    assert broken(failing("no-done")) == "say two words"
     # The supplier has spent Tokens on it, so it is not tried again.
     with raises(litellm.BadGatewayError, "broke off", status_code=502):
-        create(model="sandbox/cut")
+        create(model=failing("cut"))
 
 
 main()

@@ -77,17 +77,17 @@ const cases = {
   }),
   // Nothing was spent, so it may be tried again, and each try is a call of its own.
   supplierFailure: sends(3, 3, async () => {
-    const call = client.chat.completions.create({ model: failing, messages });
+    const call = client.chat.completions.create({ model: failing("error"), messages });
     await assert.rejects(call, (error) => error.status === 502 && error.code === "upstream_unavailable");
   }),
   inStreamFailure: sends(1, 1, async () => {
-    assert.deepEqual(await read("sandbox/error-event"), ["say two words", "upstream_error"]);
+    assert.deepEqual(await read(failing("error-event")), ["say two words", "upstream_error"]);
   }),
   // The supplier has spent Tokens on it, so it is not tried again.
   cut: sends(3, 3, async () => {
-    assert.deepEqual(await read("sandbox/cut"), ["say two words", "upstream_error"]);
-    assert.deepEqual(await read("sandbox/no-done"), ["say two words", "upstream_error"]);
-    const whole = client.chat.completions.create({ model: "sandbox/cut", messages });
+    assert.deepEqual(await read(failing("cut")), ["say two words", "upstream_error"]);
+    assert.deepEqual(await read(failing("no-done")), ["say two words", "upstream_error"]);
+    const whole = client.chat.completions.create({ model: failing("cut"), messages });
     await assert.rejects(whole, (error) => error.status === 502 && error.code === "upstream_error");
   }),
 };

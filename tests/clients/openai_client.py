@@ -3,7 +3,7 @@
 import openai
 from openai import OpenAI
 
-from cases import FAILING, KEY, POOR_KEY, RATED_KEY, URL, case, main, raises
+from cases import KEY, POOR_KEY, RATED_KEY, URL, case, failing, main, raises
 
 MESSAGES = [{"role": "user", "content": "say two words"}]
 TOOL = {"name": "look", "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}
@@ -100,7 +100,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
-        client.chat.completions.create(model=FAILING, messages=MESSAGES)
+        client.chat.completions.create(model=failing("error"), messages=MESSAGES)
 
 
 def broken(model):
@@ -116,19 +116,19 @@ def broken(model):
 
 @case(2, 2)
 def in_stream_failure():
-    assert broken("sandbox/error-event") == ("say two words", "upstream_error")
+    assert broken(failing("error-event")) == ("say two words", "upstream_error")
     with raises(openai.APIError, code="upstream_error"):
-        for _ in client.responses.create(model="sandbox/error-event", input="say two words", stream=True):
+        for _ in client.responses.create(model=failing("error-event"), input="say two words", stream=True):
             pass
 
 
 @case(3, 3)
 def cut():
-    assert broken("sandbox/cut") == ("say two words", "upstream_error")
-    assert broken("sandbox/no-done") == ("say two words", "upstream_error")
+    assert broken(failing("cut")) == ("say two words", "upstream_error")
+    assert broken(failing("no-done")) == ("say two words", "upstream_error")
     # The supplier has spent Tokens on it, so it is not tried again.
     with raises(openai.InternalServerError, status_code=502, code="upstream_error"):
-        client.chat.completions.create(model="sandbox/cut", messages=MESSAGES)
+        client.chat.completions.create(model=failing("cut"), messages=MESSAGES)
 
 
 main()

@@ -97,5 +97,5 @@ async fn a_hold_that_is_left_over_fails_the_doctor(db: PgPool) {
     sqlx::query(left_over).execute(&db).await.expect("a hold of nobody");
     let (code, status, detail) = doctor(&toki, "holds");
     assert_eq!((code, status.as_str()), (Some(1), "fail"));
-    assert!(detail.starts_with("1 are more than ten minutes"), "{detail}");
+    assert!(detail.starts_with("1 more than ten minutes past"), "{detail}");
 }

@@ -43,7 +43,11 @@ async fn what_outlasts_its_patience_is_told_to_come_back_and_not_charged() {
     replica.ask_to_end();
     assert!(!reader.saw_the_end().await);
     assert!(reader.text.contains("This server is restarting."), "{}", reader.text);
-    assert_eq!(whole.await.expect("no panic").expect("an answer").status(), 503);
+    let whole = whole.await.expect("no panic").expect("an answer");
+    assert_eq!(whole.status(), 503);
+    // The supplier had it, and may have worked on it.
+    assert_eq!(whole.headers().get("x-should-retry").map(|value| value.as_bytes()), Some(&b"false"[..]));
+    assert!(!whole.headers().contains_key("retry-after"));
     eventually("it ends", async || replica.ended().is_some()).await;
     assert_eq!(replica.ended(), Some(Some(0)));
     assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);

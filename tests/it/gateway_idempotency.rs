@@ -104,22 +104,30 @@ async fn whoever_asks_while_it_is_settled_gets_the_answer(db: PgPool) {
 /// reaches the supplier.
 #[sqlx::test]
 async fn a_failure_is_repeated_only_where_nothing_was_worked_on(db: PgPool) {
-    let app = TestApp::start(db).await;
+    let app = TestApp::start_with(db, |config| config.upstream.total = Duration::from_secs(8)).await;
     let supplier = Scripted::start(&app).await;
     let customer = app.customer("failed@example.com", 100_000).await;
     let key = app.key(&customer, None).await;
     for (name, script, status, reaches) in [
         ("refused", json!({"status": 400}), 400, true),
+        ("unknown", json!({"status": 404}), 404, true),
         ("limited", json!({"status": 429}), 429, true),
-        ("failed", json!({"status": 500}), 502, true),
+        ("unpaid", json!({"status": 402}), 502, true),
+        ("overloaded", json!({"status": 503}), 502, true),
+        ("failed", json!({"status": 500}), 502, false),
+        ("garbage", script(&[&WHOLE[..40]], "end"), 502, false),
+        ("long", script(&[&WHOLE.replace("Hi", &"Hi ".repeat(400_000))], "end"), 200, false),
+        ("error", script(&[r#"{"error":{"message":"no"}}"#], "end"), 502, false),
         ("cut", script(&[&WHOLE[..40]], "cut"), 502, false),
         ("silent", script(&[], "hang"), 504, false),
-        ("long", script(&[&WHOLE.replace("Hi", &"Hi ".repeat(400_000))], "end"), 200, false),
     ] {
         let body = call(script);
         let before = supplier.count();
         let first = send(&app, &key.secret, name, &body).await;
         assert_eq!(first.status, status, "{name}: {}", first.text);
+        // Whoever could only be told that the call has ended is not asked to come back.
+        let come_back = if reaches || status == 200 { "" } else { "false" };
+        assert_eq!(first.header("x-should-retry"), come_back, "{name}");
         let again = send(&app, &key.secret, name, &body).await;
         assert_eq!(supplier.count() - before, if reaches { 2 } else { 1 }, "{name}: {} {}", again.status, again.text.len());
         if !reaches {

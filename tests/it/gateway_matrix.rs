@@ -6,7 +6,7 @@ use crate::support::client::Answer;
 use crate::support::endpoints::{ALL, Endpoint, Stream};
 use crate::support::installation::eventually;
 use crate::support::matrix::{Matrix, last_record, record_of};
-use crate::support::scripted::{Scripted, script};
+use crate::support::scripted::{MODEL, Scripted, script};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -119,11 +119,16 @@ async fn streams_of_every_endpoint(db: PgPool) {
     let key = app.key(&customer, None).await;
     let mut matrix = Matrix::default();
     let streamed = || ALL.iter().filter_map(|endpoint| Some((endpoint, endpoint.stream.as_ref()?)));
-    let calls = streamed()
-        .flat_map(|(endpoint, stream)| streams(endpoint, stream).into_iter().map(move |(cell, script)| (endpoint, stream, cell, script)));
-    let results = each(calls, async |(endpoint, stream, cell, script)| {
+    let calls: Vec<_> = streamed()
+        .flat_map(|(endpoint, stream)| streams(endpoint, stream).into_iter().map(move |(cell, script)| (endpoint, stream, cell, script)))
+        .collect();
+    // Most of them fail, and a model that fails five times in a row is left alone: each call has one of its own.
+    Scripted::add_models(&app, calls.len()).await;
+    let results = each(calls.into_iter().enumerate(), async |(n, (endpoint, stream, cell, script))| {
         let sent: String = script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        let answer = app.post(endpoint.path, &key.secret, &endpoint.streamed_call(script)).await;
+        let mut body = endpoint.streamed_call(script);
+        body["model"] = json!(format!("{MODEL}-{n}"));
+        let answer = app.post(endpoint.path, &key.secret, &body).await;
         let seen = match answer.status {
             200 => what_was_seen(&answer.text, &sent, stream),
             _ => failure(&answer),

@@ -6,6 +6,7 @@ use crate::support::endpoints::ALL;
 use crate::support::scripted::{MODEL, Scripted, script};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use std::time::Duration;
 
 const PATH: &str = "/v1/messages";
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -44,7 +45,7 @@ async fn a_key_is_taken_from_either_header(db: PgPool) {
 
 #[sqlx::test]
 async fn errors_are_anthropics(db: PgPool) {
-    let app = TestApp::start(db).await;
+    let app = TestApp::start_with(db, |config| config.upstream.total = Duration::from_secs(6)).await;
     let (rich, poor) = (app.customer("rich@example.com", 100_000).await, app.customer("poor@example.com", 5).await);
     let (key, poor) = (app.key(&rich, None).await, app.key(&poor, None).await);
     let mut rows = Vec::new();

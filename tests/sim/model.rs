@@ -15,7 +15,7 @@ pub use money::PRICE;
 use rolled::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
-use toki::wallet::ledger::{Price, Scope};
+use toki::wallet::ledger::{Price, RunningCall, Scope};
 
 /// How long a replica may be silent, in model minutes.
 pub const HOLD_FOR: i64 = 90;
@@ -262,6 +262,13 @@ pub struct Hold {
     pub lines: Vec<(GrantId, i64)>,
     pub owner: ReplicaId,
     pub deadline: i64,
+}
+
+impl Hold {
+    pub fn call(&self) -> RunningCall {
+        let Hold { request_id, account_id, key_id, supplier_id, .. } = *self;
+        RunningCall { request_id, account_id, key_id, supplier_id }
+    }
 }
 
 #[derive(Clone, Debug)]

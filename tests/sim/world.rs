@@ -1,6 +1,6 @@
 //! The product: its stores, on a Postgres, through more than one pool. Applies an operation and says what was answered.
 
-use crate::model::{HOLD_FOR, Model};
+use crate::model::{HOLD_FOR, Hold, Model};
 use crate::money;
 use crate::op::{CrashPoint, KeyChange, Op, Told};
 use crate::purchase;
@@ -26,7 +26,7 @@ use toki::operators::rights::Operator;
 use toki::suppliers::store::{ModelEdit, update_model};
 use toki::suppliers::store::{Status, SupplierEdit, update_supplier};
 use toki::tokens::Tokens;
-use toki::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, LedgerError, NewGrant, Scope, Settlement, Verdict};
+use toki::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, LedgerError, NewGrant, RunningCall, Scope, Settlement, Verdict};
 use uuid::Uuid;
 
 pub struct World {
@@ -178,9 +178,11 @@ impl World {
             }
             Op::Settle { settlements, .. } => settle(&db, settlements).await,
             Op::Extend(owner) => {
-                let calls: Vec<RequestId> = model.holds.iter().filter(|hold| hold.owner == *owner).map(|hold| hold.request_id).collect();
-                ledger::extend_holds(&db, *owner, TimeDelta::minutes(HOLD_FOR), &calls).await.expect("extended");
-                let ended = ledger::look_at_holds(&db, *owner, &calls).await.expect("looked").ended;
+                let holds: Vec<&Hold> = model.holds.iter().filter(|hold| hold.owner == *owner).collect();
+                let ids: Vec<RequestId> = holds.iter().map(|hold| hold.request_id).collect();
+                ledger::extend_holds(&db, *owner, TimeDelta::minutes(HOLD_FOR), &ids).await.expect("extended");
+                let calls: Vec<RunningCall> = holds.iter().map(|hold| hold.call()).collect();
+                let ended = ledger::look_at_calls(&db, *owner, &calls).await.expect("looked").ended;
                 let mut lines: Vec<String> = ended.iter().map(|(request_id, _)| format!("ended {request_id}")).collect();
                 lines.sort();
                 Answer { lines, ..Answer::default() }

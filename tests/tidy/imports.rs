@@ -185,7 +185,7 @@ const STORES: [&str; 16] = [
 
 /// Others that may write SQL.
 const SQL_BESIDES: [&str; 1] = [
-    // `SELECT 1`: is the database there?
+    // Is the database there, and does it keep what it commits?
     "src/server/run.rs",
 ];
 

@@ -57,16 +57,18 @@ impl GatewayError {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
                 vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
             }
-            // Trying again would not help, or the supplier has spent Tokens on this already.
+            // Trying again would not help, or the supplier may have spent Tokens on this already.
             GatewayError::Exhausted(_)
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
+            | GatewayError::UpstreamFailed { remembered: true }
+            | GatewayError::Leaving { sent: true }
             | GatewayError::SentBefore { state: SentBefore::Mismatch | SentBefore::Answered | SentBefore::Ended, .. } => no_retry(),
             GatewayError::RateLimited(limited) => retry_after(limited.retry_after),
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {
                 HeaderValue::from_str(after).map(|after| vec![(header::RETRY_AFTER, after)]).unwrap_or_default()
             }
-            GatewayError::Leaving
+            GatewayError::Leaving { sent: false }
             | GatewayError::Unavailable
             | GatewayError::Crowded
             | GatewayError::Refused(Refused::Connections)

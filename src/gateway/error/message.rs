@@ -51,7 +51,10 @@ impl GatewayError {
             GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
             GatewayError::ReceiptNotFound { request_id } => format!("No finished call of this account has the id '{request_id}'."),
             GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
-            GatewayError::UpstreamFailed => "The model's supplier failed. Nothing was charged.".into(),
+            GatewayError::UpstreamFailed { remembered: false } => "The model's supplier failed. Nothing was charged.".into(),
+            GatewayError::UpstreamFailed { remembered: true } => {
+                "The model's supplier failed. Nothing was charged. Under the same Idempotency-Key the call is not sent again.".into()
+            }
             GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
             GatewayError::UpstreamRateLimited { .. } => {
                 "The model's supplier is limiting requests at the moment. Nothing was charged.".into()
@@ -60,7 +63,10 @@ impl GatewayError {
                 message.clone().unwrap_or_else(|| "The model's supplier refused the request. Nothing was charged.".into())
             }
             GatewayError::UpstreamBroken => "The model's supplier broke off. What was delivered is charged, nothing else.".into(),
-            GatewayError::Leaving => "This server is restarting. Nothing of this call is charged; send it again.".into(),
+            GatewayError::Leaving { sent: false } => "This server is restarting. Nothing of this call is charged; send it again.".into(),
+            GatewayError::Leaving { sent: true } => {
+                "This server is restarting. The call had been sent to the model's supplier; nothing of it is charged.".into()
+            }
             GatewayError::Unavailable => "The service is unavailable at the moment. Nothing was sent or charged.".into(),
             GatewayError::Internal => "Something went wrong on our side.".into(),
         }

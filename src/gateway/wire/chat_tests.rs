@@ -68,6 +68,21 @@ fn upstream_body_changes_model_limit_and_usage_only() {
 }
 
 #[test]
+fn a_limit_that_the_caller_did_not_name_may_go_by_the_other_name() {
+    let rest = r#""model":"a","messages":[{}]"#;
+    let request = |json: &'static str| Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
+    let unnamed = request(r#"{"model":"a","messages":[{}],"max_tokens":null}"#);
+    assert_eq!((unnamed.limit_field, unnamed.other_limit_field), (Some("max_tokens"), Some("max_completion_tokens")));
+    let body = unnamed.upstream_body_with(unnamed.other_limit_field, "up", 5);
+    assert_eq!(String::from_utf8_lossy(&body), r#"{"model":"up","messages":[{}],"max_completion_tokens":5}"#);
+    for named in [r#""max_tokens":9"#, r#""max_completion_tokens":9"#, r#""max_tokens":9,"max_completion_tokens":9"#] {
+        let json = format!("{{{rest},{named}}}");
+        let other = Request::parse(&ENDPOINT, json.as_bytes()).map(|request| request.other_limit_field);
+        assert!(matches!(other, Ok(None)), "{named}");
+    }
+}
+
+#[test]
 fn both_limits_hold_on_the_larger() {
     let parse = |json: &str| Request::parse(&ENDPOINT, json.as_bytes()).map(|request| request.output_limit).unwrap_or(None);
     let rest = r#""model":"a","messages":[{}]"#;

@@ -112,6 +112,8 @@ pub struct Delivered {
     pub text: String,
     /// Something came that is of use and no text, as an embedding.
     pub beyond_text: bool,
+    /// A whole answer that says itself that it failed, in the protocol's own words.
+    pub failed: bool,
     /// Of the last event, where events are numbered.
     pub number: i64,
 }

@@ -29,7 +29,9 @@ pub struct Request<'a> {
     /// The larger of the output limits sent, a choice.
     pub output_limit: Option<i64>,
     /// The field that carries the limit upstream; none where there is no output to limit.
-    limit_field: Option<&'static str>,
+    pub limit_field: Option<&'static str>,
+    /// Another field that may carry it, where the caller sent none and the supplier refuses the usual one.
+    pub other_limit_field: Option<&'static str>,
 }
 
 impl<'a> Request<'a> {
@@ -61,6 +63,8 @@ impl<'a> Request<'a> {
             output_limit = output_limit.max(limit);
             limit_field = limit_field.or(limit.map(|_| *name));
         }
+        let usual_field = endpoint.limits.last().copied();
+        let other_field = endpoint.limits.first().copied().filter(|name| limit_field.is_none() && Some(*name) != usual_field);
         let mut request = Request {
             endpoint,
             body_bytes: body.len() as i64,
@@ -71,7 +75,8 @@ impl<'a> Request<'a> {
             wants_usage: !endpoint.usage_on_request || options.and_then(|Fields(options)| options.include_usage).unwrap_or(false),
             choices,
             output_limit: output_limit.or(default_limit),
-            limit_field: limit_field.or(endpoint.limits.last().copied()),
+            limit_field: limit_field.or(usual_field),
+            other_limit_field: other_field,
             object,
         };
         if may_have_attachments(body) {
@@ -106,10 +111,15 @@ impl<'a> Request<'a> {
 
     /// The body to send: the supplier's model id, the limit that the hold pays for, usage asked for; the rest untouched.
     pub fn upstream_body(&self, upstream_id: &str, output_limit: i64) -> Vec<u8> {
+        self.upstream_body_with(self.limit_field, upstream_id, output_limit)
+    }
+
+    /// The same, with the limit in this field.
+    pub fn upstream_body_with(&self, limit_field: Option<&str>, upstream_id: &str, output_limit: i64) -> Vec<u8> {
         // A string always serialises.
         let mut replacements = vec![("model", serde_json::to_string(upstream_id).unwrap_or_default())];
         for name in self.endpoint.limits {
-            let carries = self.limit_field == Some(name);
+            let carries = limit_field == Some(*name);
             replacements.push((name, if carries { output_limit.to_string() } else { String::new() }));
         }
         if self.stream && self.endpoint.usage_on_request {

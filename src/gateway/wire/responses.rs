@@ -139,7 +139,9 @@ impl Answer<'_> {
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
     let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return false };
-    if answer.error.is_some() || answer.status.as_deref() == Some("failed") {
+    // What failed is an answer all the same, and may have cost something; an error instead of one has no status.
+    delivered.failed = answer.status.as_deref() == Some("failed");
+    if answer.error.is_some() && !delivered.failed {
         return false;
     }
     answer.note(delivered);
@@ -301,7 +303,11 @@ mod tests {
             {"type":"function_call","name":"f","arguments":"{}"}],"usage":null}"#;
         assert!(read_whole(body, &mut delivered));
         assert_eq!((delivered.text.as_str(), delivered.usage), ("strf{}", None));
-        assert!(!read_whole(br#"{"status":"failed","error":{"code":"server_error"}}"#, &mut delivered));
+        assert!(!delivered.failed && !read_whole(br#"{"error":{"code":"server_error"}}"#, &mut delivered));
+        let failed = br#"{"status":"failed","error":{"code":"server_error"},"output":[],"usage":{"input_tokens":9,"output_tokens":4}}"#;
+        let mut delivered = Delivered::default();
+        assert!(read_whole(failed, &mut delivered));
+        assert_eq!((delivered.failed, delivered.usage), (true, Some(Usage { input: 9, cached: 0, output: 4 })));
     }
 
     #[test]

@@ -117,7 +117,10 @@ pub async fn update_limits(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit
         "UPDATE api_keys k
             SET requests_per_minute = $2, tokens_per_minute = $3, concurrent_calls = $4,
                 allowed_models = nullif($5::text[], '{}'), allowed_networks = nullif($6::text[], '{}')::cidr[],
-                period = $7, period_zone = $8, period_quota = $9, period_began = period_start($7, $8, now()),
+                period = $7, period_zone = $8, period_quota = $9,
+                period_began = CASE
+                    WHEN (k.period, k.period_zone) = ($7, $8) THEN greatest(k.period_began, period_start($7, $8, now()))
+                    ELSE period_start($7, $8, now()) END,
                 period_used = CASE
                     WHEN $7::text IS NULL THEN 0
                     WHEN (k.period, k.period_zone) = ($7, $8) THEN used_of_period(k, now())

@@ -1,4 +1,4 @@
-//! What every chart has around its shapes: scale, columns with their values, key, table. Mostly text: there are thirty columns, each with
+//! What every chart has around its shapes: scale, columns with their values, names, table. Mostly text: there are thirty columns, each with
 //! all its values.
 
 use crate::html::{Escaped, link};
@@ -7,6 +7,7 @@ use crate::tokens::Tokens;
 use crate::ui::amount::counted;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
+use crate::ui::chart::label::{BETWEEN, Labels};
 use crate::ui::chart::scale::Scale;
 use crate::ui::table::{Head, TextTable};
 use crate::{push, t};
@@ -20,12 +21,17 @@ pub(super) const HEIGHT: i64 = 200;
 const MOST_DATES: usize = 8;
 const MOST_DATES_NARROW: usize = 3;
 
-/// A line of the key, of each column's values, and a column of the table.
+/// The width of all columns, in the shapes' units.
+pub(super) fn plot_width(buckets: usize) -> i64 {
+    i64::try_from(buckets.max(1)).unwrap_or(1) * COLUMN
+}
+
+/// What is named: above the chart or at its shape, one of each column's values, and a column of the table.
 pub(super) struct Entry {
     pub name: String,
-    /// Empty for what has no shape of its own: a sum, the edges of a band.
+    /// Empty for what has no shape of its own: a sum.
     pub swatch: String,
-    /// What the key says while no column is looked at.
+    /// What stands at its name while no column is looked at.
     pub says: Option<Tokens>,
     /// For each bucket; `None` where it has no value.
     pub values: Vec<Option<Tokens>>,
@@ -44,21 +50,27 @@ pub(super) fn Figure(
     label: String,
     heading: &'static str,
     buckets: Vec<Bucket>,
+    /// The first stands above the chart, the others at their shapes, from the base up.
     entries: Vec<Entry>,
     scale: Scale,
-    /// What the key's first line says while no column is looked at.
+    /// What stands above the chart while no column is looked at.
     all: String,
     /// As SVG.
     shapes: String,
+    /// Where the names of all but the first stand.
+    labels: Labels,
 ) -> impl IntoView {
-    let width = i64::try_from(buckets.len().max(1)).unwrap_or(1) * COLUMN;
-    let drawing = grid(scale, width) + &shapes;
+    let width = plot_width(buckets.len());
+    let mut drawing = grid(scale, width) + &shapes;
+    push_lead(&mut drawing, &labels.within);
     let table_id = format!("{id}-table");
-    let (columns, table) = columns_and_table(heading, &buckets, &entries);
+    let (columns, table) = columns_and_table(heading, &buckets, &entries, &labels);
+    let names = (entries.len() > 1).then(|| names(&entries, &labels));
     view! {
         <figure class="chart" role="group" aria-label=label>
             <a class="chart-skip button" href=format!("#{table_id}")>{t!("Skip the chart")}</a>
             <div class="chart-body">
+                <div class="chart-head" inner_html=head(&all, &entries)></div>
                 <ol class="chart-scale" aria-hidden="true" inner_html=ticks(scale)></ol>
                 <div class="chart-plot">
                     <svg
@@ -71,10 +83,7 @@ pub(super) fn Figure(
                     {(scale.steps() == 0).then(|| view! { <p class="chart-nothing" aria-hidden="true">{t!("Nothing in this time")}</p> })}
                     <ol class="chart-columns" inner_html=columns></ol>
                 </div>
-                <div class="chart-key">
-                    <p aria-hidden="true">{all}</p>
-                    <ul inner_html=key(&entries)></ul>
-                </div>
+                {names.map(|names| view! { <div class="chart-names" inner_html=names></div> })}
             </div>
             <details class="chart-table" id=table_id>
                 <summary>{t!("As a table")}</summary>
@@ -101,21 +110,52 @@ fn grid(scale: Scale, width: i64) -> String {
     svg
 }
 
-fn key(entries: &[Entry]) -> String {
+fn push_lead(svg: &mut String, path: &str) {
+    if !path.is_empty() {
+        push!(svg, r#"<path d="{path}" class="chart-lead"></path>"#);
+    }
+}
+
+/// What the chart is about, and the first entry.
+fn head(all: &str, entries: &[Entry]) -> String {
     let mut html = String::new();
-    for Entry { name, swatch, says, .. } in entries {
-        push!(html, r#"<li><span class="{swatch}"></span><span class="chart-name">{}</span><b>"#, Escaped(name));
-        if let Some(tokens) = says {
-            push!(html, "{}", tokens.short_in(language()));
-        }
-        html.push_str("</b></li>");
+    push!(html, r#"<span aria-hidden="true">{}</span>"#, Escaped(all));
+    if let Some(first) = entries.first() {
+        html.push_str(r#"<div class="chart-label">"#);
+        push_label(&mut html, first);
+        html.push_str("</div>");
     }
     html
 }
 
+/// The other entries from the top down, as their shapes stand, and the hairlines to them.
+fn names(entries: &[Entry], labels: &Labels) -> String {
+    let mut html = String::new();
+    push!(html, r#"<svg viewBox="0 0 {BETWEEN} {HEIGHT}" preserveAspectRatio="none" aria-hidden="true" focusable="false">"#);
+    push_lead(&mut html, &labels.between);
+    html.push_str("</svg><ul>");
+    for (entry, place) in entries.iter().skip(1).zip(&labels.places).rev() {
+        push!(html, r#"<li class="chart-label at-{place}">"#);
+        push_label(&mut html, entry);
+        html.push_str("</li>");
+    }
+    html.push_str("</ul>");
+    html
+}
+
+/// Where there is too little room, the name is cut; its tooltip has all of it.
+fn push_label(html: &mut String, Entry { name, swatch, says, .. }: &Entry) {
+    let name = Escaped(name);
+    push!(html, r#"<span class="{swatch}"></span><span class="chart-name" title="{name}">{name}</span><b>"#);
+    if let Some(tokens) = says {
+        push!(html, "{}", tokens.short_in(language()));
+    }
+    html.push_str("</b>");
+}
+
 /// About what a column takes, and each entry in it.
 const COLUMN_HTML: usize = 360;
-const ENTRY_HTML: usize = 56;
+const ENTRY_HTML: usize = 72;
 
 /// An entry in the column that is being written. Its value is written once, for the three places where it stands.
 struct Said<'a> {
@@ -135,14 +175,22 @@ impl Said<'_> {
     }
 }
 
-fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry]) -> (String, TextTable) {
+fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry], labels: &Labels) -> (String, TextTable) {
     let heads = std::iter::once(Head::text(heading)).chain(entries.iter().map(|entry| Head::number(entry.name.clone()))).collect();
     let mut table = TextTable::new(heads, buckets.len());
     let mut columns = String::with_capacity(buckets.len() * (COLUMN_HTML + entries.len() * ENTRY_HTML));
     let mut said: Vec<Said> = entries.iter().map(|entry| Said { entry, value: None, text: String::new() }).collect();
     for (place, (bucket, date)) in buckets.iter().zip(dates(buckets.len())).enumerate() {
         said.iter_mut().for_each(|said| said.move_to(place));
-        push_column(&mut columns, bucket, date, &said);
+        columns.push_str("<li>");
+        if let Some((first, (_, top))) = entries.first().zip(labels.inside.filter(|(column, _)| *column == place)) {
+            push!(columns, r#"<span class="chart-end at-{top}" aria-hidden="true">{}</span>"#, Escaped(&first.name));
+        }
+        push_column(&mut columns, bucket, &said, &labels.places);
+        if let Some(class) = date {
+            push!(columns, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
+        }
+        columns.push_str("</li>");
         let values = said.iter().map(|said| &said.text);
         match &bucket.href {
             Some(href) => table.row(link(href, &bucket.name), values),
@@ -152,9 +200,10 @@ fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry
     (columns, table)
 }
 
-fn push_column(html: &mut String, bucket: &Bucket, date: Option<&str>, said: &[Said]) {
+/// `places`: of all that is said but the first, which has its own.
+fn push_column(html: &mut String, bucket: &Bucket, said: &[Said], places: &[i64]) {
     let role = if bucket.href.is_some() { "group" } else { "img" };
-    push!(html, r#"<li><span class="chart-column" tabindex="0" role="{role}" aria-label=""#);
+    push!(html, r#"<span class="chart-column" tabindex="0" role="{role}" aria-label=""#);
     push_spoken(html, bucket, said);
     html.push_str(r#"">"#);
     // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
@@ -164,14 +213,13 @@ fn push_column(html: &mut String, bucket: &Bucket, date: Option<&str>, said: &[S
         push!(html, r#"<a class="chart-open" href="{}" aria-label="{label}"></a>"#, Escaped(href));
     }
     push!(html, r#"<span class="chart-readout" aria-hidden="true"><span>{}</span>"#, Escaped(&bucket.name));
-    for Said { text, .. } in said {
+    if let Some(Said { text, .. }) = said.first() {
         push!(html, "<b>{text}</b>");
     }
-    html.push_str("</span></span>");
-    if let Some(class) = date {
-        push!(html, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
+    for (Said { text, .. }, place) in said.iter().skip(1).zip(places).rev() {
+        push!(html, r#"<b class="at-{place}">{text}</b>"#);
     }
-    html.push_str("</li>");
+    html.push_str("</span></span>");
 }
 
 /// `24 Dec 2026: 1,234 Tokens; alpha 1,000; beta 234`

@@ -3,7 +3,8 @@
 use crate::tokens::Tokens;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
-use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
+use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT, plot_width};
+use crate::ui::chart::label::{LABEL, Labels, STEP, Spot};
 use crate::ui::chart::scale::Scale;
 use crate::{push, t};
 use leptos::prelude::*;
@@ -62,6 +63,29 @@ fn shapes(values: &[Tokens], forecast: &[Band], scale: Scale) -> String {
     svg
 }
 
+/// Between a line's end and its name, so that the name is not on the dot.
+const BESIDE_DOT: i64 = 6;
+
+/// The line's own name stands left of its end, on the side from which the line does not come. None where there is no room for it, at the
+/// left edge.
+fn own_place(values: &[Tokens], buckets: usize, scale: Scale) -> Option<(usize, i64)> {
+    let [.., before, last] = values else { return None };
+    let y = HEIGHT - scale.height(*last, HEIGHT);
+    let (above, below) = (y - BESIDE_DOT - LABEL, y + BESIDE_DOT);
+    let falls = before >= last && below + LABEL <= HEIGHT;
+    let top = if falls || above < 0 { below } else { above };
+    let column = values.len() - 1;
+    (column * 8 >= buckets).then_some((column, top / STEP))
+}
+
+/// The forecast and the edges of its band are named at their ends, beside the chart.
+fn labels(values: &[Tokens], forecast: &[Band], buckets: usize, scale: Scale) -> Labels {
+    let x = x((values.len() + forecast.len()).saturating_sub(1));
+    let ends = forecast.last().into_iter().flat_map(|end| [end.low, end.expected, end.high]);
+    let spots: Vec<Spot> = ends.map(|value| Spot { x, y: HEIGHT - scale.height(value, HEIGHT), nothing: false }).collect();
+    Labels { inside: own_place(values, buckets, scale), ..Labels::beside(&spots, plot_width(buckets), false) }
+}
+
 /// `values` stand in the first buckets, `forecast` in those after them. `name`: what the line is; `heading`: what buckets are.
 #[component]
 pub fn LineChart(
@@ -75,7 +99,7 @@ pub fn LineChart(
 ) -> impl IntoView {
     let largest = values.iter().copied().chain(forecast.iter().map(|band| band.high)).max().unwrap_or_default();
     let scale = Scale::reaching(largest);
-    let shapes = shapes(&values, &forecast, scale);
+    let (shapes, labels) = (shapes(&values, &forecast, scale), labels(&values, &forecast, buckets.len(), scale));
     let all = buckets.get(values.len().saturating_sub(1)).map(|bucket| bucket.name.clone()).unwrap_or_default();
     let was = Entry {
         name: name.into(),
@@ -91,11 +115,12 @@ pub fn LineChart(
     };
     let mut entries = vec![was];
     if !forecast.is_empty() {
-        entries.push(expected(t!("Forecast"), Entry::swatch(Colour::Series(0), "chart-swatch-dashed"), |band| band.expected));
-        entries.push(expected(t!("At least"), Entry::swatch(Colour::Series(0), "chart-swatch-band"), |band| band.low));
-        entries.push(expected(t!("At most"), "chart-swatch".into(), |band| band.high));
+        let swatch = |shape| Entry::swatch(Colour::Series(0), shape);
+        entries.push(expected(t!("At least"), swatch("chart-swatch-band"), |band| band.low));
+        entries.push(expected(t!("Forecast"), swatch("chart-swatch-dashed"), |band| band.expected));
+        entries.push(expected(t!("At most"), swatch("chart-swatch-band"), |band| band.high));
     }
-    view! { <Figure id label heading buckets entries scale all shapes /> }
+    view! { <Figure id label heading buckets entries scale all shapes labels /> }
 }
 
 #[cfg(test)]
@@ -112,6 +137,34 @@ mod tests {
         assert_eq!(line(&[0, 50, 100], 0), "M50 200.0L150 100.0L250 0.0");
         assert_eq!(line(&[33], 4), "M450 134.0");
         assert_eq!(line(&[], 0), "");
+    }
+
+    #[test]
+    fn a_line_is_named_at_its_end_where_it_does_not_come_from() {
+        let place = |values: &[i64], buckets| {
+            own_place(&values.iter().copied().map(Tokens).collect::<Vec<_>>(), buckets, Scale::reaching(Tokens(100)))
+        };
+        assert_eq!(place(&[100, 70], 3), Some((1, 16)), "below a line that falls: it ends at 60");
+        assert_eq!(place(&[20, 70], 3), Some((1, 8)), "above one that rises");
+        assert_eq!(place(&[20, 10], 3), Some((1, 38)), "but not below the base");
+        assert_eq!(place(&[20, 100], 3), Some((1, 1)), "nor above the top");
+        assert_eq!(place(&[100, 70], 30), None, "no room");
+        assert_eq!([place(&[70], 1), place(&[], 0)], [None, None]);
+    }
+
+    #[test]
+    fn what_is_expected_is_named_at_its_ends_and_apart() {
+        let band = |expected: i64, spread: i64| Band {
+            expected: Tokens(expected),
+            low: Tokens(expected - spread),
+            high: Tokens(expected + spread),
+        };
+        let places = |band: Band| labels(&[Tokens(100)], &[band], 2, Scale::reaching(Tokens(100)));
+        let wide = places(band(50, 30));
+        assert_eq!((wide.places, wide.between.as_str()), (vec![38, 23, 8], ""));
+        let narrow = places(band(50, 1));
+        assert_eq!((narrow.places, narrow.within.as_str()), (vec![28, 23, 18], "M150 102.5H200M150 98.5H200"));
+        assert_eq!(labels(&[Tokens(100)], &[], 1, Scale::reaching(Tokens(100))), Labels::default());
     }
 
     #[test]

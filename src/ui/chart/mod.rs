@@ -1,9 +1,11 @@
 //! Charts, drawn on the server. The shapes are an SVG that stretches with its place; all text is HTML above it, so that it neither
-//! stretches nor shrinks. Over each stretch of time lies a column that can be focused and pointed at, and then opened where there is a finer
-//! view of it: CSS alone shows its values in the key. A table says the same in `<details>`. A chart stands on a card.
+//! stretches nor shrinks. What is drawn is named where it ends, or, where there is no room beside it, right below. Over each stretch of
+//! time lies a column that can be focused and pointed at, and then opened where there is a finer view of it: CSS alone shows its values at
+//! the names. A table says the same in `<details>`. A chart stands on a card.
 
 mod colour;
 mod figure;
+mod label;
 mod line;
 mod scale;
 mod sparkline;

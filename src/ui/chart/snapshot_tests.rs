@@ -54,7 +54,9 @@ fn a_line_with_its_forecast() {
 
 #[test]
 fn a_sparkline() {
-    insta::assert_snapshot!(rendered(|| view! { <Sparkline values=vec![Tokens(1), Tokens(3), Tokens(2)] label="Rising" /> }));
+    insta::assert_snapshot!(rendered(
+        || view! { <Sparkline values=vec![Tokens(1), Tokens(3), Tokens(2)] label="Rising" name="14 days" /> }
+    ));
 }
 
 #[test]

@@ -19,17 +19,20 @@ fn path(values: &[Tokens]) -> (String, String) {
     (line, points.last().map(|(x, y)| format!("M{x} {y}h0")).unwrap_or_default())
 }
 
-/// `label` says what the eye sees: `Tokens of the last 14 days, rising`.
+/// `label` says what the eye sees: `Tokens of the last 14 days, rising`. `name` is what stands at the line's end: `14 days`.
 #[component]
-pub fn Sparkline(values: Vec<Tokens>, #[prop(into)] label: String) -> impl IntoView {
+pub fn Sparkline(values: Vec<Tokens>, #[prop(into)] label: String, #[prop(into)] name: String) -> impl IntoView {
     let (line, end) = path(&values);
     let steps = i64::try_from(values.len()).unwrap_or(1).saturating_sub(1).max(1);
     let view_box = format!("0 0 {} {HEIGHT}", steps * COLUMN);
     view! {
-        <svg class="sparkline" viewBox=view_box preserveAspectRatio="none" role="img" aria-label=label>
-            <path class="chart-line series-1" d=line />
-            <path class="chart-dot series-1" d=end />
-        </svg>
+        <div class="sparkline">
+            <svg viewBox=view_box preserveAspectRatio="none" role="img" aria-label=label>
+                <path class="chart-line series-1" d=line />
+                <path class="chart-dot series-1" d=end />
+            </svg>
+            <span aria-hidden="true">{name}</span>
+        </div>
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::tokens::Tokens;
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::{Colour, Colours};
-use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT};
+use crate::ui::chart::figure::{COLUMN, Entry, Figure, HEIGHT, plot_width};
+use crate::ui::chart::label::{Labels, Spot};
 use crate::ui::chart::scale::Scale;
 use crate::{push, t};
 use leptos::prelude::*;
@@ -75,14 +76,20 @@ fn bar_width(buckets: usize) -> i64 {
     (i64::try_from(buckets).unwrap_or(COLUMN) * COLUMN / 12).clamp(1, COLUMN * 7 / 10)
 }
 
+/// The bar of one bucket: its parts, as [`parts`] has them, and where it begins, of bars that are `width` wide.
+fn bar(ranked: &[(Series, Colour)], place: usize, width: i64, scale: Scale) -> (Vec<(i64, i64)>, i64) {
+    let values: Vec<Tokens> = ranked.iter().map(|(series, _)| series.at(place)).collect();
+    let column = i64::try_from(place).unwrap_or_default();
+    (parts(&values, scale), column * COLUMN + (COLUMN - width) / 2)
+}
+
 /// One path a series: a third of what a rectangle a value would weigh.
 fn shapes(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> String {
     let width = bar_width(buckets);
     let mut paths = vec![String::new(); ranked.len()];
-    for (place, column) in (0..buckets).zip(0_i64..) {
-        let x = column * COLUMN + (COLUMN - width) / 2;
-        let values: Vec<Tokens> = ranked.iter().map(|(series, _)| series.at(place)).collect();
-        for (path, (y, height)) in paths.iter_mut().zip(parts(&values, scale)).filter(|(_, (_, height))| *height > 0) {
+    for place in 0..buckets {
+        let (parts, x) = bar(ranked, place, width, scale);
+        for (path, (y, height)) in paths.iter_mut().zip(parts).filter(|(_, (_, height))| *height > 0) {
             push!(path, "M{x} {y}h{width}v{height}h-{width}z");
         }
     }
@@ -91,6 +98,37 @@ fn shapes(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> String {
         push!(svg, r#"<path d="{path}" class="chart-fill {}"></path>"#, colour.class());
     }
     svg
+}
+
+/// A part that is lower than this does not show which one it is.
+const SEEN: i64 = 3;
+
+/// A bar is close to the names beside it where there are so many.
+const CLOSE: usize = 5;
+
+/// Which bar is named by its parts: of the last few the latest in which most parts can be seen, for a day that has just begun has next to
+/// nothing of any. What is still to come is not one of them.
+fn named_bar(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> usize {
+    let seen = |place: &usize| bar(ranked, *place, 1, scale).0.iter().filter(|(_, height)| *height >= SEEN).count();
+    let last = (0..buckets).rev().find(|place| ranked.iter().any(|(series, _)| series.at(*place).0 > 0));
+    let last = last.unwrap_or(buckets.saturating_sub(1));
+    ((last + 1).saturating_sub(few(buckets))..=last).max_by_key(seen).unwrap_or(last)
+}
+
+/// The last few of so many bars.
+fn few(buckets: usize) -> usize {
+    buckets.div_ceil(12).clamp(2, 4)
+}
+
+fn labels(ranked: &[(Series, Colour)], buckets: usize, scale: Scale) -> Labels {
+    let place = named_bar(ranked, buckets, scale);
+    let (bar_width, plot_width) = (bar_width(buckets), plot_width(buckets));
+    let (parts, x) = bar(ranked, place, bar_width, scale);
+    // Before much that is still to come, hairlines would look like lines that are drawn.
+    let after = buckets.saturating_sub(place + 1);
+    let x = if after > few(buckets) { plot_width } else { x + bar_width };
+    let spots: Vec<Spot> = parts.into_iter().map(|(y, height)| Spot { x, y: y + height / 2, nothing: height == 0 }).collect();
+    Labels::beside(&spots, plot_width, after > 0 || buckets < CLOSE)
 }
 
 /// `colours` of all names that other charts of the account show; `heading` is what buckets are, as a table's head.
@@ -106,7 +144,7 @@ pub fn StackedBars(
     let sums: Vec<Tokens> = (0..buckets.len()).map(|place| sum(&series, place)).collect();
     let scale = Scale::reaching(sums.iter().copied().max().unwrap_or_default());
     let ranked = ranked(series, buckets.len(), &colours);
-    let shapes = shapes(&ranked, buckets.len(), scale);
+    let (shapes, labels) = (shapes(&ranked, buckets.len(), scale), labels(&ranked, buckets.len(), scale));
     let total = sums.iter().fold(0_i64, |sum, tokens| sum.saturating_add(tokens.0));
     let sum_entry = Entry {
         name: t!("Total").into(),
@@ -122,7 +160,7 @@ pub fn StackedBars(
     });
     let entries = std::iter::once(sum_entry).chain(parts).collect();
     let all = span(&buckets);
-    view! { <Figure id label heading buckets entries scale all shapes /> }
+    view! { <Figure id label heading buckets entries scale all shapes labels /> }
 }
 
 #[cfg(test)]
@@ -157,6 +195,47 @@ mod tests {
         for (y, height) in parts(&[i64::MAX, i64::MAX].map(Tokens), scale) {
             assert!(y >= 0 && height >= 0 && y + height <= HEIGHT, "{y} {height}");
         }
+    }
+
+    /// A hundred high: two of the shapes' units a Token.
+    fn ranked_of(series: Vec<Series>, buckets: usize) -> (Vec<(Series, Colour)>, Scale) {
+        (ranked(series, buckets, &Colours::default()), Scale::reaching(Tokens(100)))
+    }
+
+    #[test]
+    fn the_bar_that_is_named_is_the_latest_that_shows_its_parts() {
+        let named = |a: &[i64], b: &[i64]| {
+            let (ranked, scale) = ranked_of(vec![series("a", a), series("b", b)], a.len());
+            named_bar(&ranked, a.len(), scale)
+        };
+        assert_eq!(named(&[50, 50, 50], &[40, 40, 40]), 2);
+        assert_eq!(named(&[50, 50, 1], &[40, 40, 0]), 1, "a day has just begun");
+        assert_eq!(named(&[50, 50, 50], &[40, 0, 0]), 2, "not for a part that is long gone");
+        assert_eq!(named(&[50, 50, 50, 0, 0, 0], &[40, 40, 0, 0, 0, 0]), 1, "hours are to come");
+        assert_eq!(named(&[0, 0, 0], &[0, 0, 0]), 2);
+        assert_eq!(named(&[], &[]), 0);
+    }
+
+    #[test]
+    fn names_stand_at_the_middle_of_what_they_name() {
+        let sevens = |last: i64| [40, 40, 40, 40, 40, 40, last];
+        let (ranked, scale) = ranked_of(vec![series("a", &sevens(60)), series("b", &sevens(30))], 7);
+        // From 200 up to 80, and on to 20.
+        assert_eq!(labels(&ranked, 7, scale), Labels { places: vec![33, 10], ..Labels::default() });
+        let (ranked, scale) = ranked_of(vec![series("a", &sevens(4)), series("b", &sevens(2))], 7);
+        let close = labels(&ranked, 7, scale);
+        assert_eq!(close.places, [45, 40]);
+        assert!(close.within.starts_with("M679 ") && close.within.ends_with("H700"), "{close:?}");
+    }
+
+    #[test]
+    fn one_bar_alone_has_its_hairlines_and_hours_to_come_have_none() {
+        let (one, scale) = ranked_of(vec![series("a", &[60]), series("b", &[30])], 1);
+        assert!(labels(&one, 1, scale).within.starts_with("M54 140.5H100"));
+        let morning = |n: i64| (0..24).map(|hour| if hour < 6 { n } else { 0 }).collect::<Vec<_>>();
+        let (day, scale) = ranked_of(vec![series("a", &morning(60)), series("b", &morning(30))], 24);
+        let labels = labels(&day, 24, scale);
+        assert!(labels.within.is_empty() && labels.between.starts_with("M0 140.5L"), "{labels:?}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn Charts(theme: &'static str) -> impl IntoView {
                 <Stat label="Tokens charged today" change=Change { now: Tokens(1_234_567), before: Tokens(1_102_000), since }>
                     "1.23 M"
                 </Stat>
-                <Sparkline values=trend label="Tokens of the last 14 days" />
+                <Sparkline values=trend label="Tokens of the last 14 days" name="14 days" />
             </div>
             <div class="card">
                 <h3>"Seven days, each a link"</h3>
@@ -87,6 +87,14 @@ pub fn WideCharts() -> impl IntoView {
     };
     let huge =
         vec![Series { name: MODELS[0].into(), values: (0..31).map(|day| if day == 11 { Tokens::MOST } else { use_of(0, day) }).collect() }];
+    let begun = uses(6, 31).into_iter().map(|series| {
+        let values = series.values.into_iter().take(30).chain([Tokens(900)]).collect();
+        Series { name: series.name, values }
+    });
+    let mut small = uses(5, 7);
+    if let Some(largest) = small.first_mut() {
+        largest.values.iter_mut().for_each(|value| value.0 *= 40);
+    }
     let balance: Vec<Tokens> = (0..21).map(|day| Tokens(5_000_000 - day * 163_000 + day * day * 1_900)).collect();
     let forecast = (1..=10)
         .map(|day| Band {
@@ -98,6 +106,8 @@ pub fn WideCharts() -> impl IntoView {
     view! {
         <Part title="Charts, in the width of a page">
             {stacked("wide-31", "31 days, six models", 31, uses(6, 31))}
+            {stacked("wide-begun", "The last day has just begun", 31, begun.collect())}
+            {stacked("wide-small", "Small parts", 7, small)}
             <div class="card">
                 <h3>"Balance and forecast"</h3>
                 <LineChart

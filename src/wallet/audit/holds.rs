@@ -19,8 +19,8 @@ pub(super) async fn overdue_holds(tx: &mut PgConnection, account: Account) -> Fo
     .await
 }
 
-/// How many holds are so long past their deadline that no reaper seems to run.
-pub async fn count_overdue_holds(db: &PgPool) -> Result<i64, sqlx::Error> {
+/// How many holds are so long past their deadline that no reaper gets at them.
+pub async fn holds_left_over(db: &PgPool) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT count(*) AS "overdue!" FROM holds WHERE deadline < now() - interval '10 minutes'"#).fetch_one(db).await
 }
 
@@ -41,13 +41,13 @@ mod tests {
         let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
         sqlx::query("UPDATE holds SET deadline = now() - interval '9 minutes'").execute(&db).await.expect("late");
         assert_eq!(audit(&db, None).await.expect("audit").differences, [], "a reaper may be slow");
-        assert_eq!(count_overdue_holds(&db).await.expect("counted"), 0);
+        assert_eq!(holds_left_over(&db).await.expect("counted"), 0);
         sqlx::query("UPDATE holds SET deadline = now() - interval '75 minutes 20 seconds'").execute(&db).await.expect("late");
         let found =
             Difference { subject: format!("hold {}", call.request_id), what: "minutes past its deadline".into(), expected: 0, found: 75 };
         for account in [None, Some(ada.account_id())] {
             assert_eq!(audit(&db, account).await.expect("audit").differences, [found.clone()]);
         }
-        assert_eq!(count_overdue_holds(&db).await.expect("counted"), 1);
+        assert_eq!(holds_left_over(&db).await.expect("counted"), 1);
     }
 }

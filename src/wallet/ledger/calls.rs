@@ -36,6 +36,21 @@ pub async fn restore_holds(
     Ok(restored.fetch_one(db).await?)
 }
 
+/// A running call, and what may be switched off under it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunningCall {
+    pub request_id: RequestId,
+    pub account_id: AccountId,
+    pub key_id: KeyId,
+    pub supplier_id: SupplierId,
+}
+
+impl From<&RunningHold> for RunningCall {
+    fn from(hold: &RunningHold) -> RunningCall {
+        RunningCall { request_id: hold.request_id, account_id: hold.account_id, key_id: hold.key_id, supplier_id: hold.supplier_id }
+    }
+}
+
 /// What was switched off under a running call, so that it must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchedOff {
@@ -55,25 +70,28 @@ pub struct Looked {
     pub known: bool,
 }
 
-/// Which of these calls must end. Waits for no lock, so that nothing delays the end of a call.
-pub async fn look_at_holds(db: impl PgExecutor<'_>, owner: ReplicaId, calls: &[RequestId]) -> Result<Looked, LedgerError> {
-    let calls: Vec<Uuid> = calls.iter().map(|call| call.0).collect();
+/// Which of these calls must end, also where the database has their holds no more. Waits for no lock, so that nothing delays the end of a
+/// call.
+pub async fn look_at_calls(db: impl PgExecutor<'_>, owner: ReplicaId, calls: &[RunningCall]) -> Result<Looked, LedgerError> {
+    let column = |of: fn(&RunningCall) -> Uuid| calls.iter().map(of).collect::<Vec<_>>();
     let rows = sqlx::query!(
         r#"SELECT r.known AS "known!", e.request_id AS "request_id?", e.off AS "off?"
              FROM (SELECT EXISTS (SELECT 1 FROM replicas WHERE owner = $1) AS known) r
-             LEFT JOIN (SELECT h.request_id,
+             LEFT JOIN (SELECT c.request_id,
                                CASE WHEN k.status = 'deleted' THEN 'key_deleted'
                                     WHEN k.status <> 'enabled' THEN 'key_disabled'
                                     WHEN k.expires_at <= clock_timestamp() THEN 'key_expired'
                                     WHEN a.suspended_at IS NOT NULL THEN 'account_suspended'
                                     WHEN s.status <> 'enabled' THEN 'supplier' END AS off
-                          FROM holds h
-                          JOIN api_keys k ON k.key_id = h.key_id
-                          JOIN accounts a ON a.account_id = h.account_id
-                          JOIN suppliers s ON s.supplier_id = h.supplier_id
-                         WHERE h.request_id = ANY ($2)) e ON e.off IS NOT NULL"#,
+                          FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[]) AS c (request_id, account_id, key_id, supplier_id)
+                          JOIN api_keys k ON k.key_id = c.key_id
+                          JOIN accounts a ON a.account_id = c.account_id
+                          JOIN suppliers s ON s.supplier_id = c.supplier_id) e ON e.off IS NOT NULL"#,
         owner.0,
-        &calls
+        &column(|call| call.request_id.0),
+        &column(|call| call.account_id.0),
+        &column(|call| call.key_id.0),
+        &column(|call| call.supplier_id.0)
     )
     .fetch_all(db)
     .await?;
@@ -107,7 +125,22 @@ pub async fn extend_holds(db: impl PgExecutor<'_>, owner: ReplicaId, hold_for: T
     Ok(())
 }
 
-/// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many.
+/// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many. A hold that cannot be settled
+/// stays, in nobody's way, and is named in each round until somebody has mended it.
 pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
-    Ok(sqlx::query_scalar!(r#"SELECT reap_holds($1) AS "reaped!""#, most).fetch_one(db).await?)
+    let round = sqlx::query!(r#"SELECT reaped AS "reaped!", failures AS "failures!" FROM reap_holds($1)"#, most).fetch_one(db).await?;
+    for failure in &round.failures {
+        tracing::error!(%failure, of = round.failures.len(), "A HOLD CANNOT BE GIVEN BACK");
+    }
+    Ok(round.reaped)
 }
+
+/// How many holds have been past their deadline for longer than a running server leaves them.
+pub async fn overdue_holds(db: &PgPool) -> Result<i64, LedgerError> {
+    let overdue = sqlx::query_scalar!(r#"SELECT count(*) AS "overdue!" FROM holds WHERE deadline < now() - interval '1 minute'"#);
+    Ok(overdue.fetch_one(db).await?)
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

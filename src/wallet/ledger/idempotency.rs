@@ -28,13 +28,13 @@ pub async fn keep_answer(db: impl PgExecutor<'_>, request_id: RequestId, answer:
 }
 
 /// The answer that was kept of a call, or why nobody gets one: a call that is not settled has not been paid for, and what was
-/// interrupted never will be.
+/// interrupted never will be. A settlement is seen before it is on the disk, where it must be before its answer is given.
 pub async fn kept_answer(db: impl PgExecutor<'_>, request_id: RequestId) -> Result<Result<Vec<u8>, SentBefore>, LedgerError> {
     let call = sqlx::query!(
         r#"SELECT i.answer, EXISTS (SELECT 1 FROM holds h WHERE h.request_id = i.request_id) AS "running!",
                   EXISTS (SELECT 1 FROM usage_records u
                            WHERE u.key_id = i.key_id AND u.request_id = i.request_id AND u.outcome <> 'interrupted') AS "settled!"
-             FROM idempotent_calls i WHERE i.request_id = $1"#,
+             FROM idempotent_calls i, wait_for_disk() WHERE i.request_id = $1"#,
         request_id.0
     );
     Ok(match call.fetch_optional(db).await? {
@@ -60,6 +60,7 @@ pub async fn forget_old_idempotent_calls(db: &PgPool) -> Result<u64, LedgerError
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::ReplicaId;
     use crate::wallet::audit::audit;
     use crate::wallet::fixtures::{self, Used};
     use crate::wallet::ledger::{AdmissionRequest, Idempotency, Verdict, admit_calls, reap_holds};
@@ -121,5 +122,51 @@ mod tests {
             sqlx::query_scalar(hours).fetch_one(&db).await.expect("a number"),
         ];
         assert_eq!((all, new), (1, 1));
+    }
+
+    /// A replica, and what it asks for: the same call each time, under the same key and another id.
+    async fn asked(db: &PgPool) -> (ReplicaId, impl Fn() -> AdmissionRequest) {
+        let supplier_id = fixtures::supplier(db, "acme").await;
+        fixtures::model(db, "acme/m", supplier_id).await;
+        let ada = fixtures::member(db, "ada").await;
+        fixtures::credit(db, ada.account_id(), 100, TimeDelta::days(30)).await;
+        let (_, secret) = fixtures::key(db, &ada, fixtures::plain_key("bot")).await;
+        let idempotency = Some(Idempotency { key_hash: [1; 32], fingerprint: [0; 32] });
+        (fixtures::replica(db).await, move || AdmissionRequest { idempotency, ..fixtures::request(&secret, "acme/m", 10, 5) })
+    }
+
+    async fn decide(db: &PgPool, request: AdmissionRequest, owner: ReplicaId, again: bool) -> Verdict {
+        let decisions = admit_calls(db, &[request], owner, TimeDelta::seconds(60), again).await.expect("decided");
+        decisions.into_iter().next().expect("a decision").verdict
+    }
+
+    /// The supplier never heard of it, so it is not in the way of another.
+    #[sqlx::test]
+    async fn a_call_that_is_refused_when_it_is_asked_again_leaves_its_key_free(db: PgPool) {
+        let (owner, request) = asked(&db).await;
+        let lost = request();
+        assert!(matches!(decide(&db, lost.clone(), owner, false).await, Verdict::Admitted(_)));
+        sqlx::raw_sql("UPDATE api_keys SET status = 'disabled'").execute(&db).await.expect("disabled");
+        assert!(matches!(decide(&db, lost, owner, true).await, Verdict::KeyDisabled));
+        sqlx::raw_sql("UPDATE api_keys SET status = 'enabled'").execute(&db).await.expect("enabled");
+        let verdict = decide(&db, request(), owner, false).await;
+        assert!(matches!(verdict, Verdict::Admitted(_)), "{verdict:?}");
+        assert!(audit(&db, None).await.expect("an audit").differences.is_empty());
+    }
+
+    #[sqlx::test]
+    async fn an_answer_is_given_again_once_its_settlement_is_on_the_disk(db: PgPool) {
+        let (owner, request) = asked(&db).await;
+        let Verdict::Admitted(call) = decide(&db, request(), owner, false).await else { panic!("not admitted") };
+        assert!(keep_answer(&db, call.request_id, b"an answer", 1_000).await.expect("asked"));
+        // What others see after the first commit of a settlement.
+        let mut session = db.acquire().await.expect("a connection");
+        sqlx::raw_sql("SET synchronous_commit = off").execute(&mut *session).await.expect("no wait");
+        let report = [fixtures::settlement(&call, Used { input: 10, cached: 0, output: 5 }, Utc::now())];
+        sqlx::query("SELECT settle_calls($1)").bind(&report[..]).execute(&mut *session).await.expect("settled");
+        let end: String = sqlx::query_scalar("SELECT pg_current_wal_insert_lsn()::text").fetch_one(&mut *session).await.expect("a place");
+        assert_eq!(kept_answer(&db, call.request_id).await.expect("asked"), Ok(b"an answer".to_vec()));
+        let on_disk = sqlx::query_scalar::<_, bool>("SELECT pg_current_wal_flush_lsn() > $1::pg_lsn").bind(end).fetch_one(&db).await;
+        assert!(on_disk.expect("a comparison"));
     }
 }

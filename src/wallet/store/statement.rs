@@ -16,8 +16,9 @@ pub const PAGE: i64 = 25;
 
 /// A page of the entries that the filter lets through.
 ///
-/// What was in the wallet after an entry is what is in it now, less every entry since: the newest page costs a page, however long
-/// the ledger is. It is said where entries of every kind are shown; both come from one statement, so that no call settles in between.
+/// What was in the wallet after an entry is what is in it now, less every entry since. Of before last night, marks (`ledger::mark_ledger`)
+/// say that: the newest page costs a page, an older one what lies between two marks besides, however long the ledger is. It is said where
+/// entries of every kind are shown; both come from one statement, so that no call settles in between.
 pub async fn statement_of(db: impl PgExecutor<'_> + Copy, member: &Reader, filter: EntryFilter) -> Result<Statement, WalletError> {
     let mut entries = next_entries(db, member.account_id(), filter, None, PAGE + 1).await?;
     let more = entries.len() as i64 > PAGE;
@@ -90,32 +91,16 @@ struct EntryRow {
     since: Option<i64>,
 }
 
-/// Given and received are two indexes; each gives its newest entries, in order. The condition is part of the text, since the index of
-/// entries that are no calls is found by it. Entries are numbered in the order in which they are written and are as old as their
-/// transactions, so that between two of a day there may be one of the day before, which counts in what was in the wallet all the same.
+/// The newest of these entries, each with what came since. Entries are numbered in the order in which they are written and are as old as
+/// their transactions, so that between two of a day there may be one of the day before, which counts in what was in the wallet all the same.
 macro_rules! entries {
-    ($db:expr, $account_id:expr, $filter:expr, $most:expr, $sum_to:expr, $condition:literal) => {
+    ($db:expr, $between:literal, [$($source:literal)+], $($value:expr),+) => {
         sqlx::query_as!(
             EntryRow,
             r#"WITH page AS (
-                   SELECT *, lag(entry_id) OVER (ORDER BY entry_id DESC) AS newer_id FROM (
-                       (SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
-                                         ELSE -l.tokens END AS signed
-                          FROM ledger l
-                         WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807)
-                           AND l.at >= coalesce($5::timestamptz, '-infinity') AND l.at < coalesce($6::timestamptz, 'infinity') AND "#
-                + $condition
-                + r#"
-                         ORDER BY l.entry_id DESC LIMIT $3)
-                        UNION ALL
-                       (SELECT l.*, l.tokens AS signed
-                          FROM ledger l
-                         WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807)
-                           AND l.at >= coalesce($5::timestamptz, '-infinity') AND l.at < coalesce($6::timestamptz, 'infinity') AND "#
-                + $condition
-                + r#"
-                         ORDER BY l.entry_id DESC LIMIT $3)) entries
-                    ORDER BY entry_id DESC LIMIT $3
+                   SELECT *, lag(entry_id) OVER (ORDER BY entry_id DESC) AS newer_id FROM ("#
+                + $($source +)+
+                r#") entries ORDER BY entry_id DESC LIMIT $3
                )
                SELECT p.entry_id AS "entry_id!", p.at AS "at!", p.from_book AS "from_book!", p.to_book AS "to_book!", p.to_grant_id,
                       p.signed AS "signed!", p.order_id, p.request_id, p.action_id, p.redemption_id, g.note,
@@ -123,36 +108,53 @@ macro_rules! entries {
                       CASE WHEN $4::bigint IS NOT NULL THEN
                           (SELECT coalesce(sum(w.left_ + w.held), 0) FROM grants w WHERE w.account_id = $1)::bigint
                       END AS in_wallet,
-                      CASE WHEN $4::bigint IS NULL THEN NULL
-                           -- Without days nothing lies between two of them.
-                           WHEN p.newer_id IS NOT NULL AND $5::timestamptz IS NULL AND $6::timestamptz IS NULL THEN 0
-                           ELSE
-                          ((SELECT coalesce(sum(CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens
-                                                     WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END), 0)
-                              FROM ledger l
-                             WHERE l.account_id = $1 AND l.entry_id > p.entry_id AND l.entry_id < coalesce(p.newer_id, $4::bigint))
-                         + (SELECT coalesce(sum(l.tokens), 0)
-                              FROM ledger l
-                             WHERE l.to_account_id = $1 AND l.account_id <> $1
-                               AND l.entry_id > p.entry_id AND l.entry_id < coalesce(p.newer_id, $4::bigint)))::bigint
-                      END AS since
+                      CASE WHEN $4::bigint IS NULL THEN NULL "#
+                + $between
+                + r#" WHEN p.newer_id IS NULL AND $4::bigint = 9223372036854775807 THEN moved_since($1, p.entry_id)
+                           ELSE moved_between($1, p.entry_id, coalesce(p.newer_id, $4::bigint)) END AS since
                  FROM page p
                  JOIN grants g ON g.grant_id = p.grant_id
                  LEFT JOIN orders o ON o.order_id = p.order_id
                 ORDER BY p.entry_id DESC"#,
-            $account_id.0,
-            $filter.before,
-            $most,
-            $sum_to,
-            $filter.since,
-            $filter.until
+            $($value),+
         )
         .fetch_all($db)
         .await?
     };
 }
 
-/// `sum_to`: with what was in the wallet, for which every entry up to this one is read.
+/// Given and received are two indexes; each gives its newest entries, in order. The condition is part of the text, since the index of
+/// entries that are no calls is found by it.
+macro_rules! newest {
+    ($db:expr, $account_id:expr, $before:expr, $most:expr, $sum_to:expr, $condition:literal) => {
+        entries!(
+            $db,
+            // Nothing lies between two of them.
+            "WHEN p.newer_id IS NOT NULL THEN 0",
+            [
+                "(SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
+                                   ELSE -l.tokens END AS signed
+                    FROM ledger l
+                   WHERE l.account_id = $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "
+                $condition
+                " ORDER BY l.entry_id DESC LIMIT $3)
+                  UNION ALL
+                 (SELECT l.*, l.tokens AS signed
+                    FROM ledger l
+                   WHERE l.to_account_id = $1 AND l.account_id <> $1 AND l.entry_id < coalesce($2, 9223372036854775807) AND "
+                $condition
+                " ORDER BY l.entry_id DESC LIMIT $3)"
+            ],
+            $account_id.0,
+            $before,
+            $most,
+            $sum_to
+        )
+    };
+}
+
+/// `sum_to`: with what was in the wallet, for which what lies between the newest entry here and this one is counted; the largest number is
+/// now.
 async fn rows_of(
     db: impl PgExecutor<'_> + Copy,
     account_id: AccountId,
@@ -160,10 +162,27 @@ async fn rows_of(
     most: i64,
     sum_to: Option<i64>,
 ) -> Result<Vec<EntryRow>, WalletError> {
+    if filter.since.is_some() || filter.until.is_some() {
+        return Ok(entries!(
+            db,
+            "",
+            ["SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') OR l.account_id <> $1 THEN l.tokens
+                               WHEN l.to_account_id = $1 THEN 0 ELSE -l.tokens END AS signed
+                FROM entries_of_days($1, $5, coalesce($2, 9223372036854775807), coalesce($6::timestamptz, '-infinity'),
+                                     coalesce($7::timestamptz, 'infinity'), $3) l"],
+            account_id.0,
+            filter.before,
+            most,
+            sum_to,
+            filter.which.as_str(),
+            filter.since,
+            filter.until
+        ));
+    }
     Ok(match filter.which {
-        Which::All => entries!(db, account_id, filter, most, sum_to, "true"),
-        Which::Calls => entries!(db, account_id, filter, most, sum_to, "l.to_book = 'spent'"),
-        Which::Others => entries!(db, account_id, filter, most, sum_to, "l.to_book <> 'spent'"),
+        Which::All => newest!(db, account_id, filter.before, most, sum_to, "true"),
+        Which::Calls => newest!(db, account_id, filter.before, most, sum_to, "l.to_book = 'spent'"),
+        Which::Others => newest!(db, account_id, filter.before, most, sum_to, "l.to_book <> 'spent'"),
     })
 }
 

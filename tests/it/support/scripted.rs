@@ -1,6 +1,6 @@
 //! A supplier that answers what the request itself says, in a field `script` that the gateway passes on like any it does not know:
-//! `{"after_ms": 0, "status": 200, "pieces": ["…"], "padding": 0, "then": "end" | "cut" | "hang"}`, with so many spaces behind the pieces. It
-//! remembers what it was sent.
+//! `{"after_ms": 0, "status": 200, "first_ms": 0, "pieces": ["…"], "padding": 0, "then": "end" | "cut" | "hang"}`: how long until the
+//! headers, from them until the first piece, and how many spaces come behind the pieces. It remembers what it was sent.
 
 use crate::support::app::TestApp;
 use axum::Router;
@@ -54,6 +54,18 @@ impl Scripted {
     pub fn count(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
+
+    /// Sells the model under so many more names, [`MODEL`] with `-0`, `-1`, …: failures of one are not counted with those of another.
+    pub async fn add_models(app: &TestApp, models: usize) {
+        let sql = format!(
+            "WITH names AS (SELECT '{MODEL}-' || n AS model_id FROM generate_series(0, {models} - 1) AS n),
+                  price AS (INSERT INTO model_prices (model_id, version, input_ppm, cached_ppm, output_ppm)
+                            SELECT model_id, 1, 1000000, 1000000, 1000000 FROM names)
+             INSERT INTO models (model_id, supplier_id, upstream_id, context_tokens, max_output_tokens)
+                 SELECT model_id, supplier_id, '{UPSTREAM_MODEL}', 8000, 4000 FROM names, suppliers WHERE slug = 'acme'"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&app.state.db).await.expect("models");
+    }
 }
 
 async fn register(app: &TestApp, addr: SocketAddr) {
@@ -85,7 +97,11 @@ fn play(script: &Value) -> Response {
         script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).map(|piece| piece.to_string().into()).collect();
     let padding = script["padding"].as_u64().unwrap_or(0) as usize;
     let then = script["then"].as_str().unwrap_or("end").to_string();
+    let first = Duration::from_millis(script["first_ms"].as_u64().unwrap_or(0));
     let stream = async_stream::stream! {
+        if !first.is_zero() {
+            tokio::time::sleep(first).await;
+        }
         for piece in pieces {
             yield Ok(piece);
         }

@@ -1,0 +1,69 @@
+//! A call as it goes out: the same to whichever of a supplier's channels it is sent.
+
+use crate::gateway::auth::API_KEY;
+use crate::gateway::wire::{ANTHROPIC_VERSION, Request};
+use crate::suppliers::store::Protocol;
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
+const PASSED_ON: [(Protocol, HeaderName); 2] =
+    [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
+
+pub struct Outgoing<'a> {
+    pub request: &'a Request<'a>,
+    pub upstream_id: String,
+    pub headers: HeaderMap,
+    output_limit: i64,
+    /// With the limit in its usual field.
+    body: Bytes,
+    sent: AtomicBool,
+}
+
+impl<'a> Outgoing<'a> {
+    /// `callers`: the headers that the caller sent.
+    pub fn new(request: &'a Request<'a>, callers: HeaderMap, upstream_id: String, output_limit: i64) -> Outgoing<'a> {
+        let accept = if request.stream { "text/event-stream" } else { "application/json" };
+        let mut headers = HeaderMap::from_iter([
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            (ACCEPT, HeaderValue::from_static(accept)),
+        ]);
+        for (_, name) in PASSED_ON.iter().filter(|(protocol, _)| *protocol == request.endpoint.protocol) {
+            callers.get_all(name).iter().for_each(|value| {
+                headers.append(name, value.clone());
+            });
+        }
+        let body = request.upstream_body(&upstream_id, output_limit).into();
+        Outgoing { request, upstream_id, headers, output_limit, body, sent: AtomicBool::new(false) }
+    }
+
+    /// The body, with the output limit in this field.
+    pub fn body(&self, limit_field: Option<&str>) -> Bytes {
+        if limit_field == self.request.limit_field {
+            return self.body.clone();
+        }
+        self.request.upstream_body_with(limit_field, &self.upstream_id, self.output_limit).into()
+    }
+
+    /// Notes that a supplier may be at work on it, or that none is.
+    pub fn note_sent(&self, sent: bool) {
+        self.sent.store(sent, Ordering::Relaxed);
+    }
+
+    /// Whether a supplier may have worked on it.
+    pub fn was_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// How a supplier of this protocol is shown its secret.
+pub fn credential(protocol: Protocol, secret: &SecretString) -> Result<(HeaderName, HeaderValue), InvalidHeaderValue> {
+    let secret = secret.expose_secret();
+    Ok(match protocol {
+        Protocol::Openai => (AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {secret}"))?),
+        Protocol::Anthropic => (API_KEY, HeaderValue::from_str(secret)?),
+    })
+}
