@@ -1,5 +1,5 @@
-//! What the ledger makes of a clock that is set back. The product has one clock, the database's, which nobody can set; so all that is
-//! compared with it moves the other way.
+//! What the ledger makes of quotas of a period, and of a clock that is set back. The product has one clock, the database's, which nobody
+//! can set; so all that is compared with it moves the other way.
 
 use super::tests::{HOLD_FOR, USED, acme, assert_exact, customer, decide, forget_holds, settled};
 use super::*;
@@ -42,6 +42,18 @@ async fn a_hundred_a_day(db: &PgPool, key_id: KeyId) {
 async fn used_of_day(db: &PgPool) -> (i64, i32) {
     let sql = "SELECT period_used, extract(day FROM period_began - date_trunc('day', now(), 'UTC'))::integer FROM api_keys";
     sqlx::query_as(sql).fetch_one(db).await.expect("a key")
+}
+
+/// What the calls before it in its batch hold is taken from the period and from the wallet.
+#[sqlx::test]
+async fn a_call_of_a_batch_is_told_which_quota_refuses_it(db: PgPool) {
+    acme(&db).await;
+    let (_, _, key_id, secret) = customer(&db, "ada", 130, None).await;
+    a_hundred_a_day(&db, key_id).await;
+    let owner = fixtures::replica(&db).await;
+    let verdicts = decide(&db, &[40, 1].map(|limit| fixtures::request(&secret, "acme/m", 10, limit)), owner, false).await;
+    // The first holds 90 of the day's 100, and leaves 40 in the wallet.
+    assert!(matches!(&verdicts[..], [Verdict::Admitted(_), Verdict::PeriodExhausted { .. }]), "{verdicts:?}");
 }
 
 #[sqlx::test]
