@@ -78,15 +78,15 @@ impl Arrived {
 
     /// The same, in these words.
     pub fn answer_with(self, words: &str) {
-        self.reply(words, usage());
+        self.answer_reporting(words, usage());
     }
 
     /// Answers in one piece, and reports more than any hold of a small call.
     pub fn answer_dearly(self) {
-        self.reply("Well.", json!({"prompt_tokens": 1_000, "completion_tokens": 1_000, "total_tokens": 2_000}));
+        self.answer_reporting("Well.", json!({"prompt_tokens": 1_000, "completion_tokens": 1_000, "total_tokens": 2_000}));
     }
 
-    fn reply(self, words: &str, usage: Value) {
+    fn answer_reporting(self, words: &str, usage: Value) {
         let message = json!({"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"});
         let body = json!({"id": "whole", "object": "chat.completion", "choices": [message], "usage": usage});
         // The gateway may be dead.
