@@ -920,8 +920,7 @@ $$;
 --
 -- reaped     how many were settled
 -- failures   what each hold that could not be settled met with; it stays, and the others go
-DROP FUNCTION reap_holds(integer);
-CREATE FUNCTION reap_holds(p_most integer, OUT reaped integer, OUT failures text[]) LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION reap_round(p_most integer, OUT reaped integer, OUT failures text[]) LANGUAGE plpgsql VOLATILE
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
@@ -969,6 +968,11 @@ BEGIN
         END;
     END LOOP;
 END
+$$;
+
+-- For servers of the version before, while they are replaced.
+CREATE OR REPLACE FUNCTION reap_holds(p_most integer) RETURNS integer LANGUAGE sql VOLATILE AS $$
+    SELECT r.reaped FROM reap_round(p_most) r
 $$;
 
 -- As before. Records of the month that came before their partition, from a clock that was ahead, lie in the default partition, which must

@@ -2,21 +2,17 @@
 //! what it told us was acted on.
 
 use crate::checkout::payments::Payments;
-use crate::checkout::store::events::unsettled_count;
+use crate::checkout::store::events::{SETTLED_WITHIN, unsettled_count};
 use crate::checkout::stripe::READ;
 use crate::cli::doctor::Check;
 use crate::cli::output::cause_chain;
 use crate::server::config::Config;
-use chrono::TimeDelta;
 use futures::future::join_all;
 use sqlx::PgPool;
 use std::time::Duration;
 
 /// Whoever runs the doctor waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Running replicas settle an event within moments, and one that was left within two minutes.
-const SETTLED_WITHIN: TimeDelta = TimeDelta::minutes(5);
 
 /// Reads one object of each kind that the reconciliation reads; nothing is written there, so what a key may write is not known from
 /// this. None = no provider that could be asked.

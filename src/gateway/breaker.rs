@@ -34,7 +34,8 @@ struct Failing {
 pub struct Permit {
     breaker: Breaker,
     way: Way,
-    probe: bool,
+    /// Of a probe: until when it keeps others off.
+    probe: Option<Instant>,
 }
 
 impl Breaker {
@@ -45,13 +46,13 @@ impl Breaker {
 
     fn permit_at(&self, now: Instant, channel_id: ChannelId, model: &str) -> Option<Permit> {
         let way = (channel_id, model.to_string());
-        let mut probe = false;
+        let mut probe = None;
         if let Some(failing) = self.lock().get_mut(&way).filter(|failing| failing.failures >= THRESHOLD) {
             if now < failing.open_until || failing.probed_until.is_some_and(|until| now < until) {
                 return None;
             }
-            failing.probed_until = Some(now + PROBED_AT_MOST);
-            probe = true;
+            probe = Some(now + PROBED_AT_MOST);
+            failing.probed_until = probe;
         }
         Some(Permit { breaker: self.clone(), way, probe })
     }
@@ -65,7 +66,7 @@ impl Breaker {
 impl Permit {
     /// The answer has begun to come, and may take its time: a probe keeps others off no longer. One more failure opens the circuit again.
     pub fn began(&self) {
-        if self.probe
+        if self.probe.is_some()
             && let Some(failing) = self.breaker.lock().get_mut(&self.way).filter(|failing| failing.failures >= THRESHOLD)
         {
             failing.failures = THRESHOLD - 1;
@@ -76,7 +77,7 @@ impl Permit {
     /// The answer came to its end. One that was let through before the circuit opened says nothing about it now.
     pub fn succeeded(self) {
         let mut all = self.breaker.lock();
-        if all.get(&self.way).is_some_and(|failing| self.probe || failing.failures < THRESHOLD) {
+        if all.get(&self.way).is_some_and(|failing| self.probe.is_some() || failing.failures < THRESHOLD) {
             all.remove(&self.way);
         }
     }
@@ -90,7 +91,7 @@ impl Permit {
         let fresh = Failing { failures: 0, open_until: now, open_for: OPEN_FOR, probed_until: None };
         let failing = all.entry(self.way.clone()).or_insert(fresh);
         failing.failures = failing.failures.saturating_add(1);
-        if self.probe {
+        if self.probe.is_some() {
             failing.open_for = (failing.open_for * 2).min(OPEN_AT_MOST);
         }
         if failing.failures >= THRESHOLD {
@@ -101,8 +102,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.probe
-            && let Some(failing) = self.breaker.lock().get_mut(&self.way)
+        // Another probe may have begun since.
+        if self.probe.is_some()
+            && let Some(failing) = self.breaker.lock().get_mut(&self.way).filter(|failing| failing.probed_until == self.probe)
         {
             failing.probed_until = None;
         }

@@ -67,8 +67,8 @@ pub async fn bound_prompt(prompt: PromptText, template: i64, bytes_bound: i64) -
 
 /// What a call used whose supplier did not report the whole of it: the input as was said when the answer began, else counted, and the
 /// output counted, but no less than was reported on the way. `overhead` is what the supplier adds to a prompt, and its reports have in
-/// them. What comes back may hold what was sent (`echo`); no answer has more Tokens than `most_output`. `within`: as long as counting can be
-/// waited for.
+/// them. What comes back may hold what was sent (`echo`); no answer has more Tokens than `most_output`. `within`: as long as counting can
+/// be waited for.
 pub async fn count_call(
     request: &Request<'_>,
     overhead: i64,

@@ -169,8 +169,9 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     let sent = tokio::select! {
         sent = gateway.upstream.send(&channels, &outgoing) => sent,
         () = reply.closed(), if may_leave => {
+            let memory = call.memory().filter(|_| !outgoing.was_sent());
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
-            return;
+            return forget(memory).await;
         }
         off = live.ended(), if request.stream => ended(GatewayError::of_switched_off(off, &request.model)),
         () = live.leaving.cancelled() => ended(GatewayError::Leaving { sent: outgoing.was_sent() }),

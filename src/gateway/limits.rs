@@ -32,8 +32,12 @@ mod tests {
     #[test]
     fn messages_are_as_many_as_was_set() {
         let limits = Limits { messages: 2, ..Limits::default() };
-        for (endpoint, field) in [(&chat::ENDPOINT, "messages"), (&messages::ENDPOINT, "messages"), (&responses::ENDPOINT, "input")] {
-            let body = |items: usize| format!(r#"{{"model":"m","max_tokens":9,"{field}":[{}]}}"#, [MESSAGE].repeat(items).join(","));
+        for (endpoint, field, limit) in [
+            (&chat::ENDPOINT, "messages", "max_tokens"),
+            (&messages::ENDPOINT, "messages", "max_tokens"),
+            (&responses::ENDPOINT, "input", "max_output_tokens"),
+        ] {
+            let body = |items: usize| format!(r#"{{"model":"m","{limit}":9,"{field}":[{}]}}"#, [MESSAGE].repeat(items).join(","));
             let (two, three) = (body(2), body(3));
             assert_eq!(Request::parse_within(endpoint, two.as_bytes(), &limits).err(), None, "{field}");
             assert_eq!(Request::parse(endpoint, three.as_bytes()).err(), None, "{field}");

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Names and values.
-type Labels<const N: usize> = [(&'static str, &'static str); N];
+pub type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// In seconds, from a refusal to the longest that a supplier may take.
 const CALL_SECONDS: [f64; 15] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];

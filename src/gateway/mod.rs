@@ -33,6 +33,7 @@ mod wire;
 
 pub use error::{GatewayError, Refused, refused};
 pub use limits::Limits;
+pub use metrics::Labels;
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};

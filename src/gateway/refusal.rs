@@ -90,6 +90,10 @@ fn of_request(status: u16, body: &[u8]) -> Refusal {
         return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { remembered: false } };
     }
     let (param, code) = (said("param", LONGEST_NAME), said("code", LONGEST_NAME));
+    // Some say 401 and 402 so.
+    if matches!(code.as_deref(), Some("invalid_api_key" | "insufficient_quota" | "billing_hard_limit_reached")) {
+        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { remembered: false } };
+    }
     Refusal { meaning: Meaning::RefusesRequest, error: GatewayError::UpstreamRefused { status, message, param, code } }
 }
 

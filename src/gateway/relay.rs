@@ -215,7 +215,8 @@ impl Coming {
         Coming { response, permit, timeouts, asked, begun: false }
     }
 
-    /// The next read, none at the answer's end. Headers alone are no beginning: the first read may take what is left of its time.
+    /// The next read, none at the answer's end. Headers alone are no beginning: the first read may take what is left of the time for it,
+    /// and as long as any other.
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
         let to_begin = self.timeouts.first_byte.saturating_sub(self.asked.elapsed());
         let patience = if self.begun { self.timeouts.idle } else { to_begin.max(self.timeouts.idle) };

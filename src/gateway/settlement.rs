@@ -4,7 +4,7 @@
 use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
 use crate::gateway::metrics::BatchMeter;
-use crate::gateway::spool::Spool;
+use crate::gateway::spool::{Spool, Taken};
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
 use std::collections::HashMap;
@@ -282,18 +282,23 @@ enum ReplayError {
 async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled, stop: &CancellationToken) -> Result<usize, ReplayError> {
     let mut settled = 0;
     let written = spooled.written();
+    // One that the database takes nothing of, for no reason that we know, stays locked for this round, so that those behind it have
+    // their turn.
+    let mut stuck: Option<(Taken, LedgerError)> = None;
     while let Some(taken) = on_disk(spool, Spool::take).await? {
-        let mut refused = Vec::new();
-        for (chunk, records) in taken.records().chunks(MOST).enumerate() {
-            if stop.is_cancelled() {
-                return Ok(settled);
+        match replay_segment(db, &taken, spooled, stop).await {
+            Ok(Some((count, refused))) => {
+                settled += count;
+                on_disk(spool, move |_| taken.finish(&refused)).await?;
             }
-            let replayed = replay_records(db, records).await?;
-            spooled.forget(&replayed.calls);
-            settled += records.len() - replayed.refused.len();
-            refused.extend(replayed.refused.into_iter().map(|place| chunk * MOST + place));
+            Ok(None) => return Ok(settled),
+            // With a second one it is not the segment.
+            Err(error) if error.is_transient() || stuck.is_some() => return Err(error.into()),
+            Err(error) => stuck = Some((taken, error)),
         }
-        on_disk(spool, move |_| taken.finish(&refused)).await?;
+    }
+    if let Some((_, error)) = stuck {
+        return Err(error.into());
     }
     // What was on the disk before this round, and now is neither here nor with another process of this folder, was lost to damage or
     // settled elsewhere. No replay will ever name it, and its hold must not be kept for that.
@@ -301,6 +306,26 @@ async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled, sto
         spooled.forget(&written);
     }
     Ok(settled)
+}
+
+/// How many records of a segment are settled now, and where those are that are refused; None where `stop` came first.
+async fn replay_segment(
+    db: &Database,
+    taken: &Taken,
+    spooled: &Spooled,
+    stop: &CancellationToken,
+) -> Result<Option<(usize, Vec<usize>)>, LedgerError> {
+    let (mut settled, mut refused) = (0, Vec::new());
+    for (chunk, records) in taken.records().chunks(MOST).enumerate() {
+        if stop.is_cancelled() {
+            return Ok(None);
+        }
+        let replayed = replay_records(db, records).await?;
+        spooled.forget(&replayed.calls);
+        settled += records.len() - replayed.refused.len();
+        refused.extend(replayed.refused.into_iter().map(|place| chunk * MOST + place));
+    }
+    Ok(Some((settled, refused)))
 }
 
 /// What became of some records of a segment.

@@ -2,11 +2,11 @@
 //! (`gateway::metrics`), what runs beside calls, and what there is at the moment. A registry is made for each answer, so that two servers
 //! of one process know nothing of each other.
 
-use crate::checkout::store::events::unsettled_count;
+use crate::checkout::store::events::{SETTLED_WITHIN, unsettled_count};
 use crate::checkout::store::quarantine::quarantined_count;
 use crate::checkout::webhook::Answered;
 use crate::connections::Count;
-use crate::gateway::{Census, Gateway, Threads};
+use crate::gateway::{Census, Gateway, Labels, Threads};
 use crate::server::edge::Settings;
 use crate::server::state::AppState;
 use crate::server::{apart, edge};
@@ -15,7 +15,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chrono::TimeDelta;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -32,14 +31,9 @@ use tokio_util::sync::CancellationToken;
 const MOST_CONNECTIONS: usize = 64;
 /// How long the database may take over its part; an answer without it is better than none.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// As `toki doctor` has it.
-const SETTLED_WITHIN: TimeDelta = TimeDelta::minutes(5);
 /// What Prometheus asks for first.
 const OPENMETRICS: &str = "application/openmetrics-text";
 const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Names and values.
-type Labels<const N: usize> = [(&'static str, &'static str); N];
 
 /// What is counted outside of the gateway.
 #[derive(Default)]

@@ -311,7 +311,7 @@ async fn entries_of_any_days_are_found_and_added_up_with_marks_and_without(db: P
     let ada = ten_days(&db).await;
     let account_id = ada.account_id();
     every_stretch_is_as_added_up(&db, account_id).await;
-    sqlx::query("SELECT mark_ledger(20, clock_timestamp())").execute(&db).await.expect("marks");
+    sqlx::query("SELECT mark_ledger(account_id, 20, clock_timestamp()) FROM accounts").execute(&db).await.expect("marks");
     every_stretch_is_as_added_up(&db, account_id).await;
 
     // What an old page says is the mark before it and some entries, whatever came since; what a new one says is what is there now.

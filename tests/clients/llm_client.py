@@ -13,17 +13,18 @@ from pathlib import Path
 
 import openai
 
-from cases import FAILING, KEY, POOR_KEY, URL, case, main, raises
+from cases import KEY, POOR_KEY, URL, case, failing, main, raises
 
 PROMPT = "say two words"
-QUIRKS = ["echo", "tool", "error-event", "cut", "no-done"]
+QUIRKS = ["echo", "tool"]
+FAILURES = ["error", "error-event", "cut", "no-done"]
 BASE = {"api_base": f"{URL}/v1", "api_key_name": "toki", "supports_tools": True}
 
 # Models beside OpenAI's own stand in a file of its user's folder, which is YAML, and so may be JSON. It is read with the first model.
 home = tempfile.TemporaryDirectory()
 os.environ["LLM_USER_PATH"] = home.name
 models = [{"model_id": f"toki/{quirk}", "model_name": f"sandbox/{quirk}", **BASE} for quirk in QUIRKS]
-models.append({"model_id": "toki/failing", "model_name": FAILING, **BASE})
+models += [{"model_id": f"toki/{how}", "model_name": failing(how), **BASE} for how in FAILURES]
 models += [{**model, "model_id": f"responses/{model['model_id']}", "responses": True} for model in models]
 Path(home.name, "extra-openai-models.yaml").write_text(json.dumps(models))
 
@@ -105,7 +106,7 @@ def bad_key():
 def supplier_failure():
     # Nothing was spent, so it may be tried again, and each try is a call of its own.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
-        prompt("toki/failing").text()
+        prompt("toki/error").text()
 
 
 def broken(model):
@@ -132,7 +133,7 @@ def cut():
     # The supplier has spent Tokens on it, so it is not tried again.
     with raises(openai.InternalServerError, status_code=502, code="upstream_error"):
         prompt("toki/cut", stream=False).text()
-    code, printed, complaint = command("-m", "sandbox/cut", PROMPT)
+    code, printed, complaint = command("-m", failing("cut"), PROMPT)
     assert (code, printed) == (1, PROMPT) and "broke off" in complaint, (code, printed, complaint)
 
 

@@ -218,6 +218,9 @@ pub async fn unsettled_events(
     rows.into_iter().map(|row| LeftEvent::of(row.received_at, &row.provider, row.payload)).collect()
 }
 
+/// Running replicas settle an event within moments, and one that was left within two minutes.
+pub const SETTLED_WITHIN: TimeDelta = TimeDelta::minutes(5);
+
 /// How many there are.
 pub async fn unsettled_count(db: &PgPool, older_than: TimeDelta) -> Result<i64, CheckoutError> {
     let count = sqlx::query_scalar!(

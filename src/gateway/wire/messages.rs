@@ -160,10 +160,14 @@ fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     Part::Content
 }
 
+/// More than any report holds: one that grows with each event is not kept whole.
+const LONGEST_REPORT: usize = 64 << 10;
+
 /// The report that began, with what the later one says instead or besides, each value as it came.
 fn completed(begun: Option<&RawValue>, later: &RawValue) -> Box<RawValue> {
     let merged = || {
-        let (begun, said) = (RawObject::parse(begun?.get().as_bytes())?, RawObject::parse(later.get().as_bytes())?);
+        let begun = begun.filter(|begun| begun.get().len() <= LONGEST_REPORT)?;
+        let (begun, said) = (RawObject::parse(begun.get().as_bytes())?, RawObject::parse(later.get().as_bytes())?);
         RawValue::from_string(String::from_utf8(begun.overlaid(&said)).ok()?).ok()
     };
     merged().unwrap_or_else(|| later.to_owned())

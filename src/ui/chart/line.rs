@@ -75,7 +75,7 @@ fn own_place(values: &[Tokens], buckets: usize, scale: Scale) -> Option<(usize, 
     let falls = before >= last && below + LABEL <= HEIGHT;
     let top = if falls || above < 0 { below } else { above };
     let column = values.len() - 1;
-    (column * 8 >= buckets).then_some((column, top / STEP))
+    (column * 6 >= buckets).then_some((column, top / STEP))
 }
 
 /// The forecast and the edges of its band are named at their ends, beside the chart.

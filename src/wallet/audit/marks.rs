@@ -36,7 +36,7 @@ mod tests {
         for _ in 0..4 {
             fixtures::credit(&db, ada.account_id(), 10, TimeDelta::days(1)).await;
         }
-        sqlx::query("SELECT mark_ledger(2, clock_timestamp())").execute(&db).await.expect("marks");
+        sqlx::query("SELECT mark_ledger(account_id, 2, clock_timestamp()) FROM accounts").execute(&db).await.expect("marks");
         assert_eq!(audit(&db, None).await.expect("audit").differences, []);
         sqlx::query("UPDATE ledger_marks SET tokens = tokens + 1 WHERE tokens = 40").execute(&db).await.expect("wrong");
         let found = audit(&db, Some(ada.account_id())).await.expect("audit").differences;

@@ -128,7 +128,7 @@ pub async fn extend_holds(db: impl PgExecutor<'_>, owner: ReplicaId, hold_for: T
 /// Settles, as interrupted and free of charge, calls whose owner let their deadline pass. Returns how many. A hold that cannot be settled
 /// stays, in nobody's way, and is named in each round until somebody has mended it.
 pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
-    let round = sqlx::query!(r#"SELECT reaped AS "reaped!", failures AS "failures!" FROM reap_holds($1)"#, most).fetch_one(db).await?;
+    let round = sqlx::query!(r#"SELECT reaped AS "reaped!", failures AS "failures!" FROM reap_round($1)"#, most).fetch_one(db).await?;
     for failure in &round.failures {
         tracing::error!(%failure, of = round.failures.len(), "A HOLD CANNOT BE GIVEN BACK");
     }

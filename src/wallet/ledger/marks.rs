@@ -1,27 +1,35 @@
 //! Marks in the ledger: what was in a wallet after some of its entries, so that a page of long ago need not add up all that came since.
 
 use super::LedgerError;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 
 /// Entries from a mark to the next. A page reads so many at most for what was in the wallet, in some 10 ms.
 const EVERY: i64 = 10_000;
 
 /// Marks the entries of all accounts that came since their last marks, but for those of the last hour: a transaction that began before may
-/// still have one to commit. Reads what is not marked yet. Returns how many marks it made; nothing but the time of pages depends on it.
+/// still have one to commit. Reads what is not marked yet, one account after the other, so that what is done stays done. Returns how many
+/// marks it made; nothing but the time of pages depends on it.
 pub async fn mark_ledger(db: &PgPool) -> Result<i64, LedgerError> {
-    let mut tx = db.begin().await?;
-    // The first time it reads all of a ledger; the pool's limit is meant for requests.
-    sqlx::query!("SELECT set_config('statement_timeout', '0', true)").fetch_one(&mut *tx).await?;
-    let made = mark_in(&mut tx, EVERY, 60).await?;
-    tx.commit().await?;
-    Ok(made)
+    mark_older(db, EVERY, 60).await
 }
 
 /// `minutes`: since when an entry must be there.
-async fn mark_in(tx: &mut PgConnection, every: i64, minutes: i64) -> Result<i64, LedgerError> {
-    let made =
-        sqlx::query_scalar!(r#"SELECT mark_ledger($1, clock_timestamp() - $2::bigint * interval '1 minute') AS "made!""#, every, minutes);
-    Ok(made.fetch_one(tx).await?)
+async fn mark_older(db: &PgPool, every: i64, minutes: i64) -> Result<i64, LedgerError> {
+    let mut made = 0;
+    for account_id in sqlx::query_scalar!("SELECT account_id FROM accounts ORDER BY account_id").fetch_all(db).await? {
+        let mut tx = db.begin().await?;
+        // The first time it reads all of an account's ledger; the pool's limit is meant for requests.
+        sqlx::query!("SELECT set_config('statement_timeout', '0', true)").fetch_one(&mut *tx).await?;
+        let marks = sqlx::query_scalar!(
+            r#"SELECT mark_ledger($1, $2, clock_timestamp() - $3::bigint * interval '1 minute') AS "made!""#,
+            account_id,
+            every,
+            minutes
+        );
+        made += marks.fetch_one(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -42,23 +50,22 @@ mod tests {
             fixtures::credit(&db, ada.account_id(), tokens, TimeDelta::days(1)).await;
             fixtures::credit(&db, bob.account_id(), 1, TimeDelta::days(1)).await;
         }
-        let mut session = db.acquire().await.expect("a connection");
         assert_eq!(mark_ledger(&db).await.expect("marks"), 0, "all are of the last hour, and few");
-        assert_eq!(mark_in(&mut session, 3, 60).await.expect("marks"), 0, "all are of the last hour");
-        assert_eq!(mark_in(&mut session, 3, 0).await.expect("marks"), 4);
+        assert_eq!(mark_older(&db, 3, 60).await.expect("marks"), 0, "all are of the last hour");
+        assert_eq!(mark_older(&db, 3, 0).await.expect("marks"), 4);
         let mut made = marks(&db).await;
         made.sort_unstable();
         assert_eq!(made, [3, 6, 1 + 2 + 3, 1 + 2 + 3 + 4 + 5 + 6]);
-        assert_eq!(mark_in(&mut session, 3, 0).await.expect("marks"), 0);
+        assert_eq!(mark_older(&db, 3, 0).await.expect("marks"), 0);
 
         fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
         fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
-        assert_eq!(mark_in(&mut session, 3, 0).await.expect("marks"), 1, "it goes on after the last");
+        assert_eq!(mark_older(&db, 3, 0).await.expect("marks"), 1, "it goes on after the last");
         let all = marks(&db).await;
         assert!(all.contains(&(21 + 7 + 200)), "{all:?}");
         assert_eq!(audit(&db, None).await.expect("audit").differences, []);
         sqlx::query("DELETE FROM ledger_marks").execute(&db).await.expect("deleted");
-        assert_eq!(mark_in(&mut session, 3, 0).await.expect("marks"), 5, "and is made again");
+        assert_eq!(mark_older(&db, 3, 0).await.expect("marks"), 5, "and is made again");
         assert_eq!(marks(&db).await, all);
     }
 }

@@ -45,7 +45,7 @@ pub async fn statement_from_order(
 }
 
 /// The next entries that the filter lets through, after `last`, which was the last before them: for files, which are read over minutes.
-/// What is in the wallet is read with the first of them. Entries of an account are written one after the other, under its lock, so that
+/// What is in the wallet is read with the first of them. Calls' entries of an account are written one after the other, under its lock, so that
 /// none ever comes in before one that was read.
 pub async fn next_entries(
     db: impl PgExecutor<'_> + Copy,
