@@ -10,7 +10,7 @@ const TOTALS = `
     FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit)
    GROUP BY 1, 2, 3, 4, 5;`;
 
-/** Spreads the account's calls over the last weeks, weekends quieter, as if they had been made then: records, entries, totals. */
+/** Spreads the account's calls over the last weeks, weekends quieter, as if they had been made then: records, entries, totals, and grants that ran. */
 export function spreadOverWeeks(account: string) {
   psql(
     process.env.E2E_DATABASE_URL!,
@@ -23,6 +23,7 @@ export function spreadOverWeeks(account: string) {
                FROM usage_records u JOIN accounts a USING (account_id) WHERE a.name = '${account}') calls
       WHERE extract(isodow FROM started_at - shift) < 6 OR random() < 0.3;
      UPDATE ledger l SET request_id = moved_id, at = at - shift FROM moved m WHERE m.request_id = l.request_id;
+     UPDATE grants g SET starts_at = starts_at - interval '30 days' FROM accounts a WHERE a.account_id = g.account_id AND a.name = '${account}';
      UPDATE usage_records u SET request_id = moved_id, started_at = started_at - shift, recorded_at = recorded_at - shift
        FROM moved m WHERE m.request_id = u.request_id;
      ${TOTALS}`,

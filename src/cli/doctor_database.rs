@@ -5,7 +5,8 @@ use crate::cli::doctor::Check;
 use crate::cli::output::cause_chain;
 use crate::server::config::Environment;
 use crate::server::run::forgetful_settings;
-use crate::wallet::ledger::overdue_holds;
+use crate::wallet::audit::holds::holds_left_over;
+use crate::wallet::ledger::{LedgerError, overdue_holds};
 
 pub async fn check_durability(ctx: &Context) -> Check {
     let name = "durability";
@@ -23,13 +24,19 @@ pub async fn check_durability(ctx: &Context) -> Check {
 
 pub async fn check_holds(ctx: &Context) -> Check {
     let name = "holds";
-    match overdue_holds(&ctx.db).await {
+    let counted = async { Ok::<_, LedgerError>((overdue_holds(&ctx.db).await?, holds_left_over(&ctx.db).await?)) };
+    match counted.await {
         Err(error) => Check::fail(name, cause_chain(&error), "see the database's log"),
-        Ok(0) => Check::ok(name, "none is past its deadline"),
-        Ok(overdue) => Check::warn(
+        Ok((0, _)) => Check::ok(name, "none is past its deadline"),
+        Ok((overdue, 0)) => Check::warn(
             name,
             format!("{overdue} past their deadline hold Tokens of calls that are over"),
             "a running `toki serve` gives them back, and its log names those that it cannot",
+        ),
+        Ok((_, left_over)) => Check::fail(
+            name,
+            format!("{left_over} more than ten minutes past their deadline hold Tokens of calls that are over"),
+            "start `toki serve`, which gives them back, and whose log names those that it cannot",
         ),
     }
 }

@@ -1,8 +1,11 @@
 //! `toki audit`: recomputes every balance from the ledger and the usage records, and names each that differs. Reads only, in one
 //! snapshot, so that a busy system audits as cleanly as an idle one.
 
+mod charges;
+pub mod holds;
 mod marks;
 pub mod nightly;
+mod periods;
 mod totals;
 
 use crate::ids::AccountId;
@@ -57,9 +60,13 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     differences.extend(entries_against_grants(&mut tx, account).await?);
     differences.extend(grants_against_holds(&mut tx, account).await?);
     differences.extend(holds_against_lines(&mut tx, account).await?);
+    differences.extend(holds::overdue_holds(&mut tx, account).await?);
     differences.extend(keys_against_calls(&mut tx, account).await?);
+    differences.extend(periods::periods_against_calls(&mut tx, account).await?);
     differences.extend(calls_without_key(&mut tx, account).await?);
     differences.extend(usage_against_ledger(&mut tx, account).await?);
+    differences.extend(charges::charges_against_prices(&mut tx, account).await?);
+    differences.extend(charges::payers_of_calls(&mut tx, account).await?);
     differences.extend(totals::totals_against_calls(&mut tx, account).await?);
     differences.extend(spending_without_usage(&mut tx, account).await?);
     differences.extend(orders_against_grants(&mut tx, account).await?);

@@ -1,5 +1,5 @@
-//! What the ledger makes of a clock that is set back. The product has one clock, the database's, which nobody can set; so all that is
-//! compared with it moves the other way.
+//! What the ledger makes of quotas of a period, and of a clock that is set back. The product has one clock, the database's, which nobody
+//! can set; so all that is compared with it moves the other way.
 
 use super::tests::{HOLD_FOR, USED, acme, assert_exact, customer, decide, forget_holds, settled};
 use super::*;
@@ -12,12 +12,24 @@ use chrono::TimeZone;
 
 /// Sets the clock back by so many days, or forward by fewer than none.
 async fn set_back(db: &PgPool, days: i32) {
+    let mut tx = db.begin().await.expect("begin");
+    sqlx::query("SET LOCAL session_replication_role = replica").execute(&mut *tx).await.expect("no triggers");
     for sql in [
         "UPDATE api_keys SET period_began = period_began + $1 * interval '1 day'",
         "UPDATE holds SET created_at = created_at + $1 * interval '1 day'",
+        "UPDATE usage_records SET started_at = started_at + $1 * interval '1 day', recorded_at = recorded_at + $1 * interval '1 day'",
     ] {
-        sqlx::query(sql).bind(days).execute(db).await.expect("another time");
+        sqlx::query(sql).bind(days).execute(&mut *tx).await.expect("another time");
     }
+    let totals = "INSERT INTO usage_totals
+                  SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, count(*),
+                         count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens),
+                         sum(r.charge)
+                    FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit) GROUP BY 1, 2, 3, 4, 5";
+    for sql in ["DELETE FROM usage_totals", totals] {
+        sqlx::query(sql).execute(&mut *tx).await.expect("totals");
+    }
+    tx.commit().await.expect("commit");
 }
 
 /// Limits a key to 100 Tokens a day (UTC).
@@ -30,6 +42,18 @@ async fn a_hundred_a_day(db: &PgPool, key_id: KeyId) {
 async fn used_of_day(db: &PgPool) -> (i64, i32) {
     let sql = "SELECT period_used, extract(day FROM period_began - date_trunc('day', now(), 'UTC'))::integer FROM api_keys";
     sqlx::query_as(sql).fetch_one(db).await.expect("a key")
+}
+
+/// What the calls before it in its batch hold is taken from the period and from the wallet.
+#[sqlx::test]
+async fn a_call_of_a_batch_is_told_which_quota_refuses_it(db: PgPool) {
+    acme(&db).await;
+    let (_, _, key_id, secret) = customer(&db, "ada", 130, None).await;
+    a_hundred_a_day(&db, key_id).await;
+    let owner = fixtures::replica(&db).await;
+    let verdicts = decide(&db, &[40, 1].map(|limit| fixtures::request(&secret, "acme/m", 10, limit)), owner, false).await;
+    // The first holds 90 of the day's 100, and leaves 40 in the wallet.
+    assert!(matches!(&verdicts[..], [Verdict::Admitted(_), Verdict::PeriodExhausted { .. }]), "{verdicts:?}");
 }
 
 #[sqlx::test]
@@ -96,6 +120,8 @@ async fn what_goes_back_to_a_period_never_makes_it_negative(db: PgPool) {
     sqlx::query("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
     assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
     assert_eq!(used_of_day(&db).await, (0, 0));
+    // What was lost comes back, for the audit finds it.
+    sqlx::raw_sql("UPDATE api_keys SET period_used = 40").execute(&db).await.expect("found");
     assert_exact(&db).await;
 }
 

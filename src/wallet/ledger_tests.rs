@@ -159,6 +159,20 @@ async fn a_report_after_the_reaper_is_charged_once_and_completes_the_record(db: 
 }
 
 #[sqlx::test]
+async fn a_report_after_the_reaper_is_charged_no_more_than_had_been_held(db: PgPool) {
+    acme(&db).await;
+    let (_, _, _, secret) = customer(&db, "ada", 1_000, None).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+    sqlx::query!("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
+    assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+    let report = fixtures::settlement(&call, Used { output: 100, ..USED }, Utc::now());
+    assert_eq!(settled(&db, &[report]).await, [(true, 50)]);
+    let sql = "SELECT held, charge, written_off FROM usage_records";
+    assert_eq!(sqlx::query_as::<_, (i64, i64, i64)>(sql).fetch_one(&db).await.expect("one record"), (50, 50, 160));
+    assert_exact(&db).await;
+}
+
+#[sqlx::test]
 async fn only_an_interrupted_record_is_ever_completed(db: PgPool) {
     acme(&db).await;
     let (_, _, _, secret) = customer(&db, "ada", 100, None).await;

@@ -3,11 +3,15 @@
 use crate::support::app::TestApp;
 use crate::support::client::chat;
 use crate::support::endpoints::ALL;
+use crate::support::installation::Installation;
+use crate::support::raw::{Raw, raise_files, statuses};
+use crate::support::supplier::CHARGE;
 use chrono::TimeDelta;
 use futures::StreamExt;
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::PgPool;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use toki::wallet::ledger::{self, Scope};
 
@@ -35,27 +39,64 @@ async fn two_hundred_calls_at_once_spend_no_more_than_the_quota(db: PgPool) {
     two.stop().await;
 }
 
-#[sqlx::test]
-async fn a_thousand_calls_share_a_grant_and_a_key_on_two_replicas(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
-    let customer = one.customer("thousand@example.com", 10_000).await;
-    let (small, large) = (one.key(&customer, Some(3_000)).await, one.key(&customer, None).await);
-    let mut body = chat("sandbox/echo", "hello there");
-    body["max_tokens"] = json!(2);
-    let calls = (0..1_000).map(|n| {
-        let (app, key) = (if n % 2 == 0 { &one } else { &two }, if n % 4 < 2 { &small } else { &large });
-        app.chat(&key.secret, &body)
-    });
-    let answers = futures::stream::iter(calls).buffer_unordered(256).collect::<Vec<_>>().await;
-    let odd: Vec<_> =
-        answers.iter().filter(|answer| !matches!(answer.status, 200 | 429)).map(|answer| (answer.status, &answer.text)).collect();
+/// Two processes, a thousand connections, and no call decided before the last has been sent. Each call that runs costs all that it held,
+/// so what the key and the grant can pay is used up for good, and neither bound is out of reach: 500 calls with the key would cost more
+/// than its quota, and all of them more than six times the grant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_calls_at_once_share_a_grant_and_a_key_on_two_replicas() {
+    raise_files();
+    let mut site = Installation::new().await;
+    let replicas = [site.replica().serve(&[]), site.replica().serve(&[])];
+    for replica in &replicas {
+        site.serve_one(replica).await;
+    }
+    site.account("thousand@example.com", 10_000);
+    let keys = [site.key("thousand@example.com", Some(3_000)), site.key("thousand@example.com", None)];
+    let addrs = replicas.each_ref().map(|replica| replica.url.trim_start_matches("http://").parse::<SocketAddr>().expect("an address"));
+    let requests = keys.each_ref().map(|key| small_call(key));
+
+    let locks = site.lock_accounts().await;
+    let mut callers = Vec::with_capacity(1_000);
+    for n in 0..1_000 {
+        callers.push(Raw::opened(addrs[n % 2], &requests[n / 2 % 2]).await);
+    }
+    site.until_waiting(2).await;
+    assert!(callers.iter_mut().all(Raw::is_silent) && site.supplier.arrived().is_none(), "all thousand wait");
+    locks.rollback().await.expect("rollback");
+    let answers = tokio::spawn(join_all(callers.into_iter().map(Raw::until_closed)));
+    while !answers.is_finished() {
+        match site.supplier.arrived() {
+            Some(arrived) => arrived.answer_dearly(),
+            None => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    let answers = answers.await.expect("no panic");
+    let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| statuses(answer) == [200]);
+    let odd: Vec<_> = refused.iter().filter(|text| statuses(text) != [429] || !text.contains("insufficient_quota")).collect();
     assert!(odd.is_empty(), "{odd:?}");
-    one.assert_exact().await;
-    assert!(one.number("SELECT max(spent) FROM api_keys WHERE quota IS NOT NULL").await <= 3_000);
-    assert!(one.number("SELECT sum(spent)::bigint FROM grants").await <= 10_000);
-    assert_eq!(one.number("SELECT sum(held)::bigint FROM grants").await, 0);
-    one.stop().await;
-    two.stop().await;
+
+    site.until("SELECT count(*) FROM holds", |holds| holds == 0).await;
+    // What is left pays for no call any more, and for none was anything written off that had been held.
+    let of_key = site.number("SELECT spent FROM api_keys WHERE quota = 3000").await;
+    let of_grant = site.number("SELECT spent FROM grants WHERE tokens = 10000").await;
+    assert!((2_900..=3_000).contains(&of_key) && (9_900..=10_000).contains(&of_grant), "{of_key} of the key, {of_grant} of the grant");
+    assert_eq!(site.number("SELECT count(*) FROM usage_records WHERE written_off > 0 AND charge = held").await, served.len() as i64);
+    for negative in [
+        "SELECT count(*) FROM grants WHERE least(left_, held, spent, expired, refunded) < 0",
+        "SELECT count(*) FROM api_keys WHERE least(spent, held, running) < 0",
+    ] {
+        assert_eq!(site.number(negative).await, 0, "{negative}");
+    }
+    site.assert_paid(of_grant + 2 * CHARGE).await;
+}
+
+/// A call that may have ten Tokens of an answer, as bytes; its connection is closed behind it.
+fn small_call(key: &str) -> String {
+    let mut body = chat("acme/large", "Hello there");
+    body["max_tokens"] = json!(10);
+    let body = body.to_string();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: toki\r\nConnection: close\r\nContent-Type: application/json";
+    format!("{head}\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 #[sqlx::test]

@@ -136,7 +136,21 @@ async fn a_quota_of_a_period_is_exact_and_begins_anew(db: PgPool) {
     assert_eq!(told["period"]["quota"], 35);
     assert_eq!(told["period"]["used"], used);
 
-    app.execute("UPDATE api_keys SET period_began = period_began - interval '1 day'").await;
+    // All that was is a day ago: the period, its calls, and what adds them up.
+    sqlx::raw_sql(
+        "SET LOCAL session_replication_role = replica;
+         UPDATE api_keys SET period_began = period_began - interval '1 day';
+         UPDATE usage_records SET started_at = started_at - interval '1 day', recorded_at = recorded_at - interval '1 day';
+         DELETE FROM usage_totals;
+         INSERT INTO usage_totals
+         SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, count(*),
+                count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens), sum(r.charge)
+           FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit)
+          GROUP BY 1, 2, 3, 4, 5",
+    )
+    .execute(&app.state.db)
+    .await
+    .expect("a day passes");
     assert_eq!(app.chat(&key.secret, &short()).await.status, 200, "the next day");
     app.assert_exact().await;
     assert_eq!(app.number("SELECT period_used FROM api_keys").await, 5);

@@ -3,7 +3,7 @@
 
 use crate::support::app::{TestApp, TestKey};
 use crate::support::client::{chat, http};
-use crate::support::raw::{Raw, statuses};
+use crate::support::raw::{Raw, raise_files, statuses};
 use axum::Router;
 use axum::http::header;
 use sqlx::PgPool;
@@ -19,13 +19,6 @@ fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a size");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
-
-/// Lets this process open as many files as it may; a shell's default is 1,024.
-fn raise_files() {
-    let own = std::process::id().to_string();
-    let raised = Command::new("sh").args(["-c", "prlimit --pid \"$0\" --nofile=$(ulimit -Hn):", &own]).status().expect("sh");
-    assert!(raised.success());
 }
 
 async fn customer(app: &TestApp) -> TestKey {

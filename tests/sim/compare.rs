@@ -1,5 +1,6 @@
 //! The database as lines of text, worded like the model's, and the difference of the two.
 
+use crate::clock;
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use toki::ids::{AccountId, RequestId};
@@ -31,8 +32,10 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
                   FROM ledger l WHERE l.grant_id = g.grant_id) AS b
           WHERE g.account_id = ANY ($1)
          UNION ALL
-         SELECT format('key %s quota %s spent %s held %s %s ends %s', key_id, coalesce(quota::text, 'none'), spent, held, status,
-                       CASE WHEN status <> 'deleted' THEN round(extract(epoch FROM expires_at - clock_timestamp()) / 1800) END)
+         SELECT format('key %s quota %s spent %s held %s %s ends %s period %s', key_id, coalesce(quota::text, 'none'), spent, held, status,
+                       CASE WHEN status <> 'deleted' THEN round(extract(epoch FROM expires_at - clock_timestamp()) / 1800) END,
+                       CASE WHEN period IS NULL THEN 'none' ELSE format('%s %s used %s since %s', period, period_quota, period_used,
+                                                                        round(extract(epoch FROM period_began - $3) / 60)) END)
            FROM api_keys WHERE account_id = ANY ($1)
          UNION ALL
          SELECT format('hold %s key %s model %s version %s tokens %s half hours %s of %s from %s', request_id, key_id, model_id,
@@ -47,6 +50,7 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
     )
     .bind(&accounts)
     .bind(&calls)
+    .bind(clock::at(0))
     .fetch_all(db)
     .await
     .expect("the state");

@@ -1,5 +1,9 @@
 //! A seeded stream of choices (splitmix64): the same seed gives the same run, whatever a library's generator does next year.
 
+use chrono::{DateTime, Utc};
+use toki::ids::RequestId;
+use uuid::Builder;
+
 pub struct Dice(u64);
 
 impl Dice {
@@ -31,6 +35,15 @@ impl Dice {
 
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         if from.is_empty() { None } else { from.get(self.below(from.len())) }
+    }
+
+    /// An id of this time, as replicas make them (version 7 of RFC 9562).
+    pub fn request_id(&mut self, at: DateTime<Utc>) -> RequestId {
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.next().to_be_bytes());
+        random[8..].copy_from_slice(&self.next().to_be_bytes()[..2]);
+        let millis = u64::try_from(at.timestamp_millis()).expect("after 1970");
+        RequestId(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
     /// Small numbers often, the largest sometimes: where the edges are.

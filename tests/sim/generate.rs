@@ -1,14 +1,16 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
+mod calls;
+
 use crate::dice::Dice;
-use crate::model::{Account, Bought, Code, Dispute, Key, KeyState, Model, Offer, PRICE};
-use crate::op::{CrashPoint, KeyChange, Like, Op, Part, Payment, Told};
-use crate::settlements::settlement_of;
+use crate::model::{Account, Bought, Code, Dispute, KeyState, Model, PRICE, PeriodQuota};
+use crate::op::{KeyChange, Like, Op, Part, Payment, Told};
 use crate::traffic::Traffic;
-use std::net::Ipv4Addr;
+use calls::{admit, again, forget, settle, to_put_back, together};
 use toki::checkout::types::Start;
-use toki::ids::{AccountId, KeyId, RequestId, SupplierId};
-use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
+use toki::ids::{AccountId, KeyId, SupplierId};
+use toki::keys::types_limits::Period;
+use toki::wallet::ledger::{Price, Scope};
 
 const ACCOUNTS: usize = 6;
 const KEYS: usize = 6;
@@ -52,7 +54,8 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         45..=46 => purchase(dice, model),
         67 if dice.percent(60) => transfer(dice, model),
         47..=48 => insert_key(dice, model),
-        49..=53 => edit_key(dice, model),
+        49..=51 => edit_key(dice, model),
+        52..=53 => limit_key(dice, model),
         54 => limit_member(dice, model),
         55..=56 => {
             dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
@@ -62,12 +65,34 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         59 => Some(Op::Reprice { at: dice.below(model.offers.len()), price: price(dice) }),
         60..=61 => Some(Op::Sweep(if dice.percent(30) { 2 } else { 500 })),
         62 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
-        63..=64 => dice.pick(&traffic.replicas).map(|owner| Op::Extend(*owner)),
+        63..=64 => {
+            let owner = *dice.pick(&traffic.replicas)?;
+            let running = to_put_back(model, traffic, owner);
+            Some(if running.is_empty() { Op::Extend(owner) } else { Op::Restore { owner, running } })
+        }
         65 if dice.percent(40) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
-        65..=66 => Some(Op::Clock { hours: if dice.percent(10) { dice.between(10, 60) } else { dice.between(1, 2) } }),
+        65..=66 => Some(clock(dice, model, traffic)),
         67..=69 => again(dice, traffic),
         _ => settle(dice, traffic),
     }
+}
+
+/// On, mostly; back by a few hours, or by more than a day's half. A replica notices within a second that the database crashed, so none
+/// waits with its holds for the clock to move.
+fn clock(dice: &mut Dice, model: &Model, traffic: &Traffic) -> Op {
+    for owner in &traffic.replicas {
+        let running = to_put_back(model, traffic, *owner);
+        if !running.is_empty() {
+            return Op::Restore { owner: *owner, running };
+        }
+    }
+    let hours = match dice.below(20) {
+        0..=1 => dice.between(10, 60),
+        2..=4 => -dice.between(1, 3),
+        5 => -dice.between(10, 30),
+        _ => dice.between(1, 2),
+    };
+    Op::Clock { hours }
 }
 
 /// Some full hours, and a half.
@@ -229,6 +254,19 @@ fn edit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
     Some(Op::EditKey { by, key, change })
 }
 
+/// Small enough to be used up in a period.
+fn limit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
+    let (_, key) = any_key(dice, model)?;
+    let period = *dice.pick(&[Period::Day, Period::Day, Period::Week, Period::Month])?;
+    let quota = PeriodQuota { period, tokens: dice.skewed(600) };
+    let limit = match model.key(key).and_then(|(_, key)| key.period) {
+        Some(_) if dice.percent(15) => None,
+        Some(old) if dice.percent(70) => Some(PeriodQuota { period: old.period, ..quota }),
+        _ => Some(quota),
+    };
+    Some(Op::LimitKey { key, limit })
+}
+
 fn limit_member(dice: &mut Dice, model: &Model) -> Option<Op> {
     let account = dice.pick(&model.accounts)?;
     let used: i64 = account.keys.iter().map(|key| key.spent + key.held).sum();
@@ -239,121 +277,4 @@ fn limit_member(dice: &mut Dice, model: &Model) -> Option<Op> {
 fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {
     let account = dice.pick(&model.accounts)?.account_id;
     Some(Op::Suspend { account, suspended: dice.percent(30) })
-}
-
-/// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
-fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
-    let careless = dice.percent(15);
-    // Rare among keys that work, and an answer that must not go unseen.
-    let ended = dice.percent(3);
-    let young = model.accounts.iter().filter(|account| step - account.since <= LIFETIME);
-    let works = |key: &&Key| key.state == KeyState::Enabled && key.expires.is_none_or(|expires| expires > model.now);
-    let keys: Vec<_> = young
-        .filter(|account| careless || !account.suspended)
-        .flat_map(|account| &account.keys)
-        .filter(|key| if ended { !works(key) } else { careless || works(key) })
-        .collect();
-    let key = dice.pick(&keys)?;
-    let serves = |offer: &&Offer| {
-        let may_call = key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id);
-        may_call && offer.enabled && model.supplier(offer.supplier_id).enabled
-    };
-    let offers: Vec<_> = model.offers.iter().filter(|offer| careless || serves(offer)).collect();
-    let offer = dice.pick(&offers)?;
-    Some(AdmissionRequest {
-        request_id: RequestId::generate(),
-        secret_hash: if dice.percent(1) { [9; 32] } else { key.secret_hash },
-        model_id: if dice.percent(1) { "nobody/nothing".into() } else { offer.model_id.clone() },
-        protocol: if dice.percent(1) { "anthropic" } else { "openai" },
-        input_tokens: if dice.percent(1) { dice.between(0, 1_000_000_000) } else { dice.skewed(400) },
-        output_limit: if dice.percent(15) { None } else { Some(dice.skewed(500)) },
-        choices: if dice.percent(90) { 1 } else { dice.between(0, 4) },
-        exact: dice.percent(75),
-        endpoint: "chat/completions",
-        streamed: dice.percent(50),
-        address: Ipv4Addr::LOCALHOST.into(),
-        idempotency: None,
-    })
-}
-
-fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
-    let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
-    let requests = (0..size).map(|_| request(dice, model, step)).collect::<Option<Vec<_>>>()?;
-    let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
-    Some(Op::Admit { requests, owner: *dice.pick(&traffic.replicas)?, crash })
-}
-
-fn settle(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
-    let owner = dice.pick(&traffic.flights)?.owner;
-    let theirs: Vec<_> = traffic.flights.iter().filter(|flight| flight.owner == owner && !flight.spooled).collect();
-    let spooled: Vec<_> = traffic.flights.iter().filter(|flight| flight.spooled).collect();
-    let most = if dice.percent(70) { 1 } else { dice.between(2, 12) };
-    let mut settlements: Vec<Settlement> = Vec::new();
-    for _ in 0..most {
-        let from = if dice.percent(15) && !spooled.is_empty() { &spooled } else { &theirs };
-        let Some(flight) = dice.pick(from) else { continue };
-        if dice.percent(3) || settlements.iter().all(|other| other.request_id != flight.admission.request_id) {
-            settlements.push(settlement_of(dice, flight));
-        }
-    }
-    let crash = if dice.percent(3) { Some(*dice.pick(&[CrashPoint::BeforeSettlement, CrashPoint::AfterSettlement])?) } else { None };
-    if settlements.is_empty() { None } else { Some(Op::Settle { settlements, owner: Some(owner), crash }) }
-}
-
-/// A settlement that was sent before, word for word or with other numbers.
-fn again(dice: &mut Dice, traffic: &Traffic) -> Option<Op> {
-    let from = if dice.percent(50) && !traffic.unheard.is_empty() { &traffic.unheard } else { &traffic.sent };
-    let mut settlement = dice.pick(from)?.clone();
-    if dice.percent(40) && settlement.charge.0 > 0 {
-        settlement.charge.0 = dice.between(0, 400);
-    }
-    Some(Op::Settle { settlements: vec![settlement], owner: None, crash: None })
-}
-
-/// The last admissions before the crash; what came before a durable commit cannot be lost.
-fn forget(dice: &mut Dice, model: &Model) -> Op {
-    let kept = dice.below(model.volatile.len());
-    Op::Forget(model.volatile[kept..].concat())
-}
-
-fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
-    let size = dice.between(2, 6);
-    let mut parts = Vec::new();
-    for _ in 0..size {
-        let part = match dice.below(10) {
-            0..=4 => admit(dice, model, traffic, step),
-            5..=6 => settle(dice, traffic),
-            7 => again(dice, traffic),
-            8 => Some(Op::Reap(500)),
-            _ => Some(Op::Sweep(500)),
-        };
-        match part {
-            Some(Op::Admit { requests, owner, .. }) => parts.push(Op::Admit { requests, owner, crash: None }),
-            Some(Op::Settle { settlements, owner, .. }) => {
-                parts.push(Op::Settle { settlements, owner, crash: None });
-            }
-            Some(other) => parts.push(other),
-            None => {}
-        }
-    }
-    // A record that a late report completed does not say whether the reaper had been there before.
-    if parts.iter().any(|part| matches!(part, Op::Reap(_))) {
-        let overdue = model.overdue();
-        let late = |part: &Op| match part {
-            Op::Settle { settlements, .. } => settlements.iter().any(|settlement| overdue.contains(&settlement.request_id)),
-            _ => false,
-        };
-        parts.retain(|part| !late(part));
-    }
-    // One edit among them: where in the order it came, no row says, so more could be explained by anything.
-    let edit = match dice.below(10) {
-        0..=1 => edit_key(dice, model),
-        2 => suspend(dice, model),
-        _ => None,
-    };
-    parts.extend(edit);
-    // The same settlement twice at once, sometimes: only one may win.
-    let race = parts.iter().find(|part| matches!(part, Op::Settle { .. })).cloned();
-    parts.extend(race.filter(|_| dice.percent(30)));
-    if parts.len() > 1 { Some(Op::Together(parts)) } else { None }
 }

@@ -8,13 +8,14 @@ use crate::run;
 use crate::world::{self, Answer, World};
 use chrono::TimeDelta;
 use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use std::net::Ipv4Addr;
 use toki::ids::{ReplicaId, RequestId};
 use toki::wallet::ledger::{self, AdmissionRequest, Scope};
 
 /// A world with one account, one key, and Tokens for the request.
-async fn asked(db: &PgPool) -> (World, Model, AdmissionRequest) {
-    let (mut model, mut world) = run::begin(&mut Dice::new(1), [db.clone(), db.clone()]).await;
+async fn asked(pools: [PgPool; 2]) -> (World, Model, AdmissionRequest) {
+    let (mut model, mut world) = run::begin(&mut Dice::new(1), pools).await;
     let account = world.apply(&Op::SignUp, &model).await.account.expect("an account");
     model.sign_up(account, 0);
     let (tokens, valid_for, scope) = (10_000, 90, Scope::default());
@@ -40,24 +41,26 @@ async fn asked(db: &PgPool) -> (World, Model, AdmissionRequest) {
 
 /// `ledger` says that all its statements may be repeated; the gateway does repeat this one when a connection breaks.
 #[sqlx::test]
-async fn an_admission_may_be_asked_again_when_its_answer_was_lost(db: PgPool) {
-    let (_, _, request) = asked(&db).await;
-    let owner = ReplicaId::generate();
-    let lost = world::admit_again(&db, std::slice::from_ref(&request), owner, false).await;
-    let again = world::admit_again(&db, &[request], owner, true).await;
+async fn an_admission_may_be_asked_again_when_its_answer_was_lost(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (world, _, request) = asked(crate::pools(&options, &connect).await).await;
+    let (db, owner) = (world.db(), ReplicaId::generate());
+    let lost = world::admit(db, std::slice::from_ref(&request), owner, &[], false).await;
+    let again = world::admit(db, &[request], owner, &[], true).await;
     assert_eq!(again.lines, lost.lines, "the same hold, not another, and no refusal");
-    assert_eq!(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM holds").fetch_one(&db).await.expect("count"), 1);
+    assert_eq!(sqlx::query_scalar::<_, i64>("SELECT count(*) FROM holds").fetch_one(db).await.expect("count"), 1);
 }
 
 /// Its replica lives and runs other calls, but not this one: nobody will ever settle it, so its hold must pass its deadline.
 #[sqlx::test]
-async fn a_hold_that_its_replica_does_not_know_is_reaped(db: PgPool) {
-    let (mut world, model, request) = asked(&db).await;
+async fn a_hold_that_its_replica_does_not_know_is_reaped(options: PgPoolOptions, connect: PgConnectOptions) {
+    let (mut world, model, request) = asked(crate::pools(&options, &connect).await).await;
     let owner = ReplicaId::generate();
-    world.apply(&Op::Admit { requests: vec![request], owner, crash: None }, &model).await;
+    let (requests, running) = (vec![request], Vec::new());
+    world.apply(&Op::Admit { requests, owner, crash: None, lost: false, running }, &model).await;
     for _ in 0..3 {
         world.apply(&Op::Clock { hours: 1 }, &model).await;
-        ledger::extend_holds(&db, owner, TimeDelta::minutes(HOLD_FOR), &[]).await.expect("extended");
+        ledger::extend_holds(world.db(), owner, TimeDelta::minutes(HOLD_FOR), &[]).await.expect("extended");
     }
-    assert_eq!(ledger::reap_holds(&db, 500).await.expect("reaped"), 1, "held for ever: each heartbeat extends what it does not know");
+    let reaped = ledger::reap_holds(world.db(), 500).await.expect("reaped");
+    assert_eq!(reaped, 1, "held for ever: each heartbeat extends what it does not know");
 }

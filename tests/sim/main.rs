@@ -1,6 +1,7 @@
 //! The accounting simulator: random operations on the real stores and a real Postgres, beside a model in memory, equal after every
 //! step. A seed is a run. `SIM_SEED` and `SIM_OPS` say which and how long; a failure prints both. Only what runs at once may come out
-//! in another order the second time, and then the run goes another way from there.
+//! in another order the second time, and grants of the same age burn in the order of the ids that the product gave them: then the run
+//! goes another way from there.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -9,7 +10,9 @@
     reason = "clippy knows test functions, and not what they share"
 )]
 
+mod clock;
 mod compare;
+mod crashes;
 mod dice;
 mod generate;
 mod lost_answer;
@@ -35,13 +38,15 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 1_800;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 17] = [
+const COMMON: [&str; 19] = [
     "admitted",
+    "restored",
     "settled",
     "transferred",
     "taken",
     "BalanceExhausted",
     "QuotaExhausted",
+    "PeriodExhausted",
     "MemberExhausted",
     "CountInput",
     "KeyDisabled",
@@ -59,10 +64,13 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number: {text}")))
 }
 
-/// Two, as two replicas have them.
+/// Two, as two replicas have them, which see the model's clock.
 async fn pools(options: &PgPoolOptions, connect: &PgConnectOptions) -> [PgPool; 2] {
+    let connect = clock::seen_by(connect);
     let pool = async || options.clone().max_connections(6).connect_with(connect.clone()).await.expect("a pool");
-    [pool().await, pool().await]
+    let pools = [pool().await, pool().await];
+    clock::install(&pools[0]).await;
+    pools
 }
 
 /// One of two lanes of runs, each of a seed of its own, until the lane's half of SIM_OPS is done.

@@ -1,17 +1,20 @@
 //! What the books must say, in plain memory: accounts, keys, grants, holds and usage records, and the rules about them as
 //! ARCHITECTURE.md states them. It shares no code with the product and has no SQL; whatever differs from it is a find.
 //!
-//! Time is whole minutes. "Now" is always a full hour and every expiry and deadline a half hour, so the real minutes that a run
-//! takes never decide anything.
+//! Time is whole minutes, and may go back. "Now" is always a full hour and every expiry and deadline a half hour, so the real minutes that
+//! a run takes never decide anything.
 
 mod calls;
 mod console;
+mod crashes;
 mod money;
+mod periods;
 mod rolled;
 mod state;
 
 pub use calls::{Decision, price_of};
 pub use money::PRICE;
+pub use periods::PeriodQuota;
 use rolled::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -34,11 +37,15 @@ pub struct Model {
     /// In the order of admission.
     pub holds: Vec<Hold>,
     pub records: BTreeMap<RequestId, Record>,
+    /// Replicas that have put their holds back since the database crashed, if it did.
+    pub known: BTreeSet<ReplicaId>,
     /// Admissions that no durable commit has followed yet: what a crash of the database can forget, oldest first.
     pub volatile: Vec<Vec<RequestId>>,
     /// What changed, or was asked about, since the last comparison.
     pub touched: BTreeSet<AccountId>,
     pub touched_calls: BTreeSet<RequestId>,
+    /// Keys of accounts that left whose periods no record tells.
+    left_blurred: BTreeSet<KeyId>,
     births: i64,
     /// Counts up, so that what was frozen first is known.
     freezes: i64,
@@ -154,6 +161,12 @@ pub struct Key {
     pub held: i64,
     pub state: KeyState,
     pub expires: Option<i64>,
+    pub period: Option<PeriodQuota>,
+    /// The beginning of the period that `used` is of.
+    pub began: Option<i64>,
+    pub used: i64,
+    /// In periods that began by then, something was counted while the clock was set back: no record tells in which.
+    pub blurred: i64,
 }
 
 impl Account {
@@ -182,8 +195,10 @@ pub struct Grant {
     pub expires: i64,
     /// Expiries of one minute differ by when they were given, unless one was copied from the other.
     pub given: i64,
-    /// Order of creation; grants of the same age share one.
-    pub born: i64,
+    /// Age by the clock, then in the order of creation; grants of the same age share one.
+    pub born: (i64, i64),
+    /// When it was given.
+    pub issued: i64,
     /// Out of the burn order: its time is over and nothing is left to move, or it is frozen.
     pub swept: bool,
     /// Its money went back, or may.
@@ -213,7 +228,11 @@ impl Grant {
 
     /// While it is frozen, its time stands still.
     fn has_time(&self, now: i64) -> bool {
-        self.is_alive(if self.frozen { self.frozen_at } else { now })
+        self.is_alive(if self.frozen { self.frozen_at.min(now) } else { now })
+    }
+
+    fn starts(&self) -> i64 {
+        self.begins.map_or(self.issued, |(minute, _)| minute)
     }
 
     fn freeze(&mut self, now: i64, froze: i64) {
@@ -222,7 +241,7 @@ impl Grant {
 
     /// It gets back the time that it could not be spent, in hours that have begun.
     fn thaw(&mut self, now: i64) {
-        let from = self.begins.map_or(self.frozen_at, |(minute, _)| minute.max(self.frozen_at));
+        let from = self.starts().max(self.frozen_at);
         if self.has_time(now) && from <= now {
             self.expires += ((now - from) / 60 + 1) * 60;
         }
@@ -230,7 +249,7 @@ impl Grant {
     }
 
     fn can_pay(&self, now: i64) -> bool {
-        self.is_alive(now) && !self.frozen && self.begins.is_none_or(|(minute, _)| minute <= now)
+        self.is_alive(now) && !self.frozen && self.starts() <= now
     }
 
     fn ends(&self) -> (i64, i64) {
@@ -244,7 +263,7 @@ impl Grant {
     }
 
     /// Restricted first, then soonest expiry, then oldest, then by id.
-    fn burns_at(&self) -> (bool, i64, i64, i64, GrantId) {
+    fn burns_at(&self) -> (bool, i64, i64, (i64, i64), GrantId) {
         (!self.is_scoped(), self.expires, self.given, self.born, self.grant_id)
     }
 }
@@ -258,10 +277,23 @@ pub struct Hold {
     pub supplier_id: SupplierId,
     pub version: i32,
     pub tokens: i64,
+    /// What was held at first. A hold that was put back may have less.
+    pub wanted: i64,
     pub output_limit: i64,
     pub lines: Vec<(GrantId, i64)>,
     pub owner: ReplicaId,
     pub deadline: i64,
+    /// In which period it counts.
+    pub placed: i64,
+    /// The beginning of its key's period, and what was used of it, before it was placed.
+    pub before: (Option<i64>, i64),
+}
+
+impl Hold {
+    pub fn call(&self) -> RunningCall {
+        let Hold { request_id, account_id, key_id, supplier_id, .. } = *self;
+        RunningCall { request_id, account_id, key_id, supplier_id }
+    }
 }
 
 impl Hold {
@@ -280,6 +312,9 @@ pub struct Record {
     pub held: i64,
     pub charge: i64,
     pub written_off: i64,
+    /// When it began, by its replica's clock, and when it was settled.
+    pub started: i64,
+    pub recorded: i64,
 }
 
 impl Record {

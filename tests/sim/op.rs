@@ -1,10 +1,10 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
-use crate::model::{Code, Dispute, RefundState};
+use crate::model::{Code, Dispute, PeriodQuota, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
-use toki::wallet::ledger::{AdmissionRequest, Price, Scope, Settlement};
+use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Scope, Settlement};
 
 /// Where a replica's process may end in the life of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,11 @@ pub enum Op {
         account: AccountId,
         quota: Option<i64>,
     },
+    /// By an operator: the quota of a period, or none.
+    LimitKey {
+        key: KeyId,
+        limit: Option<PeriodQuota>,
+    },
     Suspend {
         account: AccountId,
         suspended: bool,
@@ -169,6 +174,15 @@ pub enum Op {
         requests: Vec<AdmissionRequest>,
         owner: ReplicaId,
         crash: Option<CrashPoint>,
+        /// The answer is lost on its way, and asked for again.
+        lost: bool,
+        /// Calls that the replica runs, whose holds it puts back first if the database does not know it.
+        running: Vec<RunningHold>,
+    },
+    /// A replica notices that the database does not know it, and puts back what it holds for these calls.
+    Restore {
+        owner: ReplicaId,
+        running: Vec<RunningHold>,
     },
     Settle {
         settlements: Vec<Settlement>,
@@ -182,7 +196,7 @@ pub enum Op {
     CrashReplica(ReplicaId),
     /// The database crashes and forgets the last admissions.
     Forget(Vec<RequestId>),
-    /// Time passes.
+    /// Time passes, or the clock is set back.
     Clock {
         hours: i64,
     },
@@ -215,12 +229,13 @@ impl fmt::Display for Op {
             }
             Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
             Op::LimitMember { account, quota } => write!(f, "member of {account}: quota {quota:?}"),
+            Op::LimitKey { key, limit } => write!(f, "key {key}: {limit:?}"),
             Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
             Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),
             Op::Offer { at, enabled } => write!(f, "model {at} enabled {enabled}"),
             Op::Reprice { at, price } => write!(f, "model {at} costs {price:?}"),
-            Op::Admit { requests, owner, crash } => {
-                write!(f, "admit {} on {owner}, crash {crash:?}", requests.len())?;
+            Op::Admit { requests, owner, crash, lost, running } => {
+                write!(f, "admit {} on {owner}, crash {crash:?}, answer lost {lost}, {} running", requests.len(), running.len())?;
                 requests.iter().try_for_each(|request| {
                     let AdmissionRequest { request_id, model_id, input_tokens, output_limit, choices, exact, secret_hash, .. } = request;
                     let hash: String = secret_hash[..3].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -237,11 +252,16 @@ impl fmt::Display for Op {
                     write!(f, "\n      {request_id} key {key_id} {outcome:?} {basis:?} charge {}", charge.0)
                 })
             }
+            Op::Restore { owner, running } => {
+                write!(f, "restore {} on {owner}", running.len())?;
+                running.iter().try_for_each(|call| write!(f, "\n      {} held {}", call.request_id, call.tokens.0))
+            }
             Op::Extend(owner) => write!(f, "extend the holds of {owner}"),
             Op::Reap(most) => write!(f, "reap, {most} in one go"),
             Op::Sweep(most) => write!(f, "sweep, {most} in one go"),
             Op::CrashReplica(owner) => write!(f, "crash of replica {owner}"),
             Op::Forget(calls) => write!(f, "crash of the database; forgotten: {calls:?}"),
+            Op::Clock { hours } if *hours < 0 => write!(f, "the clock is set back by {} hours", -hours),
             Op::Clock { hours } => write!(f, "{hours} hours pass"),
             Op::Together(parts) => {
                 write!(f, "at once:")?;

@@ -1,9 +1,9 @@
 //! How a call ends: what its replica would settle.
 
+use crate::clock;
 use crate::dice::Dice;
 use crate::model::price_of;
 use crate::traffic::Flight;
-use chrono::Utc;
 use toki::tokens::Tokens;
 use toki::wallet::ledger::{Basis, Outcome, Settlement};
 
@@ -42,7 +42,7 @@ pub fn settlement_of(dice: &mut Dice, flight: &Flight) -> Settlement {
         output_tokens: output,
         charge: Tokens(price_of(call.price, input, cached, output)),
         upstream_usage: None,
-        started_at: Utc::now(),
+        started_at: clock::of_replica(flight.began),
         first_byte_ms: Some(20),
         latency_ms: 100,
     }

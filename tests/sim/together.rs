@@ -68,7 +68,7 @@ fn place<'a>(model: &Model, events: &mut Vec<Event<'a>>, edits: Vec<Event<'a>>, 
 
 async fn one(world: &World, db: &PgPool, part: &Op) -> Answer {
     match part {
-        Op::Admit { requests, owner, .. } => world::admit(db, requests, *owner).await,
+        Op::Admit { requests, owner, running, .. } => world::admit(db, requests, *owner, running, false).await,
         Op::Settle { settlements, .. } => world::settle(db, settlements).await,
         Op::EditKey { by, key, change } => world.edit_key(db, *by, *key, *change).await,
         Op::Suspend { account, suspended } => world::suspend(db, *account, *suspended).await,
@@ -109,7 +109,7 @@ fn follow(model: &Model, events: &[Event], undated: &[(&Op, &Answer)]) -> Result
 
 fn expected(model: &mut Model, part: &Op) -> Vec<String> {
     match part {
-        Op::Admit { requests, owner, .. } => model.admit(requests, *owner),
+        Op::Admit { requests, owner, running, .. } => model.admit(requests, *owner, running),
         Op::Settle { settlements, .. } => model.settle(settlements),
         Op::EditKey { by, key, change } => vec![model.edit_key(*by, *key, *change).into()],
         Op::Suspend { account, suspended } => {

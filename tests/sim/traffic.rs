@@ -1,8 +1,9 @@
 //! What the replicas know: which calls they run, and which settlements they sent. The books know nothing of it.
 
+use crate::clock;
 use crate::op::{CrashPoint, Op};
 use toki::ids::{AccountId, ReplicaId};
-use toki::wallet::ledger::{Admission, AdmissionRequest, Settlement};
+use toki::wallet::ledger::{Admission, AdmissionRequest, RunningHold, Settlement};
 
 const REPLICAS: usize = 3;
 /// Settlements that may be sent again.
@@ -15,6 +16,8 @@ pub struct Flight {
     pub input: i64,
     pub choices: i64,
     pub owner: ReplicaId,
+    /// The minute of its admission.
+    pub began: i64,
     /// Its replica died before the settlement, which waits in a spool.
     pub spooled: bool,
 }
@@ -33,12 +36,19 @@ impl Traffic {
         Traffic { replicas, flights: Vec::new(), sent: Vec::new(), unheard: Vec::new() }
     }
 
-    /// Takes note of an operation that was done, and of what it admitted.
-    pub fn note(&mut self, op: &Op, admitted: &[Admission]) {
+    /// What a replica would put back, in the order of the ids.
+    pub fn running(&self, owner: ReplicaId) -> Vec<RunningHold> {
+        let mut running: Vec<_> = self.flights.iter().filter(|flight| flight.owner == owner && !flight.spooled).map(running_hold).collect();
+        running.sort_by_key(|call| call.request_id);
+        running
+    }
+
+    /// Takes note of an operation that was done, at this minute, and of what it admitted.
+    pub fn note(&mut self, op: &Op, admitted: &[Admission], now: i64) {
         match op {
-            Op::Admit { requests, owner, crash } => {
+            Op::Admit { requests, owner, crash, .. } => {
                 if *crash != Some(CrashPoint::BeforeHold) {
-                    self.flights.extend(admitted.iter().filter_map(|admission| flight(admission, requests, *owner)));
+                    self.flights.extend(admitted.iter().filter_map(|admission| flight(admission, requests, *owner, now)));
                 }
                 if let Some(point) = crash {
                     self.crash(*owner, *point);
@@ -60,7 +70,7 @@ impl Traffic {
                 }
             }
             Op::CrashReplica(owner) => self.crash(*owner, CrashPoint::BeforeSettlement),
-            Op::Together(parts) => parts.iter().for_each(|part| self.note(part, admitted)),
+            Op::Together(parts) => parts.iter().for_each(|part| self.note(part, admitted, now)),
             Op::Retire(account) => self.forget_account(*account),
             _ => {}
         }
@@ -89,8 +99,24 @@ impl Traffic {
     }
 }
 
-fn flight(admission: &Admission, requests: &[AdmissionRequest], owner: ReplicaId) -> Option<Flight> {
+fn flight(admission: &Admission, requests: &[AdmissionRequest], owner: ReplicaId, began: i64) -> Option<Flight> {
     let request = requests.iter().find(|request| request.request_id == admission.request_id)?;
     let (input, choices) = (request.input_tokens, request.choices);
-    Some(Flight { admission: admission.clone(), input, choices, owner, spooled: false })
+    Some(Flight { admission: admission.clone(), input, choices, owner, began, spooled: false })
+}
+
+fn running_hold(flight: &Flight) -> RunningHold {
+    let call = &flight.admission;
+    RunningHold {
+        request_id: call.request_id,
+        account_id: call.account_id,
+        key_id: call.key_id,
+        model_id: call.model_id.clone(),
+        supplier_id: call.supplier_id,
+        price_version: call.price_version,
+        endpoint: "chat/completions",
+        streamed: false,
+        tokens: call.held,
+        created_at: clock::of_replica(flight.began),
+    }
 }

@@ -1,10 +1,12 @@
 //! The product: its stores, on a Postgres, through more than one pool. Applies an operation and says what was answered.
 
-use crate::model::{HOLD_FOR, Hold, Model};
+use crate::clock;
+use crate::crashes;
+use crate::model::{HOLD_FOR, Hold, Model, PeriodQuota};
 use crate::money;
 use crate::op::{CrashPoint, KeyChange, Op, Told};
 use crate::purchase;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +17,7 @@ use toki::accounts::types_members::MemberLimits;
 use toki::checkout::store::refunds::take_leftovers;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, ReplicaId, RequestId, UserId};
 use toki::keys::secret::Pepper;
-use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, NewKey};
+use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, LimitsEdit, NewKey};
 use toki::keys::types::KeyName;
 use toki::mail::outbox::Outbox;
 use toki::operators::accounts::set_account_suspended;
@@ -26,7 +28,8 @@ use toki::operators::rights::Operator;
 use toki::suppliers::store::{ModelEdit, update_model};
 use toki::suppliers::store::{Status, SupplierEdit, update_supplier};
 use toki::tokens::Tokens;
-use toki::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, LedgerError, NewGrant, RunningCall, Scope, Settlement, Verdict};
+use toki::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, LedgerError, NewGrant, RunningCall, RunningHold};
+use toki::wallet::ledger::{Scope, Settlement, Verdict};
 use uuid::Uuid;
 
 pub struct World {
@@ -38,6 +41,8 @@ pub struct World {
     pub members: HashMap<AccountId, Owner>,
     /// Makes addresses and names unlike.
     pub made: u64,
+    /// The minute of the model.
+    pub now: i64,
 }
 
 /// What the product answered, as the model will word it, and what it made.
@@ -129,7 +134,7 @@ impl World {
                     name: KeyName::parse("key").expect("a name"),
                     supplier_id: *supplier_id,
                     quota: quota.map(Tokens),
-                    expires_at: expires.map(|minutes| Utc::now() + TimeDelta::minutes(minutes)),
+                    expires_at: expires.map(|minutes| clock::at(self.now + minutes)),
                     enabled: *enabled,
                 };
                 match keys::insert_key(&db, operator(), *account, self.members[account].user_id(), &self.pepper, new).await {
@@ -144,6 +149,7 @@ impl World {
                 members::set_limits(&db, owner, owner.user_id(), limits).await.expect("limited");
                 Answer::default()
             }
+            Op::LimitKey { key, limit } => limit_key(&db, *key, *limit).await,
             Op::Suspend { account, suspended } => suspend(&db, *account, *suspended).await,
             Op::Supplier { at, enabled } => {
                 let edit = SupplierEdit { status: Some(status(*enabled)), ..SupplierEdit::default() };
@@ -168,13 +174,13 @@ impl World {
             Op::Admit { crash: Some(CrashPoint::BeforeHold), .. } | Op::Settle { crash: Some(CrashPoint::BeforeSettlement), .. } => {
                 Answer::default()
             }
-            Op::Admit { requests, owner, .. } => {
-                let answer = admit(&db, requests, *owner).await;
-                // One answer in eight is lost on its way, and asked for again.
-                match requests.first() {
-                    Some(first) if first.request_id.0.as_bytes()[15] % 8 == 0 => admit_again(&db, requests, *owner, true).await,
-                    _ => answer,
-                }
+            Op::Admit { requests, owner, lost, running, .. } => {
+                let answer = admit(&db, requests, *owner, running, false).await;
+                if *lost { admit(&db, requests, *owner, &[], true).await } else { answer }
+            }
+            Op::Restore { owner, running } => {
+                let restored = ledger::restore_holds(&db, *owner, TimeDelta::minutes(HOLD_FOR), running).await.expect("restored");
+                Answer::says(format!("restored {restored}"))
             }
             Op::Settle { settlements, .. } => settle(&db, settlements).await,
             Op::Extend(owner) => {
@@ -191,11 +197,12 @@ impl World {
             Op::Sweep(most) => until_done(*most, async || ledger::sweep_expired_grants(&db, *most).await).await,
             Op::CrashReplica(_) | Op::Together(_) => Answer::default(),
             Op::Forget(request_ids) => {
-                forget(&db, request_ids).await;
+                crashes::forget(&db, request_ids, &model.periods_before(request_ids)).await;
                 Answer::default()
             }
             Op::Clock { hours } => {
-                pass_time(&db, *hours).await;
+                clock::step(&db, *hours).await;
+                self.now += hours * 60;
                 Answer::default()
             }
         }
@@ -223,7 +230,7 @@ impl World {
 
     pub async fn edit_key(&self, db: &PgPool, by: Option<AccountId>, key_id: KeyId, change: KeyChange) -> Answer {
         let owner = by.map_or(KeyOwner::Operator(operator()), |by| KeyOwner::Member(&self.members[&by]));
-        match edit_key(db, owner, key_id, change).await {
+        match edit_key(db, owner, key_id, change, self.now).await {
             Ok(()) => Answer::says("edited"),
             Err(error) => {
                 rolled_back(db, "SELECT 1 FROM api_keys WHERE key_id = $1 FOR NO KEY UPDATE", key_id.0).await;
@@ -257,14 +264,27 @@ fn key_error(error: &KeyError) -> String {
     format!("{error:?}")
 }
 
-async fn edit_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, change: KeyChange) -> Result<(), KeyError> {
+async fn limit_key(db: &PgPool, key_id: KeyId, limit: Option<PeriodQuota>) -> Answer {
+    let period = limit.map(|quota| (quota.period, Tokens(quota.tokens)));
+    let edit = LimitsEdit { period: Some(period), ..LimitsEdit::default() };
+    match keys::update_limits(db, KeyOwner::Operator(operator()), key_id, edit).await {
+        Ok(()) => Answer::says("edited"),
+        Err(error) => {
+            rolled_back(db, "SELECT 1 FROM api_keys WHERE key_id = $1 FOR NO KEY UPDATE", key_id.0).await;
+            Answer::says(key_error(&error))
+        }
+    }
+}
+
+/// `now`: the minute of the model.
+async fn edit_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, change: KeyChange, now: i64) -> Result<(), KeyError> {
     let mut edit = KeyEdit::default();
     match change {
         KeyChange::Deleted => return keys::delete_key(db, owner, key_id).await,
         KeyChange::Quota(quota) => edit.quota = Some(quota.map(Tokens)),
         KeyChange::Supplier(supplier_id) => edit.supplier_id = Some(supplier_id),
         KeyChange::Enabled(enabled) => edit.enabled = Some(enabled),
-        KeyChange::Expires(minutes) => edit.expires_at = Some(minutes.map(|minutes| Utc::now() + TimeDelta::minutes(minutes))),
+        KeyChange::Expires(minutes) => edit.expires_at = Some(minutes.map(|minutes| clock::at(now + minutes))),
     }
     keys::update_key(db, owner, key_id, edit).await
 }
@@ -297,17 +317,15 @@ async fn with_retries<T>(mut attempt: impl AsyncFnMut() -> Result<T, LedgerError
     panic!("the database did not decide in six attempts");
 }
 
-pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId) -> Answer {
-    admit_again(db, requests, owner, false).await
-}
-
-pub async fn admit_again(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Answer {
+/// `running`: calls of the replica, whose holds it puts back first if the database does not know it. `again`: the same was asked before,
+/// and the answer was lost.
+pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold], again: bool) -> Answer {
     let hold_for = TimeDelta::minutes(HOLD_FOR);
     let ask = async || with_retries(async || ledger::admit_calls(db, requests, owner, hold_for, again).await).await;
     let mut decisions = ask().await;
     if decisions.iter().any(|decision| matches!(decision.verdict, Verdict::HoldsForgotten)) {
-        // A new replica, or the database has crashed. (The calls whose holds that forgot are not put back: their replica ended too.)
-        ledger::restore_holds(db, owner, hold_for, &[]).await.expect("known");
+        // A new replica, or the database has crashed.
+        ledger::restore_holds(db, owner, hold_for, running).await.expect("known");
         decisions = ask().await;
     }
     let mut answer = Answer::default();
@@ -318,6 +336,7 @@ pub async fn admit_again(db: &PgPool, requests: &[AdmissionRequest], owner: Repl
                 call.request_id, call.account_id, call.key_id, call.supplier_id, call.price_version, call.held.0, call.output_limit
             ),
             Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
+            Verdict::PeriodExhausted { .. } => "PeriodExhausted".into(),
             refused => format!("{refused:?}"),
         });
         if let Verdict::Admitted(call) = verdict {
@@ -348,39 +367,4 @@ async fn until_done(most: i32, mut round: impl AsyncFnMut() -> Result<i32, Ledge
         done += now;
     }
     panic!("the job never ends, {most} at a time");
-}
-
-/// Gives back what these holds hold, and deletes them: what is left of transactions that a crash lost.
-async fn forget(db: &PgPool, request_ids: &[RequestId]) {
-    let ids: Vec<_> = request_ids.iter().map(|request_id| request_id.0).collect();
-    let mut tx = db.begin().await.expect("begin");
-    for sql in [
-        "UPDATE grants g SET left_ = g.left_ + lost.tokens, held = g.held - lost.tokens
-           FROM (SELECT line.grant_id, sum(line.tokens)::bigint AS tokens
-                   FROM holds h CROSS JOIN LATERAL unnest(h.grant_ids, h.grant_tokens) AS line (grant_id, tokens)
-                  WHERE h.request_id = ANY ($1) GROUP BY line.grant_id) AS lost WHERE lost.grant_id = g.grant_id",
-        "UPDATE api_keys k SET held = k.held - lost.tokens, running = k.running - lost.calls
-           FROM (SELECT key_id, sum(tokens)::bigint AS tokens, count(*) AS calls FROM holds WHERE request_id = ANY ($1) GROUP BY key_id) AS lost
-          WHERE lost.key_id = k.key_id",
-        "DELETE FROM holds WHERE request_id = ANY ($1)",
-    ] {
-        sqlx::query(sql).bind(&ids).execute(&mut *tx).await.expect("forgotten");
-    }
-    sqlx::query("TRUNCATE replicas").execute(&mut *tx).await.expect("recovered");
-    tx.commit().await.expect("commit");
-}
-
-/// The product has one clock, the database's, which nobody can set; so all that is compared with it moves the other way.
-async fn pass_time(db: &PgPool, hours: i64) {
-    let mut tx = db.begin().await.expect("begin");
-    for sql in [
-        "UPDATE grants SET starts_at = starts_at - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour',
-                           expires_at = expires_at - $1 * interval '1 hour', frozen_at = frozen_at - $1 * interval '1 hour'
-          WHERE expires_at < 'infinity'",
-        "UPDATE holds SET deadline = deadline - $1 * interval '1 hour', created_at = created_at - $1 * interval '1 hour'",
-        "UPDATE api_keys SET expires_at = expires_at - $1 * interval '1 hour' WHERE expires_at IS NOT NULL AND status <> 'deleted'",
-    ] {
-        sqlx::query(sql).bind(hours).execute(&mut *tx).await.expect("moved");
-    }
-    tx.commit().await.expect("commit");
 }

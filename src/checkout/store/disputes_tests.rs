@@ -109,6 +109,17 @@ async fn the_time_of_a_frozen_grant_stands_still(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_clock_that_was_set_back_takes_no_time_from_a_grant_that_was_frozen(db: PgPool) {
+    let one = Bought::paid(db).await;
+    told(&one, "needs_response", None, 1).await;
+    let ahead = "UPDATE grants SET starts_at = now() - interval '1 day', frozen_at = now() + interval '5 hours',
+                                   expires_at = now() + interval '9 days'";
+    change(&one.db, ahead).await;
+    told(&one, "won", None, 1).await;
+    assert_eq!(number(&one.db, "SELECT ceil(extract(epoch FROM expires_at - now()) / 3600)::bigint FROM grants").await, 9 * 24);
+}
+
+#[sqlx::test]
 async fn a_lost_dispute_takes_what_expired_while_it_was_open(db: PgPool) {
     let one = Bought::paid(db).await;
     told(&one, "needs_response", None, 1).await;

@@ -123,14 +123,14 @@ pub async fn freeze_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<(), L
     Ok(())
 }
 
-/// Puts it back in its place, with the time that it could not be spent, in full hours so that none of it is lost. If its time had been
-/// over before, the sweep finds it there.
+/// Puts it back in its place, with the time that it could not be spent, in full hours so that none of it is lost: none, if the clock was
+/// set back behind its frost. If its time had been over before, the sweep finds it there.
 pub async fn thaw_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<(), LedgerError> {
     sqlx::query!(
         "UPDATE grants SET frozen_at = NULL, swept_at = NULL,
                            expires_at = CASE WHEN expires_at > frozen_at AND starts_at < clock_timestamp()
-                               THEN expires_at + interval '1 hour'
-                                    * (floor(extract(epoch FROM clock_timestamp() - greatest(frozen_at, starts_at)) / 3600) + 1)::float8
+                               THEN expires_at + interval '1 hour' * greatest(0,
+                                    floor(extract(epoch FROM clock_timestamp() - greatest(frozen_at, starts_at)) / 3600) + 1)::float8
                                ELSE expires_at END
           WHERE grant_id = $1 AND frozen_at IS NOT NULL",
         grant_id.0

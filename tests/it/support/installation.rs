@@ -53,9 +53,22 @@ impl Installation {
 
     /// Makes a customer with Tokens; returns the secret of their key.
     pub fn customer(&self, email: &str) -> String {
+        self.account(email, GRANTED);
+        self.key(email, None)
+    }
+
+    /// Makes a customer with a grant of these Tokens.
+    pub fn account(&self, email: &str, tokens: i64) {
         self.toki.json_with_input(&["account", "create", "--email", email, "--password-stdin"], "correct horse battery\n");
-        self.toki.json(&["account", "credit", "--email", email, "--tokens", &GRANTED.to_string()]);
-        let key = self.toki.json(&["key", "create", "--email", email, "--name", "k"]);
+        self.toki.json(&["account", "credit", "--email", email, "--tokens", &tokens.to_string()]);
+    }
+
+    /// Makes a key of a customer; returns its secret.
+    pub fn key(&self, email: &str, quota: Option<i64>) -> String {
+        let quota = quota.map(|quota| quota.to_string());
+        let quota = quota.as_deref().map(|quota| ["--quota", quota]);
+        let create = ["key", "create", "--email", email, "--name", "k"];
+        let key = self.toki.json(&[&create[..], quota.as_ref().map_or(&[][..], |quota| &quota[..])].concat());
         key["secret"].as_str().expect("a secret").to_string()
     }
 
@@ -75,12 +88,17 @@ impl Installation {
     }
 
     pub fn call_with(&self, replica: &Served, stream: bool, key: &str) -> Call {
-        tokio::spawn(request(replica, stream, "Hello there").bearer_auth(key).send())
+        self.call_saying(replica, stream, key, "Hello there")
+    }
+
+    /// The same, in these words.
+    pub fn call_saying(&self, replica: &Served, stream: bool, key: &str, words: &str) -> Call {
+        tokio::spawn(request(replica, stream, words).bearer_auth(key).send())
     }
 
     /// A stream for this prompt.
     pub fn stream_for(&self, replica: &Served, prompt: &str) -> Call {
-        tokio::spawn(request(replica, true, prompt).bearer_auth(&self.key).send())
+        self.call_saying(replica, true, &self.key, prompt)
     }
 
     /// A whole call under this Idempotency-Key.

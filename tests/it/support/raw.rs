@@ -1,12 +1,20 @@
 //! A caller who writes bytes, not requests.
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything that a test waits for takes.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lets this process, and those it starts, open as many files as they may; a shell's default is 1,024.
+pub fn raise_files() {
+    let own = std::process::id().to_string();
+    let raised = Command::new("sh").args(["-c", "prlimit --pid \"$0\" --nofile=$(ulimit -Hn):", &own]).status().expect("sh");
+    assert!(raised.success());
+}
 
 pub struct Raw {
     stream: TcpStream,
@@ -30,6 +38,15 @@ impl Raw {
         // What is wrong with that, the answer tells.
         let sent = tokio::time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await;
         drop(sent.expect("somebody reads"));
+    }
+
+    /// Whether nothing has come yet.
+    pub fn is_silent(&mut self) -> bool {
+        let mut bytes = [0; 1 << 10];
+        if let Ok(read) = self.stream.try_read(&mut bytes) {
+            self.read.extend_from_slice(&bytes[..read]);
+        }
+        self.read.is_empty()
     }
 
     /// Reads until this has come, and gives out all up to it.

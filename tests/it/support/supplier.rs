@@ -26,7 +26,10 @@ pub struct Supplier {
 }
 
 /// A call that reached the supplier and waits for its answer.
-pub struct Arrived(oneshot::Sender<Response>);
+pub struct Arrived {
+    request: Bytes,
+    reply: oneshot::Sender<Response>,
+}
 
 /// A stream that has begun; cut when it is dropped.
 pub struct Answering(mpsc::UnboundedSender<Bytes>);
@@ -56,13 +59,18 @@ impl Supplier {
     }
 }
 
-async fn receive(State(arrived): State<mpsc::UnboundedSender<Arrived>>, _whole: Bytes) -> Response {
+async fn receive(State(arrived): State<mpsc::UnboundedSender<Arrived>>, request: Bytes) -> Response {
     let (reply, answer) = oneshot::channel();
-    drop(arrived.send(Arrived(reply)));
+    drop(arrived.send(Arrived { request, reply }));
     answer.await.unwrap_or_else(|_| axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
 impl Arrived {
+    /// Whether the caller wrote this.
+    pub fn says(&self, words: &str) -> bool {
+        String::from_utf8_lossy(&self.request).contains(words)
+    }
+
     /// Answers in one piece.
     pub fn answer(self) {
         self.answer_with("Well.");
@@ -70,17 +78,26 @@ impl Arrived {
 
     /// The same, in these words.
     pub fn answer_with(self, words: &str) {
+        self.answer_reporting(words, usage());
+    }
+
+    /// Answers in one piece, and reports more than any hold of a small call.
+    pub fn answer_dearly(self) {
+        self.answer_reporting("Well.", json!({"prompt_tokens": 1_000, "completion_tokens": 1_000, "total_tokens": 2_000}));
+    }
+
+    fn answer_reporting(self, words: &str, usage: Value) {
         let message = json!({"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"});
-        let body = json!({"id": "whole", "object": "chat.completion", "choices": [message], "usage": usage()});
+        let body = json!({"id": "whole", "object": "chat.completion", "choices": [message], "usage": usage});
         // The gateway may be dead.
-        drop(self.0.send(axum::Json(body).into_response()));
+        drop(self.reply.send(axum::Json(body).into_response()));
     }
 
     /// Sends the headers of a stream.
     pub fn begin(self) -> Answering {
         let (chunks, queued) = mpsc::unbounded_channel();
         let body = Body::from_stream(UnboundedReceiverStream::new(queued).map(Ok::<_, Infallible>));
-        drop(self.0.send(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()));
+        drop(self.reply.send(([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()));
         Answering(chunks)
     }
 }

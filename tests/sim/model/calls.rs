@@ -1,9 +1,10 @@
-//! The life of a call: decided, held, settled, reaped, or forgotten by a database that crashed.
+//! The life of a call: decided, held, settled, or reaped. What a database that crashed forgets of it: `crashes`.
 
 use super::{HOLD_FOR, Hold, KeyState, Model, Offer, Record};
+use crate::clock::minute_of;
 use std::mem;
 use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
-use toki::wallet::ledger::{AdmissionRequest, Price, Settlement};
+use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
     Refused(&'static str),
@@ -45,7 +46,8 @@ impl Model {
         }
         let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
         let available: i64 = grants.iter().map(|(_, left)| left).sum();
-        let own = key.quota_left().map_or(available, |left| left.min(available));
+        let (quota_left, period_left) = (key.quota_left(), key.period_left(self.now));
+        let own = [quota_left, period_left].into_iter().flatten().fold(available, i64::min);
         let room = account.member_left().map_or(own, |left| left.min(own));
         let cost = |output: i64| price_of(offer.price, request.input_tokens, 0, output * request.choices);
         let wanted = request.output_limit.map_or(offer.max_output, |limit| limit.min(offer.max_output));
@@ -58,6 +60,9 @@ impl Model {
             match (1..wanted).rev().find(|output| cost(*output) <= room) {
                 Some(output) => output_limit = output,
                 None if room < own => return Decision::Refused("MemberExhausted"),
+                None if room < available && period_left.is_some_and(|left| left < quota_left.unwrap_or(available)) => {
+                    return Decision::Refused("PeriodExhausted");
+                }
                 None if room < available => return Decision::Refused("QuotaExhausted"),
                 None => return Decision::Refused("BalanceExhausted"),
             }
@@ -77,15 +82,18 @@ impl Model {
             supplier_id: offer.supplier_id,
             version: offer.version,
             tokens,
+            wanted: tokens,
             output_limit,
             lines: lines.filter(|(_, taken)| *taken > 0).collect(),
             owner,
             deadline: self.now + HOLD_FOR,
+            placed: key.placed_at(self.now),
+            before: (key.began, key.used),
         })
     }
 
     /// Grants that may pay for this call, and what is left of each.
-    fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(toki::ids::GrantId, i64)> {
+    pub fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(toki::ids::GrantId, i64)> {
         let account = self.account(account_id).expect("an account of the model");
         let mut grants: Vec<_> = account
             .grants
@@ -96,8 +104,12 @@ impl Model {
         grants.into_iter().map(|grant| (grant.grant_id, grant.left)).collect()
     }
 
-    /// Admits a batch, each call on its own merits, and says what must be answered.
-    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId) -> Vec<String> {
+    /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
+    /// holds of its running calls back first.
+    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold]) -> Vec<String> {
+        if !self.known.contains(&owner) {
+            self.restore(owner, running);
+        }
         let mut placed = Vec::new();
         let answers = requests
             .iter()
@@ -123,19 +135,59 @@ impl Model {
             grant.left -= tokens;
             grant.held += tokens;
         }
-        self.key_mut(hold.account_id, hold.key_id).held += hold.tokens;
+        let now = self.now;
+        let key = self.key_mut(hold.account_id, hold.key_id);
+        key.held += hold.tokens;
+        key.use_in_period(now, hold.tokens);
         self.holds.push(hold);
     }
 
-    fn take_hold(&mut self, request_id: RequestId) -> Option<Hold> {
+    pub fn remove_hold(&mut self, request_id: RequestId) -> Option<Hold> {
         let at = self.holds.iter().position(|hold| hold.request_id == request_id)?;
-        let hold = self.holds.remove(at);
-        self.key_mut(hold.account_id, hold.key_id).held -= hold.tokens;
-        Some(hold)
+        Some(self.holds.remove(at))
     }
 
-    /// Calls with a hold first, all at once; then those without, one after the other by their ids. What is answered is as it stands
-    /// when all are done.
+    /// Has a hold take so many Tokens more, as far as account, key and member have them. Whoever asks counts them for the key.
+    pub fn fill(&mut self, hold: &mut Hold, tokens: i64) {
+        let (account, key) = self.key(hold.key_id).expect("a key of the model");
+        let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
+        let mut rest = limits.into_iter().flatten().fold(tokens, i64::min).max(0);
+        for (grant_id, left) in self.burn_order(hold.account_id, hold.supplier_id, &hold.model_id) {
+            let taken = left.min(rest);
+            if taken == 0 {
+                break;
+            }
+            rest -= taken;
+            let grant = self.grant_mut(hold.account_id, grant_id);
+            grant.left -= taken;
+            grant.held += taken;
+            hold.tokens += taken;
+            match hold.lines.iter_mut().find(|(id, _)| *id == grant_id) {
+                Some((_, line)) => *line += taken,
+                None => hold.lines.push((grant_id, taken)),
+            }
+        }
+    }
+
+    /// Pays so much of what a hold has; the rest goes back to where it came from.
+    pub fn draw(&mut self, hold: &Hold, charge: i64) {
+        let mut rest = charge;
+        for (grant_id, line) in &hold.lines {
+            let spent = rest.min(*line);
+            rest -= spent;
+            let grant = self.grant_mut(hold.account_id, *grant_id);
+            grant.held -= line;
+            grant.spent += spent;
+            grant.left += line - spent;
+        }
+        let now = self.now;
+        let key = self.key_mut(hold.account_id, hold.key_id);
+        key.held -= hold.tokens;
+        key.give_back_to_period(now, hold.placed, hold.tokens - charge);
+    }
+
+    /// Calls with a whole hold first, all at once; then those with a part of one, then those without, one after the other by their ids.
+    /// What is answered is as it stands when all are done.
     pub fn settle(&mut self, settlements: &[Settlement]) -> Vec<String> {
         self.volatile.clear();
         let mut first: Vec<&Settlement> = Vec::new();
@@ -147,11 +199,19 @@ impl Model {
                 first.push(settlement);
             }
         }
-        let (held, mut unheld): (Vec<&Settlement>, Vec<&Settlement>) =
-            first.iter().partition(|settlement| self.holds.iter().any(|hold| hold.request_id == settlement.request_id));
-        held.into_iter().for_each(|settlement| self.settle_held(settlement));
-        unheld.sort_by_key(|settlement| settlement.request_id);
-        unheld.into_iter().for_each(|settlement| self.settle_unheld(settlement));
+        // Whole, a part, none.
+        let rank = |settlement: &Settlement| {
+            let hold = self.holds.iter().find(|hold| hold.request_id == settlement.request_id);
+            hold.map_or(2, |hold| i32::from(hold.tokens < hold.wanted))
+        };
+        let mut ranked: Vec<_> = first.iter().map(|&settlement| (rank(settlement), settlement.request_id, settlement)).collect();
+        ranked.sort_by_key(|(rank, request_id, _)| (*rank, *request_id));
+        for (_, request_id, settlement) in ranked {
+            match self.remove_hold(request_id) {
+                Some(hold) => self.settle_held(settlement, hold),
+                None => self.settle_unheld(settlement),
+            }
+        }
         settlements
             .iter()
             .map(|settlement| {
@@ -160,34 +220,38 @@ impl Model {
                 let charge = self.records[&request_id].charge;
                 let balance = self.balance(settlement.account_id);
                 let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-                let quota = [key.quota_left(), account.member_left()].into_iter().flatten().min().map(|left| left.max(0));
+                let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
+                let quota = limits.into_iter().flatten().min().map(|left| left.max(0));
                 format!("settled {request_id} first {first} charge {charge} balance {balance} quota {quota:?}")
             })
             .collect()
     }
 
-    /// Never more than was held; the rest goes back to where it came from.
-    fn settle_held(&mut self, settlement: &Settlement) {
-        let hold = self.take_hold(settlement.request_id).expect("a hold");
-        let charge = settlement.charge.0.min(hold.tokens);
-        let mut rest = charge;
-        for (grant_id, line) in hold.lines {
-            let spent = line.min(rest);
-            rest -= spent;
-            let grant = self.grant_mut(settlement.account_id, grant_id);
-            grant.held -= line;
-            grant.spent += spent;
-            grant.left += line - spent;
+    /// Never more than was held at first. What a crash took of that is held now, as far as it is needed, and counts in the period that
+    /// runs now.
+    fn settle_held(&mut self, settlement: &Settlement, mut hold: Hold) {
+        let (had, now) = (hold.tokens, self.now);
+        let owed = settlement.charge.0.min(hold.wanted);
+        if owed > had {
+            self.fill(&mut hold, owed - had);
+            let key = self.key_mut(hold.account_id, hold.key_id);
+            key.held += hold.tokens - had;
+            key.use_in_period(now, hold.tokens - had);
         }
+        let charge = settlement.charge.0.min(hold.tokens);
+        self.draw(&hold, charge);
         self.record(settlement, hold.tokens, charge);
     }
 
-    /// What account and key can still pay. A record that the reaper wrote is completed, and keeps what had been held.
+    /// What account, key and member can still pay, in the period in which the report comes; never more than had been held, where that is
+    /// known: a record that the reaper wrote says it, and is completed.
     fn settle_unheld(&mut self, settlement: &Settlement) {
-        let owed = settlement.charge.0;
-        let account_id = settlement.account_id;
+        let (account_id, now) = (settlement.account_id, self.now);
+        let held = self.records.get(&settlement.request_id).map_or(0, |record| record.held);
+        let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
         let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-        let most = [key.quota_left(), account.member_left()].into_iter().flatten().fold(owed, i64::min).max(0);
+        let limits = [key.quota_left(), key.period_left(now), account.member_left()];
+        let most = limits.into_iter().flatten().fold(owed, i64::min).max(0);
         let mut rest = most;
         for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);
@@ -196,7 +260,7 @@ impl Model {
             grant.left -= spent;
             grant.spent += spent;
         }
-        let held = self.records.get(&settlement.request_id).map_or(0, |record| record.held);
+        self.key_mut(account_id, settlement.key_id).use_in_period(now, most - rest);
         self.record(settlement, held, most - rest);
     }
 
@@ -212,6 +276,8 @@ impl Model {
             held,
             charge,
             written_off: settlement.charge.0 - charge,
+            started: minute_of(settlement.started_at),
+            recorded: self.now,
         };
         self.records.insert(settlement.request_id, record);
     }
@@ -224,15 +290,13 @@ impl Model {
     pub fn reap(&mut self, request_ids: &[RequestId]) {
         self.volatile.clear();
         for request_id in request_ids {
-            let hold = self.take_hold(*request_id).expect("a hold to reap");
-            for (grant_id, line) in &hold.lines {
-                let grant = self.grant_mut(hold.account_id, *grant_id);
-                grant.held -= line;
-                grant.left += line;
-            }
+            let hold = self.remove_hold(*request_id).expect("a hold to reap");
+            self.draw(&hold, 0);
             let (outcome, basis) = ("interrupted".into(), "waived".into());
-            let Hold { account_id, key_id, tokens: held, .. } = hold;
-            self.records.insert(*request_id, Record { account_id, key_id, outcome, basis, held, charge: 0, written_off: 0 });
+            let Hold { account_id, key_id, tokens: held, placed, .. } = hold;
+            let (started, recorded) = (placed.min(self.now), self.now);
+            let record = Record { account_id, key_id, outcome, basis, held, charge: 0, written_off: 0, started, recorded };
+            self.records.insert(*request_id, record);
             self.touched_calls.insert(*request_id);
         }
     }
@@ -257,18 +321,5 @@ impl Model {
         }
         ended.sort();
         ended
-    }
-
-    /// A crash of the database: these admissions, the last before it, never happened. Their calls run on.
-    pub fn forget(&mut self, request_ids: &[RequestId]) {
-        self.volatile.clear();
-        for request_id in request_ids {
-            let hold = self.take_hold(*request_id).expect("a hold to forget");
-            for (grant_id, line) in &hold.lines {
-                let grant = self.grant_mut(hold.account_id, *grant_id);
-                grant.held -= line;
-                grant.left += line;
-            }
-        }
     }
 }

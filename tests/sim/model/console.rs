@@ -23,6 +23,9 @@ impl Model {
     /// The account leaves the simulation; its rows stay for the audit.
     pub fn retire(&mut self, account_id: AccountId) {
         self.volatile.clear();
+        let keys = self.account(account_id).into_iter().flat_map(|account| &account.keys);
+        let blurred: Vec<KeyId> = keys.filter(|key| key.is_blurred()).map(|key| key.key_id).collect();
+        self.left_blurred.extend(blurred);
         self.accounts.retain(|account| account.account_id != account_id);
         self.records.retain(|_, record| record.account_id != account_id);
         self.touched.remove(&account_id);
@@ -31,7 +34,8 @@ impl Model {
     pub fn issue(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64, valid_for: i64, scope: Scope, like: Option<Like>) {
         self.volatile.clear();
         self.births += 1;
-        let (mut born, mut given, mut expires) = (self.births, self.births, self.now + valid_for);
+        let (mut born, mut given, mut expires) = ((self.now, self.births), self.births, self.now + valid_for);
+        let issued = self.now;
         let account = self.account_mut(account_id);
         let other = account.grants.iter().find(|grant| like.is_some_and(|like| like.grant == grant.grant_id));
         if let Some((like, other)) = like.zip(other) {
@@ -52,6 +56,7 @@ impl Model {
             expires,
             given,
             born,
+            issued,
             swept,
             package,
             frozen,
@@ -125,7 +130,7 @@ impl Model {
         grants.sort_by_key(|grant| grant.burns_at());
         let mut rest = tokens;
         let mut made = made.iter();
-        let born = self.births + 1;
+        let born = (now, self.births + 1);
         for given in grants {
             let part = given.left.min(rest);
             if part == 0 {
@@ -261,7 +266,8 @@ impl Model {
 /// The queued purchase that takes over what is left of a grant: the first of those that end later.
 fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
     let takes = |grant: &Grant| {
-        grant.package == ended.package && grant.rolls_over && grant.is_alive(now) && grant.begins.is_some() && grant.ends() > ended.ends()
+        let follows = grant.package == ended.package && grant.begins.is_some() && grant.ends() > ended.ends();
+        follows && grant.rolls_over && grant.is_alive(now) && !grant.swept
     };
     let found = grants.iter().enumerate().filter(|(_, grant)| ended.rolls_over && takes(grant));
     found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)

@@ -148,7 +148,7 @@ impl Model {
     }
 
     /// Takes what running calls have given back since to grants whose money went back in full, and gathers what they gave back to others
-    /// of a frozen order's Tokens.
+    /// of the Tokens of an order that was frozen within a day.
     pub fn take_leftovers(&mut self) {
         self.volatile.clear();
         let mut frozen = Vec::new();
@@ -158,13 +158,13 @@ impl Model {
                 let grant = &account.grants[at];
                 if grant.frozen {
                     let empty = grant.left == 0 || order.status() != "refunded";
-                    frozen.push((empty, grant.froze, account.account_id, order.order_id, at));
+                    frozen.push((empty, (grant.frozen_at, grant.froze), account.account_id, order.order_id, at));
                 }
             }
         }
         frozen.sort_by_key(|(empty, froze, ..)| (*empty, *froze));
-        for (empty, _, account_id, order_id, at) in frozen {
-            if !empty || !self.is_separate(account_id, at) {
+        for (empty, (frozen_at, _), account_id, order_id, at) in frozen {
+            if !empty || (frozen_at > self.now - 24 * 60 && !self.is_separate(account_id, at)) {
                 self.restate(account_id, order_id);
             }
         }

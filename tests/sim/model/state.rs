@@ -89,7 +89,12 @@ impl Model {
             let state = format!("{:?}", key.state).to_lowercase();
             let ends =
                 key.expires.filter(|_| key.state != KeyState::Deleted).map_or(String::new(), |expires| half_hours(expires - self.now));
-            lines.push(format!("key {} quota {quota} spent {} held {} {state} ends {ends}", key.key_id, key.spent, key.held));
+            let period = key.period.map_or("none".into(), |quota| {
+                let began = key.began.map_or(String::new(), |minute| minute.to_string());
+                format!("{} {} used {} since {began}", quota.period.as_str(), quota.tokens, key.used)
+            });
+            let (key_id, spent, held) = (key.key_id, key.spent, key.held);
+            lines.push(format!("key {key_id} quota {quota} spent {spent} held {held} {state} ends {ends} period {period}"));
         }
         for hold in self.holds.iter().filter(|hold| hold.account_id == account.account_id) {
             let parts: Vec<String> = hold.lines.iter().map(|(grant_id, tokens)| format!("{grant_id}:{tokens}")).collect();

@@ -1,0 +1,60 @@
+//! The clock that model and product go by. The product has one, the database's, which nobody can set. So the names by which SQL asks for
+//! it are found here first: functions in a schema that is searched before Postgres's own, ahead of the real clock by what a row says.
+//! Real time goes on beside it: ten minutes at most, for a run is no longer.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+/// Minute 0 of the model, in seconds: 2026-06-01T00:00:00Z, a Monday.
+const BEGINNING: i64 = 1_780_272_000;
+/// Real time that may have passed since a run began, in minutes.
+pub const MOST_REAL: i64 = 10;
+
+/// A minute of the model.
+pub fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(BEGINNING + minute * 60, 0).expect("a time")
+}
+
+/// What a replica's clock says in that minute: no less than the database's, which real time moves on.
+pub fn of_replica(minute: i64) -> DateTime<Utc> {
+    at(minute + MOST_REAL)
+}
+
+/// The minute of the model that a time is in.
+pub fn minute_of(time: DateTime<Utc>) -> i64 {
+    (time - at(0)).num_minutes()
+}
+
+/// Connections that see it.
+pub fn seen_by(connect: &PgConnectOptions) -> PgConnectOptions {
+    connect.clone().options([("search_path", "public, sim, pg_catalog")])
+}
+
+/// Makes it, on a connection that will see it.
+pub async fn install(db: &PgPool) {
+    for sql in [
+        "CREATE SCHEMA sim",
+        "CREATE TABLE sim.clock (ahead interval NOT NULL)",
+        "INSERT INTO sim.clock VALUES ('0')",
+        "CREATE FUNCTION sim.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+         'SELECT pg_catalog.clock_timestamp() + ahead FROM sim.clock'",
+        "CREATE FUNCTION sim.now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT pg_catalog.now() + ahead FROM sim.clock'",
+        // A default means the function that its name led to when it was set. The age of a grant is compared with its start, and a replica
+        // is forgotten after a month; all other defaults only tell what came first.
+        "ALTER TABLE grants ALTER COLUMN created_at SET DEFAULT now()",
+        "ALTER TABLE replicas ALTER COLUMN seen_at SET DEFAULT clock_timestamp()",
+    ] {
+        sqlx::query(sql).execute(db).await.expect("a clock");
+    }
+}
+
+pub async fn set(db: &PgPool, minute: i64) {
+    let sql = "UPDATE sim.clock SET ahead = $1 - pg_catalog.clock_timestamp()";
+    sqlx::query(sql).bind(at(minute)).execute(db).await.expect("set");
+}
+
+/// On, or back.
+pub async fn step(db: &PgPool, hours: i64) {
+    sqlx::query("UPDATE sim.clock SET ahead = ahead + $1 * interval '1 hour'").bind(hours).execute(db).await.expect("stepped");
+}
