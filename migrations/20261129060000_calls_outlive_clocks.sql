@@ -348,7 +348,8 @@ BEGIN
                     WHEN v_quota_left < coalesce(v_own_left, v_available) AND v_quota_left < v_available THEN
                         CASE WHEN v_month_left[v_member] < coalesce(v_member_left[v_member], v_available) THEN 'member_month_exhausted'
                              ELSE 'member_exhausted' END
-                    WHEN v_quota_left < v_available AND v_period_left < coalesce(v_key.quota - v_key.spent - v_key.held, v_available)
+                    WHEN v_quota_left < v_available AND v_own_left < coalesce(v_key.quota - v_key.spent - v_key.held
+                                                                         - coalesce(v_key_held[v_key_place], 0), v_available)
                         THEN 'period_exhausted'
                     WHEN v_quota_left < v_available THEN 'quota_exhausted'
                     ELSE 'balance_exhausted' END;
@@ -657,7 +658,8 @@ $$;
 
 -- Settles a call that has no hold, or one that is settled by itself: it was settled before, or a crash of Postgres forgot the hold or a
 -- part of it, or the reaper took it while the owner was silent, whose record stands where the reaper's was. What is missing of a hold is
--- held now, as far as it is needed, and no more than was held at first. The caller holds the locks of key and account.
+-- held now, as far as it is needed. No more is charged than was held at first, which the reaper's record says where it took the hold; where
+-- that says nothing, nobody knows. The caller holds the locks of key and account.
 CREATE OR REPLACE FUNCTION settle_unheld(p_call settlement, p_now timestamptz, OUT first boolean, OUT charge bigint)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
@@ -665,8 +667,9 @@ DECLARE
     v_outcome text;
     v_hold holds;
     v_had bigint;
+    v_owed settlement := p_call;
 BEGIN
-    SELECT u.outcome, u.charge INTO v_outcome, charge FROM usage_records u
+    SELECT u.outcome, u.charge, nullif(u.held, 0) INTO v_outcome, charge, v_had FROM usage_records u
      WHERE u.account_id = p_call.account_id AND u.request_id = p_call.request_id;
     first := v_outcome IS NULL OR (v_outcome = 'interrupted' AND p_call.outcome <> 'interrupted');
     DELETE FROM holds h WHERE h.request_id = p_call.request_id RETURNING h.* INTO v_hold;
@@ -686,7 +689,8 @@ BEGIN
         charge := least(p_call.charge, v_hold.tokens);
         PERFORM draw_hold(v_hold, charge, p_call.started_at, p_now);
     ELSIF first THEN
-        charge := charge_unheld(p_call, p_now);
+        v_owed.charge := least(p_call.charge, v_had);
+        charge := charge_unheld(v_owed, p_now);
     END IF;
     IF NOT first THEN RETURN; END IF;
     INSERT INTO usage_records AS u (request_id, account_id, key_id, model_id, supplier_id, channel_id, price_version, endpoint, streamed,
