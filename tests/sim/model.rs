@@ -296,13 +296,6 @@ impl Hold {
     }
 }
 
-impl Hold {
-    pub fn call(&self) -> RunningCall {
-        let Hold { request_id, account_id, key_id, supplier_id, .. } = *self;
-        RunningCall { request_id, account_id, key_id, supplier_id }
-    }
-}
-
 #[derive(Clone, Debug)]
 pub struct Record {
     pub account_id: AccountId,

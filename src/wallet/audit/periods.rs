@@ -43,7 +43,6 @@ pub(super) async fn periods_against_calls(tx: &mut PgConnection, account: Accoun
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::wallet::audit::audit;
     use crate::wallet::fixtures::{self, Used};
     use chrono::{DateTime, TimeDelta, Utc};
