@@ -35,7 +35,7 @@ use std::time::Instant;
 /// Operations of one run, at most: a run that fails is then short enough to follow, and its database small.
 const LONGEST: u64 = 5_000;
 /// Without SIM_OPS, in each of the tests below.
-const DEFAULT: u64 = 1_800;
+const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
 const COMMON: [&str; 19] = [

@@ -44,7 +44,7 @@ async fn what_cannot_be_settled_stays_and_is_in_nobodys_way(db: PgPool) {
     assert_eq!((grant(&db, of_ada).await, grant(&db, of_bob).await), ((950, 50, 0), (1_000, 0, 0)));
     // It is named in each round.
     let failures: Vec<String> =
-        sqlx::query_scalar("SELECT unnest(failures) FROM reap_holds(500)").fetch_all(&db).await.expect("another round");
+        sqlx::query_scalar("SELECT unnest(failures) FROM reap_round(500)").fetch_all(&db).await.expect("another round");
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains(&poisoned.request_id.to_string()) && failures[0].contains("_check"), "{failures:?}");
     assert_eq!(overdue_holds(&db).await.expect("counted"), 1);
