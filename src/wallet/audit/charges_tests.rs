@@ -55,7 +55,7 @@ impl Customer {
             found.push(of_call.map(|difference| (difference.what, difference.expected, difference.found)).collect::<Vec<_>>());
         }
         let own = found.pop().expect("two audits");
-        assert_eq!(found, [own.clone()]);
+        assert_eq!(found, std::slice::from_ref(&own));
         own
     }
 

@@ -46,7 +46,7 @@ mod tests {
         let found =
             Difference { subject: format!("hold {}", call.request_id), what: "minutes past its deadline".into(), expected: 0, found: 75 };
         for account in [None, Some(ada.account_id())] {
-            assert_eq!(audit(&db, account).await.expect("audit").differences, [found.clone()]);
+            assert_eq!(audit(&db, account).await.expect("audit").differences, std::slice::from_ref(&found));
         }
         assert_eq!(holds_left_over(&db).await.expect("counted"), 1);
     }
