@@ -142,7 +142,14 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
   await expect(page.getByText("No call yet")).toBeHidden();
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
-  await expect(page.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
+  const [totals, calls] = [page.locator("[data-live=totals]"), page.locator("[data-live=calls]")];
+  await expect(totals.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
+  await expect(calls.getByRole("heading", { name: "Calls", exact: true })).toBeVisible();
+  const listed = calls.locator(".calls tbody tr");
+  await expect(listed, "the list of a page that opened without any").toHaveCount(1);
+  await expect(listed.getByText(charge, { exact: true }).first()).toBeVisible();
+  await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello again" }] });
+  await expect(listed, "and one more").toHaveCount(2);
   await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
 });
 
