@@ -6,7 +6,7 @@ import { expect, test } from "../support/fixtures.ts";
 // What the test of switches has the server refuse, and the browser not reach.
 const REFUSED = /set-status|status of 404 .*\/keys\//;
 import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
-import { createKey, exact, existingCustomer, signIn } from "../support/steps.ts";
+import { answerPayment, createKey, exact, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
 
 /** What pages may do that a browser without a head does not let them. */
 const CLIPBOARD = ["clipboard-read", "clipboard-write"];
@@ -188,6 +188,33 @@ test("an open dashboard ticks its steps and counts by itself", async ({ page }) 
   const copy = page.locator(".call-why [data-copy]");
   await copy.click();
   await expect(copy).toHaveText("Copied");
+});
+
+test("the list of orders and an open order follow a purchase; the order's status stays, for screen readers to say what changes in it", async ({ page, browser, baseURL }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  const context = await browser.newContext({ baseURL });
+  const elsewhere = await context.newPage();
+  await signIn(elsewhere, customer);
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
+  await page.goto("/orders");
+  await listening;
+  await expect(page.getByText("No orders yet")).toBeVisible();
+  await orderPackage(elsewhere);
+  const row = page.getByRole("row", { name: PACKAGE.name });
+  await expect(row.getByText("Processing", { exact: true })).toBeVisible();
+
+  await row.getByRole("link", { name: PACKAGE.name }).click();
+  const status = page.locator("[data-live=order-state]");
+  await expect(status).toHaveRole("status");
+  await expect(status).toContainText("Processing");
+  await expect(page.getByRole("link", { name: "Look again" })).toBeVisible();
+  await status.evaluate((status) => status.setAttribute("data-untouched", ""));
+  await answerPayment(elsewhere, "Pay", "Paid");
+  await expect(status.getByText("Paid", { exact: true })).toBeVisible();
+  await expect(status).toHaveAttribute("data-untouched", "");
+  await expect(page.getByRole("link", { name: "Look again" }), "nothing is waited for").toHaveCount(0);
+  await context.close();
 });
 
 test.describe("switches", () => {
