@@ -217,6 +217,35 @@ test("the list of orders and an open order follow a purchase; the order's status
   await context.close();
 });
 
+test.describe("without a stream", () => {
+  test.use({ expectedComplaint: /status of 503 .*\/live/ });
+
+  test("a page that is refused the stream is read again and again, and follows the stream when there is one", async ({ page }) => {
+    // Twice 15 s, besides what pages take.
+    test.slow();
+    const customer = existingCustomer();
+    await page.route((url) => url.pathname === "/live", (route) => route.fulfill({ status: 503 }));
+    await signIn(page, customer);
+    const answer = (status: number) =>
+      page.waitForResponse((response) => new URL(response.url()).pathname === "/live" && response.status() === status);
+    const refused = answer(503);
+    await page.goto("/usage");
+    await refused;
+    await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
+    const credit = () => toki(["account", "credit", "--email", customer.email, "--tokens", String(PACKAGE.tokens), "--valid-for", "30d"]);
+    const balance = page.getByRole("link", { name: "Balance in Tokens" });
+    credit();
+    await expect(balance).toContainText("1 M", { timeout: 30_000 });
+
+    const listening = answer(200);
+    await page.unrouteAll();
+    await listening;
+    credit();
+    await expect(balance).toContainText("2 M");
+    await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+  });
+});
+
 test.describe("switches", () => {
   test.use({ expectedComplaint: REFUSED });
 
