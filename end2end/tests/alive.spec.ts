@@ -6,7 +6,7 @@ import { expect, test } from "../support/fixtures.ts";
 // What the test of switches has the server refuse, and the browser not reach.
 const REFUSED = /set-status|status of 404 .*\/keys\//;
 import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
-import { createKey, exact, existingCustomer, signIn } from "../support/steps.ts";
+import { answerPayment, createKey, exact, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
 
 /** What pages may do that a browser without a head does not let them. */
 const CLIPBOARD = ["clipboard-read", "clipboard-write"];
@@ -142,7 +142,14 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
   await expect(page.getByText("No call yet")).toBeHidden();
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
-  await expect(page.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
+  const [totals, calls] = [page.locator("[data-live=totals]"), page.locator("[data-live=calls]")];
+  await expect(totals.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();
+  await expect(calls.getByRole("heading", { name: "Calls", exact: true })).toBeVisible();
+  const listed = calls.locator(".calls tbody tr");
+  await expect(listed, "the list of a page that opened without any").toHaveCount(1);
+  await expect(listed.getByText(charge, { exact: true }).first()).toBeVisible();
+  await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello again" }] });
+  await expect(listed, "and one more").toHaveCount(2);
   await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
 });
 
@@ -181,6 +188,62 @@ test("an open dashboard ticks its steps and counts by itself", async ({ page }) 
   const copy = page.locator(".call-why [data-copy]");
   await copy.click();
   await expect(copy).toHaveText("Copied");
+});
+
+test("the list of orders and an open order follow a purchase; the order's status stays, for screen readers to say what changes in it", async ({ page, browser, baseURL }) => {
+  const customer = existingCustomer();
+  await signIn(page, customer);
+  const context = await browser.newContext({ baseURL });
+  const elsewhere = await context.newPage();
+  await signIn(elsewhere, customer);
+  const listening = page.waitForResponse((response) => new URL(response.url()).pathname === "/live");
+  await page.goto("/orders");
+  await listening;
+  await expect(page.getByText("No orders yet")).toBeVisible();
+  await orderPackage(elsewhere);
+  const row = page.getByRole("row", { name: PACKAGE.name });
+  await expect(row.getByText("Processing", { exact: true })).toBeVisible();
+
+  await row.getByRole("link", { name: PACKAGE.name }).click();
+  const status = page.locator("[data-live=order-state]");
+  await expect(status).toHaveRole("status");
+  await expect(status).toContainText("Processing");
+  await expect(page.getByRole("link", { name: "Look again" })).toBeVisible();
+  await status.evaluate((status) => status.setAttribute("data-untouched", ""));
+  await answerPayment(elsewhere, "Pay", "Paid");
+  await expect(status.getByText("Paid", { exact: true })).toBeVisible();
+  await expect(status).toHaveAttribute("data-untouched", "");
+  await expect(page.getByRole("link", { name: "Look again" }), "nothing is waited for").toHaveCount(0);
+  await context.close();
+});
+
+test.describe("without a stream", () => {
+  test.use({ expectedComplaint: /status of 503 .*\/live/ });
+
+  test("a page that is refused the stream is read again and again, and follows the stream when there is one", async ({ page }) => {
+    // Twice 15 s, besides what pages take.
+    test.slow();
+    const customer = existingCustomer();
+    await page.route((url) => url.pathname === "/live", (route) => route.fulfill({ status: 503 }));
+    await signIn(page, customer);
+    const answer = (status: number) =>
+      page.waitForResponse((response) => new URL(response.url()).pathname === "/live" && response.status() === status);
+    const refused = answer(503);
+    await page.goto("/usage");
+    await refused;
+    await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
+    const credit = () => toki(["account", "credit", "--email", customer.email, "--tokens", String(PACKAGE.tokens), "--valid-for", "30d"]);
+    const balance = page.getByRole("link", { name: "Balance in Tokens" });
+    credit();
+    await expect(balance).toContainText("1 M", { timeout: 30_000 });
+
+    const listening = answer(200);
+    await page.unrouteAll();
+    await listening;
+    credit();
+    await expect(balance).toContainText("2 M");
+    await expect(page.locator("body")).toHaveAttribute("data-untouched", "");
+  });
 });
 
 test.describe("switches", () => {

@@ -42,6 +42,11 @@ impl Heard {
         self.listening.store(listening, Ordering::SeqCst);
     }
 
+    /// Whether changes are heard of now.
+    pub fn is_listening(&self) -> bool {
+        self.listening.load(Ordering::SeqCst)
+    }
+
     pub fn note(&self, account_id: AccountId) {
         self.place(account_id).store(self.now(), Ordering::SeqCst);
     }
@@ -52,7 +57,7 @@ impl Heard {
         let Some(Ok(moment)) = moment.map(|(_, millis)| millis.parse::<u64>()) else { return false };
         // Of the very same millisecond, it may have been after.
         let before = |heard: &AtomicU64| heard.load(Ordering::SeqCst) < moment;
-        self.listening.load(Ordering::SeqCst) && before(&self.since) && before(self.place(account_id))
+        self.is_listening() && before(&self.since) && before(self.place(account_id))
     }
 
     fn place(&self, account_id: AccountId) -> &AtomicU64 {
@@ -78,8 +83,9 @@ mod tests {
             .expect("another place");
         let before = heard.moment();
         a_moment_later();
-        assert!(!heard.is_quiet_since(ada, &before), "nobody listens");
+        assert!(!heard.is_listening() && !heard.is_quiet_since(ada, &before), "nobody listens");
         heard.listens(true);
+        assert!(heard.is_listening());
         assert!(!heard.is_quiet_since(ada, &before), "nobody listened then");
         a_moment_later();
         let read = heard.moment();

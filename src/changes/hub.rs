@@ -61,6 +61,11 @@ impl Changes {
         self.heard.is_quiet_since(account_id, moment)
     }
 
+    /// Whether changes are heard of now. Where they are not, pages ask again from time to time.
+    pub fn is_listening(&self) -> bool {
+        self.heard.is_listening()
+    }
+
     async fn listen(&self, db: PgPool) {
         loop {
             if let Err(error) = self.hear(&db).await {

@@ -1,5 +1,6 @@
 //! Keeps what is marked `data-live` up to date for as long as the page can be seen: the server says when something of the account changed
-//! (`GET /live`), and the page is read anew. Without JavaScript, or without that stream, a page is as old as it is.
+//! (`GET /live`), and the page is read anew. Where that stream is refused, the page is read anew each [`POLL_EACH`], until there is one.
+//! Without JavaScript a page is as old as it is.
 
 use crate::islands::live::{Seen, refresh};
 use leptos::prelude::*;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// Changes that come together are read together.
 const GATHER: Duration = Duration::from_millis(300);
+/// How often a page without a stream is read, and asks for a stream again.
+const POLL_EACH: Duration = Duration::from_secs(15);
 
 /// `since`: when the page began to be read, for the server to say whether anything changed meanwhile.
 #[island]
@@ -39,6 +42,7 @@ struct Following {
 struct Connection {
     source: EventSource,
     _told: Closure<dyn Fn()>,
+    _lost: Closure<dyn Fn()>,
 }
 
 impl Following {
@@ -54,9 +58,32 @@ impl Following {
 
     fn connect(self: Rc<Self>) -> Option<Connection> {
         let source = EventSource::new(&format!("/live?since={}", self.since)).ok()?;
-        let told = Closure::<dyn Fn()>::new(move || self.clone().told());
+        let following = self.clone();
+        let told = Closure::<dyn Fn()>::new(move || following.clone().told());
         source.set_onmessage(Some(told.as_ref().unchecked_ref()));
-        Some(Connection { source, _told: told })
+        let lost = Closure::<dyn Fn()>::new(move || self.clone().lost());
+        source.set_onerror(Some(lost.as_ref().unchecked_ref()));
+        Some(Connection { source, _told: told, _lost: lost })
+    }
+
+    /// A stream that broke off is connected again by the browser. One that was refused, as while the database is away, is closed for good.
+    fn lost(self: Rc<Self>) {
+        if self.is_refused() {
+            set_timeout(move || self.poll(), POLL_EACH);
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.connection.borrow().as_ref().is_some_and(|connection| connection.source.ready_state() == EventSource::CLOSED)
+    }
+
+    /// Reads the page and asks for a stream again, unless the page was left, or has asked, meanwhile.
+    fn poll(self: Rc<Self>) {
+        if self.is_refused() {
+            drop(self.connection.take());
+            self.clone().told();
+            self.look();
+        }
     }
 
     fn told(self: Rc<Self>) {

@@ -1,5 +1,5 @@
 //! Has parts of a page keep up with what happens elsewhere: while this stands on it, the page is read anew and what is marked
-//! `data-live` is replaced where it changed. Without JavaScript the page reloads as a whole, if it asks for that.
+//! `data-live` is replaced where it changed. Without JavaScript a page is as old as it is, and may have a link to itself.
 
 use crate::islands::dom::{fetch_part, page_in};
 use leptos::html;

@@ -111,6 +111,8 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
                     <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
                 </div>
             </div>
+            // Empty, to be filled with the first call.
+            <div class="sections" data-live="calls"></div>
         }
         .into_any();
     }
@@ -124,16 +126,17 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
-        <h2>{t!("Calls")}</h2>
-        {(!asked.outcome.is_empty())
-            .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> })}
         <Calls page asked />
     }
     .into_any()
 }
 
+/// The calls, headed where they stand below their totals: on a page that opened without any, heading and list come together.
 #[component]
 fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
+    let head = asked.call.is_empty().then(|| view! { <h2>{t!("Calls")}</h2> });
+    let only_failed = (asked.call.is_empty() && !asked.outcome.is_empty())
+        .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> });
     let calls = if page.calls.is_empty() {
         view! {
             <div class="empty">
@@ -152,6 +155,8 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
     let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());
     view! {
         <div class="sections" data-live="calls">
+            {head}
+            {only_failed}
             {calls}
             {cut_short}
             <Pages label=t!("Pages of calls") newest newer=None older />

@@ -80,7 +80,7 @@ async fn a_visitor_becomes_a_customer_whose_tokens_are_there(db: PgPool) {
     let ledger = format!("/wallet?order={id}#{id}", id = paid.location.trim_start_matches("/orders/"));
     assert!(order.html.contains(&format!("href=\"{ledger}\"")), "{}", order.html);
     assert!(browser.get(&ledger).await.text().contains("Order: Starter"));
-    assert!(!order.html.contains("http-equiv=\"refresh\""), "a paid order has nothing to wait for");
+    assert!(!order.text().contains("Look again"), "a paid order has nothing to wait for");
     assert!(browser.get("/orders").await.text().contains("Starter Paid"));
     assert_eq!(app.number("SELECT sum(left_)::bigint FROM grants").await, 1_000_000);
 
@@ -114,13 +114,19 @@ async fn an_order_turns_from_processing_to_declined_and_says_so(db: PgPool) {
     let waiting = browser.get(&order_path).await;
     assert!(waiting.text().contains("Processing"), "{}", waiting.text());
     assert!(waiting.html.contains(&placed.location), "a way back to the checkout");
-    assert!(waiting.html.contains(r#"<noscript><meta http-equiv="refresh" content="3"></noscript>"#), "{}", waiting.html);
+    let again = format!("<a href=\"{order_path}\">Look again</a>");
+    assert!(waiting.html.contains(&again) && !waiting.html.contains("<noscript"), "{}", waiting.html);
+    let status = waiting.html.split("data-live=\"order-state\"").nth(1).and_then(|rest| rest.split_once('>'));
+    let (tag, inside) = status.expect("a part of its own for the state");
+    assert!(tag.contains("role=\"status\""), "what stays is the status: {tag}");
+    let inside = inside.split("data-live=").next().unwrap_or_default();
+    assert!(inside.contains("Processing") && !inside.contains("role=\"status\""), "what is replaced is its words: {inside}");
 
     let declined = browser.submit(&payment.form(DECLINE), &placed.location).await;
     assert_eq!(declined.location, order_path);
     let order = browser.get(&order_path).await;
     assert!(order.text().contains("Declined The payment was declined."), "{}", order.text());
-    assert!(!order.html.contains("http-equiv=\"refresh\"") && order.html.contains(&confirm_path(package_id)));
+    assert!(!order.text().contains("Look again") && order.html.contains(&confirm_path(package_id)));
     assert!(browser.get(&placed.location).await.find_form(PAY).is_none(), "what is declined is not offered again");
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 0);
     app.stop().await;

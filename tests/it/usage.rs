@@ -10,8 +10,12 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let app = TestApp::start(db).await;
     let ada = app.customer("ada@example.com", 100_000).await;
     let browser = app.browser_of(&ada).await;
-    let empty = browser.get("/usage").await.text();
+    let page = browser.get("/usage").await;
+    let empty = page.text();
     assert!(empty.contains("No call yet") && !empty.contains("Skip the chart"), "{empty}");
+    for part in ["totals", "calls"] {
+        assert!(page.html.contains(&format!("data-live=\"{part}\"")), "{part} has where to come: {}", page.html);
+    }
 
     let key = app.key(&ada, None).await;
     for _ in 0..3 {

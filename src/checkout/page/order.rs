@@ -1,5 +1,5 @@
 //! One order: what was bought, where it stands, what it brought. While a payment is on its way the page keeps asking, so that
-//! "processing" turns into "paid" before the customer's eyes.
+//! "processing" turns into "paid" before the customer's eyes; without a script a link looks again.
 
 use crate::catalog::page::scope_text;
 use crate::checkout::page::{StatusBadge, failed_view};
@@ -24,12 +24,14 @@ use leptos_meta::Title;
 
 #[component]
 pub fn OrderPage() -> impl IntoView {
-    let order = show_order(id_of_address());
+    let order_id = id_of_address();
+    let here = format!("/orders/{order_id}");
+    let order = show_order(order_id);
     view! {
         <Title text=t!("Order") />
         <FormError error=error_of(CancelOrder::PATH) />
-        <div class="sections" data-live="order">
-            {with_data(async { futures::join!(order, read_first_steps()) }, |(order, steps)| order_view(order, steps))}
+        <div class="sections">
+            {with_data(async { futures::join!(order, read_first_steps()) }, |(order, steps)| order_view(order, steps, here))}
         </div>
         <p>
             <a href="/orders">{t!("All orders")}</a>
@@ -38,29 +40,46 @@ pub fn OrderPage() -> impl IntoView {
     .into_any()
 }
 
-fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, ConsoleError>) -> AnyView {
+/// `here`: the address of this page.
+fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, ConsoleError>, here: String) -> AnyView {
     let order = match order {
         Ok(order) => order,
         Err(error) => {
             // Not the end of the matter: the next answer may come.
             let may_come = matches!(error, ConsoleError::Unreachable | ConsoleError::Unavailable);
-            return view! {
-                <OrderHead receipt_of=None />
+            let failed = view! {
                 {failed_view(error, "/orders", t!("Back to your orders"))}
-                {may_come.then(|| view! { <AskAgain /> })}
-            }
-            .into_any();
+                {may_come.then(|| view! { <AskAgain here /> })}
+            };
+            return live_parts(None, ().into_any(), failed.into_any());
         }
     };
-    view! {
-        <OrderHead receipt_of=order.status.was_fulfilled().then_some(order.order_id) />
-        <OrderState order=order.clone() />
+    let receipt_of = order.status.was_fulfilled().then_some(order.order_id);
+    let state = view! { <OrderState order=order.clone() /> };
+    let rest = view! {
         {(order.may_buy && order.is_unpaid()).then(|| view! { <CancelForm order_id=order.order_id /> })}
         <NextStep here=Step::Buy steps />
-        {is_waiting(order.status).then(|| view! { <AskAgain /> })}
+        {is_waiting(order.status).then(|| view! { <AskAgain here /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />
         <OrderFacts order />
+    };
+    live_parts(receipt_of, state.into_any(), rest.into_any())
+}
+
+/// What is kept up to date, part by part. The element that is the status stays while its words are replaced: a screen reader says what
+/// changes inside of one that it knows, and not what one says that has just come.
+fn live_parts(receipt_of: Option<OrderId>, state: AnyView, rest: AnyView) -> AnyView {
+    view! {
+        <div data-live="order-head">
+            <OrderHead receipt_of />
+        </div>
+        <div data-live="order-state" role="status">
+            {state}
+        </div>
+        <div class="sections" data-live="order">
+            {rest}
+        </div>
     }
     .into_any()
 }
@@ -81,13 +100,14 @@ fn is_waiting(status: OrderStatus) -> bool {
     matches!(status, OrderStatus::AwaitingPayment | OrderStatus::Paid)
 }
 
-/// Has the page ask again, for as long as this stands on it. The reload for browsers without JavaScript lives in `<noscript>` as text,
-/// because a timer that a `<meta>` has started cannot be stopped by taking the `<meta>` away.
+/// Has the page ask again, for as long as this stands on it; without a script, whoever follows the link asks.
 #[component]
-fn AskAgain() -> impl IntoView {
+fn AskAgain(here: String) -> impl IntoView {
     view! {
         <Live />
-        <noscript inner_html=r#"<meta http-equiv="refresh" content="3">"#></noscript>
+        <p>
+            <a href=here>{t!("Look again")}</a>
+        </p>
     }
 }
 
@@ -115,7 +135,7 @@ fn OrderState(order: OrderView) -> impl IntoView {
         }
     };
     view! {
-        <div class=class role="status">
+        <div class=class>
             <p>
                 <StatusBadge status=order.status />
                 " "

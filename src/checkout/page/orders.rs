@@ -21,7 +21,9 @@ pub fn OrdersPage() -> impl IntoView {
     view! {
         <Title text=t!("Orders") />
         <HeadForBuyers title=t!("Orders") />
-        {with_data(orders, move |orders| orders_view(orders, !before.is_empty()))}
+        <div class="sections" data-live="orders">
+            {with_data(orders, move |orders| orders_view(orders, !before.is_empty()))}
+        </div>
     }
     .into_any()
 }

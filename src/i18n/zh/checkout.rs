@@ -13,6 +13,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Back to the Product Center", "返回产品中心"),
     ("Payments are not set up on this server, so nothing can be bought here.", "此服务器尚未配置支付，暂时无法购买。"),
     ("Look at your orders", "查看订单"),
+    ("Look again", "刷新查看"),
     ("Expires, if you pay now", "到期时间（如现在支付）"),
     ("Rules", "购买须知"),
     ("You pay once. Nothing renews by itself.", "一次性付款，不会自动续费。"),
