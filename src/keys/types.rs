@@ -146,7 +146,10 @@ pub struct KeyView {
     pub expires_at: Option<UtcTime>,
     pub last_used_at: Option<UtcTime>,
     pub created_at: UtcTime,
+    /// Whose it is: who made it, or to whom it was handed over.
     pub created_by: String,
+    /// When it was handed over last. None = never.
+    pub handed_over_at: Option<UtcTime>,
     /// Whether whoever looks may change it.
     pub editable: bool,
 }

@@ -112,6 +112,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Tokens charged by key, {from} to {to}", "按密钥统计的计费 Token，{from} 至 {to}"),
     ("Tokens charged by supplier, {from} to {to}", "按供应商统计的计费 Token，{from} 至 {to}"),
     ("Tokens charged by member, {from} to {to}", "按成员统计的计费 Token，{from} 至 {to}"),
+    ("Before a key was handed over", "密钥移交之前"),
+    (
+        "What keys used before they were handed over, to the end of that hour, is counted apart.",
+        "密钥移交之前（至移交的那个小时结束）的用量单独列出。",
+    ),
     ("Share", "占比"),
     ("What was used by each", "各项用量"),
 ];
