@@ -69,7 +69,7 @@ fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, Con
         .into_any()
     };
     let spending = (details.totals.last_30_days.calls > 0)
-        .then(|| view! { <KeySpending key_id=key.key_id month=details.month spent=details.spent /> });
+        .then(|| view! { <KeySpending key_id=key.key_id key_ids=details.key_ids month=details.month spent=details.spent /> });
     view! {
         <Title text=key.name.clone() />
         <div class="page-head">

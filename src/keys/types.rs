@@ -166,6 +166,8 @@ pub struct KeyDetails {
     /// The days up to today, and what was charged on each.
     pub month: Range,
     pub spent: Vec<Tokens>,
+    /// All of the account, deleted ones too, the oldest first: in this order charts give colours.
+    pub key_ids: Vec<KeyId>,
     pub calls: Vec<CallView>,
     /// Until when a secret that it had before still works.
     pub old_secret_until: Option<UtcTime>,

@@ -50,7 +50,8 @@ pub fn Totals(range: Range, group: Group, mut parts: Vec<Part>, mut of_group: Ve
         {(!parts.is_empty()).then(|| parts_table(group, &parts, all, &asked))}
         {handed_over
             .then(|| {
-                view! { <p class="muted">{t!("What keys used before they were handed over, to the end of that hour, is counted apart.")}</p> }
+                let words = t!("What keys used before they were handed over, to the end of that hour, is counted apart.");
+                view! { <p class="muted">{words}</p> }
             })}
     }
 }
