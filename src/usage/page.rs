@@ -1,15 +1,19 @@
 //! The usage page: what a stretch of time came to, by what, and the calls behind it. What it shows is in its address.
 
 use crate::error::ConsoleError;
+use crate::preferences::time_zone;
 use crate::t;
 use crate::ui::failure::Failure;
+use crate::ui::form::FormError;
 use crate::ui::page_data::{address_with, of_address, with_data};
 use crate::ui::pages::Pages;
 use crate::usage::calls::CallsTable;
 use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
+use crate::usage::range::kept_moments;
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{CallPage, UsageView};
+use chrono::Utc;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -29,10 +33,12 @@ pub struct Asked {
 
 impl Asked {
     fn of_address() -> Asked {
+        let days = (of_address("from"), of_address("to"));
+        let (from, to) = kept_moments(days, (of_address("since"), of_address("until")), time_zone(), Utc::now());
         Asked {
             range: of_address("range"),
-            from: of_address("from"),
-            to: of_address("to"),
+            from,
+            to,
             group: of_address("group"),
             key: of_address("key"),
             model: of_address("model"),
@@ -103,6 +109,15 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         }
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
+    if usage.wrong.is_some() {
+        let UsageView { range, group, keys, models, wrong, .. } = usage;
+        return view! {
+            <RangeTabs range=range.clone() asked=asked.clone() />
+            <FormError error=wrong />
+            <FilterForm range group keys models asked error=wrong />
+        }
+        .into_any();
+    }
     if !usage.ever {
         return view! {
             <div class="sections" data-live="totals">
@@ -120,7 +135,7 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
         <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys models asked=asked.clone() />
+        <FilterForm range=range.clone() group keys models asked=asked.clone() error=None />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>

@@ -1,5 +1,6 @@
 //! What crosses the wire about calls and their totals, and the arithmetic of a charge.
 
+use crate::error::ConsoleError;
 use crate::ids::{GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
 use crate::tokens::Tokens;
@@ -147,6 +148,8 @@ pub struct CallPage {
 /// The usage page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsageView {
+    /// What is wrong with the days that were asked for. Then there are no totals and no calls, and `range` is a usual one.
+    pub wrong: Option<ConsoleError>,
     pub range: Range,
     pub group: Group,
     /// The most charged first.
