@@ -121,10 +121,7 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     if !usage.ever {
         return view! {
             <div class="sections" data-live="totals">
-                <div class="empty">
-                    <p>{t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}</p>
-                    <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
-                </div>
+                <div class="empty">{no_call_yet(&usage)}</div>
             </div>
         }
         .into_any();
@@ -143,6 +140,25 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         {(!asked.outcome.is_empty())
             .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> })}
         <Calls page asked />
+    }
+    .into_any()
+}
+
+/// What comes before the first call, for whoever can do it.
+fn no_call_yet(usage: &UsageView) -> AnyView {
+    if !usage.may_create {
+        return view! { <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p> }.into_any();
+    }
+    if usage.keys.iter().any(|key| !key.deleted) {
+        return view! {
+            <p>{t!("No call yet. Put a key into your client, and every call appears here with what it cost and why.")}</p>
+            <a class="button button-primary" href="/docs/quickstart">{t!("See the first steps")}</a>
+        }
+        .into_any();
+    }
+    view! {
+        <p>{t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}</p>
+        <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
     }
     .into_any()
 }

@@ -21,6 +21,7 @@ pub async fn show_usage(
     #[server(default)] call: String,
     #[server(default)] before: String,
 ) -> Result<UsageView, ConsoleError> {
+    use crate::accounts::types_members::Role;
     use crate::error::Field;
     use crate::server::request_ctx;
     use crate::usage::filter::CallFilter;
@@ -44,11 +45,13 @@ pub async fn show_usage(
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
     let filter = CallFilter::parse(&key, &model, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let may_create = member.role() >= Role::Member;
     if wrong.is_some() {
         let choices = tokio::try_join!(store::key_choices(&app.db, &member), store::model_choices(&app.db));
         let (keys, models) = choices.map_err(|error| request_ctx::fail(error.into()))?;
         let page = CallPage { calls: Vec::new(), older: None, cut_short: false };
-        return Ok(UsageView { wrong, parts: Vec::new(), page, ever: true, keys, models, of_group: Vec::new(), range, group });
+        let (parts, of_group) = (Vec::new(), Vec::new());
+        return Ok(UsageView { wrong, parts, page, ever: true, may_create, keys, models, of_group, range, group });
     }
     let page = async {
         let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
@@ -75,7 +78,7 @@ pub async fn show_usage(
         Group::Key => keys.iter().map(|key| (key.key_id.to_string(), key.name.clone())).collect(),
         Group::Supplier | Group::Member => others,
     };
-    Ok(UsageView { wrong, parts, page, ever, keys, models, of_group, range, group })
+    Ok(UsageView { wrong, parts, page, ever, may_create, keys, models, of_group, range, group })
 }
 
 /// The calls of the same stretch and filter as a file, all of them.

@@ -157,6 +157,8 @@ pub struct UsageView {
     pub page: CallPage,
     /// Whether there ever was a call, whatever the filter.
     pub ever: bool,
+    /// Whether whoever looks may make keys.
+    pub may_create: bool,
     /// To filter by: the account's keys, deleted ones too, and every model; the oldest first.
     pub keys: Vec<KeyChoice>,
     pub models: Vec<String>,

@@ -157,3 +157,30 @@ async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
     assert!(app.browser().get("/api/usage/export").await.location.starts_with("/sign-in"), "not for visitors");
     app.stop().await;
 }
+
+#[sqlx::test]
+async fn before_the_first_call_the_page_offers_what_whoever_looks_can_do(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
+    let browser = app.browser_of(&ada).await;
+    // Whether it leads to keys, and to the first steps.
+    let offers = async || -> (bool, bool) {
+        let page = browser.get("/usage").await;
+        assert!(page.text().contains("No call yet"), "{}", page.text());
+        let main = page.html.split("<main").nth(1).and_then(|rest| rest.split("</main>").next()).expect("a page");
+        (main.contains("href=\"/keys\""), main.contains("href=\"/docs/quickstart\""))
+    };
+    assert_eq!(offers().await, (true, false));
+    app.key(&ada, None).await;
+    assert_eq!(offers().await, (false, true));
+    let mut tx = app.state.db.begin().await.expect("begin");
+    for (sql, user_id) in [
+        ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", ada.user_id),
+        ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", eve.user_id),
+    ] {
+        sqlx::query(sql).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
+    }
+    tx.commit().await.expect("commit");
+    assert_eq!(offers().await, (false, false));
+    app.stop().await;
+}

@@ -7,6 +7,15 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.",
         "暂无调用。创建密钥并填入客户端后，每次调用及其计费明细都会显示在这里。",
     ),
+    (
+        "No call yet. Put a key into your client, and every call appears here with what it cost and why.",
+        "暂无调用。将密钥填入客户端后，每次调用及其计费明细都会显示在这里。",
+    ),
+    (
+        "No call yet. Every call of this account appears here with what it cost and why.",
+        "暂无调用。此账户的每次调用及其计费明细都会显示在这里。",
+    ),
+    ("See the first steps", "查看快速开始"),
     ("Filter", "筛选"),
     ("Outcome of the calls", "调用结果"),
     ("Only calls that failed are listed here. The totals above are those of all calls.", "此处只列出失败的调用，上方的合计包含全部调用。"),
