@@ -10,7 +10,7 @@ use crate::ui::pages::Pages;
 use crate::usage::calls::CallsTable;
 use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
-use crate::usage::range::kept_moments;
+use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{CallPage, UsageView};
 use chrono::Utc;
@@ -81,16 +81,22 @@ impl Asked {
 #[component]
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
+    let is_range = Range::parse(&asked.range, &asked.from, &asked.to, time_zone(), Utc::now()).is_ok();
     let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
     let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
-    let export = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
+    let export = is_range.then(|| {
+        let href = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
+        view! {
+            <a class="button" href=href rel="external" download="usage.csv">
+                {t!("Download as CSV")}
+            </a>
+        }
+    });
     view! {
         <Title text=t!("Usage") />
         <div class="page-head">
             <h1>{t!("Usage")}</h1>
-            <a class="button" href=export rel="external" download="usage.csv">
-                {t!("Download as CSV")}
-            </a>
+            {export}
         </div>
         {with_data(usage, |usage| body(usage, asked))}
     }

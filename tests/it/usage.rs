@@ -79,7 +79,8 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     ] {
         let page = browser.get(&format!("/usage{query}")).await;
         let text = page.text();
-        assert!(page.status / 100 == 4 && text.contains(says), "{query}: {} {text}", page.status);
+        assert!(page.status == 422 && text.contains(says), "{query}: {} {text}", page.status);
+        assert!(!page.html.contains("/api/usage/export"), "{query}: there is no file of it");
         // What was typed stays in the form, which says what is wrong with it.
         let form = page.form("/usage");
         let sent = |name: &str| form.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
