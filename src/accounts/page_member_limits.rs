@@ -125,7 +125,7 @@ fn LimitsForm(
                 label=t!("Tokens in all")
                 field=Field::Quota
                 error
-                hint=t!("Counts what their keys ever used, keys that they took over too. Empty means no limit.")
+                hint=t!("Counts what their keys ever used; of keys that they took over, what was used since then. Empty means no limit.")
             >
                 {ever}
             </Labelled>

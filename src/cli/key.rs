@@ -138,7 +138,9 @@ struct Shown<'a> {
     expires_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
+    /// Whose it is: who made it, or to whom it was handed over.
     created_by: &'a str,
+    handed_over_at: Option<DateTime<Utc>>,
     limits: &'a KeyLimits,
 }
 
@@ -198,7 +200,7 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
             ("held", row.held.exact()),
             ("expires", row.expires_at.map_or_else(|| "never".into(), shown)),
             ("last used", or_dash(row.last_used_at, shown)),
-            ("created", format!("{} by {}", shown(row.created_at), row.created_by_email)),
+            ("created", created(&row)),
             ("requests a minute", limit_shown(limits.requests_per_minute, |limit| limit.to_string())),
             ("Tokens a minute", limit_shown(limits.tokens_per_minute, Tokens::exact)),
             ("calls at once", limit_shown(limits.concurrent_calls, |limit| limit.to_string())),
@@ -207,6 +209,14 @@ async fn show(ctx: &Context, key_id: KeyId) -> Result<(), CliError> {
             ("quota of a period", limit_shown(limits.period.as_ref(), period_in_words)),
         ])
     })
+}
+
+/// Who made a key that was handed over is told by the account's log.
+fn created(row: &KeyRow) -> String {
+    match row.handed_over_at {
+        None => format!("{} by {}", shown(row.created_at), row.created_by_email),
+        Some(at) => format!("{}; belongs to {} since {}", shown(row.created_at), row.created_by_email, shown(at)),
+    }
 }
 
 fn period_in_words(quota: &PeriodQuota) -> String {
@@ -229,6 +239,7 @@ fn document<'a>(row: &'a KeyRow, limits: &'a KeyLimits) -> Shown<'a> {
         last_used_at: row.last_used_at,
         created_at: row.created_at,
         created_by: &row.created_by_email,
+        handed_over_at: row.handed_over_at,
     }
 }
 

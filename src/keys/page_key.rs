@@ -69,7 +69,7 @@ fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, Con
         .into_any()
     };
     let spending = (details.totals.last_30_days.calls > 0)
-        .then(|| view! { <KeySpending key_id=key.key_id month=details.month spent=details.spent /> });
+        .then(|| view! { <KeySpending key_id=key.key_id key_ids=details.key_ids month=details.month spent=details.spent /> });
     view! {
         <Title text=key.name.clone() />
         <div class="page-head">
@@ -107,6 +107,15 @@ fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, Con
 
 #[component]
 fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
+    let created = view! { <UtcTime time=key.created_at /> };
+    // Who made a key that was handed over is told by the log.
+    let (created, belongs_to) = match key.handed_over_at {
+        None => (tv!("{time} by {person}", time = created, person = key.created_by.clone()).into_any(), None),
+        Some(at) => {
+            let since = tv!("{person}, since {time}", person = key.created_by.clone(), time = view! { <UtcTime time=at /> });
+            (created.into_any(), Some(since))
+        }
+    };
     view! {
         <dl class="facts card">
             <div>
@@ -136,8 +145,17 @@ fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
             </div>
             <div>
                 <dt>{t!("Created")}</dt>
-                <dd>{tv!("{time} by {person}", time = view! { <UtcTime time=key.created_at /> }, person = key.created_by)}</dd>
+                <dd>{created}</dd>
             </div>
+            {belongs_to
+                .map(|since| {
+                    view! {
+                        <div>
+                            <dt>{t!("Belongs to")}</dt>
+                            <dd>{since}</dd>
+                        </div>
+                    }
+                })}
         </dl>
     }
 }

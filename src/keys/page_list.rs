@@ -180,9 +180,13 @@ fn key_row(key: KeyView) -> Row {
         }
     });
     let name = view! { <span class="row key-name">{tick} <a href=href.clone()>{key.name.clone()}</a></span> };
+    let whose = match key.handed_over_at {
+        None => key.created_by.clone(),
+        Some(_) => t!("belongs to {person}", person = key.created_by),
+    };
     let created = view! {
         <UtcTime time=key.created_at />
-        <p class="muted key-maker">{key.created_by.clone()}</p>
+        <p class="muted key-maker">{whose}</p>
     };
     Row(vec![
         name.into_any(),

@@ -88,12 +88,13 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         let models = directory::models_of_key(&app.db, key.supplier_id, &limits.models).await?;
         Ok((key, limits, models))
     };
-    let ((key, limits, models), suppliers, old_secret_until, days, page, receipt) = tokio::try_join!(
+    let ((key, limits, models), suppliers, old_secret_until, days, page, keys, receipt) = tokio::try_join!(
         key,
         directory::enabled_suppliers(&app.db).err_into(),
         store::old_secret_until(&app.db, key_id).err_into(),
         usage::sums_of(&app.db, &member, &whose, &month).err_into(),
         usage::calls_of(&app.db, &member, &filter, 20).err_into(),
+        usage::key_choices(&app.db, &member).err_into(),
         receipt,
     )
     .map_err(request_ctx::fail)?;
@@ -109,6 +110,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         totals: UsageTotals::of_days(&days),
         spent: days.iter().map(|day| day.charged).collect(),
         month,
+        key_ids: keys.into_iter().map(|key| key.key_id).collect(),
         calls: page.calls,
         old_secret_until: old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),

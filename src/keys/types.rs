@@ -146,7 +146,10 @@ pub struct KeyView {
     pub expires_at: Option<UtcTime>,
     pub last_used_at: Option<UtcTime>,
     pub created_at: UtcTime,
+    /// Whose it is: who made it, or to whom it was handed over.
     pub created_by: String,
+    /// When it was handed over last. None = never.
+    pub handed_over_at: Option<UtcTime>,
     /// Whether whoever looks may change it.
     pub editable: bool,
 }
@@ -163,6 +166,8 @@ pub struct KeyDetails {
     /// The days up to today, and what was charged on each.
     pub month: Range,
     pub spent: Vec<Tokens>,
+    /// All of the account, deleted ones too, the oldest first: in this order charts give colours.
+    pub key_ids: Vec<KeyId>,
     pub calls: Vec<CallView>,
     /// Until when a secret that it had before still works.
     pub old_secret_until: Option<UtcTime>,

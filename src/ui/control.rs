@@ -1,6 +1,8 @@
 //! Controls of forms that are more than an input: a choice of a few, a thing that is on or off.
 
+use crate::error::{ConsoleError, Field};
 use crate::html::{Escaped, escaped};
+use crate::ui::form::Labelled;
 use crate::{push, t};
 use leptos::prelude::*;
 
@@ -32,21 +34,29 @@ pub fn Select(
     view! { <select class="select" id=id name=name disabled=disabled aria-describedby=described_by inner_html=options></select> }
 }
 
-/// Two fields of a filter: a stretch of days, from its first to its last. `id` begins their ids.
+/// Two fields of a filter: a stretch of days, from its first to its last. `id` begins their ids. What is wrong with them is said once,
+/// beside the first, and belongs to both.
 #[component]
-pub fn DayFields(id: &'static str, from: String, to: String) -> impl IntoView {
-    let field = |name: &'static str, label: &'static str, day: String| {
-        let id = format!("{id}-{name}");
-        view! {
-            <div class="field">
-                <label for=id.clone()>{label}</label>
-                <input id=id name=name type="date" value=day />
-            </div>
-        }
-    };
+pub fn DayFields(id: &'static str, from: String, to: String, error: Option<ConsoleError>) -> impl IntoView {
+    let wrong = error.is_some_and(|error| error.field() == Some(Field::Day));
+    let described_by = wrong.then(|| format!("{id}-from-error"));
+    let (from_id, to_id) = (format!("{id}-from"), format!("{id}-to"));
+    let first = view! { <input id=from_id.clone() name="from" type="date" value=from aria-describedby=described_by.clone() /> };
     view! {
-        {field("from", t!("First day"), from)}
-        {field("to", t!("Last day"), to)}
+        <Labelled id=from_id label=t!("First day") field=Field::Day error>
+            {first}
+        </Labelled>
+        <div class=if wrong { "field field-invalid" } else { "field" }>
+            <label for=to_id.clone()>{t!("Last day")}</label>
+            <input
+                id=to_id
+                name="to"
+                type="date"
+                value=to
+                aria-invalid=wrong.then_some("true")
+                aria-describedby=described_by
+            />
+        </div>
     }
 }
 

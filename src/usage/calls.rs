@@ -6,7 +6,7 @@ use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
 use crate::tokens::Tokens;
 use crate::ui::amount::{ExactTokens, TokenAmount, amount_html, exact_html};
-use crate::ui::chart::{Series, StackedBars};
+use crate::ui::chart::{Colours, Series, StackedBars};
 use crate::ui::copy::CopyButton;
 use crate::ui::stat::Stat;
 use crate::ui::utc_time::{day, time_html};
@@ -51,15 +51,20 @@ fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
     }
 }
 
-/// What a key was charged on each day of the month; a day leads to its calls.
+/// What a key was charged on each day of the month; a day leads to its calls. `key_ids`: all of the account, the oldest first, which give
+/// the key the colour that it has on the usage page.
 #[component]
-pub fn KeySpending(key_id: KeyId, month: Range, spent: Vec<Tokens>) -> impl IntoView {
+pub fn KeySpending(key_id: KeyId, key_ids: Vec<KeyId>, month: Range, spent: Vec<Tokens>) -> impl IntoView {
     let asked = Asked { key: key_id.to_string(), ..Asked::default() };
     let label = t!("Tokens charged to this key, {from} to {to}", from = day(month.start().into()), to = day(month.last()));
-    let series = vec![Series { name: t!("Charged").into(), values: spent }];
+    let name = t!("Charged");
+    // The key's colour by its id: what its series is called here differs between languages.
+    let named = |id: KeyId| if id == key_id { name.to_string() } else { String::new() };
+    let colours = Colours::of_named(key_ids.into_iter().map(|id| (id.to_string(), named(id))));
+    let series = vec![Series { name: name.into(), values: spent }];
     view! {
         <div class="card">
-            <StackedBars id="spending" label heading=t!("Day") buckets=buckets(&month, &asked) series />
+            <StackedBars id="spending" label heading=t!("Day") buckets=buckets(&month, &asked) series colours />
         </div>
     }
 }
@@ -295,5 +300,41 @@ fn grant_words(source: GrantSource) -> &'static str {
         GrantSource::Credit => t!("a grant (credit)"),
         GrantSource::Code => t!("a grant (redemption code)"),
         GrantSource::Transfer => t!("a grant (transfer)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::{Language, speaking};
+    use crate::usage::range::Preset;
+    use chrono::Utc;
+    use chrono_tz::Tz;
+
+    /// The number of the first colour that a chart has.
+    fn colour(view: impl FnOnce() -> AnyView) -> Option<char> {
+        let html = Owner::new().with(|| view().to_html());
+        html.split("chart-fill series-").nth(1).and_then(|after| after.chars().next())
+    }
+
+    #[test]
+    fn a_key_has_the_colour_of_the_usage_page_in_every_language() {
+        let key_ids: Vec<KeyId> = (1..=5).map(|number| KeyId(uuid::Uuid::from_u128(number))).collect();
+        let month = Range::of(Preset::Month, Tz::UTC, Utc::now());
+        let spent = vec![Tokens(7); month.starts.len()];
+        for (place, key_id) in key_ids.iter().copied().enumerate() {
+            let there = colour(|| {
+                let colours = Colours::of_named(key_ids.iter().map(|id| (id.to_string(), id.to_string())));
+                let series = vec![Series { name: key_id.to_string(), values: spent.clone() }];
+                let buckets = buckets(&month, &Asked::default());
+                view! { <StackedBars id="usage" label="Keys" heading="Day" buckets series colours /> }.into_any()
+            });
+            assert!(there.is_some());
+            for language in [Language::English, Language::Chinese] {
+                let (key_ids, month, spent) = (key_ids.clone(), month.clone(), spent.clone());
+                let here = speaking(language, || colour(|| view! { <KeySpending key_id key_ids month spent /> }.into_any()));
+                assert_eq!(here, there, "key {place}, {language:?}");
+            }
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! The usage page: what a stretch of time came to, by what, and the calls behind it. What it shows is in its address.
 
 use crate::error::ConsoleError;
+use crate::preferences::time_zone;
 use crate::t;
 use crate::ui::failure::Failure;
+use crate::ui::form::FormError;
 use crate::ui::page_data::{address_with, of_address, with_data};
 use crate::ui::pages::Pages;
 use crate::usage::calls::CallsTable;
 use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
+use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{CallPage, UsageView};
+use chrono::Utc;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -29,10 +33,12 @@ pub struct Asked {
 
 impl Asked {
     fn of_address() -> Asked {
+        let days = (of_address("from"), of_address("to"));
+        let (from, to) = kept_moments(days, (of_address("since"), of_address("until")), time_zone(), Utc::now());
         Asked {
             range: of_address("range"),
-            from: of_address("from"),
-            to: of_address("to"),
+            from,
+            to,
             group: of_address("group"),
             key: of_address("key"),
             model: of_address("model"),
@@ -75,16 +81,22 @@ impl Asked {
 #[component]
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
+    let is_range = Range::parse(&asked.range, &asked.from, &asked.to, time_zone(), Utc::now()).is_ok();
     let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
     let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
-    let export = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
+    let export = is_range.then(|| {
+        let href = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
+        view! {
+            <a class="button" href=href rel="external" download="usage.csv">
+                {t!("Download as CSV")}
+            </a>
+        }
+    });
     view! {
         <Title text=t!("Usage") />
         <div class="page-head">
             <h1>{t!("Usage")}</h1>
-            <a class="button" href=export rel="external" download="usage.csv">
-                {t!("Download as CSV")}
-            </a>
+            {export}
         </div>
         {with_data(usage, |usage| body(usage, asked))}
     }
@@ -103,13 +115,19 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         }
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
+    if usage.wrong.is_some() {
+        let UsageView { range, group, keys, models, wrong, .. } = usage;
+        return view! {
+            <RangeTabs range=range.clone() asked=asked.clone() />
+            <FormError error=wrong />
+            <FilterForm range group keys models asked error=wrong />
+        }
+        .into_any();
+    }
     if !usage.ever {
         return view! {
             <div class="sections" data-live="totals">
-                <div class="empty">
-                    <p>{t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}</p>
-                    <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
-                </div>
+                <div class="empty">{no_call_yet(&usage)}</div>
             </div>
             // Empty, to be filled with the first call.
             <div class="sections" data-live="calls"></div>
@@ -122,11 +140,30 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
         <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys models asked=asked.clone() />
+        <FilterForm range=range.clone() group keys models asked=asked.clone() error=None />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
         <Calls page asked />
+    }
+    .into_any()
+}
+
+/// What comes before the first call, for whoever can do it.
+fn no_call_yet(usage: &UsageView) -> AnyView {
+    if !usage.may_create {
+        return view! { <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p> }.into_any();
+    }
+    if usage.keys.iter().any(|key| !key.deleted) {
+        return view! {
+            <p>{t!("No call yet. Put a key into your client, and every call appears here with what it cost and why.")}</p>
+            <a class="button button-primary" href="/docs/quickstart">{t!("See the first steps")}</a>
+        }
+        .into_any();
+    }
+    view! {
+        <p>{t!("No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.")}</p>
+        <a class="button button-primary" href="/keys">{t!("Create a key")}</a>
     }
     .into_any()
 }

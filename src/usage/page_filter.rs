@@ -1,11 +1,12 @@
 //! What the usage page can be asked for: links to the usual stretches of time, a form for the rest.
 
+use crate::error::ConsoleError;
 use crate::preferences::time_zone;
 use crate::t;
 use crate::ui::control::{Choice, DayFields, Select};
 use crate::ui::tabs::{Tab, Tabs};
 use crate::usage::page::Asked;
-use crate::usage::range::{Preset, Range};
+use crate::usage::range::{Preset, Range, is_moment, typed_day};
 use crate::usage::types::{FAILED, KeyChoice};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
@@ -39,17 +40,34 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 
 /// Days that are typed go before the tab that was chosen.
 #[component]
-pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut models: Vec<String>, asked: Asked) -> impl IntoView {
+pub fn FilterForm(
+    range: Range,
+    group: Group,
+    mut keys: Vec<KeyChoice>,
+    mut models: Vec<String>,
+    asked: Asked,
+    /// What is wrong with the days of `asked`; `range` is another one then.
+    error: Option<ConsoleError>,
+) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
         let all = Asked { key: String::new(), model: String::new(), outcome: String::new(), ..asked.newest() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
     });
     let preset = range.preset.map(|preset| view! { <input type="hidden" name="range" value=preset.as_str() /> });
     // Of a preset, the days stay empty: what is typed there counts more.
+    let zone = time_zone();
     let (from, to) = match range.preset {
+        _ if error.is_some() => (typed_day(&asked.from, zone, false), typed_day(&asked.to, zone, true)),
         Some(_) => Default::default(),
-        None => range.days(time_zone()),
+        None => range.days(zone),
     };
+    // Hours are no days: they stay while nobody changes the days that they are of.
+    let hours = (error.is_none() && (is_moment(&asked.from) || is_moment(&asked.to))).then(|| {
+        view! {
+            <input type="hidden" name="since" value=asked.from.clone() />
+            <input type="hidden" name="until" value=asked.to.clone() />
+        }
+    });
     let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
     let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });
     // Those that can still call first.
@@ -64,8 +82,9 @@ pub fn FilterForm(range: Range, group: Group, mut keys: Vec<KeyChoice>, mut mode
     view! {
         <form method="get" action="/usage">
             {preset}
+            {hours}
             <div class="row filters">
-                <DayFields id="filter" from to />
+                <DayFields id="filter" from to error />
                 <div class="field">
                     <label for="filter-group">{t!("By")}</label>
                     <Select id="filter-group" name="group" choices=groups.to_vec() chosen=group.as_str() />

@@ -19,7 +19,14 @@ use leptos::prelude::*;
 use std::fmt::Display;
 
 #[component]
-pub fn Totals(range: Range, group: Group, parts: Vec<Part>, of_group: Vec<(String, String)>, asked: Asked) -> impl IntoView {
+pub fn Totals(range: Range, group: Group, mut parts: Vec<Part>, mut of_group: Vec<(String, String)>, asked: Asked) -> impl IntoView {
+    let former = parts.iter_mut().find(|part| part.before_handover());
+    let handed_over = former.is_some();
+    if let Some(part) = former {
+        part.name = t!("Before a key was handed over").into();
+        // By its id, which is the same in all languages, and after all others, whose colours it leaves as they are.
+        of_group.push((part.id.clone(), part.name.clone()));
+    }
     let all: Sums = parts.iter().map(|part| part.sums).sum();
     // Of all, so that each has its colour whatever is shown.
     let colours = Colours::of_named(of_group);
@@ -41,6 +48,11 @@ pub fn Totals(range: Range, group: Group, parts: Vec<Part>, of_group: Vec<(Strin
             />
         </div>
         {(!parts.is_empty()).then(|| parts_table(group, &parts, all, &asked))}
+        {handed_over
+            .then(|| {
+                let words = t!("What keys used before they were handed over, to the end of that hour, is counted apart.");
+                view! { <p class="muted">{words}</p> }
+            })}
     }
 }
 
@@ -123,6 +135,7 @@ fn parts_table(group: Group, parts: &[Part], all: Sums, asked: &Asked) -> AnyVie
         };
         let head = match &only {
             Some(only) => link(&only.address(), name).to_string(),
+            None if id.is_empty() => Escaped(name).to_string(),
             None => format!(r#"<span class="address">{}</span>"#, Escaped(name)),
         };
         let failed = grouped(sums.failed).to_string();

@@ -154,6 +154,27 @@ impl Range {
     }
 }
 
+/// `from` and `to` of an address as a form of days sends them, beside the moments that the days were filled in for (`since`, `until`):
+/// those yet, while the days are theirs.
+pub fn kept_moments(days: (String, String), moments: (String, String), zone: Tz, now: DateTime<Utc>) -> (String, String) {
+    let are_theirs = moments != <(String, String)>::default()
+        && Range::parse("", &moments.0, &moments.1, zone, now).is_ok_and(|range| range.days(zone) == days);
+    if are_theirs { moments } else { days }
+}
+
+/// Whether this `from` or `to` of an address is a moment, of which a field of a day shows no more than the day.
+pub fn is_moment(text: &str) -> bool {
+    text.contains('T')
+}
+
+/// What a field of a day shows of a `from` or `to` that is refused, or is beside one: the day of a moment, and else what was typed.
+pub fn typed_day(text: &str, zone: Tz, over: bool) -> String {
+    match moment(text, zone, over) {
+        Ok(at) if is_moment(text) => field_value(day_of(if over { at - TimeDelta::hours(1) } else { at }, zone)),
+        _ => text.to_string(),
+    }
+}
+
 /// A day or a moment of an address. `over` asks for when it is over: for a day, when the next one begins.
 fn moment(text: &str, zone: Tz, over: bool) -> Result<DateTime<Utc>, ConsoleError> {
     let moment = match text.trim().parse::<NaiveDate>() {
@@ -209,6 +230,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_hour_stays_while_its_day_is_untouched() {
+        let pair = |from: &str, to: &str| (from.to_string(), to.to_string());
+        let (day, other) = (pair("2026-11-20", "2026-11-20"), pair("2026-11-19", "2026-11-20"));
+        let hour = pair("2026-11-20T13:00:00Z", "2026-11-20T14:00:00Z");
+        let kept = |days: &(String, String), moments: &(String, String), zone| {
+            kept_moments(days.clone(), moments.clone(), zone, at("2026-11-28T23:30:00Z"))
+        };
+        assert_eq!(kept(&day, &hour, Tz::UTC), hour);
+        assert_eq!(kept(&other, &hour, Tz::UTC), other);
+        assert_eq!(kept(&pair("", ""), &hour, Tz::UTC), pair("", ""), "cleared");
+        // The hour is of the next day there.
+        assert_eq!(kept(&day, &hour, Tz::Pacific__Auckland), day);
+        assert_eq!(kept(&pair("2026-11-21", "2026-11-21"), &hour, Tz::Pacific__Auckland), hour);
+        // Up to now, and what is no range.
+        let open = pair("2026-11-20T13:00:00Z", "");
+        assert_eq!(kept(&pair("2026-11-20", "2026-11-28"), &open, Tz::UTC), open);
+        for nothing in [pair("", ""), pair("x", "yT"), pair(&hour.1, &hour.0)] {
+            assert_eq!(kept(&day, &nothing, Tz::UTC), day);
+        }
+        assert_eq!(typed_day(&hour.0, Tz::UTC, false), "2026-11-20");
+        assert_eq!(typed_day("2026-11-21T00:00:00Z", Tz::UTC, true), "2026-11-20");
+        assert_eq!((typed_day("2026-11-21", Tz::UTC, true), typed_day("xT", Tz::UTC, false)), pair("2026-11-21", "xT"));
     }
 
     fn range(name: &str, from: &str, to: &str, zone: Tz) -> Result<Range, ConsoleError> {

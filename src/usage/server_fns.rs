@@ -21,19 +21,38 @@ pub async fn show_usage(
     #[server(default)] call: String,
     #[server(default)] before: String,
 ) -> Result<UsageView, ConsoleError> {
+    use crate::accounts::types_members::Role;
+    use crate::error::Field;
     use crate::server::request_ctx;
     use crate::usage::filter::CallFilter;
-    use crate::usage::range::Range;
+    use crate::usage::range::{Preset, Range};
     use crate::usage::store;
+    use crate::usage::types::CallPage;
     use crate::usage::types_totals::Group;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
+    let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
+    let (range, wrong) = match Range::parse(&range, &from, &to, zone, now) {
+        Ok(range) => (range, None),
+        // The form stays, with what was typed.
+        Err(error) if error.field() == Some(Field::Day) => {
+            (Range { preset: None, ..Range::of(Preset::Month, zone, now) }, Some(request_ctx::fail(error)))
+        }
+        Err(error) => return Err(request_ctx::fail(error)),
+    };
     let group = match group.as_str() {
         "" => Group::default(),
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
     let filter = CallFilter::parse(&key, &model, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let may_create = member.role() >= Role::Member;
+    if wrong.is_some() {
+        let choices = tokio::try_join!(store::key_choices(&app.db, &member), store::model_choices(&app.db));
+        let (keys, models) = choices.map_err(|error| request_ctx::fail(error.into()))?;
+        let page = CallPage { calls: Vec::new(), older: None, cut_short: false };
+        let (parts, of_group) = (Vec::new(), Vec::new());
+        return Ok(UsageView { wrong, parts, page, ever: true, may_create, keys, models, of_group, range, group });
+    }
     let page = async {
         let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;
@@ -59,7 +78,7 @@ pub async fn show_usage(
         Group::Key => keys.iter().map(|key| (key.key_id.to_string(), key.name.clone())).collect(),
         Group::Supplier | Group::Member => others,
     };
-    Ok(UsageView { parts, page, ever, keys, models, of_group, range, group })
+    Ok(UsageView { wrong, parts, page, ever, may_create, keys, models, of_group, range, group })
 }
 
 /// The calls of the same stretch and filter as a file, all of them.

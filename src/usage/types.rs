@@ -1,5 +1,6 @@
 //! What crosses the wire about calls and their totals, and the arithmetic of a charge.
 
+use crate::error::ConsoleError;
 use crate::ids::{GrantId, KeyId, OrderId, RequestId};
 use crate::suppliers::types::Multipliers;
 use crate::tokens::Tokens;
@@ -147,6 +148,8 @@ pub struct CallPage {
 /// The usage page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UsageView {
+    /// What is wrong with the days that were asked for. Then there are no totals and no calls, and `range` is a usual one.
+    pub wrong: Option<ConsoleError>,
     pub range: Range,
     pub group: Group,
     /// The most charged first.
@@ -154,6 +157,8 @@ pub struct UsageView {
     pub page: CallPage,
     /// Whether there ever was a call, whatever the filter.
     pub ever: bool,
+    /// Whether whoever looks may make keys.
+    pub may_create: bool,
     /// To filter by: the account's keys, deleted ones too, and every model; the oldest first.
     pub keys: Vec<KeyChoice>,
     pub models: Vec<String>,

@@ -95,6 +95,13 @@ pub struct Part {
     pub sums: Sums,
 }
 
+impl Part {
+    /// Among members: what was called with keys before they were handed over, by whoever had them. It has no id and no name.
+    pub fn before_handover(&self) -> bool {
+        self.id.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

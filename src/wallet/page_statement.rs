@@ -84,14 +84,14 @@ pub fn StatementPart(statement: Result<Statement, ConsoleError>, asked: Asked, m
             {export}
         </div>
         <FormError error />
-        <DaysForm asked />
+        <DaysForm asked error />
         <div class="sections" data-live="wallet-statement">{entries}</div>
     }
 }
 
 /// Days that are typed are those of the kind of entries that is shown.
 #[component]
-fn DaysForm(asked: Asked) -> impl IntoView {
+fn DaysForm(asked: Asked, error: Option<ConsoleError>) -> impl IntoView {
     let which = asked.which();
     let kind = (which != Which::All).then(|| view! { <input type="hidden" name="entries" value=which.as_str() /> });
     let clear = (asked.newest() != Asked::default())
@@ -100,7 +100,7 @@ fn DaysForm(asked: Asked) -> impl IntoView {
         <form method="get" action="/wallet#statement">
             {kind}
             <div class="row filters">
-                <DayFields id="entries" from=asked.from to=asked.to />
+                <DayFields id="entries" from=asked.from to=asked.to error />
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>

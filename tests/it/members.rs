@@ -158,6 +158,11 @@ async fn whoever_is_removed_is_out_and_their_keys_are_given_up(db: PgPool) {
             .await,
         "enabled ada@example.com"
     );
+    // Whoever has it now did not make it.
+    let key = app.text("SELECT key_id::text FROM api_keys WHERE name = 'number 1'").await;
+    let (list, page) = (ada.get("/keys").await.text(), ada.get(&format!("/keys/{key}")).await.text());
+    assert!(list.contains("belongs to ada@example.com") && !list.contains("belongs to bob@example.com"), "{list}");
+    assert!(page.contains("Belongs to") && !page.contains("by ada@example.com"), "{page}");
     assert!(app.mailed("bob@example.com", 2).await[1].contains("Subject: You belong to an account no longer"));
     app.stop().await;
 }

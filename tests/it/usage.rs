@@ -1,6 +1,7 @@
 //! The usage page and its file, as a browser without JavaScript meets them.
 
 use crate::support::app::TestApp;
+use crate::support::browser::Page;
 use crate::support::client::{chat, http};
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
@@ -56,13 +57,42 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let quiet = browser.get(&format!("/usage?from={before}&to={before}")).await.text();
     assert!(quiet.contains("No call here") && quiet.contains("Nothing in this time"), "{quiet}");
 
+    // What the form says again while nobody touches its days.
+    let filtered = async |page: &Page, from: &str| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in page.form("/usage").fields {
+            let value = if name == "from" && !from.is_empty() { from.to_string() } else { value };
+            query.append_pair(&name, &value);
+        }
+        browser.get(&format!("/usage?{}", query.finish())).await
+    };
+    let mut hour = browser.get(&format!("/usage?from={before}T05:00:00Z&to={before}T06:00:00Z")).await;
+    let of_hour = format!("/api/usage/export?from={before}T05%3A00%3A00Z&amp;to={before}T06%3A00%3A00Z");
+    for _ in 0..2 {
+        assert!(hour.html.contains(&of_hour) && hour.html.contains(&format!("value=\"{before}\"")), "{}", hour.html);
+        hour = filtered(&hour, "").await;
+    }
+    let earlier = (Utc::now() - TimeDelta::days(4)).format("%Y-%m-%d").to_string();
+    let days = filtered(&hour, &earlier).await;
+    assert!(days.html.contains(&format!("/api/usage/export?from={earlier}&amp;to={before}")), "{}", days.html);
+
     for (query, says) in [
-        ("?from=yesterday", "Enter days like 2026-12-24."),
-        ("?from=2026-03-02&to=2026-03-01", "The last day comes before the first."),
-        ("?from=2020-01-01&to=2026-03-01", "Choose at most 366 days."),
+        ("?from=yesterday&group=key", "Enter days like 2026-12-24."),
+        ("?from=2026-03-02&to=2026-03-01&group=key", "The last day comes before the first."),
+        ("?from=2020-01-01&to=2026-03-01&group=key", "Choose at most 366 days."),
     ] {
-        let text = browser.get(&format!("/usage{query}")).await.text();
-        assert!(text.contains(says), "{query}: {text}");
+        let page = browser.get(&format!("/usage{query}")).await;
+        let text = page.text();
+        assert!(page.status == 422 && text.contains(says), "{query}: {} {text}", page.status);
+        assert!(!page.html.contains("/api/usage/export"), "{query}: there is no file of it");
+        // What was typed stays in the form, which says what is wrong with it.
+        let form = page.form("/usage");
+        let sent = |name: &str| form.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+        let asked = |name: &str| query.split(['?', '&']).find_map(|pair| pair.strip_prefix(&format!("{name}=")).map(str::to_string));
+        assert_eq!((sent("from"), sent("to").unwrap_or_default()), (asked("from"), asked("to").unwrap_or_default()), "{query}");
+        assert!(page.html.contains("<option value=\"key\" selected>") && page.html.contains("role=\"alert\""), "{query}: {}", page.html);
+        assert!(page.html.matches("aria-invalid=\"true\"").count() == 2, "{query}: {}", page.html);
+        assert!(page.html.contains("id=\"filter-from-error\"") && page.ids_twice().is_empty(), "{query}: {}", page.html);
     }
     app.assert_exact().await;
     app.stop().await;
@@ -130,5 +160,32 @@ async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
     let none = browser.get("/api/usage/export?from=2026-01-01&to=2026-01-02").await;
     assert_eq!(none.html.lines().count(), 1, "its head");
     assert!(app.browser().get("/api/usage/export").await.location.starts_with("/sign-in"), "not for visitors");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn before_the_first_call_the_page_offers_what_whoever_looks_can_do(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
+    let browser = app.browser_of(&ada).await;
+    // Whether it leads to keys, and to the first steps.
+    let offers = async || -> (bool, bool) {
+        let page = browser.get("/usage").await;
+        assert!(page.text().contains("No call yet"), "{}", page.text());
+        let main = page.html.split("<main").nth(1).and_then(|rest| rest.split("</main>").next()).expect("a page");
+        (main.contains("href=\"/keys\""), main.contains("href=\"/docs/quickstart\""))
+    };
+    assert_eq!(offers().await, (true, false));
+    app.key(&ada, None).await;
+    assert_eq!(offers().await, (false, true));
+    let mut tx = app.state.db.begin().await.expect("begin");
+    for (sql, user_id) in [
+        ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", ada.user_id),
+        ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", eve.user_id),
+    ] {
+        sqlx::query(sql).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
+    }
+    tx.commit().await.expect("commit");
+    assert_eq!(offers().await, (false, false));
     app.stop().await;
 }

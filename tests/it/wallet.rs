@@ -53,6 +53,8 @@ async fn the_ledger_is_shown_by_days_and_kind_and_downloaded_as_it_is_shown(db: 
         assert_eq!(page.status, 422, "{query}");
         assert!(text.contains(says) && text.contains("Pays next") && !text.contains("Credited"), "{query}: {text}");
         assert!(page.html.contains("value=\"2026-03-01\""), "{query}: what was typed stays");
+        assert_eq!(page.html.matches("aria-invalid=\"true\"").count(), 2, "{query}: both days");
+        assert!(page.html.contains("id=\"entries-from-error\""), "{query}: {}", page.html);
     }
     app.assert_exact().await;
     app.stop().await;

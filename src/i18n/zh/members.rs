@@ -112,8 +112,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Limits of {person}", "{person} 的限额"),
     ("Calendar months, UTC. Empty means no limit.", "按自然月（UTC）计算，留空即不限。"),
     (
-        "Counts what their keys ever used, keys that they took over too. Empty means no limit.",
-        "包括其密钥（含接手的密钥）有史以来的用量，留空即不限。",
+        "Counts what their keys ever used; of keys that they took over, what was used since then. Empty means no limit.",
+        "包括其密钥有史以来的用量；接手的密钥自接手起计算。留空即不限。",
     ),
     ("Set the limits", "设定限额"),
     ("The limits are set. The next call sees them.", "限额已设定，下一次调用即生效。"),

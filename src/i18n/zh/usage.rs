@@ -7,6 +7,15 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.",
         "暂无调用。创建密钥并填入客户端后，每次调用及其计费明细都会显示在这里。",
     ),
+    (
+        "No call yet. Put a key into your client, and every call appears here with what it cost and why.",
+        "暂无调用。将密钥填入客户端后，每次调用及其计费明细都会显示在这里。",
+    ),
+    (
+        "No call yet. Every call of this account appears here with what it cost and why.",
+        "暂无调用。此账户的每次调用及其计费明细都会显示在这里。",
+    ),
+    ("See the first steps", "查看快速开始"),
     ("Filter", "筛选"),
     ("Outcome of the calls", "调用结果"),
     ("Only calls that failed are listed here. The totals above are those of all calls.", "此处只列出失败的调用，上方的合计包含全部调用。"),
@@ -112,6 +121,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Tokens charged by key, {from} to {to}", "按密钥统计的计费 Token，{from} 至 {to}"),
     ("Tokens charged by supplier, {from} to {to}", "按供应商统计的计费 Token，{from} 至 {to}"),
     ("Tokens charged by member, {from} to {to}", "按成员统计的计费 Token，{from} 至 {to}"),
+    ("Before a key was handed over", "密钥移交之前"),
+    (
+        "What keys used before they were handed over, to the end of that hour, is counted apart.",
+        "密钥移交之前（至移交的那个小时结束）的用量单独列出。",
+    ),
     ("Share", "占比"),
     ("What was used by each", "各项用量"),
 ];

@@ -34,7 +34,7 @@ pub async fn keys_of(
            SELECT k.key_id AS "key_id!", k.name AS "name!", k.secret_hint AS "secret_hint!", k.supplier_id,
                   s.slug AS "supplier_slug?", s.name AS "supplier_name?", k.quota, k.spent AS "spent!", k.held AS "held!",
                   k.status AS "status!", coalesce(k.expires_at <= now(), false) AS "expired!", k.expires_at, k.last_used_at,
-                  k.created_at AS "created_at!", k.created_by AS "created_by!", u.email AS "email!"
+                  k.created_at AS "created_at!", k.created_by AS "created_by!", u.email AS "email!", k.inherited_at
              FROM placed k
              JOIN users u ON u.user_id = k.created_by
              LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id
@@ -71,7 +71,7 @@ pub async fn chosen_keys_of(db: impl PgExecutor<'_>, reader: &Reader, key_ids: &
         Row,
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
                   k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
+                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email, k.inherited_at
              FROM api_keys k
              JOIN users u ON u.user_id = k.created_by
              LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id

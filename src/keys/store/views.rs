@@ -30,8 +30,11 @@ pub struct KeyRow {
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    /// Whose it is: who made it, or to whom it was handed over.
     pub created_by: UserId,
     pub created_by_email: String,
+    /// When it was handed over last. None = never.
+    pub handed_over_at: Option<DateTime<Utc>>,
 }
 
 impl KeyRow {
@@ -54,6 +57,7 @@ impl KeyRow {
             last_used_at: row.last_used_at.map(Into::into),
             created_at: row.created_at.into(),
             created_by: row.created_by_email,
+            handed_over_at: row.handed_over_at.map(Into::into),
             editable,
         }
     }
@@ -77,6 +81,7 @@ pub(super) struct Row {
     pub(super) created_at: DateTime<Utc>,
     pub(super) created_by: Uuid,
     pub(super) email: String,
+    pub(super) inherited_at: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for KeyRow {
@@ -102,6 +107,7 @@ impl From<Row> for KeyRow {
             created_at: row.created_at,
             created_by: UserId(row.created_by),
             created_by_email: row.email,
+            handed_over_at: row.inherited_at,
         }
     }
 }
@@ -121,7 +127,7 @@ async fn key_row(db: impl PgExecutor<'_>, account_id: Option<AccountId>, key_id:
         Row,
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",
                   k.quota, k.spent, k.held, k.status, coalesce(k.expires_at <= now(), false) AS "expired!",
-                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email
+                  k.expires_at, k.last_used_at, k.created_at, k.created_by, u.email, k.inherited_at
              FROM api_keys k
              JOIN users u ON u.user_id = k.created_by
              LEFT JOIN suppliers s ON s.supplier_id = k.supplier_id

@@ -11,6 +11,9 @@ use sqlx::PgExecutor;
 use std::collections::HashMap;
 
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
+///
+/// Of a key that was handed over, what was called before then is no member's of now ([`Part::before_handover`]), exact to the hour: the
+/// hour of the handover counts as before. Where totals of days are read, that one day is made of its hours.
 pub async fn parts_of(
     db: impl PgExecutor<'_>,
     member: &Reader,
@@ -19,19 +22,28 @@ pub async fn parts_of(
     group: Group,
 ) -> Result<Vec<Part>, UsageError> {
     let rows = sqlx::query!(
-        r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!",
-                  CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN t.key_id::text WHEN 'supplier' THEN s.slug
-                          ELSE k.created_by::text END AS "id!",
-                  min(CASE $6 WHEN 'model' THEN t.model_id WHEN 'key' THEN k.name WHEN 'supplier' THEN s.name ELSE u.email END) AS "name!",
+        r#"SELECT width_bucket(t.starts_at, $4::timestamptz[]) - 1 AS "bucket!",
+                  CASE WHEN $6 = 'model' THEN t.model_id WHEN $6 = 'key' THEN t.key_id::text WHEN $6 = 'supplier' THEN s.slug
+                       WHEN t.starts_at < k.inherited_at THEN '' ELSE k.created_by::text END AS "id!",
+                  min(CASE WHEN $6 = 'model' THEN t.model_id WHEN $6 = 'key' THEN k.name WHEN $6 = 'supplier' THEN s.name
+                           WHEN t.starts_at < k.inherited_at THEN '' ELSE u.email END) AS "name!",
                   sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!", sum(t.input_tokens)::bigint AS "input!",
                   sum(t.cached_tokens)::bigint AS "cached!", sum(t.output_tokens)::bigint AS "output!", sum(t.charge)::bigint AS "charged!"
-             FROM usage_totals t
+             FROM (SELECT d.* FROM usage_totals d
+                    WHERE d.account_id = $1 AND d.unit = $7::text AND d.starts_at >= ($4::timestamptz[])[1] AND d.starts_at < $5
+                   UNION ALL
+                   SELECT h.* FROM api_keys i
+                     JOIN usage_totals h ON h.account_id = i.account_id AND h.unit = 'hour' AND h.key_id = i.key_id
+                          AND h.starts_at >= date_trunc('day', i.inherited_at, 'UTC')
+                          AND h.starts_at < date_trunc('day', i.inherited_at, 'UTC') + interval '24 hours'
+                    WHERE $6::text = 'member' AND $7 = 'day' AND i.account_id = $1
+                      AND i.inherited_at >= ($4::timestamptz[])[1] AND i.inherited_at < $5) t
              JOIN api_keys k ON k.key_id = t.key_id
              JOIN users u ON u.user_id = k.created_by
              JOIN models m ON m.model_id = t.model_id
              JOIN suppliers s ON s.supplier_id = m.supplier_id
-            WHERE t.account_id = $1 AND t.unit = $7 AND t.starts_at >= ($4::timestamptz[])[1] AND t.starts_at < $5
-              AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
+            WHERE ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
+              AND ($6 <> 'member' OR t.unit = 'hour' OR t.starts_at IS DISTINCT FROM date_trunc('day', k.inherited_at, 'UTC'))
             GROUP BY 1, 2"#,
         member.account_id().0,
         whose.key_id.map(|id| id.0),
@@ -160,3 +172,7 @@ pub(super) async fn hours_with_calls(
     }
     Ok(hours)
 }
+
+#[cfg(test)]
+#[path = "totals_tests.rs"]
+mod tests;
