@@ -102,6 +102,9 @@ async fn sessions_are_listed_and_ended(db: PgPool) {
     assert!(page.text().contains("The session has ended."), "{}", page.text());
     let left = [is_member(&browser).await, is_member(&second).await, is_member(&third).await];
     assert!(left[0] && left[1] != left[2], "{left:?}");
+    let refused = browser.post(END_OTHERS, "/settings", &[("which", "all of them")]).await;
+    let page = browser.follow(&refused).await;
+    assert!(page.text().contains("The form could not be read."), "a refusal is said: {}", page.text());
     let page = submit(&browser, END_OTHERS, &[]).await;
     assert!(page.text().contains("All your other sessions have ended."), "{}", page.text());
     assert!(is_member(&browser).await && !is_member(&second).await && !is_member(&third).await);
