@@ -182,8 +182,8 @@ fn Discounted(offer: Offer) -> impl IntoView {
     })
 }
 
-/// Takes a promotion code, which the server looks at before anything is bought. A part of the form that orders, so that what is chosen there
-/// is sent with the code, and not forgotten.
+/// Takes a promotion code, which the server looks at before anything is bought. A part of the form that orders, so that what is chosen
+/// there is sent with the code, and not forgotten.
 #[component]
 fn PromotionFields(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
