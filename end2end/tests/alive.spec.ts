@@ -76,6 +76,35 @@ test("the palette has lines where its results are on their way", async ({ page }
   expect(Math.abs(whole - waiting), "they take the room of what comes").toBeLessThanOrEqual(8);
 });
 
+test.describe("a palette that finds nothing out", () => {
+  test.use({ expectedComplaint: /(ERR_FAILED|status of 50[23]) .*\/search\?q=/ });
+
+  test("the palette says that the server cannot be reached, and that the session has ended", async ({ page, context }) => {
+    await signIn(page, existingCustomer());
+    await page.goto("/dashboard");
+    const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
+    await page.route(/\/search\?q=/, (route) => route.abort(), { times: 1 });
+    await expect(async () => {
+      await page.keyboard.press("Control+k");
+      await expect(palette).toBeVisible({ timeout: 500 });
+    }).toPass();
+    await expect(found).toHaveText(/^The server could not be reached\./);
+    await expect(found).toHaveAttribute("aria-busy", "false");
+
+    // A proxy's page, which has no list.
+    const proxys = { status: 502, contentType: "text/html", body: "<h1>Bad gateway</h1>" };
+    await page.route(/\/search\?q=/, (route) => route.fulfill(proxys), { times: 1 });
+    await page.keyboard.type("w");
+    await expect(found).toHaveText(/^The server could not be reached\./);
+    await page.keyboard.type("a");
+    await expect(palette.getByRole("link", { name: "Wallet" })).toBeVisible();
+
+    await context.clearCookies();
+    await page.keyboard.type("l");
+    await expect(found).toHaveText("Sign in to continue.");
+  });
+});
+
 test("a button copies exactly what it stands for, says so for a moment, and says so too where the browser refuses", async ({ page, context }) => {
   await context.grantPermissions(CLIPBOARD);
   await signIn(page, existingCustomer());

@@ -121,11 +121,12 @@ test("who cancels at the payment comes back to the order as it was: its code, it
   const { code, id } = makeCode(["--percent-off", "20"]);
   await page.goto("/products");
   await page.getByRole("article", { name: PACKAGE.name }).getByRole("link", { name: "Choose" }).click();
-  await applyCode(page, code);
   const pay = page.getByRole("button", { name: "Pay $4.00" });
   const later = page.getByRole("radio", { name: /^When your current/ });
-  await expect(pay).toBeVisible();
   await later.check();
+  await applyCode(page, code);
+  await expect(pay).toBeVisible();
+  await expect(later, "what was chosen before the code was applied").toBeChecked();
   await pay.click();
   await page.getByRole("link", { name: "Cancel and go back" }).click();
 

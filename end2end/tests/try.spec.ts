@@ -6,7 +6,7 @@ import { MODEL, PACKAGE, toki } from "../support/server.ts";
 import { createKey, existingCustomer, signIn } from "../support/steps.ts";
 
 // What these tests have refused, and out of reach.
-test.use({ expectedComplaint: /(status of 429|ERR_FAILED) .*\/v1\/chat\/completions/ });
+test.use({ expectedComplaint: /(status of (429|502)|ERR_FAILED) .*\/v1\/chat\/completions/ });
 
 /** A customer with Tokens and a key, on its page. */
 async function withKey(page: Page): Promise<{ email: string; secret: string }> {
@@ -51,6 +51,7 @@ test("a refusal is shown in the words of /v1", async ({ page }) => {
   const refusal = page.locator("#try").getByRole("alert");
   await expect(refusal).toContainText("The model's supplier is limiting requests at the moment. Nothing was charged.");
   const section = "/docs/errors#upstream_rate_limited";
+  await expect(refusal.locator("[lang=en]"), "English on any page").toContainText("Nothing was charged.");
   await expect(refusal.getByRole("link", { name: "upstream_rate_limited" })).toHaveAttribute("href", section);
 });
 
@@ -113,6 +114,18 @@ test("an answer can also come whole, and what cannot be reached is said", async 
   await ask(page, "Hello?");
   await expect(waiting).toBeVisible();
   fail();
-  await expect(page.locator("#try").getByRole("alert")).toContainText("The server could not be reached.");
+  const refusal = page.locator("#try").getByRole("alert");
+  await expect(refusal).toContainText("The server could not be reached.");
   await expect(waiting).toBeHidden();
+
+  // A proxy's answers in our place: none says what we would.
+  await page.unroute("**/v1/chat/completions");
+  for (const [contentType, body] of [["text/html", "<h1>Bad gateway</h1>"], ["application/json", "{}"]] as const) {
+    await page.route("**/v1/chat/completions", (route) => route.fulfill({ status: 502, contentType, body }), { times: 1 });
+    const proxys = page.waitForResponse("**/v1/chat/completions");
+    await ask(page, "Anybody?");
+    await proxys;
+    await expect(refusal).toContainText("The server could not be reached.");
+    await expect(page.getByRole("button", { name: "Send" })).toBeEnabled();
+  }
 });

@@ -4,7 +4,7 @@ use crate::accounts::server_fns::{SignIn, SignUp, start_form};
 use crate::accounts::types::Password;
 use crate::error::{ConsoleError, Field};
 use crate::islands::reveal::RevealButton;
-use crate::ui::form::{FormError, Labelled, Submit, error_of};
+use crate::ui::form::{FormError, Labelled, Submit, error_of, invalid};
 use crate::ui::last_form::typed;
 use crate::ui::page_data::{of_address, with_data};
 use crate::{t, tv};
@@ -123,7 +123,7 @@ pub fn PasswordField(
     let label = label.unwrap_or_else(|| t!("Password"));
     let shortest = (autocomplete == "new-password").then(|| Password::SHORTEST.to_string());
     view! {
-        <Labelled id label field error hint>
+        <Labelled id label field error hint marked_inside=true>
             <div class="with-button">
                 <input
                     id=id
@@ -134,6 +134,7 @@ pub fn PasswordField(
                     spellcheck="false"
                     minlength=shortest
                     required
+                    aria-invalid=invalid(error, field)
                     aria-describedby=format!("{id}-hint {id}-error")
                 />
                 <RevealButton

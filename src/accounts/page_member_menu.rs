@@ -52,12 +52,13 @@ fn RoleDialog(user_id: UserId, email: String, chosen: Role) -> impl IntoView {
     }
 }
 
-/// The roles that an admin can give; `id` is what a label is for.
+/// The roles that an admin can give; `id` is what a label is for, and begins the ids of its hint and its error.
 #[component]
 pub fn RoleSelect(#[prop(into)] id: String, chosen: Role) -> impl IntoView {
+    let described_by = format!("{id}-hint {id}-error");
     let option = |role: Role| view! { <option value=role.as_str() selected=role == chosen>{role_word(role)}</option> };
     view! {
-        <select name="role" id=id>
+        <select name="role" id=id aria-describedby=described_by>
             {Role::GIVEN.map(option).into_iter().collect_view()}
         </select>
     }

@@ -188,6 +188,7 @@ fn Sessions(sessions: Vec<SessionView>) -> impl IntoView {
                     })}
             </div>
             <FormError error=error_of(EndSession::PATH) />
+            <FormError error=error_of(EndOtherSessions::PATH) />
             <div class="table-wrap">
                 <table>
                     <thead>

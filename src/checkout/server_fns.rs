@@ -47,13 +47,21 @@ pub async fn show_offer(package_id: String) -> Result<Offer, ConsoleError> {
 
 /// Orders a package on the terms shown, and sends the customer to pay. The same `form_key` and choice of start is the same order.
 #[server(endpoint = "checkout/place_order", input = Form)]
-pub async fn place_order(package_id: String, form_key: String, starts: String, terms: TermsForm) -> Result<(), ConsoleError> {
+pub async fn place_order(
+    package_id: String,
+    form_key: String,
+    starts: String,
+    terms: TermsForm,
+    #[server(default)] code: String,
+) -> Result<(), ConsoleError> {
     use crate::checkout::placing::place;
     use crate::checkout::types_placing::OrderRequest;
     use crate::codes::types::TypedCode;
     use crate::server::request_ctx;
 
     let member = request_ctx::admin().await?;
+    // One that was not applied is not in the price that was shown, and so in no order.
+    let _ = code;
     let typed = request_ctx::kept(TypedCode::KEPT_AS).await?;
     let request = OrderRequest::parse(&package_id, &form_key, &starts, &terms, typed).map_err(request_ctx::fail)?;
     let code_id = request.discount.code_id;
@@ -69,25 +77,41 @@ pub async fn place_order(package_id: String, form_key: String, starts: String, t
     Ok(())
 }
 
-/// Takes a promotion code down for the confirm page that it was typed on; an empty one takes the last away. The page shows the discount.
+/// Takes a promotion code down for the confirm page that it was typed on; an empty one takes the last away. The page shows the discount,
+/// and the start that was chosen.
 #[server(endpoint = "checkout/type_code", input = Form)]
-pub async fn type_code(package_id: String, #[server(default)] code: String) -> Result<(), ConsoleError> {
+pub async fn type_code(
+    package_id: String,
+    #[server(default)] code: String,
+    #[server(default)] starts: String,
+    #[server(default)] form_key: String,
+    #[server(default)] terms: Option<TermsForm>,
+) -> Result<(), ConsoleError> {
     use crate::catalog::store::package_on_sale;
     use crate::checkout::payments::Provider;
     use crate::checkout::store::discounts;
+    use crate::checkout::types::Start;
     use crate::codes::types::TypedCode;
+    use crate::ids::PackageId;
     use crate::server::request_ctx;
 
     let member = request_ctx::admin().await?;
+    // Its button stands in the form that orders, which sends these too.
+    let _ = (form_key, terms);
     let app = request_ctx::app()?;
+    let package_id: PackageId = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
     if code.trim().is_empty() {
-        return request_ctx::forget(TypedCode::KEPT_AS).await;
+        request_ctx::forget(TypedCode::KEPT_AS).await?;
+    } else {
+        let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;
+        let provider = app.payments.provider().unwrap_or(Provider::Stripe);
+        let typed = discounts::type_code(&app.db, &member, provider, &package, &code, app.hash_key.bytes()).await;
+        request_ctx::put_flash(TypedCode::KEPT_AS, &typed.map_err(|error| request_ctx::fail(error.into()))?).await?;
     }
-    let package_id = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
-    let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    let provider = app.payments.provider().unwrap_or(Provider::Stripe);
-    let typed = discounts::type_code(&app.db, &member, provider, &package, &code, app.hash_key.bytes()).await;
-    request_ctx::put_flash(TypedCode::KEPT_AS, &typed.map_err(|error| request_ctx::fail(error.into()))?).await
+    if let Some(starts) = Start::parse(&starts) {
+        request_ctx::go(&format!("/products/{package_id}/confirm?starts={}", starts.as_str()));
+    }
+    Ok(())
 }
 
 /// A page of the account's orders, of those older than `before`.

@@ -4,6 +4,7 @@ use crate::codes::server_fns::RedeemCode;
 use crate::error::{ConsoleError, Field};
 use crate::t;
 use crate::ui::form::{FormError, Labelled, error_of};
+use crate::ui::last_form::typed;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -16,7 +17,7 @@ pub fn RedeemForm() -> impl IntoView {
             <h2 id="redeem">{t!("Redeem a code")}</h2>
             <FormError error />
             <form method="post" action=RedeemCode::PATH class="row">
-                <CodeField error />
+                <CodeField error value=typed(RedeemCode::PATH, "code", "") />
                 <button class="button" type="submit">
                     {t!("Redeem")}
                 </button>
@@ -27,7 +28,7 @@ pub fn RedeemForm() -> impl IntoView {
 
 /// Where a code is typed, in either case and with or without dashes.
 #[component]
-pub fn CodeField(error: Option<ConsoleError>) -> impl IntoView {
+pub fn CodeField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
         <Labelled id="code" label=t!("Code") field=Field::Code error>
             <input
@@ -39,6 +40,7 @@ pub fn CodeField(error: Option<ConsoleError>) -> impl IntoView {
                 autocapitalize="characters"
                 spellcheck="false"
                 maxlength="100"
+                value=value
                 placeholder="ABCD-EFGH-JKMN-PQRS-TVWX"
                 aria-describedby="code-error"
             />

@@ -1,7 +1,7 @@
 //! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, and moves along
 //! it with the arrow keys. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
 
-use crate::islands::dom::{on, page_at};
+use crate::islands::dom::{fetch_part, on, page_in};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
@@ -102,23 +102,36 @@ impl Palette {
         }
         let _ = self.found.set_attribute("aria-busy", "true");
         spawn_local(async move {
-            let list = found_for(&self.field.value()).await;
+            let found = found_for(&self.field.value()).await;
             if self.typed.get() != typed {
                 return;
             }
             let _ = self.found.set_attribute("aria-busy", "false");
-            if let Ok(Some(list)) = list {
-                self.found.replace_children_with_node_1(&list);
+            match found {
+                Ok(Some(list)) => self.found.replace_children_with_node_1(&list),
+                Ok(None) => self.say("data-signed-out"),
+                Err(_) => self.say("data-unreachable"),
             }
         });
     }
+
+    /// Says what the dialog has in this attribute, where there would be a list.
+    fn say(&self, attribute: &str) {
+        let Ok(said) = document().create_element("p") else { return };
+        said.set_text_content(self.dialog.get_attribute(attribute).as_deref());
+        self.found.replace_children_with_node_1(&said);
+    }
 }
 
-/// The list of the search page.
+/// The list of the search page; none where that leads elsewhere, because the session has ended.
 async fn found_for(text: &str) -> Result<Option<Element>, JsValue> {
     let address = format!("/search?q={}", String::from(leptos::web_sys::js_sys::encode_uri_component(text)));
-    let Some(page) = page_at(&address).await? else { return Ok(None) };
-    page.query_selector("#found")
+    let response = fetch_part(&address).await?;
+    if response.redirected() {
+        return Ok(None);
+    }
+    // A page that says why it has none is one too.
+    page_in(&response).await?.query_selector("#found")?.map(Some).ok_or(JsValue::NULL)
 }
 
 fn elements(inside: &Element, selector: &str) -> Vec<HtmlElement> {

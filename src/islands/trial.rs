@@ -119,8 +119,12 @@ impl Trial {
         match response.body() {
             Some(body) if streams => self.read_events(body.get_reader().dyn_into()?).await,
             _ => {
-                self.show(&String::from(response.text()?.await?.unchecked_into::<leptos::web_sys::js_sys::JsString>()));
-                Ok(())
+                let text = String::from(response.text()?.await?.unchecked_into::<leptos::web_sys::js_sys::JsString>());
+                // What a proxy says in our place is no JSON, or none that gives a reason: then nobody reached us.
+                JSON::parse(&text)?;
+                self.show(&text);
+                let silent = self.refusal.text_content().unwrap_or_default().is_empty();
+                if !response.ok() && silent { Err(JsValue::NULL) } else { Ok(()) }
             }
         }
     }
@@ -149,7 +153,7 @@ impl Trial {
     fn show(&self, json: &str) {
         let Ok(json) = JSON::parse(json) else { return };
         if let Some(why) = text_at(&json, &["error", "message"]) {
-            self.refusal.set_text_content(Some(&why));
+            let _ = self.refuse(&why);
             if let Some(code) = text_at(&json, &["error", "code"]) {
                 let _ = self.lead_to_docs(&code);
             }
@@ -158,6 +162,15 @@ impl Trial {
         if let Some(text) = text {
             let _ = self.text.append_with_str_1(&text);
         }
+    }
+
+    /// In the words of `/v1`, which are English in whatever language the page is.
+    fn refuse(&self, why: &str) -> Result<(), JsValue> {
+        let words = document().create_element("span")?;
+        words.set_attribute("lang", "en")?;
+        words.set_text_content(Some(why));
+        self.refusal.replace_children_with_node_1(&words);
+        Ok(())
     }
 
     /// Ends the refusal with its code, which leads to what the docs say of it, as where the server writes one (`usage::calls::ErrorCode`).

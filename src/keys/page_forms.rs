@@ -24,7 +24,7 @@ pub fn NameField(error: Option<ConsoleError>, value: String) -> impl IntoView {
                 maxlength=KeyName::LONGEST.to_string()
                 autocomplete="off"
                 value=value
-                aria-describedby="name-error"
+                aria-describedby="name-hint name-error"
             />
         </Labelled>
     }
@@ -52,7 +52,7 @@ pub fn SupplierField(
             error
             hint=t!("The key calls models of this supplier only, unless you choose all of them.")
         >
-            <select id="supplier" name="supplier" required aria-describedby="supplier-error">
+            <select id="supplier" name="supplier" required aria-describedby="supplier-hint supplier-error">
                 {chosen.is_empty().then(|| view! { <option value="" selected=true>{t!("Choose a supplier")}</option> })}
                 {gone
                     .map(|supplier| {
@@ -84,7 +84,15 @@ pub fn QuotaField(error: Option<ConsoleError>, value: String) -> impl IntoView {
             error
             hint=t!("The most this key may ever spend. Empty means no limit of its own: it can spend the whole wallet.")
         >
-            <input id="quota" name="quota" type="text" inputmode="numeric" autocomplete="off" value=value aria-describedby="quota-error" />
+            <input
+                id="quota"
+                name="quota"
+                type="text"
+                inputmode="numeric"
+                autocomplete="off"
+                value=value
+                aria-describedby="quota-hint quota-error"
+            />
         </Labelled>
     }
 }

@@ -3,6 +3,7 @@
 use crate::error::{ConsoleError, Field};
 use crate::t;
 use crate::ui::error_text::sentence;
+use crate::ui::form::invalid;
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::minute;
 use crate::utc::UtcTime;
@@ -39,6 +40,7 @@ pub fn Lasting(
     let presets = ends.into_iter().map(|(days, end)| choice("choice", days.to_string(), t!("In {days} days", days = days), until(end)));
     let presets = presets.collect_view();
     let own_day = t!("It works until that day is over in your time zone.");
+    let wrong = invalid(error, Field::Expiration);
     let problem = error.filter(|error| error.field() == Some(Field::Expiration)).map(sentence);
     let class = if problem.is_some() { "field choices choices-grid field-invalid" } else { "field choices choices-grid" };
     view! {
@@ -57,6 +59,7 @@ pub fn Lasting(
                         name="expires_at"
                         type="date"
                         value=typed(path, "expires_at", "")
+                        aria-invalid=wrong
                         aria-describedby="expires_at-error"
                     />
                     {problem.map(|problem| view! { <p class="field-error" id="expires_at-error">{problem}</p> })}

@@ -7,7 +7,7 @@ use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use crate::ui::control::TextArea;
-use crate::ui::form::{FormDone, FormError, Labelled, error_of};
+use crate::ui::form::{FormDone, FormError, Labelled, error_of, invalid};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
@@ -116,6 +116,8 @@ pub fn LimitsForm(key_id: KeyId, limits: KeyLimits) -> impl IntoView {
 /// The quota that begins anew, and where its day begins.
 #[component]
 fn PeriodFields(error: Option<ConsoleError>, period: Option<PeriodQuota>) -> impl IntoView {
+    // Either may be what is wrong: they are one without the other.
+    let wrong = invalid(error, Field::PeriodQuota);
     let saved = period.as_ref();
     let chosen = typed_limit("period", saved.map(|period| period.period.as_str()).unwrap_or_default());
     let quota = typed_limit("period_quota", saved.map(|period| period.quota.exact()).unwrap_or_default());
@@ -132,10 +134,20 @@ fn PeriodFields(error: Option<ConsoleError>, period: Option<PeriodQuota>) -> imp
             field=Field::PeriodQuota
             error
             hint=t!("Beside the quota for ever; begins anew by itself.")
+            marked_inside=true
         >
             <div class="row period-quota">
-                <input name="limits[period_quota]" type="text" inputmode="numeric" autocomplete="off" aria-label=t!("Tokens") value=quota />
-                <select id="period" name="limits[period]" aria-describedby="period-error">
+                <input
+                    name="limits[period_quota]"
+                    type="text"
+                    inputmode="numeric"
+                    autocomplete="off"
+                    aria-label=t!("Tokens")
+                    value=quota
+                    aria-invalid=wrong
+                    aria-describedby="period-hint period-error"
+                />
+                <select id="period" name="limits[period]" aria-invalid=wrong aria-describedby="period-hint period-error">
                     <option value="">{t!("No such quota")}</option>
                     {Period::ALL
                         .map(|period| {
@@ -175,7 +187,14 @@ fn TextField(
     let value = typed_limit(id, saved);
     view! {
         <Labelled id label field error hint>
-            <input id=id name=format!("limits[{id}]") type="text" autocomplete="off" value=value aria-describedby=format!("{id}-error") />
+            <input
+                id=id
+                name=format!("limits[{id}]")
+                type="text"
+                autocomplete="off"
+                value=value
+                aria-describedby=format!("{id}-hint {id}-error")
+            />
         </Labelled>
     }
 }
@@ -192,7 +211,7 @@ fn ListField(
     let lines = typed_limit(id, saved.join("\n"));
     view! {
         <Labelled id label field error hint>
-            <TextArea id name=format!("limits[{id}]") text=lines described_by=format!("{id}-error") />
+            <TextArea id name=format!("limits[{id}]") text=lines described_by=format!("{id}-hint {id}-error") />
         </Labelled>
     }
 }

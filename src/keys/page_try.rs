@@ -110,7 +110,8 @@ fn Outcome(tried: Option<Tried>) -> impl IntoView {
         Some(Answer::Text(text)) => (Some(text), None),
         Some(Answer::Refused { why, code }) => {
             let code = code.map(|section| view! { " " <ErrorCode section /> });
-            (None, Some(view! { {why} {code} }.into_any()))
+            // In the words of `/v1`, whatever the page's language.
+            (None, Some(view! { <span lang="en">{why}</span> {code} }.into_any()))
         }
         Some(Answer::TooSlow) => {
             let why = t!("No answer within two minutes, so this page waits no longer. What the call costs is among the last calls.");

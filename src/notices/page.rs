@@ -11,7 +11,7 @@ use crate::tokens::Tokens;
 use crate::ui::control::Switch;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, Labelled, Submit, error_of};
-use crate::ui::last_form::typed;
+use crate::ui::last_form::{typed, typed_on};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -33,6 +33,8 @@ pub fn NoticesSection(settings: Result<NoticeSettings, ConsoleError>) -> impl In
 fn NoticesForm(settings: NoticeSettings) -> impl IntoView {
     let NoticeSettings { new_device, expiring, key_quota, balance_below } = settings;
     let error = error_of(SaveNotices::PATH);
+    let on = |name, saved| typed_on(SaveNotices::PATH, name, saved);
+    let [new_device, expiring, key_quota] = [on("new_device", new_device), on("expiring", expiring), on("key_quota", key_quota)];
     let below = typed(SaveNotices::PATH, "balance_below", balance_below.map(Tokens::exact).unwrap_or_default());
     view! {
         <FormError error />

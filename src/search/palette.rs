@@ -1,8 +1,10 @@
 //! The palette in the frame: without JavaScript a link to the search page, with it a dialog over any page.
 
+use crate::error::ConsoleError;
 use crate::islands::palette::PaletteKeys;
 use crate::search::page::SearchField;
 use crate::t;
+use crate::ui::error_text::sentence;
 use crate::ui::layout::destinations;
 use crate::ui::skeleton::Skeleton;
 use leptos::prelude::*;
@@ -11,7 +13,13 @@ use leptos::prelude::*;
 #[component]
 pub fn Palette() -> impl IntoView {
     view! {
-        <dialog class="palette" id="palette" aria-label=t!("Search")>
+        <dialog
+            class="palette"
+            id="palette"
+            aria-label=t!("Search")
+            data-unreachable=sentence(ConsoleError::Unreachable)
+            data-signed-out=sentence(ConsoleError::SignInRequired)
+        >
             <form method="get" action="/search" role="search">
                 <SearchField />
             </form>

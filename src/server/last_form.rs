@@ -1,6 +1,8 @@
 //! Remembers the last form of a session, for the page that comes after it (`ui::last_form`). In the session and not in an address, which
 //! anybody can write; by time and not by forgetting it when it is read, since showing a page changes nothing.
 
+use crate::checkout::server_fns::{PlaceOrder, TypeCode};
+use crate::codes::server_fns::RedeemCode;
 use crate::ids::UserId;
 use crate::seal::Seal;
 use crate::server::layers::MOST_BODY_BYTES;
@@ -16,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::Utc;
 use leptos::prelude::{provide_context, use_context};
+use leptos::server_fn::ServerFn;
 use serde::{Deserialize, Serialize};
 use tower_sessions::{Expiry, Session};
 
@@ -26,7 +29,10 @@ const FAILED_FOR_S: i64 = 600;
 const LAST_FORM: &str = "last_form";
 
 /// Fields that are never kept, beside those with a password in their name.
-const SECRET: [&str; 4] = ["current", "token", "code", "secret"];
+const SECRET: [&str; 3] = ["current", "token", "secret"];
+
+/// Where a `code` is one that Tokens or a discount are had for, which is checked letter by letter; anywhere else it is a second factor.
+const SHOP_CODES: [&str; 3] = [RedeemCode::PATH, TypeCode::PATH, PlaceOrder::PATH];
 
 /// As it is kept. What was typed is sealed: it may be what somebody asks of a model, which is nobody's but theirs and the supplier's.
 #[derive(Serialize, Deserialize)]
@@ -99,7 +105,7 @@ async fn after_form(request: Request, next: Next, session: &Session, seal: &Seal
     }
     let typed = contains(response.headers(), header::LOCATION, "__err=").then(|| {
         url::form_urlencoded::parse(&body)
-            .filter(|(name, _)| !name.contains("password") && !SECRET.contains(&name.as_ref()))
+            .filter(|(name, _)| is_kept(&path, name))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect()
     });
@@ -111,6 +117,10 @@ async fn after_form(request: Request, next: Next, session: &Session, seal: &Seal
         tracing::error!(%error, "what a form led to was not kept");
     }
     response
+}
+
+fn is_kept(path: &str, name: &str) -> bool {
+    !name.contains("password") && !SECRET.contains(&name) && (name != "code" || SHOP_CODES.contains(&path))
 }
 
 /// A visitor has a session only for what a form failed with, and no longer than that takes. Never one for a form that was taken: it may
@@ -140,4 +150,23 @@ fn starts_with(headers: &HeaderMap, name: header::HeaderName, start: &str) -> bo
 
 fn contains(headers: &HeaderMap, name: header::HeaderName, part: &str) -> bool {
     headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::server_fns_two_factor::{ConfirmTwoFactor, SignInCode};
+
+    #[test]
+    fn codes_of_the_shop_are_kept_and_second_factors_and_secrets_are_not() {
+        for path in [RedeemCode::PATH, TypeCode::PATH, PlaceOrder::PATH] {
+            assert!(is_kept(path, "code"), "{path}");
+        }
+        for path in [SignInCode::PATH, ConfirmTwoFactor::PATH, "/api/whatever/comes"] {
+            assert!(!is_kept(path, "code") && is_kept(path, "name"), "{path}");
+            for secret in ["password", "renew_password", "current", "token", "secret"] {
+                assert!(!is_kept(path, secret), "{path} {secret}");
+            }
+        }
+    }
 }

@@ -38,8 +38,13 @@ pub fn FormDone(path: &'static str, children: Children) -> impl IntoView {
     })
 }
 
+/// What marks the control of `field` as invalid, when `error` is about it: the value of `aria-invalid`.
+pub fn invalid(error: Option<ConsoleError>, field: Field) -> Option<&'static str> {
+    error.is_some_and(|error| error.field() == Some(field)).then_some("true")
+}
+
 /// A labelled control with its hint and, when `error` is about `field`, the error beside it. The control is the child, and is marked
-/// invalid then; give it `id` and, for the error to be read out, `aria-describedby=format!("{id}-error")`.
+/// invalid then; give it `id` and, for both to be read out, `aria-describedby=format!("{id}-hint {id}-error")`.
 #[component]
 pub fn Labelled(
     #[prop(into)] id: String,
@@ -47,15 +52,18 @@ pub fn Labelled(
     field: Field,
     error: Option<ConsoleError>,
     #[prop(optional, into)] hint: String,
+    /// The control stands inside of the child, and is marked there ([`invalid`]): what is around it cannot be invalid.
+    #[prop(optional)]
+    marked_inside: bool,
     children: Children,
 ) -> impl IntoView {
+    let mark = invalid(error, field).filter(|_| !marked_inside);
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
-    let invalid = leptos::attr::aria_invalid(problem.is_some().then_some("true"));
     view! {
         <div class=class>
             <label for=id.clone()>{label}</label>
-            {children().add_any_attr(invalid)}
+            {children().add_any_attr(leptos::attr::aria_invalid(mark))}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             {problem.map(|problem| view! { <p class="field-error" id=format!("{id}-error")>{problem}</p> })}
         </div>
@@ -86,6 +94,24 @@ mod tests {
             }
         };
         Owner::new().with(|| field().to_html())
+    }
+
+    #[test]
+    fn what_stands_around_a_control_is_not_marked() {
+        let error = Some(ConsoleError::Invalid { field: Field::Name, problem: Problem::Empty });
+        let field = || {
+            view! {
+                <Labelled id="name" label="Name" field=Field::Name error marked_inside=true>
+                    <div>
+                        <input id="name" name="name" aria-invalid=invalid(error, Field::Name) />
+                    </div>
+                </Labelled>
+            }
+        };
+        let wrong = Owner::new().with(|| field().to_html());
+        assert_eq!(wrong.matches(r#"aria-invalid="true""#).count(), 1, "{wrong}");
+        assert!(wrong.find("<input") < wrong.find("aria-invalid") && wrong.contains(r#"id="name-error""#), "{wrong}");
+        assert_eq!((invalid(error, Field::Quota), invalid(None, Field::Name)), (None, None));
     }
 
     #[test]

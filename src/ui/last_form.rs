@@ -17,9 +17,17 @@ pub struct LastForm {
 
 /// What the form of `path` failed with in the field `name`, else what the field holds anyway.
 pub fn typed(path: &str, name: &str, otherwise: impl Into<String>) -> String {
-    let last = use_context::<LastForm>().filter(|last| last.path == path);
-    let fields = last.and_then(|last| last.typed).unwrap_or_default();
+    let fields = failed(path).unwrap_or_default();
     fields.into_iter().find_map(|(field, value)| (field == name).then_some(value)).unwrap_or_else(|| otherwise.into())
+}
+
+/// Whether the switch `name` was on in the form of `path` that failed, else whether it is on anyway. One that is off is not sent.
+pub fn typed_on(path: &str, name: &str, otherwise: bool) -> bool {
+    failed(path).map_or(otherwise, |fields| fields.iter().any(|(field, value)| field == name && value == "true"))
+}
+
+fn failed(path: &str) -> Option<Vec<(String, String)>> {
+    use_context::<LastForm>().filter(|last| last.path == path)?.typed
 }
 
 /// Whether the form of `path` has just been taken.

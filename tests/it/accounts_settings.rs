@@ -2,6 +2,7 @@
 
 use crate::accounts::{is_member, sign_in};
 use crate::accounts_mail::link_in;
+use crate::console_keys::create;
 use crate::support::app::{PASSWORD, TestApp};
 use crate::support::browser::{Browser, Page};
 use sqlx::PgPool;
@@ -102,6 +103,9 @@ async fn sessions_are_listed_and_ended(db: PgPool) {
     assert!(page.text().contains("The session has ended."), "{}", page.text());
     let left = [is_member(&browser).await, is_member(&second).await, is_member(&third).await];
     assert!(left[0] && left[1] != left[2], "{left:?}");
+    let refused = browser.post(END_OTHERS, "/settings", &[("which", "all of them")]).await;
+    let page = browser.follow(&refused).await;
+    assert!(page.text().contains("The form could not be read."), "a refusal is said: {}", page.text());
     let page = submit(&browser, END_OTHERS, &[]).await;
     assert!(page.text().contains("All your other sessions have ended."), "{}", page.text());
     assert!(is_member(&browser).await && !is_member(&second).await && !is_member(&third).await);
@@ -216,4 +220,29 @@ async fn the_settings_say_who_this_is_and_how_pages_look(db: PgPool) {
 fn is_selected(page: &Page, option: &str) -> bool {
     let mut options = page.html.split("<option").skip(1).filter_map(|tag| tag.split('>').next());
     options.any(|tag| tag.contains(option) && tag.contains("selected"))
+}
+
+#[sqlx::test]
+async fn hints_are_read_out_with_their_fields_and_fields_that_are_wrong_are_marked(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let key = create(&browser, "bot", "").await;
+    let key_id = key.trim_start_matches("/keys/");
+    for path in ["/keys", &key, "/settings", "/settings/members", "/settings/two-factor", "/settings/delete"] {
+        let page = browser.get(path).await;
+        assert_eq!(page.unread_hints(), Vec::<&str>::new(), "{path}");
+        assert_eq!(page.marked_invalid(), Vec::<&str>::new(), "{path}");
+    }
+    assert_eq!(app.browser().get("/sign-up").await.unread_hints(), Vec::<&str>::new());
+
+    // Of a field with something beside it the field is marked, and nothing around it.
+    let page = submit(&browser, CHANGE_PASSWORD, &[("current", "not the password"), ("password", "a brand new password")]).await;
+    assert_eq!(page.marked_invalid(), ["current"]);
+    let halves = [("key_id", key_id), ("limits[period_quota]", "500")];
+    let refused = browser.post("/api/keys/limit", &key, &halves).await;
+    assert_eq!(browser.follow(&refused).await.marked_invalid(), ["limits[period_quota]", "limits[period]"]);
+    let past = [("key_id", key_id), ("name", "bot"), ("supplier", "all"), ("expires", "custom"), ("expires_at", "2001-01-01")];
+    let refused = browser.post("/api/keys/update", &key, &past).await;
+    assert_eq!(browser.follow(&refused).await.marked_invalid(), ["expires_at"]);
+    app.stop().await;
 }

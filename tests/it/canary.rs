@@ -40,9 +40,10 @@ const TOKI_KEY: [u8; 32] = *b"canary canary canary canary 0123";
 const TWO_FACTOR: &str = "/settings/two-factor";
 
 /// What each kind of secret may be found in: the page that shows it once; the mail that carries it, and the page behind its link, whose
-/// button sends it back; the page that a trial came back to, taken or refused.
-const BELONG: [&str; 14] = [
+/// button sends it back; the page that a trial came back to, taken or refused; the form that a code came back to, which is none.
+const BELONG: [&str; 15] = [
     "API key: page /keys/{id}",
+    "code that nobody made: page /wallet",
     "completion: page /keys/{id}",
     "confirmation: mail",
     "confirmation: page /verify-email",

@@ -1,6 +1,7 @@
 //! Buying a package again, as a browser without JavaScript does it: beside what there is, after it, and as often as it may be.
 
 use crate::checkout::{confirm, package};
+use crate::codes::{make, percent};
 use crate::support::app::TestApp;
 use crate::support::browser::{Browser, Form};
 use futures::future::join_all;
@@ -11,6 +12,7 @@ use toki::operators::rights::Operator;
 use uuid::Uuid;
 
 const PLACE: &str = "/api/checkout/place_order";
+const TYPE: &str = "/api/checkout/type_code";
 const PAY: &str = "/api/sandbox/pay";
 
 struct Shop {
@@ -86,6 +88,33 @@ async fn what_is_bought_again_begins_at_once_or_after_the_current_one_as_chosen(
     assert!(again.fields.contains(&("starts".into(), "after_current".into())), "{again:?}");
     let broken = shop.browser.submit(&form.with("starts", "yesterday"), &shop.confirm).await;
     assert!(shop.browser.follow(&broken).await.text().contains("could not be read"));
+    shop.close().await;
+}
+
+#[sqlx::test]
+async fn the_start_that_was_chosen_outlives_a_code_that_is_applied_after_it(db: PgPool) {
+    let shop = Shop::open(db, PackageEdit::default()).await;
+    let code = make(&shop.app, percent(20), 1).await;
+    let page = shop.browser.get(&shop.confirm).await;
+    let mut form = page.form(TYPE).with("starts", "after_current");
+    // Refused, taken, taken away, taken again.
+    for (code, price) in [("no code", "Pay $5.00"), (code.as_str(), "Pay $4.00"), ("", "Pay $5.00"), (code.as_str(), "Pay $4.00")] {
+        let typed = shop.browser.submit(&form.with("code", code), &shop.confirm).await;
+        assert_eq!(typed.status, 302, "{}", typed.html);
+        let page = shop.browser.follow(&typed).await;
+        assert!(page.text().contains(price), "{price}: {}", page.text());
+        form = page.form(TYPE);
+        assert!(form.fields.contains(&("starts".into(), "after_current".into())), "{code}: {form:?}");
+    }
+    // And the other way round.
+    let typed = shop.browser.submit(&form.with("starts", "now").with("code", &code), &shop.confirm).await;
+    let again = shop.browser.follow(&typed).await.form(TYPE);
+    assert!(again.fields.contains(&("starts".into(), "now".into())), "{again:?}");
+
+    let order = Form { action: PLACE.into(), ..form };
+    let placed = shop.browser.submit(&order, &shop.confirm).await;
+    assert!(placed.location.starts_with("/sandbox/payments/"), "{}", placed.location);
+    assert_eq!(shop.app.number("SELECT count(*) FROM orders WHERE starts = 'after_current' AND discount_minor = 100").await, 1);
     shop.close().await;
 }
 

@@ -142,8 +142,11 @@ async fn what_is_no_code_is_said_and_guessing_ends(db: PgPool) {
     {
         let refused = redeem(&browser, code).await;
         assert_eq!(refused.status, 302);
-        assert!(browser.follow(&refused).await.text().contains(said), "{code}: {said}");
+        let page = browser.follow(&refused).await;
+        assert!(page.text().contains(said), "{code}: {said}");
+        assert!(page.form(REDEEM).fields.contains(&("code".into(), code.into())), "it can be checked letter by letter: {}", page.html);
     }
+    assert_eq!(browser.get("/wallet").await.form(REDEEM).fields, [("code".to_string(), String::new())], "and is gone with the next page");
     // A code of another installation: as good as guessed.
     let guess = toki::codes::store::plain::PlainCode::generate().expose();
     for _ in 0..9 {
@@ -268,6 +271,8 @@ async fn a_code_that_does_not_fit_the_order_leaves_the_price_as_it_is(db: PgPool
     let page = browser.follow(&refused).await;
     assert!(page.text().contains("This code was taken back") && page.text().contains("Pay $5.00"), "{}", page.text());
     // An empty one takes it away, and the package is bought at its price.
+    let wrong = type_code(&browser, package_id, "ABCD-EFGH").await.form(TYPE);
+    assert!(wrong.fields.contains(&("code".into(), "ABCD-EFGH".into())), "it can be checked letter by letter: {wrong:?}");
     assert!(!type_code(&browser, package_id, " ").await.text().contains("taken back"));
     confirm(&browser, package_id).await;
     assert_eq!(app.number("SELECT price_minor FROM orders").await, 500);

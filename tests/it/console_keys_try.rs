@@ -81,6 +81,7 @@ async fn a_refusal_is_shown_in_the_words_of_v1(db: PgPool) {
     let words: String = direct.error("message").split_whitespace().take(6).collect::<Vec<_>>().join(" ");
     assert!(direct.status == 429 || direct.status == 402, "{}", direct.status);
     assert!(text.contains(&words) && text.contains("No receipt yet"), "{words}: {text}");
+    assert!(refused.html.contains("<span lang=\"en\">"), "read out as English on any page: {}", refused.html);
     app.execute("UPDATE api_keys SET status = 'disabled'").await;
     let text = try_it(&browser, &page, &path, &secret, "sandbox/echo", "hello, somebody").await.text();
     assert!(text.contains("disabled"), "{text}");

@@ -1,6 +1,7 @@
 //! Notices by mail as customers meet them: chosen in the settings, sent while a server runs.
 
 use crate::support::app::TestApp;
+use crate::support::browser::Page;
 use crate::support::client::http;
 use sqlx::PgPool;
 use toki::notices::store::tell_all;
@@ -19,6 +20,10 @@ async fn what_one_is_told_is_chosen_in_the_settings(db: PgPool) {
     let page = browser.follow(&refused).await;
     assert!(page.text().contains("Enter a whole number of Tokens from 1, or leave it empty."), "{}", page.text());
     assert!(page.html.contains("value=\"some\""), "what was typed is still there");
+    let refused = browser.post(SAVE, "/settings", &[("expiring", "true"), ("balance_below", "some")]).await;
+    let page = browser.follow(&refused).await;
+    assert_eq!(switches_on(&page), ["expiring"], "what was turned off stays so, though it is not saved: {}", page.html);
+    assert_eq!(switches_on(&browser.get("/settings").await), ["new_device", "expiring", "key_quota"], "nothing was saved");
 
     // Two switches are off.
     let answer = browser.post(SAVE, "/settings", &[("expiring", "true"), ("balance_below", "50")]).await;
@@ -32,6 +37,16 @@ async fn what_one_is_told_is_chosen_in_the_settings(db: PgPool) {
     let mail = app.mailed("ada@example.com", 1).await.remove(0);
     assert!(mail.contains("Subject: Your balance is low") && mail.contains("has 40 Tokens left"), "{mail}");
     app.stop().await;
+}
+
+/// The switches of the form that are on.
+fn switches_on(page: &Page) -> Vec<&'static str> {
+    let is_on = |name: &&str| {
+        let named = format!("name=\"{name}\"");
+        let tags = page.html.split("<input").filter_map(|tag| tag.split('>').next());
+        tags.filter(|tag| tag.contains(&named)).any(|tag| tag.contains(" checked"))
+    };
+    ["new_device", "expiring", "key_quota"].into_iter().filter(is_on).collect()
 }
 
 #[sqlx::test]

@@ -14,6 +14,7 @@ use crate::t;
 use crate::ui::amount::{ExactTokens, Price};
 use crate::ui::fact::Fact;
 use crate::ui::form::{FormError, Submit, error_of};
+use crate::ui::last_form::typed;
 use crate::ui::page_data::{id_of_address, with_data};
 use crate::ui::utc_time::{UtcTime, minute, validity};
 use leptos::prelude::*;
@@ -48,15 +49,14 @@ fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
         // What was typed before can still be taken away.
         view! {
             <LimitNotice limit=offer.limit.clone() />
-            <PromotionForm offer=offer.clone() />
+            <form method="post" action=TypeCode::PATH>
+                <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
+                <PromotionFields offer=offer.clone() />
+            </form>
         }
         .into_any()
     } else {
-        view! {
-            <PromotionForm offer=offer.clone() />
-            <ConfirmForm offer=offer.clone() />
-        }
-        .into_any()
+        view! { <ConfirmForm offer=offer.clone() /> }.into_any()
     };
     let price = offer.package.price.clone();
     view! {
@@ -182,25 +182,26 @@ fn Discounted(offer: Offer) -> impl IntoView {
     })
 }
 
-/// Takes a promotion code, which the server looks at before anything is bought.
+/// Takes a promotion code, which the server looks at before anything is bought. A part of the form that orders, so that what is chosen
+/// there is sent with the code, and not forgotten.
 #[component]
-fn PromotionForm(offer: Offer) -> impl IntoView {
+fn PromotionFields(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
     let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
     let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact_in(language()));
     let kept = offer.limit_reached() && (offer.discount.code_id.is_some() || offer.code_problem.is_some());
-    let open = kept || error.is_some();
+    let code = typed(TypeCode::PATH, "code", typed(PlaceOrder::PATH, "code", ""));
+    let open = kept || error.is_some() || !code.is_empty();
     let of_unpaid = error == Some(ConsoleError::Code(CodeProblem::OnUnpaidOrder));
     view! {
         <details open=open>
             <summary>{t!("Have a promotion code?")}</summary>
-            <form method="post" action=TypeCode::PATH class="row">
-                <input type="hidden" name="package_id" value=offer.package.package_id.to_string() />
-                <CodeField error />
-                <button class="button" type="submit">
+            <div class="row">
+                <CodeField error value=code />
+                <button class="button" type="submit" formaction=TypeCode::PATH>
                     {t!("Apply")}
                 </button>
-            </form>
+            </div>
             {of_unpaid.then(|| view! { <p><a href="/orders">{t!("Look at your orders")}</a></p> })}
             {kept.then(|| view! { <p class="muted">{t!("The code that you typed here is kept. Apply an empty one to take it away.")}</p> })}
             <p class="muted">{hint}</p>
@@ -209,7 +210,7 @@ fn PromotionForm(offer: Offer) -> impl IntoView {
 }
 
 /// The form that places the order. It carries the terms as they are shown: should the package have changed when it arrives, the
-/// server refuses instead of charging something else.
+/// server refuses instead of charging something else. Its first button is the one of the code: that is what Enter presses.
 #[component]
 fn ConfirmForm(offer: Offer) -> impl IntoView {
     let choice = offer.clone();
@@ -231,7 +232,7 @@ fn ConfirmForm(offer: Offer) -> impl IntoView {
                     <CancelForm order_id=open.order_id />
                 }
             })}
-        <form method="post" action=PlaceOrder::PATH>
+        <form method="post" action=PlaceOrder::PATH class="stack">
             <input type="hidden" name="package_id" value=package.package_id.to_string() />
             <input type="hidden" name="form_key" value=form_key.to_string() />
             <input type="hidden" name="terms[tokens]" value=package.tokens.0.to_string() />
@@ -240,8 +241,9 @@ fn ConfirmForm(offer: Offer) -> impl IntoView {
             <input type="hidden" name="terms[valid_for_s]" value=package.valid_for_s.to_string() />
             <input type="hidden" name="terms[rolls_over]" value=package.rolls_over.to_string() />
             <input type="hidden" name="terms[refund_window_s]" value=package.refund_window_s.unwrap_or(0).to_string() />
-            <StartChoice offer=choice />
             <input type="hidden" name="terms[discount_minor]" value=discount.minor.to_string() />
+            <PromotionFields offer=choice.clone() />
+            <StartChoice offer=choice />
             <Submit>{button}</Submit>
         </form>
     }

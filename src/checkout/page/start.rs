@@ -1,9 +1,10 @@
 //! When what is bought again begins: beside what the customer has of the package, or after it.
 
-use crate::checkout::server_fns::PlaceOrder;
+use crate::checkout::server_fns::{PlaceOrder, TypeCode};
 use crate::checkout::types::{Offer, Start, Validity};
 use crate::tokens::Tokens;
 use crate::ui::last_form::typed;
+use crate::ui::page_data::of_address;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
 use leptos::prelude::*;
@@ -20,7 +21,11 @@ pub fn StartChoice(offer: Offer) -> impl IntoView {
     };
     let chosen = match settled {
         true => chosen,
-        false => Start::parse(&typed(PlaceOrder::PATH, "starts", chosen.as_str())).unwrap_or(chosen),
+        false => {
+            // Either button of the form sends it; a code that was taken leaves it in the address.
+            let sent = typed(PlaceOrder::PATH, "starts", typed(TypeCode::PATH, "starts", of_address("starts")));
+            Start::parse(&sent).unwrap_or(chosen)
+        }
     };
     let offered = |start: Start| !settled || start == chosen;
     let rolls_over = offer.package.rolls_over;

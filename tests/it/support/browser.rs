@@ -195,6 +195,20 @@ impl Page {
         ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
     }
 
+    /// Hints below fields that no field is described by, so that nobody is read them.
+    pub fn unread_hints(&self) -> Vec<&str> {
+        let values = |attribute: &'static str| self.html.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+        let read: Vec<_> = values(" aria-describedby=\"").flat_map(str::split_whitespace).collect();
+        values(" id=\"").filter(|id| id.ends_with("-hint") && !read.contains(id)).collect()
+    }
+
+    /// What is marked as invalid: the names of fields, and of tags that are none.
+    pub fn marked_invalid(&self) -> Vec<&str> {
+        let tags = self.html.split('<').filter_map(|tag| tag.split('>').next());
+        let wrong = tags.filter(|tag| tag.contains(" aria-invalid=\"true\""));
+        wrong.map(|tag| tag.split(" name=\"").nth(1).unwrap_or(tag).split(['"', ' ']).next().unwrap_or_default()).collect()
+    }
+
     /// As [`Page::text`], without the data that the page's script is given.
     pub fn words(&self) -> String {
         self.text().split(" __RESOLVED_RESOURCES").next().unwrap_or_default().to_string()
