@@ -11,16 +11,26 @@ use leptos::prelude::*;
 #[component]
 pub fn Palette() -> impl IntoView {
     view! {
-        <dialog class="palette" id="palette" aria-label=t!("Search")>
+        <PaletteDialog id="palette">
+            // What is found first, for nothing typed, is the pages of the navigation.
+            <Skeleton lines=destinations().len() />
+        </PaletteDialog>
+        <PaletteKeys />
+    }
+}
+
+/// What it looks like; the children are what was found.
+#[component]
+pub fn PaletteDialog(#[prop(into)] id: String, children: Children) -> impl IntoView {
+    view! {
+        <dialog class="palette" id=id aria-label=t!("Search")>
             <form method="get" action="/search" role="search">
                 <SearchField />
             </form>
-            // What is found first, for nothing typed, is the pages of the navigation.
             <div class="palette-found" aria-live="polite">
-                <Skeleton lines=destinations().len() />
+                {children()}
             </div>
         </dialog>
-        <PaletteKeys />
     }
 }
 
