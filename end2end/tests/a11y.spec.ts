@@ -40,7 +40,8 @@ async function checkHere(page: Page, language: string, what: string) {
 /** Checks all pages of the docs, as their list has them. */
 async function checkDocs(page: Page, language: string) {
   await page.goto("/docs");
-  const links = await page.getByRole("main").locator('a[href^="/docs/"]').evaluateAll((links) => links.map((link) => link.getAttribute("href")!));
+  const listed = page.getByRole("main").locator('a[href^="/docs/"]');
+  const links = await listed.evaluateAll((links) => links.map((link) => link.getAttribute("href")!));
   const pages = [...new Set(links.map((link) => link.split("#")[0]!))];
   expect(pages, "pages of the docs").toHaveLength(10);
   await check(page, language, "/docs", ...pages);

@@ -51,7 +51,8 @@ test("no component has a violation in Chinese", async ({ page }) => {
 test("dialogs, drawers, the palette and menus open, are named, and give the focus back", async ({ page }) => {
   await open(page);
   for (const theme of ["light", "dark"] as const) {
-    for (const [button, dialog] of [["Open the dialog", "Delete Support bot?"], ["Open the drawer", "Call 0192f3"], ["Open the palette", "Search"]]) {
+    const openers = { "Open the dialog": "Delete Support bot?", "Open the drawer": "Call 0192f3", "Open the palette": "Search" };
+    for (const [button, dialog] of Object.entries(openers)) {
       const opener = half(page, theme).getByRole("button", { name: button });
       await opener.click();
       await expect(page.getByRole("dialog", { name: dialog })).toBeVisible();
