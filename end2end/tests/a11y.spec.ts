@@ -1,32 +1,82 @@
 // axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide, with all open that folds;
-// and that it has one title, one main action, and what its copy buttons need. The languages run beside each other, each with a customer of
-// its own who signs in once.
+// and that none scrolls sideways on a phone, has one title, one main action, and what its copy buttons need. The languages run beside each
+// other, each with a customer of its own.
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
+import { codeNow } from "../support/authenticator.ts";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
-import { unfold } from "../support/looks.ts";
+import { sideways, unfold } from "../support/looks.ts";
 import { MODEL, openai, psql, toki } from "../support/server.ts";
-import { answerPayment, createKey, existingCustomer, orderPackage, signIn } from "../support/steps.ts";
+import { answerPayment, createKey, existingCustomer, orderPackage, signIn, submitSignIn } from "../support/steps.ts";
 import type { Customer } from "../support/steps.ts";
 
-const WIDTHS = [360, 1280];
+const PHONE = 360;
+const WIDTHS = [PHONE, 1280];
 
 /** Checks the pages at these addresses. */
 async function check(page: Page, language: string, ...paths: string[]) {
   await speak(page, language);
   for (const path of paths) {
     await page.goto(path);
-    await expect(page.locator("html")).toHaveAttribute("lang", language);
-    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
-    await expectOneOfEach(page, path);
-    await expectWhatCopies(page, path);
-    await unfold(page);
-    for (const width of WIDTHS) {
-      await page.setViewportSize({ width, height: 900 });
-      await expectNoViolations(page, `${path}, ${language}, ${width} px`);
-    }
+    await checkHere(page, language, path);
   }
+}
+
+/** Checks the page as it is now: some are there only after a step. */
+async function checkHere(page: Page, language: string, what: string) {
+  await expect(page.locator("html")).toHaveAttribute("lang", language);
+  await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+  await expectOneOfEach(page, what);
+  await expectWhatCopies(page, what);
+  await unfold(page);
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    if (width === PHONE) expect.soft(await sideways(page), `${what}, ${language}, scrolls sideways`).toBeLessThanOrEqual(0);
+    await expectNoViolations(page, `${what}, ${language}, ${width} px`);
+  }
+}
+
+/** Checks all pages of the docs, as their list has them. */
+async function checkDocs(page: Page, language: string) {
+  await page.goto("/docs");
+  const listed = page.getByRole("main").locator('a[href^="/docs/"]');
+  const links = await listed.evaluateAll((links) => links.map((link) => link.getAttribute("href")!));
+  const pages = [...new Set(links.map((link) => link.split("#")[0]!))];
+  expect(pages, "pages of the docs").toHaveLength(10);
+  await check(page, language, "/docs", ...pages);
+}
+
+/** Checks the page of a form that was refused, filled in by the names of its fields: what they are called depends on the language. */
+async function checkRefusal(page: Page, language: string) {
+  await speak(page, language);
+  await page.goto("/keys");
+  await page.locator("#name").fill("lantern");
+  await page.locator("#supplier").selectOption({ label: "Sandbox" });
+  await page.locator("#quota").fill("plenty");
+  await page.locator("#quota").press("Enter");
+  await expect(page.locator("#quota")).toHaveAttribute("aria-invalid", "true");
+  await checkHere(page, language, "a form that was refused");
+}
+
+/** Checks each step of setting two-factor up, and the page that asks for a code from then on. Signs the customer out. */
+async function checkTwoFactor(page: Page, language: string, customer: Customer) {
+  await speak(page, language);
+  await page.goto("/settings/two-factor");
+  await page.locator("#current").fill(customer.password);
+  await page.locator("#current").press("Enter");
+  const secret = page.locator("#totp-secret");
+  await expect(secret).toBeVisible();
+  await checkHere(page, language, "two-factor, begun");
+  await page.locator("#code").fill(codeNow(await secret.innerText()));
+  await page.locator("#code").press("Enter");
+  await expect(page.locator(".recovery-codes")).toBeVisible();
+  await checkHere(page, language, "two-factor, on");
+
+  await page.context().clearCookies();
+  await submitSignIn(page, customer);
+  await expect(page).toHaveURL(/\/sign-in\/code$/);
+  await check(page, language, "/sign-in/code");
 }
 
 /** One title, and one main action at most; the report names the others. */
@@ -118,15 +168,19 @@ test.use({ trace: "off" });
 
 for (const language of ["en", "zh-Hans"]) {
   test.describe(language, () => {
-    // Of the page that is not there, and of an invitation that is none.
-    test.use({ expectedComplaint: /status of 404|status of 4\d\d .*\/invitation/ });
+    // Of the page that is not there, of an invitation that is none, and of the form that is refused.
+    test.use({ expectedComplaint: /status of 404|status of 4\d\d .*\/(invitation|keys)/ });
 
-    test("no page has a violation", async ({ page }) => {
+    test("no page of a visitor has a violation", async ({ page }) => {
       test.setTimeout(600_000);
       await check(page, language, "/", "/sign-in", "/sign-up", "/forgot-password", "/reset-password", "/products", "/models", "/nowhere");
-      await check(page, language, "/goodbye", "/invitation?token=none");
-      await check(page, language, "/docs", "/docs/quickstart", "/docs/endpoints", "/docs/errors");
+      await check(page, language, "/goodbye", "/invitation?token=none", "/forgot-password?sent=yes", "/reset-password?token=none");
+      await check(page, language, "/verify-email?token=none", "/verify-email?sent=sign-up", "/verify-email?done=yes");
+      await checkDocs(page, language);
+    });
 
+    test("no page of a customer has a violation", async ({ page }) => {
+      test.setTimeout(600_000);
       // The steps are in English.
       await speak(page, "en");
       const customer = existingCustomer();
@@ -158,6 +212,8 @@ for (const language of ["en", "zh-Hans"]) {
       await checkOverlays(page, language);
       join(customer, existingCustomer());
       await checkRows(page, language, key);
+      await checkRefusal(page, language);
+      await checkTwoFactor(page, language, customer);
     });
   });
 }

@@ -323,3 +323,38 @@ test.describe("switches", () => {
     await expect(lever).toHaveAttribute("aria-checked", "false");
   });
 });
+
+test.describe("in a browser that is in Tokyo", () => {
+  test.use({ timezoneId: "Asia/Tokyo" });
+
+  test("times are in UTC until local time is chosen, which stays chosen until UTC is", async ({ page }) => {
+    const customer = existingCustomer();
+    toki(["account", "credit", "--email", customer.email, "--tokens", "1000000", "--valid-for", "30d"]);
+    await signIn(page, customer);
+    await page.goto("/wallet");
+    const times = page.getByRole("group", { name: "Times", exact: true });
+    const [utc, tokyo, local] = ["UTC", "Tokyo", "Local time"].map((name) => times.getByRole("button", { name, exact: true }));
+    const moment = page.getByRole("main").locator("time").first();
+    const expectZone = async (timeZone: string, short: string) => {
+      const at = new Date((await moment.getAttribute("datetime"))!);
+      const clock = at.toLocaleTimeString("en-GB", { timeZone, hour: "2-digit", minute: "2-digit" });
+      await expect(moment).toContainText(`${clock} ${short}`);
+    };
+    await expect(utc).toHaveAttribute("aria-pressed", "true");
+    await expectZone("UTC", "UTC");
+
+    await local.click();
+    await expect(tokyo).toHaveAttribute("aria-pressed", "true");
+    await expect(page, "the page that was read").toHaveURL(/\/wallet$/);
+    await expectZone("Asia/Tokyo", "JST");
+    await expect(local, "there is nothing left to change").toBeHidden();
+    await page.reload();
+    await expect(tokyo).toHaveAttribute("aria-pressed", "true");
+    await expectZone("Asia/Tokyo", "JST");
+
+    await utc.click();
+    await expect(utc).toHaveAttribute("aria-pressed", "true");
+    await expectZone("UTC", "UTC");
+    await expect(local, "it can be chosen again").toBeVisible();
+  });
+});

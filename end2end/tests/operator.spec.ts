@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
+import { sideways } from "../support/looks.ts";
 import { psql } from "../support/server.ts";
 import { existingCustomer, orderPackage, signIn } from "../support/steps.ts";
 
@@ -32,6 +33,7 @@ test("an operator looks at a payment that fits no order, and dismisses it", asyn
     await page.reload();
     for (const width of [360, 1280]) {
       await page.setViewportSize({ width, height: 900 });
+      expect.soft(await sideways(page), `scrolls sideways, ${language}, ${width} px`).toBeLessThanOrEqual(0);
       await expectNoViolations(page, `/operator/payments, ${language}, ${width} px`);
       await page.screenshot({ path: `screenshots-out/operator-payments-${width}-${language}.png`, fullPage: true });
     }

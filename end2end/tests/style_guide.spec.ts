@@ -48,10 +48,11 @@ test("no component has a violation in Chinese", async ({ page }) => {
   await picture(page, "1440-zh");
 });
 
-test("dialogs, drawers and menus open, are named, and give the focus back", async ({ page }) => {
+test("dialogs, drawers, the palette and menus open, are named, and give the focus back", async ({ page }) => {
   await open(page);
   for (const theme of ["light", "dark"] as const) {
-    for (const [button, dialog] of [["Open the dialog", "Delete Support bot?"], ["Open the drawer", "Call 0192f3"]]) {
+    const openers = { "Open the dialog": "Delete Support bot?", "Open the drawer": "Call 0192f3", "Open the palette": "Search" };
+    for (const [button, dialog] of Object.entries(openers)) {
       const opener = half(page, theme).getByRole("button", { name: button });
       await opener.click();
       await expect(page.getByRole("dialog", { name: dialog })).toBeVisible();
@@ -74,9 +75,24 @@ test("dialogs, drawers and menus open, are named, and give the focus back", asyn
 test("code is copied here too, where no frame is around the page", async ({ page, context }) => {
   await context.grantPermissions(["clipboard-write"]);
   await open(page);
-  const copy = half(page, "dark").locator("[data-copy]");
-  await copy.click();
-  await expect(copy).toHaveText("Copied");
+  for (const code of [".snippet", ".code-panel:visible"]) {
+    const copy = half(page, "dark").locator(`${code} [data-copy]`);
+    await copy.click();
+    await expect(copy).toHaveText("Copied");
+  }
+});
+
+test("a tab shows its code and no other, in its own half of the page", async ({ page }) => {
+  await open(page);
+  const [dark, light] = (["dark", "light"] as const).map((theme) => half(page, theme).getByRole("group", { name: "Programs" }));
+  const shown = (tabs: Locator, name: string) => tabs.getByRole("region", { name: `Example: ${name}` });
+  await dark.getByText("Python", { exact: true }).click();
+  await expect(shown(dark, "Python")).toBeVisible();
+  await expect(shown(dark, "curl")).toBeHidden();
+  await expect(shown(light, "curl"), "the other half has its own").toBeVisible();
+  await dark.getByRole("radio", { name: "Python" }).press("ArrowRight");
+  await expect(dark.getByText("No model of this key answers", { exact: false })).toBeVisible();
+  await expectNoViolations(page, "a tab without code", ".code-tabs");
 });
 
 test("a chart says the values of the column that is pointed at or has the focus", async ({ page }) => {

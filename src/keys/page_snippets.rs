@@ -3,7 +3,8 @@
 use crate::docs::examples::client_example;
 use crate::docs::types::Reader;
 use crate::keys::types::ShownSecret;
-use crate::ui::copy::{CopyButton, CopyCode};
+use crate::ui::code_tabs::{CodeTab, CodeTabs, code_panel};
+use crate::ui::copy::CopyButton;
 use crate::{t, tv};
 use leptos::prelude::*;
 
@@ -58,8 +59,7 @@ fn with_secret(code: &str, secret: &str) -> String {
         .replace("$TOKI_KEY", secret)
 }
 
-/// The examples of the docs, a tab each, with this key where its secret is known and `TOKI_KEY` of the environment where not. Without a
-/// script: a tab is a radio button, and its panel shows while that is on.
+/// The examples of the docs, a tab each, with this key where its secret is known and `TOKI_KEY` of the environment where not.
 #[component]
 pub fn Snippets(
     /// This server, and a model that the key may call.
@@ -77,7 +77,7 @@ pub fn Snippets(
         let reader = if client.anthropic { anthropic.as_ref() } else { Some(&reader) };
         let code = reader.and_then(|reader| client_example(client.section, reader));
         let code = code.map(|code| secret.as_ref().map_or_else(|| code.clone(), |secret| with_secret(&code, &secret.0)));
-        view! { <ClientTab client code /> }
+        CodeTab { section: client.section, name: client.name, panel: panel(&client, code) }
     });
     let base_url = reader.fill("{{base_url}}");
     view! {
@@ -88,9 +88,7 @@ pub fn Snippets(
                 <CopyButton text=base_url />
             </p>
             {hint}
-            <div class="code-tabs" role="group" aria-label=t!("Clients")>
-                {tabs.into_iter().collect_view()}
-            </div>
+            <CodeTabs label=t!("Clients") group="client" tabs=Vec::from(tabs) />
             <p>
                 <a href="/docs/clients">{t!("More clients, in the docs")}</a>
             </p>
@@ -99,24 +97,10 @@ pub fn Snippets(
 }
 
 /// `code`: none where no model of the key answers in what the client speaks.
-#[component]
-fn ClientTab(client: Client, code: Option<String>) -> impl IntoView {
-    let id = format!("client-{}", client.section);
-    let panel = match code {
-        Some(code) => view! {
-            <div class="row row-between">
-                <p class="muted">{note(client.section)}</p>
-                <CopyCode />
-            </div>
-            <pre class="code-block" tabindex="0" role="region" aria-label=t!("Example: {name}", name = client.name)><code>{code}</code></pre>
-        }
-        .into_any(),
+fn panel(client: &Client, code: Option<String>) -> AnyView {
+    match code {
+        Some(code) => code_panel(client.name, note(client.section), code),
         None => view! { <p class="muted">{t!("No model that this key can call answers in Anthropic’s protocol.")}</p> }.into_any(),
-    };
-    view! {
-        <input class="visually-hidden" type="radio" name="client" id=id.clone() checked={client.section == "curl"} />
-        <label for=id>{client.name}</label>
-        <div class="code-panel">{panel}</div>
     }
 }
 

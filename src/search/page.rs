@@ -94,8 +94,8 @@ fn found_hit(found: Found) -> AnyView {
     }
 }
 
-/// `facts` tell it from others of its name; `kind` is what it is, the same word for all of a kind.
-fn hit(href: String, name: String, facts: String, kind: &'static str) -> AnyView {
+/// A line of what was found. `facts` tell it from others of its name; `kind` is what it is, the same word for all of a kind.
+pub fn hit(href: String, name: String, facts: String, kind: &'static str) -> AnyView {
     view! {
         <li>
             <a href=href>

@@ -13,9 +13,21 @@ use leptos::prelude::*;
 #[component]
 pub fn Palette() -> impl IntoView {
     view! {
+        <PaletteDialog id="palette">
+            // What is found first, for nothing typed, is the pages of the navigation.
+            <Skeleton lines=destinations().len() />
+        </PaletteDialog>
+        <PaletteKeys />
+    }
+}
+
+/// What it looks like; the children are what was found.
+#[component]
+pub fn PaletteDialog(#[prop(into)] id: String, children: Children) -> impl IntoView {
+    view! {
         <dialog
             class="palette"
-            id="palette"
+            id=id
             aria-label=t!("Search")
             data-unreachable=sentence(ConsoleError::Unreachable)
             data-signed-out=sentence(ConsoleError::SignInRequired)
@@ -23,12 +35,10 @@ pub fn Palette() -> impl IntoView {
             <form method="get" action="/search" role="search">
                 <SearchField />
             </form>
-            // What is found first, for nothing typed, is the pages of the navigation.
             <div class="palette-found" aria-live="polite">
-                <Skeleton lines=destinations().len() />
+                {children()}
             </div>
         </dialog>
-        <PaletteKeys />
     }
 }
 

@@ -4,6 +4,7 @@ pub mod amount;
 pub mod badge;
 pub mod banner;
 pub mod chart;
+pub mod code_tabs;
 pub mod control;
 pub mod copy;
 pub mod empty_state;

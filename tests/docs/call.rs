@@ -1,4 +1,5 @@
-//! The Rust example of the docs, so that it is compiled; `docs::tests` holds that they are the same.
+//! The Rust example of the docs, so that it is linted and its crates are compiled; `docs::tests` holds that they are the same, and
+//! `examples.py` runs what the page shows.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own, which has an environment and prints")]
 
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-"""The examples of the docs, taken from the pages as readers copy them and run as they stand. Run by scripts/docs.sh.
+"""The examples of the docs and of the landing page, taken from the pages as readers copy them and run as they stand. Run by
+scripts/docs.sh.
 
 Of settings that an application reads, the address, the key and the model are looked up where that application looks, and used for a call.
 """
@@ -17,14 +18,54 @@ import openai
 import yaml
 
 URL, KEY, PACKAGES = os.environ["DOCS_URL"], os.environ["TOKI_KEY"], os.environ["DOCS_NODE_PACKAGES"]
+# What cargo said about each crate that it built.
+CRATES = os.environ["DOCS_CRATES"]
 
 SNIPPET = re.compile(r"<pre\b([^>]*)>\s*<code>(.*?)</code>", re.DOTALL)
+# The crates that we compile leave it to the program which cryptography there is; a reader's have one that reqwest chose.
+RUST = """
+mod example {
+    include!("example.rs");
+    pub fn start() -> Result<(), Box<dyn std::error::Error>> { main() }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    example::start()
+}
+"""
+
+
+def crates(*names):
+    """The compiled crates of these names; those of the build itself, which differ in how they are optimised, left out."""
+    with open(CRATES) as messages:
+        built = [message for message in map(json.loads, messages) if message["reason"] == "compiler-artifact"]
+    for name in names:
+        (crate,) = [crate for crate in built if crate["target"]["name"] == name and crate["profile"]["opt_level"] == "0"]
+        (library,) = [file for file in crate["filenames"] if file.endswith(".rlib")]
+        yield name, library
+
+
+def compiled(path):
+    """The program of the Rust example in this file, which must be named `example.rs`."""
+    folder = os.path.dirname(path)
+    with open(f"{folder}/main.rs", "w") as file:
+        file.write(RUST)
+    command = ["rustc", "--edition", "2024", f"{folder}/main.rs", "-o", f"{folder}/main"]
+    for name, library in crates("reqwest", "rustls", "serde_json", "tokio"):
+        command += ["-L", f"dependency={os.path.dirname(library)}", "--extern", f"{name}={library}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return f"{folder}/main"
+
+
 PROGRAMS = {
     "Shell": lambda path: ["bash", "-euo", "pipefail", path],
     "Python": lambda path: [sys.executable, "-B", path],
     "Node.js": lambda path: ["node", path],
+    "Rust": lambda path: [compiled(path)],
 }
-ENDINGS = {"Shell": ".sh", "Python": ".py", "Node.js": ".mjs"}
+ENDINGS = {"Shell": ".sh", "Python": ".py", "Node.js": ".mjs", "Rust": ".rs"}
 
 
 def page(path):
@@ -39,6 +80,17 @@ def snippets(path):
         if "data-check" in attributes:
             language = attributes["aria-label"].rsplit(": ", 1)[1]
             yield attributes["data-check"], language, html.unescape(re.sub(r"<!.*?>", "", code))
+
+
+def front():
+    """What the landing page shows: two settings, which any OpenAI client reads, and a call by hand, which reads one of them."""
+    settings, call = [html.unescape(code) for _, code in SNIPPET.findall(page("/"))]
+    assert "sk-toki-…" in settings, settings
+    settings = settings.replace("sk-toki-…", KEY)
+    yield "run", "Shell", f"{settings}\n{call}"
+    model = re.search(r'"model": "([^"]+)"', call)[1]
+    question = f"openai.OpenAI().chat.completions.create(model={model!r}, messages=[{{'role': 'user', 'content': 'Hello'}}])"
+    yield "run", "Shell", f"{settings}\n{sys.executable} -B - <<'END'\nimport openai\nprint({question})\nEND"
 
 
 def run(language, code):
@@ -114,8 +166,8 @@ def main():
     paths = sorted(set(re.findall(r'href="(/docs/[a-z-]+)"', page("/docs"))))
     assert len(paths) == 10, paths
     tried, failed, checks = 0, [], set()
-    for path in paths:
-        for check, language, code in snippets(path):
+    for path in ["/", *paths]:
+        for check, language, code in front() if path == "/" else snippets(path):
             tried += 1
             checks.add((check, language))
             try:
@@ -127,7 +179,7 @@ def main():
     wanted = {("run", language) for language in PROGRAMS} | {(name, None) for name in APPLICATIONS}
     missing = {want for want in wanted if not any(check == want[0] and want[1] in (None, language) for check, language in checks)}
     assert not missing, missing
-    print(f"{tried - len(failed)} of {tried} examples of {len(paths)} pages work as they stand", *failed)
+    print(f"{tried - len(failed)} of {tried} examples of {len(paths)} pages and the landing page work as they stand", *failed)
     sys.exit(1 if failed else 0)
 
 

@@ -2,10 +2,13 @@
 
 use crate::error::{ConsoleError, Field, Problem};
 use crate::i18n::language;
+use crate::search::page::hit;
+use crate::search::palette::PaletteDialog;
 use crate::tokens::Tokens;
 use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::banner::{Banner, BannerKind};
+use crate::ui::code_tabs::{CodeTab, CodeTabs, code_panel};
 use crate::ui::control::{Choice, Select, Switch, SwitchForm};
 use crate::ui::empty_state::EmptyState;
 use crate::ui::form::{FormError, Labelled};
@@ -30,6 +33,7 @@ pub fn Samples(theme: &'static str) -> impl IntoView {
         <Messages />
         <Fields theme />
         <Numbers theme />
+        <Code theme />
         <Lists />
         <Charts theme />
     }
@@ -62,11 +66,15 @@ fn Buttons() -> impl IntoView {
 #[component]
 fn Overlays(theme: &'static str) -> impl IntoView {
     let (dialog, drawer, menu) = (format!("{theme}-dialog"), format!("{theme}-drawer"), format!("{theme}-menu"));
+    let palette = format!("{theme}-palette");
+    let found = [("Wallet", "", "Page"), ("Support bot", "sk-toki-ab…yz", "API key"), ("Starter", "24 Dec 2026, $5.00, Paid", "Order")];
+    let found = found.map(|(name, facts, kind)| hit("#main".into(), name.into(), facts.into(), kind));
     view! {
-        <Part title="Dialog, drawer, menu">
+        <Part title="Dialog, drawer, palette, menu">
             <div class="row">
                 <OpenDialog id=dialog.clone()>"Open the dialog"</OpenDialog>
                 <OpenDialog id=drawer.clone()>"Open the drawer"</OpenDialog>
+                <OpenDialog id=palette.clone()>"Open the palette"</OpenDialog>
                 <Menu id=menu label="More for Support bot">
                     <li><a href="#main">"Edit"</a></li>
                     <li><button type="button">"Disable"</button></li>
@@ -93,6 +101,9 @@ fn Overlays(theme: &'static str) -> impl IntoView {
                     <dd>"Measured"</dd>
                 </dl>
             </Dialog>
+            <PaletteDialog id=palette>
+                <ul class="found">{found.into_iter().collect_view()}</ul>
+            </PaletteDialog>
         </Part>
     }
 }
@@ -180,10 +191,30 @@ fn Numbers(theme: &'static str) -> impl IntoView {
                 {stat(1_234_567, None)}
             </div>
             <div class="card">{[820_000, 280_000, 64_000, 0].map(quota).into_iter().collect_view()}</div>
-            <Snippet
-                label=format!("curl, {theme}")
-                code="curl https://toki.example/v1/chat/completions \\\n  -H \"Authorization: Bearer $TOKI_API_KEY\" \\\n  -d '{\"model\": \"acme/large-2\"}'"
-            />
+        </Part>
+    }
+}
+
+const CURL: &str = r#"curl https://toki.example/v1/chat/completions \
+  -H "Authorization: Bearer $TOKI_KEY" \
+  -d '{"model": "acme/large-2"}'"#;
+
+const PYTHON: &str = r#"from openai import OpenAI
+
+client = OpenAI(base_url="https://toki.example/v1", api_key="sk-toki-ab…yz")"#;
+
+#[component]
+fn Code(theme: &'static str) -> impl IntoView {
+    let none = view! { <p class="muted">"No model of this key answers in what this program speaks."</p> }.into_any();
+    let tabs = vec![
+        CodeTab { section: "curl", name: "curl", panel: code_panel("curl", None, CURL.into()) },
+        CodeTab { section: "python", name: "Python", panel: code_panel("Python", Some("With OpenAI’s package."), PYTHON.into()) },
+        CodeTab { section: "none", name: "Claude Code", panel: none },
+    ];
+    view! {
+        <Part title="Code">
+            <Snippet label=format!("curl, {theme}") code=CURL />
+            <CodeTabs label="Programs" group=format!("{theme}-program") tabs />
         </Part>
     }
 }
