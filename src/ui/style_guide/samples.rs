@@ -32,7 +32,7 @@ pub fn Samples(theme: &'static str) -> impl IntoView {
         <Overlays theme />
         <Messages />
         <Fields theme />
-        <Numbers theme />
+        <Numbers />
         <Code theme />
         <Lists />
         <Charts theme />
@@ -175,7 +175,7 @@ fn switch_form(on: bool) -> impl IntoView {
 }
 
 #[component]
-fn Numbers(theme: &'static str) -> impl IntoView {
+fn Numbers() -> impl IntoView {
     let stat = |before, note: Option<&'static str>| {
         let note = note.map(IntoAny::into_any);
         let change = Change { now: Tokens(1_234_567), before: Tokens(before), since: language().choose("yesterday", "昨天") };
