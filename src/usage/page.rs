@@ -13,7 +13,6 @@ use crate::usage::page_totals::Totals;
 use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
 use crate::usage::types::{CallPage, UsageView};
-use chrono::Utc;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -34,7 +33,7 @@ pub struct Asked {
 impl Asked {
     fn of_address() -> Asked {
         let days = (of_address("from"), of_address("to"));
-        let (from, to) = kept_moments(days, (of_address("since"), of_address("until")), time_zone(), Utc::now());
+        let (from, to) = kept_moments(days, (of_address("since"), of_address("until")), time_zone());
         Asked {
             range: of_address("range"),
             from,
@@ -81,7 +80,7 @@ impl Asked {
 #[component]
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
-    let is_range = Range::parse(&asked.range, &asked.from, &asked.to, time_zone(), Utc::now()).is_ok();
+    let is_range = Range::is_one(&asked.range, &asked.from, &asked.to, time_zone());
     let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
     let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
     let export = is_range.then(|| {

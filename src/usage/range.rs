@@ -87,6 +87,11 @@ impl Range {
         Ok(Range::between(None, start, end, zone))
     }
 
+    /// Whether this is a range now.
+    pub fn is_one(name: &str, from: &str, to: &str, zone: Tz) -> bool {
+        Range::parse(name, from, to, zone, Utc::now()).is_ok()
+    }
+
     pub fn of(preset: Preset, zone: Tz, now: DateTime<Utc>) -> Range {
         let today = today(zone, now);
         let start = beginning(today - Days::new(preset.days() - 1), zone);
@@ -156,7 +161,11 @@ impl Range {
 
 /// `from` and `to` of an address as a form of days sends them, beside the moments that the days were filled in for (`since`, `until`):
 /// those yet, while the days are theirs.
-pub fn kept_moments(days: (String, String), moments: (String, String), zone: Tz, now: DateTime<Utc>) -> (String, String) {
+pub fn kept_moments(days: (String, String), moments: (String, String), zone: Tz) -> (String, String) {
+    kept_at(days, moments, zone, Utc::now())
+}
+
+fn kept_at(days: (String, String), moments: (String, String), zone: Tz, now: DateTime<Utc>) -> (String, String) {
     let are_theirs = moments != <(String, String)>::default()
         && Range::parse("", &moments.0, &moments.1, zone, now).is_ok_and(|range| range.days(zone) == days);
     if are_theirs { moments } else { days }
@@ -238,7 +247,7 @@ mod tests {
         let (day, other) = (pair("2026-11-20", "2026-11-20"), pair("2026-11-19", "2026-11-20"));
         let hour = pair("2026-11-20T13:00:00Z", "2026-11-20T14:00:00Z");
         let kept = |days: &(String, String), moments: &(String, String), zone| {
-            kept_moments(days.clone(), moments.clone(), zone, at("2026-11-28T23:30:00Z"))
+            kept_at(days.clone(), moments.clone(), zone, at("2026-11-28T23:30:00Z"))
         };
         assert_eq!(kept(&day, &hour, Tz::UTC), hour);
         assert_eq!(kept(&other, &hour, Tz::UTC), other);
