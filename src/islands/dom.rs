@@ -17,6 +17,8 @@ pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
 pub async fn fetch_part(address: &str) -> Result<Response, JsValue> {
     let headers = Headers::new()?;
     headers.set(IN_PART, "1")?;
+    // To whoever does not ask for a page, the server names where it leads and does not lead there.
+    headers.set("accept", "text/html")?;
     let request = RequestInit::new();
     request.set_headers(&headers);
     window().fetch_with_str_and_init(address, &request).await?.dyn_into()
