@@ -1,5 +1,6 @@
 -- Calls outlive what happens to clocks and holds: a clock that is set back, a hold that a crash took a part of or that lies beside its
--- call's record, one that nobody can settle, and a month whose calls came before their time.
+-- call's record, one that nobody can settle, and a month whose calls came before their time. And replies say what limits leave, wherever
+-- there are any.
 
 -- What was held at first, of a hold that is settled by itself (settle_unheld): one of which a crash took a part, and one whose admission
 -- was asked for again, beside which the reaper may have left a record. NULL = any other.
@@ -53,7 +54,9 @@ CREATE OR REPLACE FUNCTION take_back_holds(p_request_id uuid[], p_owner uuid) RE
 $$;
 
 -- As before, with a clock that may be set back: a period is never begun again, nor are requests of a minute waited for until the clock is
--- where it was. (Tokens of a minute are: one call may use more than a minute of them, so nothing tells the two apart.)
+-- where it was. (Tokens of a minute are: one call may use more than a minute of them, so nothing tells the two apart.) A call that is
+-- refused for want of Tokens is told of the rates that limit its key, too: computed where there are any and it is refused, so that no other
+-- call costs more.
 CREATE OR REPLACE FUNCTION admit_calls(
     p_request_id uuid[], p_secret_hash bytea[], p_model_id text[], p_protocol text[], p_input_tokens bigint[],
     p_output_limit bigint[], p_choices bigint[], p_exact boolean[], p_endpoint text[], p_streamed boolean[],
@@ -711,7 +714,9 @@ END
 $$;
 
 -- As before; holds that are settled by themselves are left to settle_unheld, those of which nothing is missing first, and what goes back to
--- a period never makes it negative.
+-- a period never makes it negative. What is left to a key is the least of what its quota, its period and its member's limits leave. A call
+-- of a key whose member has limits goes the way of those with other limits, as its admission did: all others cost one more look into an
+-- index that is empty where no member has any.
 CREATE OR REPLACE FUNCTION settle_calls(
     p_calls settlement[], OUT firsts boolean[], OUT charges bigint[], OUT balances bigint[], OUT quotas bigint[])
 LANGUAGE plpgsql VOLATILE
@@ -897,6 +902,14 @@ BEGIN
 END
 $$;
 
+-- Has the commit of this transaction wait for the disk, and so for all that was committed before it, by others too.
+CREATE FUNCTION wait_for_disk() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
+    PERFORM pg_logical_emit_message(true, 'toki', '');
+END
+$$;
+
 -- As before, and waits for the disk where the server's default is not to. What asks for more than that, as remote_apply does, stays.
 CREATE OR REPLACE PROCEDURE settle_calls_durably(
     p_calls settlement[], INOUT firsts boolean[], INOUT charges bigint[], INOUT balances bigint[], INOUT quotas bigint[])
@@ -905,16 +918,7 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     SELECT s.firsts, s.charges, s.balances, s.quotas INTO firsts, charges, balances, quotas FROM settle_calls(p_calls) s;
     COMMIT;
-    IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
-    PERFORM pg_logical_emit_message(true, 'toki', '');
-END
-$$;
-
--- Has the commit of this transaction wait for the disk, and so for all that was committed before it, by others too.
-CREATE FUNCTION wait_for_disk() RETURNS void LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    IF current_setting('synchronous_commit') = 'off' THEN PERFORM set_config('synchronous_commit', 'on', true); END IF;
-    PERFORM pg_logical_emit_message(true, 'toki', '');
+    PERFORM wait_for_disk();
 END
 $$;
 

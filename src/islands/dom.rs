@@ -13,13 +13,19 @@ pub fn on(target: &EventTarget, event: &str, act: impl Fn(&Event) + 'static) {
     act.forget();
 }
 
-/// Asks for a page of which a part is kept.
-pub async fn fetch_part(address: &str) -> Result<Response, JsValue> {
+/// What says that a page is asked for, and only a part of it is shown.
+pub fn part_headers() -> Result<Headers, JsValue> {
     let headers = Headers::new()?;
     headers.set(IN_PART, "1")?;
     // To whoever does not ask for a page, the server names where it leads and does not lead there.
     headers.set("accept", "text/html")?;
+    Ok(headers)
+}
+
+/// Asks for a page of which a part is kept.
+pub async fn fetch_part(address: &str) -> Result<Response, JsValue> {
     let request = RequestInit::new();
+    let headers = part_headers()?;
     request.set_headers(&headers);
     window().fetch_with_str_and_init(address, &request).await?.dyn_into()
 }

@@ -1,13 +1,12 @@
 //! Has the forms of the page that are one switch (`ui::control::SwitchForm`) turn at once, before the server has said anything, and turn
 //! back with a toast that says why where it refuses or cannot be reached. Without a script they are posted, and the page comes anew.
 
-use crate::islands::IN_PART;
-use crate::islands::dom::{first, on, page_in};
+use crate::islands::dom::{first, on, page_in, part_headers};
 use crate::islands::live::{Seen, replace_changed};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::{Element, FormData, Headers, HtmlFormElement, HtmlInputElement, RequestInit, Response, UrlSearchParams};
+use leptos::web_sys::{Element, FormData, HtmlFormElement, HtmlInputElement, RequestInit, Response, UrlSearchParams};
 use std::time::Duration;
 
 /// How long a toast stays: long enough to be read twice.
@@ -56,11 +55,9 @@ fn turn(form: &Element) {
 
 /// Posts as the browser would, and reads the page that comes of it: why the server refused, if it did. The headers go along to that page.
 async fn post(address: &str, fields: &FormData) -> Result<Option<String>, JsValue> {
-    let headers = Headers::new()?;
-    headers.set("accept", "text/html")?;
-    headers.set(IN_PART, "1")?;
     let request = RequestInit::new();
     request.set_method("POST");
+    let headers = part_headers()?;
     request.set_headers(&headers);
     request.set_body(&UrlSearchParams::new_with_str_sequence_sequence(fields)?.into());
     let response: Response = window().fetch_with_str_and_init(address, &request).await?.dyn_into()?;
