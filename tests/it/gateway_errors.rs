@@ -95,6 +95,44 @@ async fn requests_that_cannot_be_served(db: PgPool) {
     app.stop().await;
 }
 
+/// JSON and addresses can say NUL, and no text of Postgres can: what says it where a text of ours would be is told so, and is no failure
+/// of the database. What the model reads may hold whatever JSON can.
+#[sqlx::test]
+async fn a_nul_is_refused_where_it_cannot_be_and_passed_on_elsewhere(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("nul@example.com", 1_000_000).await;
+    let key = app.key(&customer, None).await;
+    for (path, rest) in [
+        ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "x"}]})),
+        ("/v1/completions", json!({"prompt": "x"})),
+        ("/v1/embeddings", json!({"input": "x"})),
+        ("/v1/responses", json!({"input": "x"})),
+        ("/v1/messages", json!({"messages": [{"role": "user", "content": "x"}], "max_tokens": 5})),
+    ] {
+        for model in ["\0", "sandbox/echo\0", "sandbox/\0echo"] {
+            let mut body = rest.clone();
+            body["model"] = json!(model);
+            let answer = app.post(path, &key.secret, &body).await;
+            assert_eq!((answer.status, answer.error("type").as_str()), (400, "invalid_request_error"), "{path}: {}", answer.text);
+            if path != "/v1/messages" {
+                assert_eq!(row(&answer), "400 invalid_request_error model null", "{path}");
+            }
+        }
+    }
+    for model in ["%00", "sandbox/echo%00", "sandbox/%00echo"] {
+        let answer = app.get(&format!("/v1/models/{model}"), &key.secret).await;
+        assert_eq!(row(&answer), "404 invalid_request_error model model_not_found", "{model}");
+    }
+    let receipt = app.get("/v1/receipts/%00", &key.secret).await;
+    assert_eq!(row(&receipt), "404 invalid_request_error null receipt_not_found");
+
+    let answer = app.chat(&key.secret, &chat("sandbox/echo", "a\0b")).await;
+    assert_eq!((answer.status, &answer.json()["choices"][0]["message"]["content"]), (200, &json!("a\0b")), "{}", answer.text);
+    app.assert_exact().await;
+    assert_eq!(app.number("SELECT count(*) FROM usage_records").await, 1);
+    app.stop().await;
+}
+
 #[sqlx::test]
 async fn unknown_paths_and_methods_are_answered_in_json(db: PgPool) {
     let app = TestApp::start(db).await;
