@@ -259,5 +259,8 @@ async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Resu
 #[path = "ledger_clock_tests.rs"]
 mod clock_tests;
 #[cfg(test)]
+#[path = "ledger_large_tests.rs"]
+mod large_tests;
+#[cfg(test)]
 #[path = "ledger_tests.rs"]
 mod tests;
