@@ -239,7 +239,7 @@ fn spool(config: &Config) -> Check {
         Ok(Census { rejected, .. }) => Check::fail(
             "spool",
             format!("{rejected} file(s) in {folder} hold settlements that the database refused, or damage"),
-            "look at *.rejected there, correct the accounts by hand, then remove the files",
+            "run `toki spool list`, mend what they are refused for, run `toki spool replay`, and remove what is damage",
         ),
     }
 }

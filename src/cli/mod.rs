@@ -24,6 +24,7 @@ mod package;
 mod payments;
 mod secrets;
 mod serve;
+mod spool;
 mod supplier;
 mod usage;
 mod user;
@@ -52,6 +53,7 @@ use clap::{Parser, Subcommand};
 use output::Output;
 use sqlx::migrate::MigrateError;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -120,6 +122,9 @@ enum Command {
     /// Secrets at rest: seal them with the current TOKI_SECRET_KEY
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// Settlements in this machine's spool that the database refused: list, replay
+    #[command(subcommand)]
+    Spool(spool::Command),
     /// The calls of an account
     Usage(usage::Args),
     /// Print the OpenAPI document of /v1
@@ -180,6 +185,8 @@ pub enum CliError {
     Csv(#[from] csv::Error),
     #[error("{path}")]
     File { path: &'static str, source: std::io::Error },
+    #[error("the spool {} cannot be read", .0.display())]
+    Spool(PathBuf, #[source] std::io::Error),
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] std::io::Error),
     #[error("serving failed")]
@@ -228,6 +235,8 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
         Command::Payments(command) => payments::run(&open().await?, command).await,
         Command::Reconcile => payments::run_reconcile(&open().await?).await,
         Command::Secrets(command) => secrets::run(&open().await?, command).await,
+        Command::Spool(spool::Command::List) => spool::list(&out),
+        Command::Spool(spool::Command::Replay) => spool::replay(&open().await?).await,
         Command::Usage(args) => usage::run(&open().await?, args).await,
         Command::Openapi => openapi::run(&out),
         Command::Demo => demo::run(&open().await?).await,

@@ -23,6 +23,7 @@ mod outgoing;
 mod rates;
 mod receipts;
 mod refusal;
+mod rejected;
 mod relay;
 mod settlement;
 mod spool;
@@ -34,6 +35,8 @@ mod wire;
 pub use error::{GatewayError, Refused, refused};
 pub use limits::Limits;
 pub use metrics::Labels;
+pub use rejected::{Rejected, settle_rejected};
+pub use settlement::ReplayError;
 pub use spool::Census;
 // What `benches/` measures.
 pub use admission::{Admissions, Asked};

@@ -202,7 +202,7 @@ async fn settle_apart(db: &Database, settlements: &[Settlement]) -> Vec<Result<S
 
 /// Settles one call, as it is; where that is refused, without what the supplier reported: the one part that we did not make ourselves,
 /// and that a column may refuse.
-async fn settle_alone(db: &Database, mut settlement: Settlement) -> Result<Settled, LedgerError> {
+pub async fn settle_alone(db: &Database, mut settlement: Settlement) -> Result<Settled, LedgerError> {
     let mut settled = settle_in_time(db, std::slice::from_ref(&settlement)).await;
     if settlement.upstream_usage.is_some() && settled.as_ref().is_err_and(|error| error.is_refusal() || error.is_too_much()) {
         tracing::error!(request_id = %settlement.request_id, "a settlement is refused; trying without what the supplier reported");
@@ -270,7 +270,7 @@ async fn replay_until(db: Database, spool: Arc<Mutex<Spool>>, spooled: Spooled, 
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ReplayError {
+pub enum ReplayError {
     #[error("the database took no settlement")]
     Ledger(#[from] LedgerError),
     #[error("the spool could not be read or written")]

@@ -1,6 +1,7 @@
 //! What becomes of settlements that are refused, panic, or wait on a disk, with a database that takes them or takes nothing.
 
 use super::*;
+use crate::gateway::rejected::{Rejected, settle_rejected};
 use crate::gateway::spool::Census;
 use crate::tokens::Tokens;
 use crate::wallet::audit::audit;
@@ -114,6 +115,36 @@ async fn a_replay_sets_aside_what_is_refused_for_itself_and_nothing_else(db: PgP
     assert_eq!(recorded(&db).await, [whole(), (CHARGE, None), whole()]);
     assert_eq!(census(&folder), (0, 1));
     assert!(spooled.calls().is_empty(), "its hold is the reaper's");
+    gateway.close().await;
+}
+
+#[sqlx::test]
+async fn what_was_set_aside_is_settled_once_when_the_database_takes_it(db: PgPool) {
+    let (gateway, folder) = (gateway(&db), TempDir::new().expect("a folder"));
+    let missing = folder.path().join("not there yet");
+    assert!(Rejected::all(&missing).expect("nothing").is_empty());
+    let reports = reports(&db, 1).await;
+    let spool = spool_of(&folder, &records(&reports));
+    tear(&folder);
+    sqlx::raw_sql("ALTER TABLE usage_records ADD CONSTRAINT refused_check CHECK (output_tokens <> 5)").execute(&db).await.expect("a rule");
+    assert_eq!(replay(&gateway, &spool, &Spooled::default(), &CancellationToken::new()).await.expect("replayed"), 0);
+    let rejected = Rejected::all(folder.path()).expect("readable");
+    let [Rejected { path, settlement: Ok(report) }, Rejected { settlement: Err(_), .. }] = &rejected[..] else {
+        panic!("{} files", rejected.len())
+    };
+    assert_eq!(report.request_id, reports[0].request_id);
+
+    let refused = settle_rejected(&gateway, path, report).await.expect_err("still refused");
+    assert!(matches!(&refused, ReplayError::Ledger(error) if error.is_refusal()), "{refused:?}");
+    assert_eq!((census(&folder), recorded(&db).await), ((0, 2), Vec::new()));
+    sqlx::raw_sql("ALTER TABLE usage_records DROP CONSTRAINT refused_check").execute(&db).await.expect("no rule");
+    let settled = settle_rejected(&gateway, path, report).await.expect("settled");
+    assert_eq!((settled.first, settled.charge, census(&folder)), (true, Tokens(CHARGE), (0, 1)));
+    // Somebody else had read the file before it went.
+    let again = settle_rejected(&gateway, path, report).await.expect("found settled");
+    assert_eq!((again.first, again.charge), (false, Tokens(CHARGE)));
+    assert_eq!(recorded(&db).await, [whole()]);
+    assert_exact(&db).await;
     gateway.close().await;
 }
 

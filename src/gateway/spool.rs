@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 const EXTENSION: &str = "spool";
-/// What could not be read or was refused: kept for a person to look at, never replayed.
+/// What could not be read or was refused: kept for a person to look at, and replayed when they say so (`gateway::rejected`).
 const SET_ASIDE: &str = "rejected";
 const HEADER: usize = 8;
 /// A longer record is taken for garbage. Ours are some hundred bytes, and as long as what the supplier reported as usage.
@@ -114,10 +114,7 @@ impl Spool {
     /// The oldest segment that nobody is writing, this process's own first closed. None when there is nothing to replay.
     pub fn take(&mut self) -> io::Result<Option<Taken>> {
         self.segment = None;
-        let mut paths: Vec<PathBuf> = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        // Named by time, so the oldest comes first.
-        paths.sort();
-        for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)) {
+        for path in files_of(&self.folder, EXTENSION)? {
             let lock = match File::open(&path) {
                 Ok(file) => file,
                 // Another process was faster.
@@ -144,6 +141,19 @@ impl Spool {
     pub fn is_alone(&self) -> io::Result<bool> {
         Ok(Census::of(&self.folder)?.segments == usize::from(self.segment.is_some()))
     }
+}
+
+/// The files of what was set aside in a folder, those of the oldest segment first.
+pub fn set_aside_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    files_of(folder, SET_ASIDE)
+}
+
+/// Named by time, so the oldest comes first.
+fn files_of(folder: &Path, extension: &str) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|its| its == extension));
+    paths.sort();
+    Ok(paths)
 }
 
 /// What a spool's folder holds.

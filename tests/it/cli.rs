@@ -269,6 +269,7 @@ async fn wrong_usage_exits_2(db: PgPool) {
         &["channel", "add", "--supplier", "a", "--base-url", "https://a.example", "--weight", "0"],
         &["channel", "add", "--supplier", "a", "--base-url", "https://a.example", "--protocol", "soap"],
         &["supplier", "disable"],
+        &["spool"],
         &["package", "add", "--name", "P", "--tokens", "1", "--price", "1", "--currency", "dollar", "--valid-for", "30d"],
         &["usage", "--email", ADA, "--csv", "--json"],
     ] {

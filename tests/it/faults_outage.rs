@@ -4,6 +4,8 @@
 use crate::support::installation::{Installation, eventually, is_spool_empty, set_aside, spooled};
 use crate::support::silent_proxy::SilentProxy;
 use crate::support::supplier::CHARGE;
+use serde_json::{Value, json};
+use std::fs;
 use std::time::{Duration, Instant};
 
 const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
@@ -80,5 +82,61 @@ async fn settlements_wait_for_a_database_that_is_only_read() {
     site.until(writable, |settings| settings == 1).await;
     let _replica = home.serve(&[]);
     eventually("an empty spool", async || is_spool_empty(&home)).await;
+    site.assert_books(&[MEASURED]).await;
+}
+
+/// What the database refuses for what it says waits for somebody who mends what is wrong, and is charged then, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_is_listed_and_replayed_when_it_is_taken() {
+    let mut site = Installation::new().await;
+    let home = site.replica().with("TOKI_SETTLE_WAIT_MS", "300");
+    assert_eq!(home.json(&["spool", "list"]), json!({ "records": [] }), "there is no folder yet");
+    let replica = home.serve(&[]);
+    let (answering, mut reader) = site.stream(&replica).await;
+    // As many Tokens as the supplier reports.
+    site.execute("ALTER TABLE usage_records ADD CONSTRAINT refused_check CHECK (output_tokens <> 5)").await;
+    answering.end();
+    assert!(reader.saw_the_end().await);
+    eventually("it is set aside", async || (spooled(&home), set_aside(&home)) == (0, 1)).await;
+    assert_eq!(replica.terminate(), Some(0));
+    let folder = home.folder().join(".data/spool");
+    fs::write(folder.join("torn.0.rejected"), "{\"request_id\":").expect("damage");
+
+    let list = home.json(&["spool", "list"]);
+    let records = list["records"].as_array().expect("records");
+    let record = records.iter().find(|record| record["state"] == "refused").expect("the call");
+    let account: String = sqlx::query_scalar("SELECT account_id::text FROM accounts").fetch_one(&site.db).await.expect("the customer");
+    assert_eq!((&record["account_id"], &record["charge"], &record["model_id"]), (&json!(account), &json!(CHARGE), &json!("acme/large")));
+    assert!(records.len() == 2 && records.iter().any(|record| record["state"] == "unreadable" && record["request_id"].is_null()), "{list}");
+    let request_id = record["request_id"].as_str().expect("an id");
+    assert!(home.text(&["spool", "list"]).contains(request_id));
+
+    let replay = || {
+        let ran = home.run(&["spool", "replay", "--json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let records = document["records"].as_array().expect("records");
+        let found = records.iter().find(|record| record["request_id"] == request_id).cloned().unwrap_or_default();
+        (ran.code, ran.stderr, document["left"].clone(), found)
+    };
+    let (code, stderr, left, found) = replay();
+    assert_eq!((code, stderr.as_str(), left), (Some(1), "toki: 2 records of the spool are left\n", json!(2)));
+    assert!(found["state"] == "refused" && found["why"].as_str().is_some_and(|why| why.contains("refused_check")), "{found}");
+    assert_eq!(set_aside(&home), 2);
+
+    let path = folder.join(record["file"].as_str().expect("a name"));
+    let kept = fs::read(&path).expect("the record");
+    site.execute("ALTER TABLE usage_records DROP CONSTRAINT refused_check").await;
+    let (code, stderr, left, found) = replay();
+    assert_eq!((code, stderr.as_str(), left), (Some(1), "toki: 1 record of the spool is left\n", json!(1)));
+    assert_eq!((&found["state"], &found["charged"]), (&json!("settled"), &json!(CHARGE)));
+    site.assert_books(&[MEASURED]).await;
+
+    // As if the one that settled it had died before the file went.
+    fs::write(&path, kept).expect("the record again");
+    fs::remove_file(folder.join("torn.0.rejected")).expect("removed by hand");
+    let (code, stderr, left, found) = replay();
+    assert_eq!((code, stderr.as_str(), left), (Some(0), "", json!(0)));
+    assert_eq!((&found["state"], &found["charged"]), (&json!("settled_before"), &json!(CHARGE)));
+    assert!(is_spool_empty(&home));
     site.assert_books(&[MEASURED]).await;
 }
