@@ -1,5 +1,6 @@
 //! The bodies of calls, read as far as they deserve it: none beyond the limit, little for a key that nobody has, and never more of all
-//! together than there is memory for. Whole answers have as much memory again, so that what is sent never takes the place of what was paid.
+//! together than there is memory for. Whole answers have as much memory again, so that what is sent never takes the place of what was paid;
+//! and the text of streams has some of its own, which they can do without.
 
 use crate::gateway::error::{GatewayError, Refused};
 use crate::gateway::{Gateway, auth};
@@ -22,7 +23,7 @@ const COPIES: usize = 2;
 /// How long an answer waits for others to have been read. Its supplier waits with it, and has been paid.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The memory for bodies, or for whole answers.
+/// The memory for bodies, for whole answers, or for the text of streams.
 pub struct Bodies {
     free: Arc<Semaphore>,
     units: usize,
@@ -48,6 +49,11 @@ impl Bodies {
         let more = self.free.clone().try_acquire_many_owned(room.lacks(bytes)).map_err(|_| GatewayError::Crowded)?;
         room.add(more);
         Ok(())
+    }
+
+    /// The same for what can be done without. False where there is none.
+    pub fn extend_if_free(&self, room: &mut Room, bytes: usize) -> bool {
+        room.lacks(bytes) == 0 || self.extend(room, bytes).is_ok()
     }
 
     /// The same for an answer that grows: waits a while for room. False where there was none.

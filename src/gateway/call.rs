@@ -56,6 +56,11 @@ impl Call {
         &self.gateway.answer_memory
     }
 
+    /// Where the text of its answer finds room, if that is a stream.
+    pub fn text_memory(&self) -> &Bodies {
+        &self.gateway.text_memory
+    }
+
     /// What must be held again should the database forget it.
     pub fn hold(&self) -> RunningHold {
         let admission = &self.admission;

@@ -3,13 +3,11 @@
 
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText};
-use crate::gateway::wire::{Delivered, Request};
+use crate::gateway::wire::{Delivered, LONGEST_TEXT, Request};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-/// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count.
-const LONGEST_TEXT: usize = 1 << 20;
 /// How long a caller who is switched off waits for a count: all streams of a key end at once, and two texts are counted at a time. Of the
 /// second within which they are to be told, a quarter may pass before the database is asked, and the settlement needs the rest.
 pub const SWITCHED_OFF: Duration = Duration::from_millis(300);
@@ -23,7 +21,7 @@ pub fn warm_up() {
 
 /// Tokens of a text in o200k, the tokenizer of the larger share of models; those of others differ by some per cent.
 async fn count_text(text: String) -> i64 {
-    let estimate = estimate_of(&text);
+    let estimate = estimate_of(text.len());
     if text.is_empty() || text.len() > LONGEST_TEXT {
         return estimate;
     }
@@ -37,14 +35,15 @@ async fn count_text(text: String) -> i64 {
     count.await.unwrap_or(estimate)
 }
 
-fn estimate_of(text: &str) -> i64 {
-    if text.is_empty() { 0 } else { text.len() as i64 / 4 + 1 }
+/// Of a text of so many bytes.
+fn estimate_of(bytes: usize) -> i64 {
+    if bytes == 0 { 0 } else { bytes as i64 / 4 + 1 }
 }
 
 /// What is not counted by then is estimated, as a text that is too long.
 async fn count_until(text: String, until: Option<Instant>) -> i64 {
     let Some(until) = until else { return count_text(text).await };
-    let estimate = estimate_of(&text);
+    let estimate = estimate_of(text.len());
     if Instant::now() >= until {
         return estimate;
     }
@@ -77,7 +76,10 @@ pub async fn count_call(
     within: Option<Duration>,
 ) -> Usage {
     let until = within.map(|within| Instant::now() + within);
-    let counted = count_until(std::mem::take(&mut delivered.text), until).await;
+    let counted = match delivered.unkept {
+        0 => count_until(std::mem::take(&mut delivered.text), until).await,
+        bytes => estimate_of(bytes),
+    };
     let output = counted.max(delivered.least_output).min(most_output);
     let input = match delivered.reported_input {
         Some(reported) => reported,
@@ -120,6 +122,19 @@ mod tests {
             let usage = count_call(&request, 50, &mut delivered, most_output, None).await;
             assert_eq!((usage.input, usage.cached, usage.output), expected, "{reported_input:?}, {least_output}, {most_output}");
         }
+    }
+
+    #[tokio::test]
+    async fn text_that_is_not_kept_counts_by_its_bytes_as_if_it_were_there_and_too_long() {
+        let request = Request::parse(&chat::ENDPOINT, br#"{"model":"m","messages":[{}]}"#).unwrap_or_else(|error| panic!("{error:?}"));
+        let reported_input = Some(Usage { input: 7, cached: 0, output: 0 });
+        for bytes in [1, 400, LONGEST_TEXT + 1] {
+            let mut delivered = Delivered { unkept: bytes, reported_input, ..Delivered::default() };
+            let usage = count_call(&request, 0, &mut delivered, i64::MAX, None).await;
+            assert_eq!(usage, Usage { input: 7, cached: 0, output: bytes as i64 / 4 + 1 });
+        }
+        let mut delivered = Delivered { text: "x".repeat(LONGEST_TEXT + 1), reported_input, ..Delivered::default() };
+        assert_eq!(count_call(&request, 0, &mut delivered, i64::MAX, None).await.output, (LONGEST_TEXT as i64 + 1) / 4 + 1);
     }
 
     #[tokio::test]

@@ -88,7 +88,8 @@ pub struct Setup {
     pub spool_dir: PathBuf,
     /// How long an answer waits for the database before its settlement goes to the spool.
     pub settle_wait: Duration,
-    /// For the bodies of all calls that run, in bytes; and as much again for whole answers until they are read.
+    /// For the bodies of all calls that run, in bytes; as much again for whole answers until they are read, and a quarter of it for the
+    /// text of streams.
     pub body_memory: usize,
     pub tasks: TaskTracker,
     /// Where calls are served, and where those are that take long to read.
@@ -122,6 +123,7 @@ pub struct Gateway {
     live: LiveCalls,
     bodies: Bodies,
     answer_memory: Bodies,
+    text_memory: Bodies,
     changes: Changes,
     metrics: Metrics,
     /// Ends heartbeat and replay with the last call.
@@ -164,6 +166,7 @@ impl Gateway {
             metrics: Metrics::default(),
             bodies: Bodies::new(setup.body_memory),
             answer_memory: Bodies::new(setup.body_memory),
+            text_memory: Bodies::new(setup.body_memory / 4),
             _heartbeat: stop.drop_guard(),
         }))
     }

@@ -194,6 +194,7 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
         Outcome::Interrupted => call.waive(outcome, 200).await,
         outcome => call.charge(request, tee.delivered, outcome, 200).await,
     };
+    drop(tee.room);
     if let Some(last) = last {
         // The caller may have left by now, or read nothing; the call is settled either way.
         let _ = tokio::time::timeout(timeouts.idle, events.send(last)).await;
@@ -255,6 +256,7 @@ async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, events: Optio
         call.mark_first_byte();
         let arrived = gather(tee, &mut coming.response).await;
         let (passed, end) = tee.read();
+        tee.keep_within(call.text_memory());
         if let Some(events) = events
             && !passed.is_empty()
             && events.send(passed).await.is_err()
@@ -320,6 +322,8 @@ struct Tee {
     read_event: fn(&[u8], &mut Delivered) -> Part,
     wants_usage: bool,
     delivered: Delivered,
+    /// For the text of what was delivered.
+    room: Room,
 }
 
 impl Tee {
@@ -329,6 +333,17 @@ impl Tee {
             read_event: request.endpoint.read_event,
             wants_usage: request.wants_usage,
             delivered: Delivered::default(),
+            room: Room::default(),
+        }
+    }
+
+    /// Where there is no room for the text, it is let go of, and its bytes count: the stream was paid for, and goes on.
+    fn keep_within(&mut self, memory: &Bodies) {
+        if !memory.extend_if_free(&mut self.room, self.delivered.text.len()) {
+            self.delivered.let_go();
+        }
+        if self.delivered.text.is_empty() {
+            self.room = Room::default();
         }
     }
 

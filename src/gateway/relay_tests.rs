@@ -47,9 +47,13 @@ struct Relayed {
     text: String,
 }
 
+fn tee(endpoint: &Endpoint, wants_usage: bool) -> Tee {
+    let (splitter, read_event) = (Splitter::new(MOST_EVENT_BYTES), endpoint.read_event);
+    Tee { splitter, read_event, wants_usage, delivered: Delivered::default(), room: Room::default() }
+}
+
 fn relayed(endpoint: &Endpoint, wants_usage: bool, reads: &[&[u8]]) -> Relayed {
-    let splitter = Splitter::new(MOST_EVENT_BYTES);
-    let mut tee = Tee { splitter, read_event: endpoint.read_event, wants_usage, delivered: Delivered::default() };
+    let mut tee = tee(endpoint, wants_usage);
     let (mut passed, mut end) = (Vec::new(), None);
     for read in reads {
         tee.splitter.push(read);
@@ -120,4 +124,24 @@ fn recorded_streams_are_passed_on_and_concluded() {
     responses failed, no usage, "x"
     messages done, 12/3/4, "où 😀"
     "#);
+}
+
+#[test]
+fn a_stream_without_room_for_its_text_goes_on_and_counts_by_its_bytes() {
+    // For 2,048 bytes, each of which takes the room of two.
+    let memory = Bodies::new(4 << 10);
+    let read = |tee: &mut Tee, bytes: usize| {
+        let event = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(bytes));
+        tee.splitter.push(event.as_bytes());
+        let (passed, end) = tee.read();
+        assert!(passed == event && end.is_none(), "{passed:?}");
+        tee.keep_within(&memory);
+        (tee.delivered.text.len(), tee.delivered.unkept)
+    };
+    let (mut first, mut second) = (tee(&chat::ENDPOINT, false), tee(&chat::ENDPOINT, false));
+    assert_eq!((read(&mut first, 1_000), read(&mut second, 1_000)), ((1_000, 0), (1_000, 0)));
+    assert_eq!(read(&mut second, 500), (0, 1_500), "all is taken");
+    assert_eq!(read(&mut first, 1_000), (2_000, 0), "what it had is free");
+    assert_eq!((read(&mut second, 10), read(&mut first, 100)), ((0, 1_510), (0, 2_100)));
+    assert_eq!(read(&mut tee(&chat::ENDPOINT, false), 2_000), (2_000, 0));
 }

@@ -26,8 +26,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Text kept for counting; beyond it the rest is not counted.
+/// Text that is counted; beyond it the rest is not.
 const MOST_TEXT_BYTES: usize = 8 << 20;
+/// Longer texts are not tokenized: their bytes are the bound, and a quarter of them the count. So none is kept.
+pub const LONGEST_TEXT: usize = 1 << 20;
 
 /// One endpoint of `/v1` that spends Tokens.
 #[derive(Debug)]
@@ -110,6 +112,8 @@ pub struct Delivered {
     pub raw_usage: Option<Box<RawValue>>,
     /// To be counted should no usage be reported.
     pub text: String,
+    /// Bytes of the text where it is not kept, since it is too long to be tokenized or there is no room for it.
+    pub unkept: usize,
     /// Something came that is of use and no text, as an embedding.
     pub beyond_text: bool,
     /// A whole answer that says itself that it failed, in the protocol's own words.
@@ -121,7 +125,17 @@ pub struct Delivered {
 impl Delivered {
     /// Nothing came back that anybody could use.
     pub fn is_nothing(&self) -> bool {
-        self.text.is_empty() && !self.beyond_text && self.usage.map_or(self.least_output, |usage| usage.output) == 0
+        self.said_nothing() && !self.beyond_text && self.usage.map_or(self.least_output, |usage| usage.output) == 0
+    }
+
+    /// No text came.
+    fn said_nothing(&self) -> bool {
+        self.text.is_empty() && self.unkept == 0
+    }
+
+    /// Keeps no text from here on, and of what there is only how long it was.
+    pub fn let_go(&mut self) {
+        self.unkept += std::mem::take(&mut self.text).len();
     }
 
     /// Notes a report of the whole answer; should more of it come, it was not.
@@ -156,8 +170,15 @@ impl Delivered {
             return;
         }
         self.go_on();
-        if self.text.len() < MOST_TEXT_BYTES {
+        let said = self.text.len() + self.unkept;
+        if said >= MOST_TEXT_BYTES {
+            return;
+        }
+        if self.unkept == 0 && said + text.len() <= LONGEST_TEXT {
             self.text.push_str(&text);
+        } else {
+            self.let_go();
+            self.unkept += text.len();
         }
     }
 }
@@ -247,6 +268,26 @@ mod tests {
             }
             assert_eq!((seen.usage.map(|usage| usage.output), seen.least_output), (measured, least), "{steps:?}");
         }
+    }
+
+    #[test]
+    fn text_is_kept_as_long_as_it_may_be_tokenized_and_no_less_of_it_counts() {
+        let say = |seen: &mut Delivered, bytes: usize| {
+            seen.say(&RawValue::from_string(format!("\"{}\"", "x".repeat(bytes))).expect("JSON"));
+            (seen.text.len(), seen.unkept)
+        };
+        let mut seen = Delivered::default();
+        assert_eq!(say(&mut seen, LONGEST_TEXT - 1), (LONGEST_TEXT - 1, 0));
+        assert_eq!(say(&mut seen, 1), (LONGEST_TEXT, 0));
+        assert_eq!(say(&mut seen, 1), (0, LONGEST_TEXT + 1));
+        assert_eq!(say(&mut seen, MOST_TEXT_BYTES), (0, LONGEST_TEXT + 1 + MOST_TEXT_BYTES));
+        assert_eq!(say(&mut seen, 1), (0, LONGEST_TEXT + 1 + MOST_TEXT_BYTES), "the rest does not count");
+
+        let mut seen = Delivered::default();
+        seen.let_go();
+        assert_eq!((seen.is_nothing(), say(&mut seen, 3)), (true, (3, 0)), "there was nothing to let go of");
+        seen.let_go();
+        assert_eq!((seen.is_nothing(), say(&mut seen, 4)), (false, (0, 7)));
     }
 
     #[test]

@@ -125,7 +125,7 @@ struct Text<'a> {
 impl Answer<'_> {
     fn note(&self, delivered: &mut Delivered) {
         // The last event of a stream says again what its deltas said.
-        if delivered.text.is_empty() {
+        if delivered.said_nothing() {
             for item in self.output.iter().flatten() {
                 let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
                 [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
