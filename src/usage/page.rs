@@ -1,5 +1,6 @@
 //! The usage page: what a stretch of time came to, by what, and the calls behind it. What it shows is in its address.
 
+use crate::accounts::page_rights::who_makes_keys;
 use crate::error::ConsoleError;
 use crate::preferences::time_zone;
 use crate::t;
@@ -150,10 +151,15 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
 
 /// What comes before the first call, for whoever can do it.
 fn no_call_yet(usage: &UsageView) -> AnyView {
+    let has_key = usage.keys.iter().any(|key| !key.deleted);
     if !usage.may_create {
-        return view! { <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p> }.into_any();
+        return view! {
+            <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p>
+            {(!has_key).then(|| view! { <p>{who_makes_keys()}</p> })}
+        }
+        .into_any();
     }
-    if usage.keys.iter().any(|key| !key.deleted) {
+    if has_key {
         return view! {
             <p>{t!("No call yet. Put a key into your client, and every call appears here with what it cost and why.")}</p>
             <a class="button button-primary" href="/docs/quickstart">{t!("See the first steps")}</a>

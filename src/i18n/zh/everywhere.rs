@@ -37,6 +37,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Order", "订单"),
     ("Orders", "订单"),
     ("Output", "输出"),
+    ("Owners and admins of this account can buy Tokens.", "此账户的所有者和管理员可以购买 Token。"),
     ("Package", "套餐"),
     ("Password", "密码"),
     ("Price", "价格"),
