@@ -13,7 +13,8 @@ use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
 use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
-use crate::usage::types::{CallPage, UsageView};
+use crate::usage::types::{CallPage, KeyChoice, UsageView};
+use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -125,9 +126,13 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         .into_any();
     }
     if !usage.ever {
+        let empty = no_call_yet(&usage);
+        let UsageView { range, group, keys, models, .. } = usage;
         return view! {
+            // Not seen before there is a call (`style/usage.css`); then it comes with the totals.
+            <AskedFor range group keys models asked />
             <div class="sections" data-live="totals">
-                <div class="empty">{no_call_yet(&usage)}</div>
+                <div class="empty">{empty}</div>
             </div>
             // Empty, to be filled with the first call.
             <div class="sections" data-live="calls"></div>
@@ -139,14 +144,24 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     }
     let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
-        <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys models asked=asked.clone() error=None />
+        <AskedFor range=range.clone() group keys models asked=asked.clone() />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
         <Calls page asked />
     }
     .into_any()
+}
+
+/// What the page can be asked for. It is not read anew, so what is typed stays.
+#[component]
+fn AskedFor(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+    view! {
+        <div class="sections usage-asked">
+            <RangeTabs range=range.clone() asked=asked.clone() />
+            <FilterForm range group keys models asked error=None />
+        </div>
+    }
 }
 
 /// What comes before the first call, for whoever can do it.
