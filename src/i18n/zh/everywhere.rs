@@ -29,6 +29,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Last used", "上次使用"),
     ("Model", "模型"),
     ("Models", "模型"),
+    ("More", "更多"),
     ("More for {name}", "{name} 的更多操作"),
     ("Name", "名称"),
     ("Never", "永不过期"),
