@@ -45,6 +45,15 @@ test("a row's menu and the question behind it go by keyboard, and give the focus
   await page.keyboard.press("Escape");
   await expect(menu).toBeHidden();
   await expect(more).toBeFocused();
+
+  // The card of a phone has room for a word beside the dots, a table of nine columns has not.
+  const [word, name] = [more.getByText("More", { exact: true }), page.getByRole("link", { name: "lantern", exact: true })];
+  await expect(word).toBeHidden();
+  await page.setViewportSize({ width: 360, height: 800 });
+  await expect(word).toBeVisible();
+  const [title, button] = [(await name.boundingBox())!, (await more.boundingBox())!];
+  expect(title.x + title.width).toBeLessThanOrEqual(button.x);
+  expect(await sideways(page)).toBeLessThanOrEqual(0);
 });
 
 test("the balance stays in a short window, while the navigation scrolls", async ({ page }) => {

@@ -167,6 +167,8 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   await page.goto("/usage");
   await listening;
   await expect(page.getByText("No call yet")).toBeVisible();
+  const filter = page.getByRole("button", { name: "Filter" });
+  await expect(filter, "there is nothing to narrow").toBeHidden();
   // Whoever reloads the page loses this.
   await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
 
@@ -174,6 +176,8 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   await expect(page.getByRole("link", { name: "Balance in Tokens" })).toContainText("1 M");
   const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
   await expect(page.getByText("No call yet")).toBeHidden();
+  await expect(filter, "it comes with the totals").toBeVisible();
+  await expect(page.getByRole("link", { name: "Last 7 days" })).toBeVisible();
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
   const [totals, calls] = [page.locator("[data-live=totals]"), page.locator("[data-live=calls]")];
   await expect(totals.getByRole("row", { name: MODEL }).getByText(charge, { exact: true })).toBeVisible();

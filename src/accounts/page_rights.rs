@@ -14,6 +14,16 @@ pub fn may_buy(role: Result<Option<Role>, ConsoleError>) -> bool {
     role.is_ok_and(|role| role.is_none_or(|role| role >= Role::Admin))
 }
 
+/// What stands where others are offered to buy.
+pub fn who_buys() -> &'static str {
+    t!("Owners and admins of this account can buy Tokens.")
+}
+
+/// What stands where others are offered to make a key.
+pub fn who_makes_keys() -> &'static str {
+    t!("Your role here is to look. An owner or admin of the account can make a key, or give you a role that makes its own.")
+}
+
 /// The head of a page about what was bought: its main action is to buy more.
 #[component]
 pub fn HeadForBuyers(title: &'static str) -> impl IntoView {

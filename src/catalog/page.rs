@@ -1,6 +1,6 @@
 //! The Product Center's page.
 
-use crate::accounts::page_rights::{may_buy, read_role};
+use crate::accounts::page_rights::{may_buy, read_role, who_buys};
 use crate::accounts::types_members::Role;
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
@@ -41,11 +41,13 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>, role: Result<
             _ => nothing_for_members(),
         },
         Ok(cards) => {
+            let others_buy = role.is_ok_and(|role| role.is_some_and(|role| role < Role::Admin));
             let may_buy = may_buy(role);
             // Several may be the best value, and a page has one main action.
             let main = cards.iter().position(|card| card.best_value || cards.len() == 1);
             let cards = cards.into_iter().enumerate();
             view! {
+                {others_buy.then(|| view! { <p class="notice">{who_buys()}</p> })}
                 <ul class="cards">
                     {cards.map(|(place, card)| view! { <Package primary=main == Some(place) may_buy card /> }).collect_view()}
                 </ul>

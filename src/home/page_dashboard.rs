@@ -1,9 +1,10 @@
 //! The dashboard: what is left, until when, where it goes, and what to do next.
 
-use crate::accounts::page_rights::HeadForBuyers;
+use crate::accounts::page_rights::{HeadForBuyers, who_makes_keys};
+use crate::accounts::types_members::Role;
 use crate::error::ConsoleError;
 use crate::home::page_burn_down::BurnDownChart;
-use crate::home::page_next::step_words;
+use crate::home::page_next::{step_words, who_can};
 use crate::home::server_fns::read_dashboard;
 use crate::home::types::{CallOutcome, Dashboard, DayUsage, Expiry, FirstSteps, RecentCall};
 use crate::html::Escaped;
@@ -41,6 +42,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
     };
     let (figures, days) = (figures(&dashboard), days_chart(&dashboard));
     let Dashboard { balance, forecast, burn_down, expiries, steps, calls, .. } = dashboard;
+    let may_create = steps.role >= Role::Member;
     // Each part is kept up to date by itself: what somebody is at, or has opened, waits, and nothing else does. What may be empty stands
     // all the same, to be filled.
     view! {
@@ -50,7 +52,7 @@ fn dashboard_view(dashboard: Result<Dashboard, ConsoleError>) -> AnyView {
         {figures}
         <div data-live="days">{days}</div>
         <div data-live="calls">
-            <RecentCalls calls />
+            <RecentCalls calls may_create />
         </div>
     }
     .into_any()
@@ -68,9 +70,13 @@ fn Checklist(steps: FirstSteps) -> impl IntoView {
                 </a>
             }
         });
+        let open_to_others = steps.next() == Some(step) && offered.is_none();
         view! {
             <li class:done=done>
-                <span>{text} {done.then(|| view! { <span class="visually-hidden">" " {t!("(done)")}</span> })}</span>
+                <span>
+                    {text} {done.then(|| view! { <span class="visually-hidden">" " {t!("(done)")}</span> })}
+                    {open_to_others.then(|| view! { <span class="muted">" " {who_can(step)}</span> })}
+                </span>
                 {offered}
             </li>
         }
@@ -106,7 +112,7 @@ fn BalanceCard(balance: Tokens, forecast: Option<Forecast>, expiries: Vec<Expiry
 #[component]
 fn Expiries(expiries: Vec<Expiry>, later: Tokens) -> impl IntoView {
     if expiries.is_empty() {
-        return view! { <p class="muted">{t!("Tokens that you buy appear here, with the day they end.")}</p> }.into_any();
+        return view! { <p class="muted">{t!("Bought Tokens appear here, with the day they end.")}</p> }.into_any();
     }
     let rows = expiries.into_iter().map(|expiry| {
         view! {
@@ -197,18 +203,17 @@ fn days_chart(dashboard: &Dashboard) -> AnyView {
     .into_any()
 }
 
+/// `may_create`: whoever may not make a key is not led to make one.
 #[component]
-fn RecentCalls(calls: Vec<RecentCall>) -> impl IntoView {
+fn RecentCalls(calls: Vec<RecentCall>, may_create: bool) -> impl IntoView {
     if calls.is_empty() {
-        return view! {
-            <EmptyState
-                title=t!("No calls yet")
-                text=t!("Create a key, give it to your OpenAI client, and its calls appear here.")
-                action_href="/keys"
-                action_label=t!("Go to API keys")
-            />
+        let title = t!("No calls yet");
+        if may_create {
+            let text = t!("Create a key, give it to your OpenAI client, and its calls appear here.");
+            return view! { <EmptyState title text action_href="/keys" action_label=t!("Go to API keys") /> }.into_any();
         }
-        .into_any();
+        let text = who_makes_keys();
+        return view! { <EmptyState title text action_href="/settings/members" action_label=t!("See the members") /> }.into_any();
     }
     let mut rows = String::new();
     calls.iter().for_each(|call| push_call(&mut rows, call));

@@ -3,6 +3,7 @@
 /// For pages that show it beside what is theirs.
 pub use crate::home::server_fns::read_first_steps;
 
+use crate::accounts::page_rights::who_buys;
 use crate::error::ConsoleError;
 use crate::home::types::{FirstSteps, Step};
 use crate::t;
@@ -19,6 +20,14 @@ pub(super) fn step_words(step: Step, steps: FirstSteps) -> (&'static str, String
     }
 }
 
+/// Who takes a step that is not the reader's to take.
+pub(super) fn who_can(step: Step) -> &'static str {
+    match step {
+        Step::Buy => who_buys(),
+        Step::Key | Step::Call => t!("Members, admins and owners of this account make keys and call with them."),
+    }
+}
+
 /// `here`: what is done on this page, and need not be offered on it. `try_here`: where this page itself makes a call.
 #[component]
 pub fn NextStep(
@@ -27,18 +36,17 @@ pub fn NextStep(
     /// The page is about something else, and whole without them.
     steps: Result<FirstSteps, ConsoleError>,
 ) -> impl IntoView {
-    let offered = steps.ok().and_then(|steps| Some((steps, steps.offered().filter(|next| *next != here)?)));
-    let next = offered.map(|(steps, next)| {
+    let open = steps.ok().and_then(|steps| Some((steps, steps.next().filter(|next| *next != here)?)));
+    let next = open.and_then(|(steps, next)| {
         let (text, href, label) = step_words(next, steps);
         let href = try_here.filter(|_| next == Step::Call).map_or(href, str::to_string);
-        view! {
-            <p class="notice row row-between">
-                <span>{t!("Next: {step}", step = text)}</span>
-                <a class="button" href=href>
-                    {label}
-                </a>
-            </p>
-        }
+        let how = match (steps.offered(), next) {
+            (Some(_), _) => view! { <a class="button" href=href>{label}</a> }.into_any(),
+            // A key without Tokens is refused: whoever made it is told who can help.
+            (None, Step::Buy) => view! { <span>{who_can(next)}</span> }.into_any(),
+            (None, Step::Key | Step::Call) => return None,
+        };
+        Some(view! { <p class="notice row row-between"><span>{t!("Next: {step}", step = text)}</span> {how}</p> })
     });
     view! { <div class="next-step" data-live="next-step">{next}</div> }
 }

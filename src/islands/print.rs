@@ -11,7 +11,7 @@ pub fn PrintButton(label: String) -> impl IntoView {
         let _ = window().print();
     };
     view! {
-        <button class="button needs-js no-print" type="button" hidden=move || !available.get() on:click=print>
+        <button class="button no-print" type="button" hidden=move || !available.get() on:click=print>
             {label}
         </button>
     }

@@ -19,7 +19,7 @@ pub fn RevealButton(input: String, show: String, hide: String, show_label: Strin
     });
     view! {
         <button
-            class="button button-quiet needs-js"
+            class="button button-quiet"
             type="button"
             hidden=move || !available.get()
             aria-label=move || if shown.get() { hide_label.clone() } else { show_label.clone() }

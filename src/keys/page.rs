@@ -1,5 +1,6 @@
 //! The page of all keys: the list, and the form that makes one. A single key's page is in `page_key`.
 
+use crate::accounts::page_rights::who_makes_keys;
 use crate::error::ConsoleError;
 use crate::ids::KeyId;
 use crate::keys::page_create::CreateForm;
@@ -99,8 +100,7 @@ fn no_keys(may_create: bool) -> AnyView {
         let text = t!("A key is what your programs call with. Give each of them its own, so that you see who spends what.");
         return view! { <EmptyState title text action_href="#create" action_label=t!("Create a key") /> }.into_any();
     }
-    let text = t!("Your role here is to look. An admin of the account can make a key, or give you a role that makes its own.");
-    view! { <EmptyState title text action_href="/settings/members" action_label=t!("See the members") /> }.into_any()
+    view! { <EmptyState title text=who_makes_keys() action_href="/settings/members" action_label=t!("See the members") /> }.into_any()
 }
 
 fn changed_words(changed: KeysChanged) -> String {

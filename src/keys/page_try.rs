@@ -49,7 +49,7 @@ pub fn TrySection(key_id: KeyId, hint: String, secret: Option<ShownSecret>, mode
                 <Fields hint secret models model=typed(TryKey::PATH, "model", model) prompt=typed(TryKey::PATH, "prompt", prompt) />
                 <div class="row">
                     <Submit>{t!("Send")}</Submit>
-                    <button class="button needs-js" type="button" hidden data-try="stop">
+                    <button class="button" type="button" hidden data-try="stop">
                         {t!("Stop")}
                     </button>
                     <span hidden data-try="stream">

@@ -1,5 +1,6 @@
 //! The model directory: what can be called, at which multipliers, and what the reader has for it.
 
+use crate::accounts::types_members::Role;
 use crate::docs::examples::endpoint_example;
 use crate::docs::types::Reader;
 use crate::error::ConsoleError;
@@ -68,7 +69,7 @@ fn directory(list: Result<ModelList, ConsoleError>, search: String) -> AnyView {
         }
         .into_any()
     } else {
-        view! { <ModelTable models=list.models reader=list.reader /> }.into_any()
+        view! { <ModelTable models=list.models role=list.role reader=list.reader /> }.into_any()
     };
     view! {
         <SearchForm search />
@@ -100,9 +101,9 @@ fn SearchForm(search: String) -> impl IntoView {
 }
 
 #[component]
-fn ModelTable(models: Vec<ModelView>, reader: Reader) -> impl IntoView {
+fn ModelTable(models: Vec<ModelView>, role: Option<Role>, reader: Reader) -> impl IntoView {
     let signed_in = models.iter().any(|model| model.means.is_some());
-    let rows: String = models.iter().map(|model| model_rows(model, &reader)).collect();
+    let rows: String = models.iter().map(|model| model_rows(model, role, &reader)).collect();
     view! {
         <div class="table-wrap">
             <table>
@@ -125,7 +126,7 @@ fn ModelTable(models: Vec<ModelView>, reader: Reader) -> impl IntoView {
 }
 
 /// A model, and below it how it is called, with what. As text, with all that is in it: each has some forty elements.
-fn model_rows(model: &ModelView, reader: &Reader) -> String {
+fn model_rows(model: &ModelView, role: Option<Role>, reader: &Reader) -> String {
     let id = Escaped(&model.model_id);
     let mut rows = String::new();
     push!(rows, r#"<tr id="{id}"><td data-label="{}"><span class="row"><span class="mono">{id}</span>"#, t!("Model"));
@@ -143,7 +144,7 @@ fn model_rows(model: &ModelView, reader: &Reader) -> String {
     let columns = if model.means.is_some() { "8" } else { "7" };
     push!(rows, r#"</tr><tr class="call-why"><td colspan="{columns}"><details><summary>{}"#, t!("How to call it"));
     push!(rows, r#"<span class="visually-hidden">: {id}</span></summary>"#);
-    push!(rows, r#"<div class="stack">{}</div></details></td></tr>"#, how_to_call(model, reader));
+    push!(rows, r#"<div class="stack">{}</div></details></td></tr>"#, how_to_call(model, role, reader));
     rows
 }
 
@@ -158,15 +159,15 @@ fn readiness(means: &Means) -> impl Display {
     badge_html(kind, text)
 }
 
-fn how_to_call(model: &ModelView, reader: &Reader) -> String {
+fn how_to_call(model: &ModelView, role: Option<Role>, reader: &Reader) -> String {
     let mut facts = vec![
         (t!("Endpoints"), endpoints(&model.endpoints)),
         (t!("Takes"), kinds(&model.input_kinds)),
         (t!("Gives"), kinds(&model.output_kinds)),
     ];
     if let Some(means) = &model.means {
-        facts.push((t!("Pays for it"), paying(&means.grants)));
-        facts.push((t!("Your keys for it"), calling(means.keys, &means.first_keys)));
+        facts.push((t!("Pays for it"), paying(&means.grants, role)));
+        facts.push((t!("Your keys for it"), calling(means.keys, &means.first_keys, role)));
     }
     let facts: String = facts.into_iter().map(|(label, html)| fact_html(label, &html)).collect();
     let reader = Reader { model_id: Some(model.model_id.clone()), ..reader.clone() };
@@ -185,8 +186,11 @@ fn endpoints(paths: &[String]) -> String {
 }
 
 /// The packages and other grants that pay for a call now.
-fn paying(grants: &[PayingGrant]) -> String {
+fn paying(grants: &[PayingGrant], role: Option<Role>) -> String {
     if grants.is_empty() {
+        if role < Some(Role::Admin) {
+            return t!("Nothing in your wallet. Owners and admins can buy.").to_string();
+        }
         return link("/products", t!("Nothing in your wallet: see the packages")).to_string();
     }
     let line = |grant: &PayingGrant| {
@@ -206,8 +210,11 @@ fn source_words(source: GrantSource) -> &'static str {
 }
 
 /// The first keys by name, and how many more there are.
-fn calling(keys: i64, first: &[(KeyId, String)]) -> String {
+fn calling(keys: i64, first: &[(KeyId, String)], role: Option<Role>) -> String {
     if first.is_empty() {
+        if role < Some(Role::Member) {
+            return t!("None yet. Members, admins and owners make keys.").to_string();
+        }
         return link("/keys#create", t!("None yet: create a key")).to_string();
     }
     let key = |(key_id, name): &(KeyId, String)| format!("<li>{}</li>", link(&format!("/keys/{key_id}"), name));
@@ -265,7 +272,7 @@ mod tests {
         let grant = PayingGrant { package_name: Some(NAME.into()), source: GrantSource::Order, left: Tokens(5) };
         let means = Means { grants: vec![grant], keys: 3, first_keys: vec![(KeyId::generate(), NAME.into())] };
         let reader = Reader { server_url: "https://toki.example".into(), model_id: None };
-        let rows = model_rows(&model(Some(means)), &reader);
+        let rows = model_rows(&model(Some(means)), Some(Role::Owner), &reader);
         assert!(!rows.contains("a<b") && !rows.contains("\"&'c"), "{rows}");
         // The id in four places and the example, then supplier, endpoint, what it takes and gives, grant, key.
         assert_eq!(rows.matches("a&lt;b&gt;&quot;&amp;'c").count(), 11, "{rows}");
@@ -275,7 +282,7 @@ mod tests {
 
     #[test]
     fn what_a_visitor_has_for_a_model_is_not_asked() {
-        let rows = model_rows(&ModelView { endpoints: Vec::new(), ..model(None) }, &Reader::default());
+        let rows = model_rows(&ModelView { endpoints: Vec::new(), ..model(None) }, None, &Reader::default());
         assert!(rows.contains(r#"<td colspan="7">"#) && rows.contains("None at the moment"), "{rows}");
         assert!(!rows.contains("For you") && !rows.contains("<pre"), "{rows}");
     }

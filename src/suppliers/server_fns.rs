@@ -23,5 +23,6 @@ pub async fn list_models(#[server(default)] q: String) -> Result<ModelList, Cons
     let models = directory::models(&app.db, search, reader.as_ref()).await.map_err(failed)?;
     let any = !models.is_empty() || directory::has_models(&app.db).await.map_err(failed)?;
     let server_url = app.config.public_url.as_str().trim_end_matches('/').to_string();
-    Ok(ModelList { models, any, reader: Reader { server_url, model_id: None } })
+    let role = reader.map(|reader| reader.role());
+    Ok(ModelList { models, any, role, reader: Reader { server_url, model_id: None } })
 }

@@ -1,5 +1,6 @@
 //! What crosses the wire about suppliers and models, and how multipliers are written.
 
+use crate::accounts::types_members::Role;
 use crate::docs::types::Reader;
 use crate::ids::{KeyId, SupplierId};
 use crate::tokens::{Tokens, grouped};
@@ -19,6 +20,8 @@ pub struct ModelList {
     pub models: Vec<ModelView>,
     /// Whether any model can be called, shown here or not.
     pub any: bool,
+    /// Of whoever looks; none = nobody is signed in.
+    pub role: Option<Role>,
     /// What examples are filled with, but for the model.
     pub reader: Reader,
 }

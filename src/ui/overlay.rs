@@ -112,14 +112,14 @@ pub fn AskingForm(
 pub fn Menu(
     #[prop(into)] id: String,
     #[prop(into)] label: String,
-    /// What the button says; without it, three dots and the label for those who cannot see them.
+    /// What the button says; without it, three dots and a word, which a table of many columns leaves out, and the label to who hears it.
     #[prop(optional)]
     text: Option<&'static str>,
     children: Children,
 ) -> impl IntoView {
     let face = match text {
         Some(text) => view! { <>{text} <IconView icon=Icon::Open /></> }.into_any(),
-        None => view! { <IconView icon=Icon::More /> }.into_any(),
+        None => view! { <><IconView icon=Icon::More /> <span>{t!("More")}</span></> }.into_any(),
     };
     let named = text.is_none().then(|| label.clone());
     view! {

@@ -1,5 +1,6 @@
 //! The usage page: what a stretch of time came to, by what, and the calls behind it. What it shows is in its address.
 
+use crate::accounts::page_rights::who_makes_keys;
 use crate::error::ConsoleError;
 use crate::preferences::time_zone;
 use crate::t;
@@ -12,7 +13,8 @@ use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
 use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
-use crate::usage::types::{CallPage, UsageView};
+use crate::usage::types::{CallPage, KeyChoice, UsageView};
+use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
@@ -124,9 +126,13 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         .into_any();
     }
     if !usage.ever {
+        let empty = no_call_yet(&usage);
+        let UsageView { range, group, keys, models, .. } = usage;
         return view! {
+            // Not seen before there is a call (`style/usage.css`); then it comes with the totals.
+            <AskedFor range group keys models asked />
             <div class="sections" data-live="totals">
-                <div class="empty">{no_call_yet(&usage)}</div>
+                <div class="empty">{empty}</div>
             </div>
             // Empty, to be filled with the first call.
             <div class="sections" data-live="calls"></div>
@@ -138,8 +144,7 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     }
     let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
-        <RangeTabs range=range.clone() asked=asked.clone() />
-        <FilterForm range=range.clone() group keys models asked=asked.clone() error=None />
+        <AskedFor range=range.clone() group keys models asked=asked.clone() />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
@@ -148,12 +153,28 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     .into_any()
 }
 
+/// What the page can be asked for. It is not read anew, so what is typed stays.
+#[component]
+fn AskedFor(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+    view! {
+        <div class="sections usage-asked">
+            <RangeTabs range=range.clone() asked=asked.clone() />
+            <FilterForm range group keys models asked error=None />
+        </div>
+    }
+}
+
 /// What comes before the first call, for whoever can do it.
 fn no_call_yet(usage: &UsageView) -> AnyView {
+    let has_key = usage.keys.iter().any(|key| !key.deleted);
     if !usage.may_create {
-        return view! { <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p> }.into_any();
+        return view! {
+            <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p>
+            {(!has_key).then(|| view! { <p>{who_makes_keys()}</p> })}
+        }
+        .into_any();
     }
-    if usage.keys.iter().any(|key| !key.deleted) {
+    if has_key {
         return view! {
             <p>{t!("No call yet. Put a key into your client, and every call appears here with what it cost and why.")}</p>
             <a class="button button-primary" href="/docs/quickstart">{t!("See the first steps")}</a>

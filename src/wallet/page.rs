@@ -34,7 +34,7 @@ pub fn WalletPage() -> impl IntoView {
 }
 
 fn body(wallet: Result<WalletView, ConsoleError>, asked: Asked, redeemed: &str) -> AnyView {
-    let WalletView { may_redeem, balance, totals, forecast, grants, ended, ended_count, statement } = match wallet {
+    let WalletView { may_buy, may_redeem, balance, totals, forecast, grants, ended, ended_count, statement } = match wallet {
         Ok(wallet) => wallet,
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
@@ -53,7 +53,7 @@ fn body(wallet: Result<WalletView, ConsoleError>, asked: Asked, redeemed: &str) 
             <Standing balance totals forecast=forecast.clone() />
         </div>
         {may_redeem.then(|| view! { <RedeemForm /> })}
-        <Grants grants ended ended_count forecast />
+        <Grants grants ended ended_count forecast may_buy />
         <h2 id="statement">{t!("Ledger")}</h2>
         <StatementPart statement asked may_redeem />
     }

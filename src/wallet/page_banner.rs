@@ -1,5 +1,6 @@
 //! What every page says of a wallet that is empty, nearly so, or about to lose Tokens to time.
 
+use crate::accounts::page_rights::who_buys;
 use crate::ui::amount::TokenAmount;
 use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::utc_time::UtcTime;
@@ -30,7 +31,7 @@ pub fn WalletBanner(warning: Warning, may_buy: bool) -> impl IntoView {
             tv!(
                 "{left} are left, a tenth of what the current grants brought or less. {buy}",
                 left = view! { <TokenAmount tokens=left /> },
-                buy = may_buy.then(buy)
+                buy = if may_buy { buy().into_any() } else { who_buys().into_any() }
             ),
         ),
         Warning::EndsSoon(tokens, at) => (

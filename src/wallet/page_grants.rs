@@ -1,5 +1,6 @@
 //! The grants of a wallet: what may still pay, in its order, and what is over.
 
+use crate::accounts::page_rights::who_buys;
 use crate::catalog::page::scope_text;
 use crate::html::Escaped;
 use crate::ui::amount::amount_html;
@@ -12,8 +13,10 @@ use std::fmt::Display;
 
 /// `ended`: the last of `ended_count`. Each kind is kept up to date for itself: what somebody has opened waits until it is closed.
 #[component]
-pub fn Grants(grants: Vec<GrantView>, ended: Vec<GrantView>, ended_count: u64, forecast: Option<Forecast>) -> impl IntoView {
-    let grants = if grants.is_empty() {
+pub fn Grants(grants: Vec<GrantView>, ended: Vec<GrantView>, ended_count: u64, forecast: Option<Forecast>, may_buy: bool) -> impl IntoView {
+    let grants = if !grants.is_empty() {
+        view! { <GrantTable grants forecast /> }.into_any()
+    } else if may_buy {
         view! {
             <div class="empty">
                 <p>{t!("No Tokens here at the moment. A package brings some, and they can be spent at once.")}</p>
@@ -22,7 +25,13 @@ pub fn Grants(grants: Vec<GrantView>, ended: Vec<GrantView>, ended_count: u64, f
         }
         .into_any()
     } else {
-        view! { <GrantTable grants forecast /> }.into_any()
+        view! {
+            <div class="empty">
+                <p>{t!("No Tokens here at the moment.")} " " {who_buys()}</p>
+                <a class="button" href="/settings/members">{t!("See the members")}</a>
+            </div>
+        }
+        .into_any()
     };
     let shown = ended.len() as u64;
     let cut = (ended_count > shown)

@@ -116,7 +116,9 @@ fn entries_view(statement: Statement, asked: &Asked, may_redeem: bool) -> AnyVie
     } else if *asked != Asked::default() {
         view! { <p class="empty">{t!("No entry here.")}</p> }.into_any()
     } else {
-        let (action_href, action_label) = if may_redeem { ("#code", t!("Redeem a code")) } else { ("/products", t!("See the packages")) };
+        // Whoever may not redeem may not buy either: above it says who may.
+        let (action_href, action_label) =
+            if may_redeem { ("#code", t!("Redeem a code")) } else { ("/settings/members", t!("See the members")) };
         view! {
             <EmptyState
                 title=t!("Nothing in the ledger yet")

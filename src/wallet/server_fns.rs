@@ -51,6 +51,7 @@ pub async fn show_wallet(
     let ended_count = ended.len() as u64;
     ended.truncate(MOST_ENDED);
     Ok(WalletView {
+        may_buy: member.is_admin(),
         may_redeem: member.role() >= Role::Member,
         balance,
         totals,

@@ -232,6 +232,8 @@ pub struct Statement {
 /// The wallet page.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalletView {
+    /// Whether whoever looks may buy Tokens.
+    pub may_buy: bool,
     /// Whether whoever looks may redeem codes into it.
     pub may_redeem: bool,
     pub balance: Tokens,

@@ -239,7 +239,7 @@ async fn whoever_only_looks_is_told_whom_to_ask_for_a_key(db: PgPool) {
     }
     tx.commit().await.expect("commit");
     let page = app.browser_of(&ada).await.get("/keys").await;
-    assert!(page.text().contains("An admin of the account can make a key") && page.html.contains("href=\"/settings/members\""));
+    assert!(page.text().contains("An owner or admin of the account can make a key") && page.html.contains("href=\"/settings/members\""));
     assert!(!page.html.contains("#create") && page.find_form("/api/keys/create").is_none(), "{}", page.html);
     app.stop().await;
 }

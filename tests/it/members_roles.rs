@@ -1,9 +1,11 @@
-//! What each role may write: every server function of the source, tried by every role.
+//! What each role may write: every server function of the source, tried by every role; and what each is offered.
 
+use crate::checkout::package;
 use crate::server_fns::{Right, ServerFn, server_fns};
 use crate::support::app::TestApp;
 use crate::support::browser::Browser;
 use crate::support::client::http;
+use chrono::TimeDelta;
 use leptos::server_fn::axum::server_fn_paths;
 use reqwest::header::{ACCEPT, COOKIE};
 use sqlx::PgPool;
@@ -119,6 +121,52 @@ async fn every_role_is_let_in_to_what_it_may_and_nothing_else(db: PgPool) {
     assert_eq!(app.number("SELECT count(*) FROM api_keys").await + app.number("SELECT count(*) FROM orders").await, 0);
     let reader = store::reader_of(&app.state.db, account.user_id, None).await.expect("read").expect("a member");
     assert_eq!(reader.account_id(), account.account_id);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_a_role_may_not_do_is_not_offered_to_it_but_who_may(db: PgPool) {
+    const WHO_BUYS: &str = "Owners and admins of this account can buy Tokens.";
+    const WHO_MAKES_KEYS: &str = "An owner or admin of the account can make a key";
+    let app = TestApp::start(db).await;
+    package(&app, "Starter", None).await;
+    let account = app.customer("ada@example.com", 0).await;
+    let ada = app.browser_of(&account).await;
+    // The frame leads everybody to every page; what a page itself offers is in its main part.
+    let main_of = async |path: &str| -> (String, String) {
+        let page = ada.get(path).await;
+        let main = page.html.split("<main").nth(1).and_then(|rest| rest.split("</main>").next()).expect("a page").to_string();
+        (main, page.text())
+    };
+    for role in ROLES {
+        set_role(&app, account.user_id, role).await;
+        let (buys, makes_keys) = (rank(role) >= rank("admin"), rank(role) >= rank("member"));
+        for path in ["/dashboard", "/wallet", "/orders", "/products"] {
+            let (main, text) = main_of(path).await;
+            assert_eq!(main.contains("href=\"/products"), buys, "{role} {path}: {main}");
+            assert_eq!(text.contains(WHO_BUYS), !buys, "{role} {path}: {text}");
+        }
+        for path in ["/dashboard", "/usage", "/keys"] {
+            let (main, text) = main_of(path).await;
+            assert_eq!(main.contains("href=\"/keys\"") || main.contains("href=\"#create\""), makes_keys, "{role} {path}: {main}");
+            assert_eq!(text.contains(WHO_MAKES_KEYS), !makes_keys, "{role} {path}: {text}");
+        }
+        let (main, text) = main_of("/models?q=sandbox/echo").await;
+        assert_eq!((main.contains("href=\"/products\""), main.contains("href=\"/keys#create\"")), (buys, makes_keys), "{role}: {main}");
+        let told = ["Owners and admins can buy.", "Members, admins and owners make keys."].map(|words| text.contains(words));
+        assert_eq!(told, [!buys, !makes_keys], "{role}: {text}");
+    }
+
+    // A member made a key of a wallet without Tokens; then it has few.
+    set_role(&app, account.user_id, "member").await;
+    app.key(&account, None).await;
+    let key_id = app.text("SELECT key_id::text FROM api_keys").await;
+    let (main, text) = main_of(&format!("/keys/{key_id}")).await;
+    assert!(text.contains(&format!("Next: Buy a package of Tokens {WHO_BUYS}")) && !main.contains("href=\"/products"), "{text}");
+    app.credit(&account, 100, TimeDelta::days(30), Default::default()).await;
+    app.execute("UPDATE grants SET left_ = 10, expired = 90").await;
+    let html = ada.get("/usage").await.html;
+    assert!(html.contains("Tokens are running low.") && html.contains(WHO_BUYS) && !html.contains("Buy a package"), "{html}");
     app.stop().await;
 }
 

@@ -17,6 +17,7 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     for part in ["totals", "calls"] {
         assert!(page.html.contains(&format!("data-live=\"{part}\"")), "{part} has where to come: {}", page.html);
     }
+    assert!(page.html.contains("id=\"filter-key\""), "what is asked for waits there for the totals: {}", page.html);
 
     let key = app.key(&ada, None).await;
     for _ in 0..3 {

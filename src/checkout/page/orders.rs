@@ -1,6 +1,6 @@
 //! The list of an account's orders.
 
-use crate::accounts::page_rights::HeadForBuyers;
+use crate::accounts::page_rights::{HeadForBuyers, may_buy, read_role, who_buys};
 use crate::checkout::page::{StatusBadge, failed_view};
 use crate::checkout::server_fns::list_orders;
 use crate::checkout::types::{OrderLine, OrderList};
@@ -18,20 +18,30 @@ use leptos_meta::Title;
 pub fn OrdersPage() -> impl IntoView {
     let before = of_address("before");
     let orders = list_orders(before.clone());
+    let fetched = async { futures::join!(orders, read_role()) };
     view! {
         <Title text=t!("Orders") />
         <HeadForBuyers title=t!("Orders") />
         <div class="sections" data-live="orders">
-            {with_data(orders, move |orders| orders_view(orders, !before.is_empty()))}
+            {with_data(fetched, move |(orders, role)| orders_view(orders, may_buy(role), !before.is_empty()))}
         </div>
     }
     .into_any()
 }
 
 /// `older_page`: whether this is not the newest page.
-fn orders_view(list: Result<OrderList, ConsoleError>, older_page: bool) -> AnyView {
+fn orders_view(list: Result<OrderList, ConsoleError>, may_buy: bool, older_page: bool) -> AnyView {
     match list {
         Err(error) => failed_view(error, "/dashboard", t!("Back to the dashboard")),
+        Ok(list) if list.orders.is_empty() && !older_page && !may_buy => view! {
+            <EmptyState
+                title=t!("No orders yet")
+                text=who_buys()
+                action_href="/settings/members"
+                action_label=t!("See the members")
+            />
+        }
+        .into_any(),
         Ok(list) if list.orders.is_empty() && !older_page => view! {
             <EmptyState
                 title=t!("No orders yet")

@@ -23,10 +23,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Buy a package of Tokens", "购买 Token 套餐"),
     ("Create an API key", "创建 API 密钥"),
     ("Make the first call", "完成首次调用"),
+    ("Members, admins and owners of this account make keys and call with them.", "此账户的成员、管理员和所有者可以创建密钥并用其调用。"),
     ("Next: {step}", "下一步：{step}"),
     ("(done)", "（已完成）"),
     ("Three steps to your first answer", "三步完成首次调用"),
-    ("Tokens that you buy appear here, with the day they end.", "购买的 Token 会显示在这里，并注明到期日。"),
+    ("Bought Tokens appear here, with the day they end.", "购买的 Token 会显示在这里，并注明到期日。"),
     ("Ends {time}", "{time} 到期"),
     // Tokens that end after those listed above it.
     ("Later", "之后到期"),

@@ -14,8 +14,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "程序凭密钥调用。为每个程序单独创建一个，即可分清各自的用量。",
     ),
     (
-        "Your role here is to look. An admin of the account can make a key, or give you a role that makes its own.",
-        "你在此账户中为只读角色。账户管理员可以创建密钥，也可以将你的角色改为可创建密钥的角色。",
+        "Your role here is to look. An owner or admin of the account can make a key, or give you a role that makes its own.",
+        "你在此账户中为只读角色。账户所有者或管理员可以创建密钥，也可以将你的角色改为可创建密钥的角色。",
     ),
     ("Create the key", "创建密钥"),
     ("Enabled: works at once", "启用：立即生效"),

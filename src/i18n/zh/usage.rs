@@ -98,6 +98,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Your keys for it", "可用的密钥"),
     ("Try it with curl", "用 curl 试一试"),
     ("Nothing in your wallet: see the packages", "钱包中没有可用额度，查看套餐"),
+    ("Nothing in your wallet. Owners and admins can buy.", "钱包中没有可用额度，所有者和管理员可以购买。"),
+    ("None yet. Members, admins and owners make keys.", "暂无，成员、管理员和所有者可以创建密钥。"),
     ("{name}: {tokens} left", "{name}：剩余 {tokens}"),
     ("None yet: create a key", "暂无，创建密钥"),
     ("1 more key", "另有 1 个密钥"),

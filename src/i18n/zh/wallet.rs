@@ -5,6 +5,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Redeemed: {tokens} Tokens are in your wallet, until {time}.", "兑换成功：{tokens} Token 已存入钱包，有效期至 {time}。"),
     ("Used up and expired grants", "已用尽和已过期的额度"),
     ("No Tokens here at the moment. A package brings some, and they can be spent at once.", "目前没有 Token。购买套餐后即可立即使用。"),
+    ("No Tokens here at the moment.", "目前没有 Token。"),
     ("The last {shown} of {all} are shown.", "共 {all} 项，仅显示最近 {shown} 项。"),
     ("in {time}", "{time}后"),
     ("in less than a minute", "不到 1 分钟后"),
