@@ -38,7 +38,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 19] = [
+const COMMON: [&str; 20] = [
     "admitted",
     "restored",
     "settled",
@@ -48,6 +48,7 @@ const COMMON: [&str; 19] = [
     "QuotaExhausted",
     "PeriodExhausted",
     "MemberExhausted",
+    "MemberMonthExhausted",
     "CountInput",
     "KeyDisabled",
     "AccountSuspended",

@@ -7,12 +7,14 @@
 mod calls;
 mod console;
 mod crashes;
+mod members;
 mod money;
 mod periods;
 mod rolled;
 mod state;
 
 pub use calls::{Decision, price_of};
+pub use members::{MEMBERS, MemberQuota};
 pub use money::PRICE;
 pub use periods::PeriodQuota;
 use rolled::Shares;
@@ -83,8 +85,8 @@ pub struct Account {
     /// The step at which it signed up.
     pub since: u64,
     pub suspended: bool,
-    /// What its only member may spend, ever.
-    pub member_quota: Option<i64>,
+    /// What they may spend.
+    pub members: [MemberQuota; MEMBERS],
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
     pub bought: Vec<Bought>,
@@ -154,6 +156,8 @@ pub enum KeyState {
 #[derive(Clone)]
 pub struct Key {
     pub key_id: KeyId,
+    /// Who made it.
+    pub member: usize,
     pub secret_hash: [u8; 32],
     pub supplier_id: Option<SupplierId>,
     pub quota: Option<i64>,
@@ -167,13 +171,6 @@ pub struct Key {
     pub used: i64,
     /// In periods that began by then, something was counted while the clock was set back: no record tells in which.
     pub blurred: i64,
-}
-
-impl Account {
-    pub fn member_left(&self) -> Option<i64> {
-        let used: i64 = self.keys.iter().map(|key| key.spent + key.held).sum();
-        self.member_quota.map(|quota| quota - used)
-    }
 }
 
 impl Key {

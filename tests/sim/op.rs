@@ -1,6 +1,6 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
-use crate::model::{Code, Dispute, PeriodQuota, RefundState};
+use crate::model::{Code, Dispute, MemberQuota, PeriodQuota, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -134,6 +134,7 @@ pub enum Op {
     },
     InsertKey {
         account: AccountId,
+        member: usize,
         supplier_id: Option<SupplierId>,
         quota: Option<i64>,
         expires: Option<i64>,
@@ -147,7 +148,8 @@ pub enum Op {
     },
     LimitMember {
         account: AccountId,
-        quota: Option<i64>,
+        member: usize,
+        quota: MemberQuota,
     },
     /// By an operator: the quota of a period, or none.
     LimitKey {
@@ -224,11 +226,14 @@ impl fmt::Display for Op {
             }
             Op::TakeBack { account, grant, tokens } => write!(f, "take {tokens} of {grant} of {account} back"),
             Op::Transfer { from, to, tokens } => write!(f, "transfer {tokens} from {from} to {to}"),
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
-                write!(f, "key of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}")
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
+                write!(
+                    f,
+                    "key of member {member} of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}"
+                )
             }
             Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
-            Op::LimitMember { account, quota } => write!(f, "member of {account}: quota {quota:?}"),
+            Op::LimitMember { account, member, quota } => write!(f, "member {member} of {account}: {quota:?}"),
             Op::LimitKey { key, limit } => write!(f, "key {key}: {limit:?}"),
             Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
             Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),

@@ -148,18 +148,18 @@ impl Run {
             }
             Op::TakeBack { account, grant, tokens } => return vec![model.take_back(*account, *grant, *tokens).into()],
             Op::Transfer { from, to, tokens } => return vec![model.transfer(*from, *to, *tokens, &answer.grants).into()],
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
-                let (quota, now, supplier_id) = (*quota, model.now, *supplier_id);
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
+                let (member, quota, now, supplier_id) = (*member, *quota, model.now, *supplier_id);
                 let key = answer.key.map(|(key_id, secret_hash)| {
                     let state = if *enabled { KeyState::Enabled } else { KeyState::Disabled };
                     let expires = expires.map(|minutes| now + minutes);
                     let (spent, held, period, began, used, blurred) = (0, 0, None, None, 0, i64::MIN);
-                    Key { key_id, secret_hash, supplier_id, quota, spent, held, state, expires, period, began, used, blurred }
+                    Key { key_id, member, secret_hash, supplier_id, quota, spent, held, state, expires, period, began, used, blurred }
                 });
                 return model.insert_key(*account, key, supplier_id);
             }
             Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
-            Op::LimitMember { account, quota } => model.limit_member(*account, *quota),
+            Op::LimitMember { account, member, quota } => model.limit_member(*account, *member, *quota),
             Op::LimitKey { key, limit } => return vec![model.limit_key(*key, *limit).into()],
             Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
             Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
@@ -252,7 +252,8 @@ pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
     let mut model = Model::default();
     clock::set(&pools[0], model.now).await;
     let (pepper, now) = (Pepper::derive(&[7; 32]), model.now);
-    let mut world = World { pools, pepper, packages: Vec::new(), codes: Vec::new(), members: HashMap::new(), made: 0, now };
+    let (packages, codes, members, colleagues) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+    let mut world = World { pools, pepper, packages, codes, members, colleagues, made: 0, now };
     furnish(dice, &mut model, &mut world).await;
     (model, world)
 }

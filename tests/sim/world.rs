@@ -39,6 +39,8 @@ pub struct World {
     /// Hashes of the codes that were made.
     pub codes: Vec<[u8; 32]>,
     pub members: HashMap<AccountId, Owner>,
+    /// Who else makes keys of an account.
+    pub colleagues: HashMap<AccountId, UserId>,
     /// Makes addresses and names unlike.
     pub made: u64,
     /// The minute of the model.
@@ -88,6 +90,7 @@ impl World {
                 let sql = "UPDATE grants SET expires_at = 'infinity' WHERE account_id = $1 AND swept_at IS NULL";
                 sqlx::query(sql).bind(account.0).execute(&db).await.expect("retired");
                 self.members.remove(account);
+                self.colleagues.remove(account);
                 Answer::default()
             }
             Op::Purchase { account, package, starts, payment } => {
@@ -129,7 +132,7 @@ impl World {
                     answer
                 }
             },
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
                 let new = NewKey {
                     name: KeyName::parse("key").expect("a name"),
                     supplier_id: *supplier_id,
@@ -137,16 +140,15 @@ impl World {
                     expires_at: expires.map(|minutes| clock::at(self.now + minutes)),
                     enabled: *enabled,
                 };
-                match keys::insert_key(&db, operator(), *account, self.members[account].user_id(), &self.pepper, new).await {
+                match keys::insert_key(&db, operator(), *account, self.user(*account, *member), &self.pepper, new).await {
                     Ok((key_id, secret)) => Answer { key: Some((key_id, secret.hash(&self.pepper))), ..Answer::says("inserted") },
                     Err(error) => Answer::says(key_error(&error)),
                 }
             }
             Op::EditKey { by, key, change } => self.edit_key(&db, *by, *key, *change).await,
-            Op::LimitMember { account, quota } => {
-                let owner = &self.members[account];
-                let limits = MemberLimits { quota: quota.map(Tokens), month_quota: None };
-                members::set_limits(&db, owner, owner.user_id(), limits).await.expect("limited");
+            Op::LimitMember { account, member, quota } => {
+                let limits = MemberLimits { quota: quota.ever.map(Tokens), month_quota: quota.month.map(Tokens) };
+                members::set_limits(&db, &self.members[account], self.user(*account, *member), limits).await.expect("limited");
                 Answer::default()
             }
             Op::LimitKey { key, limit } => limit_key(&db, *key, *limit).await,
@@ -222,10 +224,20 @@ impl World {
         let mut tx = self.db().begin().await.expect("begin");
         // No password: nobody signs in here, and hashing one is slow on purpose.
         let new = accounts::insert_account_in(&mut tx, &email, "none", false).await.expect("an account");
+        // As whoever accepts an invitation, with an account of their own beside this one.
+        let email = Email::parse(&format!("colleague{}@example.com", self.made)).expect("an address");
+        let colleague = accounts::insert_account_in(&mut tx, &email, "none", false).await.expect("an account");
+        let joined = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'member')";
+        sqlx::query(joined).bind(new.account_id.0).bind(colleague.user_id.0).execute(&mut *tx).await.expect("a member");
         tx.commit().await.expect("commit");
+        self.colleagues.insert(new.account_id, colleague.user_id);
         let member = self.member(new.user_id).await;
         self.members.insert(new.account_id, member);
         Answer { account: Some(new.account_id), ..Answer::default() }
+    }
+
+    fn user(&self, account: AccountId, member: usize) -> UserId {
+        if member == 0 { self.members[&account].user_id() } else { self.colleagues[&account] }
     }
 
     pub async fn edit_key(&self, db: &PgPool, by: Option<AccountId>, key_id: KeyId, change: KeyChange) -> Answer {
@@ -336,6 +348,7 @@ pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId,
                 call.request_id, call.account_id, call.key_id, call.supplier_id, call.price_version, call.held.0, call.output_limit
             ),
             Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
+            Verdict::MemberExhausted { ends_at: Some(at) } => format!("MemberMonthExhausted until {}", clock::minute_of(*at)),
             Verdict::PeriodExhausted { .. } => "PeriodExhausted".into(),
             refused => format!("{refused:?}"),
         });

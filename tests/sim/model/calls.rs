@@ -1,5 +1,6 @@
 //! The life of a call: decided, held, settled, or reaped. What a database that crashed forgets of it: `crashes`.
 
+use super::periods::month_of;
 use super::{HOLD_FOR, Hold, KeyState, Model, Offer, Record};
 use crate::clock::minute_of;
 use std::mem;
@@ -7,7 +8,7 @@ use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
-    Refused(&'static str),
+    Refused(String),
     Hold(Hold),
 }
 
@@ -21,50 +22,55 @@ pub fn price_of(price: Price, input: i64, cached: i64, output: i64) -> i64 {
 impl Model {
     /// What must be answered to this request now, and what held. Changes nothing.
     pub fn decide(&self, request: &AdmissionRequest, owner: ReplicaId) -> Decision {
+        let refused = |why: &str| Decision::Refused(why.into());
         let owned = self.accounts.iter().find_map(|account| {
             let key = account.keys.iter().find(|key| key.secret_hash == request.secret_hash && key.state != KeyState::Deleted)?;
             Some((account, key))
         });
-        let Some((account, key)) = owned else { return Decision::Refused("UnknownKey") };
+        let Some((account, key)) = owned else { return refused("UnknownKey") };
         if key.state != KeyState::Enabled {
-            return Decision::Refused("KeyDisabled");
+            return refused("KeyDisabled");
         }
         if key.expires.is_some_and(|expires| expires <= self.now) {
-            return Decision::Refused("KeyExpired");
+            return refused("KeyExpired");
         }
         if account.suspended {
-            return Decision::Refused("AccountSuspended");
+            return refused("AccountSuspended");
         }
         let callable = |offer: &&Offer| {
             offer.enabled
                 && self.supplier(offer.supplier_id).enabled
                 && key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id)
         };
-        let Some(offer) = self.offer(&request.model_id).filter(callable) else { return Decision::Refused("ModelNotFound") };
+        let Some(offer) = self.offer(&request.model_id).filter(callable) else { return refused("ModelNotFound") };
         if request.protocol != "openai" {
-            return Decision::Refused("NoChannel");
+            return refused("NoChannel");
         }
         let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
         let available: i64 = grants.iter().map(|(_, left)| left).sum();
         let (quota_left, period_left) = (key.quota_left(), key.period_left(self.now));
         let own = [quota_left, period_left].into_iter().flatten().fold(available, i64::min);
-        let room = account.member_left().map_or(own, |left| left.min(own));
+        let member = self.member_left(account, key);
+        let room = member.least().map_or(own, |left| left.min(own));
         let cost = |output: i64| price_of(offer.price, request.input_tokens, 0, output * request.choices);
         let wanted = request.output_limit.map_or(offer.max_output, |limit| limit.min(offer.max_output));
         let mut output_limit = wanted;
         if cost(wanted) > room {
             if !request.exact {
-                return Decision::Refused("CountInput");
+                return refused("CountInput");
             }
             // Found by looking, not by a formula: limits are small here.
             match (1..wanted).rev().find(|output| cost(*output) <= room) {
                 Some(output) => output_limit = output,
-                None if room < own => return Decision::Refused("MemberExhausted"),
-                None if room < available && period_left.is_some_and(|left| left < quota_left.unwrap_or(available)) => {
-                    return Decision::Refused("PeriodExhausted");
+                None if room < own && member.month.is_some_and(|left| left < member.ever.unwrap_or(available)) => {
+                    return Decision::Refused(format!("MemberMonthExhausted until {}", month_of(self.now).1));
                 }
-                None if room < available => return Decision::Refused("QuotaExhausted"),
-                None => return Decision::Refused("BalanceExhausted"),
+                None if room < own => return refused("MemberExhausted"),
+                None if room < available && period_left.is_some_and(|left| left < quota_left.unwrap_or(available)) => {
+                    return refused("PeriodExhausted");
+                }
+                None if room < available => return refused("QuotaExhausted"),
+                None => return refused("BalanceExhausted"),
             }
         }
         let tokens = cost(output_limit);
@@ -149,9 +155,7 @@ impl Model {
 
     /// Has a hold take so many Tokens more, as far as account, key and member have them. Whoever asks counts them for the key.
     pub fn fill(&mut self, hold: &mut Hold, tokens: i64) {
-        let (account, key) = self.key(hold.key_id).expect("a key of the model");
-        let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
-        let mut rest = limits.into_iter().flatten().fold(tokens, i64::min).max(0);
+        let mut rest = self.allowance(hold.key_id).map_or(tokens, |left| left.min(tokens)).max(0);
         for (grant_id, left) in self.burn_order(hold.account_id, hold.supplier_id, &hold.model_id) {
             let taken = left.min(rest);
             if taken == 0 {
@@ -219,9 +223,7 @@ impl Model {
                 let first = first.iter().any(|other| other.request_id == request_id);
                 let charge = self.records[&request_id].charge;
                 let balance = self.balance(settlement.account_id);
-                let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-                let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
-                let quota = limits.into_iter().flatten().min().map(|left| left.max(0));
+                let quota = self.allowance(settlement.key_id).map(|left| left.max(0));
                 format!("settled {request_id} first {first} charge {charge} balance {balance} quota {quota:?}")
             })
             .collect()
@@ -249,9 +251,7 @@ impl Model {
         let (account_id, now) = (settlement.account_id, self.now);
         let held = self.records.get(&settlement.request_id).map_or(0, |record| record.held);
         let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
-        let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-        let limits = [key.quota_left(), key.period_left(now), account.member_left()];
-        let most = limits.into_iter().flatten().fold(owed, i64::min).max(0);
+        let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
         for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);

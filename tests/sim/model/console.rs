@@ -1,6 +1,6 @@
 //! What customers, operators and the sweep do to the books.
 
-use super::{Account, Grant, HALF_PAST, Key, KeyState, Model, Shares};
+use super::{Account, Grant, HALF_PAST, Key, KeyState, MEMBERS, MemberQuota, Model, Shares};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -13,7 +13,7 @@ impl Model {
             account_id,
             since,
             suspended: false,
-            member_quota: None,
+            members: [MemberQuota::default(); MEMBERS],
             keys: Vec::new(),
             grants: Vec::new(),
             bought: Vec::new(),
@@ -203,11 +203,6 @@ impl Model {
     pub fn set_suspended(&mut self, account_id: AccountId, suspended: bool) {
         self.volatile.clear();
         self.account_mut(account_id).suspended = suspended;
-    }
-
-    pub fn limit_member(&mut self, account_id: AccountId, quota: Option<i64>) {
-        self.volatile.clear();
-        self.account_mut(account_id).member_quota = quota;
     }
 
     pub fn set_supplier(&mut self, at: usize, enabled: bool) {
