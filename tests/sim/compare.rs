@@ -44,6 +44,10 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
                           FROM unnest(grant_ids, grant_tokens) WITH ORDINALITY AS line (grant_id, tokens, at)))
            FROM holds WHERE account_id = ANY ($1)
          UNION ALL
+         SELECT format('sent %s key %s hour %s answered %s', i.request_id, i.key_id, round(extract(epoch FROM i.created_at - $3) / 3600),
+                       CASE WHEN i.answer IS NULL THEN 'false' ELSE 'true' END)
+           FROM idempotent_calls i JOIN api_keys k ON k.key_id = i.key_id WHERE k.account_id = ANY ($1)
+         UNION ALL
          SELECT format('call %s key %s outcome %s basis %s held %s charge %s written off %s', request_id, key_id, outcome, basis,
                        held, charge, written_off)
            FROM usage_records WHERE request_id = ANY ($2)",

@@ -1,12 +1,14 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
 mod calls;
+mod idempotency;
 
 use crate::dice::Dice;
 use crate::model::{Account, Bought, Code, Dispute, KeyState, MEMBERS, MemberQuota, Model, PRICE, PeriodQuota};
 use crate::op::{KeyChange, Like, Op, Part, Payment, Told};
 use crate::traffic::Traffic;
 use calls::{admit, again, forget, settle, to_put_back, together};
+use idempotency::kept;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, KeyId, SupplierId};
 use toki::keys::types_limits::Period;
@@ -73,6 +75,7 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         65 if dice.percent(40) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
         65..=66 => Some(clock(dice, model, traffic)),
         67..=69 => again(dice, traffic),
+        71..=73 => kept(dice, model),
         _ => settle(dice, traffic),
     }
 }

@@ -15,6 +15,7 @@ mod compare;
 mod crashes;
 mod dice;
 mod generate;
+mod idempotency;
 mod lost_answer;
 mod model;
 mod money;
@@ -38,7 +39,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 20] = [
+const COMMON: [&str; 26] = [
     "admitted",
     "restored",
     "settled",
@@ -54,6 +55,12 @@ const COMMON: [&str; 20] = [
     "AccountSuspended",
     "ModelNotFound",
     "UnknownKey",
+    "IdempotencyMismatch",
+    "IdempotencyRunning",
+    "IdempotencyAnswered",
+    "IdempotencyEnded",
+    "kept",
+    "given",
     "fulfilled",
     "partly_refunded",
     "disputed",

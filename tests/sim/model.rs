@@ -7,6 +7,7 @@
 mod calls;
 mod console;
 mod crashes;
+mod idempotency;
 mod members;
 mod money;
 mod periods;
@@ -14,6 +15,7 @@ mod rolled;
 mod state;
 
 pub use calls::{Decision, price_of};
+use idempotency::Sent;
 pub use members::{MEMBERS, MemberQuota};
 pub use money::PRICE;
 pub use periods::PeriodQuota;
@@ -39,6 +41,7 @@ pub struct Model {
     /// In the order of admission.
     pub holds: Vec<Hold>,
     pub records: BTreeMap<RequestId, Record>,
+    pub sent: Vec<Sent>,
     /// Replicas that have put their holds back since the database crashed, if it did.
     pub known: BTreeSet<ReplicaId>,
     /// Admissions that no durable commit has followed yet: what a crash of the database can forget, oldest first.

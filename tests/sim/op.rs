@@ -1,5 +1,6 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
+use crate::idempotency::Kept;
 use crate::model::{Code, Dispute, MemberQuota, PeriodQuota, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
@@ -192,6 +193,7 @@ pub enum Op {
         crash: Option<CrashPoint>,
     },
     Extend(ReplicaId),
+    Kept(Kept),
     /// At most so many in one go, again until nothing is left to do.
     Reap(i32),
     Sweep(i32),
@@ -247,7 +249,8 @@ impl fmt::Display for Op {
                     write!(
                         f,
                         "\n      {request_id} key {hash}… {model_id} input {input_tokens} output {output_limit:?} × {choices} exact {exact}"
-                    )
+                    )?;
+                    request.idempotency.map_or(Ok(()), |sent| write!(f, " under {} for {}", sent.key_hash[0], sent.fingerprint[0]))
                 })
             }
             Op::Settle { settlements, crash, .. } => {
@@ -262,6 +265,7 @@ impl fmt::Display for Op {
                 running.iter().try_for_each(|call| write!(f, "\n      {} held {}", call.request_id, call.tokens.0))
             }
             Op::Extend(owner) => write!(f, "extend the holds of {owner}"),
+            Op::Kept(kept) => write!(f, "sent under an Idempotency-Key: {kept:?}"),
             Op::Reap(most) => write!(f, "reap, {most} in one go"),
             Op::Sweep(most) => write!(f, "sweep, {most} in one go"),
             Op::CrashReplica(owner) => write!(f, "crash of replica {owner}"),

@@ -170,6 +170,7 @@ impl Run {
             Op::Restore { owner, running } => return vec![format!("restored {}", model.restore(*owner, running))],
             Op::Settle { settlements, .. } => return model.settle(settlements),
             Op::Extend(owner) => return model.extend(*owner),
+            Op::Kept(kept) => return model.keep(*kept),
             Op::Reap(_) => {
                 let overdue = model.overdue();
                 model.reap(&overdue);

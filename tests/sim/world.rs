@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::crashes;
+use crate::idempotency;
 use crate::model::{HOLD_FOR, Hold, Model, PeriodQuota};
 use crate::money;
 use crate::op::{CrashPoint, KeyChange, Op, Told};
@@ -195,6 +196,7 @@ impl World {
                 lines.sort();
                 Answer { lines, ..Answer::default() }
             }
+            Op::Kept(kept) => idempotency::apply(&db, *kept).await,
             Op::Reap(most) => until_done(*most, async || ledger::reap_holds(&db, *most).await).await,
             Op::Sweep(most) => until_done(*most, async || ledger::sweep_expired_grants(&db, *most).await).await,
             Op::CrashReplica(_) | Op::Together(_) => Answer::default(),
@@ -349,6 +351,7 @@ pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId,
             ),
             Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
             Verdict::MemberExhausted { ends_at: Some(at) } => format!("MemberMonthExhausted until {}", clock::minute_of(*at)),
+            Verdict::SentBefore { original, state } => format!("Idempotency{state:?} {original}"),
             Verdict::PeriodExhausted { .. } => "PeriodExhausted".into(),
             refused => format!("{refused:?}"),
         });

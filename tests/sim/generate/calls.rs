@@ -1,5 +1,6 @@
 //! Draws what concerns calls: admissions, settlements, crashes of the database, and what happens at once.
 
+use super::idempotency::idempotency;
 use super::{LIFETIME, edit_key, suspend};
 use crate::clock;
 use crate::dice::Dice;
@@ -51,7 +52,7 @@ fn request(dice: &mut Dice, model: &Model, step: u64, at_once: bool) -> Option<A
         endpoint: "chat/completions",
         streamed: dice.percent(50),
         address: Ipv4Addr::LOCALHOST.into(),
-        idempotency: None,
+        idempotency: idempotency(dice, model, key),
     })
 }
 

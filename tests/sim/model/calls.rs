@@ -37,6 +37,9 @@ impl Model {
         if account.suspended {
             return refused("AccountSuspended");
         }
+        if let Some(why) = self.sent_before(key.key_id, request) {
+            return Decision::Refused(why);
+        }
         let callable = |offer: &&Offer| {
             offer.enabled
                 && self.supplier(offer.supplier_id).enabled
@@ -111,7 +114,7 @@ impl Model {
     }
 
     /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
-    /// holds of its running calls back first.
+    /// holds of its running calls back first. That calls were sent under an Idempotency-Key waits for the disk, with all before it.
     pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold]) -> Vec<String> {
         if !self.known.contains(&owner) {
             self.restore(owner, running);
@@ -124,12 +127,15 @@ impl Model {
                 let answer = decision.to_string();
                 if let Decision::Hold(hold) = decision {
                     placed.push(hold.request_id);
+                    self.note_sent(request, hold.account_id, hold.key_id);
                     self.place(hold);
                 }
                 answer
             })
             .collect();
-        if !placed.is_empty() {
+        if requests.iter().any(|request| request.idempotency.is_some()) {
+            self.volatile.clear();
+        } else if !placed.is_empty() {
             self.volatile.push(placed);
         }
         answers

@@ -28,6 +28,7 @@ impl Model {
         self.left_blurred.extend(blurred);
         self.accounts.retain(|account| account.account_id != account_id);
         self.records.retain(|_, record| record.account_id != account_id);
+        self.sent.retain(|sent| sent.account_id != account_id);
         self.touched.remove(&account_id);
     }
 

@@ -96,6 +96,9 @@ impl Model {
             let (key_id, spent, held) = (key.key_id, key.spent, key.held);
             lines.push(format!("key {key_id} quota {quota} spent {spent} held {held} {state} ends {ends} period {period}"));
         }
+        for sent in self.sent.iter().filter(|sent| sent.account_id == account.account_id) {
+            lines.push(format!("sent {} key {} hour {} answered {}", sent.request_id, sent.key_id, sent.at / 60, sent.answered));
+        }
         for hold in self.holds.iter().filter(|hold| hold.account_id == account.account_id) {
             let parts: Vec<String> = hold.lines.iter().map(|(grant_id, tokens)| format!("{grant_id}:{tokens}")).collect();
             lines.push(format!(
