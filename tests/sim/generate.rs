@@ -2,6 +2,7 @@
 
 mod calls;
 mod idempotency;
+mod limits;
 
 use crate::dice::Dice;
 use crate::model::{Account, Bought, Code, Dispute, KeyState, MEMBERS, MemberQuota, Model, PRICE, PeriodQuota};
@@ -9,6 +10,7 @@ use crate::op::{KeyChange, Like, Op, Part, Payment, Told};
 use crate::traffic::Traffic;
 use calls::{admit, again, forget, settle, to_put_back, together};
 use idempotency::kept;
+use limits::limit_calls;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, KeyId, SupplierId};
 use toki::keys::types_limits::Period;
@@ -76,6 +78,7 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         65..=66 => Some(clock(dice, model, traffic)),
         67..=69 => again(dice, traffic),
         71..=73 => kept(dice, model),
+        74..=75 => limit_calls(dice, model),
         _ => settle(dice, traffic),
     }
 }

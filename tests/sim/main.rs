@@ -16,6 +16,7 @@ mod crashes;
 mod dice;
 mod generate;
 mod idempotency;
+mod limits;
 mod lost_answer;
 mod model;
 mod money;
@@ -39,7 +40,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 26] = [
+const COMMON: [&str; 29] = [
     "admitted",
     "restored",
     "settled",
@@ -55,6 +56,9 @@ const COMMON: [&str; 26] = [
     "AccountSuspended",
     "ModelNotFound",
     "UnknownKey",
+    "RequestsPerMinute",
+    "TokensPerMinute",
+    "ConcurrentCalls",
     "IdempotencyMismatch",
     "IdempotencyRunning",
     "IdempotencyAnswered",
@@ -78,6 +82,7 @@ async fn pools(options: &PgPoolOptions, connect: &PgConnectOptions) -> [PgPool; 
     let pool = async || options.clone().max_connections(6).connect_with(connect.clone()).await.expect("a pool");
     let pools = [pool().await, pool().await];
     clock::install(&pools[0]).await;
+    together::install(&pools[0]).await;
     pools
 }
 

@@ -1,8 +1,8 @@
 //! What the books must say, in plain memory: accounts, keys, grants, holds and usage records, and the rules about them as
 //! ARCHITECTURE.md states them. It shares no code with the product and has no SQL; whatever differs from it is a find.
 //!
-//! Time is whole minutes, and may go back. "Now" is always a full hour and every expiry and deadline a half hour, so the real minutes that
-//! a run takes never decide anything.
+//! Time is whole minutes, and may go back. "Now" is always a full hour, every expiry a half hour and every deadline about one, so the real
+//! minutes that a run takes never decide anything.
 
 mod calls;
 mod console;
@@ -11,6 +11,7 @@ mod idempotency;
 mod members;
 mod money;
 mod periods;
+mod rates;
 mod rolled;
 mod state;
 
@@ -19,6 +20,7 @@ use idempotency::Sent;
 pub use members::{MEMBERS, MemberQuota};
 pub use money::PRICE;
 pub use periods::PeriodQuota;
+pub use rates::{CallLimits, Full, Rates};
 use rolled::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -90,6 +92,7 @@ pub struct Account {
     pub suspended: bool,
     /// What they may spend.
     pub members: [MemberQuota; MEMBERS],
+    pub rates: Rates,
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
     pub bought: Vec<Bought>,
@@ -172,6 +175,7 @@ pub struct Key {
     /// The beginning of the period that `used` is of.
     pub began: Option<i64>,
     pub used: i64,
+    pub rates: Rates,
     /// In periods that began by then, something was counted while the clock was set back: no record tells in which.
     pub blurred: i64,
 }
@@ -287,6 +291,10 @@ pub struct Hold {
     pub placed: i64,
     /// The beginning of its key's period, and what was used of it, before it was placed.
     pub before: (Option<i64>, i64),
+    /// Since when it counts in the minutes of its key and its account, in microseconds.
+    pub created: i64,
+    /// How both stood before it was placed.
+    pub full_before: (Full, Full),
 }
 
 impl Hold {

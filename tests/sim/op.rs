@@ -1,7 +1,7 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
 use crate::idempotency::Kept;
-use crate::model::{Code, Dispute, MemberQuota, PeriodQuota, RefundState};
+use crate::model::{CallLimits, Code, Dispute, MemberQuota, PeriodQuota, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -72,6 +72,13 @@ pub enum KeyChange {
     /// Minutes from now, perhaps in the past; none = never.
     Expires(Option<i64>),
     Deleted,
+}
+
+/// Whose calls are limited.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    Key(KeyId),
+    Account(AccountId),
 }
 
 #[derive(Clone)]
@@ -157,6 +164,11 @@ pub enum Op {
         key: KeyId,
         limit: Option<PeriodQuota>,
     },
+    /// By an operator: all three limits of calls.
+    LimitCalls {
+        subject: Subject,
+        limits: CallLimits,
+    },
     Suspend {
         account: AccountId,
         suspended: bool,
@@ -237,6 +249,7 @@ impl fmt::Display for Op {
             Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
             Op::LimitMember { account, member, quota } => write!(f, "member {member} of {account}: {quota:?}"),
             Op::LimitKey { key, limit } => write!(f, "key {key}: {limit:?}"),
+            Op::LimitCalls { subject, limits } => write!(f, "calls of {subject:?}: {limits:?}"),
             Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
             Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),
             Op::Offer { at, enabled } => write!(f, "model {at} enabled {enabled}"),

@@ -4,7 +4,7 @@ use crate::clock::{self, MOST_REAL};
 use crate::compare;
 use crate::dice::Dice;
 use crate::generate;
-use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Supplier};
+use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Rates, Supplier};
 use crate::op::{CrashPoint, Op};
 use crate::together;
 use crate::traffic::Traffic;
@@ -153,14 +153,30 @@ impl Run {
                 let key = answer.key.map(|(key_id, secret_hash)| {
                     let state = if *enabled { KeyState::Enabled } else { KeyState::Disabled };
                     let expires = expires.map(|minutes| now + minutes);
-                    let (spent, held, period, began, used, blurred) = (0, 0, None, None, 0, i64::MIN);
-                    Key { key_id, member, secret_hash, supplier_id, quota, spent, held, state, expires, period, began, used, blurred }
+                    let (spent, held, period, began, used, rates, blurred) = (0, 0, None, None, 0, Rates::default(), i64::MIN);
+                    Key {
+                        key_id,
+                        member,
+                        secret_hash,
+                        supplier_id,
+                        quota,
+                        spent,
+                        held,
+                        state,
+                        expires,
+                        period,
+                        began,
+                        used,
+                        rates,
+                        blurred,
+                    }
                 });
                 return model.insert_key(*account, key, supplier_id);
             }
             Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
             Op::LimitMember { account, member, quota } => model.limit_member(*account, *member, *quota),
             Op::LimitKey { key, limit } => return vec![model.limit_key(*key, *limit).into()],
+            Op::LimitCalls { subject, limits } => return vec![model.limit_calls(*subject, *limits).into()],
             Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
             Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
             Op::Offer { at, enabled } => model.set_offer(*at, *enabled),
@@ -264,7 +280,7 @@ async fn reset(db: &PgPool) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "SET LOCAL session_replication_role = replica",
-        "TRUNCATE ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
+        "TRUNCATE sim.moments, ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
                   operator_actions, model_prices, models, channels, suppliers, members, accounts, users, receipt_numbers CASCADE",
     ] {
         sqlx::query(sql).execute(&mut *tx).await.expect("emptied");

@@ -3,7 +3,8 @@
 use crate::clock;
 use crate::crashes;
 use crate::idempotency;
-use crate::model::{HOLD_FOR, Hold, Model, PeriodQuota};
+use crate::limits;
+use crate::model::{HOLD_FOR, Hold, Model};
 use crate::money;
 use crate::op::{CrashPoint, KeyChange, Op, Told};
 use crate::purchase;
@@ -18,7 +19,7 @@ use toki::accounts::types_members::MemberLimits;
 use toki::checkout::store::refunds::take_leftovers;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, ReplicaId, RequestId, UserId};
 use toki::keys::secret::Pepper;
-use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, LimitsEdit, NewKey};
+use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, NewKey};
 use toki::keys::types::KeyName;
 use toki::mail::outbox::Outbox;
 use toki::operators::accounts::set_account_suspended;
@@ -152,7 +153,8 @@ impl World {
                 members::set_limits(&db, &self.members[account], self.user(*account, *member), limits).await.expect("limited");
                 Answer::default()
             }
-            Op::LimitKey { key, limit } => limit_key(&db, *key, *limit).await,
+            Op::LimitKey { key, limit } => limits::limit_period(&db, *key, *limit).await,
+            Op::LimitCalls { subject, limits } => limits::limit_calls(&db, *subject, *limits).await,
             Op::Suspend { account, suspended } => suspend(&db, *account, *suspended).await,
             Op::Supplier { at, enabled } => {
                 let edit = SupplierEdit { status: Some(status(*enabled)), ..SupplierEdit::default() };
@@ -201,7 +203,7 @@ impl World {
             Op::Sweep(most) => until_done(*most, async || ledger::sweep_expired_grants(&db, *most).await).await,
             Op::CrashReplica(_) | Op::Together(_) => Answer::default(),
             Op::Forget(request_ids) => {
-                crashes::forget(&db, request_ids, &model.periods_before(request_ids)).await;
+                crashes::forget(&db, request_ids, &model.periods_before(request_ids), &model.rates_before(request_ids)).await;
                 Answer::default()
             }
             Op::Clock { hours } => {
@@ -273,21 +275,9 @@ fn status(enabled: bool) -> Status {
     if enabled { Status::Enabled } else { Status::Disabled }
 }
 
-fn key_error(error: &KeyError) -> String {
+pub fn key_error(error: &KeyError) -> String {
     assert!(!matches!(error, KeyError::Db(_)), "a key could not be changed: {error:?}");
     format!("{error:?}")
-}
-
-async fn limit_key(db: &PgPool, key_id: KeyId, limit: Option<PeriodQuota>) -> Answer {
-    let period = limit.map(|quota| (quota.period, Tokens(quota.tokens)));
-    let edit = LimitsEdit { period: Some(period), ..LimitsEdit::default() };
-    match keys::update_limits(db, KeyOwner::Operator(operator()), key_id, edit).await {
-        Ok(()) => Answer::says("edited"),
-        Err(error) => {
-            rolled_back(db, "SELECT 1 FROM api_keys WHERE key_id = $1 FOR NO KEY UPDATE", key_id.0).await;
-            Answer::says(key_error(&error))
-        }
-    }
 }
 
 /// `now`: the minute of the model.
@@ -351,6 +341,7 @@ pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId,
             ),
             Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
             Verdict::MemberExhausted { ends_at: Some(at) } => format!("MemberMonthExhausted until {}", clock::minute_of(*at)),
+            Verdict::Limited(limited) => format!("{:?} retry {} ms", limited.by, limited.retry_after.as_millis()),
             Verdict::SentBefore { original, state } => format!("Idempotency{state:?} {original}"),
             Verdict::PeriodExhausted { .. } => "PeriodExhausted".into(),
             refused => format!("{refused:?}"),

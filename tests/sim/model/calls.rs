@@ -2,14 +2,20 @@
 
 use super::periods::month_of;
 use super::{HOLD_FOR, Hold, KeyState, Model, Offer, Record};
-use crate::clock::minute_of;
+use crate::clock::{self, minute_of};
+use std::collections::BTreeSet;
 use std::mem;
 use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
     Refused(String),
-    Hold(Hold),
+    /// By a rate, or by calls that run: of the key, or of this account.
+    Limited {
+        why: String,
+        by: Option<AccountId>,
+    },
+    Hold(Box<Hold>),
 }
 
 /// Rounded up once.
@@ -77,13 +83,16 @@ impl Model {
             }
         }
         let tokens = cost(output_limit);
+        if let Some(limited) = self.over_rate(account, key, tokens, request.exact) {
+            return limited;
+        }
         let mut rest = tokens;
         let lines = grants.into_iter().map(|(grant_id, left)| {
             let taken = left.min(rest);
             rest -= taken;
             (grant_id, taken)
         });
-        Decision::Hold(Hold {
+        Decision::Hold(Box::new(Hold {
             request_id: request.request_id,
             account_id: account.account_id,
             key_id: key.key_id,
@@ -98,7 +107,9 @@ impl Model {
             deadline: self.now + HOLD_FOR,
             placed: key.placed_at(self.now),
             before: (key.began, key.used),
-        })
+            created: clock::micros(self.now).max(key.began.map_or(i64::MIN, clock::start_of)),
+            full_before: self.full_of(key.key_id),
+        }))
     }
 
     /// Grants that may pay for this call, and what is left of each.
@@ -119,20 +130,28 @@ impl Model {
         if !self.known.contains(&owner) {
             self.restore(owner, running);
         }
-        let mut placed = Vec::new();
+        let (mut placed, mut accounts, mut limited) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let answers = requests
             .iter()
             .map(|request| {
                 let decision = self.decide(request, owner);
                 let answer = decision.to_string();
-                if let Decision::Hold(hold) = decision {
-                    placed.push(hold.request_id);
-                    self.note_sent(request, hold.account_id, hold.key_id);
-                    self.place(hold);
+                match decision {
+                    Decision::Hold(hold) => {
+                        placed.push(hold.request_id);
+                        accounts.insert(hold.account_id);
+                        self.note_sent(request, hold.account_id, hold.key_id);
+                        self.place(*hold);
+                    }
+                    Decision::Limited { by, .. } => limited.extend(by),
+                    Decision::Refused(_) => {}
                 }
                 answer
             })
             .collect();
+        if !placed.is_empty() {
+            self.write_rates(&limited - &accounts);
+        }
         if requests.iter().any(|request| request.idempotency.is_some()) {
             self.volatile.clear();
         } else if !placed.is_empty() {
@@ -151,6 +170,7 @@ impl Model {
         let key = self.key_mut(hold.account_id, hold.key_id);
         key.held += hold.tokens;
         key.use_in_period(now, hold.tokens);
+        self.take_rates(hold.account_id, hold.key_id, hold.tokens);
         self.holds.push(hold);
     }
 
@@ -194,6 +214,7 @@ impl Model {
         let key = self.key_mut(hold.account_id, hold.key_id);
         key.held -= hold.tokens;
         key.give_back_to_period(now, hold.placed, hold.tokens - charge);
+        self.give_back_rates(hold.account_id, hold.key_id, (hold.tokens, hold.tokens - charge), hold.created);
     }
 
     /// Calls with a whole hold first, all at once; then those with a part of one, then those without, one after the other by their ids.

@@ -1,6 +1,6 @@
 //! What customers, operators and the sweep do to the books.
 
-use super::{Account, Grant, HALF_PAST, Key, KeyState, MEMBERS, MemberQuota, Model, Shares};
+use super::{Account, Grant, HALF_PAST, Key, KeyState, MEMBERS, MemberQuota, Model, Rates, Shares};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -14,6 +14,7 @@ impl Model {
             since,
             suspended: false,
             members: [MemberQuota::default(); MEMBERS],
+            rates: Rates::default(),
             keys: Vec::new(),
             grants: Vec::new(),
             bought: Vec::new(),

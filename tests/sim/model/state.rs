@@ -8,7 +8,7 @@ use toki::ids::{AccountId, RequestId};
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::Refused(why) => f.write_str(why),
+            Decision::Refused(why) | Decision::Limited { why, .. } => f.write_str(why),
             Decision::Hold(hold) => write!(
                 f,
                 "admitted {} account {} key {} supplier {} version {} held {} limit {}",
@@ -83,6 +83,13 @@ impl Model {
                 grant.expired,
                 grant.refunded
             ));
+        }
+        if account.rates.is_limited() {
+            let running = self.running_of(|_, account_id| account_id == account.account_id);
+            lines.push(account.rates.line(account.account_id, running));
+        }
+        for key in account.keys.iter().filter(|key| key.rates.is_limited()) {
+            lines.push(key.rates.line(key.key_id, self.running_of(|key_id, _| key_id == key.key_id)));
         }
         for key in &account.keys {
             let quota = key.quota.map_or("none".into(), |quota| quota.to_string());
