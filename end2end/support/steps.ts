@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { expect, test } from "./fixtures.ts";
-import { PACKAGE, toki } from "./server.ts";
+import { PACKAGE, psql, toki } from "./server.ts";
 
 export type Customer = { email: string; password: string };
 
@@ -15,6 +15,13 @@ export function existingCustomer(): Customer {
   const customer = newCustomer();
   toki(["account", "create", "--email", customer.email, "--password-stdin"], customer.password);
   return customer;
+}
+
+/** Has this customer be one of the members of another's account, for which they act from then on. */
+export function join(account: Customer, member: Customer, role: "admin" | "member" | "read_only") {
+  psql(process.env.E2E_DATABASE_URL!, `INSERT INTO members (account_id, user_id, role)
+    SELECT account_id, (SELECT user_id FROM users WHERE email = '${member.email}'), '${role}'
+      FROM members JOIN users USING (user_id) WHERE email = '${account.email}'`);
 }
 
 export async function signUp(page: Page, customer: Customer) {

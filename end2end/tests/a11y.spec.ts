@@ -7,8 +7,8 @@ import { codeNow } from "../support/authenticator.ts";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
 import { sideways, unfold } from "../support/looks.ts";
-import { MODEL, openai, psql, toki } from "../support/server.ts";
-import { answerPayment, createKey, existingCustomer, orderPackage, signIn, submitSignIn } from "../support/steps.ts";
+import { MODEL, openai, toki } from "../support/server.ts";
+import { answerPayment, createKey, existingCustomer, join, orderPackage, signIn, submitSignIn } from "../support/steps.ts";
 import type { Customer } from "../support/steps.ts";
 
 const PHONE = 360;
@@ -152,13 +152,6 @@ async function checkRows(page: Page, language: string, key: string) {
   }
 }
 
-/** Has this customer be one of the members of another's account. */
-function join(account: Customer, member: Customer) {
-  psql(process.env.E2E_DATABASE_URL!, `INSERT INTO members (account_id, user_id, role)
-    SELECT account_id, (SELECT user_id FROM users WHERE email = '${member.email}'), 'member'
-      FROM members JOIN users USING (user_id) WHERE email = '${account.email}'`);
-}
-
 async function speak(page: Page, language: string) {
   await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);
 }
@@ -210,7 +203,7 @@ for (const language of ["en", "zh-Hans"]) {
       await check(page, language, "/settings", "/settings/two-factor", "/settings/members", "/settings/log", "/settings/delete");
       await check(page, language, "/search?q=bot", "/search?q=nothing-has-this-name", `/keys/delete?chosen%5B%5D=${key.split("/").at(-1)}`);
       await checkOverlays(page, language);
-      join(customer, existingCustomer());
+      join(customer, existingCustomer(), "member");
       await checkRows(page, language, key);
       await checkRefusal(page, language);
       await checkTwoFactor(page, language, customer);

@@ -2,8 +2,8 @@
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
 import { sideways } from "../support/looks.ts";
-import { MODEL, PACKAGE, openai } from "../support/server.ts";
-import { answerPayment, applyCode, createKey, existingCustomer, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
+import { MODEL, PACKAGE, openai, toki } from "../support/server.ts";
+import { answerPayment, applyCode, createKey, existingCustomer, join, makeCode, orderPackage, redeem, signIn } from "../support/steps.ts";
 
 const WIDTHS = [360, 1440];
 const SCHEMES = ["light", "dark"] as const;
@@ -89,4 +89,36 @@ test("pages of a customer who uses it", async ({ page }) => {
     expect.soft(moments.length, `${path}, moments`).toBeGreaterThan(0);
     expect.soft(Math.max(...moments), `${path}, height of a moment`).toBeLessThan(30);
   }
+});
+
+test("pages of whoever may only look at an account that has nothing yet", async ({ page }) => {
+  test.setTimeout(300_000);
+  const reader = existingCustomer();
+  join(existingCustomer(), reader, "read_only");
+  await signIn(page, reader);
+  for (const path of ["dashboard", "products", "wallet", "keys", "usage"]) await take(page, `${path}-reader`, `/${path}`);
+});
+
+test("pages of an account whose member left their key behind", async ({ page, browser }) => {
+  test.setTimeout(300_000);
+  const [owner, member] = [existingCustomer(), existingCustomer()];
+  join(owner, member, "member");
+  toki(["account", "credit", "--email", owner.email, "--tokens", "100000", "--valid-for", "30d"]);
+  const theirs = await browser.newPage({ baseURL: process.env.E2E_URL });
+  await signIn(theirs, member);
+  const secret = await createKey(theirs, "Nightly reports");
+  const key = new URL(theirs.url()).pathname;
+  await theirs.close();
+  const call = () => openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Good morning" }] });
+  await call();
+  await signIn(page, owner);
+  await page.goto("/settings/members");
+  await page.getByRole("button", { name: `More for ${member.email}` }).click();
+  await page.getByRole("button", { name: "Remove…" }).click();
+  await page.getByLabel("Make them mine").check();
+  await page.getByRole("button", { name: `Remove ${member.email}` }).click();
+  await expect(page.getByRole("main").getByText(member.email)).toHaveCount(0);
+  await call();
+  for (const [name, path] of [["usage-handed-over", "/usage?group=member"], ["key-handed-over", key]]) await take(page, name, path);
+  await expect(page.getByText("Belongs to")).toBeVisible();
 });

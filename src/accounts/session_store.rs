@@ -1,12 +1,15 @@
 //! The sessions of tower-sessions in our own Postgres. The id is hashed at rest, and `save` only ever updates: a request that is
 //! still in flight when its user signs out cannot bring the session back.
 
+use crate::accounts::rights::Reader;
+use crate::accounts::store::ReaderRow;
 use crate::connections::Connections;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 use tower_sessions::SessionStore;
 use tower_sessions::cookie::time::OffsetDateTime;
 use tower_sessions::session::{Id, Record};
@@ -26,6 +29,31 @@ pub struct PgSessionStore {
 impl PgSessionStore {
     pub fn new(db: impl Into<Connections>) -> PgSessionStore {
         PgSessionStore { db: db.into() }
+    }
+}
+
+tokio::task_local! {
+    static FOUND: FoundReader;
+}
+
+/// Whom a session stands for, read in the statement that loaded it.
+#[derive(Clone, Default)]
+pub struct FoundReader(Arc<OnceLock<Option<Reader>>>);
+
+impl FoundReader {
+    /// Runs what is the first to look into the session, and keeps whom that finds.
+    pub async fn while_loading<F: Future>(&self, first_look: F) -> F::Output {
+        FOUND.scope(self.clone(), first_look).await
+    }
+
+    /// None where no session was loaded, or it cannot be told.
+    pub fn get(&self) -> Option<&Option<Reader>> {
+        self.0.get()
+    }
+
+    fn keep(reader: Option<Reader>) {
+        // Nobody may be listening.
+        let _ = FOUND.try_with(|found| found.0.set(reader));
     }
 }
 
@@ -92,10 +120,14 @@ impl SessionStore for PgSessionStore {
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let row = sqlx::query!(
-            r#"SELECT data AS "data: Json<HashMap<String, serde_json::Value>>", expires_at,
-                      last_seen_at < now() - interval '1 minute' AS "unseen!"
-                 FROM sessions
-                WHERE session_hash = $1 AND expires_at > now() AND last_seen_at > now() - make_interval(days => $2)"#,
+            r#"SELECT s.data AS "data: Json<HashMap<String, serde_json::Value>>", s.expires_at,
+                      s.last_seen_at < now() - interval '1 minute' AS "unseen!", r.user_id AS "user_id?", r.email AS "email?",
+                      r.operator AS "operator?", r.account_id AS "account_id?", r.role AS "role?", r.verified AS "verified?",
+                      r.two_factor AS "two_factor?", r.several_accounts AS "several_accounts?"
+                 FROM sessions s
+                 LEFT JOIN LATERAL readers((s.data ->> 'user_id')::uuid, coalesce((s.data ->> 'epoch')::integer, 0),
+                                           (s.data ->> 'account_id')::uuid) r ON true
+                WHERE s.session_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - make_interval(days => $2)"#,
             digest(id),
             IDLE_DAYS
         )
@@ -107,11 +139,22 @@ impl SessionStore for PgSessionStore {
             let seen = sqlx::query!("UPDATE sessions SET last_seen_at = now() WHERE session_hash = $1", digest(id));
             seen.execute(&self.db).await.map_err(backend)?;
         }
-        row.map(|row| {
-            let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
-            Ok(Record { id: *id, data: row.data.0, expiry_date })
-        })
-        .transpose()
+        let Some(row) = row else { return Ok(None) };
+        let reader = || {
+            Some(ReaderRow {
+                user_id: row.user_id?,
+                email: row.email?,
+                operator: row.operator?,
+                account_id: row.account_id?,
+                role: row.role?,
+                verified: row.verified?,
+                two_factor: row.two_factor?,
+                several_accounts: row.several_accounts?,
+            })
+        };
+        FoundReader::keep(reader().map(ReaderRow::reader).transpose().map_err(|e| Error::Decode(e.to_string()))?);
+        let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
+        Ok(Some(Record { id: *id, data: row.data.0, expiry_date }))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {

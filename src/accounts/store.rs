@@ -22,6 +22,7 @@ use crate::keys::store::KeyError;
 use crate::mail::outbox::OutboxError;
 use crate::seal::SealError;
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use uuid::Uuid;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
@@ -244,34 +245,44 @@ async fn reader_in(
     epoch: Option<i32>,
     account_id: Option<AccountId>,
 ) -> Result<Option<Reader>, AccountError> {
-    let row = sqlx::query!(
-        r#"SELECT u.email, u.operator, m.account_id, m.role, u.email_verified_at IS NOT NULL AS "verified!",
-                  EXISTS (SELECT 1 FROM two_factors f WHERE f.user_id = u.user_id AND f.confirmed_at IS NOT NULL) AS "two_factor!",
-                  EXISTS (SELECT 1 FROM members o WHERE o.user_id = u.user_id AND o.account_id <> m.account_id) AS "several_accounts!"
-             FROM users u JOIN members m USING (user_id)
-            WHERE u.user_id = $1 AND u.suspended_at IS NULL AND ($2::uuid IS NULL OR m.account_id = $2)
-              AND ($3::integer IS NULL OR u.session_epoch = $3)
-            ORDER BY m.chosen_at DESC, m.account_id LIMIT 1"#,
+    let row = sqlx::query_as!(
+        ReaderRow,
+        r#"SELECT user_id AS "user_id!", email AS "email!", operator AS "operator!", account_id AS "account_id!", role AS "role!",
+                  verified AS "verified!", two_factor AS "two_factor!", several_accounts AS "several_accounts!"
+             FROM readers($1, $2, $3)"#,
         user_id.0,
-        account_id.map(|id| id.0),
-        epoch
-    )
-    .fetch_optional(db)
-    .await?;
-    row.map(|row| {
+        epoch,
+        account_id.map(|id| id.0)
+    );
+    row.fetch_optional(db).await?.map(ReaderRow::reader).transpose()
+}
+
+/// A row of `readers()` of the migrations.
+pub(super) struct ReaderRow {
+    pub(super) user_id: Uuid,
+    pub(super) email: String,
+    pub(super) operator: bool,
+    pub(super) account_id: Uuid,
+    pub(super) role: String,
+    pub(super) verified: bool,
+    pub(super) two_factor: bool,
+    pub(super) several_accounts: bool,
+}
+
+impl ReaderRow {
+    pub(super) fn reader(self) -> Result<Reader, AccountError> {
         Ok(Reader {
-            user_id,
-            account_id: AccountId(row.account_id),
-            role: members::stored_role(&row.role)?,
-            email: Email::parse(&row.email).map_err(|_| AccountError::NotFound)?,
-            verified: row.verified,
-            operator: row.operator,
-            two_factor: row.two_factor,
-            several_accounts: row.several_accounts,
+            user_id: UserId(self.user_id),
+            account_id: AccountId(self.account_id),
+            role: members::stored_role(&self.role)?,
+            email: Email::parse(&self.email).map_err(|_| AccountError::NotFound)?,
+            verified: self.verified,
+            operator: self.operator,
+            two_factor: self.two_factor,
+            several_accounts: self.several_accounts,
             origin: Origin::default(),
         })
-    })
-    .transpose()
+    }
 }
 
 /// A user as the owner of the first account that is theirs; none when they are gone, suspended, or own none.

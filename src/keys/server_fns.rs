@@ -83,18 +83,14 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         let filter = CallFilter { call: Some(call), ..filter.clone() };
         Ok(usage::calls_of(&app.db, &member, &filter, 1).await?.calls.pop())
     };
-    let key = async {
-        let (key, limits) = tokio::try_join!(store::key_of(&app.db, &member, key_id), store::limits_of(&app.db, key_id))?;
-        let models = directory::models_of_key(&app.db, key.supplier_id, &limits.models).await?;
-        Ok((key, limits, models))
-    };
-    let ((key, limits, models), suppliers, old_secret_until, days, page, keys, receipt) = tokio::try_join!(
-        key,
+    let (key, limits, models, suppliers, beside, days, page, receipt) = tokio::try_join!(
+        store::key_of(&app.db, &member, key_id).err_into(),
+        store::limits_of(&app.db, key_id).err_into(),
+        directory::models_of_key(&app.db, key_id).err_into(),
         directory::enabled_suppliers(&app.db).err_into(),
-        store::old_secret_until(&app.db, key_id).err_into(),
+        store::beside_key(&app.db, &member, key_id).err_into(),
         usage::sums_of(&app.db, &member, &whose, &month).err_into(),
         usage::calls_of(&app.db, &member, &filter, 20).err_into(),
-        usage::key_choices(&app.db, &member).err_into(),
         receipt,
     )
     .map_err(request_ctx::fail)?;
@@ -110,9 +106,9 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         totals: UsageTotals::of_days(&days),
         spent: days.iter().map(|day| day.charged).collect(),
         month,
-        key_ids: keys.into_iter().map(|key| key.key_id).collect(),
+        key_ids: beside.key_ids,
         calls: page.calls,
-        old_secret_until: old_secret_until.map(Into::into),
+        old_secret_until: beside.old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
         reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id: models.openai },
         anthropic_model_id: models.anthropic,

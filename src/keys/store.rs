@@ -13,7 +13,7 @@ pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
 pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
 pub use release::{delete_all_keys_in, release_keys_in};
-pub use rotation::{end_old_secrets, old_secret_until, replacement_of, rotate_key};
+pub use rotation::{BesideKey, beside_key, end_old_secrets, replacement_of, rotate_key};
 pub use several::change_keys;
 pub use views::{KeyRow, key_by_id, key_of};
 

@@ -3,9 +3,8 @@
 use crate::error::ConsoleError;
 use crate::ids::UserId;
 use crate::notices::store::note_device;
-use crate::server::request_ctx::{app, fail, origin, set_cookie};
+use crate::server::request_ctx::{app, fail, of_request, origin, set_cookie};
 use axum::http::header;
-use leptos::prelude::use_context;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -25,8 +24,9 @@ pub async fn note(user_id: UserId) -> Result<(), ConsoleError> {
 
 /// What the browser was given before. A browser may send its cookies in several lines (RFC 9113, 8.2.3).
 fn known(name: &str) -> Option<Uuid> {
-    let parts = use_context::<axum::http::request::Parts>()?;
-    let lines = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
-    cookies.find(|(named, _)| *named == name).and_then(|(_, value)| Uuid::try_parse(value).ok())
+    of_request(|parts| {
+        let lines = parts.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|cookie| cookie.trim().split_once('='));
+        cookies.find(|(named, _)| *named == name).and_then(|(_, value)| Uuid::try_parse(value).ok())
+    })
 }

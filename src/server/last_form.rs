@@ -1,12 +1,13 @@
 //! Remembers the last form of a session, for the page that comes after it (`ui::last_form`). In the session and not in an address, which
 //! anybody can write; by time and not by forgetting it when it is read, since showing a page changes nothing.
 
+use crate::accounts::session_store::FoundReader;
 use crate::checkout::server_fns::{PlaceOrder, TypeCode};
 use crate::codes::server_fns::RedeemCode;
 use crate::ids::UserId;
 use crate::seal::Seal;
 use crate::server::layers::MOST_BODY_BYTES;
-use crate::server::request_ctx::{TYPED_FOR, USER_ID};
+use crate::server::request_ctx::{TYPED_FOR, USER_ID, of_request};
 use crate::server::state::AppState;
 use crate::ui::last_form::LastForm;
 use axum::body::{Body, to_bytes};
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::Utc;
-use leptos::prelude::{provide_context, use_context};
+use leptos::prelude::provide_context;
 use leptos::server_fn::ServerFn;
 use serde::{Deserialize, Serialize};
 use tower_sessions::{Expiry, Session};
@@ -80,9 +81,13 @@ pub async fn remember(State(seal): State<Seal>, request: Request, next: Next) ->
 async fn before_page(mut request: Request, next: Next, session: &Session, seal: &Seal) -> Response {
     let failed = request.uri().query().is_some_and(|query| query.contains("__err="));
     // Without a cookie there is no session, and nothing to look up.
-    if request.method() == Method::GET
-        && request.headers().contains_key(header::COOKIE)
-        && let Ok(Some(kept)) = session.get::<Kept>(LAST_FORM).await
+    if request.method() != Method::GET || !request.headers().contains_key(header::COOKIE) {
+        return next.run(request).await;
+    }
+    let found = FoundReader::default();
+    let kept = found.while_loading(session.get::<Kept>(LAST_FORM)).await;
+    request.extensions_mut().insert(found);
+    if let Ok(Some(kept)) = kept
         && let Some(last) = kept.open(seal)
         && let age = Utc::now().timestamp() - last.at
         && (last.typed.is_some() == failed && age <= if failed { FAILED_FOR_S } else { DONE_FOR_S })
@@ -139,7 +144,7 @@ async fn keep(session: &Session, last: Kept) -> Result<(), tower_sessions::sessi
 
 /// Gives a page that is about to be rendered the form that led to it.
 pub fn provide() {
-    if let Some(last) = use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<LastForm>().cloned()) {
+    if let Some(last) = of_request(|parts| parts.extensions.get::<LastForm>().cloned()) {
         provide_context(last);
     }
 }

@@ -5,15 +5,15 @@ use crate::error::ConsoleError;
 use crate::preferences::types::Preferences;
 use crate::server::edge::body::Limited;
 use crate::server::edge::refused::too_large;
+use crate::server::request_ctx::of_request;
 use crate::server::state::AppState;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::Request;
-use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use leptos::nonce::Nonce;
-use leptos::prelude::{provide_context, use_context};
+use leptos::prelude::provide_context;
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use std::sync::atomic::Ordering;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
@@ -144,17 +144,19 @@ fn page_policy(nonce: &Nonce) -> Option<HeaderValue> {
 
 /// Gives a page that is about to be rendered how its reader wants it.
 pub fn provide_preferences() {
-    let Some(parts) = use_context::<Parts>() else { return };
-    // A browser may send its cookies in several lines (RFC 9113, 8.2.3).
-    let line = |name| parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
-    let preferences = Preferences::read(&line(header::COOKIE).join("; "), &line(header::ACCEPT_LANGUAGE).join(","));
+    let read = of_request(|parts| {
+        // A browser may send its cookies in several lines (RFC 9113, 8.2.3).
+        let line = |name| parts.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>();
+        Some(Preferences::read(&line(header::COOKIE).join("; "), &line(header::ACCEPT_LANGUAGE).join(",")))
+    });
+    let Some(preferences) = read else { return };
     provide_context(preferences.language);
     provide_context(preferences);
 }
 
 /// Gives a page that is about to be rendered the nonce that its header will carry.
 pub fn provide_nonce() {
-    if let Some(nonce) = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Nonce>().cloned()) {
+    if let Some(nonce) = of_request(|parts| parts.extensions.get::<Nonce>().cloned()) {
         provide_context(nonce);
     }
 }

@@ -8,7 +8,7 @@ pub use tasks::{later, to_its_end};
 
 use crate::accounts::device::device_of;
 use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
-use crate::accounts::session_store::digest;
+use crate::accounts::session_store::{FoundReader, digest};
 use crate::accounts::store::{self, SignIn};
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
@@ -19,8 +19,9 @@ use crate::operators::rights::Operator;
 use crate::server::config::Environment;
 use crate::server::device;
 use crate::server::state::AppState;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
-use leptos::prelude::use_context;
+use leptos::prelude::{use_context, with_context};
 use leptos_axum::ResponseOptions;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -80,9 +81,14 @@ pub fn app() -> Result<AppState, ConsoleError> {
     use_context::<AppState>().ok_or(ConsoleError::Internal)
 }
 
-async fn session() -> Result<Session, ConsoleError> {
-    leptos_axum::extract::<Session>().await.map_err(|error| {
-        tracing::error!(%error, "no session in the request");
+/// What the request says, without a copy of all of it. None where there is none, as while routes are listed.
+pub(super) fn of_request<T>(read: impl FnOnce(&Parts) -> Option<T>) -> Option<T> {
+    with_context(read).flatten()
+}
+
+fn session() -> Result<Session, ConsoleError> {
+    of_request(|parts| parts.extensions.get::<Session>().cloned()).ok_or_else(|| {
+        tracing::error!("no session in the request");
         ConsoleError::Internal
     })
 }
@@ -101,13 +107,21 @@ pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
     match use_context::<PageReader>() {
         // What a server function does may change who is signed in.
-        Some(PageReader(reader)) if !asks_server_fn() => reader.get_or_try_init(reader_of_request).await.cloned(),
+        Some(PageReader(reader)) if !asks_server_fn() => match found_reader() {
+            Some(found) => Ok(found.map(|reader| reader.from(origin()))),
+            None => reader.get_or_try_init(reader_of_request).await.cloned(),
+        },
         _ => reader_of_request().await,
     }
 }
 
+/// Whom the session was found to stand for when it was loaded, for this request.
+fn found_reader() -> Option<Option<Reader>> {
+    of_request(|parts| parts.extensions.get::<FoundReader>()?.get().cloned())
+}
+
 async fn reader_of_request() -> Result<Option<Reader>, ConsoleError> {
-    let reader = reader_of_session(&app()?, &session().await?).await.map_err(fail)?;
+    let reader = reader_of_session(&app()?, &session()?).await.map_err(fail)?;
     Ok(reader.map(|reader| reader.from(origin())))
 }
 
@@ -180,13 +194,13 @@ pub fn must_set_up_two_factor(app: &AppState, reader: &Reader) -> bool {
 
 /// The page this request is for, or was sent from, percent-encoded: a path of ours, never an address.
 async fn encoded_page() -> String {
-    let Some(parts) = use_context::<axum::http::request::Parts>() else { return "%2F".into() };
-    let path = if parts.uri.path().starts_with("/api/") {
-        let referer = parts.headers.get(header::REFERER).and_then(|value| value.to_str().ok());
-        referer.and_then(|text| url::Url::parse(text).ok()).map(|url| url[url::Position::BeforePath..url::Position::AfterQuery].to_string())
-    } else {
-        parts.uri.path_and_query().map(|path| path.to_string())
-    };
+    let path = of_request(|parts| {
+        if !parts.uri.path().starts_with("/api/") {
+            return parts.uri.path_and_query().map(|path| path.to_string());
+        }
+        let referer = url::Url::parse(parts.headers.get(header::REFERER)?.to_str().ok()?).ok()?;
+        Some(referer[url::Position::BeforePath..url::Position::AfterQuery].to_string())
+    });
     url::form_urlencoded::byte_serialize(local_path(path.as_deref()).as_bytes()).collect()
 }
 
@@ -211,7 +225,7 @@ pub fn local_path(path: Option<&str>) -> &str {
 pub async fn sign_in(who: SignIn) -> Result<(), ConsoleError> {
     device::note(who.user_id).await?;
     note_language(who.user_id, language(), false).await?;
-    let session = session().await?;
+    let session = session()?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
     session.insert(DEVICE, device()).await.map_err(session_failed)?;
@@ -231,12 +245,12 @@ pub async fn note_language(user_id: UserId, language: Language, chosen: bool) ->
 
 /// Has the session act for one of its user's accounts. Whether it is one is asked with every request.
 pub async fn act_for(account_id: AccountId) -> Result<(), ConsoleError> {
-    session().await?.insert(ACCOUNT_ID, account_id).await.map_err(session_failed)
+    session()?.insert(ACCOUNT_ID, account_id).await.map_err(session_failed)
 }
 
 /// Half signs the user in: the password was right, a second factor is to come. A new session id, and nothing of what it held.
 pub async fn begin_second_step(who: SignIn, email: Email, next: String) -> Result<(), ConsoleError> {
-    let session = session().await?;
+    let session = session()?;
     session.cycle_id().await.map_err(session_failed)?;
     session.clear().await;
     session.set_expiry(Some(Expiry::OnInactivity(Duration::seconds(SECOND_STEP_S))));
@@ -249,14 +263,12 @@ pub async fn begin_second_step(who: SignIn, email: Email, next: String) -> Resul
 
 /// Who is to give a second factor in this browser, if anybody and still in time.
 pub async fn half_signed_in() -> Result<Option<HalfSignedIn>, ConsoleError> {
-    let half = session().await?.get::<HalfSignedIn>(HALF_SIGNED_IN).await.map_err(session_failed)?;
+    let half = session()?.get::<HalfSignedIn>(HALF_SIGNED_IN).await.map_err(session_failed)?;
     Ok(half.filter(|half| half.until > chrono::Utc::now().timestamp()))
 }
 
 fn device() -> String {
-    let parts = use_context::<axum::http::request::Parts>();
-    let user_agent = parts.as_ref().and_then(|parts| parts.headers.get(header::USER_AGENT)?.to_str().ok());
-    device_of(user_agent.unwrap_or_default())
+    of_request(|parts| Some(device_of(parts.headers.get(header::USER_AGENT)?.to_str().ok()?))).unwrap_or_else(|| device_of(""))
 }
 
 /// From where the request came, for the account log.
@@ -265,7 +277,7 @@ pub fn origin() -> Origin {
 }
 
 fn client_address() -> Option<IpAddr> {
-    use_context::<axum::http::request::Parts>().and_then(|parts| parts.extensions.get::<ClientAddress>().map(|client| client.0))
+    of_request(|parts| parts.extensions.get::<ClientAddress>().map(|client| client.0))
 }
 
 /// Where the request came from, as limits count: an address, or the network that one IPv6 customer has for themselves.
@@ -285,12 +297,12 @@ pub async fn count_order(admin: &Admin) -> Result<(), ConsoleError> {
 
 /// What the asking session is stored under.
 pub async fn session_hash() -> Result<Vec<u8>, ConsoleError> {
-    Ok(session().await?.id().map(|id| digest(&id)).unwrap_or_default())
+    Ok(session()?.id().map(|id| digest(&id)).unwrap_or_default())
 }
 
 /// Notes in a session of the visitor's that a sign-up goes on by mail; the same whether or not anything comes of it. Returns its id.
 pub async fn begin_sign_up(next: String) -> Result<Uuid, ConsoleError> {
-    let (session, sign_up_id) = (session().await?, Uuid::new_v4());
+    let (session, sign_up_id) = (session()?, Uuid::new_v4());
     session.set_expiry(Some(Expiry::OnInactivity(SIGN_UP_FOR)));
     session.insert(SIGN_UP, BegunSignUp { sign_up_id, next }).await.map_err(session_failed)?;
     Ok(sign_up_id)
@@ -298,12 +310,12 @@ pub async fn begin_sign_up(next: String) -> Result<Uuid, ConsoleError> {
 
 /// The sign-up that this browser began.
 pub async fn begun_sign_up() -> Result<Option<BegunSignUp>, ConsoleError> {
-    session().await?.get(SIGN_UP).await.map_err(session_failed)
+    session()?.get(SIGN_UP).await.map_err(session_failed)
 }
 
 /// Ends the session, here and in the database.
 pub async fn sign_out() -> Result<(), ConsoleError> {
-    session().await?.flush().await.map_err(session_failed)
+    session()?.flush().await.map_err(session_failed)
 }
 
 /// Has the browser keep a cookie. `cookie` is a `Set-Cookie` of ours.
@@ -346,7 +358,7 @@ pub fn fail(error: ConsoleError) -> ConsoleError {
 
 /// Whether the request is for a server function, not for a page.
 fn asks_server_fn() -> bool {
-    use_context::<axum::http::request::Parts>().is_some_and(|parts| parts.uri.path().starts_with("/api/"))
+    with_context(|parts: &Parts| parts.uri.path().starts_with("/api/")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -188,23 +188,19 @@ pub struct KeyModels {
     pub chat: Vec<String>,
 }
 
-/// What a key for this supplier, or for all, can call. `models`: the only ones it may call, unless there are none.
-pub async fn models_of_key(
-    db: impl PgExecutor<'_>,
-    supplier_id: Option<SupplierId>,
-    models: &[String],
-) -> Result<KeyModels, DirectoryError> {
+/// What a key can call, whatever its status: all that its supplier has, or everybody's, and of those the ones that it is limited to.
+pub async fn models_of_key(db: impl PgExecutor<'_>, key_id: KeyId) -> Result<KeyModels, DirectoryError> {
     let rows = sqlx::query!(
         r#"SELECT m.model_id, m.output_kinds <@ '{embedding}' AS "embeds!", w.openai AS "openai!", w.anthropic AS "anthropic!"
              FROM models m
              JOIN suppliers s ON s.supplier_id = m.supplier_id
              JOIN (SELECT c.supplier_id, bool_or(c.protocol = 'openai') AS openai, bool_or(c.protocol = 'anthropic') AS anthropic
                      FROM channels c WHERE c.status = 'enabled' GROUP BY c.supplier_id) w ON w.supplier_id = m.supplier_id
-            WHERE m.status = 'enabled' AND s.status = 'enabled' AND ($1::uuid IS NULL OR m.supplier_id = $1)
-              AND ($2::text[] = '{}' OR m.model_id = ANY ($2))
+             JOIN api_keys k ON k.key_id = $1
+            WHERE m.status = 'enabled' AND s.status = 'enabled' AND (k.supplier_id IS NULL OR m.supplier_id = k.supplier_id)
+              AND (k.allowed_models IS NULL OR m.model_id = ANY (k.allowed_models))
             ORDER BY 'text' = ANY (m.output_kinds) DESC, m.created_at, m.model_id <> 'sandbox/echo', m.model_id"#,
-        supplier_id.map(|id| id.0),
-        models
+        key_id.0
     )
     .fetch_all(db)
     .await?;

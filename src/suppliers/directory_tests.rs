@@ -15,6 +15,16 @@ async fn only_enabled_models_of_enabled_suppliers_are_listed(db: PgPool) {
     for (model, supplier) in [("alpha/one", alpha), ("alpha/two", alpha), ("beta/one", beta)] {
         fixtures::model(&db, model, supplier).await;
     }
+    let ada = fixtures::member(&db, "ada").await;
+    let (plain, _) = fixtures::key(&db, &ada, plain_key("plain")).await;
+    let mut limited = Vec::new();
+    for models in [&["alpha/one", "alpha/two"][..], &["alpha/two"]] {
+        let (key_id, _) = fixtures::key(&db, &ada, plain_key(&format!("for {}", models.len()))).await;
+        let edit = LimitsEdit { models: Some(models.iter().map(|model| model.to_string()).collect()), ..LimitsEdit::default() };
+        update_limits(&db, KeyOwner::Member(&ada), key_id, edit).await.expect("limited");
+        limited.push(key_id);
+    }
+    let (of_beta, _) = fixtures::key(&db, &ada, NewKey { supplier_id: Some(beta), ..plain_key("for beta") }).await;
     sqlx::query!("UPDATE models SET status = 'disabled' WHERE model_id = 'alpha/two'").execute(&db).await.expect("disabled");
     fixtures::disable_supplier(&db, beta).await;
 
@@ -24,16 +34,17 @@ async fn only_enabled_models_of_enabled_suppliers_are_listed(db: PgPool) {
     assert_eq!(suppliers.iter().map(|supplier| supplier.supplier_id).collect::<Vec<_>>(), [alpha]);
     assert_eq!(example_model(&db, None).await.expect("a model").as_deref(), Some("alpha/one"));
     assert_eq!(example_model(&db, Some(beta)).await.expect("none"), None);
-    let among = async |models: &[&str]| {
-        let models: Vec<String> = models.iter().map(|model| model.to_string()).collect();
-        let models = models_of_key(&db, None, &models).await.expect("a search");
+    let of_key = async |key_id| {
+        let models = models_of_key(&db, key_id).await.expect("a search");
         (models.openai, models.anthropic, models.chat)
     };
     // Its supplier speaks OpenAI's protocol alone.
     let one = || "alpha/one".to_string();
-    assert_eq!(among(&[]).await, (Some(one()), None, vec![one()]));
-    assert_eq!(among(&["alpha/one", "alpha/two"]).await, (Some(one()), None, vec![one()]));
-    assert_eq!(among(&["alpha/two"]).await, (None, None, vec![]));
+    assert_eq!(of_key(plain).await, (Some(one()), None, vec![one()]));
+    assert_eq!(of_key(limited[0]).await, (Some(one()), None, vec![one()]));
+    for key_id in [limited[1], of_beta] {
+        assert_eq!(of_key(key_id).await, (None, None, vec![]));
+    }
 }
 
 #[sqlx::test]

@@ -5,18 +5,18 @@ use crate::error::ConsoleError;
 use crate::islands::IN_PART;
 use axum::http::Method;
 use axum::http::request::Parts;
-use leptos::prelude::use_context;
+use leptos::prelude::with_context;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Leaves a value for the next page to read once.
 pub async fn put_flash<T: Serialize>(name: &'static str, value: &T) -> Result<(), ConsoleError> {
-    session().await?.insert(name, value).await.map_err(session_failed)
+    session()?.insert(name, value).await.map_err(session_failed)
 }
 
 /// Reads the value left under `name`, which stays.
 pub async fn kept<T: DeserializeOwned>(name: &'static str) -> Result<Option<T>, ConsoleError> {
-    session().await?.get(name).await.map_err(session_failed)
+    session()?.get(name).await.map_err(session_failed)
 }
 
 /// Reads the value left under `name`, and forgets it; none where nobody would see it, and there it stays.
@@ -33,7 +33,7 @@ pub async fn take_flash_if<T: DeserializeOwned, U>(
     if !is_seen() {
         return Ok(None);
     }
-    let value = session().await?.get_value(name).await.map_err(session_failed)?;
+    let value = session()?.get_value(name).await.map_err(session_failed)?;
     let opened = value.and_then(|value| open(serde_json::from_value(value).ok()?));
     if opened.is_some() {
         forget(name).await?;
@@ -43,7 +43,7 @@ pub async fn take_flash_if<T: DeserializeOwned, U>(
 
 /// Forgets the value left under `name`.
 pub async fn forget(name: &'static str) -> Result<(), ConsoleError> {
-    let session = session().await?;
+    let session = session()?;
     // Removing what is not there counts as a change: each look at a page would store the session anew, for two weeks more, and over what
     // another request had just put into it.
     if session.get_value(name).await.map_err(session_failed)?.is_some() {
@@ -55,5 +55,5 @@ pub async fn forget(name: &'static str) -> Result<(), ConsoleError> {
 /// Whether somebody sees what the request is answered with. A refresh that falls between a form and the page that the browser is sent on to
 /// must not cost the only look at a secret.
 fn is_seen() -> bool {
-    use_context::<Parts>().is_none_or(|parts| parts.method != Method::HEAD && !parts.headers.contains_key(IN_PART))
+    with_context(|parts: &Parts| parts.method != Method::HEAD && !parts.headers.contains_key(IN_PART)).unwrap_or(true)
 }
