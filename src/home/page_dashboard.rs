@@ -227,11 +227,11 @@ fn RecentCalls(calls: Vec<RecentCall>, may_create: bool) -> impl IntoView {
                 <table>
                     <thead>
                         <tr>
-                            <th>{t!("Time")}</th>
-                            <th>{t!("Key")}</th>
-                            <th>{t!("Model")}</th>
-                            <th>{t!("Outcome")}</th>
-                            <th class="number">{t!("Tokens charged")}</th>
+                            <th scope="col">{t!("Time")}</th>
+                            <th scope="col">{t!("Key")}</th>
+                            <th scope="col">{t!("Model")}</th>
+                            <th scope="col">{t!("Outcome")}</th>
+                            <th class="number" scope="col">{t!("Tokens charged")}</th>
                         </tr>
                     </thead>
                     <tbody inner_html=rows></tbody>

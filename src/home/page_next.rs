@@ -4,7 +4,6 @@
 pub use crate::home::server_fns::read_first_steps;
 
 use crate::accounts::page_rights::who_buys;
-use crate::error::ConsoleError;
 use crate::home::types::{FirstSteps, Step};
 use crate::t;
 use leptos::prelude::*;
@@ -33,10 +32,10 @@ pub(super) fn who_can(step: Step) -> &'static str {
 pub fn NextStep(
     here: Step,
     #[prop(optional)] try_here: Option<&'static str>,
-    /// The page is about something else, and whole without them.
-    steps: Result<FirstSteps, ConsoleError>,
+    /// None where all are taken, or they could not be read: the page is about something else, and whole without them.
+    steps: Option<FirstSteps>,
 ) -> impl IntoView {
-    let open = steps.ok().and_then(|steps| Some((steps, steps.next().filter(|next| *next != here)?)));
+    let open = steps.and_then(|steps| Some((steps, steps.next().filter(|next| *next != here)?)));
     let next = open.and_then(|(steps, next)| {
         let (text, href, label) = step_words(next, steps);
         let href = try_here.filter(|_| next == Step::Call).map_or(href, str::to_string);

@@ -30,11 +30,16 @@ use leptos_meta::Title;
 #[component]
 pub fn KeyPage() -> impl IntoView {
     let details = show_key(id_of_address(), of_address("call"));
-    let fetched = async { futures::join!(details, read_first_steps()) };
+    let fetched = async {
+        let details = details.await;
+        // Whoever sees calls has taken every step.
+        let all_taken = details.as_ref().is_ok_and(|details| !details.calls.is_empty());
+        (details, if all_taken { None } else { read_first_steps().await.ok() })
+    };
     with_data(fetched, |(details, steps)| body(details, steps)).into_any()
 }
 
-fn body(details: Result<KeyDetails, ConsoleError>, steps: Result<FirstSteps, ConsoleError>) -> AnyView {
+fn body(details: Result<KeyDetails, ConsoleError>, steps: Option<FirstSteps>) -> AnyView {
     let details = match details {
         Ok(details) => details,
         Err(error) => {

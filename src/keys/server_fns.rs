@@ -83,11 +83,10 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         let filter = CallFilter { call: Some(call), ..filter.clone() };
         Ok(usage::calls_of(&app.db, &member, &filter, 1).await?.calls.pop())
     };
-    let (key, limits, models, suppliers, beside, days, page, receipt) = tokio::try_join!(
+    let (key, limits, models, beside, days, page, receipt) = tokio::try_join!(
         store::key_of(&app.db, &member, key_id).err_into(),
         store::limits_of(&app.db, key_id).err_into(),
         directory::models_of_key(&app.db, key_id).err_into(),
-        directory::enabled_suppliers(&app.db).err_into(),
         store::beside_key(&app.db, &member, key_id).err_into(),
         usage::sums_of(&app.db, &member, &whose, &month).err_into(),
         usage::calls_of(&app.db, &member, &filter, 20).err_into(),
@@ -101,7 +100,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     Ok(KeyDetails {
         key: key.seen_by(&member),
         limits,
-        suppliers,
+        suppliers: beside.suppliers,
         ends: preset_ends(zone, now),
         totals: UsageTotals::of_days(&days),
         spent: days.iter().map(|day| day.charged).collect(),

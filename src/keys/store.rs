@@ -13,9 +13,9 @@ pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
 pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
 pub use release::{delete_all_keys_in, release_keys_in};
-pub use rotation::{BesideKey, beside_key, end_old_secrets, replacement_of, rotate_key};
+pub use rotation::{end_old_secrets, replacement_of, rotate_key};
 pub use several::change_keys;
-pub use views::{KeyRow, key_by_id, key_of};
+pub use views::{BesideKey, KeyRow, beside_key, key_by_id, key_of};
 
 use self::deeds::{Deed, write_down_in};
 use crate::accounts::membership::still_may_in;

@@ -58,7 +58,7 @@ fn order_view(order: Result<OrderView, ConsoleError>, steps: Result<FirstSteps, 
     let state = view! { <OrderState order=order.clone() /> };
     let rest = view! {
         {(order.may_buy && order.is_unpaid()).then(|| view! { <CancelForm order_id=order.order_id /> })}
-        <NextStep here=Step::Buy steps />
+        <NextStep here=Step::Buy steps=steps.ok() />
         {is_waiting(order.status).then(|| view! { <AskAgain here /> })}
         <OwnRefundState order_id=order.order_id own_refund=order.own_refund.clone() />
         <Refunds refunds=order.refunds.clone() />

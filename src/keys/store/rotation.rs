@@ -2,7 +2,6 @@
 
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, lock_key_in};
-use crate::accounts::rights::Reader;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::secret::{KeySecret, Pepper};
@@ -45,26 +44,6 @@ pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper:
     write_down_in(&mut tx, owner, deed).await?;
     tx.commit().await?;
     Ok(secret)
-}
-
-/// What the page of a key shows beside it.
-pub struct BesideKey {
-    /// Until when a secret that the key had before still works, if one does.
-    pub old_secret_until: Option<DateTime<Utc>>,
-    /// All keys of the account, in the order in which charts give them their colours (`usage::store::key_choices`).
-    pub key_ids: Vec<KeyId>,
-}
-
-pub async fn beside_key(db: impl PgExecutor<'_>, reader: &Reader, key_id: KeyId) -> Result<BesideKey, KeyError> {
-    let row = sqlx::query!(
-        r#"SELECT (SELECT max(valid_until) FROM retired_secrets WHERE key_id = $2 AND valid_until > now()) AS old_secret_until,
-                  ARRAY(SELECT key_id FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id) AS "key_ids!""#,
-        reader.account_id().0,
-        key_id.0
-    )
-    .fetch_one(db)
-    .await?;
-    Ok(BesideKey { old_secret_until: row.old_secret_until, key_ids: row.key_ids.into_iter().map(KeyId).collect() })
 }
 
 /// Ends the secrets that the key had before; the one it has stays.

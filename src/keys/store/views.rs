@@ -137,3 +137,32 @@ async fn key_row(db: impl PgExecutor<'_>, account_id: Option<AccountId>, key_id:
     );
     row.fetch_optional(db).await?.map(KeyRow::from).ok_or(KeyError::NotFound)
 }
+
+/// What the page of a key shows beside it.
+pub struct BesideKey {
+    /// Until when a secret that the key had before still works, if one does.
+    pub old_secret_until: Option<DateTime<Utc>>,
+    /// All keys of the account, in the order in which charts give them their colours (`usage::store::key_choices`).
+    pub key_ids: Vec<KeyId>,
+    /// Those that a key can be for.
+    pub suppliers: Vec<SupplierChoice>,
+}
+
+pub async fn beside_key(db: impl PgExecutor<'_>, reader: &Reader, key_id: KeyId) -> Result<BesideKey, KeyError> {
+    let row = sqlx::query!(
+        r#"SELECT (SELECT max(valid_until) FROM retired_secrets WHERE key_id = $2 AND valid_until > now()) AS old_secret_until,
+                  ARRAY(SELECT key_id FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id) AS "key_ids!",
+                  ARRAY(SELECT supplier_id FROM suppliers WHERE status = 'enabled' ORDER BY name) AS "suppliers!",
+                  ARRAY(SELECT name FROM suppliers WHERE status = 'enabled' ORDER BY name) AS "names!""#,
+        reader.account_id().0,
+        key_id.0
+    )
+    .fetch_one(db)
+    .await?;
+    let suppliers = row.suppliers.into_iter().zip(row.names);
+    Ok(BesideKey {
+        old_secret_until: row.old_secret_until,
+        key_ids: row.key_ids.into_iter().map(KeyId).collect(),
+        suppliers: suppliers.map(|(id, name)| SupplierChoice { supplier_id: SupplierId(id), name }).collect(),
+    })
+}
