@@ -35,7 +35,7 @@ pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op 
     if let Some(account) = model.accounts.iter().find(gone) {
         return Op::Retire(account.account_id);
     }
-    if !model.volatile.is_empty() && dice.percent(4) {
+    if !model.volatile.is_empty() && dice.percent(12) {
         return forget(dice, model);
     }
     // Not every operation has something to work on: then another is drawn.

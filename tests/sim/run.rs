@@ -182,7 +182,7 @@ impl Run {
             Op::Offer { at, enabled } => model.set_offer(*at, *enabled),
             Op::Reprice { at, price } => model.set_price(*at, *price),
             Op::Admit { crash: Some(CrashPoint::BeforeHold), .. } | Op::Settle { crash: Some(CrashPoint::BeforeSettlement), .. } => {}
-            Op::Admit { requests, owner, running, .. } => return model.admit(requests, *owner, running),
+            Op::Admit { requests, owner, running, lost, .. } => return model.admit(requests, *owner, running, *lost),
             Op::Restore { owner, running } => return vec![format!("restored {}", model.restore(*owner, running))],
             Op::Settle { settlements, .. } => return model.settle(settlements),
             Op::Extend(owner) => return model.extend(*owner),

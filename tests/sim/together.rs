@@ -127,7 +127,7 @@ fn follow(model: &Model, events: &[Event], undated: &[(&Op, &Answer)]) -> Result
 
 fn expected(model: &mut Model, part: &Op) -> Vec<String> {
     match part {
-        Op::Admit { requests, owner, running, .. } => model.admit(requests, *owner, running),
+        Op::Admit { requests, owner, running, lost, .. } => model.admit(requests, *owner, running, *lost),
         Op::Settle { settlements, .. } => model.settle(settlements),
         Op::EditKey { by, key, change } => vec![model.edit_key(*by, *key, *change).into()],
         Op::Suspend { account, suspended } => {

@@ -126,7 +126,7 @@ impl Model {
 
     /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
     /// holds of its running calls back first. That calls were sent under an Idempotency-Key waits for the disk, with all before it.
-    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold]) -> Vec<String> {
+    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold], lost: bool) -> Vec<String> {
         if !self.known.contains(&owner) {
             self.restore(owner, running);
         }
@@ -151,6 +151,9 @@ impl Model {
             .collect();
         if !placed.is_empty() {
             self.write_rates(&limited - &accounts);
+        }
+        if lost {
+            self.take_back_rates(&placed);
         }
         if requests.iter().any(|request| request.idempotency.is_some()) {
             self.volatile.clear();

@@ -148,6 +148,17 @@ impl Model {
         }
     }
 
+    /// What was asked for again took its calls back in between. A key without a limit then forgets what was used while it had one.
+    pub fn take_back_rates(&mut self, placed: &[RequestId]) {
+        let of_keys: Vec<_> =
+            self.holds.iter().filter(|hold| placed.contains(&hold.request_id)).map(|hold| (hold.account_id, hold.key_id)).collect();
+        for (account_id, key_id) in of_keys {
+            let rates = &mut self.key_mut(account_id, key_id).rates;
+            rates.full.requests = rates.full.requests.filter(|_| rates.limits.requests.is_some());
+            rates.full.tokens = rates.full.tokens.filter(|_| rates.limits.tokens.is_some());
+        }
+    }
+
     /// By an operator.
     pub fn limit_calls(&mut self, subject: Subject, limits: CallLimits) -> &'static str {
         self.volatile.clear();
