@@ -15,8 +15,6 @@ mod compare;
 mod crashes;
 mod dice;
 mod generate;
-mod idempotency;
-mod limits;
 mod lost_answer;
 mod model;
 mod money;
@@ -40,7 +38,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 29] = [
+const COMMON: [&str; 19] = [
     "admitted",
     "restored",
     "settled",
@@ -50,21 +48,11 @@ const COMMON: [&str; 29] = [
     "QuotaExhausted",
     "PeriodExhausted",
     "MemberExhausted",
-    "MemberMonthExhausted",
     "CountInput",
     "KeyDisabled",
     "AccountSuspended",
     "ModelNotFound",
     "UnknownKey",
-    "RequestsPerMinute",
-    "TokensPerMinute",
-    "ConcurrentCalls",
-    "IdempotencyMismatch",
-    "IdempotencyRunning",
-    "IdempotencyAnswered",
-    "IdempotencyEnded",
-    "kept",
-    "given",
     "fulfilled",
     "partly_refunded",
     "disputed",
@@ -82,7 +70,6 @@ async fn pools(options: &PgPoolOptions, connect: &PgConnectOptions) -> [PgPool; 
     let pool = async || options.clone().max_connections(6).connect_with(connect.clone()).await.expect("a pool");
     let pools = [pool().await, pool().await];
     clock::install(&pools[0]).await;
-    together::install(&pools[0]).await;
     pools
 }
 

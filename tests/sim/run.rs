@@ -4,7 +4,7 @@ use crate::clock::{self, MOST_REAL};
 use crate::compare;
 use crate::dice::Dice;
 use crate::generate;
-use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Rates, Supplier};
+use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Supplier};
 use crate::op::{CrashPoint, Op};
 use crate::together;
 use crate::traffic::Traffic;
@@ -148,45 +148,28 @@ impl Run {
             }
             Op::TakeBack { account, grant, tokens } => return vec![model.take_back(*account, *grant, *tokens).into()],
             Op::Transfer { from, to, tokens } => return vec![model.transfer(*from, *to, *tokens, &answer.grants).into()],
-            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
-                let (member, quota, now, supplier_id) = (*member, *quota, model.now, *supplier_id);
+            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
+                let (quota, now, supplier_id) = (*quota, model.now, *supplier_id);
                 let key = answer.key.map(|(key_id, secret_hash)| {
                     let state = if *enabled { KeyState::Enabled } else { KeyState::Disabled };
                     let expires = expires.map(|minutes| now + minutes);
-                    let (spent, held, period, began, used, rates, blurred) = (0, 0, None, None, 0, Rates::default(), i64::MIN);
-                    Key {
-                        key_id,
-                        member,
-                        secret_hash,
-                        supplier_id,
-                        quota,
-                        spent,
-                        held,
-                        state,
-                        expires,
-                        period,
-                        began,
-                        used,
-                        rates,
-                        blurred,
-                    }
+                    let (spent, held, period, began, used, blurred) = (0, 0, None, None, 0, i64::MIN);
+                    Key { key_id, secret_hash, supplier_id, quota, spent, held, state, expires, period, began, used, blurred }
                 });
                 return model.insert_key(*account, key, supplier_id);
             }
             Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
-            Op::LimitMember { account, member, quota } => model.limit_member(*account, *member, *quota),
+            Op::LimitMember { account, quota } => model.limit_member(*account, *quota),
             Op::LimitKey { key, limit } => return vec![model.limit_key(*key, *limit).into()],
-            Op::LimitCalls { subject, limits } => return vec![model.limit_calls(*subject, *limits).into()],
             Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
             Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
             Op::Offer { at, enabled } => model.set_offer(*at, *enabled),
             Op::Reprice { at, price } => model.set_price(*at, *price),
             Op::Admit { crash: Some(CrashPoint::BeforeHold), .. } | Op::Settle { crash: Some(CrashPoint::BeforeSettlement), .. } => {}
-            Op::Admit { requests, owner, running, lost, .. } => return model.admit(requests, *owner, running, *lost),
+            Op::Admit { requests, owner, running, .. } => return model.admit(requests, *owner, running),
             Op::Restore { owner, running } => return vec![format!("restored {}", model.restore(*owner, running))],
             Op::Settle { settlements, .. } => return model.settle(settlements),
             Op::Extend(owner) => return model.extend(*owner),
-            Op::Kept(kept) => return model.keep(*kept),
             Op::Reap(_) => {
                 let overdue = model.overdue();
                 model.reap(&overdue);
@@ -269,8 +252,7 @@ pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
     let mut model = Model::default();
     clock::set(&pools[0], model.now).await;
     let (pepper, now) = (Pepper::derive(&[7; 32]), model.now);
-    let (packages, codes, members, colleagues) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
-    let mut world = World { pools, pepper, packages, codes, members, colleagues, made: 0, now };
+    let mut world = World { pools, pepper, packages: Vec::new(), codes: Vec::new(), members: HashMap::new(), made: 0, now };
     furnish(dice, &mut model, &mut world).await;
     (model, world)
 }
@@ -280,7 +262,7 @@ async fn reset(db: &PgPool) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "SET LOCAL session_replication_role = replica",
-        "TRUNCATE sim.moments, ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
+        "TRUNCATE ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
                   operator_actions, model_prices, models, channels, suppliers, members, accounts, users, receipt_numbers CASCADE",
     ] {
         sqlx::query(sql).execute(&mut *tx).await.expect("emptied");

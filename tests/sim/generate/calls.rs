@@ -1,6 +1,5 @@
 //! Draws what concerns calls: admissions, settlements, crashes of the database, and what happens at once.
 
-use super::idempotency::idempotency;
 use super::{LIFETIME, edit_key, suspend};
 use crate::clock;
 use crate::dice::Dice;
@@ -18,7 +17,10 @@ pub fn to_put_back(model: &Model, traffic: &Traffic, owner: ReplicaId) -> Vec<Ru
 }
 
 /// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
-fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest> {
+///
+/// `at_once`: not one that is held while the clock is behind its key's period. Such a hold says that it was placed at the beginning of that,
+/// which tells nothing about the order of what happened at once.
+fn request(dice: &mut Dice, model: &Model, step: u64, at_once: bool) -> Option<AdmissionRequest> {
     let careless = dice.percent(15);
     // Rare among keys that work, and an answer that must not go unseen.
     let ended = dice.percent(3);
@@ -27,6 +29,7 @@ fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest
     let keys: Vec<_> = young
         .filter(|account| careless || !account.suspended)
         .flat_map(|account| &account.keys)
+        .filter(|key| !at_once || !key.is_behind(model.now))
         .filter(|key| if ended { !works(key) } else { careless || works(key) })
         .collect();
     let key = dice.pick(&keys)?;
@@ -48,13 +51,13 @@ fn request(dice: &mut Dice, model: &Model, step: u64) -> Option<AdmissionRequest
         endpoint: "chat/completions",
         streamed: dice.percent(50),
         address: Ipv4Addr::LOCALHOST.into(),
-        idempotency: idempotency(dice, model, key),
+        idempotency: None,
     })
 }
 
 pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
     let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
-    let requests = (0..size).map(|_| request(dice, model, step)).collect::<Option<Vec<_>>>()?;
+    let requests = (0..size).map(|_| request(dice, model, step, false)).collect::<Option<Vec<_>>>()?;
     let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
     let owner = *dice.pick(&traffic.replicas)?;
     Some(Op::Admit { requests, owner, crash, lost: dice.percent(12), running: to_put_back(model, traffic, owner) })
@@ -63,7 +66,7 @@ pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op
 /// By a replica that has nothing to put back: when it did that among others, no row would say.
 fn admit_at_once(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
     let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
-    let requests = (0..size).map(|_| request(dice, model, step)).collect::<Option<Vec<_>>>()?;
+    let requests = (0..size).map(|_| request(dice, model, step, true)).collect::<Option<Vec<_>>>()?;
     let owners: Vec<_> = traffic.replicas.iter().filter(|owner| to_put_back(model, traffic, **owner).is_empty()).collect();
     Some(Op::Admit { requests, owner: **dice.pick(&owners)?, crash: None, lost: false, running: Vec::new() })
 }
