@@ -152,7 +152,10 @@ impl SessionStore for PgSessionStore {
                 several_accounts: row.several_accounts?,
             })
         };
-        FoundReader::keep(reader().map(ReaderRow::reader).transpose().map_err(|e| Error::Decode(e.to_string()))?);
+        // One that this program cannot make out is for whoever asks for the reader to fail on: a session can be left all the same.
+        if let Ok(found) = reader().map(ReaderRow::reader).transpose() {
+            FoundReader::keep(found);
+        }
         let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
         Ok(Some(Record { id: *id, data: row.data.0, expiry_date }))
     }

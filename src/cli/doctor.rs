@@ -239,7 +239,7 @@ fn spool(config: &Config) -> Check {
         Ok(Census { rejected, .. }) => Check::fail(
             "spool",
             format!("{rejected} file(s) in {folder} hold settlements that the database refused, or damage"),
-            "run `toki spool list`, mend what they are refused for, run `toki spool replay`, and remove what is damage",
+            "run `toki spool list`, mend what they are refused for, run `toki spool replay`, and look at what is unreadable before you remove it",
         ),
     }
 }

@@ -32,8 +32,8 @@ struct Segment {
 pub struct Taken {
     path: PathBuf,
     records: Vec<Vec<u8>>,
-    /// What follows the last whole record: the end of a write that a crash cut short was never acknowledged; damage is another matter.
-    rest: Vec<u8>,
+    /// What is no record, each stretch of it: the end of a write that a crash cut short, which was never acknowledged, or damage.
+    damage: Vec<Vec<u8>>,
     _lock: File,
 }
 
@@ -68,7 +68,7 @@ impl Spool {
         match written {
             Ok(()) => segment.bytes += bytes.len() as u64,
             // What a failed write left must not stand before the next record. If this fails too, the segment is given up: replay
-            // reads it up to the damage.
+            // reads around what is left there.
             Err(error) => {
                 if segment.file.set_len(segment.bytes).is_ok() {
                     self.segment = Some(segment);
@@ -131,8 +131,8 @@ impl Spool {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            let (records, rest) = parse(&bytes);
-            return Ok(Some(Taken { path, records, rest: rest.to_vec(), _lock: lock }));
+            let (records, damage) = parse(&bytes);
+            return Ok(Some(Taken { path, records, damage, _lock: lock }));
         }
         Ok(None)
     }
@@ -191,9 +191,9 @@ impl Taken {
                 self.set_aside(place, record)?;
             }
         }
-        if !self.rest.is_empty() {
-            tracing::error!(segment = %self.path.display(), bytes = self.rest.len(), "the spool held bytes that are no record; set aside");
-            self.set_aside(self.records.len(), &self.rest)?;
+        for (place, bytes) in self.damage.iter().enumerate() {
+            tracing::error!(segment = %self.path.display(), bytes = bytes.len(), "the spool held bytes that are no record; set aside");
+            self.set_aside(self.records.len() + place, bytes)?;
         }
         fs::remove_file(&self.path)
     }
@@ -212,14 +212,22 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// The whole records from the start, and what follows the last of them.
-fn parse(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
-    let mut records = Vec::new();
-    while let Some((record, rest)) = parse_one(bytes) {
+/// The whole records, those behind damage too, and each stretch of what is none. No record can be made up within another: its header has
+/// bytes that JSON never has.
+fn parse(mut bytes: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let (mut records, mut damage) = (Vec::new(), Vec::new());
+    while !bytes.is_empty() {
+        // At once, unless something is damaged.
+        let next = (0..bytes.len()).find_map(|at| Some((at, parse_one(bytes.get(at..)?)?)));
+        let Some((at, (record, rest))) = next else {
+            damage.push(bytes.to_vec());
+            break;
+        };
+        damage.extend(bytes.get(..at).filter(|stretch| !stretch.is_empty()).map(<[u8]>::to_vec));
         records.push(record.to_vec());
         bytes = rest;
     }
-    (records, bytes)
+    (records, damage)
 }
 
 fn parse_one(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -366,7 +374,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a disk does to the bytes, what is read is a prefix of what was written.
+        /// Whatever a disk does to a byte, what is read is what was written but for the record that it was in.
         #[test]
         fn damage_never_invents_a_record(texts in prop::collection::vec("[a-z]{1,20}", 1..6), at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
             let mut bytes = Vec::new();
@@ -379,8 +387,10 @@ mod tests {
             prop_assert_eq!(parse(&bytes).0, written.clone());
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            let (read, _) = parse(&bytes);
-            prop_assert!(read.len() < written.len() && written.starts_with(&read));
+            let (read, damage) = parse(&bytes);
+            let without = |gone: usize| [&written[..gone], &written[gone + 1..]].concat();
+            prop_assert!((0..written.len()).any(|gone| without(gone) == read));
+            prop_assert_eq!(damage.concat().len() + read.iter().map(|record| HEADER + record.len()).sum::<usize>(), bytes.len());
         }
     }
 }

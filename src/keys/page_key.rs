@@ -32,7 +32,7 @@ pub fn KeyPage() -> impl IntoView {
     let details = show_key(id_of_address(), of_address("call"));
     let fetched = async {
         let details = details.await;
-        // Whoever sees calls has taken every step.
+        // Whoever sees calls of a key has taken every step, unless the call was for nothing; the dashboard tells of what is left then.
         let all_taken = details.as_ref().is_ok_and(|details| !details.calls.is_empty());
         (details, if all_taken { None } else { read_first_steps().await.ok() })
     };
