@@ -34,7 +34,7 @@ pub fn CodeField(error: Option<ConsoleError>, value: String) -> impl IntoView {
             <input
                 id="code"
                 name="code"
-                class="mono"
+                class="mono long-code"
                 type="text"
                 autocomplete="off"
                 autocapitalize="characters"

@@ -107,17 +107,17 @@ pub struct PageReader(Arc<OnceCell<Option<Reader>>>);
 pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
     match use_context::<PageReader>() {
         // What a server function does may change who is signed in.
-        Some(PageReader(reader)) if !asks_server_fn() => match found_reader() {
-            Some(found) => Ok(found.map(|reader| reader.from(origin()))),
-            None => reader.get_or_try_init(reader_of_request).await.cloned(),
-        },
+        Some(PageReader(reader)) if !asks_server_fn() => reader.get_or_try_init(reader_of_page).await.cloned(),
         _ => reader_of_request().await,
     }
 }
 
-/// Whom the session was found to stand for when it was loaded, for this request.
-fn found_reader() -> Option<Option<Reader>> {
-    of_request(|parts| parts.extensions.get::<FoundReader>()?.get().cloned())
+/// Whom the session was found to stand for when it was loaded for this request; else they are asked for.
+async fn reader_of_page() -> Result<Option<Reader>, ConsoleError> {
+    match of_request(|parts| parts.extensions.get::<FoundReader>()?.get().cloned()) {
+        Some(found) => Ok(found.map(|reader| reader.from(origin()))),
+        None => reader_of_request().await,
+    }
 }
 
 async fn reader_of_request() -> Result<Option<Reader>, ConsoleError> {
