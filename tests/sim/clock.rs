@@ -6,6 +6,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
+use toki::gateway::PLANNER;
 
 /// Minute 0 of the model, in seconds: 2026-06-01T00:00:00Z, a Monday.
 const BEGINNING: i64 = 1_780_272_000;
@@ -45,9 +46,10 @@ pub fn minute_of(time: DateTime<Utc>) -> i64 {
     (time - at(0)).num_minutes()
 }
 
-/// Connections that see it.
+/// Connections that see it, with the planner as the gateway has it.
 pub fn seen_by(connect: &PgConnectOptions) -> PgConnectOptions {
-    connect.clone().options([("search_path", "public, sim, pg_catalog")])
+    let planner = PLANNER.iter().copied();
+    connect.clone().options([("search_path", "public, sim, pg_catalog")].into_iter().chain(planner))
 }
 
 /// Makes it, on a connection that will see it.

@@ -16,8 +16,8 @@ pub fn limit_calls(dice: &mut Dice, model: &Model) -> Option<Op> {
     let subject = if of_account { Subject::Account(dice.pick(&model.accounts)?.account_id) } else { Subject::Key(any_key(dice, model)?.1) };
     let mut limits = CallLimits::default();
     if dice.percent(70) {
-        limits.requests = dice.pick(&REQUESTS[from..]).copied().filter(|_| dice.percent(50));
-        limits.tokens = dice.pick(&TOKENS[from..]).copied().filter(|_| dice.percent(50));
+        limits.requests = dice.pick(&REQUESTS[from..]).copied().filter(|_| dice.percent(60));
+        limits.tokens = dice.pick(&TOKENS[from..]).copied().filter(|_| dice.percent(65));
         limits.calls = Some(dice.between(1, 3) + from as i64).filter(|_| dice.percent(65));
     }
     Some(Op::LimitCalls { subject, limits })
