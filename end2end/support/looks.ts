@@ -11,6 +11,14 @@ export function sideways(page: Page): Promise<number> {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** The labels that stand before nothing, in the cards that rows are where it is narrow. */
+export function emptyLabels(page: Page): Promise<string[]> {
+  return page.locator("td[data-label]").evaluateAll((cells) => {
+    const empty = cells.filter((cell) => cell.checkVisibility() && !cell.textContent!.trim());
+    return empty.filter((cell) => getComputedStyle(cell, "::before").content !== "none").map((cell) => cell.getAttribute("data-label")!);
+  });
+}
+
 /** What a property comes to on a thing, or on a part of it, as `::after`. */
 export function style(thing: Locator, property: string, part?: string): Promise<string> {
   const wanted = [property, part ?? ""] as const;
