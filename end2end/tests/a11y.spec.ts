@@ -1,12 +1,12 @@
 // axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide, with all open that folds;
-// and that none scrolls sideways on a phone, has one title, one main action, and what its copy buttons need. The languages run beside each
-// other, each with a customer of its own.
+// and that none scrolls sideways on a phone or has a label before nothing there, has one title, one main action, and what its copy buttons
+// need. The languages run beside each other, each with a customer of its own.
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { codeNow } from "../support/authenticator.ts";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
-import { sideways, unfold } from "../support/looks.ts";
+import { emptyLabels, sideways, unfold } from "../support/looks.ts";
 import { MODEL, openai, toki } from "../support/server.ts";
 import { answerPayment, createKey, existingCustomer, join, orderPackage, signIn, submitSignIn } from "../support/steps.ts";
 import type { Customer } from "../support/steps.ts";
@@ -32,7 +32,10 @@ async function checkHere(page: Page, language: string, what: string) {
   await unfold(page);
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 900 });
-    if (width === PHONE) expect.soft(await sideways(page), `${what}, ${language}, scrolls sideways`).toBeLessThanOrEqual(0);
+    if (width === PHONE) {
+      expect.soft(await sideways(page), `${what}, ${language}, scrolls sideways`).toBeLessThanOrEqual(0);
+      expect.soft(await emptyLabels(page), `${what}, ${language}, labels before nothing`).toEqual([]);
+    }
     await expectNoViolations(page, `${what}, ${language}, ${width} px`);
   }
 }

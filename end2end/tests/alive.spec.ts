@@ -168,7 +168,9 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   await listening;
   await expect(page.getByText("No call yet")).toBeVisible();
   const filter = page.getByRole("button", { name: "Filter" });
+  const file = page.getByRole("link", { name: "Download as CSV" });
   await expect(filter, "there is nothing to narrow").toBeHidden();
+  await expect(file, "nor to download").toBeHidden();
   // Whoever reloads the page loses this.
   await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
 
@@ -177,6 +179,7 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
   await expect(page.getByText("No call yet")).toBeHidden();
   await expect(filter, "it comes with the totals").toBeVisible();
+  await expect(file, "as does this").toBeVisible();
   await expect(page.getByRole("link", { name: "Last 7 days" })).toBeVisible();
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
   const [totals, calls] = [page.locator("[data-live=totals]"), page.locator("[data-live=calls]")];

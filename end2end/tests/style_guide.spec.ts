@@ -1,9 +1,9 @@
-// The style guide: every component in its states, measured by axe and as pictures to look at; what opens without a script, and what charts
-// say when they are pointed at or reached by keyboard.
+// The style guide: every component in its states, measured by axe, by how its parts lie, and as pictures to look at; what opens without a
+// script, and what charts say when they are pointed at or reached by keyboard.
 import type { Locator, Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
-import { sideways, style, unfold } from "../support/looks.ts";
+import { colours, faults, sideways, style, unfold } from "../support/looks.ts";
 
 // The pictures and the report say more than a recording, which takes longer than the tests.
 test.use({ trace: "off" });
@@ -39,6 +39,54 @@ for (const width of [360, 1280]) {
     }
   });
 }
+
+/** More than a picture has that shows nothing; the edges of a few letters alone have more than these. */
+const FEW_COLOURS = 8;
+
+/** The bar of the page stays in sight, and would be in each picture. */
+const hideBar = (page: Page) => page.locator(".topbar").evaluate((bar) => bar.setAttribute("hidden", ""));
+
+for (const width of [360, 1280]) {
+  for (const theme of ["light", "dark"] as const) {
+    test(`every section is laid out soundly at ${width} px in the ${theme} theme, and shows something`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      await open(page, width);
+      await expect(page.locator("html"), "buttons that copy have come").toHaveAttribute("data-copies");
+      await hideBar(page);
+      // Those of its half of the guide, and those that are in the reader's theme.
+      const sections = await page.locator(`.style-guide > section, [data-theme=${theme}] > section`).all();
+      expect(sections.length, "sections").toBeGreaterThanOrEqual(11);
+      const name = (section: Locator) => section.getAttribute("aria-label");
+      for (const section of sections) expect.soft(await colours(section), `${await name(section)}, colours`).toBeGreaterThan(FEW_COLOURS);
+      await unfold(page);
+      for (const section of sections) expect.soft(await faults(section), `${await name(section)}, layout`).toEqual([]);
+    });
+  }
+}
+
+test("a section that is laid out badly is found, and one that shows nothing", async ({ page }) => {
+  await open(page);
+  await hideBar(page);
+  const section = half(page, "light").getByRole("region", { name: "Buttons and badges" });
+  expect(await faults(section)).toEqual([]);
+  await section.evaluate((section) => {
+    const [wide, left, over, small] = Array.from(section.querySelectorAll<HTMLElement>(".button"));
+    wide.style.minWidth = "2000px";
+    left.style.marginLeft = "-40px";
+    over.style.marginLeft = "-60px";
+    Object.assign(small.style, { height: "16px", minHeight: "0" });
+    Object.assign(section.querySelector("h2")!.style, { width: "20px", overflow: "hidden", whiteSpace: "nowrap" });
+  });
+  const found = (await faults(section)).join("\n");
+  const overlap = "“Button” and button.button button-quiet “Quiet” overlap";
+  for (const fault of ["section overflows", "“Button” begins left", overlap, "badges” is cut off", "“Danger” is only"]) {
+    expect(found).toContain(fault);
+  }
+  await section.evaluate((section) => {
+    section.querySelectorAll<HTMLElement>("*").forEach((part) => (part.style.visibility = "hidden"));
+  });
+  expect(await colours(section)).toBeLessThanOrEqual(FEW_COLOURS);
+});
 
 test("no component has a violation in Chinese", async ({ page }) => {
   await page.context().addCookies([{ name: "language", value: "zh-Hans", url: process.env.E2E_URL! }]);
