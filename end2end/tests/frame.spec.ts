@@ -39,10 +39,11 @@ for (const language of ["en", "zh-Hans"]) {
       await page.setViewportSize({ width, height: 800 });
       await expect(docs, `${width} px`).toBeVisible({ visible: width >= 600 });
       await expect(menu, `${width} px`).toBeVisible({ visible: width < 600 });
-      const [last, first] = [(await bar.locator(":is(a, button):visible").last().boundingBox())!, (await bar.locator(".wordmark").boundingBox())!];
+      const box = async (part: string) => (await bar.locator(part).last().boundingBox())!;
+      const [first, last] = [await box(".wordmark"), await box(":is(a, button):visible")];
       expect(first.x, `${width} px`).toBeGreaterThanOrEqual(0);
       expect(last.x + last.width, `${width} px`).toBeLessThanOrEqual(width);
-      const [line, up] = [(await bar.boundingBox())!, (await bar.locator('[href="/sign-up"]').boundingBox())!];
+      const [line, up] = [(await bar.boundingBox())!, await box('[href="/sign-up"]')];
       expect(up.y + up.height, `${width} px, in one line`).toBeLessThanOrEqual(line.y + line.height);
     }
   });
