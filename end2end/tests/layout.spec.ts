@@ -24,3 +24,41 @@ for (const width of WIDTHS) {
     }
   });
 }
+
+test("a search stands in one line with its button, and the wallet's cards leave no column empty", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  for (const path of ["/models", "/models?q=echo", "/search"]) {
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: 800 });
+      await page.goto(path);
+      const form = page.getByRole("main").locator("form:has([type=search])");
+      const field = (await form.getByRole("searchbox").boundingBox())!;
+      for (const button of await form.locator(".button").all()) {
+        const { x, y } = (await button.boundingBox())!;
+        expect(y, `${path}, ${width} px`).toBe(field.y);
+        expect(x, `${path}, ${width} px`).toBeGreaterThanOrEqual(field.x + field.width);
+      }
+      expect(field.width, `${path}, ${width} px`).toBeLessThanOrEqual(720);
+      expect(await sideways(page), `${path}, ${width} px`).toBeLessThanOrEqual(0);
+    }
+  }
+  await page.goto("/wallet");
+  const cards = page.locator("[data-live=wallet-standing]");
+  const [all, last] = [(await cards.boundingBox())!, (await cards.locator("> .card").last().boundingBox())!];
+  expect(Math.abs(all.x + all.width - (last.x + last.width)), "the last card ends where the row does").toBeLessThanOrEqual(1);
+});
+
+test("every list to choose from looks the same, whichever page it is on", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  const looks = new Set<string>();
+  for (const path of ["/keys", "/settings", "/settings/members", "/settings/log"]) {
+    await page.goto(path);
+    const lists = await page.locator("main select").evaluateAll((lists) => {
+      const styles = lists.map((list) => getComputedStyle(list));
+      return styles.map((style) => [style.appearance, style.backgroundImage, style.paddingRight].join("; "));
+    });
+    expect(lists.length, path).toBeGreaterThan(0);
+    for (const look of lists) looks.add(look);
+  }
+  expect([...looks]).toEqual([expect.stringMatching(/^none; linear-gradient/)]);
+});
