@@ -1,4 +1,5 @@
 // What pages look like where that is a promise: codes are seen whole, what belongs together stands in a line, words are not broken.
+import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
 import { sideways } from "../support/looks.ts";
 import { existingCustomer, makeCode, signIn } from "../support/steps.ts";
@@ -62,3 +63,39 @@ test("every list to choose from looks the same, whichever page it is on", async 
   }
   expect([...looks]).toEqual([expect.stringMatching(/^none; linear-gradient/)]);
 });
+
+test("the headline has each of its words in one line, in Chinese too, where no space ends them", async ({ page }) => {
+  const headlines = {
+    en: ["One", "wallet", "Tokens", "every", "model"],
+    "zh-Hans": ["一个", "Token", "钱包", "调用", "所有", "模型"],
+  };
+  for (const [language, words] of Object.entries(headlines)) {
+    await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);
+    await page.goto("/");
+    for (const width of [320, 360, 480, 768, 1280]) {
+      await page.setViewportSize({ width, height: 800 });
+      expect(await brokenWords(page, words), `${language}, ${width} px`).toEqual([]);
+      expect(await sideways(page), `${language}, ${width} px`).toBeLessThanOrEqual(0);
+    }
+  }
+});
+
+/** Those of the words that the headline does not have in one line. */
+function brokenWords(page: Page, words: string[]): Promise<string[]> {
+  return page.getByRole("heading", { level: 1 }).evaluate((heading, words) => {
+    const inOneLine = (word: string) => {
+      const texts = document.createTreeWalker(heading, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        const [text, place] = [texts.currentNode, texts.currentNode.textContent!.indexOf(word)];
+        if (place < 0) continue;
+        const range = document.createRange();
+        range.setStart(text, place);
+        range.setEnd(text, place + word.length);
+        const lines = Array.from(range.getClientRects(), ({ top }) => top);
+        return Math.max(...lines) - Math.min(...lines) < 1;
+      }
+      return false;
+    };
+    return words.filter((word) => !inOneLine(word));
+  }, words);
+}
