@@ -96,6 +96,16 @@ async function expectWhatCopies(page: Page, path: string) {
   if (needed > 0) await expect.soft(page.locator("html"), path).toHaveAttribute("data-copies");
 }
 
+/** Checks the links of a visitor, which open below the bar where it is narrow. */
+async function checkVisitorLinks(page: Page, language: string) {
+  await speak(page, language);
+  await page.setViewportSize({ width: PHONE, height: 900 });
+  await page.goto("/products");
+  await page.locator("[popovertarget=visitor-links]").click();
+  await expect(page.locator("#visitor-links")).toBeInViewport({ ratio: 0.99 });
+  await expectNoViolations(page, `a visitor's links, ${language}`, ".topbar");
+}
+
 /** Checks what opens over the page: the sheet where it is narrow, the palette where it is wide. */
 async function checkOverlays(page: Page, language: string) {
   await speak(page, language);
@@ -173,6 +183,7 @@ for (const language of ["en", "zh-Hans"]) {
       await check(page, language, "/goodbye", "/invitation?token=none", "/forgot-password?sent=yes", "/reset-password?token=none");
       await check(page, language, "/verify-email?token=none", "/verify-email?sent=sign-up", "/verify-email?done=yes");
       await checkDocs(page, language);
+      await checkVisitorLinks(page, language);
     });
 
     test("no page of a customer has a violation", async ({ page }) => {

@@ -100,12 +100,13 @@ test("dialogs, drawers, the palette and menus open, are named, and give the focu
   await open(page);
   for (const theme of ["light", "dark"] as const) {
     const openers = { "Open the dialog": "Delete Support bot?", "Open the drawer": "Call 0192f3", "Open the palette": "Search" };
+    Object.assign(openers, { "Open the question": "Remove bob@example.com?", "Open the harmless question": "Role of bob@example.com" });
     for (const [button, dialog] of Object.entries(openers)) {
-      const opener = half(page, theme).getByRole("button", { name: button });
+      const opener = half(page, theme).getByRole("button", { name: button, exact: true });
       await opener.click();
       await expect(page.getByRole("dialog", { name: dialog })).toBeVisible();
       await expectNoViolations(page, `${dialog}, in the ${theme} half`, "dialog:open");
-      await page.screenshot({ path: `screenshots-out/styleguide-${button.split(" ").at(-1)}-${theme}.png` });
+      await page.screenshot({ path: `screenshots-out/styleguide-${button.replace("Open the ", "").replace(" ", "-")}-${theme}.png` });
       await page.keyboard.press("Escape");
       await expect(page.getByRole("dialog", { name: dialog })).toBeHidden();
       await expect(opener).toBeFocused();
@@ -118,6 +119,28 @@ test("dialogs, drawers, the palette and menus open, are named, and give the focu
     await page.keyboard.press("Escape");
     await expect(page.getByRole("group", { name: "More for Support bot" })).toBeHidden();
   }
+});
+
+test("every kind of field is there, as it is and as it is when something is wrong with it", async ({ page }) => {
+  await open(page);
+  for (const theme of ["light", "dark"] as const) {
+    const fields = half(page, theme).getByRole("region", { name: "Fields" });
+    for (const kind of ["textarea", "select", "[type=password]", "[type=date]", ".long-code"]) {
+      const wrong = fields.locator(`${kind}[aria-invalid=true]`);
+      await expect(fields.locator(`${kind}:not([aria-invalid])`).first(), kind).toBeVisible();
+      await expect(wrong.first(), kind).toBeVisible();
+      const said = (await wrong.first().getAttribute("aria-describedby"))!.split(" ").at(-1);
+      await expect(page.locator(`#${said}`), kind).toHaveText(/\.$/);
+    }
+  }
+  const ids = await page.locator("[id]").evaluateAll((all) => all.map((one) => one.id));
+  expect(ids.filter((id, place) => ids.indexOf(id) < place), "ids that two things have").toEqual([]);
+
+  const password = page.locator("#light-password");
+  await password.fill("correct horse battery");
+  await half(page, "light").getByRole("button", { name: "Show password" }).first().click();
+  await expect(password).toHaveAttribute("type", "text");
+  await expect(page.locator("#dark-password"), "the other half has its own").toHaveAttribute("type", "password");
 });
 
 test("code is copied here too, where no frame is around the page", async ({ page, context }) => {

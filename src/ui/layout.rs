@@ -85,28 +85,29 @@ fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>, since: String) -> An
     }
 }
 
+/// Where it is narrow, its links are a popover, as a member's sidebar is: they are written once.
 #[component]
 fn VisitorFrame() -> impl IntoView {
+    let links = [("/products", t!("Product Center")), ("/models", t!("Models")), ("/docs", t!("Docs")), ("/sign-in", t!("Sign in"))];
+    let link = |(href, label): (&'static str, &'static str)| {
+        view! {
+            <a class="nav-link" href=href aria-current=current(href)>
+                {label}
+            </a>
+        }
+    };
     view! {
         <header class="topbar">
             <Wordmark />
-            <nav aria-label=t!("Main")>
-                <a class="nav-link" href="/products" aria-current=current("/products")>
-                    {t!("Product Center")}
-                </a>
-                <a class="nav-link topbar-extra" href="/models" aria-current=current("/models")>
-                    {t!("Models")}
-                </a>
-                <a class="nav-link topbar-extra" href="/docs" aria-current=current("/docs")>
-                    {t!("Docs")}
-                </a>
-                <a class="nav-link" href="/sign-in" aria-current=current("/sign-in")>
-                    {t!("Sign in")}
-                </a>
-                <a class="button" href="/sign-up">
-                    {t!("Sign up")}
-                </a>
+            <nav id="visitor-links" popover="auto" aria-label=t!("Main")>
+                {links.map(link).into_iter().collect_view()}
             </nav>
+            <a class="button" href="/sign-up">
+                {t!("Sign up")}
+            </a>
+            <button class="button topbar-menu" type="button" popovertarget="visitor-links">
+                {t!("Menu")}
+            </button>
         </header>
     }
 }
