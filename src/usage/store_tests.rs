@@ -185,8 +185,8 @@ async fn calls_follow_the_filter_and_hide_other_accounts(db: PgPool) {
         assert_eq!(sums_of(&db, &eve, &filter.whose, &month()).await.expect("sums"), vec![Sums::default(); 30]);
         assert_eq!(parts_of(&db, &eve, &filter.whose, &month(), Group::Key).await.expect("parts"), []);
     }
-    assert!(key_choices(&db, &eve).await.expect("keys").is_empty());
-    assert_eq!(key_choices(&db, &ada).await.expect("keys").len(), 1);
+    assert!(choices_of(&db, &eve).await.expect("choices").0.is_empty());
+    assert_eq!(choices_of(&db, &ada).await.expect("choices").0.len(), 1);
 }
 
 #[sqlx::test]
@@ -333,7 +333,8 @@ async fn names_come_oldest_first_whatever_they_are_called_by_now(db: PgPool) {
         .execute(&db)
         .await
         .expect("deleted");
-    let keys = key_choices(&db, &ada).await.expect("keys");
+    let (keys, models) = choices_of(&db, &ada).await.expect("choices");
+    assert_eq!(models, ["alpha/one", "alpha/two"]);
     let keys: Vec<_> = keys.into_iter().map(|key| (key.key_id, key.name, key.deleted)).collect();
     assert_eq!(keys, [(first, "zebra".to_string(), true), (second, "another".to_string(), false)]);
     let suppliers: Vec<_> = supplier_names(&db).await.expect("suppliers").into_iter().map(|(slug, _)| slug).collect();

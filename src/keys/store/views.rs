@@ -145,7 +145,7 @@ pub struct WholeKey {
     pub limits: KeyLimits,
     /// Until when a secret that the key had before still works, if one does.
     pub old_secret_until: Option<DateTime<Utc>>,
-    /// All keys of the account, in the order in which charts give them their colours (`usage::store::key_choices`).
+    /// All keys of the account, in the order in which charts give them their colours (`usage::store::choices_of`).
     pub key_ids: Vec<KeyId>,
     /// Those that a key can be for.
     pub suppliers: Vec<SupplierChoice>,
