@@ -60,10 +60,13 @@ pub fn Labelled(
     let mark = invalid(error, field).filter(|_| !marked_inside);
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
+    let control = children();
+    // An attribute from outside is dear, and hardly any field needs it.
+    let control = if mark.is_some() { control.add_any_attr(leptos::attr::aria_invalid(mark)).into_any() } else { control };
     view! {
         <div class=class>
             <label for=id.clone()>{label}</label>
-            {children().add_any_attr(leptos::attr::aria_invalid(mark))}
+            {control}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             {problem.map(|problem| view! { <p class="field-error" id=format!("{id}-error")>{problem}</p> })}
         </div>
