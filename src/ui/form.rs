@@ -64,7 +64,7 @@ pub fn Labelled(
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
     let control = children();
-    // An attribute from outside is dear, and hardly any field needs it.
+    // An attribute from outside is boxed and handed to each element, and hardly any field needs it.
     let control = if mark.is_some() { control.add_any_attr(leptos::attr::aria_invalid(mark)).into_any() } else { control };
     view! {
         <div class=class>
@@ -76,7 +76,7 @@ pub fn Labelled(
     }
 }
 
-/// A [`Labelled`] field of one line with a hint, as text: a page of settings has a dozen, which as views are most of its elements.
+/// A [`Labelled`] field of one line with a hint, as text: a key's page has seven, each of four elements.
 #[component]
 pub fn LineField(
     id: &'static str,

@@ -151,7 +151,7 @@ pub struct WholeKey {
     pub suppliers: Vec<SupplierChoice>,
 }
 
-/// One key of the reader's account, and all that its page asks of it: each further statement would cost as much again as it finds.
+/// One key of the reader's account, and all that its page asks of it, in one round trip.
 pub async fn whole_key_of(db: impl PgExecutor<'_>, reader: &Reader, key_id: KeyId) -> Result<WholeKey, KeyError> {
     let row = sqlx::query!(
         r#"SELECT k.key_id, k.name, k.secret_hint, k.supplier_id, s.slug AS "supplier_slug?", s.name AS "supplier_name?",

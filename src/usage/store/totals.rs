@@ -23,8 +23,8 @@ struct PartRow {
     charged: i64,
 }
 
-/// What totals of the range add up to by `$of`, out of `$from` and where `$where`. A statement for each group: of one that is for all,
-/// Postgres plans what the others join anew with each question, which takes longer than to add up.
+/// What totals of the range add up to by `$of`, out of `$from` and where `$where`. A statement for each group: in one that is for all,
+/// each would join, and have planned, what only the others need.
 macro_rules! part_rows {
     ($db:expr, $member:expr, $whose:expr, $range:expr, $of:literal, $from:literal, $where:literal) => {
         sqlx::query_as!(
