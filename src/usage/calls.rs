@@ -4,11 +4,11 @@ use crate::html::Escaped;
 use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
-use crate::tokens::Tokens;
-use crate::ui::amount::{ExactTokens, TokenAmount, amount_html, exact_html};
+use crate::tokens::{Tokens, grouped};
+use crate::ui::amount::{ExactTokens, amount_html, exact_html};
 use crate::ui::chart::{Colours, Series, StackedBars};
 use crate::ui::copy::CopyButton;
-use crate::ui::stat::Stat;
+use crate::ui::stat::stat_card_html;
 use crate::ui::utc_time::{day, time_html};
 use crate::usage::page::Asked;
 use crate::usage::page_totals::buckets;
@@ -23,31 +23,23 @@ use leptos::tachys::html::InertElement;
 /// Today, the last 7 and the last 30 days.
 #[component]
 pub fn TotalsCards(totals: UsageTotals) -> impl IntoView {
-    view! {
-        <div class="cards">
-            <PeriodCard title=t!("Today") period=totals.today />
-            <PeriodCard title=t!("Last 7 days") period=totals.last_7_days />
-            <PeriodCard title=t!("Last 30 days") period=totals.last_30_days />
-        </div>
+    let mut html = String::from(r#"<div class="cards">"#);
+    let periods = [(t!("Today"), totals.today), (t!("Last 7 days"), totals.last_7_days), (t!("Last 30 days"), totals.last_30_days)];
+    for (title, period) in periods {
+        push!(html, "{}", stat_card_html(title, amount_html(period.charged), charged_for_html(period)));
     }
+    html.push_str("</div>");
+    InertElement::new(html)
 }
 
-#[component]
-fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
-    let (input, output) = (view! { <TokenAmount tokens=period.input /> }, view! { <TokenAmount tokens=period.output /> });
-    let calls = match period.calls {
-        1 => tv!("charged for 1 call: {input} in, {output} out", input = input, output = output),
+fn charged_for_html(Sums { calls, input, output, .. }: Sums) -> String {
+    let (input, output) = (amount_html(input), amount_html(output));
+    match calls {
+        1 => t!("charged for 1 call: {input} in, {output} out", input = input, output = output),
         n => {
-            let calls = Tokens(n).exact();
-            tv!("charged for {calls} calls: {input} in, {output} out", calls = calls, input = input, output = output)
+            let calls = grouped(n);
+            t!("charged for {calls} calls: {input} in, {output} out", calls = calls, input = input, output = output)
         }
-    };
-    view! {
-        <div class="card">
-            <Stat label=title note=Some(calls.into_any())>
-                <TokenAmount tokens=period.charged />
-            </Stat>
-        </div>
     }
 }
 

@@ -47,8 +47,7 @@ pub async fn show_usage(
     let filter = CallFilter::parse(&key, &model, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
     let may_create = member.role() >= Role::Member;
     if wrong.is_some() {
-        let choices = tokio::try_join!(store::key_choices(&app.db, &member), store::model_choices(&app.db));
-        let (keys, models) = choices.map_err(|error| request_ctx::fail(error.into()))?;
+        let (keys, models) = store::choices_of(&app.db, &member).await.map_err(|error| request_ctx::fail(error.into()))?;
         let page = CallPage { calls: Vec::new(), older: None, cut_short: false };
         let (parts, of_group) = (Vec::new(), Vec::new());
         return Ok(UsageView { wrong, parts, page, ever: true, may_create, keys, models, of_group, range, group });
@@ -65,11 +64,10 @@ pub async fn show_usage(
             Group::Member => store::member_names(&app.db, &member).await,
         }
     };
-    let (parts, (page, ever), keys, models, others) = tokio::try_join!(
+    let (parts, (page, ever), (keys, models), others) = tokio::try_join!(
         store::parts_of(&app.db, &member, &filter.whose, &range, group),
         page,
-        store::key_choices(&app.db, &member),
-        store::model_choices(&app.db),
+        store::choices_of(&app.db, &member),
         others,
     )
     .map_err(|error: store::UsageError| request_ctx::fail(error.into()))?;

@@ -188,21 +188,21 @@ pub async fn has_calls(db: impl PgExecutor<'_>, member: &Reader) -> Result<bool,
     Ok(has.fetch_one(db).await?)
 }
 
-/// The account's keys, deleted ones too: they were called with. The oldest first: in this order charts give them their colours.
-pub async fn key_choices(db: impl PgExecutor<'_>, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
-    let rows = sqlx::query!(
-        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id"#,
+/// What to filter by: the account's keys, deleted ones too, and the models, disabled ones too, since they may have been called. The oldest
+/// first: in this order charts give them their colours, on every page.
+pub async fn choices_of(db: impl PgExecutor<'_>, member: &Reader) -> Result<(Vec<KeyChoice>, Vec<String>), UsageError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(array_agg(k.key_id), '{}') AS "key_ids!", coalesce(array_agg(k.name), '{}') AS "names!",
+                  coalesce(array_agg(k.deleted), '{}') AS "deleted!",
+                  ARRAY(SELECT m.model_id FROM models m ORDER BY m.created_at, m.model_id) AS "models!"
+             FROM (SELECT a.key_id, a.name, a.status = 'deleted' AS deleted FROM api_keys a
+                    WHERE a.account_id = $1 ORDER BY a.created_at, a.key_id) k"#,
         member.account_id().0
     )
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
-    Ok(rows.into_iter().map(|row| KeyChoice { key_id: KeyId(row.key_id), name: row.name, deleted: row.deleted }).collect())
-}
-
-/// The models to filter by, disabled ones too: they may have been called. Oldest first: in this order charts give them their colours, on
-/// every page.
-pub async fn model_choices(db: impl PgExecutor<'_>) -> Result<Vec<String>, UsageError> {
-    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
+    let keys = row.key_ids.into_iter().zip(row.names).zip(row.deleted);
+    Ok((keys.map(|((id, name), deleted)| KeyChoice { key_id: KeyId(id), name, deleted }).collect(), row.models))
 }
 
 /// Suppliers by slug and name, the oldest first, for their colours.

@@ -40,17 +40,17 @@ pub fn parse_network(text: &str) -> Option<IpNet> {
 }
 
 /// The row of `api_keys`, as far as limits go.
-struct Row {
-    requests_per_minute: Option<i32>,
-    tokens_per_minute: Option<i64>,
-    concurrent_calls: Option<i32>,
-    models: Vec<String>,
-    networks: Vec<String>,
-    period: Option<String>,
-    period_zone: Option<String>,
-    period_quota: Option<i64>,
-    period_used: i64,
-    period_ends: Option<DateTime<Utc>>,
+pub(super) struct Row {
+    pub(super) requests_per_minute: Option<i32>,
+    pub(super) tokens_per_minute: Option<i64>,
+    pub(super) concurrent_calls: Option<i32>,
+    pub(super) models: Vec<String>,
+    pub(super) networks: Vec<String>,
+    pub(super) period: Option<String>,
+    pub(super) period_zone: Option<String>,
+    pub(super) period_quota: Option<i64>,
+    pub(super) period_used: i64,
+    pub(super) period_ends: Option<DateTime<Utc>>,
 }
 
 impl From<Row> for KeyLimits {

@@ -182,10 +182,10 @@ client = OpenAI(base_url="https://toki.example/v1", api_key="sk-toki-ab…yz")"#
 
 #[component]
 fn Code(theme: &'static str) -> impl IntoView {
-    let none = view! { <p class="muted">"No model of this key answers in what this program speaks."</p> }.into_any();
+    let none = r#"<p class="muted">No model of this key answers in what this program speaks.</p>"#.into();
     let tabs = vec![
-        CodeTab { section: "curl", name: "curl", panel: code_panel("curl", None, CURL.into()) },
-        CodeTab { section: "python", name: "Python", panel: code_panel("Python", Some("With OpenAI’s package."), PYTHON.into()) },
+        CodeTab { section: "curl", name: "curl", panel: code_panel("curl", None, CURL) },
+        CodeTab { section: "python", name: "Python", panel: code_panel("Python", Some("With OpenAI’s package."), PYTHON) },
         CodeTab { section: "none", name: "Claude Code", panel: none },
     ];
     view! {
