@@ -70,7 +70,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("The checkout for this order was not opened. Nothing was charged.", "此订单的结账页面未打开，未产生扣款。"),
     ("Waiting for the payment to be confirmed. This page shows it as soon as it is.", "正在等待支付确认，确认后会立即显示在此页面。"),
     ("The payment has arrived. The Tokens follow.", "已收到付款，Token 即将到账。"),
-    ("Paid. The Tokens are in your wallet.", "已支付，Token 已存入钱包。"),
+    ("The Tokens are in your wallet.", "Token 已存入钱包。"),
     ("The payment was declined. Nothing was charged.", "支付被拒，未产生扣款。"),
     ("The checkout ended before it was paid. Nothing was charged.", "结账页面在支付前已过期，未产生扣款。"),
     ("This order was cancelled before it was paid. Nothing was charged.", "此订单在支付前已取消，未产生扣款。"),
