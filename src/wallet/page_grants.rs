@@ -6,7 +6,7 @@ use crate::html::Escaped;
 use crate::ui::amount::amount_html;
 use crate::ui::utc_time::{time_html, validity};
 use crate::wallet::page_forecast::grant_end;
-use crate::wallet::types::{Forecast, GrantEnd, GrantSource, GrantTurn, GrantView};
+use crate::wallet::types::{Forecast, GrantCourse, GrantSource, GrantTurn, GrantView};
 use crate::{push, t};
 use leptos::prelude::*;
 use std::fmt::Display;
@@ -81,7 +81,7 @@ fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoVi
 }
 
 /// As text: a wallet has many grants, once they have ended.
-fn push_grant(rows: &mut String, grant: &GrantView, end: Option<GrantEnd>) {
+fn push_grant(rows: &mut String, grant: &GrantView, course: Option<GrantCourse>) {
     let source = source_word(grant.source);
     push!(rows, r#"<tr><td data-label="{}">"#, t!("Grant"));
     match grant.order_id {
@@ -105,7 +105,7 @@ fn push_grant(rows: &mut String, grant: &GrantView, end: Option<GrantEnd>) {
     if grant.turn == GrantTurn::NotStarted {
         push_muted(rows, t!("from {time}", time = time_html(grant.starts_at)));
     }
-    if let Some(words) = end.and_then(grant_end) {
+    if let Some(words) = course.and_then(grant_end) {
         push_muted(rows, words);
     }
     let (class, turn) = turn_badge(grant.turn);
@@ -151,6 +151,7 @@ mod tests {
     use crate::i18n::{Language, speaking};
     use crate::ids::{GrantId, OrderId};
     use crate::tokens::Tokens;
+    use crate::wallet::types::GrantEnd;
     use uuid::Uuid;
 
     fn grant(turn: GrantTurn, order_id: Option<OrderId>) -> GrantView {
@@ -176,9 +177,10 @@ mod tests {
 
     #[test]
     fn a_grant_says_what_it_is_what_is_left_and_until_when() {
-        let row = |grant: &GrantView, end| {
+        let row = |grant: &GrantView, end: GrantEnd| {
             let mut row = String::new();
-            push_grant(&mut row, grant, end);
+            let course = GrantCourse { grant_id: grant.grant_id, likely: end, slow: end, fast: end };
+            push_grant(&mut row, grant, Some(course));
             row
         };
         let (tokens, nil) = (|n| format!(r#"<data class="tokens" value="{n}">{n}</data>"#), Uuid::nil());
@@ -194,9 +196,9 @@ mod tests {
             format!(r#"<p class="muted">about {} not used by then</p></td>"#, tokens(3)),
             r#"<td data-label="Turn"><span class="badge badge-quiet">Not begun</span></td></tr>"#.into(),
         ];
-        assert_eq!(row(&waiting, Some(GrantEnd::Unused(Tokens(3)))), cells.concat());
+        assert_eq!(row(&waiting, GrantEnd::Unused(Tokens(3))), cells.concat());
 
-        let over = row(&grant(GrantTurn::UsedUp, None), Some(GrantEnd::Later));
+        let over = row(&grant(GrantTurn::UsedUp, None), GrantEnd::Later);
         assert!(over.starts_with(r#"<tr><td data-label="Grant"><span>Order</span>"#), "{over}");
         assert!(over.contains(&format!(r#"{until}</td><td data-label="Turn">"#)), "nothing about its end: {over}");
     }
