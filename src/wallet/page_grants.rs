@@ -82,11 +82,11 @@ fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoVi
 
 /// As text: a wallet has many grants, once they have ended.
 fn push_grant(rows: &mut String, grant: &GrantView, course: Option<GrantCourse>) {
-    let source = source_word(grant.source);
+    let name = Escaped(grant.package_name.as_deref().unwrap_or_else(|| source_word(grant.source)));
     push!(rows, r#"<tr><td data-label="{}">"#, t!("Grant"));
     match grant.order_id {
-        Some(order_id) => push!(rows, r#"<a href="/orders/{order_id}">{source}</a>"#),
-        None => push!(rows, "<span>{source}</span>"),
+        Some(order_id) => push!(rows, r#"<a href="/orders/{order_id}">{name}</a>"#),
+        None => push!(rows, "<span>{name}</span>"),
     }
     if let Some(note) = &grant.note {
         push_muted(rows, Escaped(note));
@@ -160,6 +160,7 @@ mod tests {
             grant_id: GrantId(Uuid::nil()),
             source: GrantSource::Order,
             order_id,
+            package_name: order_id.map(|_| "R&D".into()),
             note: Some("<b>".into()),
             tokens: Tokens(900),
             left: Tokens(7),
@@ -187,7 +188,7 @@ mod tests {
         let waiting = grant(GrantTurn::NotStarted, Some(OrderId(nil)));
         let [from, until] = [waiting.starts_at, waiting.expires_at].map(time_html);
         let cells = [
-            format!(r#"<tr><td data-label="Grant"><a href="/orders/{nil}">Order</a><p class="muted">&lt;b&gt;</p></td>"#),
+            format!(r#"<tr><td data-label="Grant"><a href="/orders/{nil}">R&amp;D</a><p class="muted">&lt;b&gt;</p></td>"#),
             r#"<td data-label="Pays for">a&amp;b, c</td>"#.into(),
             format!(r#"<td data-label="Left" class="number grant-left">{} of {}"#, tokens(7), tokens(900)),
             r#"<progress max="900" value="7" aria-label="Left of this grant"></progress></td>"#.into(),
@@ -201,6 +202,8 @@ mod tests {
         let over = row(&grant(GrantTurn::UsedUp, None), GrantEnd::Later);
         assert!(over.starts_with(r#"<tr><td data-label="Grant"><span>Order</span>"#), "{over}");
         assert!(over.contains(&format!(r#"{until}</td><td data-label="Turn">"#)), "nothing about its end: {over}");
+        let unnamed = row(&GrantView { package_name: None, ..waiting }, GrantEnd::Later);
+        assert!(unnamed.contains(&format!(r#"<a href="/orders/{nil}">Order</a>"#)), "{unnamed}");
     }
 
     #[test]

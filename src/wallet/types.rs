@@ -60,6 +60,8 @@ pub struct GrantView {
     pub grant_id: GrantId,
     pub source: GrantSource,
     pub order_id: Option<OrderId>,
+    /// Of its order, as it was bought.
+    pub package_name: Option<String>,
     pub note: Option<String>,
     pub tokens: Tokens,
     pub left: Tokens,
