@@ -278,9 +278,10 @@ fn paid_from(drawn: Vec<Draw>) -> Option<impl IntoView> {
 }
 
 fn draw_line(draw: Draw) -> impl IntoView {
-    let grant = match draw.order_id {
-        Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
-        None => grant_words(draw.source).into_any(),
+    let grant = match (draw.order_id, draw.package_name) {
+        (Some(order_id), Some(name)) => view! { <a href=format!("/orders/{order_id}")>{name}</a> }.into_any(),
+        (Some(order_id), None) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
+        (None, _) => grant_words(draw.source).into_any(),
     };
     let (tokens, day) = (draw.tokens.exact(), day(draw.expires_at));
     view! { <li>{tv!("{tokens} Tokens of {grant}, which expires on {day}", tokens = tokens, grant = grant, day = day)}</li> }
@@ -299,6 +300,7 @@ fn grant_words(source: GrantSource) -> &'static str {
 mod tests {
     use super::*;
     use crate::i18n::{Language, speaking};
+    use crate::ids::{GrantId, OrderId};
     use crate::usage::range::Preset;
     use chrono::Utc;
     use chrono_tz::Tz;
@@ -328,5 +330,27 @@ mod tests {
                 assert_eq!(here, there, "key {place}, {language:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_paid_is_called_by_the_package_that_was_bought() {
+        let order_id = OrderId::generate();
+        let line = |order_id: Option<OrderId>, name: Option<&str>| {
+            let draw = Draw {
+                grant_id: GrantId::generate(),
+                tokens: Tokens(1_000),
+                source: order_id.map_or(GrantSource::Credit, |_| GrantSource::Order),
+                order_id,
+                package_name: name.map(Into::into),
+                expires_at: Utc::now().into(),
+            };
+            Owner::new().with(|| draw_line(draw).to_html()).replace("<!>", "")
+        };
+        let bought = line(Some(order_id), Some("R&D"));
+        assert!(bought.contains(&format!(r#"1,000 Tokens of <a href="/orders/{order_id}">R&amp;D</a>, which expires"#)), "{bought}");
+        assert!(line(Some(order_id), None).contains(&format!(r#"<a href="/orders/{order_id}">an order</a>"#)));
+        assert!(line(None, None).contains("1,000 Tokens of a grant (credit), which expires"));
+        let chinese = speaking(Language::Chinese, || line(Some(order_id), Some("Starter")));
+        assert!(chinese.contains(&format!(r#"来自<a href="/orders/{order_id}">Starter</a>，"#)), "{chinese}");
     }
 }

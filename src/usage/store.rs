@@ -160,8 +160,9 @@ async fn draws_of(
 ) -> Result<HashMap<RequestId, Vec<Draw>>, UsageError> {
     let ids: Vec<_> = calls.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"SELECT l.request_id AS "request_id!", l.grant_id, l.tokens, g.source, g.order_id, g.expires_at
-             FROM ledger l JOIN grants g ON g.grant_id = l.grant_id
+        r#"SELECT l.request_id AS "request_id!", l.grant_id, l.tokens, g.source, g.order_id, g.expires_at,
+                  o.package_name AS "package_name?"
+             FROM ledger l JOIN grants g ON g.grant_id = l.grant_id LEFT JOIN orders o ON o.order_id = g.order_id
             WHERE l.account_id = $1 AND l.request_id = ANY ($2) AND l.to_book = 'spent'
             ORDER BY l.entry_id"#,
         account_id.0,
@@ -176,6 +177,7 @@ async fn draws_of(
             tokens: Tokens(row.tokens),
             source: GrantSource::from_column(&row.source),
             order_id: row.order_id.map(OrderId),
+            package_name: row.package_name,
             expires_at: row.expires_at.into(),
         });
     }

@@ -96,6 +96,20 @@ async fn usage_rows_add_up_to_the_ledger_and_recompute(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_call_names_the_package_that_paid_for_it(db: PgPool) {
+    let (ada, _, of_credit) = caller(&db).await;
+    let bob = fixtures::member(&db, "bob").await;
+    let order_id = fixtures::bought(&db, &bob, "Starter", 1_000).await;
+    let (_, of_order) = fixtures::key(&db, &bob, plain_key("bot")).await;
+    for (member, secret, named) in [(&ada, of_credit, None), (&bob, of_order, Some((order_id, "Starter".to_string())))] {
+        let one = CallFilter { call: Some(call(&db, &secret, "alpha/one", Utc::now()).await), ..CallFilter::default() };
+        let call = calls_of(&db, member, &one, 1).await.expect("a page").calls.pop().expect("the call");
+        let drawn: Vec<_> = call.drawn.into_iter().map(|draw| draw.order_id.zip(draw.package_name)).collect();
+        assert_eq!(drawn, [named]);
+    }
+}
+
+#[sqlx::test]
 async fn usage_rows_are_of_one_account_one_key_and_since_a_moment(db: PgPool) {
     let (ada, key_id, secret) = caller(&db).await;
     let (other_key, other_secret) = fixtures::key(&db, &ada, plain_key("other")).await;
