@@ -92,6 +92,7 @@ pub async fn export_usage(
     #[server(default)] outcome: String,
 ) -> Result<TextStream<ConsoleError>, ConsoleError> {
     use crate::server::request_ctx;
+    use crate::sheet::marked;
     use crate::usage::export::csv;
     use crate::usage::filter::CallFilter;
     use crate::usage::range::Range;
@@ -100,5 +101,5 @@ pub async fn export_usage(
     let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
     let filter = CallFilter::parse(&key, &model, &outcome, "", "").map_err(request_ctx::fail)?.within(&range);
     request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
-    Ok(TextStream::new(csv(app.db.clone(), member.account_id(), filter)))
+    Ok(TextStream::new(marked(csv(app.db.clone(), member.account_id(), filter))))
 }

@@ -165,6 +165,21 @@ async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn files_for_spreadsheets_say_first_that_they_are_unicode(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser_of(&ada).await;
+    for path in ["/api/usage/export", "/api/wallet/export", "/api/journal/export"] {
+        // As bytes: what decodes a text takes the mark away.
+        let request = http().get(app.url(path)).header("cookie", browser.cookie());
+        let file = request.send().await.expect("an answer").bytes().await.expect("a file");
+        let text = file.strip_prefix(b"\xEF\xBB\xBF").expect("a mark");
+        assert!(text.first().is_some_and(u8::is_ascii_lowercase), "{path}: its head, and one mark");
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn before_the_first_call_the_page_offers_what_whoever_looks_can_do(db: PgPool) {
     let app = TestApp::start(db).await;
     let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
