@@ -73,6 +73,11 @@ impl Asked {
         address_with(path, parameters.map(|(name, value)| (name, value.as_str())))
     }
 
+    /// The list that a call was looked up from, there where it was.
+    fn around_call(&self) -> Asked {
+        Asked { call: String::new(), ..self.clone() }
+    }
+
     /// Whether anything but the stretch of time narrows what is shown.
     pub fn is_filtered(&self) -> bool {
         [&self.key, &self.model, &self.outcome, &self.call, &self.before].iter().any(|parameter| !parameter.is_empty())
@@ -85,7 +90,9 @@ pub fn UsagePage() -> impl IntoView {
     let is_range = Range::is_one(&asked.range, &asked.from, &asked.to, time_zone());
     let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
     let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
-    let export = is_range.then(|| {
+    let of_call = is_range && !asked.call.is_empty();
+    let title = if of_call { t!("Call") } else { t!("Usage") };
+    let export = (is_range && !of_call).then(|| {
         let href = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
         view! {
             <a class="button" href=href rel="external" download="usage.csv">
@@ -94,9 +101,9 @@ pub fn UsagePage() -> impl IntoView {
         }
     });
     view! {
-        <Title text=t!("Usage") />
+        <Title text=title />
         <div class="page-head">
-            <h1>{t!("Usage")}</h1>
+            <h1>{title}</h1>
             {export}
         </div>
         {with_data(usage, |usage| body(usage, asked))}
@@ -125,6 +132,9 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         }
         .into_any();
     }
+    if !asked.call.is_empty() {
+        return view! { <Call page=usage.page asked /> }.into_any();
+    }
     if !usage.ever {
         let empty = no_call_yet(&usage);
         let UsageView { range, group, keys, models, .. } = usage;
@@ -138,9 +148,6 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
             <div class="sections" data-live="calls"></div>
         }
         .into_any();
-    }
-    if !asked.call.is_empty() {
-        return view! { <Calls page=usage.page asked /> }.into_any();
     }
     let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
     view! {
@@ -188,11 +195,28 @@ fn no_call_yet(usage: &UsageView) -> AnyView {
     .into_any()
 }
 
+/// One call, with why it was charged what it was, and the way back to the list that it stands in.
+#[component]
+fn Call(page: CallPage, asked: Asked) -> impl IntoView {
+    let call = if page.calls.is_empty() {
+        view! { <p class="muted">{t!("No call here.")}</p> }.into_any()
+    } else {
+        view! { <CallsTable calls=page.calls explained=true /> }.into_any()
+    };
+    view! {
+        <div class="sections" data-live="calls">
+            {call}
+            <nav class="row pages" aria-label=t!("Pages of calls")>
+                <a class="button" href=asked.around_call().address()>{t!("All calls")}</a>
+            </nav>
+        </div>
+    }
+}
+
 /// The calls, headed where they stand below their totals: on a page that opened without any, heading and list come together.
 #[component]
 fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
-    let head = asked.call.is_empty().then(|| view! { <h2>{t!("Calls")}</h2> });
-    let only_failed = (asked.call.is_empty() && !asked.outcome.is_empty())
+    let only_failed = (!asked.outcome.is_empty())
         .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> });
     let calls = if page.calls.is_empty() {
         view! {
@@ -203,16 +227,16 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
         }
         .into_any()
     } else {
-        view! { <CallsTable calls=page.calls explained=!asked.call.is_empty() /> }.into_any()
+        view! { <CallsTable calls=page.calls asked=asked.clone() /> }.into_any()
     };
     let cut_short = page.cut_short.then(|| {
         view! { <p class="muted">{t!("Only so many calls are looked through at once. There may be more further back: see the older ones.")}</p> }
     });
     let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
-    let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());
+    let newest = (!asked.before.is_empty()).then(|| asked.newest().address());
     view! {
         <div class="sections" data-live="calls">
-            {head}
+            <h2>{t!("Calls")}</h2>
             {only_failed}
             {calls}
             {cut_short}
@@ -233,6 +257,8 @@ mod tests {
         assert_eq!(asked.newest().address(), "/usage?range=7d&model=a%2Fb+c");
         let failed = Asked { outcome: "failed".into(), before: "x".into(), ..Asked::default() };
         assert_eq!(failed.newest().address(), "/usage?outcome=failed");
+        let call = Asked { call: "y".into(), ..asked.clone() };
+        assert_eq!(call.around_call(), asked, "the same page of the same list");
         assert!(asked.newest().is_filtered() && failed.newest().is_filtered());
         assert!(!Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
     }

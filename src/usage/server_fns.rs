@@ -53,6 +53,12 @@ pub async fn show_usage(
         let (parts, of_group) = (Vec::new(), Vec::new());
         return Ok(UsageView { wrong, parts, page, ever: true, may_create, keys, models, of_group, range, group });
     }
+    if filter.call.is_some() {
+        // A page of its own, without totals and with nothing to ask for.
+        let page = store::calls_of(&app.db, &member, &filter, 1).await.map_err(|error| request_ctx::fail(error.into()))?;
+        let (parts, keys, models, of_group) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        return Ok(UsageView { wrong, parts, page, ever: true, may_create, keys, models, of_group, range, group });
+    }
     let page = async {
         let page = store::calls_of(&app.db, &member, &filter, CALLS_A_PAGE).await?;
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &member).await?;

@@ -41,10 +41,24 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let request_id = app.text("SELECT request_id::text FROM usage_records ORDER BY request_id DESC LIMIT 1").await;
     let list = browser.get("/usage").await;
     assert!(list.html.contains(&format!("/usage?call={request_id}")) && !list.text().contains("Paid from"), "{}", list.text());
-    let one = browser.get(&format!("/usage?call={request_id}")).await.text();
+    let page = browser.get(&format!("/usage?call={request_id}")).await;
+    assert!(page.html.contains("<title>Call · TOKI</title>") && page.html.contains("<h1>Call</h1>"), "{}", page.html);
+    assert!(!page.html.contains("/api/usage/export"), "a page of one call offers no file of others: {}", page.html);
+    let one = page.text();
     for says in ["Paid from:", "rounded up once", "Measured", "Held while it ran"] {
         assert!(one.contains(says), "{says}: {one}");
     }
+
+    // It leads back to the list that it was looked up from, there where that was.
+    let key_id = app.text("SELECT key_id::text FROM api_keys").await;
+    let from = format!("/usage?range=7d&amp;group=key&amp;key={key_id}");
+    let list = browser.get(&from.replace("&amp;", "&")).await;
+    assert!(list.html.contains(&format!("href=\"{from}&amp;call={request_id}\"")), "{}", list.html);
+    let page = browser.get(&format!("{from}&call={request_id}").replace("&amp;", "&")).await;
+    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("All calls"), "{}", page.html);
+    assert!(!page.text().contains("Newest") && !page.html.contains("id=\"filter-key\""), "{}", page.text());
+    let of_key = browser.get(&format!("/keys/{key_id}")).await;
+    assert!(of_key.html.contains(&format!("/usage?key={key_id}&amp;call={request_id}")), "{}", of_key.html);
 
     let by_member = browser.get("/usage?group=member").await.text();
     assert!(by_member.contains("ada@example.com"));
@@ -114,10 +128,15 @@ async fn failed_calls_are_listed_alone_with_the_error_that_the_docs_explain(db: 
     let charged = app.number("SELECT sum(charge)::bigint FROM usage_records").await;
 
     let all = browser.get("/usage?range=today").await;
-    assert!(all.html.contains(&format!("/usage?call={good}")) && !all.text().contains("Only calls that failed"), "{}", all.text());
+    assert!(
+        all.html.contains(&format!("/usage?range=today&amp;call={good}")) && !all.text().contains("Only calls that failed"),
+        "{}",
+        all.text()
+    );
     let failed = browser.get("/usage?range=today&outcome=failed").await;
     let text = failed.text();
-    assert!(failed.html.contains(&format!("/usage?call={bad}")) && !failed.html.contains(&format!("/usage?call={good}")), "{text}");
+    let why = format!("/usage?range=today&amp;outcome=failed&amp;call={bad}");
+    assert!(failed.html.contains(&why) && !failed.html.contains(&format!("call={good}")), "{text}");
     assert!(text.contains("Only calls that failed are listed here") && text.contains(&charged.to_string()), "{text}");
     let option = failed.html.split("<option").find(|tag| tag.contains("value=\"failed\"")).expect("a choice");
     assert!(option.split('>').next().is_some_and(|tag| tag.contains("selected")), "what was asked for stays chosen: {option}");
