@@ -74,7 +74,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let whose = Whose { key_id: Some(key_id), model_id: None };
+    let whose = Whose { key_id: Some(key_id), ..Whose::default() };
     let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
     let month = Range::of(Preset::Month, zone, now);
     let filter = CallFilter { whose: whose.clone(), ..CallFilter::default() };

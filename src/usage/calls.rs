@@ -76,8 +76,8 @@ const COLUMNS: &str = "9";
 const ROW_HTML: usize = 1_536;
 
 /// Calls, newest first. Each leads to the sum it was charged and the grants that paid, which unfold under it where there is a script;
-/// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named. `asked`: what the usage page was
-/// asked for where they are listed, which a call's own page leads back to; of a key's calls, those on the usage page.
+/// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named. `asked`: what the usage page
+/// was asked for where they are listed, which a call's own page leads back to; from a key's page it leads to the usage page of that key.
 #[component]
 pub fn CallsTable(
     calls: Vec<CallView>,

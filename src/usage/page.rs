@@ -13,7 +13,7 @@ use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
 use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
-use crate::usage::types::{CallPage, KeyChoice, UsageView};
+use crate::usage::types::{CallPage, Choices, UsageView};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -27,6 +27,8 @@ pub struct Asked {
     pub group: String,
     pub key: String,
     pub model: String,
+    pub member: String,
+    pub supplier: String,
     pub outcome: String,
     pub call: String,
     pub before: String,
@@ -43,6 +45,8 @@ impl Asked {
             group: of_address("group"),
             key: of_address("key"),
             model: of_address("model"),
+            member: of_address("member"),
+            supplier: of_address("supplier"),
             outcome: of_address("outcome"),
             call: of_address("call"),
             before: of_address("before"),
@@ -66,6 +70,8 @@ impl Asked {
             ("group", &self.group),
             ("key", &self.key),
             ("model", &self.model),
+            ("member", &self.member),
+            ("supplier", &self.supplier),
             ("outcome", &self.outcome),
             ("call", &self.call),
             ("before", &self.before),
@@ -80,7 +86,8 @@ impl Asked {
 
     /// Whether anything but the stretch of time narrows what is shown.
     pub fn is_filtered(&self) -> bool {
-        [&self.key, &self.model, &self.outcome, &self.call, &self.before].iter().any(|parameter| !parameter.is_empty())
+        let parameters = [&self.key, &self.model, &self.member, &self.supplier, &self.outcome, &self.call, &self.before];
+        parameters.iter().any(|parameter| !parameter.is_empty())
     }
 }
 
@@ -88,8 +95,8 @@ impl Asked {
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
     let is_range = Range::is_one(&asked.range, &asked.from, &asked.to, time_zone());
-    let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
-    let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
+    let Asked { range, from, to, group, key, model, member, supplier, outcome, call, before } = asked.clone();
+    let usage = show_usage(range, from, to, group, key, model, member, supplier, outcome, call, before);
     let of_call = is_range && !asked.call.is_empty();
     let title = if of_call { t!("Call") } else { t!("Usage") };
     let export = (is_range && !of_call).then(|| {
@@ -124,11 +131,11 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     if usage.wrong.is_some() {
-        let UsageView { range, group, keys, models, wrong, .. } = usage;
+        let UsageView { range, group, choices, wrong, .. } = usage;
         return view! {
             <RangeTabs range=range.clone() asked=asked.clone() />
             <FormError error=wrong />
-            <FilterForm range group keys models asked error=wrong />
+            <FilterForm range group choices asked error=wrong />
         }
         .into_any();
     }
@@ -137,10 +144,10 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
     }
     if !usage.ever {
         let empty = no_call_yet(&usage);
-        let UsageView { range, group, keys, models, .. } = usage;
+        let UsageView { range, group, choices, .. } = usage;
         return view! {
             // Not seen before there is a call (`style/usage.css`); then it comes with the totals.
-            <AskedFor range group keys models asked />
+            <AskedFor range group choices asked />
             <div class="sections" data-live="totals">
                 <div class="empty">{empty}</div>
             </div>
@@ -149,9 +156,9 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         }
         .into_any();
     }
-    let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
+    let UsageView { range, group, parts, page, choices, of_group, .. } = usage;
     view! {
-        <AskedFor range=range.clone() group keys models asked=asked.clone() />
+        <AskedFor range=range.clone() group choices asked=asked.clone() />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
@@ -162,18 +169,18 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
 
 /// What the page can be asked for. It is not read anew, so what is typed stays.
 #[component]
-fn AskedFor(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+fn AskedFor(range: Range, group: Group, choices: Choices, asked: Asked) -> impl IntoView {
     view! {
         <div class="sections usage-asked">
             <RangeTabs range=range.clone() asked=asked.clone() />
-            <FilterForm range group keys models asked error=None />
+            <FilterForm range group choices asked error=None />
         </div>
     }
 }
 
 /// What comes before the first call, for whoever can do it.
 fn no_call_yet(usage: &UsageView) -> AnyView {
-    let has_key = usage.keys.iter().any(|key| !key.deleted);
+    let has_key = usage.choices.keys.iter().any(|key| !key.deleted);
     if !usage.may_create {
         return view! {
             <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p>
@@ -261,5 +268,8 @@ mod tests {
         assert_eq!(call.around_call(), asked, "the same page of the same list");
         assert!(asked.newest().is_filtered() && failed.newest().is_filtered());
         assert!(!Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
+        let of_member = Asked { member: "u".into(), supplier: "alpha".into(), outcome: "failed".into(), ..Asked::default() };
+        assert_eq!(of_member.address(), "/usage?member=u&supplier=alpha&outcome=failed");
+        assert!(of_member.is_filtered() && Asked { supplier: "alpha".into(), ..Asked::default() }.is_filtered());
     }
 }

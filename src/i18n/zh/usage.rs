@@ -20,6 +20,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("See the first steps", "查看快速开始"),
     ("Filter", "筛选"),
     ("Outcome of the calls", "调用结果"),
+    ("All members", "全部成员"),
     ("Only calls that failed are listed here. The totals above are those of all calls.", "此处只列出失败的调用，上方的合计包含全部调用。"),
     (
         "Only so many calls are looked through at once. There may be more further back: see the older ones.",

@@ -75,7 +75,8 @@ pub(super) async fn newest_of(
     most: i64,
 ) -> Result<Option<Vec<UsageRow>>, UsageError> {
     let over = filter.until.is_some_and(|until| until <= Utc::now());
-    let narrow = filter.only_failed || filter.call.is_some() || filter.before.is_some() || filter.whose.model_id.is_some();
+    let of_some = filter.whose.model_id.is_some() || filter.whose.is_indirect();
+    let narrow = filter.only_failed || filter.call.is_some() || filter.before.is_some() || of_some;
     if most > NEWEST || over || narrow {
         return Ok(None);
     }

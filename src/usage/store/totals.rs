@@ -5,10 +5,37 @@ use crate::tokens::Tokens;
 use crate::usage::filter::{CallFilter, Whose};
 use crate::usage::range::Range;
 use crate::usage::store::UsageError;
+use crate::usage::store::indirect::{self, Meant};
 use crate::usage::types_totals::{Group, Part, Sums};
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use std::collections::HashMap;
+
+/// The calls of one part in one bucket, added up.
+pub(super) struct PartRow {
+    pub(super) bucket: i32,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) calls: i64,
+    pub(super) failed: i64,
+    pub(super) input: i64,
+    pub(super) cached: i64,
+    pub(super) output: i64,
+    pub(super) charged: i64,
+}
+
+impl PartRow {
+    fn sums(&self) -> Sums {
+        Sums {
+            calls: self.calls,
+            failed: self.failed,
+            input: Tokens(self.input),
+            cached: Tokens(self.cached),
+            output: Tokens(self.output),
+            charged: Tokens(self.charged),
+        }
+    }
+}
 
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
 ///
@@ -21,7 +48,29 @@ pub async fn parts_of(
     range: &Range,
     group: Group,
 ) -> Result<Vec<Part>, UsageError> {
-    let rows = sqlx::query!(
+    let rows = if whose.is_indirect() {
+        indirect::rows_by(db, member, whose, range, group).await?
+    } else {
+        rows_by(db, member, whose, range, group).await?
+    };
+    let mut parts: HashMap<String, Part> = HashMap::new();
+    for row in rows {
+        let empty =
+            || Part { id: row.id.clone(), name: row.name.clone(), charged: vec![Tokens(0); range.starts.len()], sums: Sums::default() };
+        let part = parts.entry(row.id.clone()).or_insert_with(empty);
+        if let Some(charged) = usize::try_from(row.bucket).ok().and_then(|bucket| part.charged.get_mut(bucket)) {
+            *charged = Tokens(row.charged);
+        }
+        part.sums += row.sums();
+    }
+    let mut parts: Vec<Part> = parts.into_values().collect();
+    parts.sort_by(|a, b| (b.sums.charged.0, b.sums.calls, &a.name, &a.id).cmp(&(a.sums.charged.0, a.sums.calls, &b.name, &b.id)));
+    Ok(parts)
+}
+
+async fn rows_by(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<PartRow>, UsageError> {
+    let rows = sqlx::query_as!(
+        PartRow,
         r#"SELECT width_bucket(t.starts_at, $4::timestamptz[]) - 1 AS "bucket!",
                   CASE WHEN $6 = 'model' THEN t.model_id WHEN $6 = 'key' THEN t.key_id::text WHEN $6 = 'supplier' THEN s.slug
                        WHEN t.starts_at < k.inherited_at THEN '' ELSE k.created_by::text END AS "id!",
@@ -55,30 +104,20 @@ pub async fn parts_of(
     )
     .fetch_all(db)
     .await?;
-    let mut parts: HashMap<String, Part> = HashMap::new();
-    for row in rows {
-        let empty =
-            || Part { id: row.id.clone(), name: row.name.clone(), charged: vec![Tokens(0); range.starts.len()], sums: Sums::default() };
-        let part = parts.entry(row.id.clone()).or_insert_with(empty);
-        if let Some(charged) = usize::try_from(row.bucket).ok().and_then(|bucket| part.charged.get_mut(bucket)) {
-            *charged = Tokens(row.charged);
-        }
-        part.sums += Sums {
-            calls: row.calls,
-            failed: row.failed,
-            input: Tokens(row.input),
-            cached: Tokens(row.cached),
-            output: Tokens(row.output),
-            charged: Tokens(row.charged),
-        };
-    }
-    let mut parts: Vec<Part> = parts.into_values().collect();
-    parts.sort_by(|a, b| (b.sums.charged.0, b.sums.calls, &a.name, &a.id).cmp(&(a.sums.charged.0, a.sums.calls, &b.name, &b.id)));
-    Ok(parts)
+    Ok(rows)
 }
 
 /// What the member's calls in each bucket of the range add up to.
 pub async fn sums_of(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+    if whose.is_indirect() {
+        let mut sums = vec![Sums::default(); range.starts.len()];
+        for row in indirect::rows_by(db, member, whose, range, Group::default()).await? {
+            if let Some(sum) = usize::try_from(row.bucket).ok().and_then(|bucket| sums.get_mut(bucket)) {
+                *sum += row.sums();
+            }
+        }
+        return Ok(sums);
+    }
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
                   sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",
@@ -129,6 +168,7 @@ pub(super) async fn hours_with_calls(
     db: impl PgExecutor<'_>,
     account: uuid::Uuid,
     filter: &CallFilter,
+    meant: &Meant,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     most: i64,
@@ -138,7 +178,10 @@ pub(super) async fn hours_with_calls(
         r#"SELECT h.starts_at AS "starts_at!", h.found AS "found!", h.among AS "among!"
              FROM (SELECT t.starts_at, sum(t.calls)::bigint AS among,
                           (sum(CASE WHEN $7::boolean THEN t.failed ELSE t.calls END)
-                              FILTER (WHERE $3::text IS NULL OR t.model_id = $3))::bigint AS found
+                              FILTER (WHERE ($3::text IS NULL OR t.model_id = $3)
+                                        AND (NOT $8::boolean OR t.model_id = ANY ($9::text[]))
+                                        AND (NOT $10::boolean OR t.key_id = ANY ($11::uuid[])
+                                             AND t.starts_at >= ($12::timestamptz[])[array_position($11, t.key_id)])))::bigint AS found
                      FROM usage_totals t
                     WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
                       AND ($2::uuid IS NULL OR t.key_id = $2)
@@ -151,7 +194,12 @@ pub(super) async fn hours_with_calls(
         from,
         to,
         limit,
-        filter.only_failed
+        filter.only_failed,
+        filter.whose.supplier.is_some(),
+        &meant.models,
+        filter.whose.member.is_some(),
+        &meant.keys,
+        &meant.since
     )
     .fetch_all(db)
     .await?;
