@@ -69,6 +69,8 @@ pub struct UsageRow {
     pub written_off: Tokens,
     pub first_byte_ms: Option<i64>,
     pub latency_ms: i64,
+    /// The address of the member whose key it was, as totals by member name them: none before the key was handed over.
+    pub member: String,
 }
 
 /// Calls of one question to the database.

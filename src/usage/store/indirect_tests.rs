@@ -145,6 +145,29 @@ async fn what_is_of_a_member_or_a_supplier_is_what_the_records_say(db: PgPool) {
     }
 }
 
+#[sqlx::test]
+async fn a_record_names_the_member_whose_key_it_was(db: PgPool) {
+    let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    fixtures::credit(&db, ada.account_id(), 100_000, TimeDelta::days(1)).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    let hour = Utc::now().duration_trunc(TimeDelta::hours(1)).expect("an hour") - TimeDelta::hours(5);
+    for minutes in [-1, 50, 60] {
+        fixtures::call_at(&db, &secret, "alpha/one", USED, hour + TimeDelta::minutes(minutes)).await;
+    }
+    let members = async || -> Vec<String> {
+        let mut filter = CallFilter::default();
+        let rows = next_rows(&db, ada.account_id(), &mut filter).await.expect("rows").expect("some");
+        rows.into_iter().map(|row| row.member).collect()
+    };
+    assert_eq!(members().await, ["ada@example.com"; 3]);
+    let inherited = "UPDATE api_keys SET created_by = $1, inherited_at = $2";
+    let handed_over = hour + TimeDelta::minutes(20);
+    sqlx::query(inherited).bind(bob.user_id().0).bind(handed_over).execute(&db).await.expect("handed over");
+    assert_eq!(members().await, ["bob@example.com", "", ""]);
+}
+
 #[test]
 fn the_hour_of_a_handover_counts_as_before() {
     let at = |text: &str| text.parse::<DateTime<Utc>>().expect("a moment");

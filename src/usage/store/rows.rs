@@ -16,11 +16,13 @@ macro_rules! call_rows {
         sqlx::query!(
             r#"SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
                       u.outcome, u.basis, u.http_status, u.input_tokens, u.cached_tokens, u.output_tokens, u.price_version,
-                      p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms
+                      p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms,
+                      CASE WHEN date_trunc('hour', u.started_at, 'UTC') < k.inherited_at THEN '' ELSE o.email END AS "member!"
                  FROM "#
                 + $calls
                 + r#" u
                  JOIN api_keys k ON k.key_id = u.key_id
+                 JOIN users o ON o.user_id = k.created_by
                  JOIN suppliers s ON s.supplier_id = u.supplier_id
                  JOIN model_prices p ON p.model_id = u.model_id AND p.version = u.price_version
                 ORDER BY u.request_id DESC"#,
@@ -53,6 +55,7 @@ macro_rules! call_rows {
             written_off: Tokens(row.written_off),
             first_byte_ms: row.first_byte_ms,
             latency_ms: row.latency_ms,
+            member: row.member,
         })
         .collect::<Vec<_>>()
     };
