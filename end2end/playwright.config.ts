@@ -35,6 +35,6 @@ export default defineConfig({
   },
   projects: [
     { name: "js", use: { javaScriptEnabled: true } },
-    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: ["pictures.spec.ts", "figures.spec.ts", "access.spec.ts", "alive.spec.ts", "screens.spec.ts", "a11y.spec.ts", "style_guide.spec.ts", "other_sites.spec.ts", "scripts_in_texts.spec.ts"] },
+    { name: "nojs", use: { javaScriptEnabled: false }, testIgnore: ["pictures.spec.ts", "figures.spec.ts", "access.spec.ts", "alive.spec.ts", "screens.spec.ts", "a11y.spec.ts", "style_guide.spec.ts", "other_sites.spec.ts", "scripts_in_texts.spec.ts", "layout.spec.ts"] },
   ],
 });

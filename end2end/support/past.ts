@@ -10,20 +10,38 @@ const TOTALS = `
     FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit)
    GROUP BY 1, 2, 3, 4, 5;`;
 
-/** Spreads the account's calls over the last weeks, weekends quieter, as if they had been made then: records, entries, totals, and grants that ran. */
+/**
+ * Spreads the account's calls over the last weeks in their order, weekends quieter, as if they had been made then: records, entries,
+ * totals; and before them the grants that paid and the keys that called.
+ */
 export function spreadOverWeeks(account: string) {
   psql(
     process.env.E2E_DATABASE_URL!,
     `SET session_replication_role = replica;
      CREATE TEMP TABLE moved AS
+     WITH days AS (
+       SELECT d, weight, sum(weight) OVER (ORDER BY d DESC) - weight AS since, sum(weight) OVER () AS total
+         FROM (SELECT d, (4 + d * 5 % 4) * CASE WHEN extract(isodow FROM (now() AT TIME ZONE 'UTC')::date - d) < 6 THEN 3 ELSE 1 END
+                 FROM generate_series(0, 28) AS d) AS weights (d, weight)),
+     calls AS (
+       SELECT u.request_id, u.started_at, (row_number() OVER (ORDER BY u.request_id) - 0.5) / count(*) OVER () AS place
+         FROM usage_records u JOIN accounts a USING (account_id) WHERE a.name = '${account}'),
+     placed AS (
+       SELECT request_id, started_at, d, (place * total - since) / weight AS of_day, date_trunc('day', now(), 'UTC') AS today
+         FROM calls JOIN days ON place * total >= since AND place * total < since + weight),
+     shifts AS (
+       SELECT request_id, started_at,
+              greatest(interval '0', started_at - CASE d
+                WHEN 0 THEN now() - (1 - of_day) * least(interval '10 hours', now() - today)
+                ELSE today - make_interval(days => d) + interval '8 hours' + of_day * interval '10 hours' END) AS shift
+         FROM placed)
      SELECT request_id, shift, (substr(first_request_id(started_at - shift)::text, 1, 13) || substr(request_id::text, 14))::uuid AS moved_id
-       FROM (SELECT u.request_id, u.started_at,
-                    make_interval(days => (row_number() OVER (ORDER BY u.request_id) * 7 % 29)::int, mins => (row_number() OVER (ORDER BY u.request_id) * 37 % 600)::int)
-                        AS shift
-               FROM usage_records u JOIN accounts a USING (account_id) WHERE a.name = '${account}') calls
-      WHERE extract(isodow FROM started_at - shift) < 6 OR random() < 0.3;
+       FROM shifts;
      UPDATE ledger l SET request_id = moved_id, at = at - shift FROM moved m WHERE m.request_id = l.request_id;
-     UPDATE grants g SET starts_at = starts_at - interval '30 days' FROM accounts a WHERE a.account_id = g.account_id AND a.name = '${account}';
+     CREATE TEMP TABLE ours AS SELECT account_id AS ours_id FROM accounts WHERE name = '${account}';
+     UPDATE ledger SET at = at - interval '32 days' FROM ours WHERE account_id = ours_id AND from_book = 'issued';
+     UPDATE grants SET starts_at = starts_at - interval '32 days' FROM ours WHERE account_id = ours_id;
+     UPDATE api_keys SET created_at = created_at - interval '32 days' FROM ours WHERE account_id = ours_id;
      UPDATE usage_records u SET request_id = moved_id, started_at = started_at - shift, recorded_at = recorded_at - shift
        FROM moved m WHERE m.request_id = u.request_id;
      ${TOTALS}`,

@@ -1,12 +1,12 @@
 // axe-core on every page: WCAG 2.0, 2.1 and 2.2, A and AA, light and dark, in both languages, narrow and wide, with all open that folds;
-// and that none scrolls sideways on a phone, has one title, one main action, and what its copy buttons need. The languages run beside each
-// other, each with a customer of its own.
+// and that none scrolls sideways on a phone or has a label before nothing there, has one title, one main action, and what its copy buttons
+// need. The languages run beside each other, each with a customer of its own.
 import { randomUUID } from "node:crypto";
 import type { Page } from "@playwright/test";
 import { codeNow } from "../support/authenticator.ts";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
-import { sideways, unfold } from "../support/looks.ts";
+import { emptyLabels, sideways, unfold } from "../support/looks.ts";
 import { MODEL, openai, toki } from "../support/server.ts";
 import { answerPayment, createKey, existingCustomer, join, orderPackage, signIn, submitSignIn } from "../support/steps.ts";
 import type { Customer } from "../support/steps.ts";
@@ -32,7 +32,10 @@ async function checkHere(page: Page, language: string, what: string) {
   await unfold(page);
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 900 });
-    if (width === PHONE) expect.soft(await sideways(page), `${what}, ${language}, scrolls sideways`).toBeLessThanOrEqual(0);
+    if (width === PHONE) {
+      expect.soft(await sideways(page), `${what}, ${language}, scrolls sideways`).toBeLessThanOrEqual(0);
+      expect.soft(await emptyLabels(page), `${what}, ${language}, labels before nothing`).toEqual([]);
+    }
     await expectNoViolations(page, `${what}, ${language}, ${width} px`);
   }
 }
@@ -91,6 +94,16 @@ async function expectWhatCopies(page: Page, path: string) {
   const needed = await page.locator("[data-copy], .sidebar").count();
   await expect.soft(page.locator("leptos-island[data-component*=Copies]"), `${path}, what copies`).toHaveCount(needed > 0 ? 1 : 0);
   if (needed > 0) await expect.soft(page.locator("html"), path).toHaveAttribute("data-copies");
+}
+
+/** Checks the links of a visitor, which open below the bar where it is narrow. */
+async function checkVisitorLinks(page: Page, language: string) {
+  await speak(page, language);
+  await page.setViewportSize({ width: PHONE, height: 900 });
+  await page.goto("/products");
+  await page.locator("[popovertarget=visitor-links]").click();
+  await expect(page.locator("#visitor-links")).toBeInViewport({ ratio: 0.99 });
+  await expectNoViolations(page, `a visitor's links, ${language}`, ".topbar");
 }
 
 /** Checks what opens over the page: the sheet where it is narrow, the palette where it is wide. */
@@ -170,6 +183,7 @@ for (const language of ["en", "zh-Hans"]) {
       await check(page, language, "/goodbye", "/invitation?token=none", "/forgot-password?sent=yes", "/reset-password?token=none");
       await check(page, language, "/verify-email?token=none", "/verify-email?sent=sign-up", "/verify-email?done=yes");
       await checkDocs(page, language);
+      await checkVisitorLinks(page, language);
     });
 
     test("no page of a customer has a violation", async ({ page }) => {

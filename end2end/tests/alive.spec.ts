@@ -14,6 +14,13 @@ const CLIPBOARD = ["clipboard-read", "clipboard-write"];
 /** What was copied last. */
 const copied = (page: Page) => page.evaluate(() => navigator.clipboard.readText());
 
+/** Opens the palette. A key that is pressed before the script is awake is lost. */
+const openPalette = (page: Page) =>
+  expect(async () => {
+    await page.keyboard.press("Control+k");
+    await expect(page.getByRole("dialog")).toBeVisible({ timeout: 500 });
+  }).toPass();
+
 test("the palette leads to pages and keys, and gives the focus back", async ({ page }) => {
   await signIn(page, existingCustomer());
   await createKey(page, "lantern");
@@ -22,13 +29,7 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
   await products.focus();
 
   const palette = page.getByRole("dialog");
-  // A key that is pressed before the script is awake is lost.
-  const open = () =>
-    expect(async () => {
-      await page.keyboard.press("Control+k");
-      await expect(palette).toBeVisible({ timeout: 500 });
-    }).toPass();
-  await open();
+  await openPalette(page);
   await page.keyboard.press("Escape");
   await expect(palette).toBeHidden();
   await expect(products).toBeFocused();
@@ -37,7 +38,7 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
     ["wal", "Wallet", "Page", /\/wallet$/],
     ["lantern", "lantern", "API key", /\/keys\/[0-9a-f-]+$/],
   ] as const) {
-    await open();
+    await openPalette(page);
     await page.keyboard.type(typed);
     // What was found for less has gone.
     await expect(palette.getByRole("link", { name: "Dashboard" })).toBeHidden();
@@ -47,6 +48,31 @@ test("the palette leads to pages and keys, and gives the focus back", async ({ p
     await page.keyboard.press("Enter");
     await expect(page).toHaveURL(path);
   }
+});
+
+test("Enter leads to the first that the palette found, and to the search page while it does not know", async ({ page }) => {
+  await signIn(page, existingCustomer());
+  const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
+  // A place of the very page, above which the palette would stay.
+  for (const [from, typed, to] of [["/dashboard", "wallet", /\/wallet$/], ["/models", MODEL, /\/models#sandbox\/echo$/]] as const) {
+    await page.goto(from);
+    await openPalette(page);
+    await page.keyboard.type(typed);
+    await expect(found).toHaveAttribute("aria-busy", "false");
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(to);
+    await expect(palette).toBeHidden();
+  }
+  // What was found before is not what is asked for now.
+  await page.goto("/dashboard");
+  await openPalette(page);
+  await expect(palette.getByRole("link", { name: "Dashboard" })).toBeVisible();
+  await page.route(/\/search\?q=/, async (route) => {
+    if (route.request().isNavigationRequest()) await route.continue();
+  });
+  await page.keyboard.type("keys");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/search\?q=keys$/);
 });
 
 test("the palette has lines where its results are on their way", async ({ page }) => {
@@ -59,10 +85,7 @@ test("the palette has lines where its results are on their way", async ({ page }
   });
   await page.goto("/dashboard");
   const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
-  await expect(async () => {
-    await page.keyboard.press("Control+k");
-    await expect(palette).toBeVisible({ timeout: 500 });
-  }).toPass();
+  await openPalette(page);
   await expect(found.locator(".skeleton")).toBeVisible();
   await expect(found.locator(".skeleton"), "nobody is read them").toHaveAttribute("aria-hidden", "true");
   await expect(found).toHaveAttribute("aria-busy", "true");
@@ -84,10 +107,7 @@ test.describe("a palette that finds nothing out", () => {
     await page.goto("/dashboard");
     const [palette, found] = [page.getByRole("dialog"), page.locator(".palette-found")];
     await page.route(/\/search\?q=/, (route) => route.abort(), { times: 1 });
-    await expect(async () => {
-      await page.keyboard.press("Control+k");
-      await expect(palette).toBeVisible({ timeout: 500 });
-    }).toPass();
+    await openPalette(page);
     await expect(found).toHaveText(/^The server could not be reached\./);
     await expect(found).toHaveAttribute("aria-busy", "false");
 
@@ -168,7 +188,9 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   await listening;
   await expect(page.getByText("No call yet")).toBeVisible();
   const filter = page.getByRole("button", { name: "Filter" });
+  const file = page.getByRole("link", { name: "Download as CSV" });
   await expect(filter, "there is nothing to narrow").toBeHidden();
+  await expect(file, "nor to download").toBeHidden();
   // Whoever reloads the page loses this.
   await page.evaluate(() => document.body.setAttribute("data-untouched", ""));
 
@@ -177,6 +199,7 @@ test("open pages follow a credit and a call by themselves", async ({ page }) => 
   const answer = await openai(secret).chat.completions.create({ model: MODEL, messages: [{ role: "user", content: "Hello" }] }).withResponse();
   await expect(page.getByText("No call yet")).toBeHidden();
   await expect(filter, "it comes with the totals").toBeVisible();
+  await expect(file, "as does this").toBeVisible();
   await expect(page.getByRole("link", { name: "Last 7 days" })).toBeVisible();
   const charge = exact(Number(answer.response.headers.get("x-toki-charged-tokens")));
   const [totals, calls] = [page.locator("[data-live=totals]"), page.locator("[data-live=calls]")];

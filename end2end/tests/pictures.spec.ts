@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
 import { spreadOverWeeks } from "../support/past.ts";
-import { openai, toki } from "../support/server.ts";
+import { openai, psql, toki } from "../support/server.ts";
 import { answerPayment, createKey, orderPackage, signUp } from "../support/steps.ts";
 
 const FOLDER = "../docs/pictures";
@@ -34,25 +34,75 @@ async function take(page: Page, name: string, path: string) {
   }
 }
 
+/** What is on sale beside the package of all tests, the more Tokens the cheaper. */
+const PACKAGES = [
+  { name: "Pro", tokens: 10_000_000, price: 4_000, time: "90d" },
+  { name: "Scale", tokens: 100_000_000, price: 30_000, time: "180d" },
+];
+
+/** What part of its quota each key has left; the last has no quota. */
+const KEYS = [
+  { name: "Support bot", left: 0.25 },
+  { name: "Nightly reports", left: 0.08 },
+  { name: "Search" },
+];
+
+/** Of a package of a million: at the pace of the weeks that this was spent in, the rest lasts some weeks more. */
+const SPENT = 600_000;
+
+const EMAIL = "ada@example.com";
+
 test("pictures", async ({ page }) => {
   test.setTimeout(300_000);
   mkdirSync(FOLDER, { recursive: true });
-  await page.setViewportSize({ width: 1280, height: 800 });
+  // High enough for what lies below the figures: the bars of usage, the grants of the wallet.
+  await page.setViewportSize({ width: 1280, height: 1120 });
   offer();
-  await signUp(page, { email: "ada@example.com", password: "correct horse battery" });
+  for (const { name, tokens, price, time } of PACKAGES) {
+    toki(["package", "add", "--name", name, "--tokens", `${tokens}`, "--price", `${price}`, "--currency", "usd", "--valid-for", time]);
+  }
+  await signUp(page, { email: EMAIL, password: "correct horse battery" });
+  psql(process.env.E2E_DATABASE_URL!, `UPDATE users SET email_verified_at = now() WHERE email = '${EMAIL}'`);
   await orderPackage(page);
   await answerPayment(page, "Pay", "Paid");
-  const names = ["Support bot", "Nightly reports", "Search"];
-  const secrets = [];
-  for (const name of names) secrets.push(await createKey(page, name));
-  for (let n = 0; n < 90; n++) {
-    const { id } = MODELS[[0, 1, 0, 2, 1, 1][n % 6]];
-    const content = "A question that somebody asked, and what they knew of it already. ".repeat(3 + ((n * 13) % 17));
-    await openai(secrets[(n * 5) % 3]).chat.completions.create({ model: id, messages: [{ role: "user", content }] });
+  toki(["account", "credit", "--email", EMAIL, "--tokens", "150000", "--valid-for", "60d", "--note", "Welcome"]);
+  const keys: { secret: string; id: string; left?: number; charged: number }[] = [];
+  for (const { name, left } of KEYS) {
+    const secret = await createKey(page, name);
+    keys.push({ secret, id: new URL(page.url()).pathname.split("/").at(-1)!, left, charged: 0 });
   }
-  spreadOverWeeks("ada@example.com");
+  for (let n = 0, charged = 0; charged < SPENT; n++) {
+    const { id: model } = MODELS[[0, 1, 0, 2, 1, 1][n % 6]];
+    const key = keys[(n * 5 + Math.floor(n / 6)) % 3];
+    const content = "A question that somebody asked, and what they knew of it already. ".repeat(28 * (3 + ((n * 13) % 17)));
+    const { response } = await openai(key.secret).chat.completions.create({ model, messages: [{ role: "user", content }] }).withResponse();
+    const charge = Number(response.headers.get("x-toki-charged-tokens"));
+    expect(charge).toBeGreaterThan(0);
+    key.charged += charge;
+    charged += charge;
+  }
+  for (const { id, left, charged } of keys) {
+    if (left) toki(["key", "edit", id, "--quota", `${Math.round(charged / (1 - left))}`]);
+  }
+  spreadOverWeeks(EMAIL);
   expect(toki(["audit"]).differences, "the books add up in pictures too").toEqual([]);
 
   const pages = { dashboard: "/dashboard", products: "/products", wallet: "/wallet", keys: "/keys", usage: "/usage" };
   for (const [name, path] of Object.entries(pages)) await take(page, name, path);
+  await expectWhatTheyAreToShow(page);
 });
+
+/** All that the pictures are taken for, in case that a page changes. */
+async function expectWhatTheyAreToShow(page: Page) {
+  await page.goto("/keys");
+  for (const words of ["30 % or less left", "10 % or less left"]) await expect(page.getByText(words).first()).toBeVisible();
+  await page.goto("/dashboard");
+  await expect(page.getByText("Confirm your address.")).toHaveCount(0);
+  await expect(page.getByText(/^Lasts? until/i).first()).toBeVisible();
+  await page.goto("/products");
+  await expect(page.getByRole("main").getByRole("article")).toHaveCount(3);
+  await page.goto("/wallet");
+  await expect(page.getByRole("progressbar").first()).toBeInViewport({ ratio: 1 });
+  await page.goto("/usage");
+  await expect(page.locator(".chart-plot").first()).toBeInViewport({ ratio: 1 });
+}

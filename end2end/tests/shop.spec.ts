@@ -105,6 +105,12 @@ test("a promotion code lowers the price before anything is bought", async ({ pag
   const pay = page.getByRole("button", { name: "Pay $4.00" });
   await expect(pay).toBeVisible();
   await expect(page.getByRole("main")).toContainText("-$1.00");
+  // It stands there without being unfolded, and goes as it came.
+  await expect(page.getByText("A code is applied: it takes $1.00 off.")).toBeVisible();
+  await page.getByRole("button", { name: "Take it away" }).click();
+  await expect(page.getByRole("button", { name: "Pay $5.00" })).toBeVisible();
+  await applyCode(page, code);
+  await expect(pay).toBeVisible();
   await pay.click();
   await expect(page.getByRole("heading", { name: "Sandbox payment" })).toBeVisible();
   expect(toki(["code", "show", id]).used).toBe(1);

@@ -1,9 +1,9 @@
-// The style guide: every component in its states, measured by axe and as pictures to look at; what opens without a script, and what charts
-// say when they are pointed at or reached by keyboard.
+// The style guide: every component in its states, measured by axe, by how its parts lie, and as pictures to look at; what opens without a
+// script, and what charts say when they are pointed at or reached by keyboard.
 import type { Locator, Page } from "@playwright/test";
 import { expectNoViolations } from "../support/axe.ts";
 import { expect, test } from "../support/fixtures.ts";
-import { sideways, style, unfold } from "../support/looks.ts";
+import { colours, faults, sideways, style, unfold } from "../support/looks.ts";
 
 // The pictures and the report say more than a recording, which takes longer than the tests.
 test.use({ trace: "off" });
@@ -40,6 +40,54 @@ for (const width of [360, 1280]) {
   });
 }
 
+/** More than a picture has that shows nothing; the edges of a few letters alone have more than these. */
+const FEW_COLOURS = 8;
+
+/** The bar of the page stays in sight, and would be in each picture. */
+const hideBar = (page: Page) => page.locator(".topbar").evaluate((bar) => bar.setAttribute("hidden", ""));
+
+for (const width of [360, 1280]) {
+  for (const theme of ["light", "dark"] as const) {
+    test(`every section is laid out soundly at ${width} px in the ${theme} theme, and shows something`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      await open(page, width);
+      await expect(page.locator("html"), "buttons that copy have come").toHaveAttribute("data-copies");
+      await hideBar(page);
+      // Those of its half of the guide, and those that are in the reader's theme.
+      const sections = await page.locator(`.style-guide > section, [data-theme=${theme}] > section`).all();
+      expect(sections.length, "sections").toBeGreaterThanOrEqual(11);
+      const name = (section: Locator) => section.getAttribute("aria-label");
+      for (const section of sections) expect.soft(await colours(section), `${await name(section)}, colours`).toBeGreaterThan(FEW_COLOURS);
+      await unfold(page);
+      for (const section of sections) expect.soft(await faults(section), `${await name(section)}, layout`).toEqual([]);
+    });
+  }
+}
+
+test("a section that is laid out badly is found, and one that shows nothing", async ({ page }) => {
+  await open(page);
+  await hideBar(page);
+  const section = half(page, "light").getByRole("region", { name: "Buttons and badges" });
+  expect(await faults(section)).toEqual([]);
+  await section.evaluate((section) => {
+    const [wide, left, over, small] = Array.from(section.querySelectorAll<HTMLElement>(".button"));
+    wide.style.minWidth = "2000px";
+    left.style.marginLeft = "-40px";
+    over.style.marginLeft = "-60px";
+    Object.assign(small.style, { height: "16px", minHeight: "0" });
+    Object.assign(section.querySelector("h2")!.style, { width: "20px", overflow: "hidden", whiteSpace: "nowrap" });
+  });
+  const found = (await faults(section)).join("\n");
+  const overlap = "“Button” and button.button button-quiet “Quiet” overlap";
+  for (const fault of ["section overflows", "“Button” begins left", overlap, "badges” is cut off", "“Danger” is only"]) {
+    expect(found).toContain(fault);
+  }
+  await section.evaluate((section) => {
+    section.querySelectorAll<HTMLElement>("*").forEach((part) => (part.style.visibility = "hidden"));
+  });
+  expect(await colours(section)).toBeLessThanOrEqual(FEW_COLOURS);
+});
+
 test("no component has a violation in Chinese", async ({ page }) => {
   await page.context().addCookies([{ name: "language", value: "zh-Hans", url: process.env.E2E_URL! }]);
   await open(page, 1440);
@@ -52,12 +100,13 @@ test("dialogs, drawers, the palette and menus open, are named, and give the focu
   await open(page);
   for (const theme of ["light", "dark"] as const) {
     const openers = { "Open the dialog": "Delete Support bot?", "Open the drawer": "Call 0192f3", "Open the palette": "Search" };
+    Object.assign(openers, { "Open the question": "Remove bob@example.com?", "Open the harmless question": "Role of bob@example.com" });
     for (const [button, dialog] of Object.entries(openers)) {
-      const opener = half(page, theme).getByRole("button", { name: button });
+      const opener = half(page, theme).getByRole("button", { name: button, exact: true });
       await opener.click();
       await expect(page.getByRole("dialog", { name: dialog })).toBeVisible();
       await expectNoViolations(page, `${dialog}, in the ${theme} half`, "dialog:open");
-      await page.screenshot({ path: `screenshots-out/styleguide-${button.split(" ").at(-1)}-${theme}.png` });
+      await page.screenshot({ path: `screenshots-out/styleguide-${button.replace("Open the ", "").replace(" ", "-")}-${theme}.png` });
       await page.keyboard.press("Escape");
       await expect(page.getByRole("dialog", { name: dialog })).toBeHidden();
       await expect(opener).toBeFocused();
@@ -70,6 +119,28 @@ test("dialogs, drawers, the palette and menus open, are named, and give the focu
     await page.keyboard.press("Escape");
     await expect(page.getByRole("group", { name: "More for Support bot" })).toBeHidden();
   }
+});
+
+test("every kind of field is there, as it is and as it is when something is wrong with it", async ({ page }) => {
+  await open(page);
+  for (const theme of ["light", "dark"] as const) {
+    const fields = half(page, theme).getByRole("region", { name: "Fields" });
+    for (const kind of ["textarea", "select", "[type=password]", "[type=date]", ".long-code"]) {
+      const wrong = fields.locator(`${kind}[aria-invalid=true]`);
+      await expect(fields.locator(`${kind}:not([aria-invalid])`).first(), kind).toBeVisible();
+      await expect(wrong.first(), kind).toBeVisible();
+      const said = (await wrong.first().getAttribute("aria-describedby"))!.split(" ").at(-1);
+      await expect(page.locator(`#${said}`), kind).toHaveText(/\.$/);
+    }
+  }
+  const ids = await page.locator("[id]").evaluateAll((all) => all.map((one) => one.id));
+  expect(ids.filter((id, place) => ids.indexOf(id) < place), "ids that two things have").toEqual([]);
+
+  const password = page.locator("#light-password");
+  await password.fill("correct horse battery");
+  await half(page, "light").getByRole("button", { name: "Show password" }).first().click();
+  await expect(password).toHaveAttribute("type", "text");
+  await expect(page.locator("#dark-password"), "the other half has its own").toHaveAttribute("type", "password");
 });
 
 test("code is copied here too, where no frame is around the page", async ({ page, context }) => {

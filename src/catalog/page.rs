@@ -5,6 +5,7 @@ use crate::accounts::types_members::Role;
 use crate::catalog::server_fns::list_products;
 use crate::catalog::types::PackageCard;
 use crate::error::ConsoleError;
+use crate::money::Money;
 use crate::t;
 use crate::ui::amount::{Price, TokenAmount};
 use crate::ui::badge::{Badge, BadgeKind};
@@ -102,7 +103,7 @@ fn Package(card: PackageCard, primary: bool, may_buy: bool) -> impl IntoView {
                     <Fact label=t!("Price")>
                         <Price money=price />
                     </Fact>
-                    <PackageFacts card=card.clone() />
+                    <PackageFacts card=card.clone() to_pay=card.price.clone() />
                 </dl>
                 {may_buy
                     .then(|| {
@@ -123,10 +124,11 @@ fn Package(card: PackageCard, primary: bool, may_buy: bool) -> impl IntoView {
     }
 }
 
-/// The rows that a card and the confirm page share: price per million, validity, scope, limit, what happens at expiry.
+/// The rows that a card and the confirm page share: price per million, validity, scope, limit, what happens at expiry. `to_pay`: for all of
+/// it, which a promotion code may make less than its price.
 #[component]
-pub fn PackageFacts(card: PackageCard) -> impl IntoView {
-    let per_million = card.price.per_million(card.tokens);
+pub fn PackageFacts(card: PackageCard, to_pay: Money) -> impl IntoView {
+    let per_million = to_pay.per_million(card.tokens);
     view! {
         {per_million
             .map(|money| {

@@ -77,8 +77,8 @@ pub async fn place_order(
     Ok(())
 }
 
-/// Takes a promotion code down for the confirm page that it was typed on; an empty one takes the last away. The page shows the discount,
-/// and the start that was chosen.
+/// Takes a promotion code down for the confirm page that it was typed on. An empty one takes the last away, and so does `take_away`,
+/// whatever stands in the field. The page shows the discount, and the start that was chosen.
 #[server(endpoint = "checkout/type_code", input = Form)]
 pub async fn type_code(
     package_id: String,
@@ -86,6 +86,7 @@ pub async fn type_code(
     #[server(default)] starts: String,
     #[server(default)] form_key: String,
     #[server(default)] terms: Option<TermsForm>,
+    #[server(default)] take_away: bool,
 ) -> Result<(), ConsoleError> {
     use crate::catalog::store::package_on_sale;
     use crate::checkout::payments::Provider;
@@ -100,7 +101,7 @@ pub async fn type_code(
     let _ = (form_key, terms);
     let app = request_ctx::app()?;
     let package_id: PackageId = package_id.parse().map_err(|_| request_ctx::fail(ConsoleError::PackageUnavailable))?;
-    if code.trim().is_empty() {
+    if take_away || code.trim().is_empty() {
         request_ctx::forget(TypedCode::KEPT_AS).await?;
     } else {
         let package = package_on_sale(&app.db, package_id).await.map_err(|error| request_ctx::fail(error.into()))?;

@@ -28,11 +28,11 @@ pub fn RedeemForm() -> impl IntoView {
 
 /// Where a code is typed, in either case and with or without dashes.
 #[component]
-pub fn CodeField(error: Option<ConsoleError>, value: String) -> impl IntoView {
+pub fn CodeField(error: Option<ConsoleError>, value: String, #[prop(default = "code")] id: &'static str) -> impl IntoView {
     view! {
-        <Labelled id="code" label=t!("Code") field=Field::Code error>
+        <Labelled id label=t!("Code") field=Field::Code error>
             <input
-                id="code"
+                id=id
                 name="code"
                 class="mono long-code"
                 type="text"
@@ -42,7 +42,7 @@ pub fn CodeField(error: Option<ConsoleError>, value: String) -> impl IntoView {
                 maxlength="100"
                 value=value
                 placeholder="ABCD-EFGH-JKMN-PQRS-TVWX"
-                aria-describedby="code-error"
+                aria-describedby=format!("{id}-error")
             />
         </Labelled>
     }

@@ -11,6 +11,16 @@ use tokio::time::{Instant, timeout_at};
 /// A connection that was idle for so long is asked whether it lives.
 const LONG: Duration = Duration::from_secs(30);
 
+/// Tables' statistics may be old and the sizes of arrays are unknown, so nothing is left to the planner: it would scan a table for a lone
+/// call.
+pub const PLANNER: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_seqscan", "off"),
+    ("jit", "off"),
+];
+
 #[derive(Clone)]
 pub struct Database {
     connections: Connections,
@@ -21,16 +31,7 @@ impl Database {
     /// without asking whether they live: every statement of the gateway is sent again when its connection turns out to be dead. A
     /// lock that somebody keeps is given up soon, since a batch carries many accounts (`gateway::batch::run_around_locks`).
     pub fn connect_lazy(options: PgConnectOptions) -> Database {
-        let options = options.application_name("toki gateway").options([
-            // Tables' statistics may be old and the sizes of arrays are unknown, so nothing is left to the planner: it would scan a
-            // table for a lone call.
-            ("plan_cache_mode", "force_generic_plan"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("enable_seqscan", "off"),
-            ("jit", "off"),
-            ("lock_timeout", "1s"),
-        ]);
+        let options = options.application_name("toki gateway").options(PLANNER).options([("lock_timeout", "1s")]);
         let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(Duration::from_secs(5));
         Database { connections: Connections::lazy(pool, options, LONG) }
     }

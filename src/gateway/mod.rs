@@ -38,9 +38,9 @@ pub use metrics::Labels;
 pub use rejected::{Rejected, settle_rejected};
 pub use settlement::ReplayError;
 pub use spool::Census;
-// What `benches/` measures.
+// What `benches/` measures, and what the simulator asks as the gateway does.
 pub use admission::{Admissions, Asked};
-pub use database::Database;
+pub use database::{Database, PLANNER};
 pub use live::LiveCalls;
 pub use settlement::{Settlements, Spooled};
 pub use threads::{Threads, half_of_processors};

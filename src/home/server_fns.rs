@@ -35,12 +35,11 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     let app = request_ctx::app()?;
     let now = chrono::Utc::now();
     let range = Range::of(Preset::Month, crate::preferences::time_zone(), now);
-    let (wallet, steps, days, others, models, calls) = tokio::try_join!(
+    let (wallet, (steps, models), days, others, calls) = tokio::try_join!(
         outlook_of(&app.db, member.account_id()).err_into(),
-        store::first_steps(&app.db, &member).err_into(),
+        store::steps_and_models(&app.db, &member).err_into(),
         store::usage_by_day(&app.db, &member, &range).err_into(),
         store::others_by_day(&app.db, &member, &range).err_into(),
-        store::models_by_age(&app.db).err_into(),
         store::recent_calls(&app.db, &member).err_into(),
     )
     .map_err(request_ctx::fail)?;

@@ -46,22 +46,29 @@ pub async fn packages_on_sale(db: impl PgExecutor<'_>, most: i64) -> Result<Vec<
 
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
 pub async fn first_steps(db: impl PgExecutor<'_>, member: &Reader) -> Result<FirstSteps, HomeError> {
+    Ok(steps_and_models(db, member).await?.0)
+}
+
+/// The same, and every model, the oldest first, disabled ones too: they may have been called.
+pub async fn steps_and_models(db: impl PgExecutor<'_>, member: &Reader) -> Result<(FirstSteps, Vec<String>), HomeError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
                   EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!",
-                  (SELECT key_id FROM api_keys WHERE account_id = $1 AND status = 'enabled' ORDER BY created_at DESC LIMIT 1) AS key_id"#,
+                  (SELECT key_id FROM api_keys WHERE account_id = $1 AND status = 'enabled' ORDER BY created_at DESC LIMIT 1) AS key_id,
+                  ARRAY(SELECT model_id FROM models ORDER BY created_at, model_id) AS "models!""#,
         member.account_id().0
     )
     .fetch_one(db)
     .await?;
-    Ok(FirstSteps {
+    let steps = FirstSteps {
         has_tokens: row.has_tokens,
         has_key: row.has_key,
         has_called: row.has_called,
         key_id: row.key_id.map(KeyId),
         role: member.role(),
-    })
+    };
+    Ok((steps, row.models))
 }
 
 /// Calls and charges of each bucket of the range, those without a call too.
@@ -123,11 +130,6 @@ pub async fn others_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Ran
         }
     }
     Ok(others)
-}
-
-/// Every model, the oldest first, disabled ones too: they may have been called.
-pub async fn models_by_age(db: impl PgExecutor<'_>) -> Result<Vec<String>, HomeError> {
-    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
 }
 
 /// The latest calls, five at most.

@@ -1,5 +1,5 @@
-//! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, and moves along
-//! it with the arrow keys. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
+//! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, moves along it
+//! with the arrow keys, and has Enter lead to the first of it. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
 
 use crate::islands::dom::{fetch_part, on, page_in};
 use leptos::prelude::*;
@@ -46,6 +46,8 @@ impl Palette {
         let palette = self.clone();
         on(&document(), "click", move |event| palette.click(event));
         let palette = self.clone();
+        on(&self.dialog, "submit", move |event| palette.submit(event));
+        let palette = self.clone();
         on(&self.field, "input", move |_| palette.clone().type_later());
     }
 
@@ -69,6 +71,21 @@ impl Palette {
         } else if let Ok(Some(_)) = target.closest("[data-opens=palette]") {
             event.prevent_default();
             self.open();
+        } else if let Ok(Some(_)) = target.closest(".palette-found a") {
+            // It may lead to a place of this page.
+            self.dialog.close();
+        }
+    }
+
+    /// Enter in the field. What was found for something else leads nowhere: then the form goes to the search page, as without a script.
+    /// The form is asked and not the key, which may also end a word in an input method.
+    fn submit(&self, event: &Event) {
+        if self.found.get_attribute("aria-busy").as_deref() == Some("true") {
+            return;
+        }
+        if let Some(first) = elements(&self.found, "a").first() {
+            event.prevent_default();
+            first.click();
         }
     }
 
@@ -93,6 +110,8 @@ impl Palette {
     fn type_later(self) {
         let typed = self.typed.get().wrapping_add(1);
         self.typed.set(typed);
+        // From here on, what is shown is not what is asked for.
+        let _ = self.found.set_attribute("aria-busy", "true");
         set_timeout(move || self.look_up(typed), PAUSE);
     }
 

@@ -174,9 +174,10 @@ fn EntryRow(entry: EntryView) -> impl IntoView {
         Some(href) => view! { <a href=href>{name}</a> }.into_any(),
         None => view! { <span>{name}</span> }.into_any(),
     });
+    // Not an empty text where there is neither: that is written as a space, and a card then has a label for it.
     let from = match (device.as_deref().map(device_words), address) {
-        (Some(device), Some(address)) => t!("{device}, {address}", device = device, address = address),
-        (device, address) => device.or(address).unwrap_or_default(),
+        (Some(device), Some(address)) => Some(t!("{device}, {address}", device = device, address = address)),
+        (device, address) => device.or(address),
     };
     view! {
         <tr>

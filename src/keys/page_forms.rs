@@ -7,7 +7,7 @@ use crate::keys::types::{ALL_SUPPLIERS, KeyName, KeyStatus};
 use crate::suppliers::types::SupplierChoice;
 use crate::t;
 use crate::ui::control::SwitchForm;
-use crate::ui::form::Labelled;
+use crate::ui::form::{Labelled, LineField};
 use crate::ui::overlay::AskingForm;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -15,18 +15,15 @@ use leptos::server_fn::ServerFn;
 #[component]
 pub fn NameField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
-        <Labelled id="name" label=t!("Name") field=Field::Name error hint=t!("What it is for, like “support bot”.")>
-            <input
-                id="name"
-                name="name"
-                type="text"
-                required
-                maxlength=KeyName::LONGEST.to_string()
-                autocomplete="off"
-                value=value
-                aria-describedby="name-hint name-error"
-            />
-        </Labelled>
+        <LineField
+            id="name"
+            label=t!("Name")
+            field=Field::Name
+            error
+            hint=t!("What it is for, like “support bot”.")
+            value
+            attributes=format!(r#" required maxlength="{}""#, KeyName::LONGEST)
+        />
     }
 }
 
@@ -77,23 +74,15 @@ pub fn SupplierField(
 #[component]
 pub fn QuotaField(error: Option<ConsoleError>, value: String) -> impl IntoView {
     view! {
-        <Labelled
+        <LineField
             id="quota"
             label=t!("Quota, in Tokens")
             field=Field::Quota
             error
             hint=t!("The most this key may ever spend. Empty means no limit of its own: it can spend the whole wallet.")
-        >
-            <input
-                id="quota"
-                name="quota"
-                type="text"
-                inputmode="numeric"
-                autocomplete="off"
-                value=value
-                aria-describedby="quota-hint quota-error"
-            />
-        </Labelled>
+            value
+            attributes=r#" inputmode="numeric""#
+        />
     }
 }
 

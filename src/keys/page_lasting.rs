@@ -1,6 +1,7 @@
 //! For how long a key is to work, in the forms that make and edit it.
 
 use crate::error::{ConsoleError, Field};
+use crate::html::Escaped;
 use crate::t;
 use crate::ui::error_text::sentence;
 use crate::ui::form::invalid;
@@ -8,6 +9,7 @@ use crate::ui::last_form::typed;
 use crate::ui::utc_time::minute;
 use crate::utc::UtcTime;
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 /// As the form posts that an expiration stays.
 const KEEP: &str = "keep";
@@ -23,35 +25,32 @@ pub fn Lasting(
     #[prop(optional_no_strip)] current: Option<UtcTime>,
 ) -> impl IntoView {
     let chosen = typed(path, "expires", if current.is_some() { KEEP } else { "never" });
-    let choice = |class: &'static str, value: String, label: String, line: String| {
-        let checked = value == chosen;
-        view! {
-            <label class=class>
-                <input type="radio" name="expires" value=value checked=checked />
-                <span>
-                    <strong>{label}</strong>
-                    <span class="choice-line muted">{line}</span>
-                </span>
-            </label>
-        }
+    // As text: there are half a dozen, each of five elements.
+    let choice = |class: &str, value: &str, label: &str, line: &str| {
+        let (checked, label, line) = (if value == chosen { " checked" } else { "" }, Escaped(label), Escaped(line));
+        format!(
+            "<label class=\"{class}\"><input type=\"radio\" name=\"expires\" value=\"{value}\"{checked}>\
+             <span><strong>{label}</strong><span class=\"choice-line muted\">{line}</span></span></label>"
+        )
     };
     let until = |end| t!("Until {time}", time = minute(end));
-    let present = current.map(|end| choice("choice choice-wide", KEEP.into(), t!("As it is").into(), until(end)));
-    let presets = ends.into_iter().map(|(days, end)| choice("choice", days.to_string(), t!("In {days} days", days = days), until(end)));
-    let presets = presets.collect_view();
+    let mut choices = current.map(|end| choice("choice choice-wide", KEEP, t!("As it is"), &until(end))).unwrap_or_default();
+    choices.push_str(&choice("choice", "never", t!("Never"), t!("Until you disable or delete it.")));
+    for (days, end) in ends {
+        choices.push_str(&choice("choice", &days.to_string(), &t!("In {days} days", days = days), &until(end)));
+    }
     let own_day = t!("It works until that day is over in your time zone.");
+    let custom = choice("choice-label", "custom", t!("On a day of your choice"), own_day);
     let wrong = invalid(error, Field::Expiration);
     let problem = error.filter(|error| error.field() == Some(Field::Expiration)).map(sentence);
     let class = if problem.is_some() { "field choices choices-grid field-invalid" } else { "field choices choices-grid" };
     view! {
         <fieldset class=class>
             <legend>{t!("Expires")}</legend>
-            {present}
-            {choice("choice", "never".into(), t!("Never").into(), t!("Until you disable or delete it.").into())}
-            {presets}
+            {InertElement::new(choices)}
             // Its day stands beside it, and only while it is chosen: a day that was typed for nothing would be lost in silence.
             <div class="choice choice-wide choice-day">
-                {choice("choice-label", "custom".into(), t!("On a day of your choice").into(), own_day.into())}
+                {InertElement::new(custom)}
                 <div class="field">
                     <label for="expires_at">{t!("Last day")}</label>
                     <input

@@ -7,7 +7,7 @@ use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use crate::ui::control::TextArea;
-use crate::ui::form::{FormDone, FormError, Labelled, error_of, invalid};
+use crate::ui::form::{FormDone, FormError, Labelled, LineField, error_of, invalid};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
 use crate::{t, tv};
@@ -184,19 +184,7 @@ fn TextField(
     saved: String,
     #[prop(optional)] hint: &'static str,
 ) -> impl IntoView {
-    let value = typed_limit(id, saved);
-    view! {
-        <Labelled id label field error hint>
-            <input
-                id=id
-                name=format!("limits[{id}]")
-                type="text"
-                autocomplete="off"
-                value=value
-                aria-describedby=format!("{id}-hint {id}-error")
-            />
-        </Labelled>
-    }
+    view! { <LineField id name=format!("limits[{id}]") label field error hint value=typed_limit(id, saved) /> }
 }
 
 #[component]

@@ -76,7 +76,10 @@ pub fn Snippets(
     let tabs = CLIENTS.map(|client| {
         let reader = if client.anthropic { anthropic.as_ref() } else { Some(&reader) };
         let code = reader.and_then(|reader| client_example(client.section, reader));
-        let code = code.map(|code| secret.as_ref().map_or_else(|| code.clone(), |secret| with_secret(&code, &secret.0)));
+        let code = code.map(|code| match &secret {
+            Some(secret) => with_secret(&code, &secret.0),
+            None => code,
+        });
         CodeTab { section: client.section, name: client.name, panel: panel(&client, code) }
     });
     let base_url = reader.fill("{{base_url}}");
@@ -96,11 +99,11 @@ pub fn Snippets(
     }
 }
 
-/// `code`: none where no model of the key answers in what the client speaks.
-fn panel(client: &Client, code: Option<String>) -> AnyView {
+/// As HTML. `code`: none where no model of the key answers in what the client speaks.
+fn panel(client: &Client, code: Option<String>) -> String {
     match code {
-        Some(code) => code_panel(client.name, note(client.section), code),
-        None => view! { <p class="muted">{t!("No model that this key can call answers in Anthropic’s protocol.")}</p> }.into_any(),
+        Some(code) => code_panel(client.name, note(client.section), &code),
+        None => format!(r#"<p class="muted">{}</p>"#, t!("No model that this key can call answers in Anthropic’s protocol.")),
     }
 }
 

@@ -83,11 +83,9 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
         let filter = CallFilter { call: Some(call), ..filter.clone() };
         Ok(usage::calls_of(&app.db, &member, &filter, 1).await?.calls.pop())
     };
-    let (key, limits, models, beside, days, page, receipt) = tokio::try_join!(
-        store::key_of(&app.db, &member, key_id).err_into(),
-        store::limits_of(&app.db, key_id).err_into(),
+    let (whole, models, days, page, receipt) = tokio::try_join!(
+        store::whole_key_of(&app.db, &member, key_id).err_into(),
         directory::models_of_key(&app.db, key_id).err_into(),
-        store::beside_key(&app.db, &member, key_id).err_into(),
         usage::sums_of(&app.db, &member, &whose, &month).err_into(),
         usage::calls_of(&app.db, &member, &filter, 20).err_into(),
         receipt,
@@ -98,16 +96,16 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     // Last, so that no failure above can cost the only look at it.
     let new_secret = request_ctx::take_flash_if(FLASH, |handover: Handover| handover.open(hash_key, key_id)).await?;
     Ok(KeyDetails {
-        key: key.seen_by(&member),
-        limits,
-        suppliers: beside.suppliers,
+        key: whole.key.seen_by(&member),
+        limits: whole.limits,
+        suppliers: whole.suppliers,
         ends: preset_ends(zone, now),
         totals: UsageTotals::of_days(&days),
         spent: days.iter().map(|day| day.charged).collect(),
         month,
-        key_ids: beside.key_ids,
+        key_ids: whole.key_ids,
         calls: page.calls,
-        old_secret_until: beside.old_secret_until.map(Into::into),
+        old_secret_until: whole.old_secret_until.map(Into::into),
         new_secret: new_secret.map(|secret| ShownSecret(secret.expose().to_string())),
         reader: Reader { server_url: app.config.public_url.as_str().trim_end_matches('/').to_string(), model_id: models.openai },
         anthropic_model_id: models.anthropic,

@@ -15,7 +15,7 @@ pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
 pub use release::{delete_all_keys_in, release_keys_in};
 pub use rotation::{end_old_secrets, replacement_of, rotate_key};
 pub use several::change_keys;
-pub use views::{BesideKey, KeyRow, beside_key, key_by_id, key_of};
+pub use views::{KeyRow, WholeKey, key_by_id, key_of, whole_key_of};
 
 use self::deeds::{Deed, write_down_in};
 use crate::accounts::membership::still_may_in;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::keys::types::KeyStatus;
+use crate::keys::types_limits::Period;
 use crate::keys::types_list::KeyFilter;
 use crate::wallet::fixtures::{self, Used, plain_key};
 use crate::wallet::ledger::Verdict;
@@ -81,6 +82,7 @@ async fn another_accounts_key_is_not_found_whatever_is_asked(db: PgPool) {
     let owner = KeyOwner::Member(&eve);
 
     assert!(matches!(key_by_id(&db, owner, key_id).await, Err(KeyError::NotFound)));
+    assert!(matches!(whole_key_of(&db, &eve, key_id).await, Err(KeyError::NotFound)));
     assert!(matches!(update_key(&db, owner, key_id, rename("mine")).await, Err(KeyError::NotFound)));
     assert!(matches!(delete_key(&db, owner, key_id).await, Err(KeyError::NotFound)));
     assert!(all_of(&db, &eve).await.is_empty());
@@ -155,6 +157,45 @@ async fn a_key_keeps_a_supplier_that_was_disabled_but_is_not_given_one(db: PgPoo
         assert!(matches!(update_key(&db, owner, key_id, tied_to(other)).await, Err(KeyError::UnknownSupplier)));
     }
     assert_eq!(key_by_id(&db, owner, key_id).await.expect("a key").supplier_id, Some(alpha));
+}
+
+#[sqlx::test]
+async fn the_page_of_a_key_has_what_is_said_of_it_elsewhere(db: PgPool) {
+    let (ada, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "eve").await);
+    let owner = KeyOwner::Member(&ada);
+    let (alpha, beta) = (fixtures::supplier(&db, "alpha").await, fixtures::supplier(&db, "beta").await);
+    fixtures::model(&db, "alpha/one", alpha).await;
+    let (first, _) = fixtures::key(&db, &ada, plain_key("first")).await;
+    let new = NewKey { supplier_id: Some(alpha), quota: Some(Tokens(50)), ..plain_key("bot") };
+    let (key_id, _) = fixtures::key(&db, &ada, new).await;
+    fixtures::key(&db, &eve, plain_key("hers")).await;
+    let edit = LimitsEdit {
+        requests_per_minute: Some(Some(7)),
+        models: Some(vec!["alpha/one".into()]),
+        networks: Some(vec!["203.0.113.0/24".parse().expect("a network")]),
+        period: Some(Some((Period::Day, Tokens(20)))),
+        ..LimitsEdit::default()
+    };
+    update_limits(&db, owner, key_id, edit).await.expect("limited");
+    rotate_key(&db, owner, first, &fixtures::pepper(), TimeDelta::hours(1)).await.expect("another's new secret");
+
+    let whole = whole_key_of(&db, &ada, key_id).await.expect("a key");
+    assert_eq!(format!("{:?}", whole.key), format!("{:?}", key_of(&db, &ada, key_id).await.expect("a key")));
+    assert_eq!(whole.limits, limits_of(&db, key_id).await.expect("limits"));
+    assert!(whole.limits.period.is_some() && whole.limits.networks.len() == 1);
+    assert_eq!((whole.old_secret_until, whole.key_ids), (None, vec![first, key_id]));
+    assert_eq!(whole.suppliers.iter().map(|supplier| supplier.supplier_id).collect::<Vec<_>>(), [alpha, beta]);
+
+    // Without any limit, with an old secret; and one that keeps a supplier which is no choice any more.
+    fixtures::disable_supplier(&db, alpha).await;
+    let whole = whole_key_of(&db, &ada, first).await.expect("a key");
+    assert_eq!(whole.limits, limits_of(&db, first).await.expect("no limits"));
+    assert!(whole.old_secret_until.is_some_and(|until| until > Utc::now()));
+    assert_eq!(whole.suppliers.len(), 1);
+    assert_eq!(whole_key_of(&db, &ada, key_id).await.expect("a key").key.supplier_id, Some(alpha));
+    delete_key(&db, owner, first).await.expect("deleted");
+    assert!(matches!(whole_key_of(&db, &ada, first).await, Err(KeyError::NotFound)));
+    assert_eq!(whole_key_of(&db, &ada, key_id).await.expect("a key").key_ids, [first, key_id], "a deleted one keeps its colour");
 }
 
 #[sqlx::test]

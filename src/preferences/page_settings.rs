@@ -60,7 +60,7 @@ fn PreferenceForm(name: &'static str, label: &'static str, save: &'static str, c
         <form method="post" action=SetPreferences::PATH class="row">
             <div class="field">
                 <label for=id.clone()>{label}</label>
-                <select class="select" id=id name=name>
+                <select id=id name=name>
                     {children()}
                 </select>
             </div>

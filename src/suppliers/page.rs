@@ -82,8 +82,9 @@ fn directory(list: Result<ModelList, ConsoleError>, search: String) -> AnyView {
 fn SearchForm(search: String) -> impl IntoView {
     let clear = (!search.is_empty()).then(|| view! { <a class="button button-quiet" href="/models">{t!("Show all")}</a> });
     view! {
-        <form method="get" action="/models" class="row">
+        <form method="get" action="/models" class="search-form">
             <input
+                class="search-field"
                 type="search"
                 name="q"
                 maxlength="254"

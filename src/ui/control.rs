@@ -31,7 +31,7 @@ pub fn Select(
         let selected = if *value == chosen { " selected" } else { "" };
         push!(options, r#"<option value="{}"{selected}>{}</option>"#, Escaped(value), Escaped(name));
     }
-    view! { <select class="select" id=id name=name disabled=disabled aria-describedby=described_by inner_html=options></select> }
+    view! { <select id=id name=name disabled=disabled aria-describedby=described_by inner_html=options></select> }
 }
 
 /// Two fields of a filter: a stretch of days, from its first to its last. `id` begins their ids. What is wrong with them is said once,

@@ -2,11 +2,14 @@
 //! come back to their page, with the error in its address or with what was done in the session (`ui::last_form`).
 
 use crate::error::{ConsoleError, Field};
+use crate::html::Escaped;
+use crate::push;
 use crate::ui::error_text::sentence;
 use crate::ui::last_form::done;
 use leptos::prelude::*;
 use leptos::server::ServerActionError;
 use leptos::server_fn::error::ServerFnUrlError;
+use leptos::tachys::html::InertElement;
 
 /// The error that the form of `path` came back with.
 pub fn error_of(path: &str) -> Option<ConsoleError> {
@@ -60,14 +63,50 @@ pub fn Labelled(
     let mark = invalid(error, field).filter(|_| !marked_inside);
     let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
     let class = if problem.is_some() { "field field-invalid" } else { "field" };
+    let control = children();
+    // An attribute from outside is boxed and handed to each element, and hardly any field needs it.
+    let control = if mark.is_some() { control.add_any_attr(leptos::attr::aria_invalid(mark)).into_any() } else { control };
     view! {
         <div class=class>
             <label for=id.clone()>{label}</label>
-            {children().add_any_attr(leptos::attr::aria_invalid(mark))}
+            {control}
             {(!hint.is_empty()).then(|| view! { <p class="field-hint" id=format!("{id}-hint")>{hint}</p> })}
             {problem.map(|problem| view! { <p class="field-error" id=format!("{id}-error")>{problem}</p> })}
         </div>
     }
+}
+
+/// A [`Labelled`] field of one line with a hint, as text: a key's page has seven, each of four elements.
+#[component]
+pub fn LineField(
+    id: &'static str,
+    /// As the form sends it, where that is not its id.
+    #[prop(optional, into)]
+    name: Option<String>,
+    label: &'static str,
+    field: Field,
+    error: Option<ConsoleError>,
+    #[prop(optional)] hint: &'static str,
+    value: String,
+    /// What else the browser is told of the field, as HTML with a space before it.
+    #[prop(optional, into)]
+    attributes: String,
+) -> impl IntoView {
+    let problem = error.filter(|error| error.field() == Some(field)).map(sentence);
+    let (class, mark) = if problem.is_some() { ("field field-invalid", r#" aria-invalid="true""#) } else { ("field", "") };
+    let (name, label, value) = (Escaped(name.as_deref().unwrap_or(id)), Escaped(label), Escaped(&value));
+    let mut html = String::with_capacity(512);
+    push!(html, r#"<div class="{class}"><label for="{id}">{label}</label>"#);
+    push!(html, r#"<input id="{id}" name="{name}" type="text"{attributes} autocomplete="off" value="{value}""#);
+    push!(html, r#" aria-describedby="{id}-hint {id}-error"{mark}>"#);
+    if !hint.is_empty() {
+        push!(html, r#"<p class="field-hint" id="{id}-hint">{}</p>"#, Escaped(hint));
+    }
+    if let Some(problem) = problem {
+        push!(html, r#"<p class="field-error" id="{id}-error">{}</p>"#, Escaped(&problem));
+    }
+    html.push_str("</div>");
+    InertElement::new(html)
 }
 
 /// The form's one primary action.
@@ -123,5 +162,37 @@ mod tests {
         for fine in [name_field(None), name_field(about(Field::Quota))] {
             assert!(!fine.contains("aria-invalid") && !fine.contains("field-error"), "{fine}");
         }
+    }
+
+    #[test]
+    fn a_field_that_is_written_as_text_says_what_a_labelled_one_says() {
+        let html = |error: Option<ConsoleError>| {
+            let value = "\"a\" & <b>".to_string();
+            let field = || {
+                view! {
+                    <LineField
+                        id="quota"
+                        name="limits[quota]"
+                        label="Quota"
+                        field=Field::Quota
+                        error
+                        hint="None: no limit."
+                        value
+                        attributes=" required"
+                    />
+                }
+            };
+            Owner::new().with(|| field().to_html())
+        };
+        let problem = Problem::TooLarge;
+        let other = html(Some(ConsoleError::Invalid { field: Field::Name, problem }));
+        assert_eq!(html(None), other);
+        let input = r#"<input id="quota" name="limits[quota]" type="text" required autocomplete="off""#;
+        let rest = r#" value="&quot;a&quot; &amp; &lt;b&gt;" aria-describedby="quota-hint quota-error">"#;
+        assert!(other.contains(&format!(r#"<label for="quota">Quota</label>{input}{rest}"#)), "{other}");
+        assert!(other.contains(r#"<p class="field-hint" id="quota-hint">None: no limit.</p></div>"#), "{other}");
+        let wrong = html(Some(ConsoleError::Invalid { field: Field::Quota, problem }));
+        assert_eq!(wrong.matches(r#" aria-invalid="true">"#).count(), 1, "{wrong}");
+        assert!(wrong.contains("field-invalid") && wrong.contains(r#"<p class="field-error" id="quota-error">"#), "{wrong}");
     }
 }

@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 use leptos::tachys::html::InertElement;
+use std::fmt::{self, Display};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icon {
@@ -84,11 +85,18 @@ impl Icon {
 
 #[component]
 pub fn IconView(icon: Icon) -> impl IntoView {
-    // As text: every page has a dozen, which as views cost as much as a small table.
-    InertElement::new(format!(
-        r#"<svg width="16" height="16" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="{}"></path></svg>"#,
-        icon.path()
-    ))
+    InertElement::new(icon_html(icon).to_string())
+}
+
+/// [`IconView`] as text: every page has a dozen, which as views cost as much as a small table.
+pub fn icon_html(icon: Icon) -> impl Display {
+    fmt::from_fn(move |out| {
+        write!(
+            out,
+            r#"<svg width="16" height="16" viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="{}"></path></svg>"#,
+            icon.path()
+        )
+    })
 }
 
 /// The name of the product and its mark: a T laid out in Tokens, the last of them half spent.

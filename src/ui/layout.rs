@@ -6,21 +6,23 @@ use crate::accounts::types::Viewer;
 use crate::accounts::types_members::{AccountChoice, Role};
 use crate::changes::hub::Changes;
 use crate::error::ConsoleError;
+use crate::html::Escaped;
 use crate::islands::follow::Follow;
 use crate::islands::switches::Switches;
 use crate::preferences::page::PreferencesForm;
 use crate::search::palette::{Palette, PaletteLink};
-use crate::t;
 use crate::ui::amount::TokenAmount;
 use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::copy::copies;
 use crate::ui::error_text::sentence;
 use crate::ui::failure::Failure;
-use crate::ui::icon::{Icon, IconView, Wordmark};
-use crate::ui::page_data::with_data;
+use crate::ui::icon::{Icon, Wordmark, icon_html};
+use crate::ui::page_data::{at_once, with_data};
 use crate::wallet::page_banner::WalletBanner;
+use crate::{push, t};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
+use leptos::tachys::html::InertElement;
 use leptos_meta::Title;
 use leptos_router::components::Outlet;
 use leptos_router::hooks::use_location;
@@ -68,7 +70,7 @@ fn Framed(children: Children) -> impl IntoView {
         <main class="content" id="main" tabindex="-1">
             {children()}
         </main>
-        <PreferencesForm />
+        {at_once(|| view! { <PreferencesForm /> }.into_any())}
     }
     .into_any()
 }
@@ -85,28 +87,29 @@ fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>, since: String) -> An
     }
 }
 
+/// Where it is narrow, its links are a popover, as a member's sidebar is: they are written once.
 #[component]
 fn VisitorFrame() -> impl IntoView {
+    let links = [("/products", t!("Product Center")), ("/models", t!("Models")), ("/docs", t!("Docs")), ("/sign-in", t!("Sign in"))];
+    let link = |(href, label): (&'static str, &'static str)| {
+        view! {
+            <a class="nav-link" href=href aria-current=current(href)>
+                {label}
+            </a>
+        }
+    };
     view! {
         <header class="topbar">
             <Wordmark />
-            <nav aria-label=t!("Main")>
-                <a class="nav-link" href="/products" aria-current=current("/products")>
-                    {t!("Product Center")}
-                </a>
-                <a class="nav-link topbar-extra" href="/models" aria-current=current("/models")>
-                    {t!("Models")}
-                </a>
-                <a class="nav-link topbar-extra" href="/docs" aria-current=current("/docs")>
-                    {t!("Docs")}
-                </a>
-                <a class="nav-link" href="/sign-in" aria-current=current("/sign-in")>
-                    {t!("Sign in")}
-                </a>
-                <a class="button" href="/sign-up">
-                    {t!("Sign up")}
-                </a>
+            <nav id="visitor-links" popover="auto" aria-label=t!("Main")>
+                {links.map(link).into_iter().collect_view()}
             </nav>
+            <a class="button" href="/sign-up">
+                {t!("Sign up")}
+            </a>
+            <button class="button topbar-menu" type="button" popovertarget="visitor-links">
+                {t!("Menu")}
+            </button>
         </header>
     }
 }
@@ -174,23 +177,25 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
 
 /// What a link says that leads to the page itself, or to one that this page is a part of.
 fn current(href: &str) -> Option<&'static str> {
-    let path = use_location().pathname.get_untracked();
-    let rest = path.strip_prefix(href)?;
-    (rest.is_empty() || rest.starts_with('/')).then_some("page")
+    is_within(&use_location().pathname.get_untracked(), href).then_some("page")
 }
 
+fn is_within(path: &str, href: &str) -> bool {
+    path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// As text: every page has them, and all ask for the same path.
 #[component]
 fn NavLinks(operator: bool) -> impl IntoView {
+    let path = use_location().pathname.get_untracked();
     let business = operator.then(|| (OPERATOR_PAYMENTS, t!("Payments"), Icon::Orders));
-    let links = destinations().into_iter().chain(business).map(|(href, label, icon)| {
-        view! {
-            <a class="nav-link" href=href aria-current=current(href)>
-                <IconView icon />
-                {label}
-            </a>
-        }
-    });
-    view! { <nav aria-label=t!("Main")>{links.collect_view()}</nav> }
+    let mut html = format!(r#"<nav aria-label="{}">"#, Escaped(t!("Main")));
+    for (href, label, icon) in destinations().into_iter().chain(business) {
+        let here = if is_within(&path, href) { r#" aria-current="page""# } else { "" };
+        push!(html, r#"<a class="nav-link" href="{href}"{here}>{}{}</a>"#, icon_html(icon), Escaped(label));
+    }
+    html.push_str("</nav>");
+    InertElement::new(html)
 }
 
 #[component]

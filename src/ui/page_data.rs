@@ -63,6 +63,11 @@ pub fn with_data<T: Send + 'static>(
     Suspend::new(async move { data.await.map(|data| written_out(language, zone, || show(data))) })
 }
 
+/// A part that waits for nothing.
+pub fn at_once(show: impl FnOnce() -> AnyView) -> impl IntoView {
+    written_out(language(), time_zone(), show)
+}
+
 /// The view as text, in one piece. In a page that is written as it comes, each element would be several texts of their own.
 fn written_out(language: Language, zone: Tz, view: impl FnOnce() -> AnyView) -> InertElement {
     WRITING.set(true);

@@ -1,9 +1,11 @@
 //! One number and what it counts. The number is the child; a note may say more, a change how it was before.
 
+use crate::html::Escaped;
 use crate::t;
 use crate::tokens::Tokens;
 use crate::ui::icon::{Icon, IconView};
 use leptos::prelude::*;
+use std::fmt::{self, Display};
 
 #[component]
 pub fn Stat(
@@ -20,6 +22,14 @@ pub fn Stat(
             {note.map(|note| view! { <span>{note}</span> })}
         </div>
     }
+}
+
+/// [`Stat`] on a card, without a change, as text. What is `value` and `note` is HTML.
+pub fn stat_card_html(label: &str, value: impl Display, note: impl Display) -> impl Display {
+    fmt::from_fn(move |out| {
+        let label = Escaped(label);
+        write!(out, r#"<div class="card"><div class="stat"><span>{label}</span><span>{value}</span><span>{note}</span></div></div>"#)
+    })
 }
 
 /// How a number has moved. More is neither good nor bad: it is said with an arrow and in words, and has no colour.
@@ -81,5 +91,13 @@ mod tests {
         assert_eq!(percent(5, 0), None);
         assert_eq!(percent(i64::MAX, 1), Some((i128::from(i64::MAX) - 1) * 100));
         assert_eq!([0, -1, 12, -999, 1_000].map(at_least_one), ["< 1", "1", "12", "999", "> 999"]);
+    }
+
+    #[test]
+    fn as_text_it_is_what_it_is_as_a_view() {
+        let view = || view! { <div class="card"><Stat label="Today" note=Some("of 7".into_any())>"3"</Stat></div> };
+        // What may be absent leaves a mark in a view.
+        assert_eq!(stat_card_html("Today", 3, "of 7").to_string(), Owner::new().with(|| view().to_html()).replace("<!>", ""));
+        assert!(stat_card_html("<", "<b>3</b>", "").to_string().contains("<span>&lt;</span><span><b>3</b></span>"));
     }
 }

@@ -4,11 +4,11 @@ use crate::html::{Escaped, escaped};
 use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
-use crate::tokens::Tokens;
-use crate::ui::amount::{ExactTokens, TokenAmount, amount_html, exact_html};
+use crate::tokens::{Tokens, grouped};
+use crate::ui::amount::{ExactTokens, amount_html, exact_html};
 use crate::ui::chart::{Colours, Series, StackedBars};
 use crate::ui::copy::CopyButton;
-use crate::ui::stat::Stat;
+use crate::ui::stat::stat_card_html;
 use crate::ui::utc_time::{day, time_html};
 use crate::usage::page::Asked;
 use crate::usage::page_totals::buckets;
@@ -23,31 +23,23 @@ use leptos::tachys::html::InertElement;
 /// Today, the last 7 and the last 30 days.
 #[component]
 pub fn TotalsCards(totals: UsageTotals) -> impl IntoView {
-    view! {
-        <div class="cards">
-            <PeriodCard title=t!("Today") period=totals.today />
-            <PeriodCard title=t!("Last 7 days") period=totals.last_7_days />
-            <PeriodCard title=t!("Last 30 days") period=totals.last_30_days />
-        </div>
+    let mut html = String::from(r#"<div class="cards">"#);
+    let periods = [(t!("Today"), totals.today), (t!("Last 7 days"), totals.last_7_days), (t!("Last 30 days"), totals.last_30_days)];
+    for (title, period) in periods {
+        push!(html, "{}", stat_card_html(title, amount_html(period.charged), charged_for_html(period)));
     }
+    html.push_str("</div>");
+    InertElement::new(html)
 }
 
-#[component]
-fn PeriodCard(title: &'static str, period: Sums) -> impl IntoView {
-    let (input, output) = (view! { <TokenAmount tokens=period.input /> }, view! { <TokenAmount tokens=period.output /> });
-    let calls = match period.calls {
-        1 => tv!("charged for 1 call: {input} in, {output} out", input = input, output = output),
+fn charged_for_html(Sums { calls, input, output, .. }: Sums) -> String {
+    let (input, output) = (amount_html(input), amount_html(output));
+    match calls {
+        1 => t!("charged for 1 call: {input} in, {output} out", input = input, output = output),
         n => {
-            let calls = Tokens(n).exact();
-            tv!("charged for {calls} calls: {input} in, {output} out", calls = calls, input = input, output = output)
+            let calls = grouped(n);
+            t!("charged for {calls} calls: {input} in, {output} out", calls = calls, input = input, output = output)
         }
-    };
-    view! {
-        <div class="card">
-            <Stat label=title note=Some(calls.into_any())>
-                <TokenAmount tokens=period.charged />
-            </Stat>
-        </div>
     }
 }
 
@@ -303,9 +295,10 @@ fn paid_from(drawn: Vec<Draw>) -> Option<impl IntoView> {
 }
 
 fn draw_line(draw: Draw) -> impl IntoView {
-    let grant = match draw.order_id {
-        Some(order_id) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
-        None => grant_words(draw.source).into_any(),
+    let grant = match (draw.order_id, draw.package_name) {
+        (Some(order_id), Some(name)) => view! { <a href=format!("/orders/{order_id}")>{name}</a> }.into_any(),
+        (Some(order_id), None) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
+        (None, _) => grant_words(draw.source).into_any(),
     };
     let (tokens, day) = (draw.tokens.exact(), day(draw.expires_at));
     view! { <li>{tv!("{tokens} Tokens of {grant}, which expires on {day}", tokens = tokens, grant = grant, day = day)}</li> }
@@ -324,6 +317,7 @@ fn grant_words(source: GrantSource) -> &'static str {
 mod tests {
     use super::*;
     use crate::i18n::{Language, speaking};
+    use crate::ids::{GrantId, OrderId};
     use crate::usage::range::Preset;
     use chrono::Utc;
     use chrono_tz::Tz;
@@ -360,5 +354,27 @@ mod tests {
                 assert_eq!(here, there, "key {place}, {language:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_paid_is_called_by_the_package_that_was_bought() {
+        let order_id = OrderId::generate();
+        let line = |order_id: Option<OrderId>, name: Option<&str>| {
+            let draw = Draw {
+                grant_id: GrantId::generate(),
+                tokens: Tokens(1_000),
+                source: order_id.map_or(GrantSource::Credit, |_| GrantSource::Order),
+                order_id,
+                package_name: name.map(Into::into),
+                expires_at: Utc::now().into(),
+            };
+            Owner::new().with(|| draw_line(draw).to_html()).replace("<!>", "")
+        };
+        let bought = line(Some(order_id), Some("R&D"));
+        assert!(bought.contains(&format!(r#"1,000 Tokens of <a href="/orders/{order_id}">R&amp;D</a>, which expires"#)), "{bought}");
+        assert!(line(Some(order_id), None).contains(&format!(r#"<a href="/orders/{order_id}">an order</a>"#)));
+        assert!(line(None, None).contains("1,000 Tokens of a grant (credit), which expires"));
+        let chinese = speaking(Language::Chinese, || line(Some(order_id), Some("Starter")));
+        assert!(chinese.contains(&format!(r#"来自<a href="/orders/{order_id}">Starter</a>，"#)), "{chinese}");
     }
 }

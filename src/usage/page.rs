@@ -146,7 +146,7 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         let empty = no_call_yet(&usage);
         let UsageView { range, group, choices, .. } = usage;
         return view! {
-            // Not seen before there is a call (`style/usage.css`); then it comes with the totals.
+            // Not seen before there is a call, like the button of the file (`style/usage.css`); then they come with the totals.
             <AskedFor range group choices asked />
             <div class="sections" data-live="totals">
                 <div class="empty">{empty}</div>

@@ -204,7 +204,8 @@ fn beginning(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
 }
 
 fn field_value(day: NaiveDate) -> String {
-    day.format("%Y-%m-%d").to_string()
+    // Not by a pattern, which chrono would read anew for each day of a chart.
+    day.to_string()
 }
 
 /// The day that this hour is counted for: in the last minutes before it begins, calls are already its own.

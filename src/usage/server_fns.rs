@@ -64,8 +64,8 @@ pub async fn show_usage(
         if asked { store::supplier_names(&app.db).await } else { Ok(Vec::new()) }
     };
     if wrong.is_some() {
-        let choices = tokio::try_join!(store::key_choices(&app.db, &reader), store::model_choices(&app.db), members, suppliers);
-        let (keys, models, members, suppliers) = choices.map_err(failed)?;
+        let choices = tokio::try_join!(store::choices_of(&app.db, &reader), members, suppliers);
+        let ((keys, models), members, suppliers) = choices.map_err(failed)?;
         let choices = Choices { keys, models, members, suppliers };
         let page = CallPage { calls: Vec::new(), older: None, cut_short: false };
         let (parts, of_group) = (Vec::new(), Vec::new());
@@ -76,11 +76,10 @@ pub async fn show_usage(
         let ever = !page.calls.is_empty() || store::has_calls(&app.db, &reader).await?;
         Ok((page, ever))
     };
-    let (parts, (page, ever), keys, models, members, suppliers) = tokio::try_join!(
+    let (parts, (page, ever), (keys, models), members, suppliers) = tokio::try_join!(
         store::parts_of(&app.db, &reader, &filter.whose, &range, group),
         page,
-        store::key_choices(&app.db, &reader),
-        store::model_choices(&app.db),
+        store::choices_of(&app.db, &reader),
         members,
         suppliers,
     )

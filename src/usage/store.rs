@@ -163,8 +163,9 @@ async fn draws_of(
 ) -> Result<HashMap<RequestId, Vec<Draw>>, UsageError> {
     let ids: Vec<_> = calls.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"SELECT l.request_id AS "request_id!", l.grant_id, l.tokens, g.source, g.order_id, g.expires_at
-             FROM ledger l JOIN grants g ON g.grant_id = l.grant_id
+        r#"SELECT l.request_id AS "request_id!", l.grant_id, l.tokens, g.source, g.order_id, g.expires_at,
+                  o.package_name AS "package_name?"
+             FROM ledger l JOIN grants g ON g.grant_id = l.grant_id LEFT JOIN orders o ON o.order_id = g.order_id
             WHERE l.account_id = $1 AND l.request_id = ANY ($2) AND l.to_book = 'spent'
             ORDER BY l.entry_id"#,
         account_id.0,
@@ -179,6 +180,7 @@ async fn draws_of(
             tokens: Tokens(row.tokens),
             source: GrantSource::from_column(&row.source),
             order_id: row.order_id.map(OrderId),
+            package_name: row.package_name,
             expires_at: row.expires_at.into(),
         });
     }
@@ -191,21 +193,21 @@ pub async fn has_calls(db: impl PgExecutor<'_>, member: &Reader) -> Result<bool,
     Ok(has.fetch_one(db).await?)
 }
 
-/// The account's keys, deleted ones too: they were called with. The oldest first: in this order charts give them their colours.
-pub async fn key_choices(db: impl PgExecutor<'_>, member: &Reader) -> Result<Vec<KeyChoice>, UsageError> {
-    let rows = sqlx::query!(
-        r#"SELECT key_id, name, status = 'deleted' AS "deleted!" FROM api_keys WHERE account_id = $1 ORDER BY created_at, key_id"#,
+/// What to filter by: the account's keys, deleted ones too, and the models, disabled ones too, since they may have been called. The oldest
+/// first: in this order charts give them their colours, on every page.
+pub async fn choices_of(db: impl PgExecutor<'_>, member: &Reader) -> Result<(Vec<KeyChoice>, Vec<String>), UsageError> {
+    let row = sqlx::query!(
+        r#"SELECT coalesce(array_agg(k.key_id), '{}') AS "key_ids!", coalesce(array_agg(k.name), '{}') AS "names!",
+                  coalesce(array_agg(k.deleted), '{}') AS "deleted!",
+                  ARRAY(SELECT m.model_id FROM models m ORDER BY m.created_at, m.model_id) AS "models!"
+             FROM (SELECT a.key_id, a.name, a.status = 'deleted' AS deleted FROM api_keys a
+                    WHERE a.account_id = $1 ORDER BY a.created_at, a.key_id) k"#,
         member.account_id().0
     )
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
-    Ok(rows.into_iter().map(|row| KeyChoice { key_id: KeyId(row.key_id), name: row.name, deleted: row.deleted }).collect())
-}
-
-/// The models to filter by, disabled ones too: they may have been called. Oldest first: in this order charts give them their colours, on
-/// every page.
-pub async fn model_choices(db: impl PgExecutor<'_>) -> Result<Vec<String>, UsageError> {
-    Ok(sqlx::query_scalar!("SELECT model_id FROM models ORDER BY created_at, model_id").fetch_all(db).await?)
+    let keys = row.key_ids.into_iter().zip(row.names).zip(row.deleted);
+    Ok((keys.map(|((id, name), deleted)| KeyChoice { key_id: KeyId(id), name, deleted }).collect(), row.models))
 }
 
 /// Suppliers by slug and name, the oldest first, for their colours.

@@ -96,6 +96,20 @@ async fn usage_rows_add_up_to_the_ledger_and_recompute(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_call_names_the_package_that_paid_for_it(db: PgPool) {
+    let (ada, _, of_credit) = caller(&db).await;
+    let bob = fixtures::member(&db, "bob").await;
+    let order_id = fixtures::bought(&db, &bob, "Starter", 1_000).await;
+    let (_, of_order) = fixtures::key(&db, &bob, plain_key("bot")).await;
+    for (member, secret, named) in [(&ada, of_credit, None), (&bob, of_order, Some((order_id, "Starter".to_string())))] {
+        let one = CallFilter { call: Some(call(&db, &secret, "alpha/one", Utc::now()).await), ..CallFilter::default() };
+        let call = calls_of(&db, member, &one, 1).await.expect("a page").calls.pop().expect("the call");
+        let drawn: Vec<_> = call.drawn.into_iter().map(|draw| draw.order_id.zip(draw.package_name)).collect();
+        assert_eq!(drawn, [named]);
+    }
+}
+
+#[sqlx::test]
 async fn usage_rows_are_of_one_account_one_key_and_since_a_moment(db: PgPool) {
     let (ada, key_id, secret) = caller(&db).await;
     let (other_key, other_secret) = fixtures::key(&db, &ada, plain_key("other")).await;
@@ -185,8 +199,8 @@ async fn calls_follow_the_filter_and_hide_other_accounts(db: PgPool) {
         assert_eq!(sums_of(&db, &eve, &filter.whose, &month()).await.expect("sums"), vec![Sums::default(); 30]);
         assert_eq!(parts_of(&db, &eve, &filter.whose, &month(), Group::Key).await.expect("parts"), []);
     }
-    assert!(key_choices(&db, &eve).await.expect("keys").is_empty());
-    assert_eq!(key_choices(&db, &ada).await.expect("keys").len(), 1);
+    assert!(choices_of(&db, &eve).await.expect("choices").0.is_empty());
+    assert_eq!(choices_of(&db, &ada).await.expect("choices").0.len(), 1);
 }
 
 #[sqlx::test]
@@ -313,10 +327,14 @@ async fn totals_are_what_the_calls_add_up_to_by_whatever_they_have_in_common(db:
     let all = Whose::default;
     assert_eq!(parts(all(), Group::Model).await, [part(&"alpha/two", "alpha/two", 3), part(&"alpha/one", "alpha/one", 1)]);
     assert_eq!(parts(all(), Group::Key).await, [part(&key_id, "bot", 3), part(&other_key, "other", 1)]);
-    assert_eq!(parts(all(), Group::Supplier).await.iter().map(|part| part.2).collect::<Vec<_>>(), [4]);
-    assert_eq!(parts(all(), Group::Member).await.iter().map(|part| part.2).collect::<Vec<_>>(), [4]);
+    assert_eq!(parts(all(), Group::Supplier).await, [part(&"alpha", "alpha", 4)]);
+    assert_eq!(parts(all(), Group::Member).await, [part(&ada.user_id(), "ada@example.com", 4)]);
     let of_two = Whose { model_id: Some("alpha/two".into()), ..all() };
-    assert_eq!(parts(of_two, Group::Key).await, [part(&key_id, "bot", 2), part(&other_key, "other", 1)]);
+    assert_eq!(parts(of_two.clone(), Group::Key).await, [part(&key_id, "bot", 2), part(&other_key, "other", 1)]);
+    let of_other = Whose { key_id: Some(other_key), ..of_two };
+    for group in Group::ALL {
+        assert_eq!(parts(of_other.clone(), group).await.into_iter().map(|part| part.2).collect::<Vec<_>>(), [1], "{group:?}");
+    }
 }
 
 #[sqlx::test]
@@ -329,7 +347,8 @@ async fn names_come_oldest_first_whatever_they_are_called_by_now(db: PgPool) {
         .execute(&db)
         .await
         .expect("deleted");
-    let keys = key_choices(&db, &ada).await.expect("keys");
+    let (keys, models) = choices_of(&db, &ada).await.expect("choices");
+    assert_eq!(models, ["alpha/one", "alpha/two"]);
     let keys: Vec<_> = keys.into_iter().map(|key| (key.key_id, key.name, key.deleted)).collect();
     assert_eq!(keys, [(first, "zebra".to_string(), true), (second, "another".to_string(), false)]);
     let suppliers: Vec<_> = supplier_names(&db).await.expect("suppliers").into_iter().map(|(slug, _)| slug).collect();

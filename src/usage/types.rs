@@ -42,6 +42,8 @@ pub struct Draw {
     pub tokens: Tokens,
     pub source: GrantSource,
     pub order_id: Option<OrderId>,
+    /// Of its order, as it was bought.
+    pub package_name: Option<String>,
     pub expires_at: UtcTime,
 }
 

@@ -3,7 +3,7 @@
 use crate::accounts::rights::Owner;
 use crate::accounts::store as accounts;
 use crate::accounts::types::{Email, Password};
-use crate::ids::{AccountId, GrantId, KeyId, ReplicaId, RequestId, SupplierId, UserId};
+use crate::ids::{AccountId, GrantId, KeyId, OrderId, ReplicaId, RequestId, SupplierId, UserId};
 use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::store::{NewKey, insert_key_once};
 use crate::keys::types::KeyName;
@@ -104,6 +104,44 @@ pub async fn credit_scoped(db: &PgPool, account_id: AccountId, tokens: i64, vali
     let grant_id = ledger::issue_grant_in(&mut tx, &new).await.expect("a grant");
     tx.commit().await.expect("commit");
     grant_id
+}
+
+/// An order of a package of this name, paid, with its grant, which lasts a day.
+pub async fn bought(db: &PgPool, member: &Owner, package_name: &str, tokens: i64) -> OrderId {
+    let (package_id, order_id) = (Uuid::new_v4(), OrderId::generate());
+    let package =
+        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s) VALUES ($1, $2, $3, 500, 'usd', 86400)";
+    sqlx::query(package).bind(package_id).bind(package_name).bind(tokens).execute(db).await.expect("a package");
+    let mut tx = db.begin().await.expect("begin");
+    sqlx::query(
+        "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
+                             scope_supplier_ids, scope_model_ids, form_key, provider, provider_session_id, checkout_url)
+         VALUES ($1, $2, $3, $4, $5, $6, 500, 'usd', 86400, '{}', '{}', $1, 'sandbox', $1::uuid::text, '/')",
+    )
+    .bind(order_id.0)
+    .bind(member.account_id().0)
+    .bind(member.user_id().0)
+    .bind(package_id)
+    .bind(package_name)
+    .bind(tokens)
+    .execute(&mut *tx)
+    .await
+    .expect("an order");
+    for (from, to) in [("created", "awaiting_payment"), ("awaiting_payment", "paid"), ("paid", "fulfilled")] {
+        let step = "INSERT INTO order_transitions (order_id, from_status, to_status, cause) VALUES ($1, $2, $3, 'checkout')";
+        sqlx::query(step).bind(order_id.0).bind(from).bind(to).execute(&mut *tx).await.expect("a step");
+    }
+    let new = NewGrant {
+        account_id: member.account_id(),
+        cause: GrantCause::Order(order_id),
+        tokens: Tokens(tokens),
+        scope: Scope::default(),
+        valid_for: TimeDelta::days(1),
+        note: None,
+    };
+    ledger::issue_grant_in(&mut tx, &new).await.expect("a grant");
+    tx.commit().await.expect("commit");
+    order_id
 }
 
 /// A key for every supplier, without a quota, expiration or doubt.

@@ -7,7 +7,7 @@ use crate::ids::{AccountId, GrantId};
 use crate::tokens::Tokens;
 use crate::wallet::store::pace::charges_by_day;
 use crate::wallet::store::{GrantRow, WalletError, balance_in, grants_of};
-use crate::wallet::types::{Forecast, GrantEnd, GrantView, Pace};
+use crate::wallet::types::{Forecast, GrantCourse, GrantEnd, GrantView, Pace};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use std::collections::BTreeMap;
@@ -80,10 +80,12 @@ impl Stock {
 /// `days`: what was charged on each full day, the oldest first. `stocks`: in burn order.
 fn forecast(days: &[Tokens], stocks: &[Stock], now: DateTime<Utc>) -> Option<Forecast> {
     let pace = pace_of(days)?;
-    let (dry, ends) = run(stocks, pace.likely, now);
-    let (early, late) = (run(stocks, pace.fast, now).0, run(stocks, pace.slow, now).0);
+    let [likely, slow, fast] = [pace.likely, pace.slow, pace.fast].map(|a_day| run(stocks, a_day, now));
     let time = |at: Option<DateTime<Utc>>| at.map(Into::into);
-    Some(Forecast { pace, dry: time(dry), early: time(early), late: time(late), grants: ends })
+    let (dry, early, late) = (time(likely.dry), time(fast.dry), time(slow.dry));
+    let ends = likely.ends.into_iter().zip(slow.ends).zip(fast.ends);
+    let course = |(stock, ((likely, slow), fast)): (&Stock, _)| GrantCourse { grant_id: stock.grant_id, likely, slow, fast };
+    Some(Forecast { pace, dry, lapses: likely.lapses, early, late, grants: stocks.iter().zip(ends).map(course).collect() })
 }
 
 /// The mean of the days since the first with a call, and twice its standard error around it.
@@ -105,22 +107,34 @@ fn pace_of(days: &[Tokens]) -> Option<Pace> {
     })
 }
 
-/// When nothing is left to pay with, if within the horizon, and what comes of each grant.
-fn run(stocks: &[Stock], a_day: Tokens, now: DateTime<Utc>) -> (Option<DateTime<Utc>>, Vec<(GrantId, GrantEnd)>) {
+/// What comes of everything at one pace.
+struct Run {
+    /// When nothing is left to pay with, if within the horizon.
+    dry: Option<DateTime<Utc>>,
+    /// Whether the last of it expires then. None begins later.
+    lapses: bool,
+    /// Of each grant.
+    ends: Vec<GrantEnd>,
+}
+
+fn run(stocks: &[Stock], a_day: Tokens, now: DateTime<Utc>) -> Run {
     let mut left: Vec<i128> = stocks.iter().map(|stock| i128::from(stock.left.0)).collect();
     let mut ends: Vec<GrantEnd> = vec![GrantEnd::Later; stocks.len()];
     let a_day = i128::from(a_day.0.max(1));
     let (mut time, horizon) = (now, now + HORIZON);
     while time < horizon {
+        let mut lapses = false;
         for ((stock, left), end) in stocks.iter().zip(&mut left).zip(&mut ends) {
             if stock.expires_at <= time && *left > 0 {
                 *end = GrantEnd::Unused(Tokens(i64::try_from(*left).unwrap_or(i64::MAX)));
                 *left = 0;
+                lapses = true;
             }
         }
         let pays = stocks.iter().zip(&left).position(|(stock, left)| *left > 0 && stock.starts_at <= time);
         let Some((place, stock)) = pays.and_then(|place| stocks.get(place).map(|stock| (place, stock))) else {
-            return (Some(time), named(stocks, ends));
+            lapses &= left.iter().all(|left| *left == 0);
+            return Run { dry: Some(time), lapses, ends };
         };
         let rest = left.get(place).copied().unwrap_or_default();
         let seconds = i64::try_from(((rest * DAY_S + a_day - 1) / a_day).min(DAY_S * 1_000)).unwrap_or(i64::MAX);
@@ -143,16 +157,21 @@ fn run(stocks: &[Stock], a_day: Tokens, now: DateTime<Utc>) -> (Option<DateTime<
         }
         time = next.max(time + TimeDelta::seconds(1));
     }
-    (None, named(stocks, ends))
-}
-
-fn named(stocks: &[Stock], ends: Vec<GrantEnd>) -> Vec<(GrantId, GrantEnd)> {
-    stocks.iter().map(|stock| stock.grant_id).zip(ends).collect()
+    Run { dry: None, lapses: false, ends }
 }
 
 impl Forecast {
-    pub fn of_grant(&self, grant: &GrantView) -> Option<GrantEnd> {
-        self.grants.iter().find(|(grant_id, _)| *grant_id == grant.grant_id).map(|(_, end)| *end)
+    pub fn of_grant(&self, grant: &GrantView) -> Option<GrantCourse> {
+        self.grants.iter().find(|course| course.grant_id == grant.grant_id).copied()
+    }
+
+    /// What likely expires, of all grants.
+    pub fn unused(&self) -> Tokens {
+        let unused = self.grants.iter().filter_map(|course| match course.likely {
+            GrantEnd::Unused(tokens) => Some(tokens.0),
+            GrantEnd::UsedUp(_) | GrantEnd::Later => None,
+        });
+        Tokens(unused.fold(0, i64::saturating_add))
     }
 }
 
@@ -178,7 +197,7 @@ mod tests {
     }
 
     fn ends(forecast: &Forecast) -> Vec<GrantEnd> {
-        forecast.grants.iter().map(|(_, end)| *end).collect()
+        forecast.grants.iter().map(|course| course.likely).collect()
     }
 
     #[test]
@@ -207,14 +226,41 @@ mod tests {
         let stocks = [stock(80, -1, 5), stock(50, -1, 60)];
         let course = forecast(&days(&[10; 7]), &stocks, now()).expect("a forecast");
         assert_eq!(ends(&course), [GrantEnd::Unused(Tokens(30)), GrantEnd::UsedUp(day(10))]);
-        assert_eq!(course.dry, Some(day(10)));
+        assert_eq!((course.dry, course.lapses, course.unused()), (Some(day(10)), false, Tokens(30)));
         // One that starts later and comes first in the order is used from then on.
         let stocks = [stock(20, 3, 10), stock(50, -1, 60)];
         let course = forecast(&days(&[10; 7]), &stocks, now()).expect("a forecast");
         assert_eq!(ends(&course), [GrantEnd::UsedUp(day(5)), GrantEnd::UsedUp(day(7))]);
         // Until one starts there is nothing to pay with.
         let course = forecast(&days(&[10; 7]), &[stock(20, -1, 30), stock(50, 9, 60)], now()).expect("a forecast");
-        assert_eq!(course.dry, Some(day(2)));
+        assert_eq!((course.dry, course.lapses, course.unused()), (Some(day(2)), false, Tokens(0)));
+    }
+
+    #[test]
+    fn tokens_that_outlast_the_pace_end_when_they_expire() {
+        let course = forecast(&days(&[10; 7]), &[stock(20, -1, 5), stock(500, -1, 30)], now()).expect("a forecast");
+        assert_eq!((course.early, course.dry, course.late), (Some(day(30)), Some(day(30)), Some(day(30))));
+        assert!(course.lapses);
+        assert_eq!(course.unused(), Tokens(220));
+        // Another grant begins after it.
+        let course = forecast(&days(&[10; 7]), &[stock(80, -1, 5), stock(50, 9, 60)], now()).expect("a forecast");
+        assert_eq!((course.dry, course.lapses, course.unused()), (Some(day(5)), false, Tokens(30)));
+        // What is used up to the last Token does not expire.
+        assert!(!forecast(&days(&[10; 7]), &[stock(50, -1, 5)], now()).expect("a forecast").lapses);
+        let most = forecast(&days(&[1; 7]), &[stock(i64::MAX, -1, 5), stock(i64::MAX, -1, 9)], now()).expect("a forecast");
+        assert_eq!((most.lapses, most.unused()), (true, Tokens(i64::MAX)));
+    }
+
+    #[test]
+    fn each_grant_has_what_comes_of_it_at_every_pace() {
+        let unsteady = forecast(&days(&[0, 30, 0, 30, 0, 30, 0, 30, 0, 30]), &[stock(150, -1, 11)], now()).expect("a forecast");
+        let [GrantCourse { likely, slow, fast, .. }] = unsteady.grants[..] else { panic!("one grant: {unsteady:?}") };
+        let (GrantEnd::UsedUp(at), GrantEnd::UsedUp(early)) = (likely, fast) else { panic!("used up: {unsteady:?}") };
+        assert!(early < at && at < day(11), "{unsteady:?}");
+        assert_eq!(slow, GrantEnd::Unused(Tokens(150 - 11 * unsteady.pace.slow.0)));
+        let steady = forecast(&days(&[10; 7]), &[stock(80, -1, 5)], now()).expect("a forecast");
+        let [GrantCourse { likely, slow, fast, .. }] = steady.grants[..] else { panic!("one grant: {steady:?}") };
+        assert_eq!([likely, slow, fast], [GrantEnd::Unused(Tokens(30)); 3]);
     }
 
     #[test]

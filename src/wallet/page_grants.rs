@@ -6,7 +6,7 @@ use crate::html::Escaped;
 use crate::ui::amount::amount_html;
 use crate::ui::utc_time::{time_html, validity};
 use crate::wallet::page_forecast::grant_end;
-use crate::wallet::types::{Forecast, GrantEnd, GrantSource, GrantTurn, GrantView};
+use crate::wallet::types::{Forecast, GrantCourse, GrantSource, GrantTurn, GrantView};
 use crate::{push, t};
 use leptos::prelude::*;
 use std::fmt::Display;
@@ -81,12 +81,12 @@ fn GrantTable(grants: Vec<GrantView>, forecast: Option<Forecast>) -> impl IntoVi
 }
 
 /// As text: a wallet has many grants, once they have ended.
-fn push_grant(rows: &mut String, grant: &GrantView, end: Option<GrantEnd>) {
-    let source = source_word(grant.source);
+fn push_grant(rows: &mut String, grant: &GrantView, course: Option<GrantCourse>) {
+    let name = Escaped(grant.package_name.as_deref().unwrap_or_else(|| source_word(grant.source)));
     push!(rows, r#"<tr><td data-label="{}">"#, t!("Grant"));
     match grant.order_id {
-        Some(order_id) => push!(rows, r#"<a href="/orders/{order_id}">{source}</a>"#),
-        None => push!(rows, "<span>{source}</span>"),
+        Some(order_id) => push!(rows, r#"<a href="/orders/{order_id}">{name}</a>"#),
+        None => push!(rows, "<span>{name}</span>"),
     }
     if let Some(note) = &grant.note {
         push_muted(rows, Escaped(note));
@@ -105,7 +105,7 @@ fn push_grant(rows: &mut String, grant: &GrantView, end: Option<GrantEnd>) {
     if grant.turn == GrantTurn::NotStarted {
         push_muted(rows, t!("from {time}", time = time_html(grant.starts_at)));
     }
-    if let Some(words) = end.and_then(grant_end) {
+    if let Some(words) = course.and_then(grant_end) {
         push_muted(rows, words);
     }
     let (class, turn) = turn_badge(grant.turn);
@@ -151,6 +151,7 @@ mod tests {
     use crate::i18n::{Language, speaking};
     use crate::ids::{GrantId, OrderId};
     use crate::tokens::Tokens;
+    use crate::wallet::types::GrantEnd;
     use uuid::Uuid;
 
     fn grant(turn: GrantTurn, order_id: Option<OrderId>) -> GrantView {
@@ -159,6 +160,7 @@ mod tests {
             grant_id: GrantId(Uuid::nil()),
             source: GrantSource::Order,
             order_id,
+            package_name: order_id.map(|_| "R&D".into()),
             note: Some("<b>".into()),
             tokens: Tokens(900),
             left: Tokens(7),
@@ -176,16 +178,17 @@ mod tests {
 
     #[test]
     fn a_grant_says_what_it_is_what_is_left_and_until_when() {
-        let row = |grant: &GrantView, end| {
+        let row = |grant: &GrantView, end: GrantEnd| {
             let mut row = String::new();
-            push_grant(&mut row, grant, end);
+            let course = GrantCourse { grant_id: grant.grant_id, likely: end, slow: end, fast: end };
+            push_grant(&mut row, grant, Some(course));
             row
         };
         let (tokens, nil) = (|n| format!(r#"<data class="tokens" value="{n}">{n}</data>"#), Uuid::nil());
         let waiting = grant(GrantTurn::NotStarted, Some(OrderId(nil)));
         let [from, until] = [waiting.starts_at, waiting.expires_at].map(time_html);
         let cells = [
-            format!(r#"<tr><td data-label="Grant"><a href="/orders/{nil}">Order</a><p class="muted">&lt;b&gt;</p></td>"#),
+            format!(r#"<tr><td data-label="Grant"><a href="/orders/{nil}">R&amp;D</a><p class="muted">&lt;b&gt;</p></td>"#),
             r#"<td data-label="Pays for">a&amp;b, c</td>"#.into(),
             format!(r#"<td data-label="Left" class="number grant-left">{} of {}"#, tokens(7), tokens(900)),
             r#"<progress max="900" value="7" aria-label="Left of this grant"></progress></td>"#.into(),
@@ -194,11 +197,13 @@ mod tests {
             format!(r#"<p class="muted">about {} not used by then</p></td>"#, tokens(3)),
             r#"<td data-label="Turn"><span class="badge badge-quiet">Not begun</span></td></tr>"#.into(),
         ];
-        assert_eq!(row(&waiting, Some(GrantEnd::Unused(Tokens(3)))), cells.concat());
+        assert_eq!(row(&waiting, GrantEnd::Unused(Tokens(3))), cells.concat());
 
-        let over = row(&grant(GrantTurn::UsedUp, None), Some(GrantEnd::Later));
+        let over = row(&grant(GrantTurn::UsedUp, None), GrantEnd::Later);
         assert!(over.starts_with(r#"<tr><td data-label="Grant"><span>Order</span>"#), "{over}");
         assert!(over.contains(&format!(r#"{until}</td><td data-label="Turn">"#)), "nothing about its end: {over}");
+        let unnamed = row(&GrantView { package_name: None, ..waiting }, GrantEnd::Later);
+        assert!(unnamed.contains(&format!(r#"<a href="/orders/{nil}">Order</a>"#)), "{unnamed}");
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub struct GrantRow {
     pub grant_id: GrantId,
     pub source: GrantSource,
     pub order_id: Option<OrderId>,
+    /// Of its order, as it was bought.
+    pub package_name: Option<String>,
     pub note: Option<String>,
     pub tokens: Tokens,
     pub left: Tokens,
@@ -89,7 +91,7 @@ pub struct GrantRow {
 pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Vec<GrantRow>, WalletError> {
     let rows = sqlx::query!(
         r#"SELECT g.grant_id, g.source, g.order_id, g.note, g.tokens, g.held, g.spent, g.refunded, g.starts_at, g.expires_at,
-                  g.scope_model_ids,
+                  g.scope_model_ids, o.package_name AS "package_name?",
                   ARRAY (SELECT s.slug FROM suppliers s WHERE s.supplier_id = ANY (g.scope_supplier_ids) ORDER BY s.slug)
                       AS "scope_suppliers!",
                   CASE WHEN t.has_time THEN g.left_ ELSE 0 END AS "left!",
@@ -97,7 +99,8 @@ pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result
                   g.starts_at <= now() AND g.expires_at > now() AND g.frozen_at IS NULL AS "current!",
                   g.frozen_at IS NOT NULL AS "frozen!",
                   v.live AS "live!"
-             FROM grants g, LATERAL (SELECT g.expires_at > least(now(), g.frozen_at) AS has_time) t,
+             FROM grants g LEFT JOIN orders o ON o.order_id = g.order_id,
+                  LATERAL (SELECT g.expires_at > least(now(), g.frozen_at) AS has_time) t,
                   LATERAL (SELECT t.has_time AND g.left_ + g.held > 0 AS live) v
             WHERE g.account_id = $1
             ORDER BY v.live DESC, CASE WHEN NOT v.live THEN g.expires_at END DESC,
@@ -112,6 +115,7 @@ pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result
             grant_id: GrantId(row.grant_id),
             source: GrantSource::from_column(&row.source),
             order_id: row.order_id.map(OrderId),
+            package_name: row.package_name,
             note: row.note,
             tokens: Tokens(row.tokens),
             left: Tokens(row.left),
@@ -184,6 +188,7 @@ fn view_of(row: GrantRow, turn: GrantTurn, now: DateTime<Utc>) -> GrantView {
         grant_id: row.grant_id,
         source: row.source,
         order_id: row.order_id,
+        package_name: row.package_name,
         note: row.note,
         tokens: row.tokens,
         left: row.left,

@@ -69,6 +69,17 @@ async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool)
 }
 
 #[sqlx::test]
+async fn a_bought_grant_is_called_as_its_package_was_then(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let order_id = fixtures::bought(&db, &ada, "Starter", 10).await;
+    fixtures::credit(&db, ada.account_id(), 10, TimeDelta::days(9)).await;
+    sqlx::query("UPDATE packages SET name = 'Renamed'").execute(&db).await.expect("renamed");
+    let grants = with_turns(grants_of(&db, ada.account_id()).await.expect("grants"));
+    let names: Vec<_> = grants.into_iter().map(|grant| (grant.order_id, grant.package_name)).collect();
+    assert_eq!(names, [(Some(order_id), Some("Starter".to_string())), (None, None)]);
+}
+
+#[sqlx::test]
 async fn wallets_of_others_are_not_counted(db: PgPool) {
     let (ada, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "eve").await);
     fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;

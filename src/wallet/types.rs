@@ -60,6 +60,8 @@ pub struct GrantView {
     pub grant_id: GrantId,
     pub source: GrantSource,
     pub order_id: Option<OrderId>,
+    /// Of its order, as it was bought.
+    pub package_name: Option<String>,
     pub note: Option<String>,
     pub tokens: Tokens,
     pub left: Tokens,
@@ -113,16 +115,27 @@ pub enum GrantEnd {
     Later,
 }
 
+/// What comes of a grant, and of it at the slow and the fast pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantCourse {
+    pub grant_id: GrantId,
+    pub likely: GrantEnd,
+    pub slow: GrantEnd,
+    pub fast: GrantEnd,
+}
+
 /// When nothing is left to pay with; none when that is more than a year away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
     pub pace: Pace,
     pub dry: Option<UtcTime>,
+    /// Whether the last of the Tokens are not used then, but expire.
+    pub lapses: bool,
     /// At the fast pace.
     pub early: Option<UtcTime>,
     /// At the slow pace.
     pub late: Option<UtcTime>,
-    pub grants: Vec<(GrantId, GrantEnd)>,
+    pub grants: Vec<GrantCourse>,
 }
 
 /// The balance at a moment to come if the pace stays, and between what it may lie.

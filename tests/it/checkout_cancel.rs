@@ -74,7 +74,7 @@ async fn what_was_paid_first_is_settled_and_not_cancelled(db: PgPool) {
     shop.stripe.complete(&shop.session_id, true);
     shop.stripe.deliver(Plan::Lost).await;
     assert_eq!(shop.browser.submit(&form, &shop.order_path()).await.location, shop.order_path());
-    assert!(shop.order_page().await.contains("Paid. The Tokens are in your wallet."), "{}", shop.order_page().await);
+    assert!(shop.order_page().await.contains("Paid The Tokens are in your wallet."), "{}", shop.order_page().await);
     assert_eq!((shop.status().await.as_str(), shop.app.number("SELECT count(*) FROM grants").await), ("fulfilled", 1));
     let (toki, order_id) = (shop.toki(), shop.order_id.clone());
     let refused = tokio::task::spawn_blocking(move || toki.refusal(&["order", "cancel", &order_id, "--reason", "too late"]));
@@ -263,7 +263,7 @@ async fn that_the_bank_works_on_a_payment_is_also_learnt_by_asking(db: PgPool) {
     }
     shop.stripe.settle_payment(&shop.session_id, true);
     assert_eq!(shop.stripe.deliver(Plan::InOrder).await, [200]);
-    assert!(shop.order_page().await.contains("Paid. The Tokens are in your wallet."), "{}", shop.order_page().await);
+    assert!(shop.order_page().await.contains("Paid The Tokens are in your wallet."), "{}", shop.order_page().await);
     shop.close().await;
 }
 

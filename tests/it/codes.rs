@@ -173,7 +173,14 @@ async fn a_promotion_code_is_shown_charged_kept_and_given_back(db: PgPool) {
     let code = make(app, percent(20), 1).await;
     let page = type_code(browser, package_id, &code).await;
     let text = page.text();
-    for shown in ["Price $5.00", "Promotion code -$1.00", "To pay $4.00", "A code leaves at least $0.50 to pay.", "Pay $4.00"] {
+    for shown in [
+        "Price $5.00",
+        "Promotion code -$1.00",
+        "To pay $4.00",
+        "Price per million Tokens $4.00",
+        "A code leaves at least $0.50 to pay.",
+        "Pay $4.00",
+    ] {
         assert!(text.contains(shown), "{shown}: {text}");
     }
     // Nobody is charged more than was shown, or less.
@@ -276,6 +283,45 @@ async fn a_code_that_does_not_fit_the_order_leaves_the_price_as_it_is(db: PgPool
     assert!(!type_code(&browser, package_id, " ").await.text().contains("taken back"));
     confirm(&browser, package_id).await;
     assert_eq!(app.number("SELECT price_minor FROM orders").await, 500);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn a_code_that_is_applied_is_shown_and_taken_away_by_its_button(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (first, second) = (package(&app, "First", None).await, package(&app, "Second", None).await);
+    let browser = app.signed_up("ada@example.com").await;
+    let path = format!("/products/{first}/confirm");
+    let has_button = |page: &Page| page.html.contains("name=\"take_away\"");
+    let before = browser.get(&path).await;
+    assert!(before.text().contains("Have a promotion code?") && !has_button(&before), "{}", before.text());
+    assert!(!before.html.contains("<details open"), "{}", before.html);
+    let code = make(&app, percent(20), 1).await;
+    let page = type_code(&browser, first, &code).await;
+    assert!(page.text().contains("A code is applied: it takes $1.00 off. Take it away"), "{}", page.text());
+    assert!(page.html.contains("<details open") && has_button(&page), "{}", page.html);
+    assert!(!page.text().contains("Have a promotion code?"), "{}", page.text());
+    // Whatever is being typed.
+    let mut form = page.form(TYPE).with("code", "half a code");
+    form.fields.push(("take_away".into(), "true".into()));
+    let taken = browser.submit(&form, &path).await;
+    let page = browser.follow(&taken).await;
+    assert!(page.text().contains("Pay $5.00") && page.text().contains("Have a promotion code?"), "{}", page.text());
+    assert!(!page.text().contains("This is no code") && !has_button(&page), "{}", page.text());
+    // An order that waits has its code for good.
+    type_code(&browser, first, &code).await;
+    confirm(&browser, first).await;
+    let page = browser.get(&path).await;
+    assert!(page.text().contains("Paying here pays that one") && page.text().contains("To pay $4.00"), "{}", page.text());
+    assert!(!has_button(&page), "{}", page.text());
+    // One that takes nothing off any more can go as well.
+    let code = make(&app, percent(20), 1).await;
+    type_code(&browser, second, &code).await;
+    app.execute("UPDATE codes SET disabled_at = now()").await;
+    let page = browser.get(&format!("/products/{second}/confirm")).await;
+    assert!(page.text().contains("The code that you typed here is kept, and takes nothing off. Take it away"), "{}", page.text());
+    assert!(page.text().contains("This code was taken back") && has_button(&page), "{}", page.text());
+    app.assert_exact().await;
     app.stop().await;
 }
 

@@ -266,7 +266,7 @@ async fn without_any_webhook_the_return_page_credits(db: PgPool) {
     shop.stripe.complete(&shop.session_id, true);
     shop.stripe.deliver(Plan::Lost).await;
     let begun = Instant::now();
-    while !shop.order_page().await.contains("Paid. The Tokens are in your wallet.") {
+    while !shop.order_page().await.contains("Paid The Tokens are in your wallet.") {
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", shop.order_page().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

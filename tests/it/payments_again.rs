@@ -55,7 +55,7 @@ async fn the_form_of_an_order_that_is_paid_leads_to_that_order(db: PgPool) {
         let again = browser.submit(&form, &path).await;
         assert_eq!((again.status, again.location.as_str()), (302, order_page.as_str()));
     }
-    assert!(browser.get(&order_page).await.text().contains("Paid. The Tokens are in your wallet."));
+    assert!(browser.get(&order_page).await.text().contains("Paid The Tokens are in your wallet."));
     assert_eq!((app.number("SELECT count(*) FROM orders").await, stripe.sessions().len()), (1, 1));
     assert_eq!(app.number("SELECT count(*) FROM grants").await, 1);
     app.assert_exact().await;

@@ -44,6 +44,22 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
                           FROM unnest(grant_ids, grant_tokens) WITH ORDINALITY AS line (grant_id, tokens, at)))
            FROM holds WHERE account_id = ANY ($1)
          UNION ALL
+         SELECT format('limits of %s: %s full %s, Tokens %s full %s, at once %s of %s', l.subject,
+                       l.requests_per_minute, round(extract(epoch FROM l.requests_full_at - $3) * 1000000),
+                       l.tokens_per_minute, round(extract(epoch FROM l.tokens_full_at - $3) * 1000000), l.running, l.concurrent_calls)
+           FROM (SELECT key_id AS subject, requests_per_minute, requests_full_at, tokens_per_minute, tokens_full_at, running,
+                        concurrent_calls
+                   FROM api_keys WHERE account_id = ANY ($1)
+                 UNION ALL
+                 SELECT account_id, requests_per_minute, requests_full_at, tokens_per_minute, tokens_full_at,
+                        (SELECT coalesce(sum(k.running), 0) FROM api_keys k WHERE k.account_id = a.account_id), concurrent_calls
+                   FROM accounts a WHERE account_id = ANY ($1)) AS l
+          WHERE num_nonnulls(l.requests_per_minute, l.tokens_per_minute, l.concurrent_calls) > 0
+         UNION ALL
+         SELECT format('sent %s key %s hour %s answered %s', i.request_id, i.key_id, round(extract(epoch FROM i.created_at - $3) / 3600),
+                       CASE WHEN i.answer IS NULL THEN 'false' ELSE 'true' END)
+           FROM idempotent_calls i JOIN api_keys k ON k.key_id = i.key_id WHERE k.account_id = ANY ($1)
+         UNION ALL
          SELECT format('call %s key %s outcome %s basis %s held %s charge %s written off %s', request_id, key_id, outcome, basis,
                        held, charge, written_off)
            FROM usage_records WHERE request_id = ANY ($2)",

@@ -1,12 +1,16 @@
 //! Draws the next operation from what is there. Weights are such that wallets and quotas are nearly empty most of the time.
 
 mod calls;
+mod idempotency;
+mod limits;
 
 use crate::dice::Dice;
-use crate::model::{Account, Bought, Code, Dispute, KeyState, Model, PRICE, PeriodQuota};
+use crate::model::{Account, Bought, Code, Dispute, KeyState, MEMBERS, MemberQuota, Model, PRICE, PeriodQuota};
 use crate::op::{KeyChange, Like, Op, Part, Payment, Told};
 use crate::traffic::Traffic;
-use calls::{admit, again, forget, settle, to_put_back, together};
+use calls::{admit, again, forget, put_back, settle, to_put_back, together};
+use idempotency::kept;
+use limits::limit_calls;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, KeyId, SupplierId};
 use toki::keys::types_limits::Period;
@@ -31,8 +35,14 @@ pub fn next(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op 
     if let Some(account) = model.accounts.iter().find(gone) {
         return Op::Retire(account.account_id);
     }
-    if !model.volatile.is_empty() && dice.percent(4) {
+    if !model.volatile.is_empty() && dice.percent(12) {
         return forget(dice, model);
+    }
+    // What a crash forgot is put back with the next admission else.
+    if dice.percent(10)
+        && let Some(op) = put_back(model, traffic)
+    {
+        return op;
     }
     // Not every operation has something to work on: then another is drawn.
     loop {
@@ -55,8 +65,8 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         67 if dice.percent(60) => transfer(dice, model),
         47..=48 => insert_key(dice, model),
         49..=51 => edit_key(dice, model),
-        52..=53 => limit_key(dice, model),
-        54 => limit_member(dice, model),
+        52 | 75 => limit_key(dice, model),
+        54 | 70 => limit_member(dice, model),
         55..=56 => {
             dice.pick(&model.accounts).map(|account| account.account_id).map(|account| Op::Suspend { account, suspended: dice.percent(30) })
         }
@@ -73,6 +83,8 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         65 if dice.percent(40) => dice.pick(&traffic.replicas).map(|owner| Op::CrashReplica(*owner)),
         65..=66 => Some(clock(dice, model, traffic)),
         67..=69 => again(dice, traffic),
+        71..=73 => kept(dice, model),
+        53 | 74 => limit_calls(dice, model),
         _ => settle(dice, traffic),
     }
 }
@@ -80,11 +92,8 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
 /// On, mostly; back by a few hours, or by more than a day's half. A replica notices within a second that the database crashed, so none
 /// waits with its holds for the clock to move.
 fn clock(dice: &mut Dice, model: &Model, traffic: &Traffic) -> Op {
-    for owner in &traffic.replicas {
-        let running = to_put_back(model, traffic, *owner);
-        if !running.is_empty() {
-            return Op::Restore { owner: *owner, running };
-        }
+    if let Some(op) = put_back(model, traffic) {
+        return op;
     }
     let hours = match dice.below(20) {
         0..=1 => dice.between(10, 60),
@@ -223,8 +232,8 @@ fn insert_key(dice: &mut Dice, model: &Model) -> Option<Op> {
     }
     let quota = if dice.percent(60) { Some(dice.skewed(1_500)) } else { None };
     let expires = if dice.percent(20) { Some(half_hours(dice, 30)) } else { None };
-    let supplier_id = some_supplier(dice, model);
-    Some(Op::InsertKey { account: account.account_id, supplier_id, quota, expires, enabled: dice.percent(95) })
+    let (member, supplier_id) = (dice.below(MEMBERS), some_supplier(dice, model));
+    Some(Op::InsertKey { account: account.account_id, member, supplier_id, quota, expires, enabled: dice.percent(95) })
 }
 
 fn any_key(dice: &mut Dice, model: &Model) -> Option<(AccountId, KeyId)> {
@@ -269,9 +278,11 @@ fn limit_key(dice: &mut Dice, model: &Model) -> Option<Op> {
 
 fn limit_member(dice: &mut Dice, model: &Model) -> Option<Op> {
     let account = dice.pick(&model.accounts)?;
-    let used: i64 = account.keys.iter().map(|key| key.spent + key.held).sum();
-    let quota = if dice.percent(50) { Some((used + dice.between(-50, 600)).max(0)) } else { None };
-    Some(Op::LimitMember { account: account.account_id, quota })
+    let member = dice.below(MEMBERS);
+    let (ever, month) = model.used_by(account, member);
+    let mut quota = |used: i64| if dice.percent(50) { Some((used + dice.between(-50, 300)).max(0)) } else { None };
+    let quota = MemberQuota { ever: quota(ever), month: quota(month) };
+    Some(Op::LimitMember { account: account.account_id, member, quota })
 }
 
 fn suspend(dice: &mut Dice, model: &Model) -> Option<Op> {

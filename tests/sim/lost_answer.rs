@@ -20,7 +20,7 @@ async fn asked(pools: [PgPool; 2]) -> (World, Model, AdmissionRequest) {
     model.sign_up(account, 0);
     let (tokens, valid_for, scope) = (10_000, 90, Scope::default());
     world.apply(&Op::Credit { account, tokens, valid_for, scope, like: None }, &model).await;
-    let new = Op::InsertKey { account, supplier_id: None, quota: None, expires: None, enabled: true };
+    let new = Op::InsertKey { account, member: 0, supplier_id: None, quota: None, expires: None, enabled: true };
     let Answer { key: Some((_, secret_hash)), .. } = world.apply(&new, &model).await else { panic!("no key") };
     let request = AdmissionRequest {
         request_id: RequestId::generate(),

@@ -15,6 +15,8 @@ mod compare;
 mod crashes;
 mod dice;
 mod generate;
+mod idempotency;
+mod limits;
 mod lost_answer;
 mod model;
 mod money;
@@ -29,7 +31,7 @@ mod world;
 use crate::run::Run;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// Operations of one run, at most: a run that fails is then short enough to follow, and its database small.
@@ -38,7 +40,7 @@ const LONGEST: u64 = 5_000;
 const DEFAULT: u64 = 3_000;
 const REPORT_EVERY: u64 = 10_000;
 /// Answers that runs of this length have had. When one is missing, the operations drawn no longer reach it.
-const COMMON: [&str; 19] = [
+const COMMON: [&str; 29] = [
     "admitted",
     "restored",
     "settled",
@@ -48,11 +50,21 @@ const COMMON: [&str; 19] = [
     "QuotaExhausted",
     "PeriodExhausted",
     "MemberExhausted",
+    "MemberMonthExhausted",
     "CountInput",
     "KeyDisabled",
     "AccountSuspended",
     "ModelNotFound",
     "UnknownKey",
+    "RequestsPerMinute",
+    "TokensPerMinute",
+    "ConcurrentCalls",
+    "IdempotencyMismatch",
+    "IdempotencyRunning",
+    "IdempotencyAnswered",
+    "IdempotencyEnded",
+    "kept",
+    "given",
     "fulfilled",
     "partly_refunded",
     "disputed",
@@ -70,6 +82,7 @@ async fn pools(options: &PgPoolOptions, connect: &PgConnectOptions) -> [PgPool; 
     let pool = async || options.clone().max_connections(6).connect_with(connect.clone()).await.expect("a pool");
     let pools = [pool().await, pool().await];
     clock::install(&pools[0]).await;
+    together::install(&pools[0]).await;
     pools
 }
 
@@ -78,20 +91,29 @@ async fn lane(options: PgPoolOptions, connect: PgConnectOptions, lane: u64) {
     let pools = pools(&options, &connect).await;
     let ops = number("SIM_OPS").map_or(DEFAULT, |ops| ops.div_ceil(2));
     let (mut seed, mut done, mut reported) = (number("SIM_SEED").unwrap_or(1) * 2 + lane, 0, 0);
-    let (begun, mut seen) = (Instant::now(), BTreeSet::new());
-    // What runs at once has a short run go another way each time: one in ten lacks an answer that the next runs have.
-    let missing = |seen: &BTreeSet<String>| COMMON.into_iter().filter(|answer| !seen.contains(*answer)).collect::<Vec<_>>();
-    while done < ops || ((DEFAULT..2 * DEFAULT).contains(&done) && !missing(&seen).is_empty()) {
+    let (begun, mut seen) = (Instant::now(), BTreeMap::new());
+    // What runs at once has a short run go another way each time: one in five lacks an answer that the next runs have.
+    let missing = |seen: &BTreeMap<String, u64>| COMMON.into_iter().filter(|answer| !seen.contains_key(*answer)).collect::<Vec<_>>();
+    while done < ops || ((DEFAULT..4 * DEFAULT).contains(&done) && !missing(&seen).is_empty()) {
         let length = LONGEST.min(if done < ops { ops - done } else { DEFAULT });
-        seen.extend(Run::new(pools.clone(), seed, length).await.go().await);
+        for (answer, times) in Run::new(pools.clone(), seed, length).await.go().await {
+            *seen.entry(answer).or_default() += times;
+        }
         (seed, done) = (seed + 2, done + length);
         if done - reported >= REPORT_EVERY || done == ops {
             reported = done;
             let rate = u128::from(done) * 1_000 / begun.elapsed().as_millis().max(1);
-            eprintln!("lane {lane}: {done} of {ops} operations, up to seed {}, {rate} a second", seed - 2);
+            eprintln!("lane {lane}: {done} of {ops} operations, up to seed {}, {rate} a second; {}", seed - 2, rarest(&seen));
         }
     }
     assert!(done < DEFAULT || missing(&seen).is_empty(), "nothing was ever answered with {:?}", missing(&seen));
+}
+
+/// The answers nearest to going unseen: whoever changes what is drawn looks here.
+fn rarest(seen: &BTreeMap<String, u64>) -> String {
+    let mut times = COMMON.map(|answer| (seen.get(answer).copied().unwrap_or_default(), answer));
+    times.sort_unstable();
+    times[..6].iter().map(|(times, answer)| format!("{times} {answer}")).collect::<Vec<_>>().join(", ")
 }
 
 #[sqlx::test]

@@ -1,20 +1,26 @@
 //! What the books must say, in plain memory: accounts, keys, grants, holds and usage records, and the rules about them as
 //! ARCHITECTURE.md states them. It shares no code with the product and has no SQL; whatever differs from it is a find.
 //!
-//! Time is whole minutes, and may go back. "Now" is always a full hour and every expiry and deadline a half hour, so the real minutes that
-//! a run takes never decide anything.
+//! Time is whole minutes, and may go back. "Now" is always a full hour, every expiry a half hour and every deadline about one, so the real
+//! minutes that a run takes never decide anything.
 
 mod calls;
 mod console;
 mod crashes;
+mod idempotency;
+mod members;
 mod money;
 mod periods;
+mod rates;
 mod rolled;
 mod state;
 
 pub use calls::{Decision, price_of};
+pub use idempotency::Sent;
+pub use members::{MEMBERS, MemberQuota};
 pub use money::PRICE;
 pub use periods::PeriodQuota;
+pub use rates::{CallLimits, Full, Rates};
 use rolled::Shares;
 use std::collections::{BTreeMap, BTreeSet};
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -37,6 +43,7 @@ pub struct Model {
     /// In the order of admission.
     pub holds: Vec<Hold>,
     pub records: BTreeMap<RequestId, Record>,
+    pub sent: Vec<Sent>,
     /// Replicas that have put their holds back since the database crashed, if it did.
     pub known: BTreeSet<ReplicaId>,
     /// Admissions that no durable commit has followed yet: what a crash of the database can forget, oldest first.
@@ -83,8 +90,9 @@ pub struct Account {
     /// The step at which it signed up.
     pub since: u64,
     pub suspended: bool,
-    /// What its only member may spend, ever.
-    pub member_quota: Option<i64>,
+    /// What they may spend.
+    pub members: [MemberQuota; MEMBERS],
+    pub rates: Rates,
     pub keys: Vec<Key>,
     pub grants: Vec<Grant>,
     pub bought: Vec<Bought>,
@@ -154,6 +162,8 @@ pub enum KeyState {
 #[derive(Clone)]
 pub struct Key {
     pub key_id: KeyId,
+    /// Who made it.
+    pub member: usize,
     pub secret_hash: [u8; 32],
     pub supplier_id: Option<SupplierId>,
     pub quota: Option<i64>,
@@ -165,15 +175,9 @@ pub struct Key {
     /// The beginning of the period that `used` is of.
     pub began: Option<i64>,
     pub used: i64,
+    pub rates: Rates,
     /// In periods that began by then, something was counted while the clock was set back: no record tells in which.
     pub blurred: i64,
-}
-
-impl Account {
-    pub fn member_left(&self) -> Option<i64> {
-        let used: i64 = self.keys.iter().map(|key| key.spent + key.held).sum();
-        self.member_quota.map(|quota| quota - used)
-    }
 }
 
 impl Key {
@@ -287,6 +291,10 @@ pub struct Hold {
     pub placed: i64,
     /// The beginning of its key's period, and what was used of it, before it was placed.
     pub before: (Option<i64>, i64),
+    /// Since when it counts in the minutes of its key and its account, in microseconds.
+    pub created: i64,
+    /// How both stood before it was placed.
+    pub full_before: (Full, Full),
 }
 
 impl Hold {

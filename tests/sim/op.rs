@@ -1,6 +1,7 @@
 //! The operations of a run, as plain data: what the model and the product are both told.
 
-use crate::model::{Code, Dispute, PeriodQuota, RefundState};
+use crate::idempotency::Kept;
+use crate::model::{CallLimits, Code, Dispute, MemberQuota, PeriodQuota, RefundState};
 use std::fmt;
 use toki::checkout::types::Start;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, RefundId, ReplicaId, RequestId, SupplierId};
@@ -73,6 +74,13 @@ pub enum KeyChange {
     Deleted,
 }
 
+/// Whose calls are limited.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject {
+    Key(KeyId),
+    Account(AccountId),
+}
+
 #[derive(Clone)]
 pub enum Op {
     SignUp,
@@ -134,6 +142,7 @@ pub enum Op {
     },
     InsertKey {
         account: AccountId,
+        member: usize,
         supplier_id: Option<SupplierId>,
         quota: Option<i64>,
         expires: Option<i64>,
@@ -147,12 +156,18 @@ pub enum Op {
     },
     LimitMember {
         account: AccountId,
-        quota: Option<i64>,
+        member: usize,
+        quota: MemberQuota,
     },
     /// By an operator: the quota of a period, or none.
     LimitKey {
         key: KeyId,
         limit: Option<PeriodQuota>,
+    },
+    /// By an operator: all three limits of calls.
+    LimitCalls {
+        subject: Subject,
+        limits: CallLimits,
     },
     Suspend {
         account: AccountId,
@@ -190,6 +205,7 @@ pub enum Op {
         crash: Option<CrashPoint>,
     },
     Extend(ReplicaId),
+    Kept(Kept),
     /// At most so many in one go, again until nothing is left to do.
     Reap(i32),
     Sweep(i32),
@@ -224,12 +240,16 @@ impl fmt::Display for Op {
             }
             Op::TakeBack { account, grant, tokens } => write!(f, "take {tokens} of {grant} of {account} back"),
             Op::Transfer { from, to, tokens } => write!(f, "transfer {tokens} from {from} to {to}"),
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
-                write!(f, "key of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}")
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
+                write!(
+                    f,
+                    "key of member {member} of {account}: supplier {supplier_id:?} quota {quota:?} expires {expires:?} enabled {enabled}"
+                )
             }
             Op::EditKey { by, key, change } => write!(f, "edit key {key} by {by:?}: {change:?}"),
-            Op::LimitMember { account, quota } => write!(f, "member of {account}: quota {quota:?}"),
+            Op::LimitMember { account, member, quota } => write!(f, "member {member} of {account}: {quota:?}"),
             Op::LimitKey { key, limit } => write!(f, "key {key}: {limit:?}"),
+            Op::LimitCalls { subject, limits } => write!(f, "calls of {subject:?}: {limits:?}"),
             Op::Suspend { account, suspended } => write!(f, "account {account} suspended {suspended}"),
             Op::Supplier { at, enabled } => write!(f, "supplier {at} enabled {enabled}"),
             Op::Offer { at, enabled } => write!(f, "model {at} enabled {enabled}"),
@@ -242,7 +262,8 @@ impl fmt::Display for Op {
                     write!(
                         f,
                         "\n      {request_id} key {hash}… {model_id} input {input_tokens} output {output_limit:?} × {choices} exact {exact}"
-                    )
+                    )?;
+                    request.idempotency.map_or(Ok(()), |sent| write!(f, " under {} for {}", sent.key_hash[0], sent.fingerprint[0]))
                 })
             }
             Op::Settle { settlements, crash, .. } => {
@@ -257,6 +278,7 @@ impl fmt::Display for Op {
                 running.iter().try_for_each(|call| write!(f, "\n      {} held {}", call.request_id, call.tokens.0))
             }
             Op::Extend(owner) => write!(f, "extend the holds of {owner}"),
+            Op::Kept(kept) => write!(f, "sent under an Idempotency-Key: {kept:?}"),
             Op::Reap(most) => write!(f, "reap, {most} in one go"),
             Op::Sweep(most) => write!(f, "sweep, {most} in one go"),
             Op::CrashReplica(owner) => write!(f, "crash of replica {owner}"),

@@ -4,13 +4,13 @@ use crate::clock::{self, MOST_REAL};
 use crate::compare;
 use crate::dice::Dice;
 use crate::generate;
-use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Supplier};
+use crate::model::{Code, Key, KeyState, Model, Offer, PRICE, Package, Rates, Supplier};
 use crate::op::{CrashPoint, Op};
 use crate::together;
 use crate::traffic::Traffic;
 use crate::world::{Answer, World, operator};
 use sqlx::PgPool;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 use toki::catalog::store::{NewPackage, insert_package};
 use toki::checkout::types::Start;
@@ -36,19 +36,19 @@ pub struct Run {
     traffic: Traffic,
     world: World,
     log: VecDeque<String>,
-    /// The first words of all answers.
-    seen: BTreeSet<String>,
+    /// The first words of all answers, and how often each came.
+    seen: BTreeMap<String, u64>,
 }
 
 impl Run {
     pub async fn new(pools: [PgPool; 2], seed: u64, ops: u64) -> Run {
         let mut dice = Dice::new(seed);
         let (model, world) = begin(&mut dice, pools).await;
-        Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new(), seen: BTreeSet::new() }
+        Run { seed, ops, dice, model, traffic: Traffic::new(), world, log: VecDeque::new(), seen: BTreeMap::new() }
     }
 
-    /// Panics at the first difference, with all that it takes to see it again. Says which kinds of answers there were.
-    pub async fn go(mut self) -> BTreeSet<String> {
+    /// Panics at the first difference, with all that it takes to see it again. Says how often each kind of answer came.
+    pub async fn go(mut self) -> BTreeMap<String, u64> {
         let begun = Instant::now();
         for step in 1..=self.ops {
             let op = generate::next(&mut self.dice, &self.model, &self.traffic, step);
@@ -81,7 +81,9 @@ impl Run {
             _ => self.both(step, op).await?,
         };
         self.traffic.note(op, &answer.admitted, self.model.now);
-        self.seen.extend(answer.lines.iter().filter_map(|line| line.split(' ').next().map(str::to_string)));
+        for word in answer.lines.iter().filter_map(|line| line.split(' ').next()) {
+            *self.seen.entry(word.to_string()).or_default() += 1;
+        }
         if step.is_multiple_of(COMPARE_EVERY) {
             self.compare_all(step.is_multiple_of(AUDIT_EVERY)).await
         } else {
@@ -148,28 +150,45 @@ impl Run {
             }
             Op::TakeBack { account, grant, tokens } => return vec![model.take_back(*account, *grant, *tokens).into()],
             Op::Transfer { from, to, tokens } => return vec![model.transfer(*from, *to, *tokens, &answer.grants).into()],
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
-                let (quota, now, supplier_id) = (*quota, model.now, *supplier_id);
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
+                let (member, quota, now, supplier_id) = (*member, *quota, model.now, *supplier_id);
                 let key = answer.key.map(|(key_id, secret_hash)| {
                     let state = if *enabled { KeyState::Enabled } else { KeyState::Disabled };
                     let expires = expires.map(|minutes| now + minutes);
-                    let (spent, held, period, began, used, blurred) = (0, 0, None, None, 0, i64::MIN);
-                    Key { key_id, secret_hash, supplier_id, quota, spent, held, state, expires, period, began, used, blurred }
+                    let (spent, held, period, began, used, rates, blurred) = (0, 0, None, None, 0, Rates::default(), i64::MIN);
+                    Key {
+                        key_id,
+                        member,
+                        secret_hash,
+                        supplier_id,
+                        quota,
+                        spent,
+                        held,
+                        state,
+                        expires,
+                        period,
+                        began,
+                        used,
+                        rates,
+                        blurred,
+                    }
                 });
                 return model.insert_key(*account, key, supplier_id);
             }
             Op::EditKey { by, key, change } => return vec![model.edit_key(*by, *key, *change).into()],
-            Op::LimitMember { account, quota } => model.limit_member(*account, *quota),
+            Op::LimitMember { account, member, quota } => model.limit_member(*account, *member, *quota),
             Op::LimitKey { key, limit } => return vec![model.limit_key(*key, *limit).into()],
+            Op::LimitCalls { subject, limits } => return vec![model.limit_calls(*subject, *limits).into()],
             Op::Suspend { account, suspended } => model.set_suspended(*account, *suspended),
             Op::Supplier { at, enabled } => model.set_supplier(*at, *enabled),
             Op::Offer { at, enabled } => model.set_offer(*at, *enabled),
             Op::Reprice { at, price } => model.set_price(*at, *price),
             Op::Admit { crash: Some(CrashPoint::BeforeHold), .. } | Op::Settle { crash: Some(CrashPoint::BeforeSettlement), .. } => {}
-            Op::Admit { requests, owner, running, .. } => return model.admit(requests, *owner, running),
+            Op::Admit { requests, owner, running, lost, .. } => return model.admit(requests, *owner, running, *lost),
             Op::Restore { owner, running } => return vec![format!("restored {}", model.restore(*owner, running))],
             Op::Settle { settlements, .. } => return model.settle(settlements),
             Op::Extend(owner) => return model.extend(*owner),
+            Op::Kept(kept) => return model.keep(*kept),
             Op::Reap(_) => {
                 let overdue = model.overdue();
                 model.reap(&overdue);
@@ -252,18 +271,26 @@ pub async fn begin(dice: &mut Dice, pools: [PgPool; 2]) -> (Model, World) {
     let mut model = Model::default();
     clock::set(&pools[0], model.now).await;
     let (pepper, now) = (Pepper::derive(&[7; 32]), model.now);
-    let mut world = World { pools, pepper, packages: Vec::new(), codes: Vec::new(), members: HashMap::new(), made: 0, now };
+    let (packages, codes, members, colleagues) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+    let mut world = World { pools, pepper, packages, codes, members, colleagues, made: 0, now };
     furnish(dice, &mut model, &mut world).await;
     (model, world)
 }
 
-/// Empties the database of the run before. The tables that only grow refuse that, for everybody but a superuser who insists.
+/// Empties the database of the run before, all but what migrations had put there. The tables that only grow refuse that, for everybody but
+/// a superuser who insists.
 async fn reset(db: &PgPool) {
     let mut tx = db.begin().await.expect("begin");
     for sql in [
         "SET LOCAL session_replication_role = replica",
-        "TRUNCATE ledger, holds, usage_records, grants, api_keys, payment_event_outcomes, payment_events, orders, packages,
-                  operator_actions, model_prices, models, channels, suppliers, members, accounts, users, receipt_numbers CASCADE",
+        "DO $$
+         BEGIN
+             EXECUTE (SELECT 'TRUNCATE sim.moments, ' || string_agg(quote_ident(relname), ', ')
+                        FROM pg_class
+                       WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+                         AND relname NOT IN ('_sqlx_migrations', 'usage_coverage'));
+         END
+         $$",
     ] {
         sqlx::query(sql).execute(&mut *tx).await.expect("emptied");
     }

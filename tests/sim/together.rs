@@ -5,13 +5,31 @@ use crate::compare;
 use crate::model::{Decision, Model};
 use crate::op::Op;
 use crate::world::{self, Answer, World};
-use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use sqlx::PgPool;
 use std::collections::HashMap;
 use toki::ids::RequestId;
 use toki::wallet::ledger;
 use uuid::Uuid;
+
+/// The moments of calls: the clock of calls stands still, so what writes a hold or a record says, under its locks, which came first.
+pub async fn install(db: &PgPool) {
+    for sql in [
+        "CREATE SEQUENCE sim.moment",
+        "CREATE TABLE sim.moments (request_id uuid PRIMARY KEY, moment bigint NOT NULL)",
+        "CREATE FUNCTION sim.note_moment() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             INSERT INTO sim.moments VALUES (NEW.request_id, nextval('sim.moment'))
+                 ON CONFLICT (request_id) DO UPDATE SET moment = excluded.moment;
+             RETURN NULL;
+         END
+         $$",
+        "CREATE TRIGGER holds_moment AFTER INSERT ON holds FOR EACH ROW EXECUTE FUNCTION sim.note_moment()",
+        "CREATE TRIGGER usage_records_moment AFTER INSERT OR UPDATE ON usage_records FOR EACH ROW EXECUTE FUNCTION sim.note_moment()",
+    ] {
+        sqlx::query(sql).execute(db).await.expect("moments");
+    }
+}
 
 /// Something that happened at one moment, under its locks.
 enum Event<'a> {
@@ -34,7 +52,7 @@ pub async fn run(world: &World, model: &mut Model, parts: &[Op]) -> Result<Answe
             (_, None) => undated.push((part, answer)),
         }
     }
-    let mut reaped: HashMap<DateTime<Utc>, Vec<RequestId>> = HashMap::new();
+    let mut reaped: HashMap<i64, Vec<RequestId>> = HashMap::new();
     for (request_id, decided) in overdue.iter().filter_map(|id| Some((id, decided.get(id)?))).filter(|(_, decided)| decided.interrupted) {
         reaped.entry(decided.at).or_default().push(*request_id);
     }
@@ -109,7 +127,7 @@ fn follow(model: &Model, events: &[Event], undated: &[(&Op, &Answer)]) -> Result
 
 fn expected(model: &mut Model, part: &Op) -> Vec<String> {
     match part {
-        Op::Admit { requests, owner, running, .. } => model.admit(requests, *owner, running),
+        Op::Admit { requests, owner, running, lost, .. } => model.admit(requests, *owner, running, *lost),
         Op::Settle { settlements, .. } => model.settle(settlements),
         Op::EditKey { by, key, change } => vec![model.edit_key(*by, *key, *change).into()],
         Op::Suspend { account, suspended } => {
@@ -136,11 +154,11 @@ fn strike_those_that_fit(model: &mut Model, undated: &mut Vec<(&Op, &Answer)>) {
 }
 
 struct Decided {
-    at: DateTime<Utc>,
+    at: i64,
     interrupted: bool,
 }
 
-/// When each of the calls was admitted or settled, as its row says.
+/// When each of the calls was admitted or settled.
 async fn moments(db: &PgPool, parts: &[Op], overdue: &[RequestId]) -> HashMap<RequestId, Decided> {
     let named = parts.iter().flat_map(|part| match part {
         Op::Admit { requests, .. } => requests.iter().map(|request| request.request_id.0).collect::<Vec<_>>(),
@@ -148,9 +166,10 @@ async fn moments(db: &PgPool, parts: &[Op], overdue: &[RequestId]) -> HashMap<Re
         _ => Vec::new(),
     });
     let calls: Vec<Uuid> = named.chain(overdue.iter().map(|request_id| request_id.0)).collect();
-    let rows: Vec<(Uuid, DateTime<Utc>, bool)> = sqlx::query_as(
-        "SELECT request_id, recorded_at, outcome = 'interrupted' FROM usage_records WHERE request_id = ANY ($1)
-         UNION ALL SELECT request_id, created_at, false FROM holds WHERE request_id = ANY ($1)",
+    let rows: Vec<(Uuid, i64, bool)> = sqlx::query_as(
+        "SELECT m.request_id, m.moment,
+                EXISTS (SELECT FROM usage_records u WHERE u.request_id = m.request_id AND u.outcome = 'interrupted')
+           FROM sim.moments m WHERE m.request_id = ANY ($1)",
     )
     .bind(&calls)
     .fetch_all(db)
@@ -160,7 +179,7 @@ async fn moments(db: &PgPool, parts: &[Op], overdue: &[RequestId]) -> HashMap<Re
 }
 
 /// When a part was decided, if it changed anything.
-fn moment(part: &Op, answer: &Answer, decided: &HashMap<RequestId, Decided>) -> Option<DateTime<Utc>> {
+fn moment(part: &Op, answer: &Answer, decided: &HashMap<RequestId, Decided>) -> Option<i64> {
     let first = match part {
         Op::Admit { .. } => answer.admitted.first()?.request_id,
         Op::Settle { settlements, .. } => {

@@ -2,7 +2,9 @@
 
 use crate::clock;
 use crate::crashes;
-use crate::model::{HOLD_FOR, Hold, Model, PeriodQuota};
+use crate::idempotency;
+use crate::limits;
+use crate::model::{HOLD_FOR, Hold, Model};
 use crate::money;
 use crate::op::{CrashPoint, KeyChange, Op, Told};
 use crate::purchase;
@@ -17,7 +19,7 @@ use toki::accounts::types_members::MemberLimits;
 use toki::checkout::store::refunds::take_leftovers;
 use toki::ids::{AccountId, GrantId, KeyId, OrderId, PackageId, RefundId, ReplicaId, RequestId, UserId};
 use toki::keys::secret::Pepper;
-use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, LimitsEdit, NewKey};
+use toki::keys::store::{self as keys, KeyEdit, KeyError, KeyOwner, NewKey};
 use toki::keys::types::KeyName;
 use toki::mail::outbox::Outbox;
 use toki::operators::accounts::set_account_suspended;
@@ -39,6 +41,8 @@ pub struct World {
     /// Hashes of the codes that were made.
     pub codes: Vec<[u8; 32]>,
     pub members: HashMap<AccountId, Owner>,
+    /// Who else makes keys of an account.
+    pub colleagues: HashMap<AccountId, UserId>,
     /// Makes addresses and names unlike.
     pub made: u64,
     /// The minute of the model.
@@ -88,6 +92,7 @@ impl World {
                 let sql = "UPDATE grants SET expires_at = 'infinity' WHERE account_id = $1 AND swept_at IS NULL";
                 sqlx::query(sql).bind(account.0).execute(&db).await.expect("retired");
                 self.members.remove(account);
+                self.colleagues.remove(account);
                 Answer::default()
             }
             Op::Purchase { account, package, starts, payment } => {
@@ -129,7 +134,7 @@ impl World {
                     answer
                 }
             },
-            Op::InsertKey { account, supplier_id, quota, expires, enabled } => {
+            Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
                 let new = NewKey {
                     name: KeyName::parse("key").expect("a name"),
                     supplier_id: *supplier_id,
@@ -137,19 +142,19 @@ impl World {
                     expires_at: expires.map(|minutes| clock::at(self.now + minutes)),
                     enabled: *enabled,
                 };
-                match keys::insert_key(&db, operator(), *account, self.members[account].user_id(), &self.pepper, new).await {
+                match keys::insert_key(&db, operator(), *account, self.user(*account, *member), &self.pepper, new).await {
                     Ok((key_id, secret)) => Answer { key: Some((key_id, secret.hash(&self.pepper))), ..Answer::says("inserted") },
                     Err(error) => Answer::says(key_error(&error)),
                 }
             }
             Op::EditKey { by, key, change } => self.edit_key(&db, *by, *key, *change).await,
-            Op::LimitMember { account, quota } => {
-                let owner = &self.members[account];
-                let limits = MemberLimits { quota: quota.map(Tokens), month_quota: None };
-                members::set_limits(&db, owner, owner.user_id(), limits).await.expect("limited");
+            Op::LimitMember { account, member, quota } => {
+                let limits = MemberLimits { quota: quota.ever.map(Tokens), month_quota: quota.month.map(Tokens) };
+                members::set_limits(&db, &self.members[account], self.user(*account, *member), limits).await.expect("limited");
                 Answer::default()
             }
-            Op::LimitKey { key, limit } => limit_key(&db, *key, *limit).await,
+            Op::LimitKey { key, limit } => limits::limit_period(&db, *key, *limit).await,
+            Op::LimitCalls { subject, limits } => limits::limit_calls(&db, *subject, *limits).await,
             Op::Suspend { account, suspended } => suspend(&db, *account, *suspended).await,
             Op::Supplier { at, enabled } => {
                 let edit = SupplierEdit { status: Some(status(*enabled)), ..SupplierEdit::default() };
@@ -193,11 +198,12 @@ impl World {
                 lines.sort();
                 Answer { lines, ..Answer::default() }
             }
+            Op::Kept(kept) => idempotency::apply(&db, *kept).await,
             Op::Reap(most) => until_done(*most, async || ledger::reap_holds(&db, *most).await).await,
             Op::Sweep(most) => until_done(*most, async || ledger::sweep_expired_grants(&db, *most).await).await,
             Op::CrashReplica(_) | Op::Together(_) => Answer::default(),
             Op::Forget(request_ids) => {
-                crashes::forget(&db, request_ids, &model.periods_before(request_ids)).await;
+                crashes::forget(&db, request_ids, &model.periods_before(request_ids), &model.rates_before(request_ids)).await;
                 Answer::default()
             }
             Op::Clock { hours } => {
@@ -222,10 +228,20 @@ impl World {
         let mut tx = self.db().begin().await.expect("begin");
         // No password: nobody signs in here, and hashing one is slow on purpose.
         let new = accounts::insert_account_in(&mut tx, &email, "none", false).await.expect("an account");
+        // As whoever accepts an invitation, with an account of their own beside this one.
+        let email = Email::parse(&format!("colleague{}@example.com", self.made)).expect("an address");
+        let colleague = accounts::insert_account_in(&mut tx, &email, "none", false).await.expect("an account");
+        let joined = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'member')";
+        sqlx::query(joined).bind(new.account_id.0).bind(colleague.user_id.0).execute(&mut *tx).await.expect("a member");
         tx.commit().await.expect("commit");
+        self.colleagues.insert(new.account_id, colleague.user_id);
         let member = self.member(new.user_id).await;
         self.members.insert(new.account_id, member);
         Answer { account: Some(new.account_id), ..Answer::default() }
+    }
+
+    fn user(&self, account: AccountId, member: usize) -> UserId {
+        if member == 0 { self.members[&account].user_id() } else { self.colleagues[&account] }
     }
 
     pub async fn edit_key(&self, db: &PgPool, by: Option<AccountId>, key_id: KeyId, change: KeyChange) -> Answer {
@@ -259,21 +275,9 @@ fn status(enabled: bool) -> Status {
     if enabled { Status::Enabled } else { Status::Disabled }
 }
 
-fn key_error(error: &KeyError) -> String {
+pub fn key_error(error: &KeyError) -> String {
     assert!(!matches!(error, KeyError::Db(_)), "a key could not be changed: {error:?}");
     format!("{error:?}")
-}
-
-async fn limit_key(db: &PgPool, key_id: KeyId, limit: Option<PeriodQuota>) -> Answer {
-    let period = limit.map(|quota| (quota.period, Tokens(quota.tokens)));
-    let edit = LimitsEdit { period: Some(period), ..LimitsEdit::default() };
-    match keys::update_limits(db, KeyOwner::Operator(operator()), key_id, edit).await {
-        Ok(()) => Answer::says("edited"),
-        Err(error) => {
-            rolled_back(db, "SELECT 1 FROM api_keys WHERE key_id = $1 FOR NO KEY UPDATE", key_id.0).await;
-            Answer::says(key_error(&error))
-        }
-    }
 }
 
 /// `now`: the minute of the model.
@@ -336,6 +340,9 @@ pub async fn admit(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId,
                 call.request_id, call.account_id, call.key_id, call.supplier_id, call.price_version, call.held.0, call.output_limit
             ),
             Verdict::MemberExhausted { ends_at: None } => "MemberExhausted".into(),
+            Verdict::MemberExhausted { ends_at: Some(at) } => format!("MemberMonthExhausted until {}", clock::minute_of(*at)),
+            Verdict::Limited(limited) => format!("{:?} retry {} ms", limited.by, limited.retry_after.as_millis()),
+            Verdict::SentBefore { original, state } => format!("Idempotency{state:?} {original}"),
             Verdict::PeriodExhausted { .. } => "PeriodExhausted".into(),
             refused => format!("{refused:?}"),
         });

@@ -80,7 +80,7 @@ fn offer_view(offer: Result<Offer, ConsoleError>) -> AnyView {
                             </Fact>
                         }
                     })}
-                <PackageFacts card=offer.package.clone() />
+                <PackageFacts card=offer.package.clone() to_pay=offer.to_pay() />
             </dl>
             <h3>{t!("Rules")}</h3>
             <ul>
@@ -189,13 +189,13 @@ fn PromotionFields(offer: Offer) -> impl IntoView {
     // One that was good when it was typed may not be any more.
     let error = error_of(TypeCode::PATH).or(offer.code_problem.map(ConsoleError::Code));
     let hint = t!("A code leaves at least {least} to pay.", least = offer.least.exact_in(language()));
-    let kept = offer.limit_reached() && (offer.discount.code_id.is_some() || offer.code_problem.is_some());
+    let applied = applied(&offer);
     let code = typed(TypeCode::PATH, "code", typed(PlaceOrder::PATH, "code", ""));
-    let open = kept || error.is_some() || !code.is_empty();
+    let open = applied.is_some() || error.is_some() || !code.is_empty();
     let of_unpaid = error == Some(ConsoleError::Code(CodeProblem::OnUnpaidOrder));
     view! {
         <details open=open>
-            <summary>{t!("Have a promotion code?")}</summary>
+            <summary>{if applied.is_some() { t!("Promotion code") } else { t!("Have a promotion code?") }}</summary>
             <div class="row">
                 <CodeField error value=code />
                 <button class="button" type="submit" formaction=TypeCode::PATH>
@@ -203,9 +203,31 @@ fn PromotionFields(offer: Offer) -> impl IntoView {
                 </button>
             </div>
             {of_unpaid.then(|| view! { <p><a href="/orders">{t!("Look at your orders")}</a></p> })}
-            {kept.then(|| view! { <p class="muted">{t!("The code that you typed here is kept. Apply an empty one to take it away.")}</p> })}
+            {applied
+                .map(|words| {
+                    view! {
+                        <p class="row">
+                            <span>{words}</span>
+                            <button class="button" type="submit" name="take_away" value="true" formaction=TypeCode::PATH>
+                                {t!("Take it away")}
+                            </button>
+                        </p>
+                    }
+                })}
             <p class="muted">{hint}</p>
         </details>
+    }
+}
+
+/// What is said of a code that was typed here, and can be taken away. That of an order that waits belongs to the order.
+fn applied(offer: &Offer) -> Option<String> {
+    match (&offer.open_order, offer.discount.code_id, offer.code_problem) {
+        (Some(_), ..) | (None, None, None) => None,
+        (None, Some(_), _) => {
+            let off = Money::new(offer.discount.minor, offer.package.price.currency.clone());
+            Some(t!("A code is applied: it takes {off} off.", off = off.exact_in(language())))
+        }
+        (None, None, Some(_)) => Some(t!("The code that you typed here is kept, and takes nothing off.").into()),
     }
 }
 

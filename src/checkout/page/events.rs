@@ -185,8 +185,8 @@ fn ResolvedTable(resolved: Vec<ResolvedEvent>) -> impl IntoView {
             view! { <span class="address">{event_id}</span> }.into_any(),
             event_type.into_any(),
             outcome_word(outcome).into_any(),
-            view! { <span class="address">{by.unwrap_or_default()}</span> }.into_any(),
-            reason.unwrap_or_default().into_any(),
+            by.map(|by| view! { <span class="address">{by}</span> }).into_any(),
+            reason.into_any(),
             view! { <UtcTime time=at /> }.into_any(),
         ])
     });

@@ -159,12 +159,13 @@ pub fn CancelForm(order_id: OrderId) -> impl IntoView {
     }
 }
 
+/// What the badge beside it does not say.
 fn status_sentence(status: OrderStatus) -> &'static str {
     match status {
         OrderStatus::Created => t!("The checkout for this order was not opened. Nothing was charged."),
         OrderStatus::AwaitingPayment => t!("Waiting for the payment to be confirmed. This page shows it as soon as it is."),
         OrderStatus::Paid => t!("The payment has arrived. The Tokens follow."),
-        OrderStatus::Fulfilled => t!("Paid. The Tokens are in your wallet."),
+        OrderStatus::Fulfilled => t!("The Tokens are in your wallet."),
         OrderStatus::Declined => t!("The payment was declined. Nothing was charged."),
         OrderStatus::Expired => t!("The checkout ended before it was paid. Nothing was charged."),
         OrderStatus::Cancelled => t!("This order was cancelled before it was paid. Nothing was charged."),

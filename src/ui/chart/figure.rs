@@ -4,7 +4,7 @@
 use crate::html::{Escaped, link};
 use crate::i18n::language;
 use crate::tokens::Tokens;
-use crate::ui::amount::counted;
+use crate::ui::amount::{amount_html, counted};
 use crate::ui::chart::Bucket;
 use crate::ui::chart::colour::Colour;
 use crate::ui::chart::label::{BETWEEN, Labels};
@@ -143,12 +143,12 @@ fn names(entries: &[Entry], labels: &Labels) -> String {
     html
 }
 
-/// Where there is too little room, the name is cut; its tooltip has all of it.
+/// Where there is too little room, the name is cut; its tooltip has all of it, and that of the value every digit.
 fn push_label(html: &mut String, Entry { name, swatch, says, .. }: &Entry) {
     let name = Escaped(name);
     push!(html, r#"<span class="{swatch}"></span><span class="chart-name" title="{name}">{name}</span><b>"#);
     if let Some(tokens) = says {
-        push!(html, "{}", tokens.short_in(language()));
+        push!(html, "{}", amount_html(*tokens));
     }
     html.push_str("</b>");
 }

@@ -3,6 +3,7 @@
 
 mod charts;
 pub mod contrast;
+mod fields;
 mod samples;
 mod type_and_colour;
 

@@ -1,6 +1,6 @@
 //! The guide's components, each in its states.
 
-use crate::error::{ConsoleError, Field, Problem};
+use crate::error::ConsoleError;
 use crate::i18n::language;
 use crate::search::page::hit;
 use crate::search::palette::PaletteDialog;
@@ -9,16 +9,16 @@ use crate::ui::amount::TokenAmount;
 use crate::ui::badge::{Badge, BadgeKind};
 use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::code_tabs::{CodeTab, CodeTabs, code_panel};
-use crate::ui::control::{Choice, Select, Switch, SwitchForm};
 use crate::ui::empty_state::EmptyState;
-use crate::ui::form::{FormError, Labelled};
-use crate::ui::overlay::{CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
+use crate::ui::form::FormError;
+use crate::ui::overlay::{AskingForm, CloseDialog, Dialog, DialogActions, Menu, OpenDialog, Side};
 use crate::ui::pages::Pages;
 use crate::ui::quota::QuotaBar;
 use crate::ui::skeleton::Skeleton;
 use crate::ui::snippet::Snippet;
 use crate::ui::stat::{Change, Stat};
 use crate::ui::style_guide::charts::Charts;
+use crate::ui::style_guide::fields::Fields;
 use crate::ui::style_guide::{self, Part};
 use crate::ui::table::{CardTable, Head, Row};
 use crate::ui::tabs::{Tab, Tabs};
@@ -75,6 +75,26 @@ fn Overlays(theme: &'static str) -> impl IntoView {
                 <OpenDialog id=dialog.clone()>"Open the dialog"</OpenDialog>
                 <OpenDialog id=drawer.clone()>"Open the drawer"</OpenDialog>
                 <OpenDialog id=palette.clone()>"Open the palette"</OpenDialog>
+                <AskingForm
+                    id=format!("{theme}-question")
+                    opens="Open the question"
+                    title="Remove bob@example.com?"
+                    action=style_guide::PATH
+                    does="Remove bob@example.com"
+                    instead="Keep them"
+                >
+                    <p>"Their sessions in this account end at once."</p>
+                </AskingForm>
+                <AskingForm
+                    id=format!("{theme}-harmless")
+                    opens="Open the harmless question"
+                    title="Role of bob@example.com"
+                    action=style_guide::PATH
+                    does="Change the role"
+                    harmless=true
+                >
+                    <p>"They see what the role lets them see from the next page on."</p>
+                </AskingForm>
                 <Menu id=menu label="More for Support bot">
                     <li><a href="#main">"Edit"</a></li>
                     <li><button type="button">"Disable"</button></li>
@@ -132,49 +152,6 @@ fn Messages() -> impl IntoView {
 }
 
 #[component]
-fn Fields(theme: &'static str) -> impl IntoView {
-    let id = move |name: &str| format!("{theme}-{name}");
-    let choices = || ["Every supplier", "Acme", "Borealis"].map(|name| Choice { value: name.into(), name: name.into() }).to_vec();
-    let error = ConsoleError::Invalid { field: Field::Name, problem: Problem::Empty };
-    view! {
-        <Part title="Fields">
-            <Labelled id=id("hinted") label="Quota" field=Field::Quota error=None hint="Empty means no limit of its own.">
-                <input id=id("hinted") type="text" inputmode="numeric" placeholder="1,000,000" aria-describedby=id("hinted-hint") />
-            </Labelled>
-            <Labelled id=id("wrong") label="Name" field=Field::Name error=Some(error)>
-                <input id=id("wrong") type="text" aria-describedby=id("wrong-error") />
-            </Labelled>
-            <Labelled id=id("off") label="E-mail" field=Field::Email error=None>
-                <input id=id("off") type="email" value="ada@example.com" disabled />
-            </Labelled>
-            <Labelled id=id("select") label="Supplier" field=Field::Supplier error=None>
-                <Select id=id("select") name="supplier" choices=choices() chosen="Acme" />
-            </Labelled>
-            <Labelled id=id("select-off") label="Supplier, fixed" field=Field::Supplier error=None>
-                <Select id=id("select-off") name="supplier" choices=choices() chosen="Borealis" disabled=true />
-            </Labelled>
-            <Switch name="on" label="Low balance" note="A mail when 10 % are left" on=true />
-            <Switch name="off" label="Every purchase" on=false />
-            <Switch name="fixed" label="Security" note="Always on" on=true disabled=true />
-            <div class="row">{[true, false].map(switch_form).into_iter().collect_view()}</div>
-            <label class="choice">
-                <input type="radio" name=id("start") checked />
-                <span>"Start now" <span class="choice-line muted">"It pays beside what you have."</span></span>
-            </label>
-            <label class="choice">
-                <input type="radio" name=id("start") />
-                <span>"Start after the current one" <span class="choice-line muted">"It waits until that is over."</span></span>
-            </label>
-        </Part>
-    }
-}
-
-fn switch_form(on: bool) -> impl IntoView {
-    let words = ["Disabled", "Enabled"];
-    view! { <SwitchForm action=style_guide::PATH name="status" values=words words on label="Enabled: Support bot" /> }
-}
-
-#[component]
 fn Numbers() -> impl IntoView {
     let stat = |before, note: Option<&'static str>| {
         let note = note.map(IntoAny::into_any);
@@ -205,10 +182,10 @@ client = OpenAI(base_url="https://toki.example/v1", api_key="sk-toki-ab…yz")"#
 
 #[component]
 fn Code(theme: &'static str) -> impl IntoView {
-    let none = view! { <p class="muted">"No model of this key answers in what this program speaks."</p> }.into_any();
+    let none = r#"<p class="muted">No model of this key answers in what this program speaks.</p>"#.into();
     let tabs = vec![
-        CodeTab { section: "curl", name: "curl", panel: code_panel("curl", None, CURL.into()) },
-        CodeTab { section: "python", name: "Python", panel: code_panel("Python", Some("With OpenAI’s package."), PYTHON.into()) },
+        CodeTab { section: "curl", name: "curl", panel: code_panel("curl", None, CURL) },
+        CodeTab { section: "python", name: "Python", panel: code_panel("Python", Some("With OpenAI’s package."), PYTHON) },
         CodeTab { section: "none", name: "Claude Code", panel: none },
     ];
     view! {

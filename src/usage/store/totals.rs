@@ -37,6 +37,81 @@ impl PartRow {
     }
 }
 
+/// What totals of the range add up to by `$of`, out of `$from` and where `$where`. A statement for each group: in one that is for all,
+/// each would join, and have planned, what only the others need.
+macro_rules! part_rows {
+    ($db:expr, $member:expr, $whose:expr, $range:expr, $of:literal, $from:literal, $where:literal) => {
+        sqlx::query_as!(
+            PartRow,
+            r#"SELECT width_bucket(t.starts_at, $4::timestamptz[]) - 1 AS "bucket!", "#
+                + $of
+                + r#", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!", sum(t.input_tokens)::bigint AS "input!",
+                      sum(t.cached_tokens)::bigint AS "cached!", sum(t.output_tokens)::bigint AS "output!",
+                      sum(t.charge)::bigint AS "charged!"
+                 FROM "#
+                + $from
+                + r#"
+                WHERE t.account_id = $1 AND t.starts_at >= ($4::timestamptz[])[1] AND t.starts_at < $5 AND "#
+                + $where
+                + r#" AND ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
+                GROUP BY 1, 2"#,
+            $member.account_id().0,
+            $whose.key_id.map(|id| id.0),
+            $whose.model_id,
+            &$range.starts,
+            $range.end,
+            $range.totals_unit()
+        )
+        .fetch_all($db)
+        .await?
+    };
+}
+
+async fn rows_by(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<PartRow>, UsageError> {
+    Ok(match group {
+        Group::Model => {
+            part_rows!(db, member, whose, range, r#"t.model_id AS "id!", t.model_id AS "name!""#, "usage_totals t", "t.unit = $6::text")
+        }
+        Group::Key => part_rows!(
+            db,
+            member,
+            whose,
+            range,
+            r#"t.key_id::text AS "id!", min(k.name) AS "name!""#,
+            "usage_totals t JOIN api_keys k ON k.key_id = t.key_id",
+            "t.unit = $6::text"
+        ),
+        Group::Supplier => part_rows!(
+            db,
+            member,
+            whose,
+            range,
+            r#"s.slug AS "id!", min(s.name) AS "name!""#,
+            "usage_totals t JOIN models m ON m.model_id = t.model_id JOIN suppliers s ON s.supplier_id = m.supplier_id",
+            "t.unit = $6::text"
+        ),
+        Group::Member => part_rows!(
+            db,
+            member,
+            whose,
+            range,
+            r#"CASE WHEN t.starts_at < k.inherited_at THEN '' ELSE k.created_by::text END AS "id!",
+               min(CASE WHEN t.starts_at < k.inherited_at THEN '' ELSE u.email END) AS "name!""#,
+            "(SELECT d.* FROM usage_totals d
+               WHERE d.account_id = $1 AND d.unit = $6::text AND d.starts_at >= ($4::timestamptz[])[1] AND d.starts_at < $5
+               UNION ALL
+              SELECT h.* FROM api_keys i
+                JOIN usage_totals h ON h.account_id = i.account_id AND h.unit = 'hour' AND h.key_id = i.key_id
+                     AND h.starts_at >= date_trunc('day', i.inherited_at, 'UTC')
+                     AND h.starts_at < date_trunc('day', i.inherited_at, 'UTC') + interval '24 hours'
+               WHERE $6 = 'day' AND i.account_id = $1 AND i.inherited_at >= ($4::timestamptz[])[1] AND i.inherited_at < $5) t
+               JOIN api_keys k ON k.key_id = t.key_id
+               JOIN users u ON u.user_id = k.created_by",
+            "(t.unit = 'hour' OR t.starts_at IS DISTINCT FROM date_trunc('day', k.inherited_at, 'UTC'))"
+        ),
+    })
+}
+
 /// What the member's calls in the range add up to, by what they have in common, the most charged first.
 ///
 /// Of a key that was handed over, what was called before then is no member's of now ([`Part::before_handover`]), exact to the hour: the
@@ -66,45 +141,6 @@ pub async fn parts_of(
     let mut parts: Vec<Part> = parts.into_values().collect();
     parts.sort_by(|a, b| (b.sums.charged.0, b.sums.calls, &a.name, &a.id).cmp(&(a.sums.charged.0, a.sums.calls, &b.name, &b.id)));
     Ok(parts)
-}
-
-async fn rows_by(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range, group: Group) -> Result<Vec<PartRow>, UsageError> {
-    let rows = sqlx::query_as!(
-        PartRow,
-        r#"SELECT width_bucket(t.starts_at, $4::timestamptz[]) - 1 AS "bucket!",
-                  CASE WHEN $6 = 'model' THEN t.model_id WHEN $6 = 'key' THEN t.key_id::text WHEN $6 = 'supplier' THEN s.slug
-                       WHEN t.starts_at < k.inherited_at THEN '' ELSE k.created_by::text END AS "id!",
-                  min(CASE WHEN $6 = 'model' THEN t.model_id WHEN $6 = 'key' THEN k.name WHEN $6 = 'supplier' THEN s.name
-                           WHEN t.starts_at < k.inherited_at THEN '' ELSE u.email END) AS "name!",
-                  sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!", sum(t.input_tokens)::bigint AS "input!",
-                  sum(t.cached_tokens)::bigint AS "cached!", sum(t.output_tokens)::bigint AS "output!", sum(t.charge)::bigint AS "charged!"
-             FROM (SELECT d.* FROM usage_totals d
-                    WHERE d.account_id = $1 AND d.unit = $7::text AND d.starts_at >= ($4::timestamptz[])[1] AND d.starts_at < $5
-                   UNION ALL
-                   SELECT h.* FROM api_keys i
-                     JOIN usage_totals h ON h.account_id = i.account_id AND h.unit = 'hour' AND h.key_id = i.key_id
-                          AND h.starts_at >= date_trunc('day', i.inherited_at, 'UTC')
-                          AND h.starts_at < date_trunc('day', i.inherited_at, 'UTC') + interval '24 hours'
-                    WHERE $6::text = 'member' AND $7 = 'day' AND i.account_id = $1
-                      AND i.inherited_at >= ($4::timestamptz[])[1] AND i.inherited_at < $5) t
-             JOIN api_keys k ON k.key_id = t.key_id
-             JOIN users u ON u.user_id = k.created_by
-             JOIN models m ON m.model_id = t.model_id
-             JOIN suppliers s ON s.supplier_id = m.supplier_id
-            WHERE ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
-              AND ($6 <> 'member' OR t.unit = 'hour' OR t.starts_at IS DISTINCT FROM date_trunc('day', k.inherited_at, 'UTC'))
-            GROUP BY 1, 2"#,
-        member.account_id().0,
-        whose.key_id.map(|id| id.0),
-        whose.model_id,
-        &range.starts,
-        range.end,
-        group.as_str(),
-        range.totals_unit()
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows)
 }
 
 /// What the member's calls in each bucket of the range add up to.

@@ -1,5 +1,6 @@
 //! Draws what concerns calls: admissions, settlements, crashes of the database, and what happens at once.
 
+use super::idempotency::idempotency;
 use super::{LIFETIME, edit_key, suspend};
 use crate::clock;
 use crate::dice::Dice;
@@ -16,11 +17,15 @@ pub fn to_put_back(model: &Model, traffic: &Traffic, owner: ReplicaId) -> Vec<Ru
     if model.known.contains(&owner) { Vec::new() } else { traffic.running(owner) }
 }
 
+/// By the first replica that has something to put back.
+pub fn put_back(model: &Model, traffic: &Traffic) -> Option<Op> {
+    let mut running = traffic.replicas.iter().map(|owner| (*owner, to_put_back(model, traffic, *owner)));
+    let (owner, running) = running.find(|(_, running)| !running.is_empty())?;
+    Some(Op::Restore { owner, running })
+}
+
 /// Most requests are such that nothing but the Tokens decides: a key that works, and a model that it may call.
-///
-/// `at_once`: not one that is held while the clock is behind its key's period. Such a hold says that it was placed at the beginning of that,
-/// which tells nothing about the order of what happened at once.
-fn request(dice: &mut Dice, model: &Model, step: u64, at_once: bool) -> Option<AdmissionRequest> {
+fn request(dice: &mut Dice, model: &Model, step: u64, idempotent: bool) -> Option<AdmissionRequest> {
     let careless = dice.percent(15);
     // Rare among keys that work, and an answer that must not go unseen.
     let ended = dice.percent(3);
@@ -29,10 +34,10 @@ fn request(dice: &mut Dice, model: &Model, step: u64, at_once: bool) -> Option<A
     let keys: Vec<_> = young
         .filter(|account| careless || !account.suspended)
         .flat_map(|account| &account.keys)
-        .filter(|key| !at_once || !key.is_behind(model.now))
         .filter(|key| if ended { !works(key) } else { careless || works(key) })
         .collect();
-    let key = dice.pick(&keys)?;
+    let senders: Vec<_> = keys.iter().filter(|key| model.sent.iter().any(|sent| sent.key_id == key.key_id)).collect();
+    let key = if idempotent && !senders.is_empty() && dice.percent(70) { *dice.pick(&senders)? } else { dice.pick(&keys)? };
     let serves = |offer: &&Offer| {
         let may_call = key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id);
         may_call && offer.enabled && model.supplier(offer.supplier_id).enabled
@@ -51,13 +56,19 @@ fn request(dice: &mut Dice, model: &Model, step: u64, at_once: bool) -> Option<A
         endpoint: "chat/completions",
         streamed: dice.percent(50),
         address: Ipv4Addr::LOCALHOST.into(),
-        idempotency: None,
+        idempotency: if idempotent { idempotency(dice, model, key) } else { None },
     })
 }
 
-pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+/// A batch. Few have Idempotency-Keys, since one that has is durable: then a crash forgets nothing of it, nor of what came before it.
+fn requests(dice: &mut Dice, model: &Model, step: u64) -> Option<Vec<AdmissionRequest>> {
     let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
-    let requests = (0..size).map(|_| request(dice, model, step, false)).collect::<Option<Vec<_>>>()?;
+    let idempotent = dice.percent(18);
+    (0..size).map(|_| request(dice, model, step, idempotent)).collect()
+}
+
+pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
+    let requests = requests(dice, model, step)?;
     let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
     let owner = *dice.pick(&traffic.replicas)?;
     Some(Op::Admit { requests, owner, crash, lost: dice.percent(12), running: to_put_back(model, traffic, owner) })
@@ -65,8 +76,7 @@ pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op
 
 /// By a replica that has nothing to put back: when it did that among others, no row would say.
 fn admit_at_once(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<Op> {
-    let size = if dice.percent(75) { 1 } else { dice.between(2, 12) };
-    let requests = (0..size).map(|_| request(dice, model, step, true)).collect::<Option<Vec<_>>>()?;
+    let requests = requests(dice, model, step)?;
     let owners: Vec<_> = traffic.replicas.iter().filter(|owner| to_put_back(model, traffic, **owner).is_empty()).collect();
     Some(Op::Admit { requests, owner: **dice.pick(&owners)?, crash: None, lost: false, running: Vec::new() })
 }

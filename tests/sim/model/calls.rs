@@ -1,14 +1,21 @@
 //! The life of a call: decided, held, settled, or reaped. What a database that crashed forgets of it: `crashes`.
 
+use super::periods::month_of;
 use super::{HOLD_FOR, Hold, KeyState, Model, Offer, Record};
-use crate::clock::minute_of;
+use crate::clock::{self, minute_of};
+use std::collections::BTreeSet;
 use std::mem;
 use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
-    Refused(&'static str),
-    Hold(Hold),
+    Refused(String),
+    /// By a rate, or by calls that run: of the key, or of this account.
+    Limited {
+        why: String,
+        by: Option<AccountId>,
+    },
+    Hold(Box<Hold>),
 }
 
 /// Rounded up once.
@@ -21,60 +28,71 @@ pub fn price_of(price: Price, input: i64, cached: i64, output: i64) -> i64 {
 impl Model {
     /// What must be answered to this request now, and what held. Changes nothing.
     pub fn decide(&self, request: &AdmissionRequest, owner: ReplicaId) -> Decision {
+        let refused = |why: &str| Decision::Refused(why.into());
         let owned = self.accounts.iter().find_map(|account| {
             let key = account.keys.iter().find(|key| key.secret_hash == request.secret_hash && key.state != KeyState::Deleted)?;
             Some((account, key))
         });
-        let Some((account, key)) = owned else { return Decision::Refused("UnknownKey") };
+        let Some((account, key)) = owned else { return refused("UnknownKey") };
         if key.state != KeyState::Enabled {
-            return Decision::Refused("KeyDisabled");
+            return refused("KeyDisabled");
         }
         if key.expires.is_some_and(|expires| expires <= self.now) {
-            return Decision::Refused("KeyExpired");
+            return refused("KeyExpired");
         }
         if account.suspended {
-            return Decision::Refused("AccountSuspended");
+            return refused("AccountSuspended");
+        }
+        if let Some(why) = self.sent_before(key.key_id, request) {
+            return Decision::Refused(why);
         }
         let callable = |offer: &&Offer| {
             offer.enabled
                 && self.supplier(offer.supplier_id).enabled
                 && key.supplier_id.is_none_or(|supplier_id| supplier_id == offer.supplier_id)
         };
-        let Some(offer) = self.offer(&request.model_id).filter(callable) else { return Decision::Refused("ModelNotFound") };
+        let Some(offer) = self.offer(&request.model_id).filter(callable) else { return refused("ModelNotFound") };
         if request.protocol != "openai" {
-            return Decision::Refused("NoChannel");
+            return refused("NoChannel");
         }
         let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
         let available: i64 = grants.iter().map(|(_, left)| left).sum();
         let (quota_left, period_left) = (key.quota_left(), key.period_left(self.now));
         let own = [quota_left, period_left].into_iter().flatten().fold(available, i64::min);
-        let room = account.member_left().map_or(own, |left| left.min(own));
+        let member = self.member_left(account, key);
+        let room = member.least().map_or(own, |left| left.min(own));
         let cost = |output: i64| price_of(offer.price, request.input_tokens, 0, output * request.choices);
         let wanted = request.output_limit.map_or(offer.max_output, |limit| limit.min(offer.max_output));
         let mut output_limit = wanted;
         if cost(wanted) > room {
             if !request.exact {
-                return Decision::Refused("CountInput");
+                return refused("CountInput");
             }
             // Found by looking, not by a formula: limits are small here.
             match (1..wanted).rev().find(|output| cost(*output) <= room) {
                 Some(output) => output_limit = output,
-                None if room < own => return Decision::Refused("MemberExhausted"),
-                None if room < available && period_left.is_some_and(|left| left < quota_left.unwrap_or(available)) => {
-                    return Decision::Refused("PeriodExhausted");
+                None if room < own && member.month.is_some_and(|left| left < member.ever.unwrap_or(available)) => {
+                    return Decision::Refused(format!("MemberMonthExhausted until {}", month_of(self.now).1));
                 }
-                None if room < available => return Decision::Refused("QuotaExhausted"),
-                None => return Decision::Refused("BalanceExhausted"),
+                None if room < own => return refused("MemberExhausted"),
+                None if room < available && period_left.is_some_and(|left| left < quota_left.unwrap_or(available)) => {
+                    return refused("PeriodExhausted");
+                }
+                None if room < available => return refused("QuotaExhausted"),
+                None => return refused("BalanceExhausted"),
             }
         }
         let tokens = cost(output_limit);
+        if let Some(limited) = self.over_rate(account, key, tokens, request.exact) {
+            return limited;
+        }
         let mut rest = tokens;
         let lines = grants.into_iter().map(|(grant_id, left)| {
             let taken = left.min(rest);
             rest -= taken;
             (grant_id, taken)
         });
-        Decision::Hold(Hold {
+        Decision::Hold(Box::new(Hold {
             request_id: request.request_id,
             account_id: account.account_id,
             key_id: key.key_id,
@@ -89,7 +107,9 @@ impl Model {
             deadline: self.now + HOLD_FOR,
             placed: key.placed_at(self.now),
             before: (key.began, key.used),
-        })
+            created: clock::micros(self.now).max(key.began.map_or(i64::MIN, clock::start_of)),
+            full_before: self.full_of(key.key_id),
+        }))
     }
 
     /// Grants that may pay for this call, and what is left of each.
@@ -105,25 +125,39 @@ impl Model {
     }
 
     /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
-    /// holds of its running calls back first.
-    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold]) -> Vec<String> {
+    /// holds of its running calls back first. That calls were sent under an Idempotency-Key waits for the disk, with all before it.
+    pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold], lost: bool) -> Vec<String> {
         if !self.known.contains(&owner) {
             self.restore(owner, running);
         }
-        let mut placed = Vec::new();
+        let (mut placed, mut accounts, mut limited) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         let answers = requests
             .iter()
             .map(|request| {
                 let decision = self.decide(request, owner);
                 let answer = decision.to_string();
-                if let Decision::Hold(hold) = decision {
-                    placed.push(hold.request_id);
-                    self.place(hold);
+                match decision {
+                    Decision::Hold(hold) => {
+                        placed.push(hold.request_id);
+                        accounts.insert(hold.account_id);
+                        self.note_sent(request, hold.account_id, hold.key_id);
+                        self.place(*hold);
+                    }
+                    Decision::Limited { by, .. } => limited.extend(by),
+                    Decision::Refused(_) => {}
                 }
                 answer
             })
             .collect();
         if !placed.is_empty() {
+            self.write_rates(&limited - &accounts);
+        }
+        if lost {
+            self.take_back_rates(&placed);
+        }
+        if requests.iter().any(|request| request.idempotency.is_some()) {
+            self.volatile.clear();
+        } else if !placed.is_empty() {
             self.volatile.push(placed);
         }
         answers
@@ -139,6 +173,7 @@ impl Model {
         let key = self.key_mut(hold.account_id, hold.key_id);
         key.held += hold.tokens;
         key.use_in_period(now, hold.tokens);
+        self.take_rates(hold.account_id, hold.key_id, hold.tokens);
         self.holds.push(hold);
     }
 
@@ -149,9 +184,7 @@ impl Model {
 
     /// Has a hold take so many Tokens more, as far as account, key and member have them. Whoever asks counts them for the key.
     pub fn fill(&mut self, hold: &mut Hold, tokens: i64) {
-        let (account, key) = self.key(hold.key_id).expect("a key of the model");
-        let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
-        let mut rest = limits.into_iter().flatten().fold(tokens, i64::min).max(0);
+        let mut rest = self.allowance(hold.key_id).map_or(tokens, |left| left.min(tokens)).max(0);
         for (grant_id, left) in self.burn_order(hold.account_id, hold.supplier_id, &hold.model_id) {
             let taken = left.min(rest);
             if taken == 0 {
@@ -184,6 +217,7 @@ impl Model {
         let key = self.key_mut(hold.account_id, hold.key_id);
         key.held -= hold.tokens;
         key.give_back_to_period(now, hold.placed, hold.tokens - charge);
+        self.give_back_rates(hold.account_id, hold.key_id, (hold.tokens, hold.tokens - charge), hold.created);
     }
 
     /// Calls with a whole hold first, all at once; then those with a part of one, then those without, one after the other by their ids.
@@ -219,9 +253,7 @@ impl Model {
                 let first = first.iter().any(|other| other.request_id == request_id);
                 let charge = self.records[&request_id].charge;
                 let balance = self.balance(settlement.account_id);
-                let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-                let limits = [key.quota_left(), key.period_left(self.now), account.member_left()];
-                let quota = limits.into_iter().flatten().min().map(|left| left.max(0));
+                let quota = self.allowance(settlement.key_id).map(|left| left.max(0));
                 format!("settled {request_id} first {first} charge {charge} balance {balance} quota {quota:?}")
             })
             .collect()
@@ -249,9 +281,7 @@ impl Model {
         let (account_id, now) = (settlement.account_id, self.now);
         let held = self.records.get(&settlement.request_id).map_or(0, |record| record.held);
         let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
-        let (account, key) = self.key(settlement.key_id).expect("a key of the model");
-        let limits = [key.quota_left(), key.period_left(now), account.member_left()];
-        let most = limits.into_iter().flatten().fold(owed, i64::min).max(0);
+        let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
         for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);

@@ -1,6 +1,6 @@
 //! What customers, operators and the sweep do to the books.
 
-use super::{Account, Grant, HALF_PAST, Key, KeyState, Model, Shares};
+use super::{Account, Grant, HALF_PAST, Key, KeyState, MEMBERS, MemberQuota, Model, Rates, Shares};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
 use toki::wallet::ledger::{Price, Scope};
@@ -13,7 +13,8 @@ impl Model {
             account_id,
             since,
             suspended: false,
-            member_quota: None,
+            members: [MemberQuota::default(); MEMBERS],
+            rates: Rates::default(),
             keys: Vec::new(),
             grants: Vec::new(),
             bought: Vec::new(),
@@ -28,6 +29,7 @@ impl Model {
         self.left_blurred.extend(blurred);
         self.accounts.retain(|account| account.account_id != account_id);
         self.records.retain(|_, record| record.account_id != account_id);
+        self.sent.retain(|sent| sent.account_id != account_id);
         self.touched.remove(&account_id);
     }
 
@@ -203,11 +205,6 @@ impl Model {
     pub fn set_suspended(&mut self, account_id: AccountId, suspended: bool) {
         self.volatile.clear();
         self.account_mut(account_id).suspended = suspended;
-    }
-
-    pub fn limit_member(&mut self, account_id: AccountId, quota: Option<i64>) {
-        self.volatile.clear();
-        self.account_mut(account_id).member_quota = quota;
     }
 
     pub fn set_supplier(&mut self, at: usize, enabled: bool) {

@@ -1,7 +1,7 @@
 //! What a crash of the database forgets, and what comes back of it.
 
-use super::{HOLD_FOR, Hold, Model};
-use crate::clock::minute_of;
+use super::{Full, HOLD_FOR, Hold, Model};
+use crate::clock::{self, minute_of};
 use std::collections::BTreeMap;
 use toki::ids::{KeyId, ReplicaId, RequestId};
 use toki::wallet::ledger::RunningHold;
@@ -12,6 +12,7 @@ impl Model {
     pub fn forget(&mut self, request_ids: &[RequestId]) {
         self.volatile.clear();
         self.known.clear();
+        self.forget_rates(request_ids);
         for (key_id, (began, used)) in self.periods_before(request_ids) {
             let account_id = self.key(key_id).expect("a key of the model").0.account_id;
             let key = self.key_mut(account_id, key_id);
@@ -63,6 +64,8 @@ impl Model {
                 deadline: self.now + HOLD_FOR,
                 placed: minute_of(call.created_at),
                 before: (None, 0),
+                created: clock::micros_of(call.created_at),
+                full_before: (Full::default(), Full::default()),
             };
             self.fill(&mut hold, call.tokens.0);
             let now = self.now;
@@ -72,6 +75,7 @@ impl Model {
             key.use_in_period(now, if counts { hold.tokens } else { 0 });
             if counts {
                 hold.placed = key.placed_at(hold.placed);
+                hold.created = hold.created.max(key.began.map_or(i64::MIN, clock::start_of));
             }
             self.holds.push(hold);
             restored += 1;

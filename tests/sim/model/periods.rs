@@ -7,7 +7,7 @@ use crate::clock::MOST_REAL;
 use toki::ids::KeyId;
 use toki::keys::types_limits::Period;
 
-const DAY: i64 = 24 * 60;
+pub const DAY: i64 = 24 * 60;
 /// Days from the first of May to those of the months after it, from the beginning of the model; no run lasts longer.
 const MONTHS: [i64; 8] = [-31, 0, 30, 61, 92, 122, 153, 183];
 
@@ -27,6 +27,12 @@ fn start(period: Period, minute: i64) -> i64 {
             begun.expect("a month of the model")
         }
     }
+}
+
+/// The beginning of the month that this minute is in, and its end.
+pub fn month_of(minute: i64) -> (i64, i64) {
+    let end = MONTHS.iter().map(|day| day * DAY).find(|first| *first > minute);
+    (start(Period::Month, minute), end.expect("a month of the model"))
 }
 
 impl Key {

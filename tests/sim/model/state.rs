@@ -8,7 +8,7 @@ use toki::ids::{AccountId, RequestId};
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Decision::Refused(why) => f.write_str(why),
+            Decision::Refused(why) | Decision::Limited { why, .. } => f.write_str(why),
             Decision::Hold(hold) => write!(
                 f,
                 "admitted {} account {} key {} supplier {} version {} held {} limit {}",
@@ -84,6 +84,13 @@ impl Model {
                 grant.refunded
             ));
         }
+        if account.rates.is_limited() {
+            let running = self.running_of(|_, account_id| account_id == account.account_id);
+            lines.push(account.rates.line(account.account_id, running));
+        }
+        for key in account.keys.iter().filter(|key| key.rates.is_limited()) {
+            lines.push(key.rates.line(key.key_id, self.running_of(|key_id, _| key_id == key.key_id)));
+        }
         for key in &account.keys {
             let quota = key.quota.map_or("none".into(), |quota| quota.to_string());
             let state = format!("{:?}", key.state).to_lowercase();
@@ -95,6 +102,9 @@ impl Model {
             });
             let (key_id, spent, held) = (key.key_id, key.spent, key.held);
             lines.push(format!("key {key_id} quota {quota} spent {spent} held {held} {state} ends {ends} period {period}"));
+        }
+        for sent in self.sent.iter().filter(|sent| sent.account_id == account.account_id) {
+            lines.push(format!("sent {} key {} hour {} answered {}", sent.request_id, sent.key_id, sent.at / 60, sent.answered));
         }
         for hold in self.holds.iter().filter(|hold| hold.account_id == account.account_id) {
             let parts: Vec<String> = hold.lines.iter().map(|(grant_id, tokens)| format!("{grant_id}:{tokens}")).collect();
