@@ -1,6 +1,15 @@
 //! Files that spreadsheets open: CSV (RFC 4180), with cells that are what they are.
 
+use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
+
+/// The byte-order mark. Without it Excel takes a file for one of its country's old code page, and Chinese names for something else.
+const MARK: &str = "\u{feff}";
+
+/// A file as people open it: its text behind the mark. What programs read, of the command line, has none.
+pub fn marked<E>(text: impl Stream<Item = Result<String, E>>) -> impl Stream<Item = Result<String, E>> {
+    stream::once(future::ready(Ok(MARK.to_string()))).chain(text)
+}
 
 /// A line for each row, without a head.
 pub fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> csv::Result<String> {
@@ -20,6 +29,15 @@ pub fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::TryStreamExt;
+    use futures::executor::block_on;
+
+    #[test]
+    fn a_file_for_people_begins_with_the_mark() {
+        let text = stream::iter([Ok::<_, ()>("name\n".to_string()), Ok("客服机器人\n".to_string())]);
+        let file: String = block_on(marked(text).try_collect()).expect("a file");
+        assert_eq!(file.as_bytes().strip_prefix(b"\xEF\xBB\xBF"), Some("name\n客服机器人\n".as_bytes()));
+    }
 
     #[test]
     fn no_cell_is_a_formula() {

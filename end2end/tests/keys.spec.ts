@@ -30,6 +30,33 @@ test("a day of one's own is asked for where it is chosen, and kept when the key 
   await expect(day).toBeHidden();
 });
 
+test("all keys of a page are ticked at once where a script can, and none again", async ({ page, javaScriptEnabled }) => {
+  await signIn(page, existingCustomer());
+  for (const name of ["winter", "summer"]) await createKey(page, name);
+  await page.goto("/keys");
+  const [button, boxes] = [page.locator("[data-ticks]"), page.getByRole("checkbox", { name: /^Choose / })];
+  const expectTicked = async (...ticked: boolean[]) => {
+    for (const [place, checked] of ticked.entries()) await expect(boxes.nth(place)).toBeChecked({ checked });
+    await expect(button).toHaveText(ticked.includes(false) ? "Tick all on this page" : "Tick none");
+  };
+  await expect(boxes).toHaveCount(2);
+  await expect(button).toBeVisible({ visible: javaScriptEnabled });
+  await expectTicked(false, false);
+  if (!javaScriptEnabled) return;
+
+  await button.click();
+  await expectTicked(true, true);
+  await boxes.first().uncheck();
+  await expectTicked(false, true);
+  await button.click();
+  await expectTicked(true, true);
+  await button.click();
+  await expectTicked(false, false);
+  await button.click();
+  await page.getByRole("button", { name: "Disable", exact: true }).click();
+  await expect(page.getByText("2 keys are disabled now")).toBeVisible();
+});
+
 test("a button that copies is offered where a script can, and keeps its room where there is none", async ({ page, javaScriptEnabled }) => {
   await signIn(page, existingCustomer());
   const secret = await createKey(page, "winter");

@@ -11,6 +11,7 @@ pub mod palette;
 pub mod print;
 pub mod reveal;
 pub mod switches;
+mod ticks;
 pub mod trial;
 
 /// The header with which a script says that it keeps only a part of the page it asks for. Nobody sees the rest, so what the page would show

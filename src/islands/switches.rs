@@ -1,8 +1,10 @@
 //! Has the forms of the page that are one switch (`ui::control::SwitchForm`) turn at once, before the server has said anything, and turn
-//! back with a toast that says why where it refuses or cannot be reached. Without a script they are posted, and the page comes anew.
+//! back with a toast that says why where it refuses or cannot be reached. Without a script they are posted, and the page comes anew. Boxes
+//! that are ticked together have no island of their own (`ticks`).
 
 use crate::islands::dom::{first, on, page_in, part_headers};
 use crate::islands::live::{Seen, replace_changed};
+use crate::islands::ticks;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
@@ -16,6 +18,7 @@ const TOAST_FOR: Duration = Duration::from_secs(10);
 #[island]
 pub fn Switches(unreachable: String) -> impl IntoView {
     Effect::new(move |_| {
+        ticks::watch();
         let unreachable = unreachable.clone();
         on(&document(), "submit", move |event| {
             let form = event.target().and_then(|target| target.dyn_into::<HtmlFormElement>().ok());

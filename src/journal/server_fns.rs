@@ -48,9 +48,10 @@ pub async fn export_journal(
     use crate::journal::export::csv;
     use crate::journal::filter::Filter;
     use crate::server::request_ctx;
+    use crate::sheet::marked;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let filter = Filter::parse(&group, &since, &until, &search, crate::preferences::time_zone()).map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "account-log.csv");
-    Ok(TextStream::new(csv(app.db.clone(), member, filter)))
+    Ok(TextStream::new(marked(csv(app.db.clone(), member, filter))))
 }

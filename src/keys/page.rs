@@ -16,6 +16,7 @@ use crate::ui::amount::TokenAmount;
 use crate::ui::empty_state::EmptyState;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, error_of};
+use crate::ui::last_form::done;
 use crate::ui::page_data::with_data;
 use crate::ui::quota::QuotaBar;
 use crate::ui::utc_time::UtcTime;
@@ -74,13 +75,15 @@ fn no_list(error: ConsoleError) -> AnyView {
 }
 
 fn keys(list: KeyList, asked: Asked) -> AnyView {
-    let changed = list.changed.map(|changed| view! { <FormDone path=ChangeKeys::PATH>{changed_words(changed)}</FormDone> });
+    // One key is deleted by a form of its own.
+    let path = if done(DeleteKey::PATH) { DeleteKey::PATH } else { ChangeKeys::PATH };
+    let changed = list.changed.map(|changed| view! { <FormDone path>{changed_words(changed)}</FormDone> });
     let keys = if !list.any {
         no_keys(list.may_create)
     } else {
         view! {
             <FilterForm asked=asked.clone() suppliers=list.tied_to />
-            <KeyTable keys=list.keys />
+            <KeyTable keys=list.keys asked=asked.clone() />
             <MorePages asked more_after=list.more_after />
         }
         .into_any()

@@ -4,11 +4,11 @@ use crate::error::ConsoleError;
 use crate::keys::page::{StatusBadge, last_used, supplier_name};
 use crate::keys::server_fns_list::{ChangeKeys, chosen_keys};
 use crate::keys::types::KeyView;
-use crate::keys::types_list::KeysChange;
+use crate::keys::types_list::{KeysChange, back_to_list};
 use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormError, error_of};
-use crate::ui::page_data::{all_of_address, with_data};
+use crate::ui::page_data::{all_of_address, of_address, with_data};
 use crate::ui::table::{CardTable, Head, Row};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -17,16 +17,18 @@ use leptos_meta::Title;
 #[component]
 pub fn DeleteKeysPage() -> impl IntoView {
     let keys = chosen_keys(all_of_address("chosen[]"));
+    let back = back_to_list(&of_address("back")).to_string();
     view! {
         <Title text=t!("Delete keys") />
         <h1>{t!("Delete keys")}</h1>
         <FormError error=error_of(ChangeKeys::PATH) />
-        {with_data(keys, body)}
+        {with_data(keys, |keys| body(keys, back))}
     }
     .into_any()
 }
 
-fn body(keys: Result<Vec<KeyView>, ConsoleError>) -> AnyView {
+/// `back`: the list as it was.
+fn body(keys: Result<Vec<KeyView>, ConsoleError>, back: String) -> AnyView {
     let keys = match keys {
         Ok(keys) => keys,
         Err(error) => {
@@ -67,11 +69,12 @@ fn body(keys: Result<Vec<KeyView>, ConsoleError>) -> AnyView {
         <CardTable caption=t!("Delete keys") heads rows />
         <form class="row" method="post" action=ChangeKeys::PATH>
             {ids}
+            <input type="hidden" name="back" value=back.clone() />
             <input type="hidden" name="change" value=KeysChange::Delete.as_str() />
             <button class="button button-danger" type="submit">
                 {button}
             </button>
-            <a class="button" href="/keys">
+            <a class="button" href=back>
                 {t!("Keep them")}
             </a>
         </form>

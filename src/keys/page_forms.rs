@@ -110,7 +110,11 @@ pub fn DeleteDialog(
     name: String,
     /// Of the button.
     class: &'static str,
+    /// The list that it stands in, where it is asked for another than the whole list.
+    #[prop(optional)]
+    back: String,
 ) -> impl IntoView {
+    let back = (!back.is_empty()).then(|| view! { <input type="hidden" name="back" value=back /> });
     view! {
         <AskingForm
             id=format!("delete-{key_id}")
@@ -122,6 +126,7 @@ pub fn DeleteDialog(
             instead=t!("Keep it")
         >
             <input type="hidden" name="key_id" value=key_id.to_string() />
+            {back}
             <p>{t!("Programs that call with it stop working at once. What it spent stays in your usage.")}</p>
         </AskingForm>
     }

@@ -47,6 +47,11 @@ impl Asked {
         address_with("/keys", parameters.chain([("after", after)]))
     }
 
+    /// What a form must send to lead back to the list as it is; empty where that is the whole list, to which it leads anyway.
+    fn back(&self) -> String {
+        if *self == Asked::default() { String::new() } else { self.address(&self.after) }
+    }
+
     /// Whether some keys are left out.
     fn is_filtered(&self) -> bool {
         !(self.search.is_empty() && self.status.is_empty() && self.supplier.is_empty())
@@ -120,7 +125,7 @@ fn status_words(status: KeyStatus) -> &'static str {
 
 /// The keys; above them what can be done to those that are chosen.
 #[component]
-pub fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
+pub fn KeyTable(keys: Vec<KeyView>, asked: Asked) -> impl IntoView {
     if keys.is_empty() {
         return view! {
             <div class="empty">
@@ -141,8 +146,9 @@ pub fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
         Head::text(t!("Created")),
         Head::text(t!("Change")),
     ];
-    let chosen = keys.iter().any(|key| key.editable).then(|| view! { <ChosenForm /> });
-    let rows = keys.into_iter().map(key_row).collect();
+    let back = asked.back();
+    let chosen = keys.iter().any(|key| key.editable).then(|| view! { <ChosenForm back=back.clone() /> });
+    let rows = keys.into_iter().map(|key| key_row(key, &back)).collect();
     view! {
         {chosen}
         <CardTable caption=t!("API keys") heads rows />
@@ -150,11 +156,19 @@ pub fn KeyTable(keys: Vec<KeyView>) -> impl IntoView {
     .into_any()
 }
 
-/// The boxes of the rows belong to it, wherever they stand. To delete, it first leads to a page that names the keys.
+/// The boxes of the rows belong to it, wherever they stand. To delete, it first leads to a page that names the keys. `back`: as
+/// [`Asked::back`] has it.
 #[component]
-fn ChosenForm() -> impl IntoView {
+fn ChosenForm(back: String) -> impl IntoView {
+    let back = (!back.is_empty()).then(|| view! { <input type="hidden" name="back" value=back /> });
+    let (all, none) = (t!("Tick all on this page"), t!("Tick none"));
     view! {
         <form id=CHOSEN class="row" method="post" action=ChangeKeys::PATH>
+            {back}
+            // Shown where a script ticks them (`islands::ticks`).
+            <button class="button button-quiet" type="button" hidden data-ticks=CHOSEN data-all=all data-none=none>
+                <span aria-live="polite">{all}</span>
+            </button>
             <span class="muted">{t!("The keys that are ticked:")}</span>
             <button class="button button-quiet" type="submit" name="change" value=KeysChange::Enable.as_str()>
                 {t!("Enable")}
@@ -169,7 +183,7 @@ fn ChosenForm() -> impl IntoView {
     }
 }
 
-fn key_row(key: KeyView) -> Row {
+fn key_row(key: KeyView, back: &str) -> Row {
     let href = format!("/keys/{}", key.key_id);
     let tick = key.editable.then(|| {
         let label = t!("Choose {name}", name = key.name);
@@ -197,7 +211,7 @@ fn key_row(key: KeyView) -> Row {
         view! { <Expiration key=key.clone() /> }.into_any(),
         last_used(&key),
         created.into_any(),
-        menu(key, href),
+        menu(key, href, back.to_string()),
     ])
 }
 
@@ -209,14 +223,14 @@ fn status(key: &KeyView) -> AnyView {
 }
 
 /// All that a key is good for beside its switch. Who may not edit it is led to where it can be looked at.
-fn menu(key: KeyView, href: String) -> AnyView {
+fn menu(key: KeyView, href: String, back: String) -> AnyView {
     let KeyView { key_id, name, editable, .. } = key;
     let rotation = format!("{href}#rotation");
     let first = if editable { format!("{href}#settings") } else { href };
     let changes = editable.then(|| {
         view! {
             <li><a href=rotation>{t!("Make a new secret")}</a></li>
-            <li><DeleteDialog key_id name=name.clone() class="menu-danger" /></li>
+            <li><DeleteDialog key_id name=name.clone() class="menu-danger" back /></li>
         }
     });
     view! {
@@ -249,12 +263,15 @@ pub fn MorePages(asked: Asked, more_after: Option<KeyId>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::types_list::back_to_list;
 
     #[test]
     fn an_address_says_what_is_shown_and_nothing_else() {
         assert_eq!(Asked::default().address(""), "/keys");
         let asked = Asked { search: "a b".into(), order: "name".into(), after: "x".into(), ..Asked::default() };
         assert_eq!(asked.address("y"), "/keys?search=a+b&order=name&after=y");
+        assert_eq!(asked.back(), "/keys?search=a+b&order=name&after=x");
+        assert_eq!((back_to_list(&asked.back()), Asked::default().back()), (asked.back().as_str(), String::new()));
         assert!(asked.is_filtered() && !Asked { order: "name".into(), ..Asked::default() }.is_filtered());
     }
 }

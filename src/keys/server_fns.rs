@@ -74,7 +74,7 @@ pub async fn show_key(key_id: String, #[server(default)] call: String) -> Result
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
-    let whose = Whose { key_id: Some(key_id), model_id: None };
+    let whose = Whose { key_id: Some(key_id), ..Whose::default() };
     let (zone, now) = (crate::preferences::time_zone(), chrono::Utc::now());
     let month = Range::of(Preset::Month, zone, now);
     let filter = CallFilter { whose: whose.clone(), ..CallFilter::default() };
@@ -193,16 +193,18 @@ pub async fn set_key_status(key_id: String, status: String) -> Result<(), Consol
     store::update_key(&app.db, KeyOwner::Member(&member), key_id, edit).await.map_err(|error| request_ctx::fail(error.into()))
 }
 
-/// Deletes a key for good, and goes to the list of those that are left.
+/// Deletes a key for good, and says so on the list of those that are left. `back`: the list as it was asked for.
 #[server(endpoint = "keys/delete", input = Form)]
-pub async fn delete_key(key_id: String) -> Result<(), ConsoleError> {
+pub async fn delete_key(key_id: String, #[server(default)] back: String) -> Result<(), ConsoleError> {
     use crate::ids::KeyId;
     use crate::keys::store::{self, KeyOwner};
+    use crate::keys::types_list::{CHANGED, KeysChange, KeysChanged, back_to_list};
     use crate::server::request_ctx;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
     let key_id = key_id.parse::<KeyId>().map_err(|_| request_ctx::fail(ConsoleError::NotFound))?;
     store::delete_key(&app.db, KeyOwner::Member(&member), key_id).await.map_err(|error| request_ctx::fail(error.into()))?;
-    request_ctx::go("/keys");
+    request_ctx::put_flash(CHANGED, &KeysChanged { change: KeysChange::Delete, keys: 1 }).await?;
+    request_ctx::go(back_to_list(&back));
     Ok(())
 }

@@ -59,11 +59,15 @@ pub async fn chosen_keys(#[server(default)] chosen: Vec<String>) -> Result<Vec<K
     if keys.iter().all(|key| key.editable) { Ok(keys) } else { Err(request_ctx::fail(ConsoleError::NotAllowed)) }
 }
 
-/// Enables, disables or deletes several keys, all of them or none, and says so on the list.
+/// Enables, disables or deletes several keys, all of them or none, and says so on the list. `back`: the list as it was asked for.
 #[server(endpoint = "keys/change", input = Form)]
-pub async fn change_keys(#[server(default)] chosen: Vec<String>, #[server(default)] change: String) -> Result<(), ConsoleError> {
+pub async fn change_keys(
+    #[server(default)] chosen: Vec<String>,
+    #[server(default)] change: String,
+    #[server(default)] back: String,
+) -> Result<(), ConsoleError> {
     use crate::keys::store;
-    use crate::keys::types_list::{CHANGED, KeysChange, KeysChanged, parse_chosen};
+    use crate::keys::types_list::{CHANGED, KeysChange, KeysChanged, back_to_list, parse_chosen};
     use crate::server::request_ctx;
     let member = request_ctx::member().await?;
     let app = request_ctx::app()?;
@@ -72,7 +76,7 @@ pub async fn change_keys(#[server(default)] chosen: Vec<String>, #[server(defaul
     store::change_keys(&app.db, &member, &ids, change).await.map_err(|error| request_ctx::fail(error.into()))?;
     request_ctx::put_flash(CHANGED, &KeysChanged { change, keys: ids.len() }).await?;
     if change == KeysChange::Delete {
-        request_ctx::go("/keys");
+        request_ctx::go(back_to_list(&back));
     }
     Ok(())
 }

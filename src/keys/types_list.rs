@@ -120,6 +120,19 @@ pub fn parse_chosen(ids: &[String]) -> Result<Vec<KeyId>, ConsoleError> {
     }
 }
 
+/// Where a form leads back to: the list as it was asked for, if it is that, else all of it. What is not printable ASCII has no place in a
+/// `Location` header.
+pub fn back_to_list(back: &str) -> &str {
+    let is_list = back == LIST || back.strip_prefix(LIST).is_some_and(|rest| rest.starts_with('?'));
+    if is_list && back.len() <= LONGEST_ADDRESS && back.bytes().all(|byte| byte.is_ascii_graphic()) { back } else { LIST }
+}
+
+/// The address of the list.
+const LIST: &str = "/keys";
+
+/// Longer than the longest search makes it.
+const LONGEST_ADDRESS: usize = 4_096;
+
 /// What a form did to keys, for the page that comes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeysChanged {
@@ -172,6 +185,19 @@ mod tests {
         assert_eq!(refused("", "", "openai", "", ""), Some(ConsoleError::invalid(Field::Supplier, Problem::Unknown)));
         assert_eq!(refused("", "", "", "price", ""), Some(ConsoleError::NotFound));
         assert_eq!(refused("", "", "", "", "1"), Some(ConsoleError::NotFound));
+    }
+
+    #[test]
+    fn a_form_leads_back_to_the_list_and_nowhere_else() {
+        for list in ["/keys", "/keys?", "/keys?search=a+b&order=name&after=x"] {
+            assert_eq!(back_to_list(list), list);
+        }
+        let long = format!("/keys?search={}", "x".repeat(4_096));
+        let others =
+            ["", "/", "/keysx", "/keys/1", "//keys?", "https://evil.example/keys?", "/keys?a\r\nb", "/keys?客服", "/keys? ", &long];
+        for other in others {
+            assert_eq!(back_to_list(other), "/keys", "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Calls and totals as other pages show them too: the table of calls, each with why it was charged what it was, and the periods.
 
-use crate::html::Escaped;
+use crate::html::{Escaped, escaped};
 use crate::ids::KeyId;
 use crate::islands::explain::Explain;
 use crate::suppliers::types::{millionths, multiplier};
@@ -68,12 +68,22 @@ const COLUMNS: &str = "9";
 const ROW_HTML: usize = 1_536;
 
 /// Calls, newest first. Each leads to the sum it was charged and the grants that paid, which unfold under it where there is a script;
-/// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named.
+/// `explained`: they stand there from the beginning. `of_key`: all are of one key, which need not be named. `asked`: what the usage page
+/// was asked for where they are listed, which a call's own page leads back to; from a key's page it leads to the usage page of that key.
 #[component]
-pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool, #[prop(optional)] of_key: bool) -> impl IntoView {
+pub fn CallsTable(
+    calls: Vec<CallView>,
+    #[prop(optional)] explained: bool,
+    #[prop(optional)] of_key: bool,
+    #[prop(optional)] asked: Asked,
+) -> impl IntoView {
+    let why = match calls.first() {
+        Some(call) if of_key => why_html(&Asked { key: call.key_id.to_string(), ..asked }),
+        _ => why_html(&asked),
+    };
     let mut rows = String::with_capacity(calls.len() * ROW_HTML);
     for call in calls {
-        push_call(&mut rows, call, explained, of_key);
+        push_call(&mut rows, call, explained, of_key, &why);
     }
     view! {
         <div class="table-wrap calls">
@@ -98,8 +108,15 @@ pub fn CallsTable(calls: Vec<CallView>, #[prop(optional)] explained: bool, #[pro
     }
 }
 
+/// How the address of a call's own page begins, up to the call's id.
+fn why_html(asked: &Asked) -> String {
+    let list = Asked { call: String::new(), ..asked.clone() }.address();
+    let and = if list.contains('?') { '&' } else { '?' };
+    escaped(&format!("{list}{and}call="))
+}
+
 /// As text: a page has fifty of them, each with a dozen elements.
-fn push_call(rows: &mut String, call: CallView, explained: bool, of_key: bool) {
+fn push_call(rows: &mut String, call: CallView, explained: bool, of_key: bool, why: &str) {
     push!(rows, r#"<tr id="{}">"#, call.request_id);
     push!(rows, r#"<td data-label="{}">{}</td>"#, t!("Time"), time_html(call.started_at));
     if !of_key {
@@ -112,7 +129,7 @@ fn push_call(rows: &mut String, call: CallView, explained: bool, of_key: bool) {
     push!(rows, r#"<td data-label="{}" class="number">{}"#, t!("Charge"), exact_html(call.charge));
     if !explained {
         let label = t!("Why {tokens} Tokens", tokens = call.charge.grouped());
-        push!(rows, r#" <a href="/usage?call={}" aria-label="{label}" data-why="">{}</a>"#, call.request_id, t!("Why"));
+        push!(rows, r#" <a href="{why}{}" aria-label="{label}" data-why="">{}</a>"#, call.request_id, t!("Why"));
     }
     let (class, words) = (outcome_class(call.outcome), outcome_words(call.outcome));
     push!(rows, r#"</td><td data-label="{}"><span class="{class}">{words}</span>"#, t!("Outcome"));
@@ -304,6 +321,13 @@ mod tests {
     use crate::usage::range::Preset;
     use chrono::Utc;
     use chrono_tz::Tz;
+
+    #[test]
+    fn a_call_leads_back_to_the_list_that_it_stands_in() {
+        assert_eq!(why_html(&Asked::default()), "/usage?call=");
+        let asked = Asked { range: "7d".into(), model: "a/b".into(), call: "x".into(), before: "y".into(), ..Asked::default() };
+        assert_eq!(why_html(&asked), "/usage?range=7d&amp;model=a%2Fb&amp;before=y&amp;call=");
+    }
 
     /// The number of the first colour that a chart has.
     fn colour(view: impl FnOnce() -> AnyView) -> Option<char> {

@@ -9,7 +9,7 @@ use crate::usage::store::{UsageRow, next_rows};
 use futures::Stream;
 
 /// The fields of [`UsageRow`], in their order.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 24] = [
     "request_id",
     "started_at",
     "key_id",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 23] = [
     "written_off",
     "first_byte_ms",
     "latency_ms",
+    "member",
 ];
 
 /// The calls that the filter lets through, the newest first, a chunk at a time, so that ten million are never in memory. Each chunk asks
@@ -51,7 +52,7 @@ pub fn head() -> csv::Result<String> {
 }
 
 pub fn lines(rows: &[UsageRow]) -> csv::Result<String> {
-    sheet::lines(rows.iter().map(|row| UsageRow { key_name: harmless(&row.key_name), ..row.clone() }))
+    sheet::lines(rows.iter().map(|row| UsageRow { key_name: harmless(&row.key_name), member: harmless(&row.member), ..row.clone() }))
 }
 
 #[cfg(test)]
@@ -88,12 +89,13 @@ mod tests {
             written_off: Tokens(0),
             first_byte_ms: None,
             latency_ms: 5,
+            member: "+bob@example.com".into(),
         };
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.serialize(&row).expect("serialise");
         let derived = String::from_utf8(writer.into_inner().expect("flush")).expect("text");
         let ours = head().expect("a head") + &lines(&[row]).expect("a line");
-        assert_eq!(ours, derived.replace("\"=a,b\"", "\"'=a,b\""));
-        assert!(ours.contains("\"'=a,b\"") && ours.contains(",measured,"));
+        assert_eq!(ours, derived.replace("\"=a,b\"", "\"'=a,b\"").replace("+bob", "'+bob"));
+        assert!(ours.contains("\"'=a,b\"") && ours.contains(",measured,") && ours.ends_with(",5,'+bob@example.com\n"));
     }
 }

@@ -1,7 +1,7 @@
 //! Which calls somebody wants to see, as an address says it.
 
 use crate::error::ConsoleError;
-use crate::ids::{KeyId, RequestId};
+use crate::ids::{KeyId, RequestId, UserId};
 use crate::usage::range::Range;
 use crate::usage::types::FAILED;
 use chrono::{DateTime, Utc};
@@ -11,6 +11,17 @@ use chrono::{DateTime, Utc};
 pub struct Whose {
     pub key_id: Option<KeyId>,
     pub model_id: Option<String>,
+    /// With keys that are this member's, since they are: as totals by member are.
+    pub member: Option<UserId>,
+    /// To models of this supplier, by its slug.
+    pub supplier: Option<String>,
+}
+
+impl Whose {
+    /// Whether it asks for what a call does not say itself, but its key or its model does.
+    pub fn is_indirect(&self) -> bool {
+        self.member.is_some() || self.supplier.is_some()
+    }
 }
 
 /// Which calls to show. Parsed from an address, so an id that is none is simply not found.
@@ -29,7 +40,15 @@ pub struct CallFilter {
 }
 
 impl CallFilter {
-    pub fn parse(key: &str, model: &str, outcome: &str, call: &str, before: &str) -> Result<CallFilter, ConsoleError> {
+    pub fn parse(
+        key: &str,
+        model: &str,
+        member: &str,
+        supplier: &str,
+        outcome: &str,
+        call: &str,
+        before: &str,
+    ) -> Result<CallFilter, ConsoleError> {
         let only_failed = match outcome {
             "" => false,
             FAILED => true,
@@ -37,7 +56,7 @@ impl CallFilter {
         };
         Ok(CallFilter {
             only_failed,
-            whose: Whose { key_id: id(key)?, model_id: Some(model.trim()).filter(|model| !model.is_empty()).map(str::to_string) },
+            whose: Whose { key_id: id(key)?, model_id: name(model), member: id(member)?, supplier: name(supplier) },
             call: id(call)?,
             before: id(before)?,
             ..CallFilter::default()
@@ -54,6 +73,10 @@ fn id<T: std::str::FromStr>(text: &str) -> Result<Option<T>, ConsoleError> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| ConsoleError::NotFound) }
 }
 
+fn name(text: &str) -> Option<String> {
+    Some(text.trim()).filter(|name| !name.is_empty()).map(str::to_string)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,17 +84,23 @@ mod tests {
 
     #[test]
     fn filter_takes_ids_and_refuses_what_is_none() {
-        assert_eq!(CallFilter::parse("", " ", "", "", ""), Ok(CallFilter::default()));
-        assert_eq!(CallFilter::parse("1", "", "", "", ""), Err(ConsoleError::NotFound));
-        let key_id = Uuid::nil().to_string();
-        let filter = CallFilter::parse(&key_id, "alpha/one", "", "", "").expect("a filter");
-        assert_eq!(filter.whose, Whose { key_id: Some(KeyId(Uuid::nil())), model_id: Some("alpha/one".into()) });
-        assert!(!filter.only_failed);
+        assert_eq!(CallFilter::parse("", " ", "", " ", "", "", ""), Ok(CallFilter::default()));
+        assert_eq!(CallFilter::parse("1", "", "", "", "", "", ""), Err(ConsoleError::NotFound));
+        assert_eq!(CallFilter::parse("", "", "bob@example.com", "", "", "", ""), Err(ConsoleError::NotFound));
+        let nil = Uuid::nil().to_string();
+        let filter = CallFilter::parse(&nil, "alpha/one", "", "", "", "", "").expect("a filter");
+        let whose = Whose { key_id: Some(KeyId(Uuid::nil())), model_id: Some("alpha/one".into()), ..Whose::default() };
+        assert!(!filter.only_failed && !whose.is_indirect());
+        assert_eq!(filter.whose, whose);
+        let filter = CallFilter::parse("", "", &nil, "alpha", "", "", "").expect("a filter");
+        let whose = Whose { member: Some(UserId(Uuid::nil())), supplier: Some("alpha".into()), ..Whose::default() };
+        assert!(whose.is_indirect());
+        assert_eq!(filter.whose, whose);
     }
 
     #[test]
     fn an_outcome_is_failed_or_any() {
-        assert_eq!(CallFilter::parse("", "", "failed", "", "").map(|filter| filter.only_failed), Ok(true));
-        assert_eq!(CallFilter::parse("", "", "ok", "", ""), Err(ConsoleError::NotFound));
+        assert_eq!(CallFilter::parse("", "", "", "", "failed", "", "").map(|filter| filter.only_failed), Ok(true));
+        assert_eq!(CallFilter::parse("", "", "", "", "ok", "", ""), Err(ConsoleError::NotFound));
     }
 }

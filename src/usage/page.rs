@@ -13,7 +13,7 @@ use crate::usage::page_filter::{FilterForm, RangeTabs};
 use crate::usage::page_totals::Totals;
 use crate::usage::range::{Range, kept_moments};
 use crate::usage::server_fns::show_usage;
-use crate::usage::types::{CallPage, KeyChoice, UsageView};
+use crate::usage::types::{CallPage, Choices, UsageView};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -27,6 +27,8 @@ pub struct Asked {
     pub group: String,
     pub key: String,
     pub model: String,
+    pub member: String,
+    pub supplier: String,
     pub outcome: String,
     pub call: String,
     pub before: String,
@@ -43,6 +45,8 @@ impl Asked {
             group: of_address("group"),
             key: of_address("key"),
             model: of_address("model"),
+            member: of_address("member"),
+            supplier: of_address("supplier"),
             outcome: of_address("outcome"),
             call: of_address("call"),
             before: of_address("before"),
@@ -66,6 +70,8 @@ impl Asked {
             ("group", &self.group),
             ("key", &self.key),
             ("model", &self.model),
+            ("member", &self.member),
+            ("supplier", &self.supplier),
             ("outcome", &self.outcome),
             ("call", &self.call),
             ("before", &self.before),
@@ -73,9 +79,15 @@ impl Asked {
         address_with(path, parameters.map(|(name, value)| (name, value.as_str())))
     }
 
+    /// The list that a call was looked up from, there where it was.
+    fn around_call(&self) -> Asked {
+        Asked { call: String::new(), ..self.clone() }
+    }
+
     /// Whether anything but the stretch of time narrows what is shown.
     pub fn is_filtered(&self) -> bool {
-        [&self.key, &self.model, &self.outcome, &self.call, &self.before].iter().any(|parameter| !parameter.is_empty())
+        let parameters = [&self.key, &self.model, &self.member, &self.supplier, &self.outcome, &self.call, &self.before];
+        parameters.iter().any(|parameter| !parameter.is_empty())
     }
 }
 
@@ -83,9 +95,11 @@ impl Asked {
 pub fn UsagePage() -> impl IntoView {
     let asked = Asked::of_address();
     let is_range = Range::is_one(&asked.range, &asked.from, &asked.to, time_zone());
-    let Asked { range, from, to, group, key, model, outcome, call, before } = asked.clone();
-    let usage = show_usage(range, from, to, group, key, model, outcome, call, before);
-    let export = is_range.then(|| {
+    let Asked { range, from, to, group, key, model, member, supplier, outcome, call, before } = asked.clone();
+    let usage = show_usage(range, from, to, group, key, model, member, supplier, outcome, call, before);
+    let of_call = is_range && !asked.call.is_empty();
+    let title = if of_call { t!("Call") } else { t!("Usage") };
+    let export = (is_range && !of_call).then(|| {
         let href = Asked { group: String::new(), ..asked.newest() }.address_at("/api/usage/export");
         view! {
             <a class="button" href=href rel="external" download="usage.csv">
@@ -94,9 +108,9 @@ pub fn UsagePage() -> impl IntoView {
         }
     });
     view! {
-        <Title text=t!("Usage") />
+        <Title text=title />
         <div class="page-head">
-            <h1>{t!("Usage")}</h1>
+            <h1>{title}</h1>
             {export}
         </div>
         {with_data(usage, |usage| body(usage, asked))}
@@ -117,20 +131,23 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         Err(error) => return view! { <Failure error /> }.into_any(),
     };
     if usage.wrong.is_some() {
-        let UsageView { range, group, keys, models, wrong, .. } = usage;
+        let UsageView { range, group, choices, wrong, .. } = usage;
         return view! {
             <RangeTabs range=range.clone() asked=asked.clone() />
             <FormError error=wrong />
-            <FilterForm range group keys models asked error=wrong />
+            <FilterForm range group choices asked error=wrong />
         }
         .into_any();
     }
+    if !asked.call.is_empty() {
+        return view! { <Call page=usage.page asked /> }.into_any();
+    }
     if !usage.ever {
         let empty = no_call_yet(&usage);
-        let UsageView { range, group, keys, models, .. } = usage;
+        let UsageView { range, group, choices, .. } = usage;
         return view! {
             // Not seen before there is a call, like the button of the file (`style/usage.css`); then they come with the totals.
-            <AskedFor range group keys models asked />
+            <AskedFor range group choices asked />
             <div class="sections" data-live="totals">
                 <div class="empty">{empty}</div>
             </div>
@@ -139,12 +156,9 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
         }
         .into_any();
     }
-    if !asked.call.is_empty() {
-        return view! { <Calls page=usage.page asked /> }.into_any();
-    }
-    let UsageView { range, group, parts, page, keys, models, of_group, .. } = usage;
+    let UsageView { range, group, parts, page, choices, of_group, .. } = usage;
     view! {
-        <AskedFor range=range.clone() group keys models asked=asked.clone() />
+        <AskedFor range=range.clone() group choices asked=asked.clone() />
         <div class="sections" data-live="totals">
             <Totals range group parts of_group asked=asked.clone() />
         </div>
@@ -155,18 +169,18 @@ fn body(usage: Result<UsageView, ConsoleError>, asked: Asked) -> AnyView {
 
 /// What the page can be asked for. It is not read anew, so what is typed stays.
 #[component]
-fn AskedFor(range: Range, group: Group, keys: Vec<KeyChoice>, models: Vec<String>, asked: Asked) -> impl IntoView {
+fn AskedFor(range: Range, group: Group, choices: Choices, asked: Asked) -> impl IntoView {
     view! {
         <div class="sections usage-asked">
             <RangeTabs range=range.clone() asked=asked.clone() />
-            <FilterForm range group keys models asked error=None />
+            <FilterForm range group choices asked error=None />
         </div>
     }
 }
 
 /// What comes before the first call, for whoever can do it.
 fn no_call_yet(usage: &UsageView) -> AnyView {
-    let has_key = usage.keys.iter().any(|key| !key.deleted);
+    let has_key = usage.choices.keys.iter().any(|key| !key.deleted);
     if !usage.may_create {
         return view! {
             <p>{t!("No call yet. Every call of this account appears here with what it cost and why.")}</p>
@@ -188,11 +202,28 @@ fn no_call_yet(usage: &UsageView) -> AnyView {
     .into_any()
 }
 
+/// One call, with why it was charged what it was, and the way back to the list that it stands in.
+#[component]
+fn Call(page: CallPage, asked: Asked) -> impl IntoView {
+    let call = if page.calls.is_empty() {
+        view! { <p class="muted">{t!("No call here.")}</p> }.into_any()
+    } else {
+        view! { <CallsTable calls=page.calls explained=true /> }.into_any()
+    };
+    view! {
+        <div class="sections" data-live="calls">
+            {call}
+            <nav class="row pages" aria-label=t!("Pages of calls")>
+                <a class="button" href=asked.around_call().address()>{t!("All calls")}</a>
+            </nav>
+        </div>
+    }
+}
+
 /// The calls, headed where they stand below their totals: on a page that opened without any, heading and list come together.
 #[component]
 fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
-    let head = asked.call.is_empty().then(|| view! { <h2>{t!("Calls")}</h2> });
-    let only_failed = (asked.call.is_empty() && !asked.outcome.is_empty())
+    let only_failed = (!asked.outcome.is_empty())
         .then(|| view! { <p class="muted">{t!("Only calls that failed are listed here. The totals above are those of all calls.")}</p> });
     let calls = if page.calls.is_empty() {
         view! {
@@ -203,16 +234,16 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
         }
         .into_any()
     } else {
-        view! { <CallsTable calls=page.calls explained=!asked.call.is_empty() /> }.into_any()
+        view! { <CallsTable calls=page.calls asked=asked.clone() /> }.into_any()
     };
     let cut_short = page.cut_short.then(|| {
         view! { <p class="muted">{t!("Only so many calls are looked through at once. There may be more further back: see the older ones.")}</p> }
     });
     let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
-    let newest = (!asked.before.is_empty() || !asked.call.is_empty()).then(|| asked.newest().address());
+    let newest = (!asked.before.is_empty()).then(|| asked.newest().address());
     view! {
         <div class="sections" data-live="calls">
-            {head}
+            <h2>{t!("Calls")}</h2>
             {only_failed}
             {calls}
             {cut_short}
@@ -233,7 +264,12 @@ mod tests {
         assert_eq!(asked.newest().address(), "/usage?range=7d&model=a%2Fb+c");
         let failed = Asked { outcome: "failed".into(), before: "x".into(), ..Asked::default() };
         assert_eq!(failed.newest().address(), "/usage?outcome=failed");
+        let call = Asked { call: "y".into(), ..asked.clone() };
+        assert_eq!(call.around_call(), asked, "the same page of the same list");
         assert!(asked.newest().is_filtered() && failed.newest().is_filtered());
         assert!(!Asked { range: "7d".into(), ..Asked::default() }.is_filtered());
+        let of_member = Asked { member: "u".into(), supplier: "alpha".into(), outcome: "failed".into(), ..Asked::default() };
+        assert_eq!(of_member.address(), "/usage?member=u&supplier=alpha&outcome=failed");
+        assert!(of_member.is_filtered() && Asked { supplier: "alpha".into(), ..Asked::default() }.is_filtered());
     }
 }

@@ -7,7 +7,7 @@ use crate::ui::control::{Choice, DayFields, Select};
 use crate::ui::tabs::{Tab, Tabs};
 use crate::usage::page::Asked;
 use crate::usage::range::{Preset, Range, is_moment, typed_day};
-use crate::usage::types::{FAILED, KeyChoice};
+use crate::usage::types::{Choices, FAILED};
 use crate::usage::types_totals::Group;
 use leptos::prelude::*;
 
@@ -43,14 +43,14 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
 pub fn FilterForm(
     range: Range,
     group: Group,
-    mut keys: Vec<KeyChoice>,
-    mut models: Vec<String>,
+    choices: Choices,
     asked: Asked,
     /// What is wrong with the days of `asked`; `range` is another one then.
     error: Option<ConsoleError>,
 ) -> impl IntoView {
     let clear = asked.is_filtered().then(|| {
-        let all = Asked { key: String::new(), model: String::new(), outcome: String::new(), ..asked.newest() };
+        let Asked { range, from, to, group, .. } = asked.clone();
+        let all = Asked { range, from, to, group, ..Asked::default() };
         view! { <a class="button button-quiet" href=all.address()>{t!("Show all")}</a> }
     });
     let preset = range.preset.map(|preset| view! { <input type="hidden" name="range" value=preset.as_str() /> });
@@ -70,6 +70,7 @@ pub fn FilterForm(
     });
     let groups = Group::ALL.map(|group| Choice { value: group.as_str().into(), name: group_words(group).into() });
     let all = |name: &'static str| std::iter::once(Choice { value: String::new(), name: name.into() });
+    let Choices { mut keys, mut models, members, suppliers } = choices;
     // Those that can still call first.
     keys.sort_by(|a, b| (a.deleted, &a.name).cmp(&(b.deleted, &b.name)));
     let keys = keys.into_iter().map(|key| Choice {
@@ -78,6 +79,26 @@ pub fn FilterForm(
     });
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    let named = |names: Vec<(String, String)>| names.into_iter().map(|(value, name)| Choice { value, name });
+    // Neither is offered before one looks at them: one member and one supplier are many accounts' all.
+    let member = (!members.is_empty()).then(|| {
+        let choices = all(t!("All members")).chain(named(members)).collect::<Vec<_>>();
+        view! {
+            <div class="field">
+                <label for="filter-member">{t!("Member")}</label>
+                <Select id="filter-member" name="member" choices chosen=asked.member.clone() />
+            </div>
+        }
+    });
+    let supplier = (!suppliers.is_empty()).then(|| {
+        let choices = all(t!("All suppliers")).chain(named(suppliers)).collect::<Vec<_>>();
+        view! {
+            <div class="field">
+                <label for="filter-supplier">{t!("Supplier")}</label>
+                <Select id="filter-supplier" name="supplier" choices chosen=asked.supplier.clone() />
+            </div>
+        }
+    });
     let outcomes = std::iter::once(Choice { value: FAILED.into(), name: t!("Failed").into() });
     view! {
         <form method="get" action="/usage">
@@ -97,6 +118,8 @@ pub fn FilterForm(
                     <label for="filter-model">{t!("Model")}</label>
                     <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
                 </div>
+                {member}
+                {supplier}
                 <div class="field">
                     <label for="filter-outcome">{t!("Outcome of the calls")}</label>
                     <Select id="filter-outcome" name="outcome" choices=all(t!("Any")).chain(outcomes).collect() chosen=asked.outcome.clone() />

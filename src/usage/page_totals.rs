@@ -131,12 +131,14 @@ fn parts_table(group: Group, parts: &[Part], all: Sums, asked: &Asked) -> AnyVie
         let only = match group {
             Group::Model => Some(Asked { model: id.clone(), ..asked.newest() }),
             Group::Key => Some(Asked { key: id.clone(), ..asked.newest() }),
-            Group::Supplier | Group::Member => None,
+            Group::Supplier => Some(Asked { supplier: id.clone(), ..asked.newest() }),
+            // What was before a handover is of nobody who could be asked for.
+            Group::Member => (!id.is_empty()).then(|| Asked { member: id.clone(), ..asked.newest() }),
         };
         let head = match &only {
+            Some(only) if group == Group::Member => format!(r#"<span class="address">{}</span>"#, link(&only.address(), name)),
             Some(only) => link(&only.address(), name).to_string(),
-            None if id.is_empty() => Escaped(name).to_string(),
-            None => format!(r#"<span class="address">{}</span>"#, Escaped(name)),
+            None => Escaped(name).to_string(),
         };
         let failed = grouped(sums.failed).to_string();
         let failed = match only.filter(|_| sums.failed > 0) {

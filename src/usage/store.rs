@@ -1,5 +1,6 @@
 //! All SQL about finished calls and their totals. Reads only; records are written by `wallet::ledger`.
 
+mod indirect;
 mod places;
 mod receipt;
 mod rows;
@@ -68,6 +69,8 @@ pub struct UsageRow {
     pub written_off: Tokens,
     pub first_byte_ms: Option<i64>,
     pub latency_ms: i64,
+    /// The address of the member whose key it was, as totals by member name them: none before the key was handed over.
+    pub member: String,
 }
 
 /// Calls of one question to the database.
@@ -80,7 +83,7 @@ pub async fn usage_rows(
     key_id: Option<KeyId>,
     since: Option<DateTime<Utc>>,
 ) -> Result<Vec<UsageRow>, UsageError> {
-    let mut filter = CallFilter { whose: Whose { key_id, model_id: None }, since, ..CallFilter::default() };
+    let mut filter = CallFilter { whose: Whose { key_id, ..Whose::default() }, since, ..CallFilter::default() };
     let mut all = Vec::new();
     while let Some(rows) = next_rows(db, account_id, &mut filter).await? {
         all.extend(rows);

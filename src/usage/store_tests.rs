@@ -64,7 +64,7 @@ async fn all_pages(db: &PgPool, ada: &Owner, mut filter: CallFilter, most: i64) 
 }
 
 fn whose(key_id: Option<KeyId>, model_id: Option<&str>) -> CallFilter {
-    CallFilter { whose: Whose { key_id, model_id: model_id.map(str::to_string) }, ..CallFilter::default() }
+    CallFilter { whose: Whose { key_id, model_id: model_id.map(str::to_string), ..Whose::default() }, ..CallFilter::default() }
 }
 
 fn month() -> Range {

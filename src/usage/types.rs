@@ -161,11 +161,22 @@ pub struct UsageView {
     pub ever: bool,
     /// Whether whoever looks may make keys.
     pub may_create: bool,
-    /// To filter by: the account's keys, deleted ones too, and every model; the oldest first.
-    pub keys: Vec<KeyChoice>,
-    pub models: Vec<String>,
+    pub choices: Choices,
     /// What there is of the group, by id and name, the oldest first: in this order charts give colours.
     pub of_group: Vec<(String, String)>,
+}
+
+/// What calls can be filtered by, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choices {
+    /// The account's keys, deleted ones too.
+    pub keys: Vec<KeyChoice>,
+    /// Every model.
+    pub models: Vec<String>,
+    /// By id and address, whoever has made a key, and suppliers by slug and name: each only where it is what is grouped or filtered by,
+    /// since it is asked for apart.
+    pub members: Vec<(String, String)>,
+    pub suppliers: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,6 +71,7 @@ pub async fn export_ledger(
     #[server(default)] to: String,
 ) -> Result<TextStream<ConsoleError>, ConsoleError> {
     use crate::server::request_ctx;
+    use crate::sheet::marked;
     use crate::wallet::export::csv;
     use crate::wallet::filter::EntryFilter;
     let member = request_ctx::reader().await?;
@@ -78,5 +79,5 @@ pub async fn export_ledger(
     let filter = EntryFilter::parse(&entries, &from, &to, "", crate::preferences::time_zone(), chrono::Utc::now());
     let filter = filter.map_err(request_ctx::fail)?;
     request_ctx::answer_file("text/csv; charset=utf-8", "ledger.csv");
-    Ok(TextStream::new(csv(app.db.clone(), member.account_id(), filter)))
+    Ok(TextStream::new(marked(csv(app.db.clone(), member.account_id(), filter))))
 }

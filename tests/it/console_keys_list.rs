@@ -99,6 +99,50 @@ async fn ticked_keys_are_disabled_enabled_and_deleted_together(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn what_is_deleted_leads_back_to_the_list_as_it_was(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    let mut paths = Vec::new();
+    for name in ["bot one", "bot two", "bot three", "zebra"] {
+        paths.push(create(&browser, name, "").await);
+    }
+    let asked = "/keys?search=bot&order=name";
+    let list = browser.get(asked).await;
+    let button = list.html.split("<button").find(|tag| tag.contains("data-ticks=\"chosen-keys\"")).expect("a button that ticks all");
+    assert!(button.split('>').next().is_some_and(|tag| tag.contains(" hidden")), "without a script it does nothing: {button}");
+
+    // Several, by the page that asks before; who keeps them is led back too.
+    let in_html = asked.replace('&', "&amp;");
+    assert_eq!(list.form("/api/keys/change").fields, [("back".to_string(), in_html.clone())]);
+    let chosen = [("back", asked), ("chosen[]", id_of(&paths[0])), ("chosen[]", id_of(&paths[1]))];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(chosen).finish();
+    let asks = browser.get(&format!("/keys/delete?{query}")).await;
+    assert!(asks.html.contains(&format!("href=\"{in_html}\"")) && asks.hidden("back") == in_html, "{}", asks.html);
+    let deleted = browser.submit(&asks.form("/api/keys/change").with("back", asked), "/keys/delete").await;
+    assert_eq!(browser.path_of(&deleted), asked);
+    let page = browser.follow(&deleted).await;
+    assert!(page.text().contains("2 keys were deleted.") && page.text().contains("bot three") && !page.text().contains("zebra"));
+
+    // One, by the dialog of its row, with the same words.
+    let form = page.form("/api/keys/delete");
+    assert!(form.fields.contains(&("back".to_string(), in_html)), "{form:?}");
+    let deleted = browser.submit(&form.with("back", asked), asked).await;
+    assert_eq!(browser.path_of(&deleted), asked);
+    let text = browser.follow(&deleted).await.text();
+    assert!(text.contains("1 key was deleted. What it spent stays in your usage.") && text.contains("No key is like this."), "{text}");
+
+    // Elsewhere nobody is led.
+    for back in ["https://evil.example/keys?", "//evil.example", "/keys?\r\nset-cookie: a=b", "/wallet"] {
+        let key_id = id_of(&create(&browser, "bot", "").await).to_string();
+        let answer = browser.post("/api/keys/delete", asked, &[("key_id", &key_id), ("back", back)]).await;
+        assert_eq!((answer.status, browser.path_of(&answer)), (302, "/keys"), "{back}");
+        let asks = browser.get(&format!("/keys/delete?chosen%5B%5D={}&back=https%3A%2F%2Fevil.example", id_of(&paths[3]))).await;
+        assert!(!asks.html.contains("href=\"https://evil.example"), "{}", asks.html);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test]
 async fn one_key_that_is_not_theirs_and_nothing_is_changed(db: PgPool) {
     let app = TestApp::start(db).await;
     let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);

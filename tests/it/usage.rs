@@ -5,6 +5,8 @@ use crate::support::browser::Page;
 use crate::support::client::{chat, http};
 use chrono::{TimeDelta, Utc};
 use sqlx::PgPool;
+use toki::accounts::store::NewAccount;
+use toki::tokens::Tokens;
 
 #[sqlx::test]
 async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
@@ -41,10 +43,24 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let request_id = app.text("SELECT request_id::text FROM usage_records ORDER BY request_id DESC LIMIT 1").await;
     let list = browser.get("/usage").await;
     assert!(list.html.contains(&format!("/usage?call={request_id}")) && !list.text().contains("Paid from"), "{}", list.text());
-    let one = browser.get(&format!("/usage?call={request_id}")).await.text();
+    let page = browser.get(&format!("/usage?call={request_id}")).await;
+    assert!(page.html.contains("<title>Call · TOKI</title>") && page.html.contains("<h1>Call</h1>"), "{}", page.html);
+    assert!(!page.html.contains("/api/usage/export"), "a page of one call offers no file of others: {}", page.html);
+    let one = page.text();
     for says in ["Paid from:", "rounded up once", "Measured", "Held while it ran"] {
         assert!(one.contains(says), "{says}: {one}");
     }
+
+    // It leads back to the list that it was looked up from, there where that was.
+    let key_id = app.text("SELECT key_id::text FROM api_keys").await;
+    let from = format!("/usage?range=7d&amp;group=key&amp;key={key_id}");
+    let list = browser.get(&from.replace("&amp;", "&")).await;
+    assert!(list.html.contains(&format!("href=\"{from}&amp;call={request_id}\"")), "{}", list.html);
+    let page = browser.get(&format!("{from}&call={request_id}").replace("&amp;", "&")).await;
+    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("All calls"), "{}", page.html);
+    assert!(!page.text().contains("Newest") && !page.html.contains("id=\"filter-key\""), "{}", page.text());
+    let of_key = browser.get(&format!("/keys/{key_id}")).await;
+    assert!(of_key.html.contains(&format!("/usage?key={key_id}&amp;call={request_id}")), "{}", of_key.html);
 
     let by_member = browser.get("/usage?group=member").await.text();
     assert!(by_member.contains("ada@example.com"));
@@ -114,10 +130,15 @@ async fn failed_calls_are_listed_alone_with_the_error_that_the_docs_explain(db: 
     let charged = app.number("SELECT sum(charge)::bigint FROM usage_records").await;
 
     let all = browser.get("/usage?range=today").await;
-    assert!(all.html.contains(&format!("/usage?call={good}")) && !all.text().contains("Only calls that failed"), "{}", all.text());
+    assert!(
+        all.html.contains(&format!("/usage?range=today&amp;call={good}")) && !all.text().contains("Only calls that failed"),
+        "{}",
+        all.text()
+    );
     let failed = browser.get("/usage?range=today&outcome=failed").await;
     let text = failed.text();
-    assert!(failed.html.contains(&format!("/usage?call={bad}")) && !failed.html.contains(&format!("/usage?call={good}")), "{text}");
+    let why = format!("/usage?range=today&amp;outcome=failed&amp;call={bad}");
+    assert!(failed.html.contains(&why) && !failed.html.contains(&format!("call={good}")), "{text}");
     assert!(text.contains("Only calls that failed are listed here") && text.contains(&charged.to_string()), "{text}");
     let option = failed.html.split("<option").find(|tag| tag.contains("value=\"failed\"")).expect("a choice");
     assert!(option.split('>').next().is_some_and(|tag| tag.contains("selected")), "what was asked for stays chosen: {option}");
@@ -161,6 +182,81 @@ async fn the_file_has_every_call_of_the_account_and_its_sum(db: PgPool) {
     let none = browser.get("/api/usage/export?from=2026-01-01&to=2026-01-02").await;
     assert_eq!(none.html.lines().count(), 1, "its head");
     assert!(app.browser().get("/api/usage/export").await.location.starts_with("/sign-in"), "not for visitors");
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn what_a_member_or_a_supplier_came_to_leads_to_its_calls(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let (ada, bob) = (app.customer("ada@example.com", 100_000).await, app.customer("bob@example.com", 0).await);
+    let eve = app.customer("eve@example.com", 100_000).await;
+    let joined = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'member')";
+    sqlx::query(joined).bind(ada.account_id.0).bind(bob.user_id.0).execute(&app.state.db).await.expect("a member");
+    let his = app.key(&NewAccount { account_id: ada.account_id, user_id: bob.user_id }, None).await;
+    app.execute("UPDATE api_keys SET name = 'of bob'").await;
+    let (hers, of_eve) = (app.key(&ada, None).await, app.key(&eve, None).await);
+    for secret in [&hers.secret, &his.secret, &his.secret, &of_eve.secret] {
+        assert_eq!(app.chat(secret, &chat("sandbox/echo", "hello")).await.status, 200);
+    }
+    app.until_settled().await;
+    let of_bob = "SELECT sum(u.charge)::bigint FROM usage_records u JOIN api_keys k USING (key_id) WHERE k.name = 'of bob'";
+    let charged = Tokens(app.number(of_bob).await).exact();
+    let browser = app.browser_of(&ada).await;
+    let calls = |page: &Page| page.html.matches("data-why=\"\"").count();
+
+    // From the table to the calls, by the hour of a day, and into the file.
+    let by_member = browser.get("/usage?range=7d&group=member").await;
+    let of_bob = format!("/usage?range=7d&group=member&member={}", bob.user_id);
+    let link = format!("<a href=\"{}\">bob@example.com</a>", of_bob.replace('&', "&amp;"));
+    assert!(by_member.html.contains(&link) && calls(&by_member) == 3, "{}", by_member.html);
+    let page = browser.get(&of_bob).await;
+    assert!(calls(&page) == 2 && page.text().contains(&charged) && page.text().contains("of bob"), "{}", page.text());
+    assert!(page.html.contains(&format!("<option value=\"{}\" selected>bob@example.com</option>", bob.user_id)), "{}", page.html);
+    assert!(page.form("/usage").fields.contains(&("member".to_string(), bob.user_id.to_string())), "the form keeps it");
+    let today = Utc::now().format("%Y-%m-%d");
+    let finer = format!("/usage?from={today}&to={today}&group=member&member={}", bob.user_id);
+    assert!(page.html.contains(&finer.replace('&', "&amp;")), "{}", page.html);
+    let day = browser.get(&finer).await;
+    assert!(calls(&day) == 2 && day.html.contains(&format!("Z&amp;group=member&amp;member={}", bob.user_id)), "{}", day.html);
+    let file = format!("/api/usage/export?range=7d&member={}", bob.user_id);
+    assert!(page.html.contains(&file.replace('&', "&amp;")), "{}", page.html);
+    assert_eq!(browser.get(&file).await.html.lines().count(), 1 + 2);
+
+    let by_supplier = browser.get("/usage?group=supplier").await.html;
+    assert!(by_supplier.contains("href=\"/usage?group=supplier&amp;supplier=sandbox\""), "{by_supplier}");
+    let page = browser.get("/usage?supplier=sandbox").await;
+    assert!(calls(&page) == 3 && page.html.contains("<option value=\"sandbox\" selected>"), "{}", page.html);
+    let none = browser.get("/usage?supplier=nobody").await.text();
+    assert!(none.contains("No call here") && none.contains("Nothing in this time"), "{none}");
+    assert_eq!(browser.get("/usage?member=bob").await.status, 404);
+
+    // Whoever may look sees all of the account's calls, of whomever; nobody of another account sees any.
+    let of_other = app.browser_of(&eve).await;
+    let page = of_other.get(&of_bob).await;
+    assert!(calls(&page) == 0 && !page.html.contains("bob@example.com") && !page.html.contains("of bob"), "{}", page.html);
+    assert_eq!(of_other.get(&file).await.html.lines().count(), 1, "its head");
+    let mut tx = app.state.db.begin().await.expect("begin");
+    for (role, user_id) in [("read_only", ada.user_id), ("owner", bob.user_id)] {
+        let sql = "UPDATE members SET role = $1 WHERE account_id = $2 AND user_id = $3";
+        sqlx::query(sql).bind(role).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
+    }
+    tx.commit().await.expect("commit");
+    assert_eq!(calls(&browser.get(&of_bob).await), 2);
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn files_for_spreadsheets_say_first_that_they_are_unicode(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let ada = app.customer("ada@example.com", 100_000).await;
+    let browser = app.browser_of(&ada).await;
+    for path in ["/api/usage/export", "/api/wallet/export", "/api/journal/export"] {
+        // As bytes: what decodes a text takes the mark away.
+        let request = http().get(app.url(path)).header("cookie", browser.cookie());
+        let file = request.send().await.expect("an answer").bytes().await.expect("a file");
+        let text = file.strip_prefix(b"\xEF\xBB\xBF").expect("a mark");
+        assert!(text.first().is_some_and(u8::is_ascii_lowercase), "{path}: its head, and one mark");
+    }
     app.stop().await;
 }
 

@@ -24,6 +24,8 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Enable", "启用"),
     ("Disable", "停用"),
     ("Delete…", "删除…"),
+    ("Tick all on this page", "全选本页"),
+    ("Tick none", "取消全选"),
     (
         "Delete “{name}” for good? Programs that call with it stop working at once. What it spent stays in your usage.",
         "永久删除“{name}”？使用此密钥的程序会立即无法调用，已产生的用量记录会保留。",

@@ -3,6 +3,8 @@
 pub const MESSAGES: &[(&str, &str)] = &[
     ("No call here.", "没有符合条件的调用。"),
     ("Show all calls", "查看全部调用"),
+    ("Call", "调用"),
+    ("All calls", "全部调用"),
     (
         "No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.",
         "暂无调用。创建密钥并填入客户端后，每次调用及其计费明细都会显示在这里。",
@@ -18,6 +20,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("See the first steps", "查看快速开始"),
     ("Filter", "筛选"),
     ("Outcome of the calls", "调用结果"),
+    ("All members", "全部成员"),
     ("Only calls that failed are listed here. The totals above are those of all calls.", "此处只列出失败的调用，上方的合计包含全部调用。"),
     (
         "Only so many calls are looked through at once. There may be more further back: see the older ones.",

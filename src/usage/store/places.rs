@@ -4,6 +4,7 @@
 use crate::ids::AccountId;
 use crate::usage::filter::CallFilter;
 use crate::usage::store::UsageError;
+use crate::usage::store::indirect::{Meant, meant_by};
 use crate::usage::store::totals::hours_with_calls;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
@@ -31,13 +32,14 @@ pub(super) async fn ids_of(
         return Ok(Found { ids: vec![call.0], rest: None });
     }
     let mut ids = Vec::new();
-    let (stretches, rest) = stretches(db, account_id, filter, most).await?;
+    let meant = meant_by(db, account_id, &filter.whose).await?;
+    let (stretches, rest) = stretches(db, account_id, filter, &meant, most).await?;
     for (first, until) in stretches {
         let missing = most - ids.len() as i64;
         if missing <= 0 {
             break;
         }
-        ids.extend(ids_within(db, account_id, filter, first, until, missing).await?);
+        ids.extend(ids_within(db, account_id, filter, &meant, first, until, missing).await?);
     }
     let full = ids.len() as i64 >= most;
     Ok(Found { ids, rest: rest.filter(|_| !full) })
@@ -49,12 +51,43 @@ async fn ids_within(
     db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
+    meant: &Meant,
     first: Uuid,
     until: Uuid,
     most: i64,
 ) -> Result<Vec<Uuid>, UsageError> {
-    // Two statements, since no plan is good for both: one reads the account's index, the other the key's.
+    // Several statements, since no plan is good for all: one reads the account's index, another the key's, and what is indirect is planned
+    // only where it is asked for.
     let ids = match filter.whose.key_id {
+        key_id if filter.whose.is_indirect() => {
+            sqlx::query_scalar!(
+                "SELECT u.request_id FROM usage_records u
+                  WHERE u.account_id = $1 AND u.request_id >= $4 AND u.request_id < $5
+                    AND ($2::uuid IS NULL OR u.key_id = $2) AND ($3::text IS NULL OR u.model_id = $3)
+                    AND (NOT $10::boolean OR u.model_id = ANY ($11::text[]))
+                    AND (NOT $12::boolean OR u.key_id = ANY ($13::uuid[])
+                         AND u.started_at >= ($14::timestamptz[])[array_position($13, u.key_id)])
+                    AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
+                    AND (NOT $9::boolean OR is_failure(u.outcome))
+                  ORDER BY u.request_id DESC LIMIT $8",
+                account_id.0,
+                key_id.map(|id| id.0),
+                filter.whose.model_id,
+                first,
+                until,
+                filter.since,
+                filter.until,
+                most,
+                filter.only_failed,
+                filter.whose.supplier.is_some(),
+                &meant.models,
+                filter.whose.member.is_some(),
+                &meant.keys,
+                &meant.since
+            )
+            .fetch_all(db)
+            .await?
+        }
         None => {
             sqlx::query_scalar!(
                 "SELECT u.request_id FROM usage_records u
@@ -102,21 +135,22 @@ async fn ids_within(
 /// From an id up to another, which is not included.
 type Stretch = (Uuid, Uuid);
 
-/// Stretches of ids that hold the latest calls of the filter, and before which id more may lie. Calls of one model, and such as failed, may
-/// be far between, so the hours that have some are looked up first.
+/// Stretches of ids that hold the latest calls of the filter, and before which id more may lie. Calls of one model, supplier or member, and
+/// such as failed, may be far between, so the hours that have some are looked up first.
 async fn stretches(
     db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
+    meant: &Meant,
     most: i64,
 ) -> Result<(Vec<Stretch>, Option<Uuid>), UsageError> {
     let first = filter.since.map_or(Uuid::nil(), |since| first_id(since - SLACK));
     let until = filter.until.map_or(Uuid::max(), |until| first_id(until + SLACK));
     let until = filter.before.map_or(until, |before| until.min(before.0));
-    if filter.whose.model_id.is_none() && !filter.only_failed {
+    if filter.whose.model_id.is_none() && !filter.whose.is_indirect() && !filter.only_failed {
         return Ok((vec![(first, until)], None));
     }
-    let hours = hours_with_calls(db, account_id.0, filter, moment_of(first), moment_of(until) + SLACK, most).await?;
+    let hours = hours_with_calls(db, account_id.0, filter, meant, moment_of(first), moment_of(until) + SLACK, most).await?;
     let mut stretches: Vec<Stretch> = Vec::new();
     for hour in hours.starts {
         let (from, to) = (first_id(hour - SLACK).max(first), first_id(hour + TimeDelta::hours(1) + SLACK).min(until));

@@ -16,11 +16,13 @@ macro_rules! call_rows {
         sqlx::query!(
             r#"SELECT u.request_id, u.started_at, u.key_id, k.name AS key_name, u.model_id, s.slug AS supplier, u.endpoint, u.streamed,
                       u.outcome, u.basis, u.http_status, u.input_tokens, u.cached_tokens, u.output_tokens, u.price_version,
-                      p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms
+                      p.input_ppm, p.cached_ppm, p.output_ppm, u.held, u.charge, u.written_off, u.first_byte_ms, u.latency_ms,
+                      CASE WHEN date_trunc('hour', u.started_at, 'UTC') < k.inherited_at THEN '' ELSE o.email END AS "member!"
                  FROM "#
                 + $calls
                 + r#" u
                  JOIN api_keys k ON k.key_id = u.key_id
+                 JOIN users o ON o.user_id = k.created_by
                  JOIN suppliers s ON s.supplier_id = u.supplier_id
                  JOIN model_prices p ON p.model_id = u.model_id AND p.version = u.price_version
                 ORDER BY u.request_id DESC"#,
@@ -53,6 +55,7 @@ macro_rules! call_rows {
             written_off: Tokens(row.written_off),
             first_byte_ms: row.first_byte_ms,
             latency_ms: row.latency_ms,
+            member: row.member,
         })
         .collect::<Vec<_>>()
     };
@@ -75,7 +78,8 @@ pub(super) async fn newest_of(
     most: i64,
 ) -> Result<Option<Vec<UsageRow>>, UsageError> {
     let over = filter.until.is_some_and(|until| until <= Utc::now());
-    let narrow = filter.only_failed || filter.call.is_some() || filter.before.is_some() || filter.whose.model_id.is_some();
+    let of_some = filter.whose.model_id.is_some() || filter.whose.is_indirect();
+    let narrow = filter.only_failed || filter.call.is_some() || filter.before.is_some() || of_some;
     if most > NEWEST || over || narrow {
         return Ok(None);
     }

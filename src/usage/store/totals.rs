@@ -5,22 +5,36 @@ use crate::tokens::Tokens;
 use crate::usage::filter::{CallFilter, Whose};
 use crate::usage::range::Range;
 use crate::usage::store::UsageError;
+use crate::usage::store::indirect::{self, Meant};
 use crate::usage::types_totals::{Group, Part, Sums};
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use std::collections::HashMap;
 
 /// The calls of one part in one bucket, added up.
-struct PartRow {
-    bucket: i32,
-    id: String,
-    name: String,
-    calls: i64,
-    failed: i64,
-    input: i64,
-    cached: i64,
-    output: i64,
-    charged: i64,
+pub(super) struct PartRow {
+    pub(super) bucket: i32,
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) calls: i64,
+    pub(super) failed: i64,
+    pub(super) input: i64,
+    pub(super) cached: i64,
+    pub(super) output: i64,
+    pub(super) charged: i64,
+}
+
+impl PartRow {
+    fn sums(&self) -> Sums {
+        Sums {
+            calls: self.calls,
+            failed: self.failed,
+            input: Tokens(self.input),
+            cached: Tokens(self.cached),
+            output: Tokens(self.output),
+            charged: Tokens(self.charged),
+        }
+    }
 }
 
 /// What totals of the range add up to by `$of`, out of `$from` and where `$where`. A statement for each group: in one that is for all,
@@ -109,7 +123,11 @@ pub async fn parts_of(
     range: &Range,
     group: Group,
 ) -> Result<Vec<Part>, UsageError> {
-    let rows = rows_by(db, member, whose, range, group).await?;
+    let rows = if whose.is_indirect() {
+        indirect::rows_by(db, member, whose, range, group).await?
+    } else {
+        rows_by(db, member, whose, range, group).await?
+    };
     let mut parts: HashMap<String, Part> = HashMap::new();
     for row in rows {
         let empty =
@@ -118,14 +136,7 @@ pub async fn parts_of(
         if let Some(charged) = usize::try_from(row.bucket).ok().and_then(|bucket| part.charged.get_mut(bucket)) {
             *charged = Tokens(row.charged);
         }
-        part.sums += Sums {
-            calls: row.calls,
-            failed: row.failed,
-            input: Tokens(row.input),
-            cached: Tokens(row.cached),
-            output: Tokens(row.output),
-            charged: Tokens(row.charged),
-        };
+        part.sums += row.sums();
     }
     let mut parts: Vec<Part> = parts.into_values().collect();
     parts.sort_by(|a, b| (b.sums.charged.0, b.sums.calls, &a.name, &a.id).cmp(&(a.sums.charged.0, a.sums.calls, &b.name, &b.id)));
@@ -134,6 +145,15 @@ pub async fn parts_of(
 
 /// What the member's calls in each bucket of the range add up to.
 pub async fn sums_of(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range: &Range) -> Result<Vec<Sums>, UsageError> {
+    if whose.is_indirect() {
+        let mut sums = vec![Sums::default(); range.starts.len()];
+        for row in indirect::rows_by(db, member, whose, range, Group::default()).await? {
+            if let Some(sum) = usize::try_from(row.bucket).ok().and_then(|bucket| sums.get_mut(bucket)) {
+                *sum += row.sums();
+            }
+        }
+        return Ok(sums);
+    }
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $4) - 1 AS "bucket!", sum(t.calls)::bigint AS "calls!", sum(t.failed)::bigint AS "failed!",
                   sum(t.input_tokens)::bigint AS "input!", sum(t.cached_tokens)::bigint AS "cached!",
@@ -184,6 +204,7 @@ pub(super) async fn hours_with_calls(
     db: impl PgExecutor<'_>,
     account: uuid::Uuid,
     filter: &CallFilter,
+    meant: &Meant,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     most: i64,
@@ -193,7 +214,10 @@ pub(super) async fn hours_with_calls(
         r#"SELECT h.starts_at AS "starts_at!", h.found AS "found!", h.among AS "among!"
              FROM (SELECT t.starts_at, sum(t.calls)::bigint AS among,
                           (sum(CASE WHEN $7::boolean THEN t.failed ELSE t.calls END)
-                              FILTER (WHERE $3::text IS NULL OR t.model_id = $3))::bigint AS found
+                              FILTER (WHERE ($3::text IS NULL OR t.model_id = $3)
+                                        AND (NOT $8::boolean OR t.model_id = ANY ($9::text[]))
+                                        AND (NOT $10::boolean OR t.key_id = ANY ($11::uuid[])
+                                             AND t.starts_at >= ($12::timestamptz[])[array_position($11, t.key_id)])))::bigint AS found
                      FROM usage_totals t
                     WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
                       AND ($2::uuid IS NULL OR t.key_id = $2)
@@ -206,7 +230,12 @@ pub(super) async fn hours_with_calls(
         from,
         to,
         limit,
-        filter.only_failed
+        filter.only_failed,
+        filter.whose.supplier.is_some(),
+        &meant.models,
+        filter.whose.member.is_some(),
+        &meant.keys,
+        &meant.since
     )
     .fetch_all(db)
     .await?;

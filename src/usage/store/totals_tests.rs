@@ -49,7 +49,7 @@ async fn what_a_key_used_before_it_was_handed_over_is_nobodys_of_now(db: PgPool)
 
     sqlx::query("UPDATE api_keys SET inherited_at = $1").bind(noon + TimeDelta::minutes(20)).execute(&db).await.expect("then");
     // By the day, by the hour of that day, in a zone whose days are hours of two days of UTC, and of one key or model.
-    let of_key = Whose { key_id: Some(key_id), model_id: Some("alpha/one".into()) };
+    let of_key = Whose { key_id: Some(key_id), model_id: Some("alpha/one".into()), ..Whose::default() };
     for whose in [&all, &of_key] {
         let mut by_name = parts(whose, &month, Group::Member).await;
         by_name.sort();
