@@ -12,8 +12,8 @@ INSERT INTO operator_actions (action_id, action, subject_id, system_user_name)
     VALUES (gen_random_uuid(), 'account.credit', 'bench', 'bench');
 INSERT INTO accounts (account_id, name) SELECT gen_random_uuid(), 'account ' || n FROM generate_series(1, $accounts) n;
 INSERT INTO members (account_id, user_id, role) SELECT account_id, user_id, 'owner' FROM accounts, users;
-INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
-    SELECT gen_random_uuid(), account_id, user_id, 'key', sha256(account_id::text::bytea), '' FROM accounts, users;
+INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, quota)
+    SELECT gen_random_uuid(), account_id, user_id, 'key', sha256(account_id::text::bytea), '', 1000000000000 FROM accounts, users;
 INSERT INTO grants (grant_id, account_id, source, action_id, tokens, left_, expires_at)
     SELECT gen_random_uuid(), account_id, 'credit', action_id, 1000000000000, 1000000000000, now() + '1 year'
       FROM accounts, operator_actions;

@@ -132,7 +132,7 @@ impl Toki {
         commands.run("model add --id bench/model --supplier bench --upstream-id model --context 131072 --max-output 8192", "")?;
         commands.run("account create --email bench@example.com --password-stdin", "correct horse battery\n")?;
         commands.run("account credit --email bench@example.com --tokens 1000000000000", "")?;
-        let key = commands.run("key create --email bench@example.com --name bench", "")?;
+        let key = commands.run("key create --email bench@example.com --name bench --quota 1000000000000", "")?;
         let key = key["secret"].as_str().ok_or("a key without a secret")?.to_string();
 
         let mut serve = commands.command("serve");
