@@ -13,12 +13,12 @@ pub struct Whose {
     pub model_id: Option<String>,
     /// With keys that are this member's, since they are: as totals by member are.
     pub member: Option<UserId>,
-    /// To models of this supplier, by its slug.
+    /// Answered by this supplier, by its slug, whosever the model is today.
     pub supplier: Option<String>,
 }
 
 impl Whose {
-    /// Whether it asks for what a call does not say itself, but its key or its model does.
+    /// Whether it asks for what few do, and no call says by this name.
     pub fn is_indirect(&self) -> bool {
         self.member.is_some() || self.supplier.is_some()
     }

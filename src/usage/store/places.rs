@@ -64,9 +64,9 @@ async fn ids_within(
                 "SELECT u.request_id FROM usage_records u
                   WHERE u.account_id = $1 AND u.request_id >= $4 AND u.request_id < $5
                     AND ($2::uuid IS NULL OR u.key_id = $2) AND ($3::text IS NULL OR u.model_id = $3)
-                    AND (NOT $10::boolean OR u.model_id = ANY ($11::text[]))
-                    AND (NOT $12::boolean OR u.key_id = ANY ($13::uuid[])
-                         AND u.started_at >= ($14::timestamptz[])[array_position($13, u.key_id)])
+                    AND ($10::text IS NULL OR u.supplier_id = (SELECT s.supplier_id FROM suppliers s WHERE s.slug = $10))
+                    AND (NOT $11::boolean OR u.key_id = ANY ($12::uuid[])
+                         AND u.started_at >= ($13::timestamptz[])[array_position($12, u.key_id)])
                     AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
                     AND (NOT $9::boolean OR is_failure(u.outcome))
                   ORDER BY u.request_id DESC LIMIT $8",
@@ -79,8 +79,7 @@ async fn ids_within(
                 filter.until,
                 most,
                 filter.only_failed,
-                filter.whose.supplier.is_some(),
-                &meant.models,
+                filter.whose.supplier,
                 filter.whose.member.is_some(),
                 &meant.keys,
                 &meant.since

@@ -87,7 +87,7 @@ async fn rows_by(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range:
             whose,
             range,
             r#"s.slug AS "id!", min(s.name) AS "name!""#,
-            "usage_totals t JOIN models m ON m.model_id = t.model_id JOIN suppliers s ON s.supplier_id = m.supplier_id",
+            "usage_totals t JOIN suppliers s ON s.supplier_id = t.supplier_id",
             "t.unit = $6::text"
         ),
         Group::Member => part_rows!(
@@ -215,9 +215,10 @@ pub(super) async fn hours_with_calls(
              FROM (SELECT t.starts_at, sum(t.calls)::bigint AS among,
                           (sum(CASE WHEN $7::boolean THEN t.failed ELSE t.calls END)
                               FILTER (WHERE ($3::text IS NULL OR t.model_id = $3)
-                                        AND (NOT $8::boolean OR t.model_id = ANY ($9::text[]))
-                                        AND (NOT $10::boolean OR t.key_id = ANY ($11::uuid[])
-                                             AND t.starts_at >= ($12::timestamptz[])[array_position($11, t.key_id)])))::bigint AS found
+                                        AND ($8::text IS NULL
+                                             OR t.supplier_id = (SELECT s.supplier_id FROM suppliers s WHERE s.slug = $8))
+                                        AND (NOT $9::boolean OR t.key_id = ANY ($10::uuid[])
+                                             AND t.starts_at >= ($11::timestamptz[])[array_position($10, t.key_id)])))::bigint AS found
                      FROM usage_totals t
                     WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
                       AND ($2::uuid IS NULL OR t.key_id = $2)
@@ -231,8 +232,7 @@ pub(super) async fn hours_with_calls(
         to,
         limit,
         filter.only_failed,
-        filter.whose.supplier.is_some(),
-        &meant.models,
+        filter.whose.supplier,
         filter.whose.member.is_some(),
         &meant.keys,
         &meant.since
