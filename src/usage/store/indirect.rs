@@ -1,48 +1,13 @@
-//! Calls of a member, whom a call does not name itself but by its key, or of a supplier, who is asked for by another name: which these are,
-//! and what their totals are. In statements of their own, so that those of every page are planned without them.
+//! Totals of calls of a member, whom a call does not name itself but by its key, or of a supplier, who is asked for by another name. In a
+//! statement of their own, so that those of every page are planned without them.
 
 use super::UsageError;
 use super::totals::PartRow;
 use crate::accounts::rights::Reader;
-use crate::ids::AccountId;
 use crate::usage::filter::Whose;
 use crate::usage::range::Range;
 use crate::usage::types_totals::Group;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::PgExecutor;
-use uuid::Uuid;
-
-/// What a filter comes to, as far as it is indirect; empty where it is not.
-#[derive(Default)]
-pub(super) struct Meant {
-    /// The member's.
-    pub keys: Vec<Uuid>,
-    /// For each key since when its calls are the member's: of one that was handed over, with the hour after that began.
-    pub since: Vec<DateTime<Utc>>,
-}
-
-pub(super) async fn meant_by(db: impl PgExecutor<'_> + Copy, account_id: AccountId, whose: &Whose) -> Result<Meant, UsageError> {
-    let mut meant = Meant::default();
-    if let Some(member) = whose.member {
-        let keys =
-            sqlx::query!("SELECT key_id, inherited_at FROM api_keys WHERE account_id = $1 AND created_by = $2", account_id.0, member.0)
-                .fetch_all(db)
-                .await?;
-        for key in keys {
-            meant.keys.push(key.key_id);
-            meant.since.push(key.inherited_at.map_or(DateTime::UNIX_EPOCH, whole_hour));
-        }
-    }
-    Ok(meant)
-}
-
-/// The first whole hour that is not before this moment.
-fn whole_hour(moment: DateTime<Utc>) -> DateTime<Utc> {
-    match moment.duration_trunc(TimeDelta::hours(1)) {
-        Ok(hour) if hour < moment => hour + TimeDelta::hours(1),
-        _ => moment,
-    }
-}
 
 /// What totals of the range add up to by what they have in common, of an indirect filter. A key that was handed over is counted as in
 /// [`super::parts_of`].

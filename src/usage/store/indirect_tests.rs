@@ -1,16 +1,17 @@
 //! Tests of calls and totals of a member and of a supplier: they are those of the records.
 
 use super::*;
-use crate::ids::KeyId;
+use crate::ids::{AccountId, KeyId};
 use crate::tokens::Tokens;
 use crate::usage::filter::CallFilter;
 use crate::usage::range::Preset;
 use crate::usage::store::{calls_of, next_rows, parts_of, sums_of};
 use crate::usage::types_totals::Sums;
 use crate::wallet::fixtures::{self, Used, plain_key};
-use chrono::NaiveTime;
+use chrono::{DurationRound, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
 
@@ -247,14 +248,41 @@ async fn a_record_names_the_member_whose_key_it_was(db: PgPool) {
     assert_eq!(members().await, ["bob@example.com", "", ""]);
 }
 
-#[test]
-fn the_hour_of_a_handover_counts_as_before() {
-    let at = |text: &str| text.parse::<DateTime<Utc>>().expect("a moment");
+#[sqlx::test]
+async fn the_hour_of_a_handover_counts_as_before(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    fixtures::credit(&db, ada.account_id(), 100_000, TimeDelta::days(1)).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    let day = (Utc::now() - TimeDelta::days(3)).date_naive().and_time(NaiveTime::MIN).and_utc();
+    let at = |time: &str| day + (time.parse::<NaiveTime>().expect("a time") - NaiveTime::MIN);
+    let times = ["11:59:59", "12:00:00", "12:00:01", "12:59:59", "13:00:00", "23:00:00", "23:59:59.999"].map(at);
+    let times = [&times[..], &[day + TimeDelta::days(1)]].concat();
+    let mut calls = Vec::new();
+    for began in &times {
+        calls.push(fixtures::call_at(&db, &secret, "alpha/one", USED, *began).await.0);
+    }
+    let whose = Whose { member: Some(ada.user_id()), ..Whose::default() };
     for (handed_over, since) in [
-        ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
-        ("2026-11-20T12:00:00.000001Z", "2026-11-20T13:00:00Z"),
-        ("2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z"),
+        (at("11:59:59"), at("12:00:00")),
+        (at("12:00:00"), at("12:00:00")),
+        (at("12:00:00.000001"), at("13:00:00")),
+        (at("12:59:59.999999"), at("13:00:00")),
+        (at("13:00:00"), at("13:00:00")),
+        (at("23:59:59"), day + TimeDelta::days(1)),
+        (day + TimeDelta::days(1), day + TimeDelta::days(1)),
     ] {
-        assert_eq!(whole_hour(at(handed_over)), at(since));
+        sqlx::query("UPDATE api_keys SET inherited_at = $1").bind(handed_over).execute(&db).await.expect("handed over");
+        let mut hers: Vec<_> = times.iter().zip(&calls).filter(|(began, _)| **began >= since).map(|(_, call)| *call).collect();
+        hers.reverse();
+        for most in [1, 50] {
+            assert_eq!(all_pages(&db, &ada, &whose, most).await, hers, "{handed_over}, {most} a page");
+        }
+        assert_eq!(file(&db, ada.account_id(), &whose).await, hers, "{handed_over}");
+        for zone in [Tz::UTC, Tz::Asia__Kolkata] {
+            let sums = totals(&db, &ada, &whose, &Range::of(Preset::Month, zone, Utc::now())).await;
+            assert_eq!(sums.calls, hers.len() as i64, "{handed_over}, {zone}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::tokens::Tokens;
 use crate::usage::filter::{CallFilter, Whose};
 use crate::usage::range::Range;
 use crate::usage::store::UsageError;
-use crate::usage::store::indirect::{self, Meant};
+use crate::usage::store::indirect;
 use crate::usage::types_totals::{Group, Part, Sums};
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -199,12 +199,11 @@ pub(super) struct Hours {
 }
 
 /// The latest hours before a moment with calls like these, as many as it takes for `most` calls beside those of the newest, which may be
-/// cut; fewer where too many others lie among them.
+/// cut; fewer where too many others lie among them. Those are calls of all keys, so the member's are joined and no others left out.
 pub(super) async fn hours_with_calls(
     db: impl PgExecutor<'_>,
     account: uuid::Uuid,
     filter: &CallFilter,
-    meant: &Meant,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     most: i64,
@@ -217,9 +216,10 @@ pub(super) async fn hours_with_calls(
                               FILTER (WHERE ($3::text IS NULL OR t.model_id = $3)
                                         AND ($8::text IS NULL
                                              OR t.supplier_id = (SELECT s.supplier_id FROM suppliers s WHERE s.slug = $8))
-                                        AND (NOT $9::boolean OR t.key_id = ANY ($10::uuid[])
-                                             AND t.starts_at >= ($11::timestamptz[])[array_position($10, t.key_id)])))::bigint AS found
+                                        AND ($9::uuid IS NULL OR k.key_id IS NOT NULL)))::bigint AS found
                      FROM usage_totals t
+                     LEFT JOIN api_keys k ON k.key_id = t.key_id AND k.account_id = $1 AND k.created_by = $9
+                          AND (k.inherited_at IS NULL OR t.starts_at >= k.inherited_at)
                     WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
                       AND ($2::uuid IS NULL OR t.key_id = $2)
                     GROUP BY t.starts_at) h
@@ -233,9 +233,7 @@ pub(super) async fn hours_with_calls(
         limit,
         filter.only_failed,
         filter.whose.supplier,
-        filter.whose.member.is_some(),
-        &meant.keys,
-        &meant.since
+        filter.whose.member.map(|id| id.0)
     )
     .fetch_all(db)
     .await?;
