@@ -5,10 +5,10 @@ import { psql } from "./server.ts";
 const TOTALS = `
   DELETE FROM usage_totals;
   INSERT INTO usage_totals
-  SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, count(*),
+  SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, r.supplier_id, count(*),
          count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens), sum(r.charge)
     FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit)
-   GROUP BY 1, 2, 3, 4, 5;`;
+   GROUP BY 1, 2, 3, 4, 5, 6;`;
 
 /**
  * Spreads the account's calls over the last weeks in their order, weekends quieter, as if they had been made then: records, entries,

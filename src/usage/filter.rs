@@ -13,15 +13,27 @@ pub struct Whose {
     pub model_id: Option<String>,
     /// With keys that are this member's, since they are: as totals by member are.
     pub member: Option<UserId>,
-    /// To models of this supplier, by its slug.
+    /// Answered by this supplier, by its slug, whosever the model is today.
     pub supplier: Option<String>,
 }
 
 impl Whose {
-    /// Whether it asks for what a call does not say itself, but its key or its model does.
+    /// Whether it asks for what few do, and no call says by this name.
     pub fn is_indirect(&self) -> bool {
         self.member.is_some() || self.supplier.is_some()
     }
+}
+
+/// What an address says of calls; empty = not asked for.
+#[derive(Clone, Copy, Default)]
+pub struct Parameters<'a> {
+    pub key: &'a str,
+    pub model: &'a str,
+    pub member: &'a str,
+    pub supplier: &'a str,
+    pub outcome: &'a str,
+    pub call: &'a str,
+    pub before: &'a str,
 }
 
 /// Which calls to show. Parsed from an address, so an id that is none is simply not found.
@@ -40,25 +52,17 @@ pub struct CallFilter {
 }
 
 impl CallFilter {
-    pub fn parse(
-        key: &str,
-        model: &str,
-        member: &str,
-        supplier: &str,
-        outcome: &str,
-        call: &str,
-        before: &str,
-    ) -> Result<CallFilter, ConsoleError> {
-        let only_failed = match outcome {
+    pub fn parse(asked: Parameters<'_>) -> Result<CallFilter, ConsoleError> {
+        let only_failed = match asked.outcome {
             "" => false,
             FAILED => true,
             _ => return Err(ConsoleError::NotFound),
         };
         Ok(CallFilter {
             only_failed,
-            whose: Whose { key_id: id(key)?, model_id: name(model), member: id(member)?, supplier: name(supplier) },
-            call: id(call)?,
-            before: id(before)?,
+            whose: Whose { key_id: id(asked.key)?, model_id: name(asked.model), member: id(asked.member)?, supplier: name(asked.supplier) },
+            call: id(asked.call)?,
+            before: id(asked.before)?,
             ..CallFilter::default()
         })
     }
@@ -84,15 +88,16 @@ mod tests {
 
     #[test]
     fn filter_takes_ids_and_refuses_what_is_none() {
-        assert_eq!(CallFilter::parse("", " ", "", " ", "", "", ""), Ok(CallFilter::default()));
-        assert_eq!(CallFilter::parse("1", "", "", "", "", "", ""), Err(ConsoleError::NotFound));
-        assert_eq!(CallFilter::parse("", "", "bob@example.com", "", "", "", ""), Err(ConsoleError::NotFound));
+        let none = Parameters::default();
+        assert_eq!(CallFilter::parse(Parameters { model: " ", supplier: " ", ..none }), Ok(CallFilter::default()));
+        assert_eq!(CallFilter::parse(Parameters { key: "1", ..none }), Err(ConsoleError::NotFound));
+        assert_eq!(CallFilter::parse(Parameters { member: "bob@example.com", ..none }), Err(ConsoleError::NotFound));
         let nil = Uuid::nil().to_string();
-        let filter = CallFilter::parse(&nil, "alpha/one", "", "", "", "", "").expect("a filter");
+        let filter = CallFilter::parse(Parameters { key: &nil, model: "alpha/one", ..none }).expect("a filter");
         let whose = Whose { key_id: Some(KeyId(Uuid::nil())), model_id: Some("alpha/one".into()), ..Whose::default() };
         assert!(!filter.only_failed && !whose.is_indirect());
         assert_eq!(filter.whose, whose);
-        let filter = CallFilter::parse("", "", &nil, "alpha", "", "", "").expect("a filter");
+        let filter = CallFilter::parse(Parameters { member: &nil, supplier: "alpha", ..none }).expect("a filter");
         let whose = Whose { member: Some(UserId(Uuid::nil())), supplier: Some("alpha".into()), ..Whose::default() };
         assert!(whose.is_indirect());
         assert_eq!(filter.whose, whose);
@@ -100,7 +105,8 @@ mod tests {
 
     #[test]
     fn an_outcome_is_failed_or_any() {
-        assert_eq!(CallFilter::parse("", "", "", "", "failed", "", "").map(|filter| filter.only_failed), Ok(true));
-        assert_eq!(CallFilter::parse("", "", "", "", "ok", "", ""), Err(ConsoleError::NotFound));
+        let parse = |outcome| CallFilter::parse(Parameters { outcome, ..Parameters::default() });
+        assert_eq!(parse("failed").map(|filter| filter.only_failed), Ok(true));
+        assert_eq!(parse("ok"), Err(ConsoleError::NotFound));
     }
 }

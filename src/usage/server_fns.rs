@@ -26,7 +26,7 @@ pub async fn show_usage(
     use crate::accounts::types_members::Role;
     use crate::error::Field;
     use crate::server::request_ctx;
-    use crate::usage::filter::CallFilter;
+    use crate::usage::filter::{CallFilter, Parameters};
     use crate::usage::range::{Preset, Range};
     use crate::usage::store;
     use crate::usage::types::{CallPage, Choices};
@@ -46,7 +46,9 @@ pub async fn show_usage(
         "" => Group::default(),
         word => Group::parse(word).ok_or_else(|| request_ctx::fail(ConsoleError::NotFound))?,
     };
-    let filter = CallFilter::parse(&key, &model, &member, &supplier, &outcome, &call, &before).map_err(request_ctx::fail)?.within(&range);
+    let asked =
+        Parameters { key: &key, model: &model, member: &member, supplier: &supplier, outcome: &outcome, call: &call, before: &before };
+    let filter = CallFilter::parse(asked).map_err(request_ctx::fail)?.within(&range);
     let may_create = reader.role() >= Role::Member;
     let failed = |error: store::UsageError| request_ctx::fail(error.into());
     if wrong.is_none() && filter.call.is_some() {
@@ -109,12 +111,13 @@ pub async fn export_usage(
     use crate::server::request_ctx;
     use crate::sheet::marked;
     use crate::usage::export::csv;
-    use crate::usage::filter::CallFilter;
+    use crate::usage::filter::{CallFilter, Parameters};
     use crate::usage::range::Range;
     let reader = request_ctx::reader().await?;
     let app = request_ctx::app()?;
     let range = Range::parse(&range, &from, &to, crate::preferences::time_zone(), chrono::Utc::now()).map_err(request_ctx::fail)?;
-    let filter = CallFilter::parse(&key, &model, &member, &supplier, &outcome, "", "").map_err(request_ctx::fail)?.within(&range);
+    let asked = Parameters { key: &key, model: &model, member: &member, supplier: &supplier, outcome: &outcome, ..Parameters::default() };
+    let filter = CallFilter::parse(asked).map_err(request_ctx::fail)?.within(&range);
     request_ctx::answer_file("text/csv; charset=utf-8", "usage.csv");
     Ok(TextStream::new(marked(csv(app.db.clone(), reader.account_id(), filter))))
 }

@@ -27,7 +27,7 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`,
-    /// `hour <start> of key <id> for <model>`, `day …`, `mark <entry> of account <id>`
+    /// `hour <start> of key <id> for <model> of supplier <id>`, `day …`, `mark <entry> of account <id>`
     pub subject: String,
     pub what: String,
     pub expected: i64,

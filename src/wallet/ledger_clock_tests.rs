@@ -22,10 +22,10 @@ async fn set_back(db: &PgPool, days: i32) {
         sqlx::query(sql).bind(days).execute(&mut *tx).await.expect("another time");
     }
     let totals = "INSERT INTO usage_totals
-                  SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, count(*),
+                  SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, r.supplier_id, count(*),
                          count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens),
                          sum(r.charge)
-                    FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit) GROUP BY 1, 2, 3, 4, 5";
+                    FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit) GROUP BY 1, 2, 3, 4, 5, 6";
     for sql in ["DELETE FROM usage_totals", totals] {
         sqlx::query(sql).execute(&mut *tx).await.expect("totals");
     }

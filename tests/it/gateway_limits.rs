@@ -143,10 +143,11 @@ async fn a_quota_of_a_period_is_exact_and_begins_anew(db: PgPool) {
          UPDATE usage_records SET started_at = started_at - interval '1 day', recorded_at = recorded_at - interval '1 day';
          DELETE FROM usage_totals;
          INSERT INTO usage_totals
-         SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, count(*),
-                count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens), sum(r.charge)
+         SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, r.supplier_id, count(*),
+                count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens), sum(r.cached_tokens), sum(r.output_tokens),
+                sum(r.charge)
            FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit)
-          GROUP BY 1, 2, 3, 4, 5",
+          GROUP BY 1, 2, 3, 4, 5, 6",
     )
     .execute(&app.state.db)
     .await

@@ -172,8 +172,9 @@ async fn the_dashboard_draws_the_balance_once_there_is_a_pace(db: PgPool) {
 
     app.execute(
         "INSERT INTO usage_totals
-         SELECT account_id, 'day', date_trunc('day', now(), 'UTC') - make_interval(days => n), key_id, 'sandbox/echo', 1, 0, 1, 0, 1, 10000
-           FROM api_keys, generate_series(1, 7) AS n",
+         SELECT account_id, 'day', date_trunc('day', now(), 'UTC') - make_interval(days => n), key_id, model_id, m.supplier_id,
+                1, 0, 1, 0, 1, 10000
+           FROM api_keys, models m, generate_series(1, 7) AS n WHERE model_id = 'sandbox/echo'",
     )
     .await;
     let page = browser.get("/dashboard").await;

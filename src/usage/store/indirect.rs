@@ -1,58 +1,13 @@
-//! Calls of a member or a supplier, neither of which a call names itself: which keys and models these are, and what their totals are. In
-//! statements of their own, so that those of every page are planned without them.
+//! Totals of calls of a member, whom a call does not name itself but by its key, or of a supplier, who is asked for by another name. In a
+//! statement of their own, so that those of every page are planned without them.
 
 use super::UsageError;
 use super::totals::PartRow;
 use crate::accounts::rights::Reader;
-use crate::ids::AccountId;
 use crate::usage::filter::Whose;
 use crate::usage::range::Range;
 use crate::usage::types_totals::Group;
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::PgExecutor;
-use uuid::Uuid;
-
-/// What a filter comes to, as far as it is indirect; empty where it is not.
-#[derive(Default)]
-pub(super) struct Meant {
-    /// The supplier's.
-    pub models: Vec<String>,
-    /// The member's.
-    pub keys: Vec<Uuid>,
-    /// For each key since when its calls are the member's: of one that was handed over, with the hour after that began.
-    pub since: Vec<DateTime<Utc>>,
-}
-
-pub(super) async fn meant_by(db: impl PgExecutor<'_> + Copy, account_id: AccountId, whose: &Whose) -> Result<Meant, UsageError> {
-    let mut meant = Meant::default();
-    if let Some(slug) = whose.supplier.as_deref() {
-        meant.models = sqlx::query_scalar!(
-            "SELECT m.model_id FROM models m JOIN suppliers s ON s.supplier_id = m.supplier_id WHERE s.slug = $1",
-            slug
-        )
-        .fetch_all(db)
-        .await?;
-    }
-    if let Some(member) = whose.member {
-        let keys =
-            sqlx::query!("SELECT key_id, inherited_at FROM api_keys WHERE account_id = $1 AND created_by = $2", account_id.0, member.0)
-                .fetch_all(db)
-                .await?;
-        for key in keys {
-            meant.keys.push(key.key_id);
-            meant.since.push(key.inherited_at.map_or(DateTime::UNIX_EPOCH, whole_hour));
-        }
-    }
-    Ok(meant)
-}
-
-/// The first whole hour that is not before this moment.
-fn whole_hour(moment: DateTime<Utc>) -> DateTime<Utc> {
-    match moment.duration_trunc(TimeDelta::hours(1)) {
-        Ok(hour) if hour < moment => hour + TimeDelta::hours(1),
-        _ => moment,
-    }
-}
 
 /// What totals of the range add up to by what they have in common, of an indirect filter. A key that was handed over is counted as in
 /// [`super::parts_of`].
@@ -82,8 +37,7 @@ pub(super) async fn rows_by(
                     WHERE $7 = 'day' AND i.account_id = $1 AND i.inherited_at >= ($4::timestamptz[])[1] AND i.inherited_at < $5) t
              JOIN api_keys k ON k.key_id = t.key_id
              JOIN users o ON o.user_id = k.created_by
-             JOIN models m ON m.model_id = t.model_id
-             JOIN suppliers s ON s.supplier_id = m.supplier_id
+             JOIN suppliers s ON s.supplier_id = t.supplier_id
             WHERE ($2::uuid IS NULL OR t.key_id = $2) AND ($3::text IS NULL OR t.model_id = $3) AND t.calls > 0
               AND ($8::uuid IS NULL OR k.created_by = $8 AND (k.inherited_at IS NULL OR t.starts_at >= k.inherited_at))
               AND ($9::text IS NULL OR s.slug = $9)

@@ -1,18 +1,25 @@
 //! Tests of calls and totals of a member and of a supplier: they are those of the records.
 
 use super::*;
-use crate::ids::KeyId;
+use crate::ids::{AccountId, KeyId};
 use crate::tokens::Tokens;
 use crate::usage::filter::CallFilter;
 use crate::usage::range::Preset;
 use crate::usage::store::{calls_of, next_rows, parts_of, sums_of};
 use crate::usage::types_totals::Sums;
 use crate::wallet::fixtures::{self, Used, plain_key};
-use chrono::NaiveTime;
+use chrono::{DurationRound, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 const USED: Used = Used { input: 11, cached: 5, output: 3 };
+
+/// Has another supplier answer a model's calls from now on, as `toki model edit` does.
+async fn moved(db: &PgPool, model_id: &str, slug: &str) {
+    let to = "UPDATE models SET supplier_id = (SELECT supplier_id FROM suppliers WHERE slug = $2) WHERE model_id = $1";
+    sqlx::query(to).bind(model_id).bind(slug).execute(db).await.expect("moved");
+}
 
 /// The calls of a filter, the newest first, as the records say them, read whole.
 async fn recorded(db: &PgPool, account_id: AccountId, whose: &Whose) -> Vec<Uuid> {
@@ -74,7 +81,8 @@ async fn totals(db: &PgPool, member: &Reader, whose: &Whose, range: &Range) -> S
 #[sqlx::test]
 async fn what_is_of_a_member_or_a_supplier_is_what_the_records_say(db: PgPool) {
     let (ada, bob, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await, fixtures::member(&db, "eve").await);
-    for (slug, models) in [("alpha", ["alpha/one", "alpha/two"]), ("beta", ["beta/one", "beta/two"])] {
+    for (slug, models) in [("alpha", vec!["alpha/one", "alpha/two"]), ("beta", vec!["beta/one", "beta/two"]), ("gamma", vec!["gamma/one"])]
+    {
         let supplier_id = fixtures::supplier(&db, slug).await;
         for model in models {
             fixtures::model(&db, model, supplier_id).await;
@@ -92,13 +100,22 @@ async fn what_is_of_a_member_or_a_supplier_is_what_the_records_say(db: PgPool) {
     let inherited = "UPDATE api_keys SET inherited_at = $1 WHERE key_id = $2";
     sqlx::query(inherited).bind(noon + TimeDelta::minutes(20)).bind(handed_over.0).execute(&db).await.expect("handed over");
     // The day before the handover, the hour before, in its hour, the hour after, the day after.
-    for minutes in [-24 * 60, -30, 50, 60, 24 * 60] {
-        let began = noon + TimeDelta::minutes(minutes);
-        for (seconds, secret, model) in
-            [(0, &ada_secret, "alpha/one"), (1, &bob_secret, "alpha/two"), (2, &bob_secret, "beta/one"), (3, &old_secret, "beta/two")]
-        {
+    let times = [-24 * 60, -30, 50, 60, 24 * 60].map(|minutes| noon + TimeDelta::minutes(minutes));
+    for began in times {
+        for (seconds, secret, model) in [
+            (0, &ada_secret, "alpha/one"),
+            (1, &bob_secret, "alpha/two"),
+            (2, &bob_secret, "beta/one"),
+            (3, &old_secret, "beta/two"),
+            (4, &bob_secret, "gamma/one"),
+        ] {
             fixtures::call_at(&db, secret, model, USED, began + TimeDelta::seconds(seconds)).await;
         }
+    }
+    // Moved: its supplier has no models any more, and the other one answers, in the same hours.
+    moved(&db, "gamma/one", "beta").await;
+    for began in times {
+        fixtures::call_at(&db, &bob_secret, "gamma/one", USED, began + TimeDelta::seconds(5)).await;
     }
 
     let of_key = |key_id: KeyId| Whose { key_id: Some(key_id), ..Whose::default() };
@@ -107,18 +124,22 @@ async fn what_is_of_a_member_or_a_supplier_is_what_the_records_say(db: PgPool) {
     let of_member = |member: &Reader| Whose { member: Some(member.user_id()), ..Whose::default() };
     for (whose, calls) in [
         (of_member(&ada), 5 + 2),
-        (of_member(&bob), 10),
+        (of_member(&bob), 20),
         (of_member(&eve), 0),
         (of_supplier("alpha"), 10),
-        (of_supplier("beta"), 10),
-        (of_supplier("gamma"), 0),
+        (of_supplier("beta"), 15),
+        (of_supplier("gamma"), 5),
+        (of_supplier("delta"), 0),
         (Whose { supplier: Some("beta".into()), ..of_member(&ada) }, 2),
-        (Whose { supplier: Some("beta".into()), ..of_member(&bob) }, 5),
+        (Whose { supplier: Some("beta".into()), ..of_member(&bob) }, 10),
+        (Whose { supplier: Some("gamma".into()), ..of_member(&bob) }, 5),
         (Whose { member: Some(bob.user_id()), ..of_key(of_ada) }, 0),
         (Whose { member: Some(ada.user_id()), ..of_key(handed_over) }, 2),
         (Whose { member: Some(bob.user_id()), ..of_model("beta/one") }, 5),
         (Whose { supplier: Some("alpha".into()), ..of_model("beta/one") }, 0),
-        (Whose { supplier: Some("beta".into()), ..of_key(of_bob) }, 5),
+        (Whose { supplier: Some("beta".into()), ..of_model("gamma/one") }, 5),
+        (Whose { supplier: Some("gamma".into()), ..of_model("gamma/one") }, 5),
+        (Whose { supplier: Some("beta".into()), ..of_key(of_bob) }, 10),
     ] {
         let recorded = recorded(&db, ada.account_id(), &whose).await;
         assert_eq!(recorded.len(), calls, "{whose:?}");
@@ -143,6 +164,65 @@ async fn what_is_of_a_member_or_a_supplier_is_what_the_records_say(db: PgPool) {
         assert_eq!(file(&db, eve.account_id(), &whose).await, Vec::<Uuid>::new(), "{whose:?}");
         assert_eq!(totals(&db, &eve, &whose, &day).await, Sums::default(), "{whose:?}");
     }
+
+    // Each supplier has what it answered, in the group of all calls and in that of a member's.
+    for (whose, of_suppliers) in
+        [(Whose::default(), [("beta", 15), ("alpha", 10), ("gamma", 5)]), (of_member(&bob), [("beta", 10), ("alpha", 5), ("gamma", 5)])]
+    {
+        for zone in [Tz::UTC, Tz::Asia__Kolkata] {
+            let month = Range::of(Preset::Month, zone, Utc::now());
+            let parts = parts_of(&db, &ada, &whose, &month, Group::Supplier).await.expect("parts");
+            let parts: Vec<_> = parts.iter().map(|part| (part.id.as_str(), part.sums.calls)).collect();
+            assert_eq!(parts, of_suppliers, "{whose:?}, {zone}");
+        }
+    }
+}
+
+/// What totals were before they said who answered becomes what the records say.
+#[sqlx::test(migrations = false)]
+async fn totals_of_before_are_told_apart_by_supplier(db: PgPool) {
+    let migrations = sqlx::migrate!();
+    migrations.run_to(20_261_130_049_999, &db).await.expect("the schema of before");
+    sqlx::raw_sql(
+        "INSERT INTO suppliers (supplier_id, slug, name) SELECT gen_random_uuid(), s, s FROM unnest(ARRAY['alpha', 'beta']) AS s;
+         INSERT INTO models (model_id, supplier_id, upstream_id, context_tokens, max_output_tokens)
+         SELECT m, supplier_id, 'm', 1000, 100
+           FROM suppliers, unnest(ARRAY['a/kept', 'a/moved', 'a/moved-unused']) AS m WHERE slug = 'alpha';
+         INSERT INTO model_prices (model_id, version, input_ppm, cached_ppm, output_ppm) SELECT model_id, 1, 1, 1, 1 FROM models",
+    )
+    .execute(&db)
+    .await
+    .expect("models");
+    // Two calls in one hour and one in the next, a day of two hours; one of two failed.
+    let calls = "INSERT INTO usage_records (request_id, account_id, key_id, model_id, supplier_id, price_version, endpoint, streamed,
+                                            outcome, basis, http_status, input_tokens, cached_tokens, output_tokens, held, charge,
+                                            written_off, started_at, latency_ms)
+                 SELECT gen_random_uuid(), $1, $1, m.model_id, m.supplier_id, 1, 'chat', false,
+                        CASE n WHEN 1 THEN 'upstream_cut' ELSE 'ok' END, 'measured', 200, 10 + n, n, 3, 50, 20 + n,
+                        0, '2026-11-20T12:20:00Z'::timestamptz + n * interval '30 minutes', 10
+                   FROM models m, generate_series(0, 2) AS n WHERE m.model_id <> 'a/moved-unused'";
+    let whose = Uuid::new_v4();
+    sqlx::query(calls).bind(whose).execute(&db).await.expect("calls");
+    moved(&db, "a/moved", "beta").await;
+    moved(&db, "a/moved-unused", "beta").await;
+    sqlx::query(calls).bind(whose).execute(&db).await.expect("calls after one was moved");
+    let other = Uuid::new_v4();
+    sqlx::query(calls).bind(other).execute(&db).await.expect("calls of another account");
+
+    migrations.run_to(20_261_130_050_000, &db).await.expect("migrated");
+    // What is added from now on goes where the rest is.
+    sqlx::query(calls).bind(whose).execute(&db).await.expect("calls after all");
+    let of_records = "SELECT r.account_id, u.unit, date_trunc(u.unit, r.started_at, 'UTC'), r.key_id, r.model_id, r.supplier_id, count(*),
+                             count(*) FILTER (WHERE is_failure(r.outcome)), sum(r.input_tokens)::bigint, sum(r.cached_tokens)::bigint,
+                             sum(r.output_tokens)::bigint, sum(r.charge)::bigint
+                        FROM usage_records r CROSS JOIN (VALUES ('hour'), ('day')) AS u (unit) GROUP BY 1, 2, 3, 4, 5, 6";
+    let differences = format!(
+        "SELECT count(*) FROM ((TABLE usage_totals EXCEPT ALL ({of_records})) UNION ALL (({of_records}) EXCEPT ALL TABLE usage_totals)) d"
+    );
+    let differences: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(differences)).fetch_one(&db).await.expect("differences");
+    // By account, two hours and a day of each model and supplier: three pairs, of which the other account has two.
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM usage_totals").fetch_one(&db).await.expect("rows");
+    assert_eq!((differences, rows), (0, 3 * 3 + 2 * 3));
 }
 
 #[sqlx::test]
@@ -168,14 +248,41 @@ async fn a_record_names_the_member_whose_key_it_was(db: PgPool) {
     assert_eq!(members().await, ["bob@example.com", "", ""]);
 }
 
-#[test]
-fn the_hour_of_a_handover_counts_as_before() {
-    let at = |text: &str| text.parse::<DateTime<Utc>>().expect("a moment");
+#[sqlx::test]
+async fn the_hour_of_a_handover_counts_as_before(db: PgPool) {
+    let ada = fixtures::member(&db, "ada").await;
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    fixtures::credit(&db, ada.account_id(), 100_000, TimeDelta::days(1)).await;
+    let (_, secret) = fixtures::key(&db, &ada, plain_key("bot")).await;
+    let day = (Utc::now() - TimeDelta::days(3)).date_naive().and_time(NaiveTime::MIN).and_utc();
+    let at = |time: &str| day + (time.parse::<NaiveTime>().expect("a time") - NaiveTime::MIN);
+    let times = ["11:59:59", "12:00:00", "12:00:01", "12:59:59", "13:00:00", "23:00:00", "23:59:59.999"].map(at);
+    let times = [&times[..], &[day + TimeDelta::days(1)]].concat();
+    let mut calls = Vec::new();
+    for began in &times {
+        calls.push(fixtures::call_at(&db, &secret, "alpha/one", USED, *began).await.0);
+    }
+    let whose = Whose { member: Some(ada.user_id()), ..Whose::default() };
     for (handed_over, since) in [
-        ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
-        ("2026-11-20T12:00:00.000001Z", "2026-11-20T13:00:00Z"),
-        ("2026-11-20T23:59:59Z", "2026-11-21T00:00:00Z"),
+        (at("11:59:59"), at("12:00:00")),
+        (at("12:00:00"), at("12:00:00")),
+        (at("12:00:00.000001"), at("13:00:00")),
+        (at("12:59:59.999999"), at("13:00:00")),
+        (at("13:00:00"), at("13:00:00")),
+        (at("23:59:59"), day + TimeDelta::days(1)),
+        (day + TimeDelta::days(1), day + TimeDelta::days(1)),
     ] {
-        assert_eq!(whole_hour(at(handed_over)), at(since));
+        sqlx::query("UPDATE api_keys SET inherited_at = $1").bind(handed_over).execute(&db).await.expect("handed over");
+        let mut hers: Vec<_> = times.iter().zip(&calls).filter(|(began, _)| **began >= since).map(|(_, call)| *call).collect();
+        hers.reverse();
+        for most in [1, 50] {
+            assert_eq!(all_pages(&db, &ada, &whose, most).await, hers, "{handed_over}, {most} a page");
+        }
+        assert_eq!(file(&db, ada.account_id(), &whose).await, hers, "{handed_over}");
+        for zone in [Tz::UTC, Tz::Asia__Kolkata] {
+            let sums = totals(&db, &ada, &whose, &Range::of(Preset::Month, zone, Utc::now())).await;
+            assert_eq!(sums.calls, hers.len() as i64, "{handed_over}, {zone}");
+        }
     }
 }

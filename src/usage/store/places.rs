@@ -4,7 +4,6 @@
 use crate::ids::AccountId;
 use crate::usage::filter::CallFilter;
 use crate::usage::store::UsageError;
-use crate::usage::store::indirect::{Meant, meant_by};
 use crate::usage::store::totals::hours_with_calls;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
@@ -32,14 +31,13 @@ pub(super) async fn ids_of(
         return Ok(Found { ids: vec![call.0], rest: None });
     }
     let mut ids = Vec::new();
-    let meant = meant_by(db, account_id, &filter.whose).await?;
-    let (stretches, rest) = stretches(db, account_id, filter, &meant, most).await?;
+    let (stretches, rest) = stretches(db, account_id, filter, most).await?;
     for (first, until) in stretches {
         let missing = most - ids.len() as i64;
         if missing <= 0 {
             break;
         }
-        ids.extend(ids_within(db, account_id, filter, &meant, first, until, missing).await?);
+        ids.extend(ids_within(db, account_id, filter, first, until, missing).await?);
     }
     let full = ids.len() as i64 >= most;
     Ok(Found { ids, rest: rest.filter(|_| !full) })
@@ -51,25 +49,25 @@ async fn ids_within(
     db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
-    meant: &Meant,
     first: Uuid,
     until: Uuid,
     most: i64,
 ) -> Result<Vec<Uuid>, UsageError> {
     // Several statements, since no plan is good for all: one reads the account's index, another the key's, and what is indirect is planned
-    // only where it is asked for.
+    // only where it is asked for. A call is of the member as in totals: of a key that was handed over, by its hour.
     let ids = match filter.whose.key_id {
         key_id if filter.whose.is_indirect() => {
             sqlx::query_scalar!(
-                "SELECT u.request_id FROM usage_records u
+                r#"SELECT u.request_id AS "request_id!" FROM usage_records u
+                   LEFT JOIN api_keys k ON k.key_id = u.key_id AND k.account_id = $1 AND k.created_by = $11
+                        AND (k.inherited_at IS NULL OR date_trunc('hour', u.started_at, 'UTC') >= k.inherited_at)
                   WHERE u.account_id = $1 AND u.request_id >= $4 AND u.request_id < $5
+                    AND ($11::uuid IS NULL OR k.key_id IS NOT NULL)
                     AND ($2::uuid IS NULL OR u.key_id = $2) AND ($3::text IS NULL OR u.model_id = $3)
-                    AND (NOT $10::boolean OR u.model_id = ANY ($11::text[]))
-                    AND (NOT $12::boolean OR u.key_id = ANY ($13::uuid[])
-                         AND u.started_at >= ($14::timestamptz[])[array_position($13, u.key_id)])
+                    AND ($10::text IS NULL OR u.supplier_id = (SELECT s.supplier_id FROM suppliers s WHERE s.slug = $10))
                     AND u.started_at >= coalesce($6::timestamptz, '-infinity') AND u.started_at < coalesce($7::timestamptz, 'infinity')
                     AND (NOT $9::boolean OR is_failure(u.outcome))
-                  ORDER BY u.request_id DESC LIMIT $8",
+                  ORDER BY u.request_id DESC LIMIT $8"#,
                 account_id.0,
                 key_id.map(|id| id.0),
                 filter.whose.model_id,
@@ -79,11 +77,8 @@ async fn ids_within(
                 filter.until,
                 most,
                 filter.only_failed,
-                filter.whose.supplier.is_some(),
-                &meant.models,
-                filter.whose.member.is_some(),
-                &meant.keys,
-                &meant.since
+                filter.whose.supplier,
+                filter.whose.member.map(|id| id.0)
             )
             .fetch_all(db)
             .await?
@@ -141,7 +136,6 @@ async fn stretches(
     db: impl PgExecutor<'_>,
     account_id: AccountId,
     filter: &CallFilter,
-    meant: &Meant,
     most: i64,
 ) -> Result<(Vec<Stretch>, Option<Uuid>), UsageError> {
     let first = filter.since.map_or(Uuid::nil(), |since| first_id(since - SLACK));
@@ -150,7 +144,7 @@ async fn stretches(
     if filter.whose.model_id.is_none() && !filter.whose.is_indirect() && !filter.only_failed {
         return Ok((vec![(first, until)], None));
     }
-    let hours = hours_with_calls(db, account_id.0, filter, meant, moment_of(first), moment_of(until) + SLACK, most).await?;
+    let hours = hours_with_calls(db, account_id.0, filter, moment_of(first), moment_of(until) + SLACK, most).await?;
     let mut stretches: Vec<Stretch> = Vec::new();
     for hour in hours.starts {
         let (from, to) = (first_id(hour - SLACK).max(first), first_id(hour + TimeDelta::hours(1) + SLACK).min(until));

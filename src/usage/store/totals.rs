@@ -5,7 +5,7 @@ use crate::tokens::Tokens;
 use crate::usage::filter::{CallFilter, Whose};
 use crate::usage::range::Range;
 use crate::usage::store::UsageError;
-use crate::usage::store::indirect::{self, Meant};
+use crate::usage::store::indirect;
 use crate::usage::types_totals::{Group, Part, Sums};
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -87,7 +87,7 @@ async fn rows_by(db: impl PgExecutor<'_>, member: &Reader, whose: &Whose, range:
             whose,
             range,
             r#"s.slug AS "id!", min(s.name) AS "name!""#,
-            "usage_totals t JOIN models m ON m.model_id = t.model_id JOIN suppliers s ON s.supplier_id = m.supplier_id",
+            "usage_totals t JOIN suppliers s ON s.supplier_id = t.supplier_id",
             "t.unit = $6::text"
         ),
         Group::Member => part_rows!(
@@ -199,12 +199,11 @@ pub(super) struct Hours {
 }
 
 /// The latest hours before a moment with calls like these, as many as it takes for `most` calls beside those of the newest, which may be
-/// cut; fewer where too many others lie among them.
+/// cut; fewer where too many others lie among them. Those are calls of all keys, so the member's are joined and no others left out.
 pub(super) async fn hours_with_calls(
     db: impl PgExecutor<'_>,
     account: uuid::Uuid,
     filter: &CallFilter,
-    meant: &Meant,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
     most: i64,
@@ -215,10 +214,12 @@ pub(super) async fn hours_with_calls(
              FROM (SELECT t.starts_at, sum(t.calls)::bigint AS among,
                           (sum(CASE WHEN $7::boolean THEN t.failed ELSE t.calls END)
                               FILTER (WHERE ($3::text IS NULL OR t.model_id = $3)
-                                        AND (NOT $8::boolean OR t.model_id = ANY ($9::text[]))
-                                        AND (NOT $10::boolean OR t.key_id = ANY ($11::uuid[])
-                                             AND t.starts_at >= ($12::timestamptz[])[array_position($11, t.key_id)])))::bigint AS found
+                                        AND ($8::text IS NULL
+                                             OR t.supplier_id = (SELECT s.supplier_id FROM suppliers s WHERE s.slug = $8))
+                                        AND ($9::uuid IS NULL OR k.key_id IS NOT NULL)))::bigint AS found
                      FROM usage_totals t
+                     LEFT JOIN api_keys k ON k.key_id = t.key_id AND k.account_id = $1 AND k.created_by = $9
+                          AND (k.inherited_at IS NULL OR t.starts_at >= k.inherited_at)
                     WHERE t.account_id = $1 AND t.unit = 'hour' AND t.starts_at >= $4 AND t.starts_at < $5
                       AND ($2::uuid IS NULL OR t.key_id = $2)
                     GROUP BY t.starts_at) h
@@ -231,11 +232,8 @@ pub(super) async fn hours_with_calls(
         to,
         limit,
         filter.only_failed,
-        filter.whose.supplier.is_some(),
-        &meant.models,
-        filter.whose.member.is_some(),
-        &meant.keys,
-        &meant.since
+        filter.whose.supplier,
+        filter.whose.member.map(|id| id.0)
     )
     .fetch_all(db)
     .await?;
