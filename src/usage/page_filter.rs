@@ -77,8 +77,10 @@ pub fn FilterForm(
         value: key.key_id.to_string(),
         name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },
     });
+    let keys = all(t!("All keys")).chain(keys).collect::<Vec<_>>();
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    let models = all(t!("All models")).chain(models).collect::<Vec<_>>();
     let named = |names: Vec<(String, String)>| names.into_iter().map(|(value, name)| Choice { value, name });
     // Neither is offered before one looks at them: one member and one supplier are many accounts' all.
     let member = (!members.is_empty()).then(|| {
@@ -99,7 +101,7 @@ pub fn FilterForm(
             </div>
         }
     });
-    let outcomes = std::iter::once(Choice { value: FAILED.into(), name: t!("Failed").into() });
+    let outcomes = all(t!("Any")).chain([Choice { value: FAILED.into(), name: t!("Failed").into() }]).collect::<Vec<_>>();
     view! {
         <form method="get" action="/usage">
             {preset}
@@ -112,17 +114,17 @@ pub fn FilterForm(
                 </div>
                 <div class="field">
                     <label for="filter-key">{t!("Key")}</label>
-                    <Select id="filter-key" name="key" choices=all(t!("All keys")).chain(keys).collect() chosen=asked.key.clone() />
+                    <Select id="filter-key" name="key" choices=keys chosen=asked.key.clone() />
                 </div>
                 <div class="field">
                     <label for="filter-model">{t!("Model")}</label>
-                    <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
+                    <Select id="filter-model" name="model" choices=models chosen=asked.model.clone() />
                 </div>
                 {member}
                 {supplier}
                 <div class="field">
                     <label for="filter-outcome">{t!("Outcome of the calls")}</label>
-                    <Select id="filter-outcome" name="outcome" choices=all(t!("Any")).chain(outcomes).collect() chosen=asked.outcome.clone() />
+                    <Select id="filter-outcome" name="outcome" choices=outcomes chosen=asked.outcome.clone() />
                 </div>
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
