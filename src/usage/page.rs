@@ -213,9 +213,9 @@ fn Call(page: CallPage, asked: Asked) -> impl IntoView {
     view! {
         <div class="sections" data-live="calls">
             {call}
-            <nav class="row pages" aria-label=t!("Pages of calls")>
-                <a class="button" href=asked.around_call().address()>{t!("All calls")}</a>
-            </nav>
+            <div class="row">
+                <a class="button" href=asked.around_call().address()>{t!("Back to the calls")}</a>
+            </div>
         </div>
     }
 }

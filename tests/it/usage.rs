@@ -57,7 +57,8 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let list = browser.get(&from.replace("&amp;", "&")).await;
     assert!(list.html.contains(&format!("href=\"{from}&amp;call={request_id}\"")), "{}", list.html);
     let page = browser.get(&format!("{from}&call={request_id}").replace("&amp;", "&")).await;
-    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("All calls"), "{}", page.html);
+    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("Back to the calls"), "{}", page.html);
+    assert!(!page.text().contains("All calls") && !page.html.contains("Pages of calls"), "it may be filtered: {}", page.html);
     assert!(!page.text().contains("Newest") && !page.html.contains("id=\"filter-key\""), "{}", page.text());
     let of_key = browser.get(&format!("/keys/{key_id}")).await;
     assert!(of_key.html.contains(&format!("/usage?key={key_id}&amp;call={request_id}")), "{}", of_key.html);
