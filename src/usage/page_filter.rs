@@ -38,6 +38,14 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
     view! { <Tabs label=t!("Time") tabs=tabs.to_vec() /> }
 }
 
+/// What is filtered by is a choice even where it is not known by a name: else the list would say that nothing is.
+fn with_asked(mut choices: Vec<(String, String)>, asked: &str) -> Vec<(String, String)> {
+    if !asked.is_empty() && choices.iter().all(|(value, _)| value != asked) {
+        choices.push((asked.into(), asked.into()));
+    }
+    choices
+}
+
 /// Days that are typed go before the tab that was chosen.
 #[component]
 pub fn FilterForm(
@@ -82,6 +90,7 @@ pub fn FilterForm(
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
     let models = all(t!("All models")).chain(models).collect::<Vec<_>>();
     let named = |names: Vec<(String, String)>| names.into_iter().map(|(value, name)| Choice { value, name });
+    let (members, suppliers) = (with_asked(members, &asked.member), with_asked(suppliers, &asked.supplier));
     // Neither is offered before one looks at them: one member and one supplier are many accounts' all.
     let member = (!members.is_empty()).then(|| {
         let choices = all(t!("All members")).chain(named(members)).collect::<Vec<_>>();
@@ -130,5 +139,19 @@ pub fn FilterForm(
                 {clear}
             </div>
         </form>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filtered_by_is_always_among_the_choices() {
+        let alpha = || vec![("alpha".to_string(), "Alpha".to_string())];
+        assert_eq!(with_asked(alpha(), ""), alpha());
+        assert_eq!(with_asked(alpha(), "alpha"), alpha());
+        assert_eq!(with_asked(alpha(), "gone"), [alpha(), vec![("gone".into(), "gone".into())]].concat());
+        assert_eq!(with_asked(Vec::new(), "gone"), [("gone".to_string(), "gone".to_string())]);
     }
 }
