@@ -21,9 +21,12 @@ pub fn lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> csv::Result<Str
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A spreadsheet takes what begins like this for a formula, and names are their users' to choose.
+/// What a spreadsheet takes for the beginning of a formula: the full-width forms too, where Excel speaks Chinese or Japanese.
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// A cell that is text however it begins: names are their users' to choose.
 pub fn harmless(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) { format!("'{text}") } else { text.to_string() }
+    if text.starts_with(FORMULA) { format!("'{text}") } else { text.to_string() }
 }
 
 #[cfg(test)]
@@ -41,9 +44,11 @@ mod tests {
 
     #[test]
     fn no_cell_is_a_formula() {
-        for text in ["@x", "-1", "\tx", "=1", "+1", "\r=1"] {
+        for text in ["@x", "-1", "\tx", "=1", "+1", "\r=1", "＝1", "＋1", "－1", "＠x"] {
             assert!(harmless(text).starts_with('\''), "{text}");
         }
-        assert_eq!(harmless("a=1"), "a=1");
+        for text in ["a=1", "客服－1", ""] {
+            assert_eq!(harmless(text), text);
+        }
     }
 }

@@ -29,6 +29,29 @@ test("a visitor on a phone reaches every page of the bar", async ({ page }) => {
   await expect(menu).toBeFocused();
 });
 
+test("a phone's browser without popovers has a visitor's links in the bar", async ({ page }) => {
+  // One that knows no such state leaves out what is said of it.
+  await page.route("**/*.css", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: (await response.text()).replaceAll(":popover-open", ":no-such-state") });
+  });
+  for (const width of [320, 360, 599]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.goto("/products");
+    const bar = page.locator(".topbar");
+    await expect(bar.getByRole("button", { name: "Menu" }), `${width} px`).toBeHidden();
+    const line = (await bar.boundingBox())!;
+    for (const name of ["Product Center", "Models", "Docs", "Sign in", "Sign up"]) {
+      const link = bar.getByRole("link", { name, exact: true });
+      await expect(link, `${width} px, ${name}`).toBeInViewport({ ratio: 0.99 });
+      const box = (await link.boundingBox())!;
+      expect(box.y + box.height, `${width} px, ${name} in the bar`).toBeLessThanOrEqual(line.y + line.height);
+    }
+    const title = (await page.locator("h1").boundingBox())!;
+    expect(title.y, `${width} px, nothing covers the page`).toBeGreaterThanOrEqual(line.y + line.height);
+  }
+});
+
 for (const language of ["en", "zh-Hans"]) {
   test(`a visitor's bar fits its window, and has its links where there is room for them, in ${language}`, async ({ page }) => {
     await page.context().addCookies([{ name: "language", value: language, url: process.env.E2E_URL! }]);

@@ -46,18 +46,24 @@ pub async fn packages_on_sale(db: impl PgExecutor<'_>, most: i64) -> Result<Vec<
 
 /// How far a new account has come. Tokens that were spent and keys that were deleted still count.
 pub async fn first_steps(db: impl PgExecutor<'_>, member: &Reader) -> Result<FirstSteps, HomeError> {
-    Ok(steps_and_models(db, member).await?.0)
+    Ok(glance(db, member, false).await?.0)
 }
 
 /// The same, and every model, the oldest first, disabled ones too: they may have been called.
 pub async fn steps_and_models(db: impl PgExecutor<'_>, member: &Reader) -> Result<(FirstSteps, Vec<String>), HomeError> {
+    glance(db, member, true).await
+}
+
+/// In one statement. Of models, none without `with_models`: few pages show them.
+async fn glance(db: impl PgExecutor<'_>, member: &Reader, with_models: bool) -> Result<(FirstSteps, Vec<String>), HomeError> {
     let row = sqlx::query!(
         r#"SELECT EXISTS (SELECT 1 FROM grants WHERE account_id = $1) AS "has_tokens!",
                   EXISTS (SELECT 1 FROM api_keys WHERE account_id = $1) AS "has_key!",
                   EXISTS (SELECT 1 FROM usage_totals WHERE account_id = $1) AS "has_called!",
                   (SELECT key_id FROM api_keys WHERE account_id = $1 AND status = 'enabled' ORDER BY created_at DESC LIMIT 1) AS key_id,
-                  ARRAY(SELECT model_id FROM models ORDER BY created_at, model_id) AS "models!""#,
-        member.account_id().0
+                  ARRAY(SELECT model_id FROM models WHERE $2 ORDER BY created_at, model_id) AS "models!""#,
+        member.account_id().0,
+        with_models
     )
     .fetch_one(db)
     .await?;

@@ -206,6 +206,8 @@ async fn models_by_age_put_a_new_one_last(db: PgPool) {
     let ada = member(&db, "ada@example.com").await;
     let (_, models) = steps_and_models(&db, &ada).await.expect("models");
     assert_eq!(models, ["acme/old", "acme/middle", "acme/a-new-one"]);
+    let (steps, models) = glance(&db, &ada, false).await.expect("steps");
+    assert_eq!((steps, models), (first_steps(&db, &ada).await.expect("steps"), Vec::new()), "who only asks for the steps reads no model");
 }
 
 #[sqlx::test]

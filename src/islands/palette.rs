@@ -1,5 +1,6 @@
 //! The palette's script: opens the dialog on ⌘K, Ctrl+K or its links, shows what the search page finds for what is typed, moves along it
-//! with the arrow keys, and has Enter lead to the first of it. The dialog itself is the server's, and the browser's: it keeps the focus, and gives it back at the end.
+//! with the arrow keys, and has Enter lead to the first of it. The dialog itself is the server's, and the browser's: it keeps the focus,
+//! and gives it back at the end.
 
 use crate::islands::dom::{fetch_part, on, page_in};
 use leptos::prelude::*;

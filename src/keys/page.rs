@@ -78,6 +78,7 @@ fn keys(list: KeyList, asked: Asked) -> AnyView {
     // One key is deleted by a form of its own.
     let path = if done(DeleteKey::PATH) { DeleteKey::PATH } else { ChangeKeys::PATH };
     let changed = list.changed.map(|changed| view! { <FormDone path>{changed_words(changed)}</FormDone> });
+    let asked = if list.from_start { asked.first_page() } else { asked };
     let keys = if !list.any {
         no_keys(list.may_create)
     } else {

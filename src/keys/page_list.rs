@@ -47,6 +47,11 @@ impl Asked {
         address_with("/keys", parameters.chain([("after", after)]))
     }
 
+    /// The first page of the same list.
+    pub fn first_page(self) -> Asked {
+        Asked { after: String::new(), ..self }
+    }
+
     /// What a form must send to lead back to the list as it is; empty where that is the whole list, to which it leads anyway.
     fn back(&self) -> String {
         if *self == Asked::default() { String::new() } else { self.address(&self.after) }
@@ -272,6 +277,7 @@ mod tests {
         assert_eq!(asked.address("y"), "/keys?search=a+b&order=name&after=y");
         assert_eq!(asked.back(), "/keys?search=a+b&order=name&after=x");
         assert_eq!((back_to_list(&asked.back()), Asked::default().back()), (asked.back().as_str(), String::new()));
+        assert_eq!(asked.clone().first_page().back(), "/keys?search=a+b&order=name");
         assert!(asked.is_filtered() && !Asked { order: "name".into(), ..Asked::default() }.is_filtered());
     }
 }

@@ -25,14 +25,20 @@ pub async fn list_keys(
     use crate::suppliers::directory;
     let member = request_ctx::reader().await?;
     let app = request_ctx::app()?;
-    let filter = KeyFilter::parse(&search, &status, &supplier, &order, &after).map_err(request_ctx::fail)?;
+    let mut filter = KeyFilter::parse(&search, &status, &supplier, &order, &after).map_err(request_ctx::fail)?;
     let failed = |error: KeyError| request_ctx::fail(error.into());
-    let (keys, more_after) = store::keys_of(&app.db, &member, &filter, 50).await.map_err(failed)?;
+    let (mut keys, mut more_after) = store::keys_of(&app.db, &member, &filter, 50).await.map_err(failed)?;
+    if keys.is_empty() && filter.after.is_some() {
+        // The keys of a later page may all be deleted, which leads back to it: those before it are not to seem gone too.
+        filter.after = None;
+        (keys, more_after) = store::keys_of(&app.db, &member, &filter, 50).await.map_err(failed)?;
+    }
     let any = !keys.is_empty() || store::has_keys(&app.db, &member).await.map_err(failed)?;
     Ok(KeyList {
         may_create: member.role() >= Role::Member,
         any,
         keys: keys.into_iter().map(|key| key.seen_by(&member)).collect(),
+        from_start: filter.after.is_none(),
         more_after,
         suppliers: directory::enabled_suppliers(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?,
         tied_to: store::suppliers_of_keys(&app.db, &member).await.map_err(failed)?,

@@ -151,6 +151,8 @@ pub struct KeyList {
     /// Whether the account has any key, shown here or not.
     pub any: bool,
     pub keys: Vec<KeyView>,
+    /// Whether they are the first of what was asked for, as they are too where nothing is left of a later page.
+    pub from_start: bool,
     /// The last key shown, if more come after it.
     pub more_after: Option<KeyId>,
     /// What a new key can be tied to.

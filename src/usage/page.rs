@@ -213,9 +213,9 @@ fn Call(page: CallPage, asked: Asked) -> impl IntoView {
     view! {
         <div class="sections" data-live="calls">
             {call}
-            <nav class="row pages" aria-label=t!("Pages of calls")>
-                <a class="button" href=asked.around_call().address()>{t!("All calls")}</a>
-            </nav>
+            <div class="row">
+                <a class="button" href=asked.around_call().address()>{t!("Back to the calls")}</a>
+            </div>
         </div>
     }
 }
@@ -237,7 +237,8 @@ fn Calls(page: CallPage, asked: Asked) -> impl IntoView {
         view! { <CallsTable calls=page.calls asked=asked.clone() /> }.into_any()
     };
     let cut_short = page.cut_short.then(|| {
-        view! { <p class="muted">{t!("Only so many calls are looked through at once. There may be more further back: see the older ones.")}</p> }
+        let words = t!("Only so many calls are looked through at once. There may be more further back: see the older ones.");
+        view! { <p class="muted">{words}</p> }
     });
     let older = page.older.map(|before| Asked { before: before.to_string(), ..asked.clone() }.address());
     let newest = (!asked.before.is_empty()).then(|| asked.newest().address());

@@ -38,6 +38,14 @@ pub fn RangeTabs(range: Range, asked: Asked) -> impl IntoView {
     view! { <Tabs label=t!("Time") tabs=tabs.to_vec() /> }
 }
 
+/// What is filtered by is a choice even where it is not known by a name: else the list would say that nothing is.
+fn with_asked(mut choices: Vec<(String, String)>, asked: &str) -> Vec<(String, String)> {
+    if !asked.is_empty() && choices.iter().all(|(value, _)| value != asked) {
+        choices.push((asked.into(), asked.into()));
+    }
+    choices
+}
+
 /// Days that are typed go before the tab that was chosen.
 #[component]
 pub fn FilterForm(
@@ -77,9 +85,12 @@ pub fn FilterForm(
         value: key.key_id.to_string(),
         name: if key.deleted { t!("{name} (deleted)", name = key.name) } else { key.name },
     });
+    let keys = all(t!("All keys")).chain(keys).collect::<Vec<_>>();
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
+    let models = all(t!("All models")).chain(models).collect::<Vec<_>>();
     let named = |names: Vec<(String, String)>| names.into_iter().map(|(value, name)| Choice { value, name });
+    let (members, suppliers) = (with_asked(members, &asked.member), with_asked(suppliers, &asked.supplier));
     // Neither is offered before one looks at them: one member and one supplier are many accounts' all.
     let member = (!members.is_empty()).then(|| {
         let choices = all(t!("All members")).chain(named(members)).collect::<Vec<_>>();
@@ -99,7 +110,7 @@ pub fn FilterForm(
             </div>
         }
     });
-    let outcomes = std::iter::once(Choice { value: FAILED.into(), name: t!("Failed").into() });
+    let outcomes = all(t!("Any")).chain([Choice { value: FAILED.into(), name: t!("Failed").into() }]).collect::<Vec<_>>();
     view! {
         <form method="get" action="/usage">
             {preset}
@@ -112,21 +123,35 @@ pub fn FilterForm(
                 </div>
                 <div class="field">
                     <label for="filter-key">{t!("Key")}</label>
-                    <Select id="filter-key" name="key" choices=all(t!("All keys")).chain(keys).collect() chosen=asked.key.clone() />
+                    <Select id="filter-key" name="key" choices=keys chosen=asked.key.clone() />
                 </div>
                 <div class="field">
                     <label for="filter-model">{t!("Model")}</label>
-                    <Select id="filter-model" name="model" choices=all(t!("All models")).chain(models).collect() chosen=asked.model.clone() />
+                    <Select id="filter-model" name="model" choices=models chosen=asked.model.clone() />
                 </div>
                 {member}
                 {supplier}
                 <div class="field">
                     <label for="filter-outcome">{t!("Outcome of the calls")}</label>
-                    <Select id="filter-outcome" name="outcome" choices=all(t!("Any")).chain(outcomes).collect() chosen=asked.outcome.clone() />
+                    <Select id="filter-outcome" name="outcome" choices=outcomes chosen=asked.outcome.clone() />
                 </div>
                 <button class="button" type="submit">{t!("Filter")}</button>
                 {clear}
             </div>
         </form>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filtered_by_is_always_among_the_choices() {
+        let alpha = || vec![("alpha".to_string(), "Alpha".to_string())];
+        assert_eq!(with_asked(alpha(), ""), alpha());
+        assert_eq!(with_asked(alpha(), "alpha"), alpha());
+        assert_eq!(with_asked(alpha(), "gone"), [alpha(), vec![("gone".into(), "gone".into())]].concat());
+        assert_eq!(with_asked(Vec::new(), "gone"), [("gone".to_string(), "gone".to_string())]);
     }
 }

@@ -85,7 +85,8 @@ fn forecast(days: &[Tokens], stocks: &[Stock], now: DateTime<Utc>) -> Option<For
     let (dry, early, late) = (time(likely.dry), time(fast.dry), time(slow.dry));
     let ends = likely.ends.into_iter().zip(slow.ends).zip(fast.ends);
     let course = |(stock, ((likely, slow), fast)): (&Stock, _)| GrantCourse { grant_id: stock.grant_id, likely, slow, fast };
-    Some(Forecast { pace, dry, lapses: likely.lapses, early, late, grants: stocks.iter().zip(ends).map(course).collect() })
+    let grants = stocks.iter().zip(ends).map(course).collect();
+    Some(Forecast { pace, dry, lapses: likely.lapses, more_later: likely.more_later, early, late, grants })
 }
 
 /// The mean of the days since the first with a call, and twice its standard error around it.
@@ -111,8 +112,10 @@ fn pace_of(days: &[Tokens]) -> Option<Pace> {
 struct Run {
     /// When nothing is left to pay with, if within the horizon.
     dry: Option<DateTime<Utc>>,
-    /// Whether the last of it expires then. None begins later.
+    /// Whether the last of it expires then.
     lapses: bool,
+    /// Whether another grant begins after that.
+    more_later: bool,
     /// Of each grant.
     ends: Vec<GrantEnd>,
 }
@@ -133,8 +136,9 @@ fn run(stocks: &[Stock], a_day: Tokens, now: DateTime<Utc>) -> Run {
         }
         let pays = stocks.iter().zip(&left).position(|(stock, left)| *left > 0 && stock.starts_at <= time);
         let Some((place, stock)) = pays.and_then(|place| stocks.get(place).map(|stock| (place, stock))) else {
-            lapses &= left.iter().all(|left| *left == 0);
-            return Run { dry: Some(time), lapses, ends };
+            // What is left has not begun.
+            let more_later = left.iter().any(|left| *left > 0);
+            return Run { dry: Some(time), lapses, more_later, ends };
         };
         let rest = left.get(place).copied().unwrap_or_default();
         let seconds = i64::try_from(((rest * DAY_S + a_day - 1) / a_day).min(DAY_S * 1_000)).unwrap_or(i64::MAX);
@@ -157,7 +161,7 @@ fn run(stocks: &[Stock], a_day: Tokens, now: DateTime<Utc>) -> Run {
         }
         time = next.max(time + TimeDelta::seconds(1));
     }
-    Run { dry: None, lapses: false, ends }
+    Run { dry: None, lapses: false, more_later: false, ends }
 }
 
 impl Forecast {
@@ -233,18 +237,18 @@ mod tests {
         assert_eq!(ends(&course), [GrantEnd::UsedUp(day(5)), GrantEnd::UsedUp(day(7))]);
         // Until one starts there is nothing to pay with.
         let course = forecast(&days(&[10; 7]), &[stock(20, -1, 30), stock(50, 9, 60)], now()).expect("a forecast");
-        assert_eq!((course.dry, course.lapses, course.unused()), (Some(day(2)), false, Tokens(0)));
+        assert_eq!((course.dry, course.lapses, course.more_later, course.unused()), (Some(day(2)), false, true, Tokens(0)));
     }
 
     #[test]
     fn tokens_that_outlast_the_pace_end_when_they_expire() {
         let course = forecast(&days(&[10; 7]), &[stock(20, -1, 5), stock(500, -1, 30)], now()).expect("a forecast");
         assert_eq!((course.early, course.dry, course.late), (Some(day(30)), Some(day(30)), Some(day(30))));
-        assert!(course.lapses);
+        assert!(course.lapses && !course.more_later);
         assert_eq!(course.unused(), Tokens(220));
-        // Another grant begins after it.
+        // Another grant begins after it: it is still no pace that ends them.
         let course = forecast(&days(&[10; 7]), &[stock(80, -1, 5), stock(50, 9, 60)], now()).expect("a forecast");
-        assert_eq!((course.dry, course.lapses, course.unused()), (Some(day(5)), false, Tokens(30)));
+        assert_eq!((course.dry, course.lapses, course.more_later, course.unused()), (Some(day(5)), true, true, Tokens(30)));
         // What is used up to the last Token does not expire.
         assert!(!forecast(&days(&[10; 7]), &[stock(50, -1, 5)], now()).expect("a forecast").lapses);
         let most = forecast(&days(&[1; 7]), &[stock(i64::MAX, -1, 5), stock(i64::MAX, -1, 9)], now()).expect("a forecast");

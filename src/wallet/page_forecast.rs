@@ -41,11 +41,19 @@ fn lasts(forecast: &Forecast) -> String {
 /// Of Tokens that expire before they are used, whatever the pace within its span: it has nothing to do with the last day.
 fn outlasts(forecast: &Forecast) -> Option<String> {
     let (early, dry, late) = (day(forecast.early?), day(forecast.dry?), day(forecast.late?));
-    match () {
-        () if !forecast.lapses || dry != late => None,
-        () if early == late => Some(t!("The Tokens outlast this pace: the last of them expire on {day}.", day = late)),
-        () => Some(t!("Lasts until the last Tokens expire on {day}, or until about {early} at the fastest.", day = late, early = early)),
+    if !forecast.lapses || dry != late {
+        return None;
     }
+    Some(match (early == late, forecast.more_later) {
+        (true, false) => t!("The Tokens outlast this pace: the last of them expire on {day}.", day = late),
+        (true, true) => t!("The Tokens outlast this pace: those that pay now expire on {day}.", day = late),
+        (false, false) => {
+            t!("Lasts until the last Tokens expire on {day}, or until about {early} at the fastest.", day = late, early = early)
+        }
+        (false, true) => {
+            t!("Lasts until those that pay now expire on {day}, or until about {early} at the fastest.", day = late, early = early)
+        }
+    })
 }
 
 fn unused(forecast: &Forecast) -> Option<Vec<AnyView>> {
@@ -139,13 +147,15 @@ mod tests {
     /// Days from now, of a wallet whose last Tokens are used up.
     fn forecast(early: Option<i64>, dry: Option<i64>, late: Option<i64>) -> Forecast {
         let pace = Pace { likely: Tokens(10), slow: Tokens(10), fast: Tokens(10) };
-        Forecast { pace, dry: dry.map(at), lapses: false, early: early.map(at), late: late.map(at), grants: Vec::new() }
+        let [dry, early, late] = [dry, early, late].map(|days| days.map(at));
+        Forecast { pace, dry, lapses: false, more_later: false, early, late, grants: Vec::new() }
     }
 
     #[test]
     fn only_what_is_used_up_lasts_as_long_as_the_pace_says() {
         let (soon, then, late) = (day(at(5)), day(at(9)), day(at(14)));
         let lapses = |forecast| Forecast { lapses: true, ..forecast };
+        let goes_on = |forecast| Forecast { more_later: true, ..forecast };
         for (forecast, words) in [
             (forecast(Some(9), Some(9), Some(9)), format!("Lasts until about {then} at this pace.")),
             (forecast(Some(5), Some(9), Some(14)), format!("Lasts until about {then} at this pace ({soon} to {late}).")),
@@ -155,6 +165,16 @@ mod tests {
                 lapses(forecast(Some(5), Some(9), Some(9))),
                 format!("Lasts until the last Tokens expire on {then}, or until about {soon} at the fastest."),
             ),
+            // Others begin later.
+            (
+                goes_on(lapses(forecast(Some(9), Some(9), Some(9)))),
+                format!("The Tokens outlast this pace: those that pay now expire on {then}."),
+            ),
+            (
+                goes_on(lapses(forecast(Some(5), Some(9), Some(9)))),
+                format!("Lasts until those that pay now expire on {then}, or until about {soon} at the fastest."),
+            ),
+            (goes_on(forecast(Some(9), Some(9), Some(9))), format!("Lasts until about {then} at this pace.")),
             // Grants pay in another order than they end: at the slow pace it goes on longer.
             (lapses(forecast(Some(5), Some(9), Some(14))), format!("Lasts until about {then} at this pace ({soon} to {late}).")),
         ] {
@@ -163,6 +183,7 @@ mod tests {
         let chinese = speaking(Language::Chinese, || {
             let then = day(at(9));
             assert!(!lasts(&lapses(forecast(Some(9), Some(9), Some(9)))).contains("用量预计可用到"));
+            assert!(lasts(&goes_on(lapses(forecast(Some(9), Some(9), Some(9))))).contains(&format!("目前可用的 Token 于 {then} 到期")));
             lasts(&lapses(forecast(Some(9), Some(9), Some(9)))).contains(&then)
         });
         assert!(chinese);

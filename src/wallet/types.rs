@@ -131,6 +131,8 @@ pub struct Forecast {
     pub dry: Option<UtcTime>,
     /// Whether the last of the Tokens are not used then, but expire.
     pub lapses: bool,
+    /// Whether others, which have not begun by then, begin later.
+    pub more_later: bool,
     /// At the fast pace.
     pub early: Option<UtcTime>,
     /// At the slow pace.

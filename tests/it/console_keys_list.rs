@@ -44,25 +44,57 @@ async fn the_list_is_what_its_address_asks_for(db: PgPool) {
     app.stop().await;
 }
 
+/// So many keys more, called "key 1" and so on, of whoever has the only one.
+async fn add_keys(app: &TestApp, count: i32) {
+    let sql = "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
+               SELECT gen_random_uuid(), account_id, created_by, 'key ' || n, sha256(n::text::bytea), 'sk-toki-x'
+                 FROM api_keys, generate_series(1, $1::int) n";
+    sqlx::query(sql).bind(count).execute(&app.state.db).await.expect("keys");
+}
+
+/// Where the next page is.
+fn next_of(page: &Page) -> String {
+    let next = page.html.split("rel=\"next\"").next().and_then(|before| before.rsplit("href=\"").next()).expect("a next page");
+    next.split('"').next().unwrap_or_default().replace("&amp;", "&")
+}
+
 #[sqlx::test]
 async fn a_long_list_has_pages(db: PgPool) {
     let app = TestApp::start(db).await;
     let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
     create(&browser, "the first", "").await;
-    app.execute(
-        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint)
-         SELECT gen_random_uuid(), account_id, created_by, 'key ' || n, sha256(n::text::bytea), 'sk-toki-x'
-           FROM api_keys, generate_series(1, 60) n",
-    )
-    .await;
+    add_keys(&app, 60).await;
     let first = browser.get("/keys?order=newest&search=key").await;
-    let next = first.html.split("rel=\"next\"").next().and_then(|before| before.rsplit("href=\"").next()).expect("a next page");
-    let next = next.split('"').next().unwrap_or_default().replace("&amp;", "&");
+    let next = next_of(&first);
     assert!(next.starts_with("/keys?search=key&order=newest&after="), "{next}");
     let second = browser.get(&next).await;
     let count = |page: &Page| page.html.matches("name=\"chosen[]\"").count();
     assert_eq!((count(&first), count(&second)), (50, 10), "the search leaves one out");
     assert!(second.text().contains("First page") && !second.html.contains("rel=\"next\""));
+    app.stop().await;
+}
+
+#[sqlx::test]
+async fn when_the_last_page_is_deleted_the_first_is_shown(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let browser = app.browser_of(&app.customer("ada@example.com", 0).await).await;
+    create(&browser, "key of old", "").await;
+    add_keys(&app, 50).await;
+    for list in ["/keys", "/keys?search=key&order=oldest"] {
+        let next = next_of(&browser.get(list).await);
+        let last = browser.get(&next).await;
+        assert_eq!(last.html.matches("name=\"chosen[]\"").count(), 1, "{}", last.html);
+        let deleted = browser.submit(&last.form("/api/keys/delete").with("back", &next), &next).await;
+        assert_eq!(browser.path_of(&deleted), next, "it may have others by now");
+        let page = browser.follow(&deleted).await;
+        let text = page.text();
+        assert!(text.contains("1 key was deleted.") && !text.contains("No key is like this."), "{text}");
+        assert_eq!(page.html.matches("name=\"chosen[]\"").count(), 50, "{text}");
+        assert!(!text.contains("First page") && !page.html.contains("rel=\"next\""), "it is the first: {text}");
+        let back = page.form("/api/keys/change").fields;
+        assert!(back.iter().all(|(name, value)| name != "back" || !value.contains("after=")), "{back:?}");
+        create(&browser, "key more", "").await;
+    }
     app.stop().await;
 }
 

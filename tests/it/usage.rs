@@ -57,7 +57,8 @@ async fn usage_is_shown_by_what_the_address_asks_for(db: PgPool) {
     let list = browser.get(&from.replace("&amp;", "&")).await;
     assert!(list.html.contains(&format!("href=\"{from}&amp;call={request_id}\"")), "{}", list.html);
     let page = browser.get(&format!("{from}&call={request_id}").replace("&amp;", "&")).await;
-    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("All calls"), "{}", page.html);
+    assert!(page.html.contains(&format!("href=\"{from}\"")) && page.text().contains("Back to the calls"), "{}", page.html);
+    assert!(!page.text().contains("All calls") && !page.html.contains("Pages of calls"), "it may be filtered: {}", page.html);
     assert!(!page.text().contains("Newest") && !page.html.contains("id=\"filter-key\""), "{}", page.text());
     let of_key = browser.get(&format!("/keys/{key_id}")).await;
     assert!(of_key.html.contains(&format!("/usage?key={key_id}&amp;call={request_id}")), "{}", of_key.html);
@@ -226,8 +227,13 @@ async fn what_a_member_or_a_supplier_came_to_leads_to_its_calls(db: PgPool) {
     assert!(by_supplier.contains("href=\"/usage?group=supplier&amp;supplier=sandbox\""), "{by_supplier}");
     let page = browser.get("/usage?supplier=sandbox").await;
     assert!(calls(&page) == 3 && page.html.contains("<option value=\"sandbox\" selected>"), "{}", page.html);
-    let none = browser.get("/usage?supplier=nobody").await.text();
+    let page = browser.get("/usage?supplier=nobody").await;
+    let none = page.text();
     assert!(none.contains("No call here") && none.contains("Nothing in this time"), "{none}");
+    assert!(page.html.contains("<option value=\"nobody\" selected>nobody</option>"), "it does not say all: {}", page.html);
+    let stranger = browser.get(&format!("/usage?member={}", eve.user_id)).await;
+    assert!(calls(&stranger) == 0 && !stranger.html.contains("eve@example.com"), "{}", stranger.html);
+    assert!(stranger.html.contains(&format!("<option value=\"{0}\" selected>{0}</option>", eve.user_id)), "{}", stranger.html);
     assert_eq!(browser.get("/usage?member=bob").await.status, 404);
 
     // Whoever may look sees all of the account's calls, of whomever; nobody of another account sees any.

@@ -84,7 +84,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
         "此套餐已有一笔未支付的订单，在此付款即支付该订单；如需重新选择生效时间，请先取消该订单。",
     ),
     ("An order of this package that is not paid yet takes the last place.", "此套餐有一笔未支付的订单占用了最后一个购买名额。"),
-    ("A code is applied: it takes {off} off.", "已使用优惠码，优惠 {off}。"),
+    ("A code is applied: it takes {off} off.", "已应用优惠码，优惠 {off}。"),
     ("The code that you typed here is kept, and takes nothing off.", "你在此输入的优惠码已保留，但没有优惠。"),
     ("Take it away", "移除"),
     (

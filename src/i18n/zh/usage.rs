@@ -4,7 +4,7 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("No call here.", "没有符合条件的调用。"),
     ("Show all calls", "查看全部调用"),
     ("Call", "调用"),
-    ("All calls", "全部调用"),
+    ("Back to the calls", "返回调用列表"),
     (
         "No call yet. Create a key, put it into your client, and every call appears here with what it cost and why.",
         "暂无调用。创建密钥并填入客户端后，每次调用及其计费明细都会显示在这里。",

@@ -94,6 +94,11 @@ pub const MESSAGES: &[(&str, &str)] = &[
     ("Lasts until about {day} at this pace.", "按目前用量预计可用到 {day} 左右。"),
     ("Lasts until about {day} at this pace ({early} to {late}).", "按目前用量预计可用到 {day} 左右（{early} 至 {late}）。"),
     ("The Tokens outlast this pace: the last of them expire on {day}.", "按目前用量到期前用不完：最后一批 Token 于 {day} 到期。"),
+    ("The Tokens outlast this pace: those that pay now expire on {day}.", "按目前用量到期前用不完：目前可用的 Token 于 {day} 到期。"),
+    (
+        "Lasts until those that pay now expire on {day}, or until about {early} at the fastest.",
+        "可用到目前可用的 Token 于 {day} 到期；最快则约到 {early}。",
+    ),
     (
         "Lasts until the last Tokens expire on {day}, or until about {early} at the fastest.",
         "可用到最后一批 Token 于 {day} 到期；最快则约到 {early}。",

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_pace_may_be_slower_or_faster_and_without_one_nothing_is_said() {
         let pace = Pace { likely: Tokens(10), slow: Tokens(5), fast: Tokens(20) };
-        let forecast = Forecast { pace, dry: None, lapses: false, early: None, late: None, grants: Vec::new() };
+        let forecast = Forecast { pace, dry: None, lapses: false, more_later: false, early: None, late: None, grants: Vec::new() };
         let mut outlook =
             Outlook { balance: Tokens(150), forecast: Some(forecast), ends: BTreeMap::new(), stocks: vec![stock(150, -1, 90)] };
         let expected = |likely, low, high| Expected { likely: Tokens(likely), low: Tokens(low), high: Tokens(high) };
