@@ -15,9 +15,10 @@ pub async fn lines(db: &PgPool, accounts: &[AccountId], calls: &[RequestId]) -> 
         "SELECT format('account %s suspended %s', account_id, CASE WHEN suspended_at IS NULL THEN 'false' ELSE 'true' END)
            FROM accounts WHERE account_id = ANY ($1)
          UNION ALL
-         SELECT format('grant %s tokens %s left %s held %s spent %s expired %s refunded %s swept %s ends %s ledger %s %s %s %s',
+         SELECT format('grant %s tokens %s left %s held %s spent %s expired %s refunded %s swept %s from %s to %s ledger %s %s %s %s',
                        g.grant_id, g.tokens, g.left_, g.held, g.spent, g.expired, g.refunded,
                        CASE WHEN g.swept_at IS NULL THEN 'false' ELSE 'true' END,
+                       CASE WHEN g.swept_at IS NULL THEN round(extract(epoch FROM g.starts_at - clock_timestamp()) / 1800) END,
                        CASE WHEN g.swept_at IS NULL THEN round(extract(epoch FROM g.expires_at - clock_timestamp()) / 1800) END,
                        b.issued, b.spent, b.expired, b.refunded)
            FROM grants g

@@ -235,7 +235,7 @@ impl Grant {
         self.is_alive(if self.frozen { self.frozen_at.min(now) } else { now })
     }
 
-    fn starts(&self) -> i64 {
+    pub fn starts(&self) -> i64 {
         self.begins.map_or(self.issued, |(minute, _)| minute)
     }
 

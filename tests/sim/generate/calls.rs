@@ -141,6 +141,10 @@ pub fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) ->
         };
         parts.retain(|part| !late(part));
     }
+    // When a sweep brought Tokens into another grant, no row says, and who pays for a call depends on it.
+    if model.will_roll_over() {
+        parts.retain(|part| !matches!(part, Op::Sweep(_)));
+    }
     // One edit among them: where in the order it came, no row says, so more could be explained by anything.
     let edit = match dice.below(10) {
         0..=1 => edit_key(dice, model),

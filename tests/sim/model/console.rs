@@ -260,6 +260,17 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Whether the next sweep may bring Tokens into another grant, or may once a call has given back what it holds.
+    pub fn will_roll_over(&self) -> bool {
+        let of_account = |account: &Account| {
+            let mut ended = account.grants.iter().filter(|grant| !grant.is_alive(self.now) && !grant.swept);
+            ended.any(|grant| successor(&account.grants, grant, self.now).is_some())
+        };
+        self.accounts.iter().any(of_account)
+    }
+}
+
 /// The queued purchase that takes over what is left of a grant: the first of those that end later.
 fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
     let takes = |grant: &Grant| {

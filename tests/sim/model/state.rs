@@ -68,7 +68,7 @@ impl Model {
         lines.push(format!("account {} suspended {}", account.account_id, account.suspended));
         for grant in &account.grants {
             lines.push(format!(
-                "grant {} tokens {} left {} held {} spent {} expired {} refunded {} swept {} ends {} ledger {} {} {} {}",
+                "grant {} tokens {} left {} held {} spent {} expired {} refunded {} swept {} from {} to {} ledger {} {} {} {}",
                 grant.grant_id,
                 grant.tokens,
                 grant.left,
@@ -77,6 +77,7 @@ impl Model {
                 grant.expired,
                 grant.refunded,
                 grant.swept,
+                if grant.swept { String::new() } else { half_hours(grant.starts() - self.now) },
                 if grant.swept { String::new() } else { half_hours(grant.expires - self.now) },
                 grant.tokens,
                 grant.spent,
