@@ -19,6 +19,19 @@ export function emptyLabels(page: Page): Promise<string[]> {
   });
 }
 
+/** What stands out of its cell at a side, over the next one or under it. What floats, as a menu, does not count. */
+export function standsOut(page: Page): Promise<string[]> {
+  return page.locator("td").evaluateAll((cells) => {
+    const floats = (part: Element) => part.closest("dialog, [popover], .menu") !== null || getComputedStyle(part).position === "absolute";
+    const parts = (cell: Element) => Array.from(cell.querySelectorAll("*")).filter((part) => part.checkVisibility() && !floats(part));
+    return cells.filter((cell) => cell.checkVisibility()).flatMap((cell) => {
+      const { left, right } = cell.getBoundingClientRect();
+      const out = parts(cell).map((part) => ({ part, box: part.getBoundingClientRect() })).filter(({ box }) => box.width > 1);
+      return out.filter(({ box }) => box.left < left - 1 || box.right > right + 1).map(({ part }) => `${part.outerHTML.slice(0, 80)}`);
+    });
+  });
+}
+
 /** What a property comes to on a thing, or on a part of it, as `::after`. */
 export function style(thing: Locator, property: string, part?: string): Promise<string> {
   const wanted = [property, part ?? ""] as const;

@@ -1,7 +1,8 @@
 // What pages look like where that is a promise: codes are seen whole, what belongs together stands in a line, words are not broken.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../support/fixtures.ts";
-import { sideways } from "../support/looks.ts";
+import { sideways, standsOut } from "../support/looks.ts";
+import { openai, toki } from "../support/server.ts";
 import { existingCustomer, makeCode, signIn } from "../support/steps.ts";
 
 const WIDTHS = [360, 1280];
@@ -47,6 +48,26 @@ test("a search stands in one line with its button, and the wallet's cards leave 
   const cards = page.locator("[data-live=wallet-standing]");
   const [all, last] = [(await cards.boundingBox())!, (await cards.locator("> .card").last().boundingBox())!];
   expect(Math.abs(all.x + all.width - (last.x + last.width)), "the last card ends where the row does").toBeLessThanOrEqual(1);
+});
+
+test("what is said of a key's quota stays in its column, little that is left in words too", async ({ page }) => {
+  const customer = existingCustomer();
+  const { email } = customer;
+  await signIn(page, customer);
+  toki(["account", "credit", "--email", email, "--tokens", "5000000"]);
+  for (const left of [0.05, 0.25]) {
+    const key = toki(["key", "create", "--email", email, "--name", `Reports of the night, ${left}`]);
+    const question = { model: "sandbox/echo", messages: [{ role: "user" as const, content: "What happened? ".repeat(20_000) }] };
+    const { response } = await openai(key.secret).chat.completions.create(question).withResponse();
+    const charged = Number(response.headers.get("x-toki-charged-tokens"));
+    toki(["key", "edit", key.key_id, "--quota", `${Math.round(charged / (1 - left))}`]);
+  }
+  await page.goto("/keys");
+  for (const words of ["30 % or less left", "10 % or less left"]) await expect(page.getByText(words)).toBeVisible();
+  for (const width of [721, 900, 1100, 1280, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    expect(await standsOut(page), `${width} px`).toEqual([]);
+  }
 });
 
 test("every list to choose from looks the same, whichever page it is on", async ({ page }) => {
