@@ -27,7 +27,7 @@ export function standsOut(page: Page): Promise<string[]> {
     return cells.filter((cell) => cell.checkVisibility()).flatMap((cell) => {
       const { left, right } = cell.getBoundingClientRect();
       const out = parts(cell).map((part) => ({ part, box: part.getBoundingClientRect() })).filter(({ box }) => box.width > 1);
-      return out.filter(({ box }) => box.left < left - 1 || box.right > right + 1).map(({ part }) => `${part.outerHTML.slice(0, 80)}`);
+      return out.filter(({ box }) => box.left < left - 1 || box.right > right + 1).map(({ part }) => part.outerHTML.slice(0, 80));
     });
   });
 }

@@ -295,10 +295,12 @@ fn paid_from(drawn: Vec<Draw>) -> Option<impl IntoView> {
 }
 
 fn draw_line(draw: Draw) -> impl IntoView {
-    let grant = match (draw.order_id, draw.package_name) {
-        (Some(order_id), Some(name)) => view! { <a href=format!("/orders/{order_id}")>{name}</a> }.into_any(),
-        (Some(order_id), None) => view! { <a href=format!("/orders/{order_id}")>{t!("an order")}</a> }.into_any(),
-        (None, _) => grant_words(draw.source).into_any(),
+    let grant = match draw.order_id {
+        Some(order_id) => {
+            let name = draw.package_name.unwrap_or_else(|| t!("an order").into());
+            view! { <a href=format!("/orders/{order_id}")>{name}</a> }.into_any()
+        }
+        None => grant_words(draw.source).into_any(),
     };
     let (tokens, day) = (draw.tokens.exact(), day(draw.expires_at));
     view! { <li>{tv!("{tokens} Tokens of {grant}, which expires on {day}", tokens = tokens, grant = grant, day = day)}</li> }

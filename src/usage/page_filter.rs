@@ -89,27 +89,22 @@ pub fn FilterForm(
     models.sort();
     let models = models.into_iter().map(|id| Choice { value: id.clone(), name: id });
     let models = all(t!("All models")).chain(models).collect::<Vec<_>>();
-    let named = |names: Vec<(String, String)>| names.into_iter().map(|(value, name)| Choice { value, name });
-    let (members, suppliers) = (with_asked(members, &asked.member), with_asked(suppliers, &asked.supplier));
-    // Neither is offered before one looks at them: one member and one supplier are many accounts' all.
-    let member = (!members.is_empty()).then(|| {
-        let choices = all(t!("All members")).chain(named(members)).collect::<Vec<_>>();
-        view! {
-            <div class="field">
-                <label for="filter-member">{t!("Member")}</label>
-                <Select id="filter-member" name="member" choices chosen=asked.member.clone() />
-            </div>
-        }
-    });
-    let supplier = (!suppliers.is_empty()).then(|| {
-        let choices = all(t!("All suppliers")).chain(named(suppliers)).collect::<Vec<_>>();
-        view! {
-            <div class="field">
-                <label for="filter-supplier">{t!("Supplier")}</label>
-                <Select id="filter-supplier" name="supplier" choices chosen=asked.supplier.clone() />
-            </div>
-        }
-    });
+    // Not offered before one looks at it: one member and one supplier are many accounts' all.
+    let offered = |label: &'static str, name: &'static str, any: &'static str, choices: Vec<(String, String)>, asked: &str| {
+        let choices = with_asked(choices, asked);
+        (!choices.is_empty()).then(|| {
+            let named = choices.into_iter().map(|(value, name)| Choice { value, name });
+            let (id, choices, chosen) = (format!("filter-{name}"), all(any).chain(named).collect::<Vec<_>>(), asked.to_string());
+            view! {
+                <div class="field">
+                    <label for=id.clone()>{label}</label>
+                    <Select id name choices chosen />
+                </div>
+            }
+        })
+    };
+    let member = offered(t!("Member"), "member", t!("All members"), members, &asked.member);
+    let supplier = offered(t!("Supplier"), "supplier", t!("All suppliers"), suppliers, &asked.supplier);
     let outcomes = all(t!("Any")).chain([Choice { value: FAILED.into(), name: t!("Failed").into() }]).collect::<Vec<_>>();
     view! {
         <form method="get" action="/usage">
