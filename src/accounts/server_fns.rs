@@ -131,14 +131,13 @@ pub async fn read_viewer() -> Result<Option<Viewer>, ConsoleError> {
     use crate::accounts::store::members::accounts_of;
     use crate::checkout::store::quarantine::quarantined_count;
     use crate::server::request_ctx;
-    use crate::wallet::store::standing_of;
     use futures::TryFutureExt;
     // public: a visitor is answered with nobody.
     let Some(member) = request_ctx::viewer().await? else { return Ok(None) };
     let app = request_ctx::app()?;
     let (mut wallet, mut accounts, mut to_look_at) = (None, Vec::new(), None);
     if !request_ctx::must_set_up_two_factor(&app, &member) {
-        let standing = standing_of(&app.db, member.account_id()).map_ok(Some).err_into();
+        let standing = request_ctx::standing(&member).map_ok(Some);
         (wallet, accounts) = tokio::try_join!(standing, accounts_of(&app.db, &member).err_into()).map_err(request_ctx::fail)?;
         if member.is_operator() {
             to_look_at = Some(quarantined_count(&app.db).await.map_err(|error| request_ctx::fail(error.into()))?);

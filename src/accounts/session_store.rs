@@ -4,6 +4,8 @@
 use crate::accounts::rights::Reader;
 use crate::accounts::store::ReaderRow;
 use crate::connections::Connections;
+use crate::wallet::store::StandingRow;
+use crate::wallet::types::Standing;
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -33,27 +35,37 @@ impl PgSessionStore {
 }
 
 tokio::task_local! {
-    static FOUND: FoundReader;
+    static FOUND: Found;
 }
 
-/// Whom a session stands for, read in the statement that loaded it.
+/// Whom the session of a page stands for, and how their account does, read in the statement that loaded it: every page says both.
 #[derive(Clone, Default)]
-pub struct FoundReader(Arc<OnceLock<Option<Reader>>>);
+pub struct Found {
+    reader: Arc<OnceLock<Option<Reader>>>,
+    standing: Arc<OnceLock<Standing>>,
+}
 
-impl FoundReader {
-    /// Runs what is the first to look into the session, and keeps whom that finds.
+impl Found {
+    /// Runs what is the first to look into the session, and keeps what that finds.
     pub async fn while_loading<F: Future>(&self, first_look: F) -> F::Output {
         FOUND.scope(self.clone(), first_look).await
     }
 
     /// None where no session was loaded, or it cannot be told.
-    pub fn get(&self) -> Option<&Option<Reader>> {
-        self.0.get()
+    pub fn reader(&self) -> Option<&Option<Reader>> {
+        self.reader.get()
     }
 
-    fn keep(reader: Option<Reader>) {
-        // Nobody may be listening.
-        let _ = FOUND.try_with(|found| found.0.set(reader));
+    /// Of the account of [`Found::reader`].
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.get()
+    }
+
+    fn keep(&self, reader: Option<Reader>, standing: Standing) {
+        if reader.is_some() {
+            let _ = self.standing.set(standing);
+        }
+        let _ = self.reader.set(reader);
     }
 }
 
@@ -119,17 +131,22 @@ impl SessionStore for PgSessionStore {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
+        // Where it is for no page, nobody listens.
+        let found = FOUND.try_with(Found::clone).ok();
         let row = sqlx::query!(
             r#"SELECT s.data AS "data: Json<HashMap<String, serde_json::Value>>", s.expires_at,
                       s.last_seen_at < now() - interval '1 minute' AS "unseen!", r.user_id AS "user_id?", r.email AS "email?",
                       r.operator AS "operator?", r.account_id AS "account_id?", r.role AS "role?", r.verified AS "verified?",
-                      r.two_factor AS "two_factor?", r.several_accounts AS "several_accounts?"
+                      r.two_factor AS "two_factor?", r.several_accounts AS "several_accounts?",
+                      w.balance AS "balance!", w.brought AS "brought!", w.ending AS "ending!", w.ends_at, w.ever AS "ever!"
                  FROM sessions s
                  LEFT JOIN LATERAL readers((s.data ->> 'user_id')::uuid, coalesce((s.data ->> 'epoch')::integer, 0),
-                                           (s.data ->> 'account_id')::uuid) r ON true
+                                           (s.data ->> 'account_id')::uuid) r ON true,
+                      LATERAL standings(CASE WHEN $3 THEN r.account_id END) w
                 WHERE s.session_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - make_interval(days => $2)"#,
             digest(id),
-            IDLE_DAYS
+            IDLE_DAYS,
+            found.is_some()
         )
         .fetch_optional(&self.db)
         .await
@@ -152,9 +169,12 @@ impl SessionStore for PgSessionStore {
                 several_accounts: row.several_accounts?,
             })
         };
+        let standing = StandingRow { balance: row.balance, brought: row.brought, ending: row.ending, ends_at: row.ends_at, ever: row.ever };
         // One that this program cannot make out is for whoever asks for the reader to fail on: a session can be left all the same.
-        if let Ok(found) = reader().map(ReaderRow::reader).transpose() {
-            FoundReader::keep(found);
+        if let Some(found) = found
+            && let Ok(reader) = reader().map(ReaderRow::reader).transpose()
+        {
+            found.keep(reader, standing.standing());
         }
         let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
         Ok(Some(Record { id: *id, data: row.data.0, expiry_date }))

@@ -18,6 +18,10 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(2);
 /// Changes that a slow page may be behind; one that is further behind asks again anyway.
 const BACKLOG: usize = 256;
 
+/// When a page began to be read, before anything was: what changes from then on, it may not show.
+#[derive(Clone, Debug, Default)]
+pub struct Moment(pub String);
+
 /// Where pages hear of changes.
 #[derive(Clone)]
 pub struct Changes {
@@ -51,9 +55,9 @@ impl Changes {
         self.told.subscribe()
     }
 
-    /// Now, as a page remembers when it began to be read.
-    pub fn moment(&self) -> String {
-        self.heard.moment()
+    /// Now, for a page that begins to be read.
+    pub fn moment(&self) -> Moment {
+        Moment(self.heard.moment())
     }
 
     /// Whether a page of this account that began to be read at that moment need not be read again. To be asked after [`Changes::subscribe`].

@@ -11,9 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 const BACK: usize = 14;
 const AHEAD: i64 = 30;
 
-/// None where there is nothing to foretell, or too little to do it from. `days` and `others` are those of the range, which ends with today:
-/// what calls were charged, and what came into the wallet, or left it, besides.
-pub fn burn_down(outlook: &Outlook, range: &Range, days: &[DayUsage], others: &[Tokens], now: DateTime<Utc>) -> Option<BurnDown> {
+/// None where there is nothing to foretell, or too little to do it from. `days` are those of the range, which ends with today.
+pub fn burn_down(outlook: &Outlook, range: &Range, days: &[DayUsage], now: DateTime<Utc>) -> Option<BurnDown> {
     if outlook.balance <= Tokens(0) {
         return None;
     }
@@ -23,7 +22,7 @@ pub fn burn_down(outlook: &Outlook, range: &Range, days: &[DayUsage], others: &[
     // Until nothing is left even at the slow pace; what comes after says no more.
     let last = course.iter().rposition(|day| day.high > Tokens(0)).map_or(0, |last| last + 1);
     course.truncate(last + 1);
-    let balances = balances(outlook.balance, days, others);
+    let balances = balances(outlook.balance, days);
     let were = range.starts.iter().skip(range.starts.len().saturating_sub(balances.len()));
     let days = were.chain(to_come.iter().take(course.len())).map(|day| middle_of(*day)).collect();
     (!course.is_empty()).then_some(BurnDown { days, balances, course })
@@ -35,13 +34,13 @@ fn middle_of(day: DateTime<Utc>) -> UtcTime {
 }
 
 /// The balance at the end of each of the last days, of today as it is now: less what came since, and with what went.
-fn balances(now: Tokens, days: &[DayUsage], others: &[Tokens]) -> Vec<Tokens> {
+fn balances(now: Tokens, days: &[DayUsage]) -> Vec<Tokens> {
     let mut balance = i128::from(now.0);
     let mut balances = Vec::with_capacity(BACK);
-    for (day, others) in days.iter().zip(others).rev().take(BACK) {
+    for day in days.iter().rev().take(BACK) {
         // What running calls hold is in neither: a day may seem to have ended a little below nothing.
         balances.push(Tokens(i64::try_from(balance.max(0)).unwrap_or(i64::MAX)));
-        balance += i128::from(day.charge.0) - i128::from(others.0);
+        balance += i128::from(day.charge.0) - i128::from(day.others.0);
     }
     balances.reverse();
     balances
@@ -54,20 +53,19 @@ mod tests {
     use crate::usage::range::Preset;
     use chrono_tz::Tz;
 
-    fn day(charge: i64) -> DayUsage {
-        DayUsage { day: DateTime::UNIX_EPOCH.into(), calls: 1, failed: 0, charge: Tokens(charge), models: Vec::new() }
+    fn day(charge: i64, others: i64) -> DayUsage {
+        DayUsage { charge: Tokens(charge), others: Tokens(others), ..DayUsage::empty(DateTime::UNIX_EPOCH.into()) }
     }
 
     #[test]
     fn a_balance_is_what_it_is_now_less_what_came_since_and_with_what_went() {
         // Bought on the second day, a part of it lost on the third.
-        let days = [5, 10, 20, 30].map(day);
-        let others = [0, 1_000, -100, 0].map(Tokens);
-        let went = |now| balances(Tokens(now), &days, &others).into_iter().map(|tokens| tokens.0).collect::<Vec<_>>();
+        let days = [(5, 0), (10, 1_000), (20, -100), (30, 0)].map(|(charge, others)| day(charge, others));
+        let went = |now| balances(Tokens(now), &days).into_iter().map(|tokens| tokens.0).collect::<Vec<_>>();
         assert_eq!(went(850), [10, 1_000, 880, 850]);
         assert_eq!(went(830), [0, 980, 860, 830], "never below nothing");
-        let many: Vec<DayUsage> = (0..30).map(day).collect();
-        assert_eq!(balances(Tokens(1), &many, &[Tokens(0); 30]).len(), BACK);
+        let many: Vec<DayUsage> = (0..30).map(|charge| day(charge, 0)).collect();
+        assert_eq!(balances(Tokens(1), &many).len(), BACK);
     }
 
     #[test]

@@ -35,15 +35,14 @@ pub async fn read_dashboard() -> Result<Dashboard, ConsoleError> {
     let app = request_ctx::app()?;
     let now = chrono::Utc::now();
     let range = Range::of(Preset::Month, crate::preferences::time_zone(), now);
-    let (wallet, (steps, models), days, others, calls) = tokio::try_join!(
+    let (wallet, (steps, models), days, calls) = tokio::try_join!(
         outlook_of(&app.db, member.account_id()).err_into(),
         store::steps_and_models(&app.db, &member).err_into(),
-        store::usage_by_day(&app.db, &member, &range).err_into(),
-        store::others_by_day(&app.db, &member, &range).err_into(),
+        store::days_of(&app.db, &member, &range).err_into(),
         store::recent_calls(&app.db, &member).err_into(),
     )
     .map_err(request_ctx::fail)?;
-    let burn_down = burn_down(&wallet, &range, &days, &others, now);
+    let burn_down = burn_down(&wallet, &range, &days, now);
     let expiries = wallet.ends.into_iter().take(3).map(|(at, tokens)| Expiry { tokens, at: at.into() }).collect();
     Ok(Dashboard { balance: wallet.balance, forecast: wallet.forecast, burn_down, expiries, steps, range, days, models, calls })
 }

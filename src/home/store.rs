@@ -7,7 +7,6 @@ use crate::ids::{KeyId, RequestId};
 use crate::money::{Currency, CurrencyError, Money};
 use crate::tokens::Tokens;
 use crate::usage::range::Range;
-use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 #[derive(Debug, thiserror::Error)]
@@ -77,39 +76,17 @@ async fn glance(db: impl PgExecutor<'_>, member: &Reader, with_models: bool) -> 
     Ok((steps, row.models))
 }
 
-/// Calls and charges of each bucket of the range, those without a call too.
-pub async fn usage_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
+/// What happened in each bucket of the range, also in those in which nothing did. Of grants, each is in the wallet from when it can be spent
+/// until it can no more, whenever that was written.
+pub async fn days_of(db: impl PgExecutor<'_>, member: &Reader, range: &Range) -> Result<Vec<DayUsage>, HomeError> {
     let rows = sqlx::query!(
         r#"SELECT width_bucket(t.starts_at, $2) - 1 AS "place!", t.model_id, sum(t.calls)::bigint AS "calls!",
-                  sum(t.failed)::bigint AS "failed!", sum(t.charge)::bigint AS "charge!"
+                  sum(t.failed)::bigint AS "failed!", sum(t.charge)::bigint AS "tokens!"
              FROM usage_totals t
             WHERE t.account_id = $1 AND t.unit = $4 AND t.starts_at >= ($2::timestamptz[])[1] AND t.starts_at < $3
-            GROUP BY 1, t.model_id ORDER BY 1, t.model_id"#,
-        member.account_id().0,
-        &range.starts,
-        range.end,
-        range.totals_unit()
-    )
-    .fetch_all(db)
-    .await?;
-    let empty = |start: &DateTime<Utc>| DayUsage { day: (*start).into(), calls: 0, failed: 0, charge: Tokens(0), models: Vec::new() };
-    let mut days: Vec<DayUsage> = range.starts.iter().map(empty).collect();
-    for row in rows {
-        if let Some(day) = usize::try_from(row.place).ok().and_then(|place| days.get_mut(place)) {
-            day.calls += row.calls;
-            day.failed += row.failed;
-            day.charge = Tokens(day.charge.0.saturating_add(row.charge));
-            day.models.push(ModelCharge { model_id: row.model_id, charge: Tokens(row.charge) });
-        }
-    }
-    Ok(days)
-}
-
-/// What came into the wallet in each bucket of the range, less what left it, but for calls: each grant is in it from when it can be spent
-/// until it can no more, whenever that was written.
-pub async fn others_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Range) -> Result<Vec<Tokens>, HomeError> {
-    let rows = sqlx::query!(
-        r#"SELECT width_bucket(m.at, $2::timestamptz[]) - 1 AS "place!", sum(m.tokens)::bigint AS "tokens!"
+            GROUP BY 1, t.model_id
+           UNION ALL
+           SELECT width_bucket(m.at, $2) - 1, NULL, 0, 0, sum(m.tokens)::bigint
              FROM (SELECT CASE WHEN l.to_book = 'expired' THEN least(l.at, g.expires_at) ELSE greatest(l.at, g.starts_at) END AS at,
                           CASE WHEN l.from_book = 'grant' THEN -l.tokens ELSE l.tokens END AS tokens
                      FROM ledger l JOIN grants g ON g.grant_id = l.grant_id
@@ -123,19 +100,28 @@ pub async fn others_by_day(db: impl PgExecutor<'_>, member: &Reader, range: &Ran
                      FROM grants g
                     WHERE g.account_id = $1 AND g.left_ > 0 AND (g.expires_at <= now() OR g.frozen_at IS NOT NULL)) m
             WHERE m.at >= ($2::timestamptz[])[1] AND m.at <= now()
-            GROUP BY 1"#,
+            GROUP BY 1
+            ORDER BY 1, 2"#,
         member.account_id().0,
-        &range.starts
+        &range.starts,
+        range.end,
+        range.totals_unit()
     )
     .fetch_all(db)
     .await?;
-    let mut others = vec![Tokens(0); range.starts.len()];
+    let mut days: Vec<DayUsage> = range.starts.iter().map(|start| DayUsage::empty((*start).into())).collect();
     for row in rows {
-        if let Some(others) = usize::try_from(row.place).ok().and_then(|place| others.get_mut(place)) {
-            *others = Tokens(row.tokens);
-        }
+        let Some(day) = usize::try_from(row.place).ok().and_then(|place| days.get_mut(place)) else { continue };
+        let Some(model_id) = row.model_id else {
+            day.others = Tokens(row.tokens);
+            continue;
+        };
+        day.calls += row.calls;
+        day.failed += row.failed;
+        day.charge = Tokens(day.charge.0.saturating_add(row.tokens));
+        day.models.push(ModelCharge { model_id, charge: Tokens(row.tokens) });
     }
-    Ok(others)
+    Ok(days)
 }
 
 /// The latest calls, five at most.

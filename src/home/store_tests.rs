@@ -137,7 +137,7 @@ async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
     call(&db, &ada, of_ada, 11, "client_left", "24 hours").await;
     call(&db, &ada, of_ada, 13, "ok", "480 hours").await;
     call(&db, &eve, of_eve, 1_000, "ok", "0 seconds").await;
-    let days = usage_by_day(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
+    let days = days_of(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
     assert_eq!(days.len(), 30);
     assert!(days.windows(2).all(|pair| pair[0].day < pair[1].day), "oldest first");
     assert!(days.iter().all(|day| day.day.rfc3339().ends_with("T00:00:00Z")), "days begin at midnight UTC");
@@ -157,7 +157,7 @@ async fn usage_by_day_says_which_models_it_was_for(db: PgPool) {
     ] {
         call_of_model(&db, &ada, key_id, model_id, charge, outcome, ago).await;
     }
-    let days = usage_by_day(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
+    let days = days_of(&db, &ada, &last_days(Tz::UTC)).await.expect("days");
     assert_eq!(days.len(), 30);
     let charge = |model_id: &str, charge| ModelCharge { model_id: model_id.into(), charge: Tokens(charge) };
     let [.., before, yesterday, today] = days.as_slice() else { panic!("30 days") };
@@ -172,9 +172,9 @@ async fn a_grant_is_in_the_wallet_from_when_it_can_be_spent_until_it_can_no_more
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
     let range = last_days(Tz::UTC);
     let others = async || -> Vec<i64> {
-        let others = others_by_day(&db, &ada, &range).await.expect("others");
-        assert_eq!(others.len(), 30);
-        others.iter().rev().take(4).map(|tokens| tokens.0).collect()
+        let days = days_of(&db, &ada, &range).await.expect("days");
+        assert_eq!(days.len(), 30);
+        days.iter().rev().take(4).map(|day| day.others.0).collect()
     };
     let credit = async |tokens: i64, starts: &str, ends: &str| {
         let grant_id = fixtures::credit(&db, ada.account_id(), tokens, TimeDelta::days(1)).await;
@@ -221,8 +221,8 @@ async fn usage_by_day_is_by_the_readers_days_whatever_zone_the_session_is_in(db:
     let elsewhere = sqlx::postgres::PgPoolOptions::new().max_connections(1).connect_with(options).await.expect("pool");
     for zone in [Tz::UTC, Tz::Asia__Shanghai, Tz::Asia__Kolkata] {
         let range = last_days(zone);
-        let here = usage_by_day(&db, &ada, &range).await.expect("days");
-        assert_eq!(usage_by_day(&elsewhere, &ada, &range).await.expect("days"), here);
+        let here = days_of(&db, &ada, &range).await.expect("days");
+        assert_eq!(days_of(&elsewhere, &ada, &range).await.expect("days"), here);
         let hours = |ago: i64| (range.end - (Utc::now() - TimeDelta::hours(ago))).num_minutes() / (24 * 60);
         let mut calls = vec![0; 30];
         for ago in [1, 20, 40] {

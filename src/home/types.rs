@@ -110,7 +110,7 @@ impl FirstSteps {
     }
 }
 
-/// The calls that started on one day of the reader.
+/// One day of the reader: the calls that started on it, and what the wallet gained besides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayUsage {
     pub day: UtcTime,
@@ -119,6 +119,15 @@ pub struct DayUsage {
     pub charge: Tokens,
     /// What of the charge was for which model, each once.
     pub models: Vec<ModelCharge>,
+    /// What came into the wallet less what left it, calls excepted.
+    pub others: Tokens,
+}
+
+impl DayUsage {
+    /// One on which nothing happened.
+    pub fn empty(day: UtcTime) -> DayUsage {
+        DayUsage { day, calls: 0, failed: 0, charge: Tokens(0), models: Vec::new(), others: Tokens(0) }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,7 +196,7 @@ mod tests {
     fn dashboard(balance: i64, charges: &[i64]) -> Dashboard {
         let day: UtcTime = serde_json::from_str(r#""2026-02-04T00:00:00Z""#).expect("a time");
         let range = Range::of(Preset::Month, chrono_tz::Tz::UTC, chrono::DateTime::UNIX_EPOCH);
-        let of_day = |charge: i64| DayUsage { day, calls: 1, failed: 0, charge: Tokens(charge), models: Vec::new() };
+        let of_day = |charge: i64| DayUsage { calls: 1, charge: Tokens(charge), ..DayUsage::empty(day) };
         let days = charges.iter().copied().map(of_day).collect();
         Dashboard {
             balance: Tokens(balance),

@@ -1,7 +1,7 @@
 //! Remembers the last form of a session, for the page that comes after it (`ui::last_form`). In the session and not in an address, which
 //! anybody can write; by time and not by forgetting it when it is read, since showing a page changes nothing.
 
-use crate::accounts::session_store::FoundReader;
+use crate::accounts::session_store::Found;
 use crate::checkout::server_fns::{PlaceOrder, TypeCode};
 use crate::codes::server_fns::RedeemCode;
 use crate::ids::UserId;
@@ -81,10 +81,10 @@ pub async fn remember(State(seal): State<Seal>, request: Request, next: Next) ->
 async fn before_page(mut request: Request, next: Next, session: &Session, seal: &Seal) -> Response {
     let failed = request.uri().query().is_some_and(|query| query.contains("__err="));
     // Without a cookie there is no session, and nothing to look up.
-    if request.method() != Method::GET || !request.headers().contains_key(header::COOKIE) {
+    if request.method() != Method::GET || !request.headers().contains_key(header::COOKIE) || !is_page(request.uri().path()) {
         return next.run(request).await;
     }
-    let found = FoundReader::default();
+    let found = Found::default();
     let kept = found.while_loading(session.get::<Kept>(LAST_FORM)).await;
     request.extensions_mut().insert(found);
     if let Ok(Some(kept)) = kept
@@ -95,6 +95,10 @@ async fn before_page(mut request: Request, next: Next, session: &Session, seal: 
         request.extensions_mut().insert(last);
     }
     next.run(request).await
+}
+
+fn is_page(path: &str) -> bool {
+    !path.starts_with("/api/") && !path.starts_with("/pkg/") && path != "/live"
 }
 
 async fn after_form(request: Request, next: Next, session: &Session, seal: &Seal) -> Response {

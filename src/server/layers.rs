@@ -1,6 +1,7 @@
 //! The layers around the console. `/v1` and the webhook have none of them: no session, no CSRF check, no CSP.
 
 use crate::accounts::session_store::PgSessionStore;
+use crate::changes::hub::Changes;
 use crate::error::ConsoleError;
 use crate::preferences::types::Preferences;
 use crate::server::edge::body::Limited;
@@ -8,7 +9,7 @@ use crate::server::edge::refused::too_large;
 use crate::server::request_ctx::of_request;
 use crate::server::state::AppState;
 use axum::body::{Body, HttpBody, to_bytes};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -98,7 +99,7 @@ pub async fn error_status(request: Request, next: Next) -> Response {
 }
 
 /// Headers of every console answer. A page gets the policy with the nonce of its inline scripts, made here and handed to the page
-/// by [`provide_nonce`]; what is not a page gets one that allows nothing.
+/// by [`provide_noted`]; what is not a page gets one that allows nothing.
 pub async fn security_headers(mut request: Request, next: Next) -> Response {
     // File names under /pkg carry a hash of the content; everything else may show secrets or balances.
     let caching = match request.uri().path() {
@@ -154,9 +155,15 @@ pub fn provide_preferences() {
     provide_context(preferences);
 }
 
-/// Gives a page that is about to be rendered the nonce that its header will carry.
-pub fn provide_nonce() {
-    if let Some(nonce) = of_request(|parts| parts.extensions.get::<Nonce>().cloned()) {
-        provide_context(nonce);
+/// Notes when a page began to be read, before anything is.
+pub async fn note_moment(State(changes): State<Changes>, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(changes.moment());
+    next.run(request).await
+}
+
+/// Gives a page that is about to be rendered what a layer noted in its request.
+pub fn provide_noted<T: Clone + Send + Sync + 'static>() {
+    if let Some(noted) = of_request(|parts| parts.extensions.get::<T>().cloned()) {
+        provide_context(noted);
     }
 }

@@ -8,7 +8,7 @@ pub use tasks::{later, to_its_end};
 
 use crate::accounts::device::device_of;
 use crate::accounts::rights::{Admin, Member, Origin, Owner, Reader};
-use crate::accounts::session_store::{FoundReader, digest};
+use crate::accounts::session_store::{Found, digest};
 use crate::accounts::store::{self, SignIn};
 use crate::accounts::types::Email;
 use crate::error::ConsoleError;
@@ -19,6 +19,8 @@ use crate::operators::rights::Operator;
 use crate::server::config::Environment;
 use crate::server::device;
 use crate::server::state::AppState;
+use crate::wallet::store::standing_of;
+use crate::wallet::types::Standing;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::{use_context, with_context};
@@ -114,7 +116,7 @@ pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
 
 /// Whom the session was found to stand for when it was loaded for this request; else they are asked for.
 async fn reader_of_page() -> Result<Option<Reader>, ConsoleError> {
-    match of_request(|parts| parts.extensions.get::<FoundReader>()?.get().cloned()) {
+    match of_request(|parts| parts.extensions.get::<Found>()?.reader().cloned()) {
         Some(found) => Ok(found.map(|reader| reader.from(origin()))),
         None => reader_of_request().await,
     }
@@ -123,6 +125,14 @@ async fn reader_of_page() -> Result<Option<Reader>, ConsoleError> {
 async fn reader_of_request() -> Result<Option<Reader>, ConsoleError> {
     let reader = reader_of_session(&app()?, &session()?).await.map_err(fail)?;
     Ok(reader.map(|reader| reader.from(origin())))
+}
+
+/// How the account of whoever looks stands: for a page it was found with the reader.
+pub async fn standing(reader: &Reader) -> Result<Standing, ConsoleError> {
+    match of_request(|parts| parts.extensions.get::<Found>()?.standing().cloned()) {
+        Some(standing) if !asks_server_fn() => Ok(standing),
+        _ => Ok(standing_of(&app()?.db, reader.account_id()).await?),
+    }
 }
 
 /// Whom a session stands for now, if anybody.

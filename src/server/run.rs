@@ -2,7 +2,7 @@
 
 use crate::accounts::second_factor::Vault;
 use crate::app::{App, shell};
-use crate::changes::hub::Changes;
+use crate::changes::hub::{Changes, Moment};
 use crate::checkout::payments::Payments;
 use crate::checkout::webhook;
 use crate::connections::{BELIEVED, Connections};
@@ -26,6 +26,7 @@ use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::routing::get;
 use leptos::config::LeptosOptions;
+use leptos::nonce::Nonce;
 use leptos::prelude::provide_context;
 use leptos_axum::{LeptosRoutes, generate_route_list_with_exclusions};
 use secrecy::ExposeSecret;
@@ -153,20 +154,20 @@ fn console(app: &AppState) -> Router {
         move || {
             provide_context(app.clone());
             provide_context(site.clone());
-            provide_context(app.changes.clone());
             provide_context(PageReader::default());
             if for_builders {
                 provide_context(ShowStyleGuide);
             }
-            layers::provide_nonce();
+            layers::provide_noted::<Nonce>();
+            layers::provide_noted::<Moment>();
             layers::provide_preferences();
             last_form::provide();
         }
     };
     let options = app.leptos.clone();
     let shell_options = options.clone();
-    // Outermost first: compression, headers on everything, then the CSRF check, then the size, then the session, then what the last form
-    // led to, then the status of what failed.
+    // Outermost first: compression, headers on everything, then the CSRF check, then the size, then the moment, then the session, then what
+    // the last form led to, then the status of what failed.
     Router::new()
         .leptos_routes_with_context(app, generate_route_list_with_exclusions(App, hidden), context.clone(), move || {
             shell(shell_options.clone())
@@ -179,6 +180,7 @@ fn console(app: &AppState) -> Router {
         .layer(axum::middleware::from_fn(layers::error_status))
         .layer(axum::middleware::from_fn_with_state(last_form::seal(app), last_form::remember))
         .layer(layers::sessions(app))
+        .layer(axum::middleware::from_fn_with_state(app.changes.clone(), layers::note_moment))
         .layer(axum::middleware::from_fn(layers::body_limit))
         .layer(axum::middleware::from_fn(layers::from_our_pages))
         .layer(layers::csrf())

@@ -4,7 +4,7 @@ use crate::accounts::server_fns::{SignOut, read_viewer};
 use crate::accounts::server_fns_members::SwitchAccount;
 use crate::accounts::types::Viewer;
 use crate::accounts::types_members::{AccountChoice, Role};
-use crate::changes::hub::Changes;
+use crate::changes::hub::Moment;
 use crate::error::ConsoleError;
 use crate::html::Escaped;
 use crate::islands::follow::Follow;
@@ -59,8 +59,7 @@ pub fn Frame() -> impl IntoView {
 /// What stands around a page. The balance is as fresh as what it stands beside.
 #[component]
 fn Framed(children: Children) -> impl IntoView {
-    // Before anything is read: what changes from here on, the page may not show.
-    let since = use_context::<Changes>().map(|changes| changes.moment()).unwrap_or_default();
+    let since = use_context::<Moment>().unwrap_or_default();
     let viewer = read_viewer();
     view! {
         <a class="button skip-link" href="#main">
@@ -75,7 +74,7 @@ fn Framed(children: Children) -> impl IntoView {
     .into_any()
 }
 
-fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>, since: String) -> AnyView {
+fn frame_view(viewer: Result<Option<Viewer>, ConsoleError>, since: Moment) -> AnyView {
     match viewer {
         Ok(Some(viewer)) => view! { <MemberFrame viewer since /> }.into_any(),
         Ok(None) => view! { <VisitorFrame /> }.into_any(),
@@ -115,7 +114,7 @@ fn VisitorFrame() -> impl IntoView {
 }
 
 #[component]
-fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
+fn MemberFrame(viewer: Viewer, since: Moment) -> impl IntoView {
     // Nothing changes on the page of whoever sees nothing of an account.
     let (sandbox, verified, follows) = (viewer.sandbox, viewer.verified, viewer.wallet.is_some());
     let warnings = viewer.wallet.as_ref().map(|wallet| wallet.warnings.clone()).unwrap_or_default();
@@ -136,7 +135,7 @@ fn MemberFrame(viewer: Viewer, since: String) -> impl IntoView {
                 {t!("Menu")}
             </button>
         </header>
-        {follows.then(|| view! { <Follow since /> })}
+        {follows.then(|| view! { <Follow since=since.0 /> })}
         <Palette />
         <Switches unreachable=sentence(ConsoleError::Unreachable) />
         // Where there is nothing to copy it may come: with what unfolds, or is read anew.

@@ -5,15 +5,14 @@ mod course;
 
 use crate::ids::{AccountId, GrantId};
 use crate::tokens::Tokens;
-use crate::wallet::store::pace::charges_by_day;
-use crate::wallet::store::{GrantRow, WalletError, balance_in, grants_of};
+use crate::wallet::store::{GrantRow, WalletError, balance_in, grants_and_charges};
 use crate::wallet::types::{Forecast, GrantCourse, GrantEnd, GrantView, Pace};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use std::collections::BTreeMap;
 
 /// Full days that are looked back at.
-const LOOK_BACK: i32 = 28;
+pub const LOOK_BACK: i32 = 28;
 /// Fewer days since the first call, or fewer days with one, are no pace.
 const LEAST_DAYS: usize = 5;
 const LEAST_DAYS_OF_USE: usize = 3;
@@ -40,8 +39,8 @@ pub struct Outlook {
     stocks: Vec<Stock>,
 }
 
-pub async fn outlook_of(db: impl PgExecutor<'_> + Copy, account_id: AccountId) -> Result<Outlook, WalletError> {
-    let (grants, charges) = tokio::try_join!(grants_of(db, account_id), charges_of(db, account_id))?;
+pub async fn outlook_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Outlook, WalletError> {
+    let (grants, charges) = grants_and_charges(db, account_id, LOOK_BACK).await?;
     let (forecast, stocks) = (forecast_of(&charges, &grants), stocks_in(&grants));
     Ok(Outlook { balance: balance_in(&grants), forecast, ends: ends_in(&grants), stocks })
 }
@@ -55,12 +54,7 @@ fn ends_in(grants: &[GrantRow]) -> BTreeMap<DateTime<Utc>, Tokens> {
     ends
 }
 
-/// What a forecast looks back at: what was charged on each of the last full days, the oldest first.
-pub async fn charges_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Vec<Tokens>, WalletError> {
-    charges_by_day(db, account_id, LOOK_BACK).await
-}
-
-/// How long what is left of these grants lasts; none when there is too little to go by. `charges`: those of [`charges_of`].
+/// How long what is left of these grants lasts; none when there is too little to go by. `charges`: of the last [`LOOK_BACK`] days.
 pub fn forecast_of(charges: &[Tokens], grants: &[GrantRow]) -> Option<Forecast> {
     forecast(charges, &stocks_in(grants), Utc::now())
 }

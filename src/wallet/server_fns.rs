@@ -41,9 +41,8 @@ pub async fn show_wallet(
         let statement = statement::statement_from_order(&app.db, &member, filter, order_id).await?;
         Ok::<_, WalletError>(statement.ok_or(ConsoleError::NotFound))
     };
-    let (rows, charges, statement) =
-        tokio::try_join!(store::grants_of(&app.db, account_id), forecast::charges_of(&app.db, account_id), statement)
-            .map_err(|error| request_ctx::fail(error.into()))?;
+    let ((rows, charges), statement) = tokio::try_join!(store::grants_and_charges(&app.db, account_id, forecast::LOOK_BACK), statement)
+        .map_err(|error| request_ctx::fail(error.into()))?;
     let (balance, totals) = (store::balance_in(&rows), store::totals_in(&rows));
     let forecast = forecast::forecast_of(&charges, &rows);
     let (mut ended, grants): (Vec<_>, Vec<_>) =

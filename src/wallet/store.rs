@@ -1,6 +1,5 @@
 //! All reads of wallets: their standing, their grants and what those add up to. Nothing is written here; that is `ledger`. The statement is in `statement`.
 
-pub mod pace;
 pub mod statement;
 
 use crate::error::{ConsoleError, unavailable};
@@ -8,9 +7,10 @@ use crate::ids::{AccountId, GrantId, OrderId};
 use crate::tokens::Tokens;
 pub use crate::wallet::types::AccountTotals;
 use crate::wallet::types::{GrantSource, GrantTurn, GrantView, Standing, Warning};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde::Serialize;
 use sqlx::PgExecutor;
+use std::collections::HashMap;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WalletError {
@@ -34,27 +34,33 @@ impl From<WalletError> for ConsoleError {
 
 /// The balance, and what should be known about it, from one look.
 pub async fn standing_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Standing, WalletError> {
-    let row = sqlx::query!(
-        r#"SELECT coalesce(sum(g.left_) FILTER (WHERE v.live), 0)::bigint AS "balance!",
-                  coalesce(sum(g.tokens) FILTER (WHERE v.live), 0)::bigint AS "brought!",
-                  coalesce(sum(g.left_) FILTER (WHERE v.live AND v.ends), 0)::bigint AS "ending!",
-                  min(g.expires_at) FILTER (WHERE v.live AND v.ends AND g.left_ > 0) AS ends_at,
-                  count(*) > 0 AS "ever!"
-             FROM grants g,
-                  LATERAL (SELECT g.swept_at IS NULL AND g.starts_at <= now() AND g.expires_at > now() AS live,
-                                  g.expires_at < now() + least(interval '7 days', (g.expires_at - g.starts_at) / 4) AS ends) v
-            WHERE g.account_id = $1"#,
+    let row = sqlx::query_as!(
+        StandingRow,
+        r#"SELECT balance AS "balance!", brought AS "brought!", ending AS "ending!", ends_at, ever AS "ever!" FROM standings($1)"#,
         account_id.0
-    )
-    .fetch_one(db)
-    .await?;
-    let amount = match row.balance {
-        0 => row.ever.then_some(Warning::Empty),
-        left => (i128::from(left) * 10 <= i128::from(row.brought)).then_some(Warning::Low(Tokens(left))),
-    };
-    // Of what is low, the rest may be lost to time as well.
-    let time = row.ends_at.map(|at| Warning::EndsSoon(Tokens(row.ending), at.into()));
-    Ok(Standing { balance: Tokens(row.balance), warnings: amount.into_iter().chain(time).collect() })
+    );
+    Ok(row.fetch_one(db).await?.standing())
+}
+
+/// A row of `standings()` of the migrations.
+pub struct StandingRow {
+    pub balance: i64,
+    pub brought: i64,
+    pub ending: i64,
+    pub ends_at: Option<DateTime<Utc>>,
+    pub ever: bool,
+}
+
+impl StandingRow {
+    pub fn standing(self) -> Standing {
+        let amount = match self.balance {
+            0 => self.ever.then_some(Warning::Empty),
+            left => (i128::from(left) * 10 <= i128::from(self.brought)).then_some(Warning::Low(Tokens(left))),
+        };
+        // Of what is low, the rest may be lost to time as well.
+        let time = self.ends_at.map(|at| Warning::EndsSoon(Tokens(self.ending), at.into()));
+        Standing { balance: Tokens(self.balance), warnings: amount.into_iter().chain(time).collect() }
+    }
 }
 
 /// One grant at one moment. What is left when its time is over counts as expired, as in [`AccountTotals`]; while it is frozen, its time
@@ -89,6 +95,18 @@ pub struct GrantRow {
 
 /// The account's grants: those that may still pay first, in burn order; then the others, the last to end first.
 pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result<Vec<GrantRow>, WalletError> {
+    Ok(grants_and_charges(db, account_id, 0).await?.0)
+}
+
+/// The same, and what was charged on each of the last `days` full days (UTC), the oldest first; in one statement, since who foretells how
+/// long grants last needs both. Without a grant nothing was charged.
+pub async fn grants_and_charges(
+    db: impl PgExecutor<'_>,
+    account_id: AccountId,
+    days: i32,
+) -> Result<(Vec<GrantRow>, Vec<Tokens>), WalletError> {
+    let today = Utc::now().date_naive().and_time(NaiveTime::MIN).and_utc();
+    let first = today - TimeDelta::days(i64::from(days));
     let rows = sqlx::query!(
         r#"SELECT g.grant_id, g.source, g.order_id, g.note, g.tokens, g.held, g.spent, g.refunded, g.starts_at, g.expires_at,
                   g.scope_model_ids, o.package_name AS "package_name?",
@@ -98,18 +116,30 @@ pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result
                   CASE WHEN t.has_time THEN g.expired ELSE g.expired + g.left_ END AS "expired!",
                   g.starts_at <= now() AND g.expires_at > now() AND g.frozen_at IS NULL AS "current!",
                   g.frozen_at IS NOT NULL AS "frozen!",
-                  v.live AS "live!"
+                  v.live AS "live!",
+                  CASE WHEN row_number() OVER () = 1 THEN c.days END AS days, CASE WHEN row_number() OVER () = 1 THEN c.charges END AS charges
              FROM grants g LEFT JOIN orders o ON o.order_id = g.order_id,
                   LATERAL (SELECT g.expires_at > least(now(), g.frozen_at) AS has_time) t,
-                  LATERAL (SELECT t.has_time AND g.left_ + g.held > 0 AS live) v
+                  LATERAL (SELECT t.has_time AND g.left_ + g.held > 0 AS live) v,
+                  (SELECT array_agg(d.starts_at) AS days, array_agg(d.charge) AS charges
+                     FROM (SELECT u.starts_at, sum(u.charge)::bigint AS charge FROM usage_totals u
+                            WHERE u.account_id = $1 AND u.unit = 'day' AND u.starts_at >= $2 AND u.starts_at < $3
+                            GROUP BY u.starts_at) d) c
             WHERE g.account_id = $1
             ORDER BY v.live DESC, CASE WHEN NOT v.live THEN g.expires_at END DESC,
                      g.scoped DESC, g.expires_at, g.created_at, g.grant_id"#,
-        account_id.0
+        account_id.0,
+        first,
+        today
     )
     .fetch_all(db)
     .await?;
-    Ok(rows
+    // One of them has these.
+    let charged = rows.iter().find_map(|row| Some((row.days.as_ref()?, row.charges.as_ref()?)));
+    let charged: HashMap<_, _> = charged.map(|(days, charges)| days.iter().zip(charges).collect()).unwrap_or_default();
+    let charges =
+        (0..days).map(|day| Tokens(charged.get(&(first + TimeDelta::days(i64::from(day)))).map_or(0, |charge| **charge))).collect();
+    let grants = rows
         .into_iter()
         .map(|row| GrantRow {
             grant_id: GrantId(row.grant_id),
@@ -131,7 +161,8 @@ pub async fn grants_of(db: impl PgExecutor<'_>, account_id: AccountId) -> Result
             frozen: row.frozen,
             live: row.live,
         })
-        .collect())
+        .collect();
+    Ok((grants, charges))
 }
 
 /// What can be spent now: left in the grants that have begun and are not over. What calls hold is not in it.

@@ -69,6 +69,24 @@ async fn totals_add_up_with_an_expired_unswept_grant_and_a_held_call(db: PgPool)
 }
 
 #[sqlx::test]
+async fn charges_of_the_last_full_days_come_with_the_grants(db: PgPool) {
+    let (ada, eve) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "eve").await);
+    let supplier_id = fixtures::supplier(&db, "alpha").await;
+    fixtures::model(&db, "alpha/one", supplier_id).await;
+    for (who, output, days_ago) in [(&ada, 5, 0), (&ada, 7, 1), (&ada, 11, 3), (&ada, 13, 4), (&eve, 100, 1)] {
+        fixtures::credit(&db, who.account_id(), 1_000, TimeDelta::days(1)).await;
+        let (_, secret) = fixtures::key(&db, who, plain_key("bot")).await;
+        let began = Utc::now() - TimeDelta::days(days_ago);
+        fixtures::call_at(&db, &secret, "alpha/one", Used { input: 0, cached: 0, output }, began).await;
+    }
+    let (grants, charges) = grants_and_charges(&db, ada.account_id(), 3).await.expect("grants");
+    assert_eq!((grants.len(), charges), (4, vec![Tokens(11), Tokens(0), Tokens(7)]));
+    let nobody = fixtures::member(&db, "bob").await;
+    let (grants, charges) = grants_and_charges(&db, nobody.account_id(), 3).await.expect("grants");
+    assert_eq!((grants.len(), charges), (0, vec![Tokens(0); 3]));
+}
+
+#[sqlx::test]
 async fn a_bought_grant_is_called_as_its_package_was_then(db: PgPool) {
     let ada = fixtures::member(&db, "ada").await;
     let order_id = fixtures::bought(&db, &ada, "Starter", 10).await;
