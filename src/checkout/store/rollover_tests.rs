@@ -18,7 +18,7 @@ use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
-use crate::wallet::ledger::{AdmissionRequest, Verdict, admit_calls, sweep_expired_grants};
+use crate::wallet::ledger::{AdmissionRequest, Verdict, admit_calls, reap_holds, sweep_expired_grants};
 use crate::wallet::store::standing_of;
 use chrono::{TimeDelta, Utc};
 use futures::future::{join, join_all};
@@ -348,6 +348,23 @@ async fn calls_and_sweeps_at_once_move_what_rolls_over_once(db: PgPool) {
     assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 0, 1));
     assert!(matches!(fixtures::try_admit(&db, &secret, "acme/m", 10, 20).await, Verdict::BalanceExhausted));
     assert_eq!(shop.standing().await, (0, 0));
+}
+
+#[sqlx::test]
+async fn a_late_report_is_charged_what_rolls_over_before_the_sweep(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, true).await;
+    let silent = fixtures::admit(&db, &secret, "acme/m", 999_960, 20).await;
+    sqlx::query("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
+    assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+    shop.month_passes().await;
+    fixtures::admit(&db, &secret, "acme/m", 899_960, 20).await;
+    assert_eq!((shop.left(first).await, shop.left(queued).await), (WHOLE, 100_000));
+    fixtures::settle(&db, &silent, Used { input: 600_000, cached: 0, output: 20 }, Utc::now()).await;
+    let record = sqlx::query_as("SELECT charge, written_off FROM usage_records WHERE request_id = $1").bind(silent.request_id.0);
+    let charged: (i64, i64) = record.fetch_one(&db).await.expect("a record");
+    assert_eq!(charged, (600_040, 0));
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 499_960, 1));
+    assert_eq!(shop.standing().await, (499_960, 0));
 }
 
 #[sqlx::test]

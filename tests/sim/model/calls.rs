@@ -5,7 +5,7 @@ use super::{Account, HOLD_FOR, Hold, Key, KeyState, Model, Offer, Record};
 use crate::clock::{self, minute_of};
 use std::collections::BTreeSet;
 use std::mem;
-use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
+use toki::ids::{AccountId, GrantId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
@@ -133,7 +133,7 @@ impl Model {
     }
 
     /// Grants that may pay for this call, and what is left of each.
-    pub fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(toki::ids::GrantId, i64)> {
+    pub fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(GrantId, i64)> {
         let account = self.account(account_id).expect("an account of the model");
         let mut grants: Vec<_> = account
             .grants
@@ -142,6 +142,16 @@ impl Model {
             .collect();
         grants.sort_by_key(|grant| grant.burns_at());
         grants.into_iter().map(|grant| (grant.grant_id, grant.left)).collect()
+    }
+
+    /// The same after what rolls over to the account came there, if they are less than these Tokens without.
+    fn burn_order_for(&mut self, tokens: i64, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(GrantId, i64)> {
+        let grants = self.burn_order(account_id, supplier_id, model_id);
+        if grants.iter().map(|(_, left)| left).sum::<i64>() >= tokens {
+            return grants;
+        }
+        self.roll_over_ended(account_id);
+        self.burn_order(account_id, supplier_id, model_id)
     }
 
     /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
@@ -209,7 +219,7 @@ impl Model {
     /// Has a hold take so many Tokens more, as far as account, key and member have them. Whoever asks counts them for the key.
     pub fn fill(&mut self, hold: &mut Hold, tokens: i64) {
         let mut rest = self.allowance(hold.key_id).map_or(tokens, |left| left.min(tokens)).max(0);
-        for (grant_id, left) in self.burn_order(hold.account_id, hold.supplier_id, &hold.model_id) {
+        for (grant_id, left) in self.burn_order_for(rest, hold.account_id, hold.supplier_id, &hold.model_id) {
             let taken = left.min(rest);
             if taken == 0 {
                 break;
@@ -307,7 +317,7 @@ impl Model {
         let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
         let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
-        for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
+        for (grant_id, left) in self.burn_order_for(rest, account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);
             rest -= spent;
             let grant = self.grant_mut(account_id, grant_id);
