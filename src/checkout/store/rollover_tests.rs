@@ -1,4 +1,5 @@
-//! Tests of money that goes back for purchases that rolled over: each reaches its own Tokens, wherever they lie, and no other's.
+//! Tests of purchases that rolled over. Money that goes back for one reaches its own Tokens, wherever they lie, and no other purchase's; a
+//! call finds them whether or not the sweep has run.
 
 use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, update_package};
@@ -12,13 +13,15 @@ use crate::checkout::store::refunds::{note_answer, take_leftovers};
 use crate::checkout::types::{RefundStatus, Start};
 use crate::checkout::types_refund::{OwnRefund, OwnRefundRequest, RefundOffer};
 use crate::ids::{OrderId, PackageId};
+use crate::keys::secret::KeySecret;
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
-use crate::wallet::ledger::sweep_expired_grants;
+use crate::wallet::ledger::{AdmissionRequest, Verdict, admit_calls, reap_holds, sweep_expired_grants};
 use crate::wallet::store::standing_of;
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
+use futures::future::{join, join_all};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -51,6 +54,31 @@ impl Shop {
         let order = open_order_that_starts(&self.db, &self.ada, self.package_id, starts).await;
         pay(&self.db, &order).await;
         order.0
+    }
+
+    /// Bought once, and once more for when that ends; and a key to spend them with.
+    async fn bought_ahead(db: &PgPool, rolls_over: bool) -> (Shop, OrderId, OrderId, KeySecret) {
+        let shop = Shop::open(db, "ada").await;
+        let edit = PackageEdit { rolls_over: Some(rolls_over), ..PackageEdit::default() };
+        update_package(db, Operator::command_line(), shop.package_id, edit).await.expect("edited");
+        let (first, queued) = (shop.buy(Start::Now).await, shop.buy(Start::AfterCurrent).await);
+        let supplier_id = fixtures::supplier(db, "acme").await;
+        fixtures::model(db, "acme/m", supplier_id).await;
+        let (_, secret) = fixtures::key(db, &shop.ada, fixtures::plain_key("k")).await;
+        (shop, first, queued, secret)
+    }
+
+    /// A month, and a little.
+    async fn month_passes(&self) {
+        let month = "UPDATE grants SET starts_at = starts_at - interval '31 days', expires_at = expires_at - interval '31 days',
+                                       created_at = created_at - interval '31 days'";
+        sqlx::query(month).execute(&self.db).await.expect("passed");
+    }
+
+    /// How many times Tokens moved from one grant to another.
+    async fn moves(&self) -> i64 {
+        let moves = sqlx::query_scalar("SELECT count(*) FROM ledger WHERE to_book = 'grant' AND from_book = 'grant'");
+        moves.fetch_one(&self.db).await.expect("count")
     }
 
     /// In the grant of an order, whosever they are.
@@ -256,9 +284,7 @@ async fn what_a_call_gives_back_later_of_a_disputed_purchase_is_gathered(db: PgP
 async fn what_moved_to_a_queued_purchase_when_its_time_was_over_is_reached_there(db: PgPool) {
     let shop = Shop::open(&db, "ada").await;
     let (first, queued) = (shop.buy(Start::Now).await, shop.buy(Start::AfterCurrent).await);
-    let month = "UPDATE grants SET starts_at = starts_at - interval '31 days', expires_at = expires_at - interval '31 days',
-                                   created_at = created_at - interval '31 days'";
-    sqlx::query(month).execute(&db).await.expect("passed");
+    shop.month_passes().await;
     assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 1);
     assert_eq!((shop.left(first).await, shop.left(queued).await), (0, 2 * WHOLE));
     shop.dispute(first, "needs_response").await;
@@ -267,4 +293,89 @@ async fn what_moved_to_a_queued_purchase_when_its_time_was_over_is_reached_there
     assert_eq!(shop.standing().await, (2 * WHOLE, 0));
     assert_eq!(shop.refund(first).await.tokens, Tokens(WHOLE));
     assert_eq!((shop.standing().await, shop.left(queued).await), ((WHOLE, WHOLE), WHOLE));
+}
+
+#[sqlx::test]
+async fn a_call_finds_what_rolls_over_before_the_sweep_does(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, true).await;
+    // It holds 500,040 of the first purchase when that ends.
+    let running = fixtures::admit(&db, &secret, "acme/m", 500_000, 20).await;
+    shop.month_passes().await;
+    // What the queued one brought is enough for this, so nothing moves.
+    fixtures::admit(&db, &secret, "acme/m", 100_000, 20).await;
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (499_960, 899_960, 0));
+    let call = fixtures::admit(&db, &secret, "acme/m", 1_300_000, 20).await;
+    assert_eq!((call.held, call.output_limit), (Tokens(1_300_040), 20), "neither refused nor clamped");
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 99_880, 1));
+    // What the call of then gives back comes there as well.
+    fixtures::settle(&db, &running, Used { input: 10, cached: 0, output: 5 }, Utc::now() - TimeDelta::days(31)).await;
+    assert_eq!((shop.left(first).await, shop.left(queued).await), (500_020, 99_880));
+    fixtures::admit(&db, &secret, "acme/m", 550_000, 20).await;
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 49_860, 2));
+    assert_eq!(shop.standing().await, (49_860, 0));
+    assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 0, "there is nothing left to do");
+}
+
+#[sqlx::test]
+async fn a_call_that_needs_what_rolls_over_leaves_its_neighbours_what_they_took(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, true).await;
+    shop.month_passes().await;
+    let request = |input| AdmissionRequest { exact: false, ..fixtures::request(&secret, "acme/m", input, 20) };
+    let requests = [request(60), request(1_500_000), request(60), request(500_000)];
+    let owner = fixtures::replica(&db).await;
+    let decisions = admit_calls(&db, &requests, owner, TimeDelta::seconds(60), false).await.expect("decided");
+    let held = decisions.iter().map(|decision| match &decision.verdict {
+        Verdict::Admitted(call) => call.held.0,
+        Verdict::CountInput => 0,
+        verdict => panic!("neither admitted nor to be counted: {verdict:?}"),
+    });
+    assert_eq!(held.collect::<Vec<_>>(), [100, 1_500_040, 100, 0]);
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 499_760, 1));
+    assert_eq!(shop.standing().await, (499_760, 0));
+}
+
+#[sqlx::test]
+async fn calls_and_sweeps_at_once_move_what_rolls_over_once(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, true).await;
+    shop.month_passes().await;
+    // Eight of 250,000 Tokens, of which the queued purchase alone pays for four.
+    let calls = join_all((0..8).map(|_| fixtures::admit(&db, &secret, "acme/m", 249_960, 20)));
+    let sweeps = join_all((0..2).map(|_| sweep_expired_grants(&db, 10)));
+    let (calls, sweeps) = join(calls, sweeps).await;
+    assert!(calls.iter().all(|call| call.held == Tokens(250_000)));
+    let visited: i32 = sweeps.into_iter().map(|sweep| sweep.expect("swept")).sum();
+    assert!(visited <= 1, "{visited} sweeps of one grant");
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 0, 1));
+    assert!(matches!(fixtures::try_admit(&db, &secret, "acme/m", 10, 20).await, Verdict::BalanceExhausted));
+    assert_eq!(shop.standing().await, (0, 0));
+}
+
+#[sqlx::test]
+async fn a_late_report_is_charged_what_rolls_over_before_the_sweep(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, true).await;
+    let silent = fixtures::admit(&db, &secret, "acme/m", 999_960, 20).await;
+    sqlx::query("UPDATE holds SET deadline = now() - interval '1 second'").execute(&db).await.expect("silent");
+    assert_eq!(reap_holds(&db, 10).await.expect("reaped"), 1);
+    shop.month_passes().await;
+    fixtures::admit(&db, &secret, "acme/m", 899_960, 20).await;
+    assert_eq!((shop.left(first).await, shop.left(queued).await), (WHOLE, 100_000));
+    fixtures::settle(&db, &silent, Used { input: 600_000, cached: 0, output: 20 }, Utc::now()).await;
+    let record = sqlx::query_as("SELECT charge, written_off FROM usage_records WHERE request_id = $1").bind(silent.request_id.0);
+    let charged: (i64, i64) = record.fetch_one(&db).await.expect("a record");
+    assert_eq!(charged, (600_040, 0));
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 499_960, 1));
+    assert_eq!(shop.standing().await, (499_960, 0));
+}
+
+#[sqlx::test]
+async fn what_does_not_roll_over_pays_for_nothing_when_its_time_is_over(db: PgPool) {
+    let (shop, first, queued, secret) = Shop::bought_ahead(&db, false).await;
+    shop.month_passes().await;
+    let before = shop.entries().await;
+    assert!(matches!(fixtures::try_admit(&db, &secret, "acme/m", 1_500_000, 20).await, Verdict::BalanceExhausted));
+    let clamped = fixtures::admit(&db, &secret, "acme/m", 999_990, 20).await;
+    assert_eq!((clamped.held, clamped.output_limit), (Tokens(WHOLE), 5));
+    assert_eq!((shop.left(first).await, shop.left(queued).await, shop.entries().await), (WHOLE, 0, before));
+    assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 1, "it expires with the sweep");
+    assert_eq!((shop.left(first).await, shop.standing().await), (0, (0, 0)));
 }

@@ -71,7 +71,9 @@ pub fn admit(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Op
     let requests = requests(dice, model, step)?;
     let crash = if dice.percent(2) { Some(*dice.pick(&[CrashPoint::BeforeHold, CrashPoint::AfterHold])?) } else { None };
     let owner = *dice.pick(&traffic.replicas)?;
-    Some(Op::Admit { requests, owner, crash, lost: dice.percent(12), running: to_put_back(model, traffic, owner) })
+    // Asked for again after Tokens rolled over for one of them, the others could take these as well.
+    let lost = dice.percent(12) && !(requests.len() > 1 && model.will_roll_over_for(&requests));
+    Some(Op::Admit { requests, owner, crash, lost, running: to_put_back(model, traffic, owner) })
 }
 
 /// By a replica that has nothing to put back: when it did that among others, no row would say.
@@ -141,10 +143,13 @@ pub fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) ->
         };
         parts.retain(|part| !late(part));
     }
-    // When a sweep brought Tokens into another grant, no row says, and who pays for a call depends on it.
-    if model.will_roll_over() {
-        parts.retain(|part| !matches!(part, Op::Sweep(_)));
-    }
+    // When a sweep or a refused call brought Tokens into another grant, no row says, and who pays for a call depends on it.
+    let brings = |part: &Op| match part {
+        Op::Sweep(_) => model.will_roll_over(),
+        Op::Admit { requests, .. } => model.will_roll_over_for(requests),
+        _ => false,
+    };
+    parts.retain(|part| !brings(part));
     // One edit among them: where in the order it came, no row says, so more could be explained by anything.
     let edit = match dice.below(10) {
         0..=1 => edit_key(dice, model),

@@ -1,11 +1,11 @@
 //! The life of a call: decided, held, settled, or reaped. What a database that crashed forgets of it: `crashes`.
 
 use super::periods::month_of;
-use super::{HOLD_FOR, Hold, KeyState, Model, Offer, Record};
+use super::{Account, HOLD_FOR, Hold, Key, KeyState, Model, Offer, Record};
 use crate::clock::{self, minute_of};
 use std::collections::BTreeSet;
 use std::mem;
-use toki::ids::{AccountId, ReplicaId, RequestId, SupplierId};
+use toki::ids::{AccountId, GrantId, ReplicaId, RequestId, SupplierId};
 use toki::wallet::ledger::{AdmissionRequest, Price, RunningHold, Settlement};
 
 pub enum Decision {
@@ -26,9 +26,9 @@ pub fn price_of(price: Price, input: i64, cached: i64, output: i64) -> i64 {
 }
 
 impl Model {
-    /// What must be answered to this request now, and what held. Changes nothing.
-    pub fn decide(&self, request: &AdmissionRequest, owner: ReplicaId) -> Decision {
-        let refused = |why: &str| Decision::Refused(why.into());
+    /// Whose call this is, and of what, where nothing but Tokens and rates can refuse it; else why it is refused.
+    fn call_of(&self, request: &AdmissionRequest) -> Result<(&Account, &Key, &Offer), String> {
+        let refused = |why: &str| Err(why.to_string());
         let owned = self.accounts.iter().find_map(|account| {
             let key = account.keys.iter().find(|key| key.secret_hash == request.secret_hash && key.state != KeyState::Deleted)?;
             Some((account, key))
@@ -44,7 +44,7 @@ impl Model {
             return refused("AccountSuspended");
         }
         if let Some(why) = self.sent_before(key.key_id, request) {
-            return Decision::Refused(why);
+            return Err(why);
         }
         let callable = |offer: &&Offer| {
             offer.enabled
@@ -55,6 +55,26 @@ impl Model {
         if request.protocol != "openai" {
             return refused("NoChannel");
         }
+        Ok((account, key, offer))
+    }
+
+    /// Whose wallet, as it stands, cannot pay for this call as it was asked.
+    fn who_cannot_pay(&self, request: &AdmissionRequest) -> Option<AccountId> {
+        let (account, _, offer) = self.call_of(request).ok()?;
+        let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
+        let available: i64 = grants.iter().map(|(_, left)| left).sum();
+        let wanted = request.output_limit.map_or(offer.max_output, |limit| limit.min(offer.max_output));
+        let cost = price_of(offer.price, request.input_tokens, 0, wanted * request.choices);
+        (cost > available).then_some(account.account_id)
+    }
+
+    /// What must be answered to this request now, and what held. Changes nothing.
+    pub fn decide(&self, request: &AdmissionRequest, owner: ReplicaId) -> Decision {
+        let refused = |why: &str| Decision::Refused(why.into());
+        let (account, key, offer) = match self.call_of(request) {
+            Ok(call) => call,
+            Err(why) => return Decision::Refused(why),
+        };
         let grants = self.burn_order(account.account_id, offer.supplier_id, &offer.model_id);
         let available: i64 = grants.iter().map(|(_, left)| left).sum();
         let (quota_left, period_left) = (key.quota_left(), key.period_left(self.now));
@@ -113,7 +133,7 @@ impl Model {
     }
 
     /// Grants that may pay for this call, and what is left of each.
-    pub fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(toki::ids::GrantId, i64)> {
+    pub fn burn_order(&self, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(GrantId, i64)> {
         let account = self.account(account_id).expect("an account of the model");
         let mut grants: Vec<_> = account
             .grants
@@ -124,8 +144,19 @@ impl Model {
         grants.into_iter().map(|grant| (grant.grant_id, grant.left)).collect()
     }
 
+    /// The same after what rolls over to the account came there, if they are less than these Tokens without.
+    fn burn_order_for(&mut self, tokens: i64, account_id: AccountId, supplier_id: SupplierId, model_id: &str) -> Vec<(GrantId, i64)> {
+        let grants = self.burn_order(account_id, supplier_id, model_id);
+        if grants.iter().map(|(_, left)| left).sum::<i64>() >= tokens {
+            return grants;
+        }
+        self.roll_over_ended(account_id);
+        self.burn_order(account_id, supplier_id, model_id)
+    }
+
     /// Admits a batch, each call on its own merits, and says what must be answered. A replica that the database does not know puts the
-    /// holds of its running calls back first. That calls were sent under an Idempotency-Key waits for the disk, with all before it.
+    /// holds of its running calls back first. What rolls over to a wallet that has too little for a call comes before that is decided. That
+    /// calls were sent under an Idempotency-Key waits for the disk, with all before it.
     pub fn admit(&mut self, requests: &[AdmissionRequest], owner: ReplicaId, running: &[RunningHold], lost: bool) -> Vec<String> {
         if !self.known.contains(&owner) {
             self.restore(owner, running);
@@ -134,6 +165,9 @@ impl Model {
         let answers = requests
             .iter()
             .map(|request| {
+                if let Some(account_id) = self.who_cannot_pay(request) {
+                    self.roll_over_ended(account_id);
+                }
                 let decision = self.decide(request, owner);
                 let answer = decision.to_string();
                 match decision {
@@ -185,7 +219,7 @@ impl Model {
     /// Has a hold take so many Tokens more, as far as account, key and member have them. Whoever asks counts them for the key.
     pub fn fill(&mut self, hold: &mut Hold, tokens: i64) {
         let mut rest = self.allowance(hold.key_id).map_or(tokens, |left| left.min(tokens)).max(0);
-        for (grant_id, left) in self.burn_order(hold.account_id, hold.supplier_id, &hold.model_id) {
+        for (grant_id, left) in self.burn_order_for(rest, hold.account_id, hold.supplier_id, &hold.model_id) {
             let taken = left.min(rest);
             if taken == 0 {
                 break;
@@ -283,7 +317,7 @@ impl Model {
         let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
         let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
-        for (grant_id, left) in self.burn_order(account_id, settlement.supplier_id, &settlement.model_id) {
+        for (grant_id, left) in self.burn_order_for(rest, account_id, settlement.supplier_id, &settlement.model_id) {
             let spent = left.min(rest);
             rest -= spent;
             let grant = self.grant_mut(account_id, grant_id);

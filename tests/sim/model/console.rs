@@ -3,7 +3,14 @@
 use super::{Account, Grant, HALF_PAST, Key, KeyState, MEMBERS, MemberQuota, Model, Rates, Shares};
 use crate::op::{KeyChange, Like, Payment};
 use toki::ids::{AccountId, GrantId, KeyId, SupplierId};
-use toki::wallet::ledger::{Price, Scope};
+use toki::wallet::ledger::{AdmissionRequest, Price, Scope};
+
+impl Grant {
+    /// Whether the sweep has anything to do with it.
+    fn is_due(&self, now: i64) -> bool {
+        !self.is_alive(now) && !self.swept && (self.left > 0 || self.held == 0)
+    }
+}
 
 impl Model {
     pub fn sign_up(&mut self, account_id: AccountId, since: u64) {
@@ -227,47 +234,63 @@ impl Model {
         }
     }
 
-    /// Moves what is left of grants whose time is over: to the purchase that was queued after them where the package rolls over, else
-    /// it expires. Answers how many it visited: those with something left, and those that nothing holds any more.
+    /// Moves what is left of an account's grants whose time is over to the purchases that were queued after them, where the package rolls
+    /// over. Answers how many grants that was.
+    pub fn roll_over_ended(&mut self, account_id: AccountId) -> usize {
+        let (now, mut moved) = (self.now, 0);
+        let grants = &mut self.account_mut(account_id).grants;
+        for at in 0..grants.len() {
+            let grant = &grants[at];
+            if grant.is_alive(now) || grant.swept || grant.left == 0 {
+                continue;
+            }
+            let Some(next) = successor(grants, grant, now) else { continue };
+            let ended = &mut grants[at];
+            let left = std::mem::take(&mut ended.left);
+            ended.tokens -= left;
+            ended.swept = ended.held == 0;
+            let shares = ended.leaving(left);
+            grants[next].receive(left, &shares);
+            moved += 1;
+        }
+        moved
+    }
+
+    /// What rolls over does; all else that is left of grants whose time is over expires. Answers how many it visited: those with something
+    /// left, and those that nothing holds any more.
     pub fn sweep(&mut self) -> usize {
         self.volatile.clear();
         let now = self.now;
+        let due = self.accounts.iter().filter(|account| account.grants.iter().any(|grant| grant.is_due(now)));
+        let due: Vec<AccountId> = due.map(|account| account.account_id).collect();
         let mut visited = 0;
-        for account in &mut self.accounts {
-            for at in 0..account.grants.len() {
-                let grant = &account.grants[at];
-                if grant.is_alive(now) || grant.swept || (grant.left == 0 && grant.held > 0) {
-                    continue;
-                }
-                let left = grant.left;
-                let next = successor(&account.grants, grant, now).filter(|_| left > 0);
-                if let Some(next) = next {
-                    let shares = account.grants[at].leaving(left);
-                    account.grants[next].receive(left, &shares);
-                }
-                let grant = &mut account.grants[at];
-                match next {
-                    Some(_) => grant.tokens -= left,
-                    None => grant.expired += left,
-                }
-                grant.left = 0;
+        for account_id in due {
+            visited += self.roll_over_ended(account_id);
+            for grant in self.account_mut(account_id).grants.iter_mut().filter(|grant| grant.is_due(now)) {
+                grant.expired += std::mem::take(&mut grant.left);
                 grant.swept = grant.held == 0;
                 visited += 1;
-                self.touched.insert(account.account_id);
             }
         }
         visited
     }
-}
 
-impl Model {
-    /// Whether the next sweep may bring Tokens into another grant, or may once a call has given back what it holds.
+    /// Whether Tokens may come from one grant of an account into another in these moments: with the next sweep, with a call that the wallet
+    /// cannot pay for without, or with either once a call has given back what it holds.
+    fn rolls_over_soon(&self, account: &Account) -> bool {
+        let mut ended = account.grants.iter().filter(|grant| !grant.is_alive(self.now) && !grant.swept);
+        ended.any(|grant| successor(&account.grants, grant, self.now).is_some())
+    }
+
+    /// Whether that may be so of any account.
     pub fn will_roll_over(&self) -> bool {
-        let of_account = |account: &Account| {
-            let mut ended = account.grants.iter().filter(|grant| !grant.is_alive(self.now) && !grant.swept);
-            ended.any(|grant| successor(&account.grants, grant, self.now).is_some())
-        };
-        self.accounts.iter().any(of_account)
+        self.accounts.iter().any(|account| self.rolls_over_soon(account))
+    }
+
+    /// Whether that may be so of an account of one of these calls.
+    pub fn will_roll_over_for(&self, requests: &[AdmissionRequest]) -> bool {
+        let calls = |key: &Key| requests.iter().any(|request| request.secret_hash == key.secret_hash);
+        self.accounts.iter().any(|account| account.keys.iter().any(calls) && self.rolls_over_soon(account))
     }
 }
 
