@@ -10,7 +10,7 @@ use crate::wallet::fixtures;
 use crate::wallet::forecast::outlook_of;
 use crate::wallet::ledger::sweep_expired_grants;
 use crate::wallet::store::standing_of;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use chrono_tz::Tz;
 use sqlx::PgPool;
 use uuid::Uuid;

@@ -102,9 +102,9 @@ const EXCEPTIONS: &[Exception] = &[
         because: "the request's session, state and reply",
     },
     Exception {
-        files: &["src/accounts/server_fns.rs"],
+        files: &["src/accounts/session_store.rs"],
         path: "crate::wallet::store",
-        because: "the frame around every page shows the balance",
+        because: "the frame around every page shows the balance: it is read with the session",
     },
     Exception {
         files: &["src/accounts/server_fns.rs"],
