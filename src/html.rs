@@ -8,7 +8,8 @@ pub struct Escaped<'a>(pub &'a str);
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
-        while let Some(at) = rest.find(['&', '<', '>', '"']) {
+        // All four are one byte, and no part of another character.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"')) {
             let (plain, special) = rest.split_at(at);
             out.write_str(plain)?;
             out.write_str(match special.as_bytes()[0] {
@@ -40,6 +41,11 @@ macro_rules! push {
         use ::std::fmt::Write as _;
         let _ = ::std::write!($text, $($written)+);
     }};
+}
+
+/// Appends texts that need no escaping, one after the other: what a page has hundreds of is not worth a format each.
+pub fn push_all(html: &mut String, texts: &[&str]) {
+    texts.iter().for_each(|text| html.push_str(text));
 }
 
 #[cfg(test)]

@@ -85,18 +85,30 @@ impl Tokens {
     }
 }
 
-/// `-1234567` as `-1,234,567`.
+/// `-1234567` as `-1,234,567`. In one piece: pages have thousands.
 pub(crate) fn grouped(number: i64) -> impl Display {
     fmt::from_fn(move |out| {
-        let magnitude = number.unsigned_abs();
-        let sign = if number < 0 { "-" } else { "" };
-        let mut unit = 1_000_u64.pow(magnitude.checked_ilog(1_000).unwrap_or_default());
-        write!(out, "{sign}{}", magnitude / unit)?;
-        while unit > 1 {
-            unit /= 1_000;
-            write!(out, ",{:03}", magnitude / unit % 1_000)?;
+        // Nineteen digits, six commas and a sign.
+        let (mut text, mut begin) = ([0_u8; 26], 26);
+        let mut put = |byte| {
+            begin -= 1;
+            text[begin] = byte;
+        };
+        let mut rest = number.unsigned_abs();
+        for place in 1.. {
+            put(b'0' + (rest % 10) as u8);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+            if place % 3 == 0 {
+                put(b',');
+            }
         }
-        Ok(())
+        if number < 0 {
+            put(b'-');
+        }
+        out.write_str(str::from_utf8(&text[begin..]).unwrap_or_default())
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a stretch of time came to: the sums, a bar for each hour or day, and a line for each model, key, supplier or member.
 
-use crate::html::{Escaped, link};
+use crate::html::{escaped, link};
 use crate::preferences::time_zone;
 use crate::t;
 use crate::tokens::{Tokens, grouped};
@@ -16,7 +16,6 @@ use crate::usage::types::FAILED;
 use crate::usage::types_totals::{Group, Part, Sums};
 use crate::utc::UtcTime;
 use leptos::prelude::*;
-use std::fmt::Display;
 
 #[component]
 pub fn Totals(range: Range, group: Group, mut parts: Vec<Part>, mut of_group: Vec<(String, String)>, asked: Asked) -> impl IntoView {
@@ -138,17 +137,18 @@ fn parts_table(group: Group, parts: &[Part], all: Sums, asked: &Asked) -> AnyVie
         let head = match &only {
             Some(only) if group == Group::Member => format!(r#"<span class="address">{}</span>"#, link(&only.address(), name)),
             Some(only) => link(&only.address(), name).to_string(),
-            None => Escaped(name).to_string(),
+            None => escaped(name),
         };
         let failed = grouped(sums.failed).to_string();
         let failed = match only.filter(|_| sums.failed > 0) {
             Some(only) => link(&Asked { outcome: FAILED.into(), ..only }.address(), &failed).to_string(),
             None => failed,
         };
-        let (input, output, charged) = (amount_html(sums.input), amount_html(sums.output), exact_html(sums.charged));
-        let share = share(sums.charged, all.charged);
-        let values: [&dyn Display; 6] = [&grouped(sums.calls), &failed, &input, &output, &charged, &Escaped(&share)];
-        table.row(head, values);
+        let calls = grouped(sums.calls).to_string();
+        let [input, output] = [sums.input, sums.output].map(|tokens| amount_html(tokens).to_string());
+        let charged = exact_html(sums.charged).to_string();
+        let share = escaped(&share(sums.charged, all.charged));
+        table.row(head, [calls.as_str(), &failed, &input, &output, &charged, &share]);
     }
     table.view(t!("What was used by each").into())
 }

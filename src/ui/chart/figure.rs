@@ -1,7 +1,7 @@
 //! What every chart has around its shapes: scale, columns with their values, names, table. Mostly text: there are thirty columns, each with
 //! all its values.
 
-use crate::html::{Escaped, link};
+use crate::html::{Escaped, escaped, link, push_all};
 use crate::i18n::language;
 use crate::tokens::Tokens;
 use crate::ui::amount::{amount_html, counted};
@@ -160,11 +160,16 @@ const ENTRY_HTML: usize = 72;
 /// An entry in the column that is being written. Its value is written once, for the three places where it stands.
 struct Said<'a> {
     entry: &'a Entry,
+    escaped_name: String,
     value: Option<Tokens>,
     text: String,
 }
 
 impl Said<'_> {
+    fn of(entry: &Entry) -> Said<'_> {
+        Said { entry, escaped_name: escaped(&entry.name), value: None, text: String::new() }
+    }
+
     fn move_to(&mut self, place: usize) {
         self.value = self.entry.values.get(place).copied().flatten();
         self.text.clear();
@@ -179,19 +184,20 @@ fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry
     let heads = std::iter::once(Head::text(heading)).chain(entries.iter().map(|entry| Head::number(entry.name.clone()))).collect();
     let mut table = TextTable::new(heads, buckets.len());
     let mut columns = String::with_capacity(buckets.len() * (COLUMN_HTML + entries.len() * ENTRY_HTML));
-    let mut said: Vec<Said> = entries.iter().map(|entry| Said { entry, value: None, text: String::new() }).collect();
+    let places: Vec<String> = labels.places.iter().map(|place| format!("at-{place}")).collect();
+    let mut said: Vec<Said> = entries.iter().map(Said::of).collect();
     for (place, (bucket, date)) in buckets.iter().zip(dates(buckets.len())).enumerate() {
         said.iter_mut().for_each(|said| said.move_to(place));
         columns.push_str("<li>");
         if let Some((first, (_, top))) = entries.first().zip(labels.inside.filter(|(column, _)| *column == place)) {
             push!(columns, r#"<span class="chart-end at-{top}" aria-hidden="true">{}</span>"#, Escaped(&first.name));
         }
-        push_column(&mut columns, bucket, &said, &labels.places);
+        push_column(&mut columns, bucket, &said, &places);
         if let Some(class) = date {
             push!(columns, r#"<span class="{class}" aria-hidden="true">{}</span>"#, Escaped(&bucket.short));
         }
         columns.push_str("</li>");
-        let values = said.iter().map(|said| &said.text);
+        let values = said.iter().map(|said| said.text.as_str());
         match &bucket.href {
             Some(href) => table.row(link(href, &bucket.name), values),
             None => table.row(Escaped(&bucket.name), values),
@@ -200,24 +206,24 @@ fn columns_and_table(heading: &'static str, buckets: &[Bucket], entries: &[Entry
     (columns, table)
 }
 
-/// `places`: of all that is said but the first, which has its own.
-fn push_column(html: &mut String, bucket: &Bucket, said: &[Said], places: &[i64]) {
+/// `places`: the classes of all that is said but the first, which has its own.
+fn push_column(html: &mut String, bucket: &Bucket, said: &[Said], places: &[String]) {
     let role = if bucket.href.is_some() { "group" } else { "img" };
-    push!(html, r#"<span class="chart-column" tabindex="0" role="{role}" aria-label=""#);
+    push_all(html, &[r#"<span class="chart-column" tabindex="0" role=""#, role, r#"" aria-label=""#]);
     push_spoken(html, bucket, said);
     html.push_str(r#"">"#);
+    let name = escaped(&bucket.name);
     // A link under a finger opens with the second tap, since the first shows the values. Most columns are too narrow to be a target
     // of their own (WCAG 2.5.8); the table has every link in full size.
     if let Some(href) = &bucket.href {
-        let label = t!("Open {name}", name = Escaped(&bucket.name));
-        push!(html, r#"<a class="chart-open" href="{}" aria-label="{label}"></a>"#, Escaped(href));
+        push!(html, r#"<a class="chart-open" href="{}" aria-label="{}"></a>"#, Escaped(href), t!("Open {name}", name = name));
     }
-    push!(html, r#"<span class="chart-readout" aria-hidden="true"><span>{}</span>"#, Escaped(&bucket.name));
+    push_all(html, &[r#"<span class="chart-readout" aria-hidden="true"><span>"#, &name, "</span>"]);
     if let Some(Said { text, .. }) = said.first() {
-        push!(html, "<b>{text}</b>");
+        push_all(html, &["<b>", text, "</b>"]);
     }
     for (Said { text, .. }, place) in said.iter().skip(1).zip(places).rev() {
-        push!(html, r#"<b class="at-{place}">{text}</b>"#);
+        push_all(html, &[r#"<b class=""#, place, r#"">"#, text, "</b>"]);
     }
     html.push_str("</span></span>");
 }
@@ -227,11 +233,11 @@ fn push_spoken(html: &mut String, bucket: &Bucket, said: &[Said]) {
     let (colon, semicolon) = language().choose((": ", "; "), ("：", "；"));
     push!(html, "{}", Escaped(&bucket.name));
     let mut separator = colon;
-    for (rank, Said { entry, value, text }) in said.iter().enumerate() {
+    for (rank, Said { escaped_name, value, text, .. }) in said.iter().enumerate() {
         match value {
             Some(value) if rank == 0 => push!(html, "{separator}{}", counted(*value)),
             None | Some(Tokens(0)) => continue,
-            Some(_) => push!(html, "{separator}{} {text}", Escaped(&entry.name)),
+            Some(_) => push_all(html, &[separator, escaped_name, " ", text]),
         }
         separator = semicolon;
     }
