@@ -294,11 +294,11 @@ impl Model {
     }
 }
 
-/// The queued purchase that takes over what is left of a grant: the first of those that end later.
+/// The queued purchase that takes over what is left of a grant: the first of those that were queued before it ended, and end later.
 fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
     let takes = |grant: &Grant| {
         let follows = grant.package == ended.package && grant.begins.is_some() && grant.ends() > ended.ends();
-        follows && grant.rolls_over && grant.is_alive(now) && !grant.swept
+        follows && grant.issued < ended.expires && grant.rolls_over && grant.is_alive(now) && !grant.swept
     };
     let found = grants.iter().enumerate().filter(|(_, grant)| ended.rolls_over && takes(grant));
     found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)
