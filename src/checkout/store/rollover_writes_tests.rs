@@ -3,6 +3,8 @@
 
 use super::*;
 use crate::ids::GrantId;
+use crate::notices::store::{save_settings, tell_all};
+use crate::notices::types::NoticeSettings;
 use crate::operators::credit::OperatorError;
 use crate::operators::moves::{take_back, transfer};
 use crate::wallet::ledger::LedgerError;
@@ -120,4 +122,19 @@ async fn transfers_and_sweeps_at_once_move_what_rolls_over_once(db: PgPool) {
     assert!(visited <= 1, "{visited} sweeps of one grant");
     assert_eq!((shop.left(first).await, shop.left(queued).await, shop.moves().await), (0, 0, 1 + 8));
     assert_eq!(shop.standing().await, (0, 0));
+}
+
+#[sqlx::test]
+async fn nobody_is_told_of_a_low_balance_before_what_rolls_over_is_there(db: PgPool) {
+    let (shop, ..) = Shop::ended(&db).await;
+    let wanted = NoticeSettings { balance_below: Some(Tokens(WHOLE + 1)), ..NoticeSettings::default() };
+    save_settings(&db, &shop.ada, wanted).await.expect("saved");
+    let told = async || tell_all(&db, &outbox(), 10).await.expect("told");
+    assert_eq!(told().await, 0, "the balance is about to be higher");
+    assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 1);
+    assert_eq!(told().await, 0, "it is");
+    // The other ends as well, and nothing takes over what is left.
+    shop.month_passes().await;
+    assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 1);
+    assert_eq!((told().await, told().await), (1, 0));
 }
