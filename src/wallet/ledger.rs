@@ -246,12 +246,15 @@ pub async fn account_of_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<A
     account_id.map(AccountId).ok_or(LedgerError::NoGrant)
 }
 
-/// Whoever changes the grants of an account holds its lock; more than one in the order of ids.
+/// Whoever changes the grants of an account holds its lock; more than one in the order of ids. What rolls over to them is there then,
+/// whether or not the sweep has run.
 async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Result<(), LedgerError> {
     let accounts: Vec<Uuid> = accounts.iter().map(|account| account.0).collect();
     sqlx::query!("SELECT account_id FROM accounts WHERE account_id = ANY ($1) ORDER BY account_id FOR NO KEY UPDATE", &accounts)
-        .fetch_all(tx)
+        .fetch_all(&mut *tx)
         .await?;
+    // In a statement of its own: it sees what whoever held the lock before us did, and takes the time after that.
+    sqlx::query_scalar!("SELECT roll_over_ended_grants($1, clock_timestamp())", &accounts).fetch_one(tx).await?;
     Ok(())
 }
 

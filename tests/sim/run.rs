@@ -116,6 +116,7 @@ impl Run {
                 if expected.contains(&"fulfilled") {
                     let Package { tokens, valid_for, scope, rolls_over } = model.packages[*package].clone();
                     let grant_id = answer.grant.expect("a grant of a fulfilled order");
+                    model.roll_over_ended(*account);
                     let after = model.last_end(*account, *package).filter(|_| *starts == Start::AfterCurrent);
                     model.issue(*account, grant_id, tokens, valid_for, scope, None);
                     model.buy(*account, answer.order.expect("an order"), grant_id, tokens);
@@ -128,7 +129,9 @@ impl Run {
                 }
                 return expected.iter().map(|line| line.to_string()).collect();
             }
-            Op::Refund { order, part, told, .. } => return vec![model.refund(*order, *part, *told, answer.refund).into()],
+            Op::Refund { order, part, told, .. } => {
+                return vec![model.or_undone(|model| model.refund(*order, *part, *told, answer.refund)).into()];
+            }
             Op::RefundElsewhere { order, amount, .. } => return vec![model.refund_elsewhere(*order, *amount).into()],
             Op::RefundTold { order, at, told, .. } => return vec![model.refund_told(*order, *at, *told).into()],
             Op::DisputeTold { order, at, dispute } => return vec![model.dispute_told(*order, *at, *dispute).into()],
@@ -148,8 +151,12 @@ impl Run {
             Op::Credit { account, tokens, valid_for, scope, like } => {
                 model.issue(*account, answer.grant.expect("a grant"), *tokens, *valid_for, scope.clone(), *like);
             }
-            Op::TakeBack { account, grant, tokens } => return vec![model.take_back(*account, *grant, *tokens).into()],
-            Op::Transfer { from, to, tokens } => return vec![model.transfer(*from, *to, *tokens, &answer.grants).into()],
+            Op::TakeBack { account, grant, tokens } => {
+                return vec![model.or_undone(|model| model.take_back(*account, *grant, *tokens)).into()];
+            }
+            Op::Transfer { from, to, tokens } => {
+                return vec![model.or_undone(|model| model.transfer(*from, *to, *tokens, &answer.grants)).into()];
+            }
             Op::InsertKey { account, member, supplier_id, quota, expires, enabled } => {
                 let (member, quota, now, supplier_id) = (*member, *quota, model.now, *supplier_id);
                 let key = answer.key.map(|(key_id, secret_hash)| {

@@ -133,6 +133,19 @@ async fn what_ended_before_it_was_bought_again_has_expired_whatever_was_chosen(d
 }
 
 #[sqlx::test]
+async fn what_ended_before_another_was_queued_does_not_roll_over_to_it(db: PgPool) {
+    let shop = Shop::open(db).await.rolls_over().await;
+    shop.buy(Start::Now).await;
+    shop.month_passes().await;
+    // Nothing has been swept yet.
+    shop.buy(Start::Now).await;
+    shop.buy(Start::AfterCurrent).await;
+    while sweep_expired_grants(&shop.db, 1).await.expect("swept") > 0 {}
+    assert_eq!(shop.left().await, [0, 1_000_000, 1_000_000]);
+    shop.assert_exact().await;
+}
+
+#[sqlx::test]
 async fn queued_orders_paid_at_once_form_one_line(db: PgPool) {
     let shop = Shop::open(db).await;
     shop.buy(Start::Now).await;

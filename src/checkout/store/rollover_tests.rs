@@ -1,5 +1,5 @@
 //! Tests of purchases that rolled over. Money that goes back for one reaches its own Tokens, wherever they lie, and no other purchase's; a
-//! call finds them whether or not the sweep has run.
+//! call finds them whether or not the sweep has run, and so does what else is done to the wallet (`writes`).
 
 use crate::accounts::rights::Owner;
 use crate::catalog::store::{PackageEdit, update_package};
@@ -379,3 +379,6 @@ async fn what_does_not_roll_over_pays_for_nothing_when_its_time_is_over(db: PgPo
     assert_eq!(sweep_expired_grants(&db, 10).await.expect("swept"), 1, "it expires with the sweep");
     assert_eq!((shop.left(first).await, shop.standing().await), (0, (0, 0)));
 }
+
+#[path = "rollover_writes_tests.rs"]
+mod writes;

@@ -1,6 +1,6 @@
 //! What buying a package again does to the grants of it that the account has: the new one begins beside them or after them, and takes
 //! over what is left where the package rolls over. What rolls over into a grant that is queued does so when its time comes: in the sweep,
-//! or before it when a call needs it (migration `rollovers_on_time`).
+//! or before it when a call needs it (migration `rollovers_on_time`) or whoever changes the wallet has its lock (`lock_accounts_in`).
 
 use super::{GrantLeft, LedgerError, MoveCause, NewGrant, issue_in, lock_accounts_in, move_in};
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};

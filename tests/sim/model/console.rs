@@ -114,8 +114,19 @@ impl Model {
         rolled.iter().for_each(|(tokens, shares)| into.receive(*tokens, shares));
     }
 
+    /// What is refused is undone, with what had rolled over for it.
+    pub fn or_undone(&mut self, write: impl FnOnce(&mut Model) -> &'static str) -> &'static str {
+        let before = self.accounts.clone();
+        let answer = write(self);
+        if matches!(answer, "NotEnoughLeft" | "NotRefundable" | "RefundOutOfRange") {
+            self.accounts = before;
+        }
+        answer
+    }
+
     pub fn take_back(&mut self, account_id: AccountId, grant_id: GrantId, tokens: i64) -> &'static str {
         self.volatile.clear();
+        self.roll_over_ended(account_id);
         let (now, at) = (self.now, self.place_of(account_id, grant_id));
         let grant = self.grant_mut(account_id, grant_id);
         if !grant.is_alive(now) || grant.left < tokens {
@@ -128,8 +139,8 @@ impl Model {
     /// Out of the giver's grants in burn order, each into one of `made`; all or nothing.
     pub fn transfer(&mut self, from: AccountId, to: AccountId, tokens: i64, made: &[GrantId]) -> &'static str {
         self.volatile.clear();
-        self.touched.insert(from);
-        self.touched.insert(to);
+        self.roll_over_ended(from);
+        self.roll_over_ended(to);
         let now = self.now;
         let giver = self.account(from).expect("an account of the model");
         let mut grants: Vec<Grant> = giver.grants.iter().filter(|grant| grant.can_pay(now) && grant.left > 0).cloned().collect();
@@ -276,7 +287,7 @@ impl Model {
     }
 
     /// Whether Tokens may come from one grant of an account into another in these moments: with the next sweep, with a call that the wallet
-    /// cannot pay for without, or with either once a call has given back what it holds.
+    /// cannot pay for without, or with either once a call has given back what it holds. Nothing else that runs at once moves them.
     fn rolls_over_soon(&self, account: &Account) -> bool {
         let mut ended = account.grants.iter().filter(|grant| !grant.is_alive(self.now) && !grant.swept);
         ended.any(|grant| successor(&account.grants, grant, self.now).is_some())
@@ -294,11 +305,11 @@ impl Model {
     }
 }
 
-/// The queued purchase that takes over what is left of a grant: the first of those that end later.
+/// The queued purchase that takes over what is left of a grant: the first of those that were queued before it ended, and end later.
 fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
     let takes = |grant: &Grant| {
         let follows = grant.package == ended.package && grant.begins.is_some() && grant.ends() > ended.ends();
-        follows && grant.rolls_over && grant.is_alive(now) && !grant.swept
+        follows && grant.issued < ended.expires && grant.rolls_over && grant.is_alive(now) && !grant.swept
     };
     let found = grants.iter().enumerate().filter(|(_, grant)| ended.rolls_over && takes(grant));
     found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)

@@ -74,6 +74,7 @@ impl Model {
             return "NotRefundable";
         }
         let rest = PRICE - order.refunded(|state| state != RefundState::Failed);
+        self.roll_over_ended(account_id);
         let at = self.place_of(account_id, grant_id);
         let left = self.left_of(account_id, at);
         let whole = bought.max(left);
@@ -172,6 +173,7 @@ impl Model {
 
     fn restate(&mut self, account_id: AccountId, order_id: OrderId) {
         let now = self.now;
+        self.roll_over_ended(account_id);
         let order = self.bought_mut(account_id, order_id);
         // A refund that was told of since leaves less for the bank.
         if order.refunded(|state| state != RefundState::Failed) > PRICE {
