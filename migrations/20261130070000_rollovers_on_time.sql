@@ -1,8 +1,9 @@
--- Nothing that is decided about a call depends on when the sweep ran: what is left of a grant whose time is over, and rolls over to another
--- purchase of its package that was queued after it, comes there with the sweep, or before it when a call needs it.
+-- Nothing that is decided depends on when the sweep ran: what is left of a grant whose time is over, and rolls over to another
+-- purchase of its package that was queued after it, comes there with the sweep, or before it when something needs it.
 
--- Moves what is left of these accounts' grants whose time is over to the purchases that take it over. Whoever asks holds the locks of the
--- accounts, and took the time after that. Answers how many grants that was.
+-- Moves what is left of these accounts' grants whose time is over to the purchases that take it over, which were queued before that: what
+-- ended earlier has expired, whether or not the sweep had come by. Whoever asks holds the locks of the accounts, and took the time after
+-- that. Answers how many grants that was.
 CREATE FUNCTION roll_over_ended_grants(p_account_ids uuid[], p_at timestamptz) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     v_ended record;
@@ -18,7 +19,8 @@ BEGIN
                  FROM orders n
                  JOIN grants q ON q.order_id = n.order_id
                 WHERE n.account_id = o.account_id AND n.package_id = o.package_id AND n.rolls_over
-                  AND q.starts_at > q.created_at AND q.swept_at IS NULL AND q.expires_at > g.expires_at AND q.expires_at > p_at
+                  AND q.starts_at > q.created_at AND q.created_at < g.expires_at
+                  AND q.swept_at IS NULL AND q.expires_at > g.expires_at AND q.expires_at > p_at
                 ORDER BY q.starts_at, q.grant_id LIMIT 1) q
          WHERE g.account_id = ANY (p_account_ids) AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at <= p_at
     LOOP
