@@ -3,15 +3,17 @@
 use crate::checkout::page::status_word;
 use crate::docs::contents::DOCS;
 use crate::error::ConsoleError;
+use crate::html::Escaped;
 use crate::i18n::language;
 use crate::search::server_fns::find;
 use crate::search::types::{Found, LONGEST};
-use crate::t;
 use crate::ui::failure::Failure;
 use crate::ui::layout::destinations;
 use crate::ui::page_data::{of_address, with_data};
 use crate::ui::utc_time::day;
+use crate::{push, t};
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 use leptos_meta::Title;
 
 #[component]
@@ -22,7 +24,7 @@ pub fn SearchPage() -> impl IntoView {
         <Title text=t!("Search") />
         <h1>{t!("Search")}</h1>
         <form method="get" action="/search" role="search" class="search-form">
-            <SearchField value=text.clone() />
+            {InertElement::new(search_field_html(&text))}
             <button class="button" type="submit">
                 {t!("Search")}
             </button>
@@ -33,21 +35,11 @@ pub fn SearchPage() -> impl IntoView {
 }
 
 /// Where a search is typed, here and in the palette.
-#[component]
-pub fn SearchField(#[prop(optional)] value: String) -> impl IntoView {
-    view! {
-        <input
-            class="search-field"
-            type="search"
-            name="q"
-            maxlength=LONGEST.to_string()
-            autocomplete="off"
-            spellcheck="false"
-            aria-label=t!("Search")
-            placeholder=t!("A page, a key, an order, a model")
-            value=value
-        />
-    }
+pub fn search_field_html(value: &str) -> String {
+    let [label, placeholder, value] = [t!("Search"), t!("A page, a key, an order, a model"), value].map(Escaped);
+    let mut html = String::from(r#"<input class="search-field" type="search" name="q" autocomplete="off" spellcheck="false""#);
+    push!(html, r#" maxlength="{LONGEST}" aria-label="{label}" placeholder="{placeholder}" value="{value}">"#);
+    html
 }
 
 fn found_view(found: Result<Vec<Found>, ConsoleError>, text: &str) -> AnyView {

@@ -102,16 +102,12 @@ pub fn icon_html(icon: Icon) -> impl Display {
 /// The name of the product and its mark: a T laid out in Tokens, the last of them half spent.
 #[component]
 pub fn Wordmark() -> impl IntoView {
-    view! {
-        <a class="wordmark" href="/">
-            <svg width="20" height="20" viewBox="4 5 24 24" aria-hidden="true">
-                <circle cx="8" cy="9" r="3.2" />
-                <circle cx="16" cy="9" r="3.2" />
-                <circle cx="24" cy="9" r="3.2" />
-                <circle cx="16" cy="17" r="3.2" />
-                <circle cx="16" cy="25" r="3.2" fill-opacity="0.5" />
-            </svg>
-            "TOKI"
-        </a>
-    }
+    InertElement::new(WORDMARK)
 }
+
+/// [`Wordmark`] as text: every page has it twice.
+pub const WORDMARK: &str = concat!(
+    r#"<a class="wordmark" href="/"><svg width="20" height="20" viewBox="4 5 24 24" aria-hidden="true">"#,
+    r#"<circle cx="8" cy="9" r="3.2"></circle><circle cx="16" cy="9" r="3.2"></circle><circle cx="24" cy="9" r="3.2"></circle>"#,
+    r#"<circle cx="16" cy="17" r="3.2"></circle><circle cx="16" cy="25" r="3.2" fill-opacity="0.5"></circle></svg>TOKI</a>"#
+);

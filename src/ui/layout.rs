@@ -6,17 +6,17 @@ use crate::accounts::types::Viewer;
 use crate::accounts::types_members::{AccountChoice, Role};
 use crate::changes::hub::Moment;
 use crate::error::ConsoleError;
-use crate::html::Escaped;
+use crate::html::{Escaped, escaped, push_all};
 use crate::islands::follow::Follow;
 use crate::islands::switches::Switches;
 use crate::preferences::page::PreferencesForm;
-use crate::search::palette::{Palette, PaletteLink};
-use crate::ui::amount::TokenAmount;
+use crate::search::palette::{Palette, palette_link_html};
+use crate::ui::amount::amount_html;
 use crate::ui::banner::{Banner, BannerKind};
 use crate::ui::copy::copies;
 use crate::ui::error_text::sentence;
 use crate::ui::failure::Failure;
-use crate::ui::icon::{Icon, Wordmark, icon_html};
+use crate::ui::icon::{Icon, WORDMARK, Wordmark, icon_html};
 use crate::ui::page_data::{at_once, with_data};
 use crate::wallet::page_banner::WalletBanner;
 use crate::{push, t};
@@ -120,21 +120,9 @@ fn MemberFrame(viewer: Viewer, since: Moment) -> impl IntoView {
     let warnings = viewer.wallet.as_ref().map(|wallet| wallet.warnings.clone()).unwrap_or_default();
     let may_buy = viewer.role >= Role::Admin;
     let to_look_at = viewer.to_look_at;
+    let head = member_head_html(&viewer);
     view! {
-        // Where it is narrow, the sidebar is a popover: the browser opens it, closes it with Escape or a tap beside it, and gives the
-        // focus back.
-        <header class="sidebar" id="sidebar" popover="auto">
-            <Wordmark />
-            <PaletteLink />
-            <NavLinks operator=to_look_at.is_some() />
-            <FrameFoot viewer />
-        </header>
-        <header class="topbar topbar-member">
-            <Wordmark />
-            <button class="button" type="button" popovertarget="sidebar">
-                {t!("Menu")}
-            </button>
-        </header>
+        {InertElement::new(head)}
         {follows.then(|| view! { <Follow since=since.0 /> })}
         <Palette />
         <Switches unreachable=sentence(ConsoleError::Unreachable) />
@@ -183,46 +171,40 @@ fn is_within(path: &str, href: &str) -> bool {
     path.strip_prefix(href).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// As text: every page has them, and all ask for the same path.
-#[component]
-fn NavLinks(operator: bool) -> impl IntoView {
+/// What stands beside a member's page, or above it. As text: every page has all of it.
+fn member_head_html(viewer: &Viewer) -> String {
+    let mut html = String::with_capacity(8 << 10);
+    // Where it is narrow, the sidebar is a popover: the browser opens it, closes it with Escape or a tap beside it, and gives the focus back.
+    push_all(&mut html, &[r#"<header class="sidebar" id="sidebar" popover="auto">"#, WORDMARK, &palette_link_html()]);
+    push_nav(&mut html, viewer.to_look_at.is_some());
+    push_foot(&mut html, viewer);
+    push_all(&mut html, &[r#"</header><header class="topbar topbar-member">"#, WORDMARK]);
+    push!(html, r#"<button class="button" type="button" popovertarget="sidebar">{}</button></header>"#, Escaped(t!("Menu")));
+    html
+}
+
+/// All links ask for the same path.
+fn push_nav(html: &mut String, operator: bool) {
     let path = use_location().pathname.get_untracked();
     let business = operator.then(|| (OPERATOR_PAYMENTS, t!("Payments"), Icon::Orders));
-    let mut html = format!(r#"<nav aria-label="{}">"#, Escaped(t!("Main")));
+    push!(html, r#"<nav aria-label="{}">"#, Escaped(t!("Main")));
     for (href, label, icon) in destinations().into_iter().chain(business) {
         let here = if is_within(&path, href) { r#" aria-current="page""# } else { "" };
         push!(html, r#"<a class="nav-link" href="{href}"{here}>{}{}</a>"#, icon_html(icon), Escaped(label));
     }
     html.push_str("</nav>");
-    InertElement::new(html)
 }
 
-#[component]
-fn FrameFoot(viewer: Viewer) -> impl IntoView {
-    let email = viewer.email.to_string();
-    let balance = viewer.wallet.map(|wallet| {
-        view! {
-            <a class="frame-balance" href="/wallet" data-live="balance-of-frame">
-                {t!("Balance in Tokens")}
-                " "
-                <TokenAmount tokens=wallet.balance />
-            </a>
-        }
-    });
-    view! {
-        <div class="frame-foot">
-            {balance}
-            <AccountSwitch accounts=viewer.accounts />
-            <div class="frame-user">
-                <span title=email.clone()>{email.clone()}</span>
-                <form method="post" action=SignOut::PATH>
-                    <button class="button button-quiet" type="submit">
-                        {t!("Sign out")}
-                    </button>
-                </form>
-            </div>
-        </div>
+fn push_foot(html: &mut String, viewer: &Viewer) {
+    html.push_str(r#"<div class="frame-foot">"#);
+    if let Some(wallet) = &viewer.wallet {
+        html.push_str(r#"<a class="frame-balance" href="/wallet" data-live="balance-of-frame">"#);
+        push!(html, "{} {}</a>", Escaped(t!("Balance in Tokens")), amount_html(wallet.balance));
     }
+    html.push_str(&view! { <AccountSwitch accounts=viewer.accounts.clone() /> }.to_html());
+    let email = escaped(viewer.email.as_str());
+    push!(html, r#"<div class="frame-user"><span title="{email}">{email}</span><form method="post" action="{}">"#, SignOut::PATH);
+    push!(html, r#"<button class="button button-quiet" type="submit">{}</button></form></div></div>"#, Escaped(t!("Sign out")));
 }
 
 /// For whoever belongs to several accounts: which of them this is, and the others.

@@ -129,8 +129,8 @@ macro_rules! newest {
     ($db:expr, $account_id:expr, $before:expr, $most:expr, $sum_to:expr, $condition:literal) => {
         entries!(
             $db,
-            // Nothing lies between two of them.
-            "WHEN p.newer_id IS NOT NULL THEN 0",
+            // Nothing lies between two of them, and nothing came after the newest of all.
+            "WHEN p.newer_id IS NOT NULL OR $2::bigint IS NULL THEN 0",
             [
                 "(SELECT l.*, CASE WHEN l.from_book IN ('issued', 'refunded') THEN l.tokens WHEN l.to_account_id = $1 THEN 0
                                    ELSE -l.tokens END AS signed
