@@ -1,5 +1,5 @@
--- Nothing that is decided depends on when the sweep ran: what is left of a grant whose time is over, and rolls over to another
--- purchase of its package that was queued after it, comes there with the sweep, or before it when something needs it.
+-- What can be spent does not depend on when the sweep ran: what is left of a grant whose time is over, and rolls over to another purchase of
+-- its package that was queued before that, comes there with the sweep, or before it when a call or another change of the wallet needs it.
 
 -- Moves what is left of these accounts' grants whose time is over to the purchases that take it over, which were queued before that: what
 -- ended earlier has expired, whether or not the sweep had come by. Whoever asks holds the locks of the accounts, and took the time after
@@ -36,7 +36,7 @@ BEGIN
 END
 $$;
 
--- As before: what rolls over first, then what expires. One time for both, taken under the locks.
+-- As before: what rolls over first, then what expires. One time for both, taken under the locks. Open pages are told.
 CREATE OR REPLACE FUNCTION sweep_expired_grants(p_most integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     v_accounts uuid[];
@@ -64,6 +64,7 @@ BEGIN
          WHERE g.grant_id = v_grant.grant_id;
         v_visited := v_visited + 1;
     END LOOP;
+    PERFORM pg_notify('account_changes', a.account_id::text) FROM unnest(v_accounts) AS a (account_id);
     RETURN v_visited;
 END
 $$;

@@ -40,10 +40,7 @@ tokio::task_local! {
 
 /// Whom the session of a page stands for, and how their account does, read in the statement that loaded it: every page says both.
 #[derive(Clone, Default)]
-pub struct Found {
-    reader: Arc<OnceLock<Option<Reader>>>,
-    standing: Arc<OnceLock<Standing>>,
-}
+pub struct Found(Arc<OnceLock<Option<(Reader, Standing)>>>);
 
 impl Found {
     /// Runs what is the first to look into the session, and keeps what that finds.
@@ -52,20 +49,14 @@ impl Found {
     }
 
     /// None where no session was loaded, or it cannot be told.
-    pub fn reader(&self) -> Option<&Option<Reader>> {
-        self.reader.get()
+    pub fn reader(&self) -> Option<Option<&Reader>> {
+        Some(self.0.get()?.as_ref().map(|(reader, _)| reader))
     }
 
-    /// Of the account of [`Found::reader`].
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.get()
-    }
-
-    fn keep(&self, reader: Option<Reader>, standing: Standing) {
-        if reader.is_some() {
-            let _ = self.standing.set(standing);
-        }
-        let _ = self.reader.set(reader);
+    /// None where it was not found with this reader, in this account.
+    pub fn standing_of(&self, reader: &Reader) -> Option<&Standing> {
+        let (found, standing) = self.0.get()?.as_ref()?;
+        (found.account_id() == reader.account_id()).then_some(standing)
     }
 }
 
@@ -174,7 +165,7 @@ impl SessionStore for PgSessionStore {
         if let Some(found) = found
             && let Ok(reader) = reader().map(ReaderRow::reader).transpose()
         {
-            found.keep(reader, standing.standing());
+            let _ = found.0.set(reader.map(|reader| (reader, standing.standing())));
         }
         let expiry_date = OffsetDateTime::from_unix_timestamp(row.expires_at.timestamp()).map_err(|e| Error::Decode(e.to_string()))?;
         Ok(Some(Record { id: *id, data: row.data.0, expiry_date }))

@@ -129,7 +129,7 @@ async fn first_steps_tick_one_by_one_and_only_for_their_account(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
+async fn days_have_no_gaps_and_add_up(db: PgPool) {
     let (ada, eve) = (member(&db, "ada@example.com").await, member(&db, "eve@example.com").await);
     let (of_ada, of_eve) = (key(&db, &ada, "laptop").await, key(&db, &eve, "laptop").await);
     call(&db, &ada, of_ada, 5, "ok", "0 seconds").await;
@@ -146,7 +146,7 @@ async fn usage_by_day_has_no_gaps_and_adds_up(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn usage_by_day_says_which_models_it_was_for(db: PgPool) {
+async fn days_say_which_models_they_were_for(db: PgPool) {
     let ada = member(&db, "ada@example.com").await;
     let key_id = key(&db, &ada, "laptop").await;
     for (model_id, charge, outcome, ago) in [
@@ -211,7 +211,7 @@ async fn models_by_age_put_a_new_one_last(db: PgPool) {
 }
 
 #[sqlx::test]
-async fn usage_by_day_is_by_the_readers_days_whatever_zone_the_session_is_in(db: PgPool) {
+async fn days_are_the_readers_whatever_zone_the_session_is_in(db: PgPool) {
     let ada = member(&db, "ada@example.com").await;
     let key_id = key(&db, &ada, "laptop").await;
     for ago in ["1 hour", "20 hours", "40 hours"] {

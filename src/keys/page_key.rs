@@ -15,6 +15,7 @@ use crate::keys::types::{ALL_SUPPLIERS, KeyDetails, KeyView};
 use crate::keys::types_limits::KeyLimits;
 use crate::suppliers::types::SupplierChoice;
 use crate::ui::empty_state::EmptyState;
+use crate::ui::fact::Fact;
 use crate::ui::failure::Failure;
 use crate::ui::form::{FormDone, FormError, error_of};
 use crate::ui::last_form::typed;
@@ -121,46 +122,22 @@ fn KeyFacts(key: KeyView, limits: KeyLimits) -> impl IntoView {
             (created.into_any(), Some(since))
         }
     };
+    let (hint, supplier, last_used) = (key.hint.clone(), supplier_name(&key), last_used(&key));
+    let KeyView { status, quota, spent, held, .. } = key;
     view! {
         <dl class="facts card">
             <div>
                 <dt>{t!("Key")}</dt>
-                <dd class="mono">{key.hint.clone()}</dd>
+                <dd class="mono">{hint}</dd>
             </div>
-            <div>
-                <dt>{t!("Status")}</dt>
-                <dd><StatusBadge status=key.status /></dd>
-            </div>
-            <div>
-                <dt>{t!("Supplier")}</dt>
-                <dd>{supplier_name(&key)}</dd>
-            </div>
-            <div>
-                <dt>{t!("Quota")}</dt>
-                <dd><Quota quota=key.quota spent=key.spent held=key.held /></dd>
-            </div>
+            <Fact label=t!("Status")><StatusBadge status /></Fact>
+            <Fact label=t!("Supplier")>{supplier}</Fact>
+            <Fact label=t!("Quota")><Quota quota spent held /></Fact>
             <LimitFacts limits />
-            <div>
-                <dt>{t!("Expires")}</dt>
-                <dd><Expiration key=key.clone() /></dd>
-            </div>
-            <div>
-                <dt>{t!("Last used")}</dt>
-                <dd>{last_used(&key)}</dd>
-            </div>
-            <div>
-                <dt>{t!("Created")}</dt>
-                <dd>{created}</dd>
-            </div>
-            {belongs_to
-                .map(|since| {
-                    view! {
-                        <div>
-                            <dt>{t!("Belongs to")}</dt>
-                            <dd>{since}</dd>
-                        </div>
-                    }
-                })}
+            <Fact label=t!("Expires")><Expiration key /></Fact>
+            <Fact label=t!("Last used")>{last_used}</Fact>
+            <Fact label=t!("Created")>{created}</Fact>
+            {belongs_to.map(|since| view! { <Fact label=t!("Belongs to")>{since}</Fact> })}
         </dl>
     }
 }

@@ -7,6 +7,7 @@ use crate::keys::server_fns::LimitKey;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
 use crate::tokens::Tokens;
 use crate::ui::control::TextArea;
+use crate::ui::fact::Fact;
 use crate::ui::form::{FormDone, FormError, Labelled, LineField, error_of, invalid};
 use crate::ui::last_form::typed;
 use crate::ui::utc_time::UtcTime;
@@ -17,7 +18,7 @@ use leptos::server_fn::ServerFn;
 /// The limits that a key has, for the list of its facts; nothing when it has none.
 #[component]
 pub fn LimitFacts(limits: KeyLimits) -> impl IntoView {
-    let fact = |name: &'static str, value: AnyView| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
+    let fact = |label: &'static str, value: AnyView| view! { <Fact label>{value}</Fact> };
     let rates = [
         limits.requests_per_minute.map(|limit| match limit {
             1 => t!("1 call a minute").to_string(),

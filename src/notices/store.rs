@@ -199,7 +199,7 @@ pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeErro
             WHERE s.balance_below IS NOT NULL AND b.with_held < s.balance_below
               AND NOT EXISTS (SELECT FROM notices n WHERE n.user_id = s.user_id AND n.kind = 'balance' AND n.subject_id = a.account_id)
               AND NOT EXISTS (SELECT FROM grants g JOIN orders o ON o.order_id = g.order_id AND o.rolls_over
-                               WHERE g.account_id = a.account_id AND g.swept_at IS NULL AND g.left_ + g.held > 0 AND g.expires_at <= now())
+                               WHERE g.account_id = a.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at <= now())
             LIMIT $1"#,
         most
     );

@@ -97,8 +97,9 @@ async fn before_page(mut request: Request, next: Next, session: &Session, seal: 
     next.run(request).await
 }
 
+/// Files have a dot in their names, pages none.
 fn is_page(path: &str) -> bool {
-    !path.starts_with("/api/") && !path.starts_with("/pkg/") && path != "/live"
+    !path.starts_with("/api/") && !path.contains('.') && path != "/live"
 }
 
 async fn after_form(request: Request, next: Next, session: &Session, seal: &Seal) -> Response {

@@ -116,7 +116,7 @@ pub async fn viewer() -> Result<Option<Reader>, ConsoleError> {
 
 /// Whom the session was found to stand for when it was loaded for this request; else they are asked for.
 async fn reader_of_page() -> Result<Option<Reader>, ConsoleError> {
-    match of_request(|parts| parts.extensions.get::<Found>()?.reader().cloned()) {
+    match of_request(|parts| Some(parts.extensions.get::<Found>()?.reader()?.cloned())) {
         Some(found) => Ok(found.map(|reader| reader.from(origin()))),
         None => reader_of_request().await,
     }
@@ -129,7 +129,7 @@ async fn reader_of_request() -> Result<Option<Reader>, ConsoleError> {
 
 /// How the account of whoever looks stands: for a page it was found with the reader.
 pub async fn standing(reader: &Reader) -> Result<Standing, ConsoleError> {
-    match of_request(|parts| parts.extensions.get::<Found>()?.standing().cloned()) {
+    match of_request(|parts| parts.extensions.get::<Found>()?.standing_of(reader).cloned()) {
         Some(standing) if !asks_server_fn() => Ok(standing),
         _ => Ok(standing_of(&app()?.db, reader.account_id()).await?),
     }

@@ -1,15 +1,11 @@
 //! A row of `<dl class="facts">`: what it is about, and, as the child, what is so.
 
 use leptos::prelude::*;
+use leptos::tachys::html::InertElement;
 
 #[component]
 pub fn Fact(label: &'static str, children: Children) -> impl IntoView {
-    view! {
-        <div>
-            <dt>{label}</dt>
-            <dd>{children()}</dd>
-        </div>
-    }
+    InertElement::new(fact_html(label, &children().to_html()))
 }
 
 /// [`Fact`] as text, what is so being HTML.

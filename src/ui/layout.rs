@@ -56,7 +56,7 @@ pub fn Frame() -> impl IntoView {
     .into_any()
 }
 
-/// What stands around a page. The balance is as fresh as what it stands beside.
+/// What stands around a page. The balance is as old as the session that was loaded for it: a moment older than what it stands beside.
 #[component]
 fn Framed(children: Children) -> impl IntoView {
     let since = use_context::<Moment>().unwrap_or_default();

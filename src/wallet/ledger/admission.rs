@@ -178,7 +178,8 @@ pub struct Channel {
 /// Admits calls in one round trip, each on its own merits; decisions come in the order of the requests.
 ///
 /// The transaction commits asynchronously: a hold is seen by every replica at once, and one that a crash of Postgres forgets
-/// costs nobody anything (its settlement charges what the account can pay). That a call was sent under an Idempotency-Key may not be
+/// costs nobody anything (its settlement charges what the account can pay). Tokens that rolled over for it are forgotten with it, and roll
+/// over again with the next. That a call was sent under an Idempotency-Key may not be
 /// forgotten, so a batch with such a call waits for the disk.
 ///
 /// `again`: the same calls were sent before and their answer was lost, so that some may hold Tokens already. They are decided anew.

@@ -287,7 +287,8 @@ impl Model {
     }
 
     /// Whether Tokens may come from one grant of an account into another in these moments: with the next sweep, with a call that the wallet
-    /// cannot pay for without, or with either once a call has given back what it holds. Nothing else that runs at once moves them.
+    /// cannot pay for without, or with either once a call has given back what it holds. Of all else that runs at once only reports that come
+    /// late move them, and those have a row that says when.
     fn rolls_over_soon(&self, account: &Account) -> bool {
         let mut ended = account.grants.iter().filter(|grant| !grant.is_alive(self.now) && !grant.swept);
         ended.any(|grant| successor(&account.grants, grant, self.now).is_some())
