@@ -214,6 +214,13 @@ async fn models_are_those_the_key_may_use(db: PgPool) {
     assert_eq!(row(&app.get("/v1/models/sandbox/none", &key.secret).await), "404 invalid_request_error model model_not_found");
     app.execute("UPDATE models SET status = 'disabled' WHERE model_id = 'sandbox/echo'").await;
     assert_eq!(app.get("/v1/models/sandbox/echo", &key.secret).await.status, 404);
+    app.execute("UPDATE channels SET status = 'disabled'").await;
+    assert_eq!(app.get("/v1/models", &key.secret).await.json()["data"], json!([]), "nothing can be called");
+    for answer in [app.get("/v1/models/sandbox/slow", &key.secret).await, app.chat(&key.secret, &chat("sandbox/slow", "hi")).await] {
+        assert_eq!(row(&answer), "404 invalid_request_error model model_not_found");
+    }
+    app.execute("UPDATE channels SET status = 'enabled'").await;
+    assert_eq!(app.get("/v1/models/sandbox/slow", &key.secret).await.status, 200);
     app.execute("UPDATE suppliers SET status = 'disabled'").await;
     assert_eq!(app.get("/v1/models", &key.secret).await.json()["data"], json!([]));
     assert_eq!(app.get("/v1/models", "sk-toki-x").await.status, 401);
