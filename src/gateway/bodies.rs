@@ -4,7 +4,10 @@
 
 use crate::gateway::error::{GatewayError, Refused};
 use crate::gateway::{Gateway, auth};
+use crate::wallet::ledger::Rates;
+use axum::Extension;
 use axum::body::{Body, HttpBody};
+use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use std::net::IpAddr;
@@ -112,22 +115,41 @@ impl AsRef<[u8]> for Roomed {
     }
 }
 
+/// A call that is refused before it runs by itself, with what limits its caller, if that has been asked by then.
+pub struct NotRead {
+    error: GatewayError,
+    rates: Option<Rates>,
+}
+
+impl From<GatewayError> for NotRead {
+    fn from(error: GatewayError) -> NotRead {
+        NotRead { error, rates: None }
+    }
+}
+
+impl IntoResponse for NotRead {
+    fn into_response(self) -> Response {
+        (self.rates.map(Extension), self.error).into_response()
+    }
+}
+
 /// Reads the body of a call. Whoever has no valid key learns that before anything else about a large one.
-pub async fn read(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr, body: Body) -> Result<(Bytes, Room), GatewayError> {
+pub async fn read(gateway: &Gateway, secret_hash: [u8; 32], address: IpAddr, body: Body) -> Result<(Bytes, Room), NotRead> {
     let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut is_known = false;
+    // Of a key that was looked up.
+    let mut rates = None;
     let (mut pieces, mut bytes, mut room) = (Vec::new(), 0, Room::default());
     let mut arriving = body.into_data_stream();
     let mut expected = declared;
     loop {
-        if !is_known && (expected > FIRST_BYTES || gateway.bodies.is_scarce()) {
-            auth::caller(gateway, secret_hash, address).await?;
-            is_known = true;
+        if rates.is_none() && (expected > FIRST_BYTES || gateway.bodies.is_scarce()) {
+            rates = Some(auth::caller(gateway, secret_hash, address).await?.rates);
         }
+        let refused = |error| NotRead { error, rates };
         if expected > gateway.limits.body_bytes {
-            return Err(GatewayError::TooLarge { limit_bytes: gateway.limits.body_bytes });
+            return Err(refused(GatewayError::TooLarge { limit_bytes: gateway.limits.body_bytes }));
         }
-        gateway.bodies.extend(&mut room, bytes)?;
+        gateway.bodies.extend(&mut room, bytes).map_err(refused)?;
         let Some(piece) = arriving.next().await else { break };
         // The caller left, or does not get on; then nobody reads this.
         let piece: Bytes = piece.map_err(|_| GatewayError::Refused(Refused::Framing))?;

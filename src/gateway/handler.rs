@@ -1,7 +1,7 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
 use crate::gateway::admission::{Asked, SILENT};
-use crate::gateway::bodies::Room;
+use crate::gateway::bodies::{NotRead, Room};
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
@@ -95,7 +95,7 @@ pub async fn call(
     Extension(ClientAddress(address)): Extension<ClientAddress>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, GatewayError> {
+) -> Result<Response, NotRead> {
     let started = Instant::now();
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let (body, room) = bodies::read(&gateway, secret_hash, address, body).await?;
@@ -111,7 +111,7 @@ pub async fn call(
     } else {
         tasks.spawn(run)
     };
-    answer.await.unwrap_or(Err(GatewayError::Internal))
+    answer.await.unwrap_or(Err(GatewayError::Internal)).map_err(NotRead::from)
 }
 
 /// A call as it came.
@@ -135,7 +135,13 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         Ok(parsed) => parsed,
         Err(error) => {
             // Whoever has no valid key learns that first.
-            let error = auth::caller(&gateway, secret_hash, address).await.err().unwrap_or(error);
+            let error = match auth::caller(&gateway, secret_hash, address).await {
+                Ok(key) => {
+                    reply.rates = Some(key.rates);
+                    error
+                }
+                Err(error) => error,
+            };
             return reply.send(Err(error));
         }
     };
@@ -143,11 +149,18 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     let asked = Asked { request_id, secret_hash, address, idempotency };
     let admission = match gateway.admissions.admit(&request, asked, &gateway.public_url).await {
         Ok(admission) => admission,
-        Err(GatewayError::NoChannel { model }) => return reply.send(Err(no_channel(&gateway, model).await)),
-        Err(GatewayError::SentBefore { original, state: SentBefore::Answered }) => {
-            return reply.send(replay(&gateway, original).await);
+        Err(error) => {
+            // Such a verdict comes before the rates: they are asked for here, so that no call which may run waits for it.
+            if matches!(error, GatewayError::ModelNotFound { .. } | GatewayError::NoChannel { .. } | GatewayError::SentBefore { .. }) {
+                reply.rates = auth::caller(&gateway, secret_hash, address).await.ok().map(|key| key.rates);
+            }
+            let answer = match error {
+                GatewayError::NoChannel { model } => Err(no_channel(&gateway, model).await),
+                GatewayError::SentBefore { original, state: SentBefore::Answered } => replay(&gateway, original).await,
+                error => Err(error),
+            };
+            return reply.send(answer);
         }
-        Err(error) => return reply.send(Err(error)),
     };
     reply.rates = Some(admission.rates);
     let outgoing = Outgoing::new(&request, headers, admission.upstream_id.clone(), admission.output_limit);

@@ -260,3 +260,54 @@ async fn other_replies_to_a_key_say_what_limits_it_too(db: PgPool) {
     }
     app.stop().await;
 }
+
+/// So is what is refused before the limits are come to, and what was sent before.
+#[sqlx::test]
+async fn refusals_and_repeats_say_what_limits_the_key_too(db: PgPool) {
+    let app = TestApp::start_with(db, |config| config.limits.body_bytes = 1 << 20).await;
+    let customer = app.customer("refusals@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    app.execute("UPDATE api_keys SET requests_per_minute = 7").await;
+    app.execute("UPDATE accounts SET requests_per_minute = 9, tokens_per_minute = 90000").await;
+    let limits = |answer: &Answer| {
+        ["limit-requests", "remaining-requests", "limit-tokens"].map(|name| answer.header(&format!("x-ratelimit-{name}")).to_string())
+    };
+    app.execute("UPDATE channels SET status = 'disabled' WHERE protocol = 'anthropic'").await;
+    let mut messages = chat("sandbox/echo", "hi");
+    messages["max_tokens"] = json!(5);
+    let large = chat("sandbox/echo", &"x".repeat(2 << 20)).to_string();
+    for (status, path, body) in [
+        (400, "/v1/chat/completions", "{".to_string()),
+        (413, "/v1/chat/completions", large),
+        (404, "/v1/chat/completions", chat("sandbox/none", "hi").to_string()),
+        (404, "/v1/messages", messages.to_string()),
+    ] {
+        let answer = app.post_text(path, Some(&key.secret), body).await;
+        assert_eq!((answer.status, limits(&answer)), (status, ["7", "7", "90000"].map(String::from)), "{path}: {}", answer.text);
+    }
+    let nobody = toki::keys::secret::KeySecret::generate();
+    let unknown = app.post_text("/v1/chat/completions", Some(nobody.expose()), "{".into()).await;
+    assert_eq!((unknown.status, limits(&unknown)), (401, ["", "", ""].map(String::from)));
+
+    let bearer = format!("Bearer {}", key.secret);
+    let send = async |key: &str, body: &Value| {
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        app.post_with("/v1/chat/completions", &headers, body).await
+    };
+    let mut streamed = short();
+    streamed["stream"] = json!(true);
+    for (key, body) in [("whole", &short()), ("stream", &streamed)] {
+        let first = send(key, body).await;
+        assert_eq!(first.status, 200, "{}", first.text);
+        app.until_settled().await;
+    }
+    let another = chat("sandbox/echo", "another");
+    for (status, key, body) in [(200, "whole", &short()), (422, "whole", &another), (409, "stream", &streamed)] {
+        let answer = send(key, body).await;
+        let [requests, _, tokens] = limits(&answer);
+        assert_eq!((answer.status, requests.as_str(), tokens.as_str()), (status, "7", "90000"), "{}", answer.text);
+        assert!(answer.header("x-ratelimit-remaining-requests").parse::<i64>().expect("a number") < 7, "two of them ran");
+    }
+    app.assert_exact().await;
+    app.stop().await;
+}
