@@ -13,7 +13,7 @@ use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
 use crate::ids::RequestId;
 use crate::suppliers::callable;
 use crate::suppliers::store::Protocol;
-use crate::wallet::ledger::{Outcome, Rates, SentBefore};
+use crate::wallet::ledger::{Outcome, Rates, SentBefore, Settled};
 use axum::body::Body;
 use axum::extract::{self, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,6 +33,8 @@ pub struct Reply {
     answer: oneshot::Sender<Result<Response, GatewayError>>,
     /// What limits the caller, once that is known.
     rates: Option<Rates>,
+    /// What the call came to, where that is known before the answer begins.
+    pub settled: Option<Settled>,
 }
 
 impl Reply {
@@ -41,6 +43,9 @@ impl Reply {
         let mut response = answer.into_response();
         if let Some(rates) = self.rates {
             response.extensions_mut().insert(rates);
+        }
+        if let Some(settled) = self.settled {
+            response.extensions_mut().insert(settled);
         }
         let _ = self.answer.send(Ok(response));
     }
@@ -62,12 +67,16 @@ pub async fn finish(mut request: extract::Request, next: Next) -> Response {
     request.extensions_mut().insert(request_id);
     let mut response = next.run(request).await;
     let mut rates = response.extensions_mut().remove::<Rates>();
+    let settled = response.extensions_mut().remove::<Settled>();
     if let Some(error) = response.extensions_mut().remove::<GatewayError>() {
         response = error.response(protocol, request_id);
         rates = rates.or(response.extensions_mut().remove());
     }
     if let Some(rates) = rates {
         rates::insert_headers(response.headers_mut(), rates);
+    }
+    if let Some(settled) = settled {
+        rates::insert_charge(response.headers_mut(), settled);
     }
     let id = request_id.to_string();
     let mut headers = vec![("openai-processing-ms", started.elapsed().as_millis().to_string()), ("x-request-id", id.clone())];
@@ -104,7 +113,7 @@ pub async fn call(
     let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, room, started };
     let (tasks, others) = (gateway.tasks.clone(), gateway.others.clone());
     let takes_long = incoming.body.len() > LARGE;
-    let run = run(gateway, incoming, Reply { answer: sender, rates: None });
+    let run = run(gateway, incoming, Reply { answer: sender, rates: None, settled: None });
     // To read a large body takes longer than other calls of this thread should wait.
     if takes_long {
         tasks.spawn_on(run, &others)
@@ -213,7 +222,7 @@ async fn no_channel(gateway: &Gateway, model: String) -> GatewayError {
 }
 
 /// Ends a call of which nothing was delivered: the hold goes back before the caller hears of it.
-pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
+pub async fn refuse(call: Call, error: GatewayError, mut reply: Reply) {
     let outcome = match error {
         GatewayError::UpstreamTimeout => Outcome::UpstreamTimeout,
         GatewayError::UpstreamBroken => Outcome::UpstreamCut,
@@ -230,7 +239,9 @@ pub async fn refuse(call: Call, error: GatewayError, reply: Reply) {
         GatewayError::UpstreamFailed { .. } => GatewayError::UpstreamFailed { remembered: sent && memory.is_some() },
         error => error,
     };
-    call.waive(outcome, error.status().as_u16()).await;
+    let settled = call.waive(outcome, error.status().as_u16()).await;
+    // Whoever has been switched off is told nothing about a wallet any more.
+    reply.settled = settled.filter(|_| outcome != Outcome::KeyEnded);
     // What a supplier may have worked on is not sent again under the same key.
     if !sent {
         forget(memory).await;

@@ -69,6 +69,9 @@ const RATES: [&str; 6] = [
     "x-ratelimit-reset-tokens",
 ];
 
+/// On the replies to calls that were admitted, but for streams.
+const CHARGE: [&str; 2] = ["x-toki-charged-tokens", "x-toki-remaining-tokens"];
+
 /// Describes every endpoint of `/v1`.
 pub fn document() -> Value {
     let mut paths = Map::new();
@@ -111,7 +114,8 @@ fn spending(endpoint: &'static Endpoint) -> Value {
         content["text/event-stream"] = json!({"schema": event});
     }
     let mut responses = failures(Some(endpoint), |error| may_meet(error, true, false, false));
-    let mut headers = vec!["x-toki-charged-tokens", "x-toki-remaining-tokens", "idempotent-replayed", "x-toki-original-request-id"];
+    let mut headers = vec!["idempotent-replayed", "x-toki-original-request-id"];
+    headers.extend(CHARGE);
     headers.extend(RATES);
     let idempotency_key = json!({
         "name": "Idempotency-Key", "in": "header", "description": "A call that is sent again under the same key reaches its supplier once",
@@ -201,6 +205,20 @@ fn may_meet(error: &GatewayError, spends: bool, is_model: bool, is_receipt: bool
     }
 }
 
+/// Whether it is told of a call that was admitted, and so is settled.
+fn ends_a_call(error: &GatewayError) -> bool {
+    matches!(
+        error,
+        GatewayError::UpstreamUnreachable
+            | GatewayError::UpstreamFailed { .. }
+            | GatewayError::UpstreamTimeout
+            | GatewayError::UpstreamRateLimited { .. }
+            | GatewayError::UpstreamRefused { .. }
+            | GatewayError::UpstreamBroken
+            | GatewayError::Leaving { .. }
+    )
+}
+
 /// The failures of an operation by status. Those that spend nothing answer in the protocol that the caller's headers tell.
 fn failures(endpoint: Option<&Endpoint>, meets: impl Fn(&GatewayError) -> bool) -> Map<String, Value> {
     let schema = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
@@ -216,6 +234,9 @@ fn failures(endpoint: Option<&Endpoint>, meets: impl Fn(&GatewayError) -> bool) 
         let mut headers: Vec<String> = error.extra_headers().iter().map(|(name, _)| name.to_string()).collect();
         if matches!(error, GatewayError::RateLimited(_)) {
             headers.extend(RATES.map(String::from));
+        }
+        if ends_a_call(error) {
+            headers.extend(CHARGE.map(String::from));
         }
         for status in statuses_of(error) {
             let response = responses.entry(status.to_string()).or_insert_with(

@@ -1,6 +1,8 @@
-//! `x-ratelimit-*`, in the words of OpenAI's API reference: what limits the calls of a key, on every reply to one that has limits.
+//! `x-ratelimit-*`, in the words of OpenAI's API reference: what limits the calls of a key, on every reply to one that has limits. And
+//! `x-toki-*`: what a call came to.
 
-use crate::wallet::ledger::{Rate, Rates};
+use crate::tokens::Tokens;
+use crate::wallet::ledger::{Rate, Rates, Settled};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
@@ -16,6 +18,14 @@ pub fn insert_headers(headers: &mut HeaderMap, rates: Rates) {
         if let Ok(reset) = HeaderValue::from_str(&until(reset)) {
             headers.insert(HeaderName::from_static(reset_name), reset);
         }
+    }
+}
+
+/// On an answer in one piece, which is a failure's too. What remains is the least of what the wallet and other limits leave.
+pub fn insert_charge(headers: &mut HeaderMap, settled: Settled) {
+    let left = settled.quota_left.map_or(settled.balance_left, |quota| quota.min(settled.balance_left));
+    for (name, Tokens(tokens)) in [("x-toki-charged-tokens", settled.charge), ("x-toki-remaining-tokens", left)] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(tokens));
     }
 }
 

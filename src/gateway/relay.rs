@@ -10,10 +10,9 @@ use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::{Answering, Timeouts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Request};
-use crate::tokens::Tokens;
-use crate::wallet::ledger::{Outcome, Settled, SwitchedOff};
+use crate::wallet::ledger::{Outcome, SwitchedOff};
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
@@ -36,7 +35,7 @@ const MOST_DRAIN: Duration = Duration::from_secs(120);
 const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
-pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
+pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, mut reply: Reply) {
     let Answering { response, permit, asked, .. } = answering;
     let read = tokio::select! {
         read = read_whole(response, asked + timeouts.total, call.answer_memory()) => read,
@@ -76,12 +75,9 @@ pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, 
     if let Some(memory) = call.memory() {
         memory.keep(&body).await;
     }
-    let settled = call.charge(request, delivered, outcome, 200).await;
+    reply.settled = call.charge(request, delivered, outcome, 200).await;
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(settled) = settled {
-        charge_headers(response.headers_mut(), settled);
-    }
     reply.send(Ok(response));
 }
 
@@ -125,13 +121,6 @@ async fn read_whole(mut response: reqwest::Response, deadline: Instant, memory: 
         }
     };
     tokio::time::timeout_at(deadline, reading).await.unwrap_or(Err(Unread::TooLong))
-}
-
-fn charge_headers(headers: &mut HeaderMap, settled: Settled) {
-    let left = settled.quota_left.map_or(settled.balance_left, |quota| quota.min(settled.balance_left));
-    for (name, Tokens(tokens)) in [("x-toki-charged-tokens", settled.charge), ("x-toki-remaining-tokens", left)] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from(tokens));
-    }
 }
 
 /// How a stream came to its end.

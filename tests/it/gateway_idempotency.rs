@@ -37,6 +37,7 @@ async fn a_call_that_is_sent_again_is_answered_and_not_repeated(db: PgPool) {
         assert_eq!((again.status, again.text.as_str(), again.header("idempotent-replayed")), (200, WHOLE, "true"));
         assert_eq!(again.header("x-toki-original-request-id"), first.header("x-request-id"));
         assert_ne!(again.header("x-request-id"), first.header("x-request-id"));
+        assert_eq!([&first, &again].map(|answer| answer.header("x-toki-charged-tokens")), ["5", ""], "it is charged once");
     }
     let another = send(&one, &key.secret, "a", &call(script(&[WHOLE], "cut"))).await;
     assert_eq!((another.status, another.error("code").as_str()), (422, "idempotency_mismatch"));

@@ -1,7 +1,7 @@
 //! The sandbox supplier as callers meet it: each of its models, in every form, whole and streamed.
 
 use crate::support::app::TestApp;
-use crate::support::client::chat;
+use crate::support::client::{Answer, chat};
 use crate::support::endpoints::{ALL, Endpoint};
 use crate::support::matrix::{Matrix, record_of};
 use futures::future::join_all;
@@ -111,6 +111,31 @@ async fn a_whole_answer_says_what_it_cost(db: PgPool) {
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "say two words");
     // Ours, not the supplier's own name for it, stays in the record; the supplier's answer is not rewritten.
     assert_eq!(answer.json()["model"], "echo");
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+/// So does a failure, whatever the caller asked for; what is refused before it is a call says nothing of the kind.
+#[sqlx::test]
+async fn a_failure_says_that_it_cost_nothing(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let customer = app.customer("failures@example.com", 10_000).await;
+    let key = app.key(&customer, Some(5_000)).await;
+    let told = |answer: &Answer| ["charged", "remaining"].map(|what| answer.header(&format!("x-toki-{what}-tokens")).to_string());
+    for (model, status) in [("error", 502), ("unauthorized", 502), ("refuse", 422), ("rate-limited", 429), ("garbage", 502), ("none", 404)]
+    {
+        for stream in [false, true] {
+            let mut body = chat(&format!("sandbox/{model}"), "say two words");
+            body["stream"] = stream.into();
+            // It begins a stream, and breaks it off.
+            if (model, stream) == ("garbage", true) {
+                continue;
+            }
+            let answer = app.chat(&key.secret, &body).await;
+            let expected = if model == "none" { ["", ""] } else { ["0", "5000"] };
+            assert_eq!((answer.status, told(&answer)), (status, expected.map(String::from)), "{model} {stream}: {}", answer.text);
+        }
+    }
     app.assert_exact().await;
     app.stop().await;
 }
