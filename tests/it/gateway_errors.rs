@@ -197,6 +197,8 @@ async fn without_the_database_nothing_is_sent(db: PgPool) {
     let answer = app.chat(&key.secret, &chat("sandbox/echo", "hi")).await;
     assert_eq!(row(&answer), "503 server_error null service_unavailable");
     assert_eq!(row(&app.get("/v1/models", &key.secret).await), "503 server_error null service_unavailable");
+    let malformed = app.chat("sk-toki-nonsense", &chat("sandbox/echo", "hi")).await;
+    assert_eq!(row(&malformed), "401 invalid_request_error null invalid_api_key", "it is not asked about");
     app.stop().await;
 }
 
