@@ -5,9 +5,9 @@ use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
 use crate::gateway::metrics::BatchMeter;
 use crate::gateway::spool::{Spool, Taken};
+use crate::gateway::spooled::Spooled;
 use crate::ids::{AccountId, RequestId};
-use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
-use std::collections::HashMap;
+use crate::wallet::ledger::{self, LedgerError, RunningHold, Settled, Settlement};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,46 +38,6 @@ struct Write {
     written: oneshot::Sender<bool>,
 }
 
-/// The calls of this replica whose settlements wait in the spool, and whether they are on the disk yet: their holds must be kept.
-#[derive(Clone, Default)]
-pub struct Spooled(Arc<Mutex<HashMap<RequestId, bool>>>);
-
-impl Spooled {
-    pub fn calls(&self) -> Vec<RequestId> {
-        self.lock().keys().copied().collect()
-    }
-
-    fn announce(&self, call: RequestId) {
-        self.lock().entry(call).or_insert(false);
-    }
-
-    /// Those that were replayed meanwhile stay forgotten.
-    fn mark_written(&self, calls: impl Iterator<Item = RequestId>) {
-        let mut known = self.lock();
-        for call in calls {
-            if let Some(written) = known.get_mut(&call) {
-                *written = true;
-            }
-        }
-    }
-
-    fn written(&self) -> Vec<RequestId> {
-        self.lock().iter().filter(|(_, written)| **written).map(|(call, _)| *call).collect()
-    }
-
-    fn forget(&self, calls: &[RequestId]) {
-        let mut known = self.lock();
-        for call in calls {
-            known.remove(call);
-        }
-    }
-
-    /// A panic while the map was locked leaves it whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, bool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Settlements {
     /// Opens the spool in `folder`, and starts what settles, spools and replays; `stop` ends the replay.
     pub fn spawn(
@@ -105,11 +65,12 @@ impl Settlements {
 
     /// How many of this replica's wait in the spool.
     pub fn spooled(&self) -> usize {
-        self.spooled.lock().len()
+        self.spooled.count()
     }
 
-    /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
-    pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
+    /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool. Until it is
+    /// in the database, `hold` is kept as that of a running call.
+    pub async fn settle(&self, settlement: Settlement, hold: RunningHold) -> Option<Settled> {
         let request_id = settlement.request_id;
         let in_database = self.settle_in_database(&settlement);
         tokio::pin!(in_database);
@@ -123,7 +84,7 @@ impl Settlements {
                     self.spooled.forget(&[request_id]);
                     return Some(settled);
                 }
-                kept = self.keep(&settlement) => {
+                kept = self.keep(&settlement, &hold) => {
                     if kept {
                         tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
                         return None;
@@ -153,11 +114,11 @@ impl Settlements {
     }
 
     /// Whether it is on the disk.
-    async fn keep(&self, settlement: &Settlement) -> bool {
+    async fn keep(&self, settlement: &Settlement, hold: &RunningHold) -> bool {
         let Ok(record) = serde_json::to_vec(settlement) else { return false };
         let (written, result) = oneshot::channel();
         // Before the write, since the replay may be faster than we are.
-        self.spooled.announce(settlement.request_id);
+        self.spooled.announce(hold.clone());
         let write = Write { request_id: settlement.request_id, record, written };
         self.spool.send(write).is_ok() && result.await.unwrap_or(false)
     }
