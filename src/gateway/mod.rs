@@ -25,6 +25,7 @@ mod receipts;
 mod refusal;
 mod rejected;
 mod relay;
+mod replay;
 mod settlement;
 mod spool;
 mod spooled;
@@ -37,7 +38,7 @@ pub use error::{GatewayError, Refused, refused};
 pub use limits::Limits;
 pub use metrics::Labels;
 pub use rejected::{Rejected, settle_rejected};
-pub use settlement::ReplayError;
+pub use replay::ReplayError;
 pub use spool::Census;
 // What `benches/` measures, and what the simulator asks as the gateway does.
 pub use admission::{Admissions, Asked};

@@ -3,6 +3,7 @@
 use super::*;
 use crate::gateway::live::LiveCalls;
 use crate::gateway::rejected::{Rejected, settle_rejected};
+use crate::gateway::replay::{ReplayError, replay};
 use crate::gateway::spool::Census;
 use crate::ids::ReplicaId;
 use crate::tokens::Tokens;
@@ -24,11 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The reports of so many calls that have run.
 async fn reports(db: &PgPool, calls: usize) -> Vec<Settlement> {
-    let member = fixtures::member(db, "ada").await;
-    fixtures::credit(db, member.account_id(), 10_000, TimeDelta::days(30)).await;
-    let (_, secret) = fixtures::key(db, &member, fixtures::plain_key("ada")).await;
     let supplier_id = fixtures::supplier(db, "acme").await;
     fixtures::model(db, "acme/m", supplier_id).await;
+    reports_of(db, "ada", calls).await
+}
+
+/// The same of another customer.
+async fn reports_of(db: &PgPool, name: &str, calls: usize) -> Vec<Settlement> {
+    let member = fixtures::member(db, name).await;
+    fixtures::credit(db, member.account_id(), 10_000, TimeDelta::days(30)).await;
+    let (_, secret) = fixtures::key(db, &member, fixtures::plain_key(name)).await;
     let mut reports = Vec::with_capacity(calls);
     for _ in 0..calls {
         let call = fixtures::admit(db, &secret, "acme/m", USED.input, USED.output).await;
@@ -199,6 +205,39 @@ async fn a_replay_that_is_asked_to_end_leaves_the_rest_where_it_is(db: PgPool) {
     assert_eq!(replay(&gateway, &spool, &Spooled::default(), &stop).await.expect("ended"), 0);
     assert_eq!((census(&folder), recorded(&db).await), ((1, 0), Vec::new()));
     assert_eq!(replay(&gateway, &spool, &Spooled::default(), &CancellationToken::new()).await.expect("replayed"), 1);
+    gateway.close().await;
+}
+
+#[sqlx::test]
+async fn a_locked_account_keeps_nobody_elses_settlement_in_the_spool(db: PgPool) {
+    let (gateway, folder) = (gateway(&db), TempDir::new().expect("a folder"));
+    let (adas, bobs) = (reports(&db, 2).await, reports_of(&db, "bob", 3).await);
+    let spooled = Spooled::default();
+    adas.iter().chain(&bobs).for_each(|report| spooled.announce(hold(report)));
+    spooled.mark_written(adas.iter().chain(&bobs).map(|report| report.request_id));
+    // A segment of both, one of bob's alone, one of both again; each process that wrote has ended.
+    let waiting = [vec![bobs[0].clone(), adas[0].clone()], vec![bobs[1].clone()], vec![bobs[2].clone(), adas[1].clone()]];
+    for reports in &waiting {
+        drop(spool_of(&folder, &records(reports)));
+    }
+    let spool = Arc::new(Mutex::new(Spool::open(folder.path()).expect("a spool")));
+    let mut locks = db.begin().await.expect("begin");
+    let lock = sqlx::query("SELECT 1 FROM accounts WHERE account_id = $1 FOR UPDATE").bind(bobs[0].account_id.0);
+    lock.execute(&mut *locks).await.expect("locked");
+
+    let stop = CancellationToken::new();
+    let settled = tokio::time::timeout(PATIENCE, replay(&gateway, &spool, &spooled, &stop)).await.expect("a round ends");
+    assert_eq!((settled.expect("replayed"), recorded(&db).await), (2, vec![whole(), whole()]));
+    assert_eq!(census(&folder), (3, 0), "a segment stays for the next round as long as something of it is left");
+    let mut held: Vec<RequestId> = spooled.calls();
+    held.sort_unstable();
+    assert_eq!(held, bobs.iter().map(|report| report.request_id).collect::<Vec<_>>());
+
+    locks.rollback().await.expect("rollback");
+    replay(&gateway, &spool, &spooled, &stop).await.expect("replayed");
+    assert_eq!((census(&folder), spooled.count()), ((0, 0), 0));
+    assert_eq!(recorded(&db).await, [whole(), whole(), whole(), whole(), whole()]);
+    assert_exact(&db).await;
     gateway.close().await;
 }
 
