@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use toki::gateway::Asked;
 use toki::ids::RequestId;
 use toki::tokens::Tokens;
-use toki::wallet::ledger::{Admission, Basis, Outcome, Settlement, settle_calls};
+use toki::wallet::ledger::{Admission, Basis, Outcome, RunningHold, Settlement, settle_calls};
 use tokio::task::JoinSet;
 
 /// How long callers call in one measurement.
@@ -52,7 +52,8 @@ impl World {
                 let (world, settlement) = (world.clone(), owed.get(next.fetch_add(1, Ordering::Relaxed)).cloned());
                 async move {
                     let Some(settlement) = settlement else { return false };
-                    let settled = world.settlements.settle(settlement).await;
+                    let hold = hold(&settlement);
+                    let settled = world.settlements.settle(settlement, hold).await;
                     if !settled.is_some_and(|settled| settled.first) {
                         panic!("a call was not settled");
                     }
@@ -143,6 +144,22 @@ fn settlement(admission: Admission) -> Settlement {
         started_at: Utc::now(),
         first_byte_ms: Some(20),
         latency_ms: 100,
+    }
+}
+
+/// What a replica keeps of a call for as long as its settlement waits on the disk; here none does.
+fn hold(call: &Settlement) -> RunningHold {
+    RunningHold {
+        request_id: call.request_id,
+        account_id: call.account_id,
+        key_id: call.key_id,
+        model_id: call.model_id.clone(),
+        supplier_id: call.supplier_id,
+        price_version: call.price_version,
+        endpoint: "chat/completions",
+        streamed: call.streamed,
+        tokens: call.charge,
+        created_at: call.started_at,
     }
 }
 

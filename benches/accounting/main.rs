@@ -16,7 +16,7 @@ use crate::world::World;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 use std::time::Instant;
-use toki::wallet::audit::audit;
+use toki::wallet::audit::{Difference, audit};
 
 /// Settlements at [`BUSY`] callers ÷ one durable commit a call.
 const SETTLEMENTS_OVER_COMMITS: Bar = AtLeast(5.0);
@@ -63,6 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let world = World::create(&server, &cluster, "bench_calls", ACCOUNTS).await?;
     throughput(&world, size.rounds).await;
     latency(&world, size.rounds).await;
+    adds_up(&world.audit(&cluster).await?)?;
     world.drop(&server).await?;
 
     let empty = World::create(&server, &cluster, "bench_empty", 1).await?;
@@ -172,26 +173,36 @@ async fn with_history(empty: &World, full: &World, size: &Size) -> sqlx::Result<
 }
 
 /// `toki audit` over everything, beside reading the two large tables once.
-async fn audits(full: &World, size: &Size) -> sqlx::Result<()> {
+async fn audits(full: &World, size: &Size) -> Result<(), Box<dyn std::error::Error>> {
     let missing = size.ledger_rows - history::ledger_rows(&full.db).await?;
     if missing > 0 {
         history::records(&full.db, &OTHERS, missing).await?;
         history::settle_down(&full.db).await?;
     }
     let rows = history::ledger_rows(&full.db).await?;
-    let (mut measured, mut differences) = (Vec::new(), 0);
+    let (mut measured, mut differences) = (Vec::new(), Vec::new());
     for _ in 0..AUDITS {
         let begun = Instant::now();
         history::read_once(&full.db).await?;
         let read = begun.elapsed();
         let begun = Instant::now();
-        differences = audit(&full.db, None).await?.differences.len();
+        differences = audit(&full.db, None).await?.differences;
         measured.push((begun.elapsed().as_secs_f64(), read.as_secs_f64()));
     }
     heading(&format!("Audit of {rows} ledger rows"));
     let per_million = measured.iter().map(|(seconds, _)| seconds * 1e6 / rows as f64);
     Line::plain("seconds a million ledger rows", per_million).print(Some(AUDIT_SECONDS));
     Line::new("over reading ledger and usage records once", measured.iter().copied(), |audit, read| audit / read, " s").print(None);
-    note(&format!("differences that the audit found: {differences}"));
-    Ok(())
+    adds_up(&differences)
+}
+
+/// Figures of books that do not add up are worth nothing.
+fn adds_up(differences: &[Difference]) -> Result<(), Box<dyn std::error::Error>> {
+    match differences {
+        [] => {
+            note("the audit found no difference");
+            Ok(())
+        }
+        [first, ..] => Err(format!("the audit found {} differences, the first of them {first}", differences.len()).into()),
+    }
 }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use toki::gateway::{Admissions, Database, LiveCalls, Request, Settlements, Spooled, chat};
 use toki::ids::ReplicaId;
 use toki::server::run::MIGRATIONS;
+use toki::wallet::audit::{Difference, audit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -66,6 +67,16 @@ impl World {
 
     pub fn keys(&self, accounts: Range<usize>) -> Keys {
         self.keys[accounts].into()
+    }
+
+    /// What the calls left behind that does not add up, asked on connections like those of `toki audit`: the gateway's leave the planner no
+    /// choice.
+    pub async fn audit(&self, cluster: &PgConnectOptions) -> sqlx::Result<Vec<Difference>> {
+        history::settle_down(&self.db).await?;
+        let db = PgPool::connect_with(cluster.clone().database(self.name)).await?;
+        let report = audit(&db, None).await?;
+        db.close().await;
+        Ok(report.differences)
     }
 
     pub async fn drop(self, server: &PgPool) -> sqlx::Result<()> {

@@ -132,7 +132,7 @@ impl Call {
     async fn settle(self, settlement: Settlement) -> Option<Settled> {
         let account_id = settlement.account_id;
         let ended = Ended::of(self.endpoint.path, &settlement);
-        let settled = self.gateway.settlements.settle(settlement).await;
+        let settled = self.gateway.settlements.settle(settlement, self.hold()).await;
         self.gateway.metrics.ended(&ended, settled.as_ref());
         self.gateway.changes.settled(account_id);
         settled

@@ -3,7 +3,7 @@
 
 use crate::gateway::admission::{HOLD_FOR, SILENT};
 use crate::gateway::database::Database;
-use crate::gateway::settlement::Spooled;
+use crate::gateway::spooled::Spooled;
 use crate::ids::{ReplicaId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, RunningCall, RunningHold, SwitchedOff};
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ const PERIOD: Duration = Duration::from_millis(250);
 #[derive(Clone, Default)]
 pub struct LiveCalls {
     running: Arc<Mutex<HashMap<RequestId, Running>>>,
+    /// Those that ended, and whose settlements the database has not taken.
+    spooled: Spooled,
     leaving: CancellationToken,
 }
 
@@ -38,6 +40,10 @@ pub struct LiveCall {
 }
 
 impl LiveCalls {
+    pub fn new(spooled: Spooled) -> LiveCalls {
+        LiveCalls { spooled, ..LiveCalls::default() }
+    }
+
     pub fn register(&self, request_id: RequestId) -> LiveCall {
         let (sender, ended) = watch::channel(None);
         self.lock().insert(request_id, Running { ended: sender, hold: None });
@@ -59,19 +65,23 @@ impl LiveCalls {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes this replica known to a database that does not know it, with the holds of the calls that run.
+    /// Makes this replica known to a database that does not know it, with the holds of the calls that run or wait in the spool.
     pub async fn restore(&self, db: &Database, owner: ReplicaId) -> Result<(), LedgerError> {
         let running: Vec<RunningHold> = self.lock().values().filter_map(|running| running.hold.clone()).collect();
-        let restored = db.ask(SILENT, async |db| ledger::restore_holds(db, owner, HOLD_FOR, &running).await).await?;
+        // Read after those that run, so that none is missed on its way; one that is there already is named once all the same.
+        let waiting = self.spooled.holds().into_iter();
+        let holds: HashMap<RequestId, RunningHold> = waiting.chain(running).map(|hold| (hold.request_id, hold)).collect();
+        let holds: Vec<RunningHold> = holds.into_values().collect();
+        let restored = db.ask(SILENT, async |db| ledger::restore_holds(db, owner, HOLD_FOR, &holds).await).await?;
         if restored > 0 {
-            tracing::warn!(restored, "the database had forgotten holds of running calls; they are back");
+            tracing::warn!(restored, "the database had forgotten holds of this replica's calls; they are back");
         }
         Ok(())
     }
 
-    /// Keeps the holds of running calls, and of those that `spool` keeps, alive until `stop`, which comes after the last call has
+    /// Keeps the holds of running calls, and of those that wait in the spool, alive until `stop`, which comes after the last call has
     /// settled.
-    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: Database, owner: ReplicaId, spool: Spooled, stop: CancellationToken) {
+    pub fn spawn_heartbeat(&self, tasks: &TaskTracker, db: Database, owner: ReplicaId, stop: CancellationToken) {
         let calls = self.clone();
         tasks.spawn(async move {
             let mut ticks = tokio::time::interval(PERIOD);
@@ -82,7 +92,7 @@ impl LiveCalls {
                     _ = ticks.tick() => {}
                 }
                 let mut running: Vec<RequestId> = calls.lock().keys().copied().collect();
-                running.extend(spool.calls());
+                running.extend(calls.spooled.calls());
                 if running.is_empty() {
                     continue;
                 }

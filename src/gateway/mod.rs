@@ -25,8 +25,10 @@ mod receipts;
 mod refusal;
 mod rejected;
 mod relay;
+mod replay;
 mod settlement;
 mod spool;
+mod spooled;
 mod sse;
 mod threads;
 mod upstream;
@@ -36,13 +38,14 @@ pub use error::{GatewayError, Refused, refused};
 pub use limits::Limits;
 pub use metrics::Labels;
 pub use rejected::{Rejected, settle_rejected};
-pub use settlement::ReplayError;
+pub use replay::ReplayError;
 pub use spool::Census;
 // What `benches/` measures, and what the simulator asks as the gateway does.
 pub use admission::{Admissions, Asked};
 pub use database::{Database, PLANNER};
 pub use live::LiveCalls;
-pub use settlement::{Settlements, Spooled};
+pub use settlement::Settlements;
+pub use spooled::Spooled;
 pub use threads::{Threads, half_of_processors};
 pub use upstream::Timeouts;
 pub use wire::{Request, chat};
@@ -144,10 +147,10 @@ impl Gateway {
     fn start_here(setup: Setup) -> Result<Arc<Gateway>, StartError> {
         count::warm_up();
         let owner = ReplicaId::generate();
-        let live = LiveCalls::default();
         let stop = CancellationToken::new();
         let spooled = Spooled::default();
-        live.spawn_heartbeat(&setup.tasks, setup.db.clone(), owner, spooled.clone(), stop.clone());
+        let live = LiveCalls::new(spooled.clone());
+        live.spawn_heartbeat(&setup.tasks, setup.db.clone(), owner, stop.clone());
         let settlements = Settlements::spawn(&setup.tasks, setup.db.clone(), &setup.spool_dir, setup.settle_wait, spooled, stop.clone())
             .map_err(|error| StartError::Spool(setup.spool_dir, error))?;
         Ok(Arc::new(Gateway {

@@ -2,7 +2,8 @@
 //! the disk; a running server leaves it alone.
 
 use crate::gateway::database::Database;
-use crate::gateway::settlement::{ReplayError, settle_alone};
+use crate::gateway::replay::ReplayError;
+use crate::gateway::settlement::settle_alone;
 use crate::gateway::spool::set_aside_in;
 use crate::wallet::ledger::{Settled, Settlement};
 use std::fs;

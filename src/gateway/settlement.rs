@@ -1,13 +1,14 @@
 //! Settlement: each finished call exactly once, many in one durable commit. While the database is away, settlements go to the spool
-//! on this machine's disk, and from there to the database as soon as it is back.
+//! on this machine's disk, and from there to the database as soon as it is back (`replay`).
 
 use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
 use crate::gateway::metrics::BatchMeter;
-use crate::gateway::spool::{Spool, Taken};
+use crate::gateway::replay::replay_until;
+use crate::gateway::spool::Spool;
+use crate::gateway::spooled::Spooled;
 use crate::ids::{AccountId, RequestId};
-use crate::wallet::ledger::{self, LedgerError, Settled, Settlement};
-use std::collections::HashMap;
+use crate::wallet::ledger::{self, LedgerError, RunningHold, Settled, Settlement};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,9 +19,9 @@ use tokio_util::task::TaskTracker;
 /// A statement that takes longer is on a dead connection.
 const STUCK: Duration = Duration::from_secs(30);
 /// How often the spool is looked at.
-const REPLAY_EACH: Duration = Duration::from_secs(1);
+pub(super) const REPLAY_EACH: Duration = Duration::from_secs(1);
 /// Records of one write to the spool, and of one commit of its replay.
-const MOST: usize = 256;
+pub(super) const MOST: usize = 256;
 
 #[derive(Clone)]
 pub struct Settlements {
@@ -36,46 +37,6 @@ struct Write {
     request_id: RequestId,
     record: Vec<u8>,
     written: oneshot::Sender<bool>,
-}
-
-/// The calls of this replica whose settlements wait in the spool, and whether they are on the disk yet: their holds must be kept.
-#[derive(Clone, Default)]
-pub struct Spooled(Arc<Mutex<HashMap<RequestId, bool>>>);
-
-impl Spooled {
-    pub fn calls(&self) -> Vec<RequestId> {
-        self.lock().keys().copied().collect()
-    }
-
-    fn announce(&self, call: RequestId) {
-        self.lock().entry(call).or_insert(false);
-    }
-
-    /// Those that were replayed meanwhile stay forgotten.
-    fn mark_written(&self, calls: impl Iterator<Item = RequestId>) {
-        let mut known = self.lock();
-        for call in calls {
-            if let Some(written) = known.get_mut(&call) {
-                *written = true;
-            }
-        }
-    }
-
-    fn written(&self) -> Vec<RequestId> {
-        self.lock().iter().filter(|(_, written)| **written).map(|(call, _)| *call).collect()
-    }
-
-    fn forget(&self, calls: &[RequestId]) {
-        let mut known = self.lock();
-        for call in calls {
-            known.remove(call);
-        }
-    }
-
-    /// A panic while the map was locked leaves it whole.
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, bool>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Settlements {
@@ -105,11 +66,12 @@ impl Settlements {
 
     /// How many of this replica's wait in the spool.
     pub fn spooled(&self) -> usize {
-        self.spooled.lock().len()
+        self.spooled.count()
     }
 
-    /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool.
-    pub async fn settle(&self, settlement: Settlement) -> Option<Settled> {
+    /// Returns once the settlement is durable: with what it came to when it is in the database, None when it is in the spool. Until it is
+    /// in the database, `hold` is kept as that of a running call.
+    pub async fn settle(&self, settlement: Settlement, hold: RunningHold) -> Option<Settled> {
         let request_id = settlement.request_id;
         let in_database = self.settle_in_database(&settlement);
         tokio::pin!(in_database);
@@ -123,7 +85,7 @@ impl Settlements {
                     self.spooled.forget(&[request_id]);
                     return Some(settled);
                 }
-                kept = self.keep(&settlement) => {
+                kept = self.keep(&settlement, &hold) => {
                     if kept {
                         tracing::warn!(%request_id, "the database is away; the settlement is in the spool");
                         return None;
@@ -153,11 +115,11 @@ impl Settlements {
     }
 
     /// Whether it is on the disk.
-    async fn keep(&self, settlement: &Settlement) -> bool {
+    async fn keep(&self, settlement: &Settlement, hold: &RunningHold) -> bool {
         let Ok(record) = serde_json::to_vec(settlement) else { return false };
         let (written, result) = oneshot::channel();
         // Before the write, since the replay may be faster than we are.
-        self.spooled.announce(settlement.request_id);
+        self.spooled.announce(hold.clone());
         let write = Write { request_id: settlement.request_id, record, written };
         self.spool.send(write).is_ok() && result.await.unwrap_or(false)
     }
@@ -186,7 +148,7 @@ async fn settle_together(db: &Database, settlements: Arc<[Settlement]>) -> Resul
 
 /// Settles one by one what failed together. A call that the database refuses is no reason to leave out its neighbours, nor is one that
 /// fails in a way that we do not know; where a second one fails so, it is the database that takes nothing, and no more are tried.
-async fn settle_apart(db: &Database, settlements: &[Settlement]) -> Vec<Result<Settled, LedgerError>> {
+pub(super) async fn settle_apart(db: &Database, settlements: &[Settlement]) -> Vec<Result<Settled, LedgerError>> {
     let mut results = Vec::with_capacity(settlements.len());
     let mut failures = 0;
     for settlement in settlements {
@@ -215,12 +177,12 @@ pub async fn settle_alone(db: &Database, mut settlement: Settlement) -> Result<S
     settled?.pop().ok_or(LedgerError::BatchMismatch)
 }
 
-async fn settle_in_time(db: &Database, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+pub(super) async fn settle_in_time(db: &Database, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
     db.ask(STUCK, async |db| ledger::settle_calls(db, settlements).await).await
 }
 
 /// Does file work off the runtime's threads: a disk may take its time.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     spool: &Arc<Mutex<Spool>>,
     work: impl FnOnce(&mut Spool) -> std::io::Result<T> + Send + 'static,
 ) -> std::io::Result<T> {
@@ -250,126 +212,6 @@ async fn write_spool(spool: Arc<Mutex<Spool>>, mut writes: mpsc::UnboundedReceiv
             let _ = answer.send(written.is_ok());
         }
     }
-}
-
-/// Brings what is in the spool to the database, what other processes left there included.
-async fn replay_until(db: Database, spool: Arc<Mutex<Spool>>, spooled: Spooled, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(REPLAY_EACH);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        match replay(&db, &spool, &spooled, &stop).await {
-            Ok(0) => {}
-            Ok(settled) => tracing::info!(settled, "settlements from the spool are in the database"),
-            Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), "replaying the spool failed"),
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    #[error("the database took no settlement")]
-    Ledger(#[from] LedgerError),
-    #[error("the spool could not be read or written")]
-    Disk(#[from] std::io::Error),
-}
-
-/// Replays every segment that is there, until `stop`. Breaks off at the first sign that the database is still away: nothing is lost by
-/// waiting, and a segment is there for the next round until all of it is settled or set aside.
-async fn replay(db: &Database, spool: &Arc<Mutex<Spool>>, spooled: &Spooled, stop: &CancellationToken) -> Result<usize, ReplayError> {
-    let mut settled = 0;
-    let written = spooled.written();
-    // One that the database takes nothing of, for no reason that we know, stays locked for this round, so that those behind it have
-    // their turn.
-    let mut stuck: Option<(Taken, LedgerError)> = None;
-    while let Some(taken) = on_disk(spool, Spool::take).await? {
-        match replay_segment(db, &taken, spooled, stop).await {
-            Ok(Some((count, refused))) => {
-                settled += count;
-                on_disk(spool, move |_| taken.finish(&refused)).await?;
-            }
-            Ok(None) => return Ok(settled),
-            // With a second one it is not the segment.
-            Err(error) if error.is_transient() || stuck.is_some() => return Err(error.into()),
-            Err(error) => stuck = Some((taken, error)),
-        }
-    }
-    if let Some((_, error)) = stuck {
-        return Err(error.into());
-    }
-    // What was on the disk before this round, and now is neither here nor with another process of this folder, was lost to damage or
-    // settled elsewhere. No replay will ever name it, and its hold must not be kept for that.
-    if on_disk(spool, |spool| spool.is_alone()).await? {
-        spooled.forget(&written);
-    }
-    Ok(settled)
-}
-
-/// How many records of a segment are settled now, and where those are that are refused; None where `stop` came first.
-async fn replay_segment(
-    db: &Database,
-    taken: &Taken,
-    spooled: &Spooled,
-    stop: &CancellationToken,
-) -> Result<Option<(usize, Vec<usize>)>, LedgerError> {
-    let (mut settled, mut refused) = (0, Vec::new());
-    for (chunk, records) in taken.records().chunks(MOST).enumerate() {
-        if stop.is_cancelled() {
-            return Ok(None);
-        }
-        let replayed = replay_records(db, records).await?;
-        spooled.forget(&replayed.calls);
-        settled += records.len() - replayed.refused.len();
-        refused.extend(replayed.refused.into_iter().map(|place| chunk * MOST + place));
-    }
-    Ok(Some((settled, refused)))
-}
-
-/// What became of some records of a segment.
-struct Replayed {
-    /// Whose holds need not be kept any more.
-    calls: Vec<RequestId>,
-    /// Where the records are that are to be set aside. Someone must look at them: a call was delivered and could not be charged.
-    refused: Vec<usize>,
-}
-
-/// Settles what the records say. Only what is wrong with a record itself has it set aside, which is for ever; whatever else fails is
-/// an error, and for the next round.
-async fn replay_records(db: &Database, records: &[Vec<u8>]) -> Result<Replayed, LedgerError> {
-    let (mut places, mut settlements, mut refused) = (Vec::new(), Vec::new(), Vec::new());
-    for (place, record) in records.iter().enumerate() {
-        match serde_json::from_slice::<Settlement>(record) {
-            Ok(settlement) => {
-                places.push(place);
-                settlements.push(settlement);
-            }
-            Err(error) => {
-                tracing::error!(%error, "a record of the spool is no settlement of ours; it will be kept beside it");
-                refused.push(place);
-            }
-        }
-    }
-    let calls = settlements.iter().map(|settlement| settlement.request_id).collect();
-    match settle_in_time(db, &settlements).await {
-        Ok(_) => return Ok(Replayed { calls, refused }),
-        Err(error) if error.is_transient() => return Err(error),
-        Err(error) => tracing::error!(%error, source = ?std::error::Error::source(&error), calls = settlements.len(), "replay failed"),
-    }
-    // It ends early only with a failure that ends us, too.
-    for (place, result) in places.into_iter().zip(settle_apart(db, &settlements).await) {
-        match result {
-            Ok(_) => {}
-            Err(error) if error.is_refusal() => {
-                tracing::error!("the database refuses a settlement of the spool; it will be kept beside it");
-                refused.push(place);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Replayed { calls, refused })
 }
 
 #[cfg(test)]

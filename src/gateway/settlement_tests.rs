@@ -1,8 +1,11 @@
 //! What becomes of settlements that are refused, panic, or wait on a disk, with a database that takes them or takes nothing.
 
 use super::*;
+use crate::gateway::live::LiveCalls;
 use crate::gateway::rejected::{Rejected, settle_rejected};
+use crate::gateway::replay::{ReplayError, replay};
 use crate::gateway::spool::Census;
+use crate::ids::ReplicaId;
 use crate::tokens::Tokens;
 use crate::wallet::audit::audit;
 use crate::wallet::fixtures::{self, Used};
@@ -22,17 +25,38 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The reports of so many calls that have run.
 async fn reports(db: &PgPool, calls: usize) -> Vec<Settlement> {
-    let member = fixtures::member(db, "ada").await;
-    fixtures::credit(db, member.account_id(), 10_000, TimeDelta::days(30)).await;
-    let (_, secret) = fixtures::key(db, &member, fixtures::plain_key("ada")).await;
     let supplier_id = fixtures::supplier(db, "acme").await;
     fixtures::model(db, "acme/m", supplier_id).await;
+    reports_of(db, "ada", calls).await
+}
+
+/// The same of another customer.
+async fn reports_of(db: &PgPool, name: &str, calls: usize) -> Vec<Settlement> {
+    let member = fixtures::member(db, name).await;
+    fixtures::credit(db, member.account_id(), 10_000, TimeDelta::days(30)).await;
+    let (_, secret) = fixtures::key(db, &member, fixtures::plain_key(name)).await;
     let mut reports = Vec::with_capacity(calls);
     for _ in 0..calls {
         let call = fixtures::admit(db, &secret, "acme/m", USED.input, USED.output).await;
         reports.push(Settlement { upstream_usage: Some(usage(USAGE)), ..fixtures::settlement(&call, USED, Utc::now()) });
     }
     reports
+}
+
+/// What its replica remembers of a call that was held to the Token.
+fn hold(report: &Settlement) -> RunningHold {
+    RunningHold {
+        request_id: report.request_id,
+        account_id: report.account_id,
+        key_id: report.key_id,
+        model_id: report.model_id.clone(),
+        supplier_id: report.supplier_id,
+        price_version: report.price_version,
+        endpoint: "chat",
+        streamed: report.streamed,
+        tokens: report.charge,
+        created_at: report.started_at,
+    }
 }
 
 fn usage(text: &str) -> Box<RawValue> {
@@ -110,11 +134,11 @@ async fn a_replay_sets_aside_what_is_refused_for_itself_and_nothing_else(db: PgP
     reports[2].input_tokens = -1;
     let spool = spool_of(&folder, &records(&reports));
     let spooled = Spooled::default();
-    reports.iter().for_each(|report| spooled.announce(report.request_id));
+    reports.iter().for_each(|report| spooled.announce(hold(report)));
     assert_eq!(replay(&gateway, &spool, &spooled, &CancellationToken::new()).await.expect("replayed"), 3);
     assert_eq!(recorded(&db).await, [whole(), (CHARGE, None), whole()]);
     assert_eq!(census(&folder), (0, 1));
-    assert!(spooled.calls().is_empty(), "its hold is the reaper's");
+    assert!(spooled.calls().is_empty() && spooled.holds().is_empty(), "its hold is the reaper's");
     gateway.close().await;
 }
 
@@ -185,6 +209,39 @@ async fn a_replay_that_is_asked_to_end_leaves_the_rest_where_it_is(db: PgPool) {
 }
 
 #[sqlx::test]
+async fn a_locked_account_keeps_nobody_elses_settlement_in_the_spool(db: PgPool) {
+    let (gateway, folder) = (gateway(&db), TempDir::new().expect("a folder"));
+    let (adas, bobs) = (reports(&db, 2).await, reports_of(&db, "bob", 3).await);
+    let spooled = Spooled::default();
+    adas.iter().chain(&bobs).for_each(|report| spooled.announce(hold(report)));
+    spooled.mark_written(adas.iter().chain(&bobs).map(|report| report.request_id));
+    // A segment of both, one of bob's alone, one of both again; each process that wrote has ended.
+    let waiting = [vec![bobs[0].clone(), adas[0].clone()], vec![bobs[1].clone()], vec![bobs[2].clone(), adas[1].clone()]];
+    for reports in &waiting {
+        drop(spool_of(&folder, &records(reports)));
+    }
+    let spool = Arc::new(Mutex::new(Spool::open(folder.path()).expect("a spool")));
+    let mut locks = db.begin().await.expect("begin");
+    let lock = sqlx::query("SELECT 1 FROM accounts WHERE account_id = $1 FOR UPDATE").bind(bobs[0].account_id.0);
+    lock.execute(&mut *locks).await.expect("locked");
+
+    let stop = CancellationToken::new();
+    let settled = tokio::time::timeout(PATIENCE, replay(&gateway, &spool, &spooled, &stop)).await.expect("a round ends");
+    assert_eq!((settled.expect("replayed"), recorded(&db).await), (2, vec![whole(), whole()]));
+    assert_eq!(census(&folder), (3, 0), "a segment stays for the next round as long as something of it is left");
+    let mut held: Vec<RequestId> = spooled.calls();
+    held.sort_unstable();
+    assert_eq!(held, bobs.iter().map(|report| report.request_id).collect::<Vec<_>>());
+
+    locks.rollback().await.expect("rollback");
+    replay(&gateway, &spool, &spooled, &stop).await.expect("replayed");
+    assert_eq!((census(&folder), spooled.count()), ((0, 0), 0));
+    assert_eq!(recorded(&db).await, [whole(), whole(), whole(), whole(), whole()]);
+    assert_exact(&db).await;
+    gateway.close().await;
+}
+
+#[sqlx::test]
 async fn calls_that_were_lost_to_damage_are_not_held_for_ever(db: PgPool) {
     let (gateway, read_only, folder) = (gateway(&db), read_only(&db), TempDir::new().expect("a folder"));
     let reports = reports(&db, 2).await;
@@ -192,7 +249,8 @@ async fn calls_that_were_lost_to_damage_are_not_held_for_ever(db: PgPool) {
     tear(&folder);
     let [lost, on_its_way] = [RequestId::generate(), RequestId::generate()];
     let spooled = Spooled::default();
-    [reports[0].request_id, lost, on_its_way].into_iter().for_each(|call| spooled.announce(call));
+    let of = |request_id| RunningHold { request_id, ..hold(&reports[0]) };
+    [reports[0].request_id, lost, on_its_way].into_iter().for_each(|call| spooled.announce(of(call)));
     spooled.mark_written([reports[0].request_id, lost].into_iter());
     replay(&read_only, &spool, &spooled, &CancellationToken::new()).await.expect_err("nothing is taken");
     assert_eq!(spooled.calls().len(), 3, "all may still be replayed");
@@ -223,7 +281,8 @@ async fn a_disk_that_takes_nothing_leaves_the_database_to_be_asked_again(db: PgP
     let mut locks = db.begin().await.expect("begin");
     sqlx::query("SELECT 1 FROM accounts FOR UPDATE").execute(&mut *locks).await.expect("locked");
 
-    let mut settling = Box::pin(settlements.settle(report));
+    let hold = hold(&report);
+    let mut settling = Box::pin(settlements.settle(report, hold));
     assert!(tokio::time::timeout(Duration::from_millis(1_500), &mut settling).await.is_err(), "settled nowhere");
     locks.rollback().await.expect("rollback");
     let settled = tokio::time::timeout(PATIENCE, settling).await.expect("the database is asked again").expect("it is in the database");
@@ -253,7 +312,51 @@ async fn a_settlement_whose_batch_panicked_is_asked_for_again(db: PgPool) {
     let (spool, _writes) = mpsc::unbounded_channel();
     let settlements = Settlements { batches, spool, spooled: Spooled::default(), wait: PATIENCE };
     let report = reports(&db, 1).await.remove(0);
-    let settled = tokio::time::timeout(PATIENCE / 2, settlements.settle(report)).await.expect("an answer");
+    let hold = hold(&report);
+    let settled = tokio::time::timeout(PATIENCE / 2, settlements.settle(report, hold)).await.expect("an answer");
     assert!(settled.is_some_and(|settled| settled.charge == Tokens(CHARGE)));
     assert_eq!(tried.load(Ordering::Relaxed), 3);
+}
+
+/// Until a settlement is in the database, nobody else gets what its call held.
+#[sqlx::test]
+async fn a_call_whose_settlement_waits_on_the_disk_is_held_again_after_a_crash_of_the_database(db: PgPool) {
+    let (gateway, folder) = (gateway(&db), TempDir::new().expect("a folder"));
+    let (tasks, spooled) = (TaskTracker::new(), Spooled::default());
+    let live = LiveCalls::new(spooled.clone());
+    let spool = Arc::new(Mutex::new(Spool::open(folder.path()).expect("a spool")));
+    let (queue, writes) = mpsc::unbounded_channel();
+    tasks.spawn(write_spool(spool.clone(), writes, spooled.clone()));
+    // The database takes nothing, and nothing is replayed but by us.
+    let batches = Batcher::spawn(&tasks, |reports: Vec<Settlement>| async move { reports.iter().map(|_| Ok(None)).collect() });
+    let settlements = Settlements { batches, spool: queue, spooled: spooled.clone(), wait: Duration::from_millis(100) };
+    let mut reports = reports(&db, 2).await;
+    let (running, report) = (reports.remove(1), reports.remove(0));
+    let call = live.register(running.request_id);
+    call.admitted(hold(&running));
+    let waiting = hold(&report);
+    assert_eq!(settlements.settle(report.clone(), waiting.clone()).await, None, "it is in the spool");
+
+    fixtures::forget_holds(&db).await;
+    let owner = ReplicaId::generate();
+    // One that still runs while its settlement is written is one call.
+    spooled.announce(hold(&running));
+    live.restore(&gateway, owner).await.expect("restored");
+    let held: Vec<(uuid::Uuid, i64)> =
+        sqlx::query_as("SELECT request_id, tokens FROM holds ORDER BY request_id").fetch_all(&db).await.expect("holds");
+    assert_eq!(held, [(report.request_id.0, CHARGE), (running.request_id.0, CHARGE)]);
+    assert_exact(&db).await;
+
+    assert_eq!(replay(&gateway, &spool, &spooled, &CancellationToken::new()).await.expect("replayed"), 1);
+    spooled.forget(&[running.request_id]);
+    assert_eq!((recorded(&db).await, spooled.holds().len()), (vec![whole()], 0));
+    // What is settled is held no more, whoever asks for it.
+    spooled.announce(waiting);
+    fixtures::forget_holds(&db).await;
+    drop(call);
+    live.restore(&gateway, owner).await.expect("restored");
+    let held: i64 = sqlx::query_scalar("SELECT count(*) FROM holds").fetch_one(&db).await.expect("a count");
+    assert_eq!(held, 0);
+    assert_exact(&db).await;
+    gateway.close().await;
 }

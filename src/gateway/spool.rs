@@ -30,7 +30,7 @@ struct Segment {
 
 /// A segment to replay, ours for as long as this lives. Dropped, it is there for the next.
 pub struct Taken {
-    path: PathBuf,
+    pub path: PathBuf,
     records: Vec<Vec<u8>>,
     /// What is no record, each stretch of it: the end of a write that a crash cut short, which was never acknowledged, or damage.
     damage: Vec<Vec<u8>>,
@@ -111,10 +111,10 @@ impl Spool {
         Ok(Some(Segment { file, bytes: 0 }))
     }
 
-    /// The oldest segment that nobody is writing, this process's own first closed. None when there is nothing to replay.
-    pub fn take(&mut self) -> io::Result<Option<Taken>> {
+    /// The oldest segment after this one that nobody is writing, this process's own first closed. None when there is nothing to replay.
+    pub fn take(&mut self, last: &Path) -> io::Result<Option<Taken>> {
         self.segment = None;
-        for path in files_of(&self.folder, EXTENSION)? {
+        for path in files_of(&self.folder, EXTENSION)?.into_iter().filter(|path| path > last) {
             let lock = match File::open(&path) {
                 Ok(file) => file,
                 // Another process was faster.
@@ -250,7 +250,7 @@ mod tests {
 
     fn drain(spool: &mut Spool) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
-        while let Some(taken) = spool.take().expect("readable") {
+        while let Some(taken) = spool.take(Path::new("")).expect("readable") {
             all.extend_from_slice(taken.records());
             taken.finish(&[]).expect("deleted");
         }
@@ -261,7 +261,7 @@ mod tests {
     fn what_was_appended_is_taken_once_in_order() {
         let folder = TempDir::new().expect("folder");
         let mut spool = Spool::open(folder.path()).expect("spool");
-        assert!(spool.take().expect("readable").is_none());
+        assert!(spool.take(Path::new("")).expect("readable").is_none());
         spool.append(&records(&["a", "b"])).expect("durable");
         spool.append(&records(&["c"])).expect("durable");
         assert_eq!(drain(&mut spool), records(&["a", "b", "c"]));
@@ -288,8 +288,8 @@ mod tests {
         let folder = TempDir::new().expect("folder");
         let mut spool = Spool::open(folder.path()).expect("spool");
         spool.append(&records(&["a"])).expect("durable");
-        let taken = spool.take().expect("readable").expect("a segment");
-        assert!(spool.take().expect("readable").is_none(), "locked while it is replayed");
+        let taken = spool.take(Path::new("")).expect("readable").expect("a segment");
+        assert!(spool.take(Path::new("")).expect("readable").is_none(), "locked while it is replayed");
         drop(taken);
         assert_eq!(drain(&mut spool), records(&["a"]));
     }
@@ -299,7 +299,7 @@ mod tests {
         let folder = TempDir::new().expect("folder");
         let (mut writer, mut other) = (Spool::open(folder.path()).expect("spool"), Spool::open(folder.path()).expect("spool"));
         let (path, file) = writer.create_file().expect("a file");
-        let taken = other.take().expect("readable").expect("a file that nobody has locked");
+        let taken = other.take(Path::new("")).expect("readable").expect("a file that nobody has locked");
         let again = file.try_clone().expect("a handle");
         assert!(writer.lock_file(&path, again).expect("asked").is_none(), "the other has it");
         taken.finish(&[]).expect("deleted");
@@ -344,7 +344,7 @@ mod tests {
         OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(length - 1)).expect("cut");
         // The database is away.
         for _ in 0..3 {
-            assert_eq!(spool.take().expect("readable").expect("a segment").records(), records(&["whole"]));
+            assert_eq!(spool.take(Path::new("")).expect("readable").expect("a segment").records(), records(&["whole"]));
             assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 1, rejected: 0 });
         }
         assert_eq!(drain(&mut spool), records(&["whole"]));
@@ -356,10 +356,10 @@ mod tests {
         let folder = TempDir::new().expect("folder");
         let mut spool = Spool::open(folder.path()).expect("spool");
         spool.append(&records(&["a", "refused", "b"])).expect("durable");
-        let taken = spool.take().expect("readable").expect("a segment");
+        let taken = spool.take(Path::new("")).expect("readable").expect("a segment");
         taken.set_aside(1, b"refu").expect("set aside");
         drop(taken);
-        spool.take().expect("readable").expect("a segment").finish(&[1]).expect("deleted");
+        spool.take(Path::new("")).expect("readable").expect("a segment").finish(&[1]).expect("deleted");
         assert_eq!(Census::of(folder.path()).expect("census"), Census { segments: 0, rejected: 1 });
         let path = fs::read_dir(folder.path()).expect("readable").next().expect("a file").expect("readable").path();
         assert_eq!(fs::read(path).expect("readable"), b"refused");

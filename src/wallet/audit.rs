@@ -1,6 +1,7 @@
 //! `toki audit`: recomputes every balance from the ledger and the usage records, and names each that differs. Reads only, in one
 //! snapshot, so that a busy system audits as cleanly as an idle one.
 
+mod causes;
 mod charges;
 pub mod holds;
 mod marks;
@@ -27,7 +28,7 @@ pub struct AuditReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// `grant <id>`, `key <id>`, `hold <id>`, `call <id>`, `order <id>`, `code <id>`, `receipts of <year>`,
-    /// `hour <start> of key <id> for <model> of supplier <id>`, `day …`, `mark <entry> of account <id>`
+    /// `hour <start> of key <id> for <model> of supplier <id>`, `day …`, `mark <entry> of account <id>`, `entry …`
     pub subject: String,
     pub what: String,
     pub expected: i64,
@@ -58,6 +59,7 @@ pub async fn audit(db: &PgPool, account: Option<AccountId>) -> Result<AuditRepor
     let mut differences = Vec::new();
     differences.extend(grants_against_ledger(&mut tx, account).await?);
     differences.extend(entries_against_grants(&mut tx, account).await?);
+    differences.extend(causes::causes_of_entries(&mut tx, account).await?);
     differences.extend(grants_against_holds(&mut tx, account).await?);
     differences.extend(holds_against_lines(&mut tx, account).await?);
     differences.extend(holds::overdue_holds(&mut tx, account).await?);

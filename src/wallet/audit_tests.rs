@@ -395,3 +395,6 @@ async fn a_settled_call_that_still_holds_is_found(db: PgPool) {
     insert.execute(&history.db).await.expect("corruption");
     assert_eq!(history.found().await, [difference("call settled, and still holding", 0, 150)]);
 }
+
+#[path = "audit/causes_tests.rs"]
+mod of_causes;

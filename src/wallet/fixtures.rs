@@ -162,6 +162,20 @@ pub async fn replica(db: &PgPool) -> ReplicaId {
     owner
 }
 
+/// What a crash of Postgres does to holds that were not yet on its disk.
+pub async fn forget_holds(db: &PgPool) {
+    let mut tx = db.begin().await.expect("begin");
+    for sql in [
+        "UPDATE grants SET left_ = left_ + held, held = 0",
+        "UPDATE api_keys SET held = 0, running = 0",
+        "DELETE FROM holds",
+        "TRUNCATE replicas",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.expect(sql);
+    }
+    tx.commit().await.expect("commit");
+}
+
 pub fn request(secret: &KeySecret, model_id: &str, input_tokens: i64, output_limit: i64) -> AdmissionRequest {
     AdmissionRequest {
         request_id: RequestId::generate(),

@@ -5,6 +5,7 @@ use crate::accounts::rights::Owner;
 use crate::ids::{KeyId, ReplicaId, SupplierId};
 use crate::keys::secret::KeySecret;
 use crate::wallet::audit::audit;
+pub use crate::wallet::fixtures::forget_holds;
 use crate::wallet::fixtures::{self, Used};
 use chrono::Utc;
 
@@ -41,20 +42,6 @@ pub async fn settled(db: &PgPool, settlements: &[Settlement]) -> Vec<(bool, i64)
 pub async fn assert_exact(db: &PgPool) {
     let report = audit(db, None).await.expect("audit");
     assert!(report.differences.is_empty(), "{:?}", report.differences);
-}
-
-/// What a crash of Postgres does to holds that were not yet on its disk.
-pub async fn forget_holds(db: &PgPool) {
-    let mut tx = db.begin().await.expect("begin");
-    for sql in [
-        "UPDATE grants SET left_ = left_ + held, held = 0",
-        "UPDATE api_keys SET held = 0, running = 0",
-        "DELETE FROM holds",
-        "TRUNCATE replicas",
-    ] {
-        sqlx::raw_sql(sql).execute(&mut *tx).await.expect(sql);
-    }
-    tx.commit().await.expect("commit");
 }
 
 pub async fn decide(db: &PgPool, requests: &[AdmissionRequest], owner: ReplicaId, again: bool) -> Vec<Verdict> {

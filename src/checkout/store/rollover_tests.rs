@@ -7,9 +7,9 @@ use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::events::{EventOutcome, insert_event, settle_event};
 use crate::checkout::store::fixtures::{member, open_order_that_starts, outbox, package, pay};
-use crate::checkout::store::order;
 use crate::checkout::store::refund_requests::{RefundPart, RequestedRefund, own_refund_offer, request_own_refund, request_refund};
 use crate::checkout::store::refunds::{note_answer, take_leftovers};
+use crate::checkout::store::{CheckoutError, order};
 use crate::checkout::types::{RefundStatus, Start};
 use crate::checkout::types_refund::{OwnRefund, OwnRefundRequest, RefundOffer};
 use crate::ids::{OrderId, PackageId};
@@ -91,16 +91,19 @@ impl Shop {
         sqlx::query_scalar("SELECT count(*) FROM ledger").fetch_one(&self.db).await.expect("count")
     }
 
-    /// What the bank says of the payment of an order.
     async fn dispute(&self, order_id: OrderId, status: &str) {
+        assert_eq!(self.told(order_id, status).await.expect("settled"), EventOutcome::Recorded);
+    }
+
+    /// What the bank says of the payment of an order.
+    async fn told(&self, order_id: OrderId, status: &str) -> Result<EventOutcome, CheckoutError> {
         let kind = if status == "needs_response" { "charge.dispute.created" } else { "charge.dispute.closed" };
         let object = json!({"id": format!("dp_{order_id}"), "object": "dispute", "payment_intent": format!("pi_{order_id}"),
             "amount": 500, "currency": "usd", "status": status});
         let payload = json!({"id": format!("evt_{status}_{order_id}"), "type": kind, "data": {"object": object}});
         let event = PaymentEvent::from_payload(payload).expect("an event");
         insert_event(&self.db, Provider::Stripe, &event).await.expect("stored");
-        let decision = settle_event(&self.db, &outbox(), Provider::Stripe, &event).await.expect("settled");
-        assert_eq!(decision.outcome, EventOutcome::Recorded);
+        Ok(settle_event(&self.db, &outbox(), Provider::Stripe, &event).await?.outcome)
     }
 
     async fn answered(&self, refund: &RequestedRefund, status: RefundStatus) {
@@ -380,5 +383,7 @@ async fn what_does_not_roll_over_pays_for_nothing_when_its_time_is_over(db: PgPo
     assert_eq!((shop.left(first).await, shop.standing().await), (0, (0, 0)));
 }
 
+#[path = "rollover_traffic_tests.rs"]
+mod traffic;
 #[path = "rollover_writes_tests.rs"]
 mod writes;
