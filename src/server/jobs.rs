@@ -32,6 +32,10 @@ const PROVIDER_MOST: Duration = Duration::from_secs(1800);
 /// `shutdown`.
 pub fn spawn(app: &AppState) {
     every(app, "reap holds", Duration::from_secs(5), MOST, |app| async move { Ok(ledger::reap_holds(&app.db, 500).await?.into()) });
+    // Beside the rounds, which wait for nobody.
+    every(app, "reap overdue holds", Duration::from_secs(5), MOST, |app| async move {
+        Ok(ledger::reap_overdue_holds(&app.db, 500).await?.into())
+    });
     every(app, "audit", Duration::from_secs(600), AUDIT_MOST, |app| async move {
         let Some(report) = audit_once_a_day(&app.db).await? else { return Ok(0) };
         for difference in &report.differences {

@@ -18,7 +18,10 @@ mod settlements;
 pub use admission::{
     Admission, AdmissionRequest, Channel, Decision, Idempotency, Limit, Limited, Price, Rate, Rates, SentBefore, Verdict, admit_calls,
 };
-pub use calls::{Looked, RunningCall, RunningHold, SwitchedOff, extend_holds, look_at_calls, overdue_holds, reap_holds, restore_holds};
+pub use calls::{
+    Looked, RunningCall, RunningHold, SwitchedOff, extend_holds, look_at_calls, overdue_holds, reap_holds, reap_overdue_holds,
+    restore_holds,
+};
 pub use error::LedgerError;
 pub use idempotency::{forget_idempotent_call, forget_old_idempotent_calls, keep_answer, kept_answer};
 pub use marks::mark_ledger;

@@ -135,6 +135,33 @@ pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
     Ok(round.reaped)
 }
 
+/// The same for what is long past its deadline, since a round passes over what is locked, and some locks are hardly ever free: waits for
+/// them, a key and its account at a time. Half of the turns are of who waits longest and half are drawn, so that a lock that somebody
+/// keeps, or a hold that cannot be settled, which each round names, is in nobody's way.
+pub async fn reap_overdue_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
+    let turns = sqlx::query!(
+        r#"WITH overdue AS (SELECT key_id, account_id, min(deadline) AS since FROM holds
+                             WHERE deadline < clock_timestamp() - interval '30 seconds' GROUP BY key_id, account_id),
+                longest AS (SELECT * FROM overdue ORDER BY since LIMIT 4),
+                drawn AS (SELECT * FROM overdue ORDER BY random() LIMIT 4)
+           SELECT key_id AS "key_id!", account_id AS "account_id!" FROM (TABLE longest UNION TABLE drawn) turns ORDER BY since"#
+    )
+    .fetch_all(db)
+    .await?;
+    let (mut reaped, mut failed) = (0, None);
+    for turn in turns {
+        let done = sqlx::query_scalar!(r#"SELECT reaped AS "reaped!" FROM reap_waiting($1, $2, $3)"#, turn.key_id, turn.account_id, most);
+        match done.fetch_one(db).await.map_err(LedgerError::from) {
+            Ok(these) => reaped += these,
+            Err(error) if error.is_locked() => {
+                tracing::warn!(account_id = %turn.account_id, "a hold is overdue, and its locks were not to be had");
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(reaped), Err)
+}
+
 /// How many holds have been past their deadline for longer than a running server leaves them.
 pub async fn overdue_holds(db: &PgPool) -> Result<i64, LedgerError> {
     let overdue = sqlx::query_scalar!(r#"SELECT count(*) AS "overdue!" FROM holds WHERE deadline < now() - interval '1 minute'"#);

@@ -262,3 +262,6 @@ async fn a_settlement_is_on_the_disk_when_it_is_answered(db: PgPool) {
     assert!(on_disk);
     assert_exact(&db).await;
 }
+
+#[path = "overdue_tests.rs"]
+mod overdue;
