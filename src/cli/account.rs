@@ -8,7 +8,7 @@ use crate::cli::{CliError, Context, durations};
 use crate::ids::GrantId;
 use crate::operators::accounts::{create_account, reset_two_factor, set_account_suspended};
 use crate::operators::credit::credit_account;
-use crate::operators::moves::{take_back, transfer};
+use crate::operators::moves::{TakenBack, take_all_back, take_back, transfer};
 use crate::operators::store_limits::{AccountLimitsEdit, limit_account};
 use crate::server::config::Environment;
 use crate::tokens::Tokens;
@@ -91,11 +91,21 @@ pub struct TakeBack {
     /// As `account show` names it
     #[arg(long)]
     grant: GrantId,
-    #[arg(long, value_parser = values::tokens)]
-    tokens: Tokens,
+    #[command(flatten)]
+    taken: Taken,
     /// Why; kept in the audit log
     #[arg(long)]
     note: Option<String>,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub struct Taken {
+    #[arg(long, value_parser = values::tokens)]
+    tokens: Option<Tokens>,
+    /// Whatever is left; what running calls hold stays theirs, and what they do not use comes back to the grant
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Args)]
@@ -232,9 +242,21 @@ async fn run_credit(ctx: &Context, credit: Credit) -> Result<(), CliError> {
 }
 
 async fn run_take_back(ctx: &Context, taken: TakeBack) -> Result<(), CliError> {
-    let TakeBack { grant, tokens, note } = taken;
+    let TakeBack { grant, taken, note } = taken;
+    let Some(tokens) = taken.tokens else { return take_all(ctx, grant, note.as_deref()).await };
     take_back(&ctx.db, ctx.operator, grant, tokens, note.as_deref()).await?;
     ctx.out.reply(&json!({ "grant_id": grant, "tokens": tokens }), || format!("took {} Tokens of grant {grant} back", tokens.exact()))
+}
+
+async fn take_all(ctx: &Context, grant: GrantId, note: Option<&str>) -> Result<(), CliError> {
+    let TakenBack { tokens, held } = take_all_back(&ctx.db, ctx.operator, grant, note).await?;
+    ctx.out.reply(&json!({ "grant_id": grant, "tokens": tokens, "held": held }), || {
+        let taken = format!("took {} Tokens of grant {grant} back, all that was left", tokens.exact());
+        match held {
+            Tokens(0) => taken,
+            held => format!("{taken}\nrunning calls hold {} of it; what they do not use comes back to the grant", held.exact()),
+        }
+    })
 }
 
 async fn run_transfer(ctx: &Context, given: Transfer) -> Result<(), CliError> {

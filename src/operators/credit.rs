@@ -23,6 +23,8 @@ pub enum OperatorError {
     UnknownSupplier(String),
     #[error("a credit is 1 to {} Tokens", Tokens::MOST.exact())]
     AmountRange,
+    #[error("nothing is left of the grant, or its time is over; running calls hold {} Tokens of it", .held.exact())]
+    NothingLeft { held: Tokens },
     #[error("an account cannot give to itself")]
     SameAccount,
     #[error("a credit is valid for 1 minute to 3,650 days")]
@@ -67,7 +69,7 @@ impl From<OperatorError> for ConsoleError {
             | OperatorError::Ledger(LedgerError::NoGrant) => ConsoleError::NotFound,
             OperatorError::UnknownSupplier(_) => ConsoleError::SupplierUnavailable,
             OperatorError::LimitRange => ConsoleError::BadRequest,
-            OperatorError::AmountRange | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {
+            OperatorError::AmountRange | OperatorError::NothingLeft { .. } | OperatorError::Ledger(LedgerError::NotEnoughLeft) => {
                 ConsoleError::invalid(Field::Quota, Problem::Malformed)
             }
             OperatorError::ValidityRange => ConsoleError::invalid(Field::Expiration, Problem::Malformed),

@@ -9,7 +9,7 @@ use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::ledger;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 /// Takes Tokens of a grant back: what is spent or held stays.
 pub async fn take_back(
@@ -23,7 +23,39 @@ pub async fn take_back(
         return Err(OperatorError::AmountRange);
     }
     let mut tx = db.begin().await?;
-    let account_id = ledger::account_of_in(&mut tx, grant_id).await?;
+    take_back_in(&mut tx, operator, grant_id, tokens, note).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What came of taking all of a grant back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenBack {
+    pub tokens: Tokens,
+    /// What running calls hold stays theirs. What they do not use comes back to the grant, and can be spent or taken back then.
+    pub held: Tokens,
+}
+
+/// Takes all that is left of a grant back, in one movement.
+pub async fn take_all_back(db: &PgPool, operator: Operator, grant_id: GrantId, note: Option<&str>) -> Result<TakenBack, OperatorError> {
+    let mut tx = db.begin().await?;
+    let (tokens, held) = ledger::left_and_held_in(&mut tx, grant_id).await?;
+    if tokens == Tokens(0) {
+        return Err(OperatorError::NothingLeft { held });
+    }
+    take_back_in(&mut tx, operator, grant_id, tokens, note).await?;
+    tx.commit().await?;
+    Ok(TakenBack { tokens, held })
+}
+
+async fn take_back_in(
+    tx: &mut PgConnection,
+    operator: Operator,
+    grant_id: GrantId,
+    tokens: Tokens,
+    note: Option<&str>,
+) -> Result<(), OperatorError> {
+    let account_id = ledger::account_of_in(tx, grant_id).await?;
     let action = Action {
         action: "grant.take_back",
         subject_id: grant_id.to_string(),
@@ -31,10 +63,9 @@ pub async fn take_back(
         reason: note,
         ..Action::default()
     };
-    let action_id = insert_action_in(&mut tx, operator, action).await?;
-    ledger::take_back_in(&mut tx, grant_id, tokens, action_id).await?;
-    record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensTakenBack).saying(tokens.exact())).await?;
-    tx.commit().await?;
+    let action_id = insert_action_in(tx, operator, action).await?;
+    ledger::take_back_in(tx, grant_id, tokens, action_id).await?;
+    record_in(tx, account_id, operator.into(), Entry::of(Kind::TokensTakenBack).saying(tokens.exact())).await?;
     Ok(())
 }
 
@@ -67,4 +98,63 @@ pub async fn transfer(
     record_in(&mut tx, to, operator.into(), Entry::of(Kind::TokensReceived).saying(tokens.exact())).await?;
     tx.commit().await?;
     Ok(grants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wallet::audit::audit;
+    use crate::wallet::fixtures::{self, Used};
+    use crate::wallet::store::standing_of;
+    use chrono::{TimeDelta, Utc};
+
+    async fn balance(db: &PgPool, account_id: AccountId) -> Tokens {
+        let report = audit(db, None).await.expect("audit");
+        assert!(report.differences.is_empty(), "{:?}", report.differences);
+        standing_of(db, account_id).await.expect("a standing").balance
+    }
+
+    #[sqlx::test]
+    async fn all_that_is_left_is_taken_back_and_running_calls_keep_what_they_hold(db: PgPool) {
+        let supplier_id = fixtures::supplier(&db, "acme").await;
+        fixtures::model(&db, "acme/m", supplier_id).await;
+        let ada = fixtures::member(&db, "ada").await;
+        let grant_id = fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
+        let (_, secret) = fixtures::key(&db, &ada, fixtures::plain_key("k")).await;
+        let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+        let take = async || take_all_back(&db, Operator::command_line(), grant_id, Some("a mistake")).await;
+
+        assert_eq!(take().await.expect("taken back"), TakenBack { tokens: Tokens(50), held: Tokens(50) });
+        assert_eq!(balance(&db, ada.account_id()).await, Tokens(0));
+        assert!(matches!(take().await, Err(OperatorError::NothingLeft { held: Tokens(50) })));
+        fixtures::settle(&db, &call, Used { input: 10, cached: 0, output: 5 }, Utc::now()).await;
+        assert_eq!(balance(&db, ada.account_id()).await, Tokens(30), "what the call did not use");
+        assert_eq!(take().await.expect("taken back"), TakenBack { tokens: Tokens(30), held: Tokens(0) });
+        assert!(matches!(take().await, Err(OperatorError::NothingLeft { held: Tokens(0) })));
+
+        assert_eq!(balance(&db, ada.account_id()).await, Tokens(0));
+        let entries: Vec<(i64, String, Option<String>)> = sqlx::query_as(
+            "SELECT l.tokens, a.action, a.reason FROM ledger l JOIN operator_actions a USING (action_id)
+              WHERE l.to_book = 'refunded' ORDER BY l.entry_id",
+        )
+        .fetch_all(&db)
+        .await
+        .expect("entries");
+        let entry = |tokens| (tokens, "grant.take_back".to_string(), Some("a mistake".to_string()));
+        assert_eq!(entries, [entry(50), entry(30)], "one movement each, and a refusal leaves no trace");
+        let deeds = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM operator_actions WHERE action = 'grant.take_back'");
+        assert_eq!(deeds.fetch_one(&db).await.expect("count"), 2);
+    }
+
+    #[sqlx::test]
+    async fn nothing_is_taken_of_a_grant_whose_time_is_over(db: PgPool) {
+        let ada = fixtures::member(&db, "ada").await;
+        let grant_id = fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
+        let ended = "UPDATE grants SET starts_at = now() - interval '2 days', expires_at = now() - interval '1 second'";
+        sqlx::query(ended).execute(&db).await.expect("ended");
+        let refused = take_all_back(&db, Operator::command_line(), grant_id, None).await;
+        assert!(matches!(refused, Err(OperatorError::NothingLeft { .. })), "{refused:?}");
+        let nobodys = take_all_back(&db, Operator::command_line(), GrantId::generate(), None).await;
+        assert!(matches!(nobodys, Err(OperatorError::Ledger(ledger::LedgerError::NoGrant))), "{nobodys:?}");
+    }
 }

@@ -152,6 +152,19 @@ pub async fn take_back_in(tx: &mut PgConnection, grant_id: GrantId, tokens: Toke
     Ok(())
 }
 
+/// What of a grant is left to take back, and what running calls hold of it. Its account is locked, so this is so until the end.
+pub async fn left_and_held_in(tx: &mut PgConnection, grant_id: GrantId) -> Result<(Tokens, Tokens), LedgerError> {
+    let account_id = account_of_in(tx, grant_id).await?;
+    lock_accounts_in(tx, &[account_id]).await?;
+    let row = sqlx::query!(
+        r#"SELECT CASE WHEN expires_at > clock_timestamp() THEN left_ ELSE 0 END AS "left!", held FROM grants WHERE grant_id = $1"#,
+        grant_id.0
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok((Tokens(row.left), Tokens(row.held)))
+}
+
 /// Moves Tokens between accounts: out of the giver's grants in burn order, each into a grant of the receiver's with the same scope
 /// and expiry. All or nothing.
 pub async fn transfer_in(

@@ -16,6 +16,7 @@ mod checkout_receipts;
 mod checkout_refund;
 mod checkout_stripe;
 mod cli;
+mod cli_take_back;
 mod codes;
 mod console_headers;
 mod console_keys;
