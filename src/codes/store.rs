@@ -6,6 +6,7 @@ pub mod promotions;
 
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
+use crate::again::again;
 use crate::error::{CodeProblem, ConsoleError, unavailable};
 use crate::ids::{CodeId, GrantId, OrderId, RedemptionId};
 use crate::journal::record::{Actor, Entry, record_in};
@@ -93,6 +94,10 @@ impl From<CodeError> for ConsoleError {
 /// Redeems a code into the member's wallet: its use, the grant and the ledger's entry in one transaction.
 pub async fn redeem(db: &PgPool, member: &Member, code_hash: &[u8; 32]) -> Result<GrantId, CodeError> {
     let attempt = begin_try(db, member).await?;
+    again(|| redeem_once(db, member, code_hash, attempt)).await
+}
+
+async fn redeem_once(db: &PgPool, member: &Member, code_hash: &[u8; 32], attempt: Try) -> Result<GrantId, CodeError> {
     let mut tx = db.begin().await?;
     let grant_id = redeem_in(&mut tx, member, code_hash).await?;
     forget_try_in(&mut tx, attempt).await?;
@@ -160,6 +165,7 @@ async fn take_use_in(
 }
 
 /// A try that counts as failed until it is forgotten.
+#[derive(Clone, Copy)]
 struct Try(i64);
 
 /// Begins a try, in a transaction of its own: it counts whatever becomes of what follows, and many at once cannot be more than there

@@ -20,6 +20,7 @@ pub use views::{KeyRow, WholeKey, key_by_id, key_of, whole_key_of};
 use self::deeds::{Deed, write_down_in};
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
+use crate::again::again;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::journal::types::Kind;
@@ -316,6 +317,10 @@ async fn lock_keys_in(tx: &mut PgConnection, owner: KeyOwner<'_>, key_ids: &[Key
 
 /// Changes a key's settings; the next call with it sees them.
 pub async fn update_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: KeyEdit) -> Result<(), KeyError> {
+    again(|| update_key_once(db, owner, key_id, edit.clone())).await
+}
+
+async fn update_key_once(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: KeyEdit) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
     let before = lock_key_in(&mut tx, owner, key_id).await?;
     let after = before.edited(edit);
@@ -352,6 +357,10 @@ pub async fn update_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: K
 
 /// Ends a key for good. Its row stays: what it spent is history.
 pub async fn delete_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
+    again(|| delete_key_once(db, owner, key_id)).await
+}
+
+async fn delete_key_once(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
     let before = lock_key_in(&mut tx, owner, key_id).await?;
     sqlx::query!(

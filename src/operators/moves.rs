@@ -1,5 +1,6 @@
 //! Taking Tokens back and transferring them between accounts: an operator's deeds, written down in the same transaction.
 
+use crate::again::again;
 use crate::ids::{AccountId, GrantId};
 use crate::journal::record::{Entry, record_in};
 use crate::journal::types::Kind;
@@ -22,6 +23,16 @@ pub async fn take_back(
     if tokens < Tokens(1) {
         return Err(OperatorError::AmountRange);
     }
+    again(|| take_back_once(db, operator, grant_id, tokens, note)).await
+}
+
+async fn take_back_once(
+    db: &PgPool,
+    operator: Operator,
+    grant_id: GrantId,
+    tokens: Tokens,
+    note: Option<&str>,
+) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     take_back_in(&mut tx, operator, grant_id, tokens, note).await?;
     tx.commit().await?;
@@ -38,6 +49,10 @@ pub struct TakenBack {
 
 /// Takes all that is left of a grant back, in one movement.
 pub async fn take_all_back(db: &PgPool, operator: Operator, grant_id: GrantId, note: Option<&str>) -> Result<TakenBack, OperatorError> {
+    again(|| take_all_back_once(db, operator, grant_id, note)).await
+}
+
+async fn take_all_back_once(db: &PgPool, operator: Operator, grant_id: GrantId, note: Option<&str>) -> Result<TakenBack, OperatorError> {
     let mut tx = db.begin().await?;
     let (tokens, held) = ledger::left_and_held_in(&mut tx, grant_id).await?;
     if tokens == Tokens(0) {
@@ -84,6 +99,17 @@ pub async fn transfer(
     if from == to {
         return Err(OperatorError::SameAccount);
     }
+    again(|| transfer_once(db, operator, from, to, tokens, note)).await
+}
+
+async fn transfer_once(
+    db: &PgPool,
+    operator: Operator,
+    from: AccountId,
+    to: AccountId,
+    tokens: Tokens,
+    note: Option<&str>,
+) -> Result<Vec<GrantId>, OperatorError> {
     let mut tx = db.begin().await?;
     let action = Action {
         action: "account.transfer",
@@ -107,6 +133,8 @@ mod tests {
     use crate::wallet::fixtures::{self, Used};
     use crate::wallet::store::standing_of;
     use chrono::{TimeDelta, Utc};
+    use futures::future::join;
+    use std::time::Duration;
 
     async fn balance(db: &PgPool, account_id: AccountId) -> Tokens {
         let report = audit(db, None).await.expect("audit");
@@ -144,6 +172,38 @@ mod tests {
         assert_eq!(entries, [entry(50), entry(30)], "one movement each, and a refusal leaves no trace");
         let deeds = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM operator_actions WHERE action = 'grant.take_back'");
         assert_eq!(deeds.fetch_one(&db).await.expect("count"), 2);
+    }
+
+    /// Both accounts are locked by a transfer, the one with the lower id first; here by somebody else, in the other order.
+    #[sqlx::test]
+    async fn a_transfer_that_loses_a_deadlock_is_made_all_the_same(db: PgPool) {
+        let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
+        fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
+        let (from, to) = (ada.account_id(), bob.account_id());
+        let mut tx = db.begin().await.expect("begin");
+        lock_account(&mut tx, AccountId(from.0.max(to.0))).await;
+        let (moved, ()) = join(transfer(&db, Operator::command_line(), from, to, Tokens(30), None), async {
+            until_waiting(&db).await;
+            // Whoever has waited longer is ended, and waits for us when it tries again.
+            lock_account(&mut tx, AccountId(from.0.min(to.0))).await;
+            tx.commit().await.expect("unlocked");
+        })
+        .await;
+        assert_eq!(moved.expect("tried again").len(), 1);
+        assert_eq!((balance(&db, from).await, balance(&db, to).await), (Tokens(70), Tokens(30)));
+        let deeds = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM operator_actions WHERE action = 'account.transfer'");
+        assert_eq!(deeds.fetch_one(&db).await.expect("count"), 1, "once");
+    }
+
+    async fn lock_account(tx: &mut PgConnection, account_id: AccountId) {
+        let sql = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
+        sqlx::query(sql).bind(account_id.0).execute(tx).await.expect("a lock");
+    }
+
+    async fn until_waiting(db: &PgPool) {
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(db).await.expect("a count") == 0 {} };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it waits");
     }
 
     #[sqlx::test]

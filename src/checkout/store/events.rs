@@ -1,5 +1,6 @@
 //! SQL about payment events: stored first, then settled, each once. What they do to orders is in `fulfilment` and `refunds`.
 
+use crate::again::again;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::asked::{self, settle_asked_with_in};
@@ -56,6 +57,10 @@ pub(super) async fn keep_event(db: impl PgExecutor<'_>, provider: Provider, even
 /// Acts on a stored event, or says what was done about it before. One transaction: the grant, the order and the outcome are all
 /// there, or none of them.
 pub async fn settle_event(db: &PgPool, outbox: &Outbox, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
+    again(|| settle_event_once(db, outbox, provider, event)).await
+}
+
+async fn settle_event_once(db: &PgPool, outbox: &Outbox, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
     lock_event_in(&mut tx, provider, &event.id).await?;
     if let Some(decision) = decision_in(&mut tx, provider, &event.id).await? {

@@ -2,6 +2,7 @@
 //! looks at them, and has them decided again or dismisses them.
 
 use crate::accounts::types::Email;
+use crate::again::again;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::letters;
 use crate::checkout::payments::Provider;
@@ -99,6 +100,17 @@ pub async fn resolved_events(db: impl PgExecutor<'_>, most: i64) -> Result<Vec<R
 
 /// Decides again about a quarantined event, or dismisses it; the deed is in the audit log.
 pub async fn resolve_quarantined(
+    db: &PgPool,
+    outbox: &Outbox,
+    operator: Operator,
+    event_id: &str,
+    resolution: Resolution,
+    reason: &str,
+) -> Result<Decision, CheckoutError> {
+    again(|| resolve_quarantined_once(db, outbox, operator, event_id, resolution, reason)).await
+}
+
+async fn resolve_quarantined_once(
     db: &PgPool,
     outbox: &Outbox,
     operator: Operator,

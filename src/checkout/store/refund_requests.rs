@@ -2,6 +2,7 @@
 //! order's grant in this transaction; only then is the provider asked.
 
 use crate::accounts::rights::Admin;
+use crate::again::again;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
@@ -58,6 +59,16 @@ pub async fn request_refund(
     part: RefundPart,
     reason: Option<&str>,
 ) -> Result<RequestedRefund, CheckoutError> {
+    again(|| request_refund_once(db, operator, order_id, part, reason)).await
+}
+
+async fn request_refund_once(
+    db: &PgPool,
+    operator: Operator,
+    order_id: OrderId,
+    part: RefundPart,
+    reason: Option<&str>,
+) -> Result<RequestedRefund, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = locked_order_in(&mut tx, order_id).await?;
     let quote = quote_in(&mut tx, order, part).await?;
@@ -97,6 +108,10 @@ pub async fn own_refund_offer(db: &PgPool, member: &Admin, order_id: OrderId) ->
 
 /// Takes what the customer was shown, and nothing else. The same form is the same refund; None = it had begun before.
 pub async fn request_own_refund(db: &PgPool, member: &Admin, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
+    again(|| request_own_refund_once(db, member, asked)).await
+}
+
+async fn request_own_refund_once(db: &PgPool, member: &Admin, asked: &OwnRefundRequest) -> Result<Option<RequestedRefund>, CheckoutError> {
     let mut tx = db.begin().await?;
     stay_in(&mut tx, member).await?;
     let order = own_order_in(&mut tx, member, asked.order_id).await?;

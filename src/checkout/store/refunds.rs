@@ -2,6 +2,7 @@
 //! where the order stands and whether its grant may be spent is derived from all of its rows, so that nothing depends on the order they
 //! come in.
 
+use crate::again::again;
 use crate::checkout::event::{PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
@@ -131,6 +132,15 @@ async fn note_status_in(
 
 /// Notes what the provider answered when it was asked for a refund of ours.
 pub async fn note_answer(
+    db: &PgPool,
+    order_id: OrderId,
+    refund_id: RefundId,
+    answer: &RefundAnswer,
+) -> Result<RefundStatus, CheckoutError> {
+    again(|| note_answer_once(db, order_id, refund_id, answer)).await
+}
+
+async fn note_answer_once(
     db: &PgPool,
     order_id: OrderId,
     refund_id: RefundId,

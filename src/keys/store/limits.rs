@@ -2,6 +2,7 @@
 
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, lock_key_in};
+use crate::again::again;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};
@@ -90,6 +91,10 @@ pub async fn limits_of(db: impl sqlx::PgExecutor<'_>, key_id: KeyId) -> Result<K
 
 /// Changes the limits of a key; the next call with it sees them.
 pub async fn update_limits(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: LimitsEdit) -> Result<(), KeyError> {
+    again(|| update_limits_once(db, owner, key_id, edit.clone())).await
+}
+
+async fn update_limits_once(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, edit: LimitsEdit) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
     let key = lock_key_in(&mut tx, owner, key_id).await?;
     let before = limits_of(&mut *tx, key_id).await?;

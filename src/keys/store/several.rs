@@ -3,6 +3,7 @@
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, Settings, lock_keys_in, status_text};
 use crate::accounts::rights::Member;
+use crate::again::again;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::types_list::KeysChange;
@@ -11,6 +12,10 @@ use sqlx::{PgConnection, PgPool};
 /// Enables, disables or deletes keys. One that is not there any more, or not this member's to change, and nothing is changed; one that is
 /// already what it is to become leaves no entry in the log.
 pub async fn change_keys(db: &PgPool, member: &Member, key_ids: &[KeyId], change: KeysChange) -> Result<(), KeyError> {
+    again(|| change_keys_once(db, member, key_ids, change)).await
+}
+
+async fn change_keys_once(db: &PgPool, member: &Member, key_ids: &[KeyId], change: KeysChange) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
     let owner = KeyOwner::Member(member);
     let locked = lock_keys_in(&mut tx, owner, key_ids).await?;
