@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::GrantId;
 use crate::wallet::fixtures::{self, Used};
 use crate::wallet::ledger::tests::{HOLD_FOR, USED, acme, assert_exact, customer, decide, forget_holds, grant, settled};
-use crate::wallet::ledger::{Admission, AdmissionRequest, Verdict, settle_calls};
+use crate::wallet::ledger::{Admission, AdmissionRequest, Settlement, Verdict, settle_calls};
 use chrono::Utc;
 use futures::future::join_all;
 use std::time::Duration;
@@ -148,6 +148,55 @@ async fn a_call_that_was_reaped_before_it_was_admitted_again_completes_its_recor
     assert_eq!(grant(&db, grant_id).await, (80, 0, 20));
     let records: Vec<(String, i64)> = sqlx::query_as("SELECT outcome, charge FROM usage_records").fetch_all(&db).await.expect("records");
     assert_eq!(records, [("ok".into(), 20)]);
+    assert_exact(&db).await;
+}
+
+/// Between the two admissions its price doubled, and so did its hold.
+#[sqlx::test]
+async fn a_record_that_a_late_report_completes_says_what_it_was_charged_by(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 1_000, None).await;
+    let owner = fixtures::replica(&db).await;
+    let request = fixtures::request(&secret, "acme/m", 10, 20);
+    assert_eq!(admitted(&db, request.clone(), owner, false).await.held, Tokens(50));
+    fall_silent(&db).await;
+    assert_eq!(reaped(&db, 500).await, 1);
+    let mut tx = db.begin().await.expect("begin");
+    for sql in [
+        "INSERT INTO model_prices (model_id, version, input_ppm, cached_ppm, output_ppm) VALUES ('acme/m', 2, 2000000, 1000000, 4000000)",
+        "UPDATE models SET price_version = 2",
+    ] {
+        sqlx::raw_sql(sql).execute(&mut *tx).await.expect(sql);
+    }
+    tx.commit().await.expect("a new price");
+    let call = admitted(&db, request, owner, true).await;
+    assert_eq!((call.held, call.price_version), (Tokens(100), 2));
+    let used = Used { input: 10, cached: 0, output: 15 };
+    let report = Settlement { charge: Tokens(2 * used.charge()), ..fixtures::settlement(&call, used, Utc::now()) };
+    assert_eq!(settled(&db, &[report]).await, [(true, 80)]);
+    let sql = "SELECT outcome, price_version, input_tokens, output_tokens, held, charge, written_off FROM usage_records";
+    let record: (String, i32, i64, i64, i64, i64, i64) = sqlx::query_as(sql).fetch_one(&db).await.expect("one record");
+    assert_eq!(record, ("ok".into(), 2, 10, 15, 100, 80, 0));
+    assert_eq!(grant(&db, grant_id).await, (920, 0, 80));
+    assert_exact(&db).await;
+}
+
+/// The reaper took the hold for good: its record says what had been held, which the late report leaves, and is charged no more than.
+#[sqlx::test]
+async fn a_record_that_is_completed_without_a_hold_can_be_recomputed_too(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 1_000, None).await;
+    let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+    fall_silent(&db).await;
+    assert_eq!(reaped(&db, 500).await, 1);
+    // More than was held.
+    let report = fixtures::settlement(&call, Used { input: 10, cached: 4, output: 40 }, Utc::now());
+    assert_eq!(settled(&db, &[report]).await, [(true, 50)]);
+    let sql = "SELECT outcome, price_version, held, charge, written_off, input_tokens - cached_tokens, cached_tokens, output_tokens
+                 FROM usage_records";
+    let record: (String, i32, i64, i64, i64, i64, i64, i64) = sqlx::query_as(sql).fetch_one(&db).await.expect("one record");
+    assert_eq!(record, ("ok".into(), 1, 50, 50, 38, 6, 4, 40), "6 + 4 / 2 + 2 * 40 = 88");
+    assert_eq!(grant(&db, grant_id).await, (950, 0, 50));
     assert_exact(&db).await;
 }
 
