@@ -5,7 +5,7 @@ use crate::gateway::batch::{Batcher, Locked, run_around_locks};
 use crate::gateway::database::Database;
 use crate::gateway::metrics::BatchMeter;
 use crate::gateway::replay::replay_until;
-use crate::gateway::spool::Spool;
+use crate::gateway::spool::{LONGEST, Spool};
 use crate::gateway::spooled::Spooled;
 use crate::ids::{AccountId, RequestId};
 use crate::wallet::ledger::{self, LedgerError, RunningHold, Settled, Settlement};
@@ -116,13 +116,25 @@ impl Settlements {
 
     /// Whether it is on the disk.
     async fn keep(&self, settlement: &Settlement, hold: &RunningHold) -> bool {
-        let Ok(record) = serde_json::to_vec(settlement) else { return false };
+        let Some(record) = record_of(settlement, LONGEST) else { return false };
         let (written, result) = oneshot::channel();
         // Before the write, since the replay may be faster than we are.
         self.spooled.announce(hold.clone());
         let write = Write { request_id: settlement.request_id, record, written };
         self.spool.send(write).is_ok() && result.await.unwrap_or(false)
     }
+}
+
+/// A settlement as the spool keeps it; where that is longer than the spool takes, without what the supplier reported, the one part that
+/// we did not make ourselves.
+fn record_of(settlement: &Settlement, longest: usize) -> Option<Vec<u8>> {
+    let record = serde_json::to_vec(settlement).ok()?;
+    if record.len() <= longest {
+        return Some(record);
+    }
+    let (request_id, bytes) = (settlement.request_id, record.len());
+    tracing::error!(%request_id, bytes, "a settlement is too long for the spool; kept without what the supplier reported");
+    serde_json::to_vec(&Settlement { upstream_usage: None, ..settlement.clone() }).ok()
 }
 
 /// Settles a batch. None where it is worth asking again.

@@ -269,6 +269,19 @@ async fn calls_that_were_lost_to_damage_are_not_held_for_ever(db: PgPool) {
     read_only.close().await;
 }
 
+/// What the supplier reported is all that can be so long.
+#[sqlx::test]
+async fn a_settlement_that_is_too_long_for_the_spool_is_kept_without_the_report(db: PgPool) {
+    let mut report = reports(&db, 1).await.remove(0);
+    let whole = record_of(&report, LONGEST).expect("a record");
+    assert_eq!(record_of(&report, whole.len()).as_deref(), Some(&whole[..]));
+    report.upstream_usage = Some(usage(&format!(r#"{{"note": "{}"}}"#, "x".repeat(2 * whole.len()))));
+    let short = record_of(&report, whole.len()).expect("a record");
+    let kept: Settlement = serde_json::from_slice(&short).expect("readable");
+    assert!(short.len() < whole.len() && kept.upstream_usage.is_none());
+    assert_eq!((kept.request_id, kept.charge), (report.request_id, report.charge));
+}
+
 #[sqlx::test]
 async fn a_disk_that_takes_nothing_leaves_the_database_to_be_asked_again(db: PgPool) {
     let (gateway, folder) = (gateway(&db), TempDir::new().expect("a folder"));
