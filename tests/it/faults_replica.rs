@@ -5,6 +5,8 @@ use crate::support::installation::{Installation, Reader};
 use crate::support::supplier::CHARGE;
 use crate::support::toki::Served;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const INTERRUPTED: (&str, &str, i64) = ("interrupted", "waived", 0);
 const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
@@ -15,6 +17,43 @@ async fn recover(site: &Installation) -> Served {
     let replica = site.replica().serve(&[]);
     site.until("SELECT count(*) FROM holds", |holds| holds == 0).await;
     replica
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_before_there_is_a_hold() {
+    let mut site = Installation::new().await;
+    let key = site.customer("bob@example.com");
+
+    // In the middle of the request: nobody was asked yet.
+    let replica = site.replica().serve(&[]);
+    let mut caller = TcpStream::connect(replica.url.trim_start_matches("http://")).await.expect("connected");
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: toki\r\nauthorization: Bearer {key}\r\n");
+    let body = "content-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"model\": \"acme/large\", ";
+    caller.write_all((head + body).as_bytes()).await.expect("sent");
+    // It is read meanwhile.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    replica.kill();
+    let mut heard = Vec::new();
+    drop(caller.read_to_end(&mut heard).await);
+    assert!(heard.is_empty(), "{}", String::from_utf8_lossy(&heard));
+    let replica = site.replica().serve(&[]);
+    site.assert_books(&[]).await;
+
+    // In the middle of admission, which is lost with its connection.
+    let locks = site.lock_accounts().await;
+    let call = site.call(&replica, true);
+    site.until_waiting(1).await;
+    replica.kill();
+    lose_what_waits(&site).await;
+    locks.rollback().await.expect("rollback");
+    assert!(call.await.expect("no panic").is_err(), "the caller heard of an answer");
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
+    let replica = site.replica().serve(&[]);
+    site.assert_books(&[]).await;
+    assert!(site.supplier.arrived().is_none(), "a call that nobody sent");
+
+    site.serve_one(&replica).await;
+    site.assert_books(&[MEASURED]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,9 +156,14 @@ async fn killed_while_settling(site: &mut Installation, replica: Served, lost: b
     assert!(reader.text.contains("last") && !reader.text.contains("[DONE]"), "{}", reader.text);
     replica.kill();
     if lost {
-        site.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
-        site.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", |waiting| waiting == 0).await;
+        lose_what_waits(site).await;
     }
     locks.rollback().await.expect("rollback");
     assert!(!reader.saw_the_end().await);
+}
+
+/// Ends every statement that waits for a lock, and waits until none does.
+async fn lose_what_waits(site: &Installation) {
+    site.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").await;
+    site.until("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", |waiting| waiting == 0).await;
 }
