@@ -75,10 +75,9 @@ pub enum GatewayError {
     },
     /// Nothing was sent to any channel.
     UpstreamUnreachable,
-    /// The supplier answered with a failure of its own. `remembered`: it may have worked on the call, which was sent under an
-    /// Idempotency-Key and is not sent again.
+    /// The supplier answered with a failure of its own. `sent`: it may have worked on the call.
     UpstreamFailed {
-        remembered: bool,
+        sent: bool,
     },
     UpstreamTimeout,
     UpstreamRateLimited {
@@ -137,8 +136,8 @@ impl GatewayError {
             GatewayError::MethodNotAllowed { method: "PUT".into() },
             GatewayError::ReceiptNotFound { request_id: "x".into() },
             GatewayError::UpstreamUnreachable,
-            GatewayError::UpstreamFailed { remembered: false },
-            GatewayError::UpstreamFailed { remembered: true },
+            GatewayError::UpstreamFailed { sent: false },
+            GatewayError::UpstreamFailed { sent: true },
             GatewayError::UpstreamTimeout,
             GatewayError::UpstreamRateLimited { retry_after: Some("7".into()) },
             GatewayError::UpstreamRefused { status: 422, message: None, param: Some("tools".into()), code: None },
@@ -316,7 +315,7 @@ mod tests {
         503 server_error null service_unavailable "api_error" retry-after: 1
         503 server_error null service_unavailable "api_error" x-should-retry: false
         503 server_error null service_unavailable "api_error" retry-after: 1
-        500 server_error null internal_error "api_error"
+        500 server_error null internal_error "api_error" x-should-retry: false
         400 invalid_request_error null malformed_request "invalid_request_error"
         408 invalid_request_error null request_timeout "invalid_request_error"
         408 invalid_request_error null request_timeout "invalid_request_error"

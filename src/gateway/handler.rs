@@ -235,10 +235,6 @@ pub async fn refuse(call: Call, error: GatewayError, mut reply: Reply) {
         _ => Outcome::UpstreamError,
     };
     let (memory, sent) = (call.memory(), call.sent);
-    let error = match error {
-        GatewayError::UpstreamFailed { .. } => GatewayError::UpstreamFailed { remembered: sent && memory.is_some() },
-        error => error,
-    };
     let settled = call.waive(outcome, error.status().as_u16()).await;
     // Whoever has been switched off is told nothing about a wallet any more.
     reply.settled = settled.filter(|_| outcome != Outcome::KeyEnded);

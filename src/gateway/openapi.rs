@@ -5,7 +5,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::LONGEST_KEY;
 use crate::gateway::wire::names::overrides;
 use crate::gateway::wire::request::LONGEST_MODEL;
-use crate::gateway::wire::schema::{nothing_but, or_null, positive, switch, text};
+use crate::gateway::wire::schema::{at_least, nothing_but, or_null, switch, text};
 use crate::gateway::wire::{ENDPOINTS, Endpoint};
 use crate::suppliers::store::Protocol;
 use serde_json::{Map, Value, json};
@@ -141,7 +141,7 @@ fn request_of(endpoint: &Endpoint) -> Value {
     let stream_options = or_null(json!({"type": "object", "properties": {"include_usage": switch()}}));
     let mut properties = json!({"model": model_id(), "stream": switch(), "stream_options": stream_options});
     for limit in endpoint.limits {
-        properties[limit] = or_null(positive(i64::MAX));
+        properties[limit] = or_null(at_least(i64::from(!endpoint.takes_zero), i64::MAX));
     }
     for (name, harmless) in overrides(endpoint) {
         properties[name] = nothing_but(&harmless.map(Value::from).into_iter().collect::<Vec<_>>());

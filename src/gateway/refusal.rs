@@ -45,7 +45,7 @@ impl Refusal {
                 let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_string);
                 GatewayError::UpstreamRateLimited { retry_after }
             }
-            _ => GatewayError::UpstreamFailed { remembered: false },
+            _ => GatewayError::UpstreamFailed { sent: meaning == Meaning::Failed },
         };
         Refusal { meaning, error }
     }
@@ -67,7 +67,8 @@ fn meaning_of(status: u16, headers: &HeaderMap) -> Meaning {
         503 if is_of_the_api(headers) => Meaning::Overloaded,
         // Anthropic's own.
         529 => Meaning::Overloaded,
-        408 => Meaning::Failed,
+        // 409: it was worked on by something else at the time, or for too long; 499: a proxy before it took us for gone.
+        408 | 409 | 499 => Meaning::Failed,
         400..500 => Meaning::RefusesRequest,
         _ => Meaning::Failed,
     }
@@ -87,12 +88,12 @@ fn of_request(status: u16, body: &[u8]) -> Refusal {
     // How Anthropic says 402.
     let balance = |message: &String| message.to_lowercase().contains("credit balance is too low");
     if body["error"]["type"] == "invalid_request_error" && message.as_ref().is_some_and(balance) {
-        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { remembered: false } };
+        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { sent: false } };
     }
     let (param, code) = (said("param", LONGEST_NAME), said("code", LONGEST_NAME));
     // Some say 401 and 402 so.
     if matches!(code.as_deref(), Some("invalid_api_key" | "insufficient_quota" | "billing_hard_limit_reached")) {
-        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { remembered: false } };
+        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { sent: false } };
     }
     Refusal { meaning: Meaning::RefusesRequest, error: GatewayError::UpstreamRefused { status, message, param, code } }
 }
@@ -128,7 +129,10 @@ mod tests {
             (404, Meaning::RefusesRequest),
             (405, Meaning::RefusesRequest),
             (408, Meaning::Failed),
+            (409, Meaning::Failed),
+            (418, Meaning::RefusesRequest),
             (422, Meaning::RefusesRequest),
+            (499, Meaning::Failed),
             (429, Meaning::RefusesUs),
             (500, Meaning::Failed),
             (502, Meaning::Failed),

@@ -66,7 +66,7 @@ const cases = {
   badKey: sends(1, 0, async () => {
     await assert.rejects(generateText({ model: connect("sk-toki-wrong")("sandbox/echo"), prompt }), failsWith(401, "invalid_api_key"));
   }),
-  // Nothing was spent, so it may be tried again, and each try is a call of its own.
+  // The answer says that it should not be tried again; of that this client knows nothing, and each try is a call of its own.
   supplierFailure: sends(3, 3, async () => {
     await assert.rejects(generateText({ model: toki(failing("error")), prompt }), failsWith(502, "upstream_unavailable"));
   }),

@@ -1,7 +1,7 @@
 """The llm package against our gateway: what its users see, case by case, from Python and on the command line. Run by scripts/clients.sh.
 
-It sends with openai's package and hands its failures on; how often that retries, nobody can say to it. So there is no case of a rate
-limit here: it would wait as long as the answer says.
+It sends with openai's package and hands its failures on; how often that retries, nobody can say to it. Told to wait it would, as long as
+the answer says: the case of a rate limit takes the retries from openai's package, to see the failure.
 """
 
 import json
@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import openai
 
-from cases import KEY, POOR_KEY, URL, case, failing, main, raises
+from cases import KEY, POOR_KEY, RATED_KEY, URL, case, failing, main, raises
 
 PROMPT = "say two words"
 QUIRKS = ["echo", "tool"]
@@ -93,6 +94,16 @@ def quota():
     assert code == 1 and "quota" in complaint, complaint
 
 
+@case(2, 1)
+def rate():
+    assert prompt(key=RATED_KEY).text() == PROMPT
+    defaults = openai.OpenAI.__init__.__kwdefaults__
+    assert defaults["max_retries"] > 0, defaults
+    with mock.patch.dict(defaults, max_retries=0):
+        with raises(openai.RateLimitError, code="rate_limit_exceeded", type="rate_limit_error"):
+            prompt(key=RATED_KEY).text()
+
+
 @case(3, 0)
 def bad_key():
     for model in "toki/echo", "responses/toki/echo":
@@ -102,9 +113,9 @@ def bad_key():
     assert code == 1 and "No valid API key" in complaint, complaint
 
 
-@case(3, 3)
+@case(1, 1)
 def supplier_failure():
-    # Nothing was spent, so it may be tried again, and each try is a call of its own.
+    # The supplier may have worked on it, so it is not tried again.
     with raises(openai.InternalServerError, status_code=502, code="upstream_unavailable"):
         prompt("toki/error").text()
 

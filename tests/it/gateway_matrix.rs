@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 /// What a supplier may say it used for "Hello there".
-const REPORTS: [&str; 9] = ["present", "null", "zero", "missing", "negative", "2^63", "float", "over the hold", "total is not the sum"];
+pub const REPORTS: [&str; 9] = ["present", "null", "zero", "missing", "negative", "2^63", "float", "over the hold", "total is not the sum"];
 
-fn report(kind: &str, [input, output]: [&str; 2]) -> Option<Value> {
+pub fn report(kind: &str, [input, output]: [&str; 2]) -> Option<Value> {
     let of = |tokens_in: Value, tokens_out: Value, total: i64| Some(json!({"total_tokens": total, input: tokens_in, output: tokens_out}));
     match kind {
         "present" => of(7.into(), 2.into(), 9),
@@ -89,7 +89,7 @@ async fn whole_answers_of_every_endpoint(db: PgPool) {
     let key = app.key(&customer, None).await;
     let mut matrix = Matrix::default();
     let calls = ALL.iter().flat_map(|endpoint| whole_answers(endpoint).into_iter().map(move |(cell, script)| (endpoint, cell, script)));
-    let results = each(calls, async |(endpoint, cell, script)| {
+    let results = each(8, calls, async |(endpoint, cell, script)| {
         let sent = script["pieces"][0].as_str().unwrap_or_default().to_string();
         let answer = app.post(endpoint.path, &key.secret, &endpoint.call(script)).await;
         let seen = if answer.status == 200 { "the answer".to_string() } else { failure(&answer) };
@@ -124,7 +124,7 @@ async fn streams_of_every_endpoint(db: PgPool) {
         .collect();
     // Most of them fail, and a model that fails five times in a row is left alone: each call has one of its own.
     Scripted::add_models(&app, calls.len()).await;
-    let results = each(calls.into_iter().enumerate(), async |(n, (endpoint, stream, cell, script))| {
+    let results = each(8, calls.into_iter().enumerate(), async |(n, (endpoint, stream, cell, script))| {
         let sent: String = script["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let mut body = endpoint.streamed_call(script);
         body["model"] = json!(format!("{MODEL}-{n}"));
@@ -153,14 +153,14 @@ async fn streams_of_every_endpoint(db: PgPool) {
     app.stop().await;
 }
 
-/// Makes the calls, some at a time; the results come in their order.
-async fn each<T, R>(calls: impl Iterator<Item = T>, make: impl AsyncFn(T) -> R) -> Vec<R> {
+/// Makes the calls, so many at a time; the results come in their order.
+pub async fn each<T, R>(at_once: usize, calls: impl Iterator<Item = T>, make: impl AsyncFn(T) -> R) -> Vec<R> {
     let make = &make;
-    futures::stream::iter(calls).map(|call| make(call)).buffered(8).collect().await
+    futures::stream::iter(calls).map(|call| make(call)).buffered(at_once).collect().await
 }
 
 /// A stream as its caller saw it. Whatever is passed on is what was sent, to the byte.
-fn what_was_seen(text: &str, sent: &str, stream: &Stream) -> String {
+pub fn what_was_seen(text: &str, sent: &str, stream: &Stream) -> String {
     let whole = text.contains(stream.end_mark);
     let passed_on = text.find("broke off").map_or(text, |at| {
         let event = text[..at].rfind("event: error").or(text[..at].rfind("data: "));
@@ -172,7 +172,7 @@ fn what_was_seen(text: &str, sent: &str, stream: &Stream) -> String {
     format!("{words}{error}, {}", if whole { "the end" } else { "no end" })
 }
 
-fn failure(answer: &Answer) -> String {
+pub fn failure(answer: &Answer) -> String {
     let error = answer.json()["error"].clone();
     error["code"].as_str().or(error["type"].as_str()).unwrap_or("?").to_string()
 }

@@ -6,6 +6,7 @@ use crate::support::client::{Answer, chat};
 use crate::support::endpoints::ALL;
 use crate::support::installation::eventually;
 use crate::support::scripted::{MODEL, Scripted, script};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use std::sync::Arc;
@@ -67,15 +68,14 @@ async fn a_connection_that_dies_with_the_call_is_no_reason_to_send_it_again(db: 
     app.stop().await;
 }
 
-/// What the supplier says itself that it failed may be tried again, as at OpenAI's; what nobody can read may not.
 #[sqlx::test]
-async fn without_an_idempotency_key_a_failure_may_be_tried_again_and_damage_may_not(db: PgPool) {
+async fn without_an_idempotency_key_neither_a_failure_nor_damage_is_tried_again(db: PgPool) {
     let app = TestApp::start(db).await;
     let _supplier = Scripted::start(&app).await;
     let customer = app.customer("damage@example.com", 100_000).await;
     let key = app.key(&customer, None).await;
     for (script, code, retry) in [
-        (json!({"status": 500}), "upstream_unavailable", ""),
+        (json!({"status": 500}), "upstream_unavailable", "false"),
         (script(&[r#"{"choices":[{"#], "end"), "upstream_error", "false"),
         (script(&[r#"{"error":{"message":"no"}}"#], "end"), "upstream_error", "false"),
     ] {
@@ -83,6 +83,63 @@ async fn without_an_idempotency_key_a_failure_may_be_tried_again_and_damage_may_
         body["script"] = script;
         assert_eq!(told(&app.chat(&key.secret, &body).await), (502, code.into(), retry.into()), "{body}");
     }
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+/// Each status that a supplier may answer with, what the caller is told, and whether clients may send it again by themselves: only where
+/// the supplier says that it did not work on it.
+const STATUSES: [(u64, u16, &str); 18] = [
+    (301, 502, "false"),
+    (400, 400, ""),
+    (401, 502, ""),
+    (402, 502, ""),
+    (403, 502, ""),
+    (404, 404, ""),
+    (405, 502, ""),
+    (408, 504, "false"),
+    (409, 502, "false"),
+    (413, 413, ""),
+    (422, 422, ""),
+    (429, 429, ""),
+    (499, 502, "false"),
+    (500, 502, "false"),
+    (502, 502, "false"),
+    // Of the API itself, as the body says.
+    (503, 502, ""),
+    (504, 504, "false"),
+    (529, 502, ""),
+];
+
+#[sqlx::test]
+async fn what_a_supplier_may_have_worked_on_is_never_for_clients_to_send_again(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let supplier = Scripted::start(&app).await;
+    let customer = app.customer("statuses@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    let mut calls = Vec::new();
+    for endpoint in &ALL {
+        for (status, told, retry) in STATUSES {
+            let failing = json!({"status": status, "pieces": [r#"{"error":{"message":"no"}}"#]});
+            calls.push((endpoint, endpoint.call(failing.clone()), status, told, retry));
+            if endpoint.stream.is_some() {
+                calls.push((endpoint, endpoint.streamed_call(failing), status, told, retry));
+            }
+        }
+    }
+    // A model that fails five times in a row is left alone: each call has one of its own.
+    Scripted::add_models(&app, calls.len()).await;
+    let made = futures::stream::iter(calls.iter().enumerate()).map(|(n, (endpoint, body, status, told, retry))| {
+        let (app, secret, mut body) = (&app, &key.secret, body.clone());
+        async move {
+            body["model"] = json!(format!("{MODEL}-{n}"));
+            let answer = app.post(endpoint.path, secret, &body).await;
+            let seen = (answer.status, answer.header("x-should-retry"));
+            assert_eq!(seen, (*told, *retry), "{} {status}: {}", endpoint.name, answer.text);
+        }
+    });
+    made.buffer_unordered(8).collect::<Vec<()>>().await;
+    assert_eq!(supplier.count(), calls.len(), "each of them was sent once");
     app.assert_exact().await;
     app.stop().await;
 }

@@ -48,6 +48,7 @@ mod gateway_kill;
 mod gateway_limit_names;
 mod gateway_limits;
 mod gateway_matrix;
+mod gateway_matrix_ends;
 mod gateway_messages;
 mod gateway_patience;
 mod gateway_receipts;

@@ -57,12 +57,13 @@ impl GatewayError {
             GatewayError::InvalidKey | GatewayError::KeyDisabled | GatewayError::KeyExpired => {
                 vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
             }
-            // Trying again would not help, or the supplier may have spent Tokens on this already.
+            // Trying again would not help, or the supplier may have spent Tokens on this already; of what went wrong with us nobody knows.
             GatewayError::Exhausted(_)
             | GatewayError::UpstreamTimeout
             | GatewayError::UpstreamBroken
-            | GatewayError::UpstreamFailed { remembered: true }
+            | GatewayError::UpstreamFailed { sent: true }
             | GatewayError::Leaving { sent: true }
+            | GatewayError::Internal
             | GatewayError::SentBefore { state: SentBefore::Mismatch | SentBefore::Answered | SentBefore::Ended, .. } => no_retry(),
             GatewayError::RateLimited(limited) => retry_after(limited.retry_after),
             GatewayError::UpstreamRateLimited { retry_after: Some(after) } => {

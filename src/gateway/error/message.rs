@@ -51,9 +51,9 @@ impl GatewayError {
             GatewayError::MethodNotAllowed { method } => format!("{method} is not possible here."),
             GatewayError::ReceiptNotFound { request_id } => format!("No finished call of this account has the id '{request_id}'."),
             GatewayError::UpstreamUnreachable => "The model's supplier cannot be reached. Nothing was charged.".into(),
-            GatewayError::UpstreamFailed { remembered: false } => "The model's supplier failed. Nothing was charged.".into(),
-            GatewayError::UpstreamFailed { remembered: true } => {
-                "The model's supplier failed. Nothing was charged. Under the same Idempotency-Key the call is not sent again.".into()
+            GatewayError::UpstreamFailed { sent: false } => "The model's supplier failed. Nothing was charged.".into(),
+            GatewayError::UpstreamFailed { sent: true } => {
+                "The model's supplier failed, and may have worked on the call. Nothing was charged.".into()
             }
             GatewayError::UpstreamTimeout => "The model's supplier took too long. Nothing was charged.".into(),
             GatewayError::UpstreamRateLimited { .. } => {

@@ -27,6 +27,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     reads: &["messages", "n"],
     prompt: &["messages", "tools", "functions", "response_format"],
     limits: &["max_completion_tokens", "max_tokens"],
+    takes_zero: true,
     usage_on_request: true,
     read_request,
     read_whole,

@@ -31,10 +31,10 @@ fn parse_names_the_bad_field() {
         (r#""model":"a","n":1.5"#, "n"),
         (r#""model":"a","n":129"#, "n"),
         (r#""model":"a","max_tokens":-1"#, "max_tokens"),
-        (r#""model":"a","max_tokens":0"#, "max_tokens"),
+        (r#""model":"a","max_tokens":0.5"#, "max_tokens"),
         (r#""model":"a","max_completion_tokens":"10""#, "max_completion_tokens"),
         (r#""model":"a","max_tokens":1,"max_tokens":1000"#, "max_tokens"),
-        (r#""model":"a","stream_options":{"include_usage":true}"#, "stream_options"),
+        (r#""model":"a","stream_options":true"#, "stream_options"),
         (r#""model":"a","stream":true,"stream_options":[true]"#, "stream_options"),
     ] {
         assert_eq!(refusal(&format!("{{{messages},{field}}}")), (Some(param), "field"), "{field}");
@@ -88,6 +88,27 @@ fn both_limits_hold_on_the_larger() {
     let rest = r#""model":"a","messages":[{}]"#;
     assert_eq!(parse(&format!(r#"{{{rest},"max_tokens":90,"max_completion_tokens":20}}"#)), Some(90));
     assert_eq!(parse(&format!(r#"{{{rest},"max_tokens":null}}"#)), None);
+}
+
+#[test]
+fn what_openai_lets_pass_and_costs_nothing_more_is_no_reason_to_refuse() {
+    let messages = r#""messages":[{}]"#;
+    for name in ["max_tokens", "max_completion_tokens"] {
+        let json = format!(r#"{{"model":"a",{messages},"{name}":0}}"#);
+        let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
+        // Some suppliers take 0 for no limit.
+        assert_eq!((request.output_limit, request.limit_field), (Some(1), Some(name)));
+        assert_eq!(upstream(&json, 1), format!(r#"{{"model":"up",{messages},"{name}":1}}"#));
+    }
+    let both = Request::parse(&ENDPOINT, format!(r#"{{"model":"a",{messages},"max_tokens":0,"max_completion_tokens":9}}"#).as_bytes())
+        .map(|request| request.output_limit);
+    assert!(matches!(both, Ok(Some(9))));
+    // Options of a stream that is none are the supplier's to judge, and asking for usage is not added.
+    let options = r#""stream":false,"stream_options":{"include_usage":true,"include_obfuscation":true}"#;
+    assert_eq!(
+        upstream(&format!(r#"{{"model":"a",{messages},"max_tokens":9,{options}}}"#), 9),
+        format!(r#"{{"model":"up",{messages},"max_tokens":9,{options}}}"#)
+    );
 }
 
 #[test]

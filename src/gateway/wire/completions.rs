@@ -4,8 +4,8 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::wire::chat::{PER_CALL, error_event, in_one_piece, note_answer, until_done};
 use crate::gateway::wire::object::RawObject;
-use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
-use crate::gateway::wire::schema::{or_null, positive, texts};
+use crate::gateway::wire::request::{MOST_CHOICES, choices, choices_or_zero, invalid, required};
+use crate::gateway::wire::schema::{at_least, or_null, positive, texts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
@@ -24,6 +24,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     reads: &["prompt", "n", "best_of"],
     prompt: &["prompt", "suffix"],
     limits: &["max_tokens"],
+    takes_zero: true,
     usage_on_request: true,
     read_request,
     read_whole,
@@ -32,14 +33,14 @@ pub const ENDPOINT: Endpoint = Endpoint {
 };
 
 fn schema() -> Value {
-    let choices = or_null(positive(MOST_CHOICES));
-    json!({"required": ["prompt"], "properties": {"prompt": texts(MOST_PROMPTS), "n": choices, "best_of": choices}})
+    let (choices, best_of) = (or_null(positive(MOST_CHOICES)), or_null(at_least(0, MOST_CHOICES)));
+    json!({"required": ["prompt"], "properties": {"prompt": texts(MOST_PROMPTS), "n": choices, "best_of": best_of}})
 }
 
 /// Every prompt is answered `n` times, or `best_of` times, of which the supplier keeps `n` and bills all.
 fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayError> {
     let prompts = count_inputs(object, "prompt", MOST_PROMPTS)?;
-    let answers = choices(object, "n")?.max(choices(object, "best_of")?);
+    let answers = choices(object, "n")?.max(choices_or_zero(object, "best_of")?);
     Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT) })
 }
 
@@ -105,6 +106,8 @@ mod tests {
             (r#""prompt":["a","b"],"n":3,"max_tokens":7"#, Ok((6, Some(7)))),
             (r#""prompt":[1,2,3],"n":2,"best_of":5"#, Ok((5, Some(16)))),
             (r#""prompt":[[1,2],[3]]"#, Ok((2, Some(16)))),
+            (r#""prompt":"a","n":2,"best_of":0,"max_tokens":0"#, Ok((2, Some(1)))),
+            (r#""prompt":"a","best_of":-1"#, Err(Some("best_of"))),
             (r#""prompt":[]"#, Err(Some("prompt"))),
             (r#""prompt":[[]]"#, Err(Some("prompt"))),
             (r#""prompt":["a",1]"#, Err(Some("prompt"))),

@@ -25,6 +25,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     reads: &["input"],
     prompt: &["input"],
     limits: &[],
+    takes_zero: false,
     usage_on_request: false,
     read_request,
     read_whole,

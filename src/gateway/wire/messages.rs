@@ -28,6 +28,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     reads: &["messages", "tools", "mcp_servers", "container"],
     prompt: &["system", "messages", "tools"],
     limits: &["max_tokens"],
+    takes_zero: false,
     usage_on_request: false,
     read_request,
     read_whole,

@@ -48,6 +48,8 @@ pub struct Endpoint {
     prompt: &'static [&'static str],
     /// The fields that limit the output; of those sent, the first carries the limit, and if none was, the last does.
     pub limits: &'static [&'static str],
+    /// A limit may be 0, as in OpenAI's schema; the supplier gets 1.
+    pub takes_zero: bool,
     /// Streams report usage only when `stream_options.include_usage` asks for it.
     usage_on_request: bool,
     /// What is the endpoint's own about a request.

@@ -52,14 +52,11 @@ impl<'a> Request<'a> {
         }
         let stream = field(&object, "stream", "true or false")?.unwrap_or(false);
         let options: Option<Fields<StreamOptions>> = field(&object, "stream_options", "an object")?;
-        if options.is_some() && !stream {
-            return Err(invalid("stream_options", "'stream_options' goes with 'stream': true only."));
-        }
         let Shape { choices, template, default_limit } = (endpoint.read_request)(&object, limits)?;
         let mut output_limit = None;
         let mut limit_field = None;
         for name in endpoint.limits {
-            let limit = positive(&object, name)?;
+            let limit = if endpoint.takes_zero { positive_or_zero(&object, name)? } else { positive(&object, name)? };
             output_limit = output_limit.max(limit);
             limit_field = limit_field.or(limit.map(|_| *name));
         }
@@ -154,15 +151,33 @@ pub fn required<'a, T: Deserialize<'a>>(object: &RawObject<'a>, name: &'static s
 }
 
 pub fn positive(object: &RawObject<'_>, name: &'static str) -> Result<Option<i64>, GatewayError> {
-    match field(object, name, "a positive whole number")? {
-        Some(number) if number < 1_i64 => Err(invalid(name, format!("'{name}' must be a positive whole number."))),
+    whole(object, name, 1, "a positive whole number")
+}
+
+/// The same where OpenAI's schema lets it be 0, which stands for 1: some suppliers take 0 for no limit.
+pub fn positive_or_zero(object: &RawObject<'_>, name: &'static str) -> Result<Option<i64>, GatewayError> {
+    Ok(whole(object, name, 0, "a whole number, not below 0")?.map(|number| number.max(1)))
+}
+
+fn whole(object: &RawObject<'_>, name: &'static str, least: i64, what: &str) -> Result<Option<i64>, GatewayError> {
+    match field(object, name, what)? {
+        Some(number) if number < least => Err(invalid(name, format!("'{name}' must be {what}."))),
         number => Ok(number.map(|number: i64| number.min(MOST_OUTPUT))),
     }
 }
 
 /// How often the prompt is answered.
 pub fn choices(object: &RawObject<'_>, name: &'static str) -> Result<i64, GatewayError> {
-    match positive(object, name)?.unwrap_or(1) {
+    choices_of(name, positive(object, name)?)
+}
+
+/// The same, of a field that may be 0.
+pub fn choices_or_zero(object: &RawObject<'_>, name: &'static str) -> Result<i64, GatewayError> {
+    choices_of(name, positive_or_zero(object, name)?)
+}
+
+fn choices_of(name: &'static str, choices: Option<i64>) -> Result<i64, GatewayError> {
+    match choices.unwrap_or(1) {
         choices if choices > MOST_CHOICES => Err(invalid(name, format!("'{name}' must be at most {MOST_CHOICES}."))),
         choices => Ok(choices),
     }

@@ -25,6 +25,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     reads: &["input", "background", "tools", "previous_response_id", "conversation", "prompt"],
     prompt: &["instructions", "input", "tools", "text"],
     limits: &["max_output_tokens"],
+    takes_zero: false,
     usage_on_request: false,
     read_request,
     read_whole,

@@ -16,7 +16,11 @@ pub fn switch() -> Value {
 }
 
 pub fn positive(most: i64) -> Value {
-    json!({"type": "integer", "minimum": 1, "maximum": most})
+    at_least(1, most)
+}
+
+pub fn at_least(least: i64, most: i64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
 }
 
 /// A field of which we serve one value only, or none.

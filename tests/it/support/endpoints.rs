@@ -121,14 +121,14 @@ impl Endpoint {
     }
 }
 
-fn with(mut object: Value, usage: Option<Value>) -> Value {
+pub fn with(mut object: Value, usage: Option<Value>) -> Value {
     if let Some(usage) = usage {
         object["usage"] = usage;
     }
     object
 }
 
-fn response(status: &str) -> Value {
+pub fn response(status: &str) -> Value {
     let content = json!([{"type": "output_text", "text": "Hello there"}]);
     json!({"object": "response", "status": status, "error": null, "output": [{"type": "message", "content": content}]})
 }
@@ -137,6 +137,6 @@ fn data(data: &Value) -> String {
     format!("data: {data}\n\n")
 }
 
-fn typed(data: &Value) -> String {
+pub fn typed(data: &Value) -> String {
     format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap_or_default())
 }

@@ -1,6 +1,7 @@
 //! The results of one call to many endpoints, as a table: those that agree share a line.
 
 use crate::support::app::TestApp;
+use crate::support::installation::eventually;
 
 /// Cells in the order in which they were first noted.
 #[derive(Default)]
@@ -57,6 +58,16 @@ pub async fn last_record(app: &TestApp) -> String {
 /// What the record of this call says.
 pub async fn record_of(app: &TestApp, request_id: &str) -> String {
     record(app, "WHERE request_id::text = $1", request_id).await
+}
+
+/// What the record of the only call to this model says, once there is one.
+pub async fn record_of_model(app: &TestApp, model: &str) -> String {
+    let settled = async || {
+        let found = sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM usage_records WHERE model_id = $1)").bind(model);
+        found.fetch_one(&app.state.db).await.expect("an answer")
+    };
+    eventually("the call is settled", settled).await;
+    record(app, "WHERE model_id = $1", model).await
 }
 
 /// Outcome, basis, model Tokens = charge, and what was written off.

@@ -51,6 +51,12 @@ impl Scripted {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).last().cloned().expect("a request")
     }
 
+    /// Whether a request came that has this word in it.
+    pub fn has_seen(&self, word: &str) -> bool {
+        let word = format!("\"{word}\"");
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|seen| seen.body.contains(&word))
+    }
+
     pub fn count(&self) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
