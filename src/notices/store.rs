@@ -185,7 +185,7 @@ pub async fn tell(db: &PgPool, outbox: &Outbox, due: &Due) -> Result<bool, Notic
 
 /// Owners and admins whose account has less than they set, and who do not know. What running calls hold is still there: else each large
 /// call would cross the threshold, there and back. So may be what is left of a grant whose time is over, if it rolls over: an account that
-/// has such a grant has its turn when the sweep was there, or at once where that waits for a bank.
+/// has such a grant has its turn when the sweep was there.
 pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeError> {
     let rows = sqlx::query!(
         r#"SELECT u.user_id, u.email, a.account_id, a.name, s.balance_below AS "below!", b.balance AS "balance!"
@@ -199,8 +199,7 @@ pub async fn low_balances(db: &PgPool, most: i64) -> Result<Vec<Due>, NoticeErro
             WHERE s.balance_below IS NOT NULL AND b.with_held < s.balance_below
               AND NOT EXISTS (SELECT FROM notices n WHERE n.user_id = s.user_id AND n.kind = 'balance' AND n.subject_id = a.account_id)
               AND NOT EXISTS (SELECT FROM grants g JOIN orders o ON o.order_id = g.order_id AND o.rolls_over
-                               WHERE g.account_id = a.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at <= now()
-                                 AND NOT awaits_taker(g, now()))
+                               WHERE g.account_id = a.account_id AND g.swept_at IS NULL AND g.left_ > 0 AND g.expires_at <= now())
             LIMIT $1"#,
         most
     );

@@ -383,8 +383,6 @@ async fn what_does_not_roll_over_pays_for_nothing_when_its_time_is_over(db: PgPo
     assert_eq!((shop.left(first).await, shop.standing().await), (0, (0, 0)));
 }
 
-#[path = "rollover_disputes_tests.rs"]
-mod disputes;
 #[path = "rollover_traffic_tests.rs"]
 mod traffic;
 #[path = "rollover_writes_tests.rs"]

@@ -267,8 +267,8 @@ impl Model {
         moved
     }
 
-    /// What rolls over does; all else that is left of grants whose time is over expires, unless it waits for the end of a dispute. Answers
-    /// how many it visited: those with something left, and those that nothing holds any more.
+    /// What rolls over does; all else that is left of grants whose time is over expires. Answers how many it visited: those with something
+    /// left, and those that nothing holds any more.
     pub fn sweep(&mut self) -> usize {
         self.volatile.clear();
         let now = self.now;
@@ -277,10 +277,7 @@ impl Model {
         let mut visited = 0;
         for account_id in due {
             visited += self.roll_over_ended(account_id);
-            let account = self.account_mut(account_id);
-            let waiting: Vec<GrantId> =
-                account.grants.iter().filter(|grant| awaits_taker(account, grant, now)).map(|grant| grant.grant_id).collect();
-            for grant in account.grants.iter_mut().filter(|grant| grant.is_due(now) && !waiting.contains(&grant.grant_id)) {
+            for grant in self.account_mut(account_id).grants.iter_mut().filter(|grant| grant.is_due(now)) {
                 grant.expired += std::mem::take(&mut grant.left);
                 grant.swept = grant.held == 0;
                 visited += 1;
@@ -311,22 +308,10 @@ impl Model {
 
 /// The queued purchase that takes over what is left of a grant: the first of those that were queued before it ended, and end later.
 fn successor(grants: &[Grant], ended: &Grant, now: i64) -> Option<usize> {
-    let found = grants.iter().enumerate().filter(|(_, grant)| follows(grant, ended) && grant.is_alive(now) && !grant.swept);
-    found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)
-}
-
-/// Whether it is a queued purchase that would take over what is left of the other.
-fn follows(grant: &Grant, ended: &Grant) -> bool {
-    let queued_behind = grant.package == ended.package && grant.begins.is_some() && grant.ends() > ended.ends();
-    queued_behind && grant.issued < ended.expires && grant.rolls_over && ended.rolls_over
-}
-
-/// Whether what is left of a grant would be taken over but for a dispute, and nobody else takes it over.
-fn awaits_taker(account: &Account, ended: &Grant, now: i64) -> bool {
-    let is_disputed = |grant: &Grant| {
-        let order = account.bought.iter().find(|order| order.grant_id == grant.grant_id);
-        grant.frozen && order.is_some_and(|order| order.status() == "disputed")
+    let takes = |grant: &Grant| {
+        let follows = grant.package == ended.package && grant.begins.is_some() && grant.ends() > ended.ends();
+        follows && grant.issued < ended.expires && grant.rolls_over && grant.is_alive(now) && !grant.swept
     };
-    let disputed = account.grants.iter().any(|grant| follows(grant, ended) && grant.has_time(now) && is_disputed(grant));
-    ended.left > 0 && disputed && successor(&account.grants, ended, now).is_none()
+    let found = grants.iter().enumerate().filter(|(_, grant)| ended.rolls_over && takes(grant));
+    found.min_by_key(|(_, grant)| (grant.begins, grant.grant_id)).map(|(at, _)| at)
 }
