@@ -14,7 +14,6 @@ mod idempotency;
 mod key;
 mod limit_names;
 mod limits;
-mod lines;
 mod live;
 mod meter;
 mod metrics;

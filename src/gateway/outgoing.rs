@@ -7,7 +7,6 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
@@ -21,7 +20,7 @@ pub struct Outgoing<'a> {
     output_limit: i64,
     /// With the limit in its usual field.
     body: Bytes,
-    sent: Arc<AtomicBool>,
+    sent: AtomicBool,
 }
 
 impl<'a> Outgoing<'a> {
@@ -38,7 +37,7 @@ impl<'a> Outgoing<'a> {
             });
         }
         let body = request.upstream_body(&upstream_id, output_limit).into();
-        Outgoing { request, upstream_id, headers, output_limit, body, sent: Arc::default() }
+        Outgoing { request, upstream_id, headers, output_limit, body, sent: AtomicBool::new(false) }
     }
 
     /// The body, with the output limit in this field.
@@ -51,17 +50,12 @@ impl<'a> Outgoing<'a> {
 
     /// Notes that a supplier may be at work on it, or that none is.
     pub fn note_sent(&self, sent: bool) {
-        self.sent.store(sent, Ordering::SeqCst);
-    }
-
-    /// Set by the connection that takes it.
-    pub fn sent(&self) -> &Arc<AtomicBool> {
-        &self.sent
+        self.sent.store(sent, Ordering::Relaxed);
     }
 
     /// Whether a supplier may have worked on it.
     pub fn was_sent(&self) -> bool {
-        self.sent.load(Ordering::SeqCst)
+        self.sent.load(Ordering::Relaxed)
     }
 }
 

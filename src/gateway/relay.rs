@@ -5,7 +5,6 @@ use crate::gateway::breaker::Permit;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse};
-use crate::gateway::lines::Seat;
 use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::threads::LARGE;
@@ -37,7 +36,7 @@ const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
 pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, mut reply: Reply) {
-    let Answering { response, permit, asked, seat: _seat } = answering;
+    let Answering { response, permit, asked, .. } = answering;
     let read = tokio::select! {
         read = read_whole(response, asked + timeouts.total, call.answer_memory()) => read,
         () = live.leaving.cancelled() => {
@@ -195,7 +194,6 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
 struct Coming {
     response: reqwest::Response,
     permit: Permit,
-    _seat: Seat,
     timeouts: Timeouts,
     asked: Instant,
     begun: bool,
@@ -203,8 +201,8 @@ struct Coming {
 
 impl Coming {
     fn new(answering: Answering, timeouts: Timeouts) -> Coming {
-        let Answering { response, permit, seat, asked } = answering;
-        Coming { response, permit, _seat: seat, timeouts, asked, begun: false }
+        let Answering { response, permit, asked, .. } = answering;
+        Coming { response, permit, timeouts, asked, begun: false }
     }
 
     /// The next read, none at the answer's end. Headers alone are no beginning: the first read may take what is left of the time for it,

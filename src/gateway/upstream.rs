@@ -4,7 +4,6 @@
 use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
-use crate::gateway::lines::{LOOK_AFTER, Lines, MOST_LINES, Seat};
 use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
@@ -15,10 +14,9 @@ use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
 use ipnet::IpNet;
 use std::error::Error;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use url::Url;
 
 /// What a supplier may send on one HTTP/2 stream before we have read it: whatever a caller leaves unread lies here, once for each of them.
@@ -42,8 +40,8 @@ pub struct Timeouts {
 
 #[derive(Clone)]
 pub struct Upstream {
-    /// Of each thread of calls: a connection is driven by the thread that opened it.
-    lines: Arc<[Lines]>,
+    /// One for each thread of calls: a connection is driven by the thread that opened it.
+    clients: Arc<[reqwest::Client]>,
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
     breaker: Breaker,
@@ -55,8 +53,6 @@ pub struct Upstream {
 pub struct Answering {
     pub response: reqwest::Response,
     pub permit: Permit,
-    /// On the connection, for as long as the answer comes.
-    pub seat: Seat,
     /// When the channel was asked.
     pub asked: Instant,
 }
@@ -81,13 +77,9 @@ enum Tried {
 impl Upstream {
     pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> reqwest::Result<Upstream> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let lines = |_| {
-            let allowed = allowed.clone();
-            Lines::new(move || client_builder(&allowed, timeouts.connect))
-        };
-        let lines = (0..threads).map(lines).collect::<reqwest::Result<_>>()?;
+        let clients = (0..threads).map(|_| client_builder(&allowed, timeouts.connect).build()).collect::<reqwest::Result<_>>()?;
         let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
-        Ok(Upstream { lines, sealing_key, allowed, breaker, limit_names, timeouts })
+        Ok(Upstream { clients, sealing_key, allowed, breaker, limit_names, timeouts })
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
@@ -119,33 +111,27 @@ impl Upstream {
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
             std::mem::swap(&mut limit_field, &mut untried);
         }
-        let mut refused_unread = 0;
         loop {
-            let Some((seat, answer)) = self.hand_over(channel, outgoing, limit_field, asked + patience).await else {
-                return Tried::NotSent;
-            };
-            let response = match answer {
-                Ok(response) => response,
-                Err(failure) => {
-                    let refused = failure.as_ref().is_some_and(|error| was_refused_unread(error));
-                    let sent = !(seat.take_back() || refused || failure.as_ref().is_some_and(|error| was_never_sent(error)));
-                    outgoing.note_sent(sent);
-                    if refused && refused_unread < MOST_LINES {
-                        refused_unread += 1;
-                        seat.note_full();
-                        continue;
-                    }
+            let Some(built) = self.request(channel, outgoing, limit_field) else { return Tried::NotSent };
+            outgoing.note_sent(true);
+            let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => {
                     permit.failed();
-                    let error = failure.map(reqwest::Error::without_url);
-                    let ended = if error.is_some() { GatewayError::UpstreamBroken } else { GatewayError::UpstreamTimeout };
-                    tracing::warn!(%channel_id, sent, ?error, "channel failed before answering, or did not in time");
-                    return if sent { Tried::Ended(Err(ended)) } else { Tried::NotSent };
+                    let sent = !(error.is_connect() || error.is_builder() || was_never_sent(&error));
+                    outgoing.note_sent(sent);
+                    tracing::warn!(%channel_id, sent, error = ?error.without_url(), "channel failed before answering");
+                    return if sent { Tried::Ended(Err(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
+                }
+                Err(_) => {
+                    permit.failed();
+                    tracing::warn!(%channel_id, "channel did not answer in time");
+                    return Tried::Ended(Err(GatewayError::UpstreamTimeout));
                 }
             };
-            seat.note_version(response.version());
             let status = response.status();
             if status.is_success() {
-                return Tried::Ended(Ok(Answering { response, permit, seat, asked }));
+                return Tried::Ended(Ok(Answering { response, permit, asked }));
             }
             let refusal = Refusal::of(response, &request.model).await;
             outgoing.note_sent(refusal.meaning == Meaning::Failed);
@@ -178,45 +164,15 @@ impl Upstream {
         }
     }
 
-    /// Hands the call to a connection, and to another one as long as that has no room for it; what came of it, and no error where nothing
-    /// came in time. None when the channel may not be used as it is stored.
-    async fn hand_over(
-        &self,
-        channel: &Channel,
-        outgoing: &Outgoing<'_>,
-        limit_field: Option<&str>,
-        until: Instant,
-    ) -> Option<(Seat, Result<reqwest::Response, Option<reqwest::Error>>)> {
-        let lines = self.lines.get(Threads::this()).or(self.lines.first())?;
-        loop {
-            let seat = lines.seat(channel.channel_id, outgoing.sent());
-            let mut sending = pin!(self.request(channel, outgoing, &seat, limit_field)?.send());
-            loop {
-                let look = if seat.is_waiting() { until.min(Instant::now() + LOOK_AFTER) } else { until };
-                match timeout_at(look, &mut sending).await {
-                    Ok(answer) => return Some((seat, answer.map_err(Some))),
-                    Err(_) if look == until => return Some((seat, Err(None))),
-                    Err(_) if seat.gives_up() => break,
-                    Err(_) => {}
-                }
-            }
-        }
-    }
-
-    fn request(
-        &self,
-        channel: &Channel,
-        outgoing: &Outgoing<'_>,
-        seat: &Seat,
-        limit_field: Option<&str>,
-    ) -> Option<reqwest::RequestBuilder> {
+    /// None when the channel may not be used as it is stored.
+    fn request(&self, channel: &Channel, outgoing: &Outgoing<'_>, limit_field: Option<&str>) -> Option<reqwest::RequestBuilder> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let endpoint = outgoing.request.endpoint;
         let url = Url::parse(&format!("{}/{}", channel.base_url, endpoint.path)).inspect_err(|error| unusable(error)).ok()?;
         // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
-        let body = seat.body(outgoing.body(limit_field));
-        let mut request = seat.client.post(url).headers(outgoing.headers.clone()).body(body);
+        let client = self.clients.get(Threads::this()).or(self.clients.first())?;
+        let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
             let (name, mut value) = credential(endpoint.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;
@@ -254,22 +210,6 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Whether the supplier says, over HTTP/2, that it has read nothing of the call: it refuses the stream, or leaves and names it as one that
-/// it will not read. The client's own words, since its errors have no type that we could name; were they others, the call counts as sent.
-fn was_refused_unread(error: &(dyn Error + 'static)) -> bool {
-    const REFUSED: &str = "stream error received: refused stream before processing any application logic";
-    const LEAVES: &str = "connection error received: not a result of an error";
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if words.starts_with(REFUSED) || words.starts_with(LEAVES) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// The channels of the highest priority first; those of one priority in random order, the heavier ones likelier to be before.
 fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
     let mut left: Vec<&Channel> = channels.iter().collect();
@@ -290,5 +230,113 @@ fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
 }
 
 #[cfg(test)]
-#[path = "upstream_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use bytes::Bytes;
+    use hyper::client::conn::http1::handshake;
+    use hyper::server::conn::http2;
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::net::TcpListener;
+    use tokio_util::task::TaskTracker;
+
+    #[test]
+    fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
+        let channel = |weight, priority| Channel {
+            channel_id: ChannelId::generate(),
+            base_url: String::new(),
+            secret_sealed: None,
+            weight,
+            priority,
+        };
+        let channels = [channel(1, 5), channel(9, 5), channel(90, 5), channel(1000, 4), channel(1, 6)];
+        let mut second = [0; 3];
+        for _ in 0..2_000 {
+            let order: Vec<_> = by_rank(&channels).iter().map(|channel| channel.channel_id).collect();
+            let at = |place: usize| channels.iter().position(|channel| channel.channel_id == order[place]).expect("one of them");
+            assert_eq!((order.len(), at(0), at(4)), (5, 4, 3), "by priority");
+            second[at(1)] += 1;
+        }
+        assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
+    }
+
+    /// As reqwest wraps it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("error sending request")]
+    struct Wrapped(#[source] hyper::Error);
+
+    #[tokio::test]
+    async fn only_what_never_left_counts_as_not_sent() {
+        let (ours, theirs) = duplex(1 << 10);
+        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
+        drop((connection, theirs));
+        let error = sender.send_request(hyper::Request::new(Body::empty())).await.expect_err("it is closed");
+        assert!(was_never_sent(&Wrapped(error)));
+
+        let (ours, mut theirs) = duplex(1 << 10);
+        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
+        let reads_and_leaves = async move {
+            theirs.read_u8().await.expect("a request");
+        };
+        let (answer, _, ()) = tokio::join!(sender.send_request(hyper::Request::new(Body::empty())), connection, reads_and_leaves);
+        let error = answer.expect_err("nobody answers");
+        assert!(!was_never_sent(&Wrapped(error)));
+        assert!(!was_never_sent(&std::io::Error::other("reset")));
+    }
+
+    const PIECE: &[u8] = &[0; 16 << 10];
+
+    /// A supplier on its only connection, in HTTP/2: `/short` is answered in a word, all else without an end, of which this counts bytes.
+    async fn endless_supplier(sent: Arc<AtomicUsize>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        TaskTracker::new().spawn(async move {
+            let (socket, _) = listener.accept().await.expect("a connection");
+            let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                let sent = sent.clone();
+                async move {
+                    if request.uri().path() == "/short" {
+                        return Ok::<_, Infallible>(hyper::Response::new(Body::from("short")));
+                    }
+                    let pieces = futures::stream::repeat_with(move || {
+                        sent.fetch_add(PIECE.len(), Ordering::Relaxed);
+                        Ok::<_, Infallible>(Bytes::from_static(PIECE))
+                    });
+                    Ok(hyper::Response::new(Body::from_stream(pieces)))
+                }
+            });
+            let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
+        });
+        format!("http://{addr}")
+    }
+
+    /// Without TLS, which is where suppliers agree to HTTP/2: the windows are the same.
+    #[tokio::test]
+    async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
+        // A second call finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let url = endless_supplier(sent.clone()).await;
+        let patience = Duration::from_secs(10);
+        let allowed: Arc<[IpNet]> = Vec::new().into();
+        let client = client_builder(&allowed, patience).http2_prior_knowledge().build().expect("a client");
+        let mut unread = Vec::new();
+        for _ in 0..32 {
+            unread.push(client.get(format!("{url}/endless")).send().await.expect("an answer"));
+        }
+        // Until the supplier may send no more on any of them.
+        let (mut before, mut by_now) = (usize::MAX, 0);
+        while before != by_now {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            (before, by_now) = (by_now, sent.load(Ordering::Relaxed));
+        }
+        // The window, and what the supplier has at hand.
+        assert!(by_now <= unread.len() * (STREAM_WINDOW as usize + 4 * PIECE.len()), "{by_now}");
+        let short = async { client.get(format!("{url}/short")).send().await.expect("an answer").text().await.expect("a body") };
+        assert_eq!(tokio::time::timeout(patience, short).await.expect("it is not held up"), "short");
+    }
+}
