@@ -121,6 +121,7 @@ impl Call {
             input_tokens: usage.input,
             cached_tokens: usage.cached,
             output_tokens: usage.output,
+            held: Some(admission.held),
             charge: if basis == Basis::Waived { Tokens(0) } else { usage.charge(admission.price) },
             upstream_usage: raw,
             started_at: self.started_at,

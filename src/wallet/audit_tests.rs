@@ -10,7 +10,7 @@ use crate::operators::rights::Operator;
 use crate::suppliers::store::{NewChannel, NewModel, Protocol, insert_channel, insert_model, insert_supplier};
 use crate::tokens::Tokens;
 use crate::wallet::fixtures;
-use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Price, Scope, Settlement, Verdict};
+use crate::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, NewGrant, Price, Scope, Settlement, Verdict};
 use chrono::{TimeDelta, Utc};
 use std::net::Ipv4Addr;
 
@@ -168,28 +168,8 @@ async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
 }
 
 async fn settle(db: &PgPool, call: &Admission, charge: i64) {
-    let settlement = Settlement {
-        request_id: call.request_id,
-        account_id: call.account_id,
-        key_id: call.key_id,
-        model_id: call.model_id.clone(),
-        supplier_id: call.supplier_id,
-        channel_id: None,
-        price_version: call.price_version,
-        endpoint: "/v1/chat/completions".into(),
-        streamed: false,
-        outcome: Outcome::Ok,
-        basis: Basis::Measured,
-        http_status: 200,
-        input_tokens: charge,
-        cached_tokens: 0,
-        output_tokens: 0,
-        charge: Tokens(charge),
-        upstream_usage: None,
-        started_at: Utc::now(),
-        first_byte_ms: None,
-        latency_ms: 5,
-    };
+    let used = fixtures::Used { input: charge, cached: 0, output: 0 };
+    let settlement = Settlement { charge: Tokens(charge), ..fixtures::settlement(call, used, Utc::now()) };
     ledger::settle_calls(db, &[settlement]).await.expect("settle");
 }
 

@@ -260,6 +260,7 @@ pub fn settlement(call: &Admission, used: Used, started_at: DateTime<Utc>) -> Se
         input_tokens: used.input,
         cached_tokens: used.cached,
         output_tokens: used.output,
+        held: Some(call.held),
         charge: Tokens(used.charge()),
         upstream_usage: None,
         started_at,

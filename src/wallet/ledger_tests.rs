@@ -220,7 +220,7 @@ async fn a_report_without_a_hold_is_charged_what_account_and_key_can_pay(db: PgP
     assert_eq!(settled(&db, &[fixtures::settlement(&call, USED, Utc::now())]).await, [(true, 15)]);
     assert_eq!(grant(&db, grant_id).await, (85, 0, 15));
     let record = sqlx::query!("SELECT charge, written_off, held FROM usage_records").fetch_one(&db).await.expect("one record");
-    assert_eq!((record.charge, record.written_off, record.held), (15, 5, 0));
+    assert_eq!((record.charge, record.written_off, record.held), (15, 5, 50));
     assert_exact(&db).await;
 }
 

@@ -88,6 +88,7 @@ async fn report_of_held_call(site: &Installation) -> Settlement {
         input_tokens: INPUT,
         cached_tokens: 0,
         output_tokens: OUTPUT,
+        held: None,
         charge: Tokens(CHARGE),
         upstream_usage: None,
         started_at,

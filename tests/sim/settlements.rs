@@ -40,6 +40,8 @@ pub fn settlement_of(dice: &mut Dice, flight: &Flight) -> Settlement {
         input_tokens: input,
         cached_tokens: cached,
         output_tokens: output,
+        // Replicas of before did not say.
+        held: dice.percent(80).then_some(call.held),
         charge: Tokens(price_of(call.price, input, cached, output)),
         upstream_usage: None,
         started_at: clock::of_replica(flight.began),

@@ -314,3 +314,22 @@ async fn a_settlement_is_on_the_disk_when_it_is_answered(db: PgPool) {
 
 #[path = "overdue_tests.rs"]
 mod overdue;
+
+#[sqlx::test]
+async fn a_report_without_a_hold_is_charged_no_more_than_had_been_held(db: PgPool) {
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 1_000, None).await;
+    // Replicas of before do not say what was held.
+    for (known, charge, held) in [(true, 50, 50), (false, 210, 0)] {
+        let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
+        forget_holds(&db).await;
+        let mut report = fixtures::settlement(&call, Used { output: 100, ..USED }, Utc::now());
+        report.held = report.held.filter(|_| known);
+        assert_eq!(settled(&db, &[report]).await, [(true, charge)]);
+        let sql = "SELECT held, charge, written_off FROM usage_records WHERE request_id = $1";
+        let record = sqlx::query_as::<_, (i64, i64, i64)>(sql).bind(call.request_id.0).fetch_one(&db).await;
+        assert_eq!(record.expect("a record"), (held, charge, 210 - charge));
+    }
+    assert_eq!(grant(&db, grant_id).await, (740, 0, 260));
+    assert_exact(&db).await;
+}

@@ -62,6 +62,9 @@ pub struct Settlement {
     pub input_tokens: i64,
     pub cached_tokens: i64,
     pub output_tokens: i64,
+    /// What its hold was at first: the most that it is charged where a crash forgot that. None in what replicas of before left in the spool.
+    #[serde(default)]
+    pub held: Option<Tokens>,
     /// What the call cost; beyond its hold it is written off.
     pub charge: Tokens,
     /// The supplier's report, word for word.
@@ -71,7 +74,7 @@ pub struct Settlement {
     pub latency_ms: i64,
 }
 
-/// The composite type `settlement` of the database.
+/// The composite type `settlement` of the database, which has all but `held`: replicas of before still send it.
 impl Type<Postgres> for Settlement {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("settlement")
@@ -146,9 +149,10 @@ pub struct Settled {
 /// A procedure that commits twice, so that nobody waits for the disk behind the locks of these calls: it cannot be part of a
 /// transaction. (The macros ask for the plan of a statement, and a CALL has none.)
 pub async fn settle_calls(db: impl PgExecutor<'_>, settlements: &[Settlement]) -> Result<Vec<Settled>, LedgerError> {
+    let helds: Vec<_> = settlements.iter().map(|settlement| settlement.held.map(|held| held.0)).collect();
     type Answer = (Vec<bool>, Vec<i64>, Vec<i64>, Vec<Option<i64>>);
     let (firsts, charges, balances, quotas): Answer =
-        sqlx::query_as("CALL settle_calls_durably($1, NULL, NULL, NULL, NULL)").bind(settlements).fetch_one(db).await?;
+        sqlx::query_as("CALL settle_calls_durably($1, $2, NULL, NULL, NULL, NULL)").bind(settlements).bind(helds).fetch_one(db).await?;
     if [firsts.len(), charges.len(), balances.len(), quotas.len()] != [settlements.len(); 4] {
         return Err(LedgerError::BatchMismatch);
     }

@@ -310,10 +310,11 @@ impl Model {
     }
 
     /// What account, key and member can still pay, in the period in which the report comes; never more than had been held, where that is
-    /// known: a record that the reaper wrote says it, and is completed.
+    /// known: the report says it, or the record that the reaper wrote, which is completed.
     fn settle_unheld(&mut self, settlement: &Settlement) {
         let (account_id, now) = (settlement.account_id, self.now);
-        let held = self.records.get(&settlement.request_id).map_or(0, |record| record.held);
+        let reaped = || self.records.get(&settlement.request_id).map_or(0, |record| record.held);
+        let held = settlement.held.map_or_else(reaped, |held| held.0);
         let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
         let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
