@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 /// Most items of one round trip.
 const MOST: usize = 256;
 /// When so many wait, the first worker gives others a moment to join them: most of what a small batch costs the database, it would cost
-/// with more in it as well. The moment is the shortest that the runtime's clock knows.
+/// with more in it as well. The moment is the shortest that the runtime's clock knows, which is one to two; it is over sooner when as
+/// many wait as travelled together lately, since callers who were answered together come again together.
 const SEVERAL: usize = 4;
 const MOMENT: Duration = Duration::from_millis(1);
 /// Workers that step in while the first is stuck, behind a lock or a slow disk: one batch at a time is the largest, and batches of
@@ -182,7 +183,7 @@ struct Queue<L, I> {
 impl<L, I> Default for Queue<L, I> {
     fn default() -> Self {
         Queue {
-            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 }),
+            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, lately: MOST }),
             filled: Notify::new(),
             waiting: Notify::new(),
         }
@@ -206,8 +207,8 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
         let filled = if spare { &self.waiting } else { &self.filled };
         loop {
             if !spare || closed.is_cancelled() {
-                if self.lanes().count >= SEVERAL && !closed.is_cancelled() {
-                    tokio::time::sleep(MOMENT).await;
+                if !closed.is_cancelled() {
+                    self.gather().await;
                 }
                 let batch = self.take();
                 if !batch.is_empty() {
@@ -234,6 +235,21 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
         }
     }
 
+    /// Where several wait, gives others a moment to join them.
+    async fn gather(&self) {
+        if !self.lanes().expect_more() {
+            return;
+        }
+        let moment = tokio::time::sleep(MOMENT);
+        tokio::pin!(moment);
+        while self.lanes().expect_more() {
+            tokio::select! {
+                () = &mut moment => return,
+                () = self.filled.notified() => {}
+            }
+        }
+    }
+
     /// Whoever takes a part wakes the next for the rest.
     fn take(&self) -> Vec<I> {
         let (batch, more) = self.lanes().take(MOST);
@@ -251,6 +267,8 @@ struct Lanes<L, I> {
     turns: VecDeque<L>,
     /// How many wait in all.
     count: usize,
+    /// How many travelled together lately: the largest batch, forgotten by an eighth with each.
+    lately: usize,
 }
 
 impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
@@ -261,6 +279,11 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
         }
         waiting.push_back(item);
         self.count += 1;
+    }
+
+    /// Whether several wait, and others are likely to follow at once.
+    fn expect_more(&self) -> bool {
+        self.count >= SEVERAL && self.count < self.lately
     }
 
     /// At most `most` items, one of each lane in turn, and whether some are left.
@@ -277,100 +300,13 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
             }
         }
         self.count -= batch.len();
+        if !batch.is_empty() {
+            self.lately = batch.len().max(self.lately - self.lately.div_ceil(8));
+        }
         (batch, !self.turns.is_empty())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    #[tokio::test]
-    async fn answers_come_to_who_asked_and_calls_share_batches() {
-        let tasks = TaskTracker::new();
-        let batches = Arc::new(AtomicUsize::new(0));
-        let counted = batches.clone();
-        let batcher = Batcher::spawn(&tasks, move |numbers: Vec<u32>| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            async move {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                numbers.into_iter().map(|n| Ok(n * 2)).collect()
-            }
-        });
-        let asked = (0..500_u32).map(|n| batcher.ask(n % 7, n));
-        for (n, doubled) in futures::future::join_all(asked).await.into_iter().enumerate() {
-            assert_eq!(doubled, Ok(n as u32 * 2));
-        }
-        assert!(batches.load(Ordering::Relaxed) < 100);
-        drop(batcher);
-        tasks.close();
-        tasks.wait().await;
-    }
-
-    #[tokio::test]
-    async fn a_lane_found_locked_keeps_to_itself() {
-        let (locks, unlocked) = (Arc::new(AtomicUsize::new(1)), Arc::new(Notify::new()));
-        let lock = (locks.clone(), unlocked.clone());
-        let batcher = Batcher::spawn(&TaskTracker::new(), move |batch: Vec<&'static str>| {
-            let (locks, unlocked) = lock.clone();
-            async move {
-                if !batch.contains(&"ada") {
-                    return batch.into_iter().map(Ok).collect();
-                }
-                if locks.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    return batch.iter().map(|_| Err(Locked)).collect();
-                }
-                unlocked.notified().await;
-                batch.into_iter().map(Ok).collect()
-            }
-        });
-        assert_eq!(batcher.ask("ada", "ada").await, Err(NoAnswer::Locked));
-        let ada = batcher.ask("ada", "ada");
-        tokio::pin!(ada);
-        // All workers of the common queue would be ada's by now, were she in it.
-        for _ in 0..=SPARE {
-            assert!(tokio::time::timeout(STUCK * 2, &mut ada).await.is_err());
-            assert_eq!(batcher.ask("bob", "bob").await, Ok("bob"));
-        }
-        unlocked.notify_one();
-        assert_eq!(ada.await, Ok("ada"));
-        assert!(batcher.locked().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_panic_costs_its_batch_and_no_worker() {
-        let batcher = Batcher::spawn(&TaskTracker::new(), |numbers: Vec<u32>| async move {
-            assert!(!numbers.contains(&0), "this batch panics, as it should");
-            numbers.into_iter().map(Ok).collect()
-        });
-        // More of them than there are workers.
-        for _ in 0..2 * (SPARE + 1) {
-            let answer = tokio::time::timeout(Duration::from_secs(5), batcher.ask("ada", 0)).await.expect("an answer");
-            assert_eq!(answer, Err(NoAnswer::Failed));
-        }
-        assert_eq!(batcher.ask("ada", 1).await, Ok(1));
-    }
-
-    #[tokio::test]
-    async fn a_locked_lane_stops_only_itself() {
-        let batch: Vec<u32> = (0..100).rev().collect();
-        let run = async |part: Arc<[u32]>| if part.contains(&3) { Err(Locked) } else { Ok(part.to_vec()) };
-        let results = run_around_locks(batch.clone(), |n| n % 7, run).await;
-        assert_eq!(results, batch.iter().map(|n| if n % 7 == 3 { Err(Locked) } else { Ok(*n) }).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_flood_waits_for_itself() {
-        let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0 };
-        (0..1_000).for_each(|n| lanes.push("flood", n));
-        lanes.push("ada", 1_000);
-        lanes.push("bob", 1_001);
-        lanes.push("ada", 1_002);
-        let (batch, more) = lanes.take(6);
-        assert_eq!((batch, more), (vec![0, 1_000, 1_001, 1, 1_002, 2], true));
-        let (rest, more) = lanes.take(2_000);
-        assert_eq!((rest, more), ((3..1_000).collect(), false));
-        assert!(lanes.waiting.is_empty() && lanes.count == 0);
-    }
-}
+#[path = "batch_tests.rs"]
+mod tests;
