@@ -139,6 +139,7 @@ fn settlement(admission: Admission) -> Settlement {
         input_tokens: 60,
         cached_tokens: 0,
         output_tokens: 100,
+        held: Some(admission.held),
         charge: Tokens(160),
         upstream_usage: RawValue::from_string(report.into()).ok(),
         started_at: Utc::now(),

@@ -32,6 +32,8 @@ pub struct World {
     pub request: Arc<Request<'static>>,
     keys: Keys,
     gateway: Database,
+    /// As commands connect: the gateway's connections leave the planner no choice.
+    pub plain: PgPool,
     _spool: Arc<TempDir>,
 }
 
@@ -61,6 +63,7 @@ impl World {
             request: Arc::new(Request::parse(&chat::ENDPOINT, BODY).map_err(|error| format!("{error:?}"))?),
             keys,
             gateway,
+            plain: PgPool::connect_lazy_with(cluster.clone().database(name)),
             db,
         })
     }
@@ -69,17 +72,14 @@ impl World {
         self.keys[accounts].into()
     }
 
-    /// What the calls left behind that does not add up, asked on connections like those of `toki audit`: the gateway's leave the planner no
-    /// choice.
-    pub async fn audit(&self, cluster: &PgConnectOptions) -> sqlx::Result<Vec<Difference>> {
+    /// What the calls left behind that does not add up.
+    pub async fn audit(&self) -> sqlx::Result<Vec<Difference>> {
         history::settle_down(&self.db).await?;
-        let db = PgPool::connect_with(cluster.clone().database(self.name)).await?;
-        let report = audit(&db, None).await?;
-        db.close().await;
-        Ok(report.differences)
+        Ok(audit(&self.plain, None).await?.differences)
     }
 
     pub async fn drop(self, server: &PgPool) -> sqlx::Result<()> {
+        self.plain.close().await;
         self.gateway.close().await;
         sqlx::query(AssertSqlSafe(format!("DROP DATABASE {} WITH (FORCE)", self.name))).execute(server).await?;
         Ok(())
