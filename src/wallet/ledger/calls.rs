@@ -129,10 +129,14 @@ pub async fn extend_holds(db: impl PgExecutor<'_>, owner: ReplicaId, hold_for: T
 /// stays, in nobody's way, and is named in each round until somebody has mended it.
 pub async fn reap_holds(db: &PgPool, most: i32) -> Result<i32, LedgerError> {
     let round = sqlx::query!(r#"SELECT reaped AS "reaped!", failures AS "failures!" FROM reap_round($1)"#, most).fetch_one(db).await?;
-    for failure in &round.failures {
-        tracing::error!(%failure, of = round.failures.len(), "A HOLD CANNOT BE GIVEN BACK");
-    }
+    name_failures(&round.failures);
     Ok(round.reaped)
+}
+
+fn name_failures(failures: &[String]) {
+    for failure in failures {
+        tracing::error!(%failure, of = failures.len(), "A HOLD CANNOT BE GIVEN BACK");
+    }
 }
 
 /// The same for what is long past its deadline, since a round passes over what is locked, and some locks are hardly ever free: waits for
@@ -150,9 +154,17 @@ pub async fn reap_overdue_holds(db: &PgPool, most: i32) -> Result<i32, LedgerErr
     .await?;
     let (mut reaped, mut failed) = (0, None);
     for turn in turns {
-        let done = sqlx::query_scalar!(r#"SELECT reaped AS "reaped!" FROM reap_waiting($1, $2, $3)"#, turn.key_id, turn.account_id, most);
+        let done = sqlx::query!(
+            r#"SELECT reaped AS "reaped!", failures AS "failures!" FROM reap_waiting($1, $2, $3)"#,
+            turn.key_id,
+            turn.account_id,
+            most
+        );
         match done.fetch_one(db).await.map_err(LedgerError::from) {
-            Ok(these) => reaped += these,
+            Ok(done) => {
+                name_failures(&done.failures);
+                reaped += done.reaped;
+            }
             Err(error) if error.is_locked() => {
                 tracing::warn!(account_id = %turn.account_id, "a hold is overdue, and its locks were not to be had");
             }
