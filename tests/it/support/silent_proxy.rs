@@ -27,9 +27,11 @@ impl SilentProxy {
                 tokio::spawn(async move {
                     let Ok(mut server) = UnixStream::connect(target).await else { return };
                     tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        // First: what comes after the silence must not slip through.
+                        biased;
                         // Both ends stay open for as long as the test lasts.
                         _ = current.changed() => std::future::pending().await,
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
                     }
                 });
             }
