@@ -1,6 +1,10 @@
 //! A pool of connections to Postgres, a few of which stay in use from one statement to the next. Each that is given back the pool asks
 //! whether it lives, a round trip for every statement; and it takes whichever waited longest, whose plans and caches are the coldest.
 
+mod again;
+
+pub use again::again;
+
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;

@@ -6,7 +6,7 @@ pub mod promotions;
 
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
-use crate::again::again;
+use crate::connections::again;
 use crate::error::{CodeProblem, ConsoleError, unavailable};
 use crate::ids::{CodeId, GrantId, OrderId, RedemptionId};
 use crate::journal::record::{Actor, Entry, record_in};

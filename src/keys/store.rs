@@ -20,7 +20,7 @@ pub use views::{KeyRow, WholeKey, key_by_id, key_of, whole_key_of};
 use self::deeds::{Deed, write_down_in};
 use crate::accounts::membership::still_may_in;
 use crate::accounts::rights::Member;
-use crate::again::again;
+use crate::connections::again;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::journal::types::Kind;

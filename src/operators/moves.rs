@@ -1,6 +1,6 @@
 //! Taking Tokens back and transferring them between accounts: an operator's deeds, written down in the same transaction.
 
-use crate::again::again;
+use crate::connections::again;
 use crate::ids::{AccountId, GrantId};
 use crate::journal::record::{Entry, record_in};
 use crate::journal::types::Kind;

@@ -1,6 +1,5 @@
 //! SQL about payment events: stored first, then settled, each once. What they do to orders is in `fulfilment` and `refunds`.
 
-use crate::again::again;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::asked::{self, settle_asked_with_in};
@@ -12,6 +11,7 @@ use crate::checkout::store::transitions::Cause;
 use crate::checkout::store::{CheckoutError, stored_provider};
 use crate::checkout::types::OrderStatus;
 pub use crate::checkout::types_events::EventOutcome;
+use crate::connections::again;
 use crate::ids::{ActionId, OrderId};
 use crate::mail::outbox::Outbox;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -2,7 +2,6 @@
 //! looks at them, and has them decided again or dismisses them.
 
 use crate::accounts::types::Email;
-use crate::again::again;
 use crate::checkout::event::PaymentEvent;
 use crate::checkout::letters;
 use crate::checkout::payments::Provider;
@@ -10,6 +9,7 @@ use crate::checkout::store::asked::settle_asked_with_in;
 use crate::checkout::store::events::{Decision, EventOutcome, decide_in, decision_in, insert_outcome_in, lock_event_in, stored_event};
 use crate::checkout::store::{CheckoutError, stored_currency, stored_provider, stored_status};
 use crate::checkout::types_events::{OrderAbout, QuarantinedEvent, Resolution, ResolvedEvent};
+use crate::connections::again;
 use crate::ids::OrderId;
 use crate::mail::outbox::Outbox;
 use crate::money::Money;

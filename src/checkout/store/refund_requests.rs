@@ -2,13 +2,13 @@
 //! order's grant in this transaction; only then is the provider asked.
 
 use crate::accounts::rights::Admin;
-use crate::again::again;
 use crate::checkout::payments::Provider;
 use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::refunds::tokens_for;
 use crate::checkout::store::{CheckoutError, stay_in, stored_currency, stored_provider};
 use crate::checkout::types::{OrderStatus, RefundStatus};
 use crate::checkout::types_refund::{OwnRefundRequest, RefundOffer};
+use crate::connections::again;
 use crate::ids::{ActionId, OrderId, RefundId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;

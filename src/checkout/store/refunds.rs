@@ -2,7 +2,6 @@
 //! where the order stands and whether its grant may be spent is derived from all of its rows, so that nothing depends on the order they
 //! come in.
 
-use crate::again::again;
 use crate::checkout::event::{PaymentFacts, RefundFacts};
 use crate::checkout::payments::{Provider, RefundAnswer};
 use crate::checkout::store::CheckoutError;
@@ -13,6 +12,7 @@ use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::receipts::issue_credit_notes_in;
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::types::{OrderStatus, RefundStatus};
+use crate::connections::again;
 use crate::ids::{OrderId, RefundId};
 use crate::tokens::Tokens;
 use crate::wallet::ledger::refunds::{

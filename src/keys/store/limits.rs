@@ -2,7 +2,7 @@
 
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, lock_key_in};
-use crate::again::again;
+use crate::connections::again;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::types_limits::{KeyLimits, Period, PeriodQuota};

@@ -3,7 +3,7 @@
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, Settings, lock_keys_in, status_text};
 use crate::accounts::rights::Member;
-use crate::again::again;
+use crate::connections::again;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::types_list::KeysChange;
