@@ -313,9 +313,9 @@ impl Model {
     /// known: the report says it, or the record that the reaper wrote, which is completed.
     fn settle_unheld(&mut self, settlement: &Settlement) {
         let (account_id, now) = (settlement.account_id, self.now);
-        let reaped = || self.records.get(&settlement.request_id).map_or(0, |record| record.held);
-        let held = settlement.held.map_or_else(reaped, |held| held.0);
-        let owed = if held > 0 { settlement.charge.0.min(held) } else { settlement.charge.0 };
+        let reaped = self.records.get(&settlement.request_id).map(|record| record.held).filter(|held| *held > 0);
+        let held = settlement.held.map(|held| held.0).or(reaped);
+        let owed = held.map_or(settlement.charge.0, |held| settlement.charge.0.min(held));
         let most = self.allowance(settlement.key_id).map_or(owed, |left| left.min(owed)).max(0);
         let mut rest = most;
         for (grant_id, left) in self.burn_order_for(rest, account_id, settlement.supplier_id, &settlement.model_id) {
@@ -326,7 +326,7 @@ impl Model {
             grant.spent += spent;
         }
         self.key_mut(account_id, settlement.key_id).use_in_period(now, most - rest);
-        self.record(settlement, held, most - rest);
+        self.record(settlement, held.unwrap_or(0), most - rest);
     }
 
     fn record(&mut self, settlement: &Settlement, held: i64, charge: i64) {
