@@ -130,11 +130,10 @@ async fn transfer_once(
 mod tests {
     use super::*;
     use crate::wallet::audit::audit;
-    use crate::wallet::fixtures::{self, Used};
+    use crate::wallet::fixtures::{self, Used, lock_account, until_waiting};
     use crate::wallet::store::standing_of;
     use chrono::{TimeDelta, Utc};
     use futures::future::join;
-    use std::time::Duration;
 
     async fn balance(db: &PgPool, account_id: AccountId) -> Tokens {
         let report = audit(db, None).await.expect("audit");
@@ -183,7 +182,7 @@ mod tests {
         let mut tx = db.begin().await.expect("begin");
         lock_account(&mut tx, AccountId(from.0.max(to.0))).await;
         let (moved, ()) = join(transfer(&db, Operator::command_line(), from, to, Tokens(30), None), async {
-            until_waiting(&db).await;
+            until_waiting(&db, 1).await;
             // Whoever has waited longer is ended, and waits for us when it tries again.
             lock_account(&mut tx, AccountId(from.0.min(to.0))).await;
             tx.commit().await.expect("unlocked");
@@ -193,17 +192,6 @@ mod tests {
         assert_eq!((balance(&db, from).await, balance(&db, to).await), (Tokens(70), Tokens(30)));
         let deeds = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM operator_actions WHERE action = 'account.transfer'");
         assert_eq!(deeds.fetch_one(&db).await.expect("count"), 1, "once");
-    }
-
-    async fn lock_account(tx: &mut PgConnection, account_id: AccountId) {
-        let sql = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
-        sqlx::query(sql).bind(account_id.0).execute(tx).await.expect("a lock");
-    }
-
-    async fn until_waiting(db: &PgPool) {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        let waiting = async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(db).await.expect("a count") == 0 {} };
-        tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it waits");
     }
 
     #[sqlx::test]

@@ -13,8 +13,9 @@ use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Scope, Settlement, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use uuid::{NoContext, Timestamp, Uuid};
 
 pub fn pepper() -> Pepper {
@@ -160,6 +161,18 @@ pub async fn replica(db: &PgPool) -> ReplicaId {
     let owner = ReplicaId::generate();
     ledger::restore_holds(db, owner, TimeDelta::seconds(60), &[]).await.expect("known");
     owner
+}
+
+pub async fn lock_account(tx: &mut PgConnection, account_id: AccountId) {
+    let sql = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
+    sqlx::query(sql).bind(account_id.0).execute(tx).await.expect("a lock");
+}
+
+/// Until so many sessions of this database wait for locks.
+pub async fn until_waiting(db: &PgPool, sessions: i64) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(db).await.expect("a count") < sessions {} };
+    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("they wait");
 }
 
 /// What a crash of Postgres does to holds that were not yet on its disk.

@@ -2,28 +2,16 @@
 
 use super::{fall_silent, reaped};
 use crate::ids::{AccountId, KeyId};
-use crate::wallet::fixtures;
+use crate::wallet::fixtures::{self, lock_account, until_waiting};
 use crate::wallet::ledger::reap_overdue_holds;
 use crate::wallet::ledger::tests::{acme, assert_exact, customer, grant};
 use futures::future::join;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
-use std::time::Duration;
-
-async fn lock_account(tx: &mut PgConnection, account_id: AccountId) {
-    let sql = "SELECT 1 FROM accounts WHERE account_id = $1 FOR NO KEY UPDATE";
-    sqlx::query(sql).bind(account_id.0).execute(tx).await.expect("a locked account");
-}
+use sqlx::{PgPool, Postgres, Transaction};
 
 async fn locked(db: &PgPool, account_id: AccountId) -> Transaction<'static, Postgres> {
     let mut tx = db.begin().await.expect("begin");
     lock_account(&mut tx, account_id).await;
     tx
-}
-
-async fn until_waiting(db: &PgPool, sessions: i64) {
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting = async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(db).await.expect("a count") < sessions {} };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("they wait");
 }
 
 /// Two that settle calls of one account take turns at its lock, so that it is never free.
