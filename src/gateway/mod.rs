@@ -14,6 +14,7 @@ mod idempotency;
 mod key;
 mod limit_names;
 mod limits;
+mod lines;
 mod live;
 mod meter;
 mod metrics;

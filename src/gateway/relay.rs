@@ -8,7 +8,7 @@ use crate::gateway::handler::{Reply, refuse};
 use crate::gateway::live::LiveCall;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::threads::LARGE;
-use crate::gateway::upstream::{Answering, Timeouts};
+use crate::gateway::upstream::{Answer, Answering, Timeouts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Request};
 use crate::wallet::ledger::{Outcome, SwitchedOff};
 use axum::body::Body;
@@ -36,9 +36,9 @@ const QUEUED_READS: usize = 4;
 
 /// Passes on an answer that comes in one piece.
 pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, mut reply: Reply) {
-    let Answering { response, permit, asked, .. } = answering;
+    let Answering { answer, permit, asked } = answering;
     let read = tokio::select! {
-        read = read_whole(response, asked + timeouts.total, call.answer_memory()) => read,
+        read = read_whole(answer, asked + timeouts.total, call.answer_memory()) => read,
         () = live.leaving.cancelled() => {
             drop(permit);
             return refuse(call, GatewayError::Leaving { sent: true }, reply).await;
@@ -103,11 +103,11 @@ enum Unread {
 }
 
 /// However long it pauses: suppliers send headers, or white space, long before an answer that they will bill.
-async fn read_whole(mut response: reqwest::Response, deadline: Instant, memory: &Bodies) -> Result<Bytes, Unread> {
+async fn read_whole(mut answer: Answer, deadline: Instant, memory: &Bodies) -> Result<Bytes, Unread> {
     let reading = async {
         let (mut body, mut room) = (BytesMut::new(), Room::default());
         loop {
-            match response.chunk().await {
+            match answer.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
                     if !memory.extend_in_time(&mut room, body.len() + chunk.len()).await {
                         tracing::warn!(bytes = body.len(), "no memory is left for an answer");
@@ -192,7 +192,7 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
 
 /// An answer on its way, and how long it is waited for.
 struct Coming {
-    response: reqwest::Response,
+    answer: Answer,
     permit: Permit,
     timeouts: Timeouts,
     asked: Instant,
@@ -201,8 +201,8 @@ struct Coming {
 
 impl Coming {
     fn new(answering: Answering, timeouts: Timeouts) -> Coming {
-        let Answering { response, permit, asked, .. } = answering;
-        Coming { response, permit, timeouts, asked, begun: false }
+        let Answering { answer, permit, asked } = answering;
+        Coming { answer, permit, timeouts, asked, begun: false }
     }
 
     /// The next read, none at the answer's end. Headers alone are no beginning: the first read may take what is left of the time for it,
@@ -210,7 +210,7 @@ impl Coming {
     async fn next(&mut self) -> Result<Option<Bytes>, End> {
         let to_begin = self.timeouts.first_byte.saturating_sub(self.asked.elapsed());
         let patience = if self.begun { self.timeouts.idle } else { to_begin.max(self.timeouts.idle) };
-        match tokio::time::timeout(patience, self.response.chunk()).await {
+        match tokio::time::timeout(patience, self.answer.chunk()).await {
             Ok(Ok(chunk)) => {
                 if !self.begun && chunk.is_some() {
                     self.begun = true;
@@ -243,7 +243,7 @@ async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, events: Optio
             Err(end) => return end,
         }
         call.mark_first_byte();
-        let arrived = gather(tee, &mut coming.response).await;
+        let arrived = gather(tee, &mut coming.answer).await;
         let (passed, end) = tee.read();
         tee.keep_within(call.text_memory());
         if let Some(events) = events
@@ -270,10 +270,10 @@ enum Arrived {
 
 /// Takes what has arrived as well, without waiting: suppliers' words come in many small chunks, and to pass on each by itself costs more
 /// than all else that is done for it.
-async fn gather(tee: &mut Tee, response: &mut reqwest::Response) -> Arrived {
+async fn gather(tee: &mut Tee, answer: &mut Answer) -> Arrived {
     let mut gave_way = false;
     while tee.splitter.pending() < ENOUGH_BYTES {
-        match response.chunk().now_or_never() {
+        match answer.chunk().now_or_never() {
             Some(Ok(Some(chunk))) => {
                 tee.splitter.push(&chunk);
                 gave_way = false;

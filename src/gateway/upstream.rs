@@ -4,27 +4,21 @@
 use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
+use crate::gateway::lines::{Lines, Seat};
 use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
 use crate::ids::ChannelId;
 use crate::suppliers::address;
-use crate::suppliers::resolver::PermittedAddresses;
 use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
+use bytes::Bytes;
 use ipnet::IpNet;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
-
-/// What a supplier may send on one HTTP/2 stream before we have read it: whatever a caller leaves unread lies here, once for each of them.
-/// At 50 ms to the supplier and back it still lets 5 MB a second through, which no model writes.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// The same on a connection, which all calls of a thread to one supplier share. Room for 256 streams of which nobody reads anything: were
-/// it used up, nothing would come on any other, either. hyper's own, 2 MB a stream and 5 MB a connection, are used up by three of them.
-const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// How long a supplier may take; the defaults are `server::config`'s.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +34,8 @@ pub struct Timeouts {
 
 #[derive(Clone)]
 pub struct Upstream {
-    /// One for each thread of calls: a connection is driven by the thread that opened it.
-    clients: Arc<[reqwest::Client]>,
+    /// Those of each thread of calls: a connection is driven by the thread that opened it.
+    lines: Arc<[Lines]>,
     sealing_key: SealingKey,
     allowed: Arc<[IpNet]>,
     breaker: Breaker,
@@ -51,10 +45,23 @@ pub struct Upstream {
 
 /// An answer that has begun, with 200. Whoever reads it to its end says by the permit how the channel did.
 pub struct Answering {
-    pub response: reqwest::Response,
+    pub answer: Answer,
     pub permit: Permit,
     /// When the channel was asked.
     pub asked: Instant,
+}
+
+/// Keeps its seat until it has been read, or is not read any more.
+pub struct Answer {
+    response: reqwest::Response,
+    _seat: Seat,
+}
+
+impl Answer {
+    /// The next read of its body; None at its end.
+    pub async fn chunk(&mut self) -> reqwest::Result<Option<Bytes>> {
+        self.response.chunk().await
+    }
 }
 
 /// What came of a call.
@@ -77,9 +84,9 @@ enum Tried {
 impl Upstream {
     pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> reqwest::Result<Upstream> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let clients = (0..threads).map(|_| client_builder(&allowed, timeouts.connect).build()).collect::<reqwest::Result<_>>()?;
+        let lines = (0..threads).map(|_| Lines::new(allowed.clone(), timeouts.connect)).collect::<reqwest::Result<_>>()?;
         let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
-        Ok(Upstream { clients, sealing_key, allowed, breaker, limit_names, timeouts })
+        Ok(Upstream { lines, sealing_key, allowed, breaker, limit_names, timeouts })
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
@@ -112,7 +119,7 @@ impl Upstream {
             std::mem::swap(&mut limit_field, &mut untried);
         }
         loop {
-            let Some(built) = self.request(channel, outgoing, limit_field) else { return Tried::NotSent };
+            let Some((built, seat)) = self.request(channel, outgoing, limit_field) else { return Tried::NotSent };
             outgoing.note_sent(true);
             let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
                 Ok(Ok(response)) => response,
@@ -131,7 +138,8 @@ impl Upstream {
             };
             let status = response.status();
             if status.is_success() {
-                return Tried::Ended(Ok(Answering { response, permit, asked }));
+                let answer = Answer { response, _seat: seat };
+                return Tried::Ended(Ok(Answering { answer, permit, asked }));
             }
             let refusal = Refusal::of(response, &request.model).await;
             outgoing.note_sent(refusal.meaning == Meaning::Failed);
@@ -165,13 +173,14 @@ impl Upstream {
     }
 
     /// None when the channel may not be used as it is stored.
-    fn request(&self, channel: &Channel, outgoing: &Outgoing<'_>, limit_field: Option<&str>) -> Option<reqwest::RequestBuilder> {
+    fn request(&self, channel: &Channel, outgoing: &Outgoing<'_>, limit_field: Option<&str>) -> Option<(reqwest::RequestBuilder, Seat)> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let endpoint = outgoing.request.endpoint;
         let url = Url::parse(&format!("{}/{}", channel.base_url, endpoint.path)).inspect_err(|error| unusable(error)).ok()?;
         // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
-        let client = self.clients.get(Threads::this()).or(self.clients.first())?;
+        let lines = self.lines.get(Threads::this()).or(self.lines.first())?;
+        let (client, seat) = lines.seat(&url).inspect_err(|error| unusable(error)).ok()?;
         let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
@@ -179,23 +188,8 @@ impl Upstream {
             value.set_sensitive(true);
             request = request.header(name, value);
         }
-        Some(request)
+        Some((request, seat))
     }
-}
-
-/// Nothing in a request or in the environment leads elsewhere: no redirects, no proxies, names resolved under the rules.
-fn client_builder(allowed: &Arc<[IpNet]>, connect: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .dns_resolver(PermittedAddresses::new(allowed.clone()))
-        .connect_timeout(connect)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_nodelay(true)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Whether the connection itself says that nothing of the request has left, as when it was closed while the request still waited for it.
@@ -233,16 +227,9 @@ fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
 mod tests {
     use super::*;
     use axum::body::Body;
-    use bytes::Bytes;
     use hyper::client::conn::http1::handshake;
-    use hyper::server::conn::http2;
-    use hyper::service::service_fn;
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use std::convert::Infallible;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, duplex};
-    use tokio::net::TcpListener;
-    use tokio_util::task::TaskTracker;
 
     #[test]
     fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
@@ -286,57 +273,5 @@ mod tests {
         let error = answer.expect_err("nobody answers");
         assert!(!was_never_sent(&Wrapped(error)));
         assert!(!was_never_sent(&std::io::Error::other("reset")));
-    }
-
-    const PIECE: &[u8] = &[0; 16 << 10];
-
-    /// A supplier on its only connection, in HTTP/2: `/short` is answered in a word, all else without an end, of which this counts bytes.
-    async fn endless_supplier(sent: Arc<AtomicUsize>) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let addr = listener.local_addr().expect("bound");
-        TaskTracker::new().spawn(async move {
-            let (socket, _) = listener.accept().await.expect("a connection");
-            let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-                let sent = sent.clone();
-                async move {
-                    if request.uri().path() == "/short" {
-                        return Ok::<_, Infallible>(hyper::Response::new(Body::from("short")));
-                    }
-                    let pieces = futures::stream::repeat_with(move || {
-                        sent.fetch_add(PIECE.len(), Ordering::Relaxed);
-                        Ok::<_, Infallible>(Bytes::from_static(PIECE))
-                    });
-                    Ok(hyper::Response::new(Body::from_stream(pieces)))
-                }
-            });
-            let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
-        });
-        format!("http://{addr}")
-    }
-
-    /// Without TLS, which is where suppliers agree to HTTP/2: the windows are the same.
-    #[tokio::test]
-    async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
-        // A second call finds it installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let sent = Arc::new(AtomicUsize::new(0));
-        let url = endless_supplier(sent.clone()).await;
-        let patience = Duration::from_secs(10);
-        let allowed: Arc<[IpNet]> = Vec::new().into();
-        let client = client_builder(&allowed, patience).http2_prior_knowledge().build().expect("a client");
-        let mut unread = Vec::new();
-        for _ in 0..32 {
-            unread.push(client.get(format!("{url}/endless")).send().await.expect("an answer"));
-        }
-        // Until the supplier may send no more on any of them.
-        let (mut before, mut by_now) = (usize::MAX, 0);
-        while before != by_now {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            (before, by_now) = (by_now, sent.load(Ordering::Relaxed));
-        }
-        // The window, and what the supplier has at hand.
-        assert!(by_now <= unread.len() * (STREAM_WINDOW as usize + 4 * PIECE.len()), "{by_now}");
-        let short = async { client.get(format!("{url}/short")).send().await.expect("an answer").text().await.expect("a body") };
-        assert_eq!(tokio::time::timeout(patience, short).await.expect("it is not held up"), "short");
     }
 }
