@@ -4,6 +4,8 @@
 
 use crate::suppliers::resolver::PermittedAddresses;
 use ipnet::IpNet;
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,8 +39,8 @@ struct Taken([AtomicUsize; MOST_LINES]);
 
 impl Lines {
     /// `connect`: how long a supplier may take to be connected to.
-    pub fn new(allowed: Arc<[IpNet]>, connect: Duration) -> reqwest::Result<Lines> {
-        Lines::of(move || client_builder(&allowed, connect).build())
+    pub fn new(tls: ClientConfig, allowed: Arc<[IpNet]>, connect: Duration) -> reqwest::Result<Lines> {
+        Lines::of(move || client_builder(&allowed, connect).tls_backend_preconfigured(tls.clone()).build())
     }
 
     fn of(build: impl Fn() -> reqwest::Result<reqwest::Client> + Send + Sync + 'static) -> reqwest::Result<Lines> {
@@ -108,6 +110,17 @@ impl Drop for Seat {
     }
 }
 
+/// How suppliers are spoken to over TLS, by the certificates that this machine trusts. Made once: to read those takes longer than a call
+/// should wait for a further line.
+pub fn tls() -> Result<ClientConfig, rustls::Error> {
+    Ok(offering_http2(ClientConfig::with_platform_verifier()?))
+}
+
+fn offering_http2(mut tls: ClientConfig) -> ClientConfig {
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls
+}
+
 /// Nothing in a request or in the environment leads elsewhere: no redirects, no proxies, names resolved under the rules.
 fn client_builder(allowed: &Arc<[IpNet]>, connect: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
@@ -132,8 +145,13 @@ mod tests {
     use hyper::server::conn::http2;
     use hyper::service::service_fn;
     use hyper_util::rt::{TokioExecutor, TokioIo};
+    use hyper_util::server::conn::auto;
+    use reqwest::Version;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    use rustls::{RootCertStore, ServerConfig};
     use std::convert::Infallible;
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
     use tokio_util::task::TaskTracker;
 
     const PIECE: &[u8] = &[0; 16 << 10];
@@ -246,6 +264,50 @@ mod tests {
             drop(lines.seat(&url(port)));
         }
         assert_eq!((lines.origins().len(), kept.len()), (4, 3));
+    }
+
+    /// A supplier over TLS that agrees to these protocols; and how to speak to it, trusting it.
+    async fn tls_supplier(protocols: &[&str]) -> (Url, ClientConfig) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()]).expect("a certificate");
+        let mut trusted = RootCertStore::empty();
+        trusted.add(made.cert.der().clone()).expect("a certificate");
+        let client = offering_http2(ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth());
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into());
+        let mut server = server.expect("a configuration");
+        server.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let addr = listener.local_addr().expect("bound");
+        let tasks = TaskTracker::new();
+        tasks.clone().spawn(async move {
+            loop {
+                let (socket, _) = listener.accept().await.expect("a connection");
+                let acceptor = acceptor.clone();
+                tasks.spawn(async move {
+                    // Whoever does not trust it breaks off.
+                    let Ok(socket) = acceptor.accept(socket).await else { return };
+                    let answer = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(&request, Arc::default()))));
+                    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await;
+                });
+            }
+        });
+        (format!("https://{addr}").parse().expect("an address"), client)
+    }
+
+    #[tokio::test]
+    async fn http2_is_spoken_where_it_is_offered_and_only_with_whom_is_trusted() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let lines = |tls| Lines::new(tls, Vec::new().into(), PATIENCE).expect("a client");
+        for (protocols, version) in [(&["h2", "http/1.1"][..], Version::HTTP_2), (&["http/1.1"], Version::HTTP_11), (&[], Version::HTTP_11)] {
+            let (url, trusting) = tls_supplier(protocols).await;
+            let (answer, _seat) = get(&lines(trusting), &url, "/short").await;
+            assert_eq!(answer.version(), version, "{protocols:?}");
+            let (client, _seat) = lines(tls().expect("this machine's certificates")).seat(&url).expect("a client");
+            let refused = client.get(url).send().await.expect_err("nobody vouches for it");
+            assert!(refused.is_connect(), "{refused:?}");
+        }
     }
 
     #[tokio::test]

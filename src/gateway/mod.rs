@@ -108,6 +108,8 @@ pub struct Setup {
 pub enum StartError {
     #[error("the client for suppliers could not be made")]
     Upstream(#[from] reqwest::Error),
+    #[error("the certificates that this machine trusts could not be read")]
+    Tls(#[from] rustls::Error),
     #[error("the spool folder {0} cannot be used")]
     Spool(PathBuf, #[source] std::io::Error),
 }

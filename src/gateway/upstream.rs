@@ -1,10 +1,11 @@
 //! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
 //! nothing has been sent, or when the first one says that it has not worked on the call.
 
+use crate::gateway::StartError;
 use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
-use crate::gateway::lines::{Lines, Seat};
+use crate::gateway::lines::{self, Lines, Seat};
 use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
@@ -82,9 +83,10 @@ enum Tried {
 }
 
 impl Upstream {
-    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> reqwest::Result<Upstream> {
+    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> Result<Upstream, StartError> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let lines = (0..threads).map(|_| Lines::new(allowed.clone(), timeouts.connect)).collect::<reqwest::Result<_>>()?;
+        let tls = lines::tls()?;
+        let lines = (0..threads).map(|_| Lines::new(tls.clone(), allowed.clone(), timeouts.connect)).collect::<reqwest::Result<_>>()?;
         let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
         Ok(Upstream { lines, sealing_key, allowed, breaker, limit_names, timeouts })
     }
