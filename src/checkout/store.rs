@@ -12,6 +12,7 @@ use crate::checkout::types::{OrderStatus, Start};
 use crate::checkout::types_placing::{OrderRequest, Terms};
 use crate::codes::store::CodeError;
 use crate::codes::store::promotions;
+use crate::connections::again;
 use crate::error::{ConsoleError, unavailable};
 use crate::ids::{CodeId, OrderId, PackageId};
 use crate::journal::record::{Actor, Entry, record_in};
@@ -166,6 +167,10 @@ pub struct PlacedOrder {
 /// The account's row is locked first, so that orders of one account are placed one after the other: two posts of one form find
 /// each other, and a purchase limit counts what is there.
 pub async fn place_order(db: &PgPool, member: &Admin, provider: Provider, request: &OrderRequest) -> Result<PlacedOrder, CheckoutError> {
+    again(|| place_order_once(db, member, provider, request)).await
+}
+
+async fn place_order_once(db: &PgPool, member: &Admin, provider: Provider, request: &OrderRequest) -> Result<PlacedOrder, CheckoutError> {
     let mut tx = db.begin().await?;
     stay_in(&mut tx, member).await?;
     let account = sqlx::query!(

@@ -37,7 +37,9 @@ fn was_undone(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::store::AccountError;
     use crate::checkout::store::CheckoutError;
+    use crate::keys::store::KeyError;
     use crate::operators::credit::OperatorError;
     use crate::wallet::ledger::LedgerError;
     use sqlx::{AssertSqlSafe, PgPool};
@@ -74,6 +76,8 @@ mod tests {
         assert!(was_undone(&deadlock().await));
         assert!(was_undone(&OperatorError::Ledger(LedgerError::Db(deadlock().await))));
         assert!(was_undone(&CheckoutError::from(LedgerError::from(deadlock().await))));
+        assert!(was_undone(&AccountError::Keys(Box::new(KeyError::from(deadlock().await)))));
+        assert!(was_undone(&OperatorError::from(AccountError::from(deadlock().await))));
         assert!(!was_undone(&OperatorError::Ledger(LedgerError::NotEnoughLeft)));
     }
 }

@@ -4,6 +4,7 @@ mod caller;
 mod deeds;
 mod limits;
 mod list;
+mod making;
 mod release;
 mod rotation;
 mod several;
@@ -12,6 +13,7 @@ mod views;
 pub use caller::{Caller, CallerKey, caller_by_hash};
 pub use limits::{LimitsEdit, limits_of, parse_network, update_limits};
 pub use list::{chosen_keys_of, has_keys, keys_of, suppliers_of_keys};
+pub use making::{insert_key, insert_key_once};
 pub use release::{delete_all_keys_in, release_keys_in};
 pub use rotation::{end_old_secrets, replacement_of, rotate_key};
 pub use several::change_keys;
@@ -24,7 +26,6 @@ use crate::connections::again;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, KeyId, SupplierId, UserId};
 use crate::journal::types::Kind;
-use crate::keys::secret::{KeySecret, Pepper};
 use crate::keys::types::KeyName;
 use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
@@ -123,79 +124,6 @@ pub struct NewKey {
     /// None = never.
     pub expires_at: Option<DateTime<Utc>>,
     pub enabled: bool,
-}
-
-/// Inserts a key, in the name of the account's user. The secret is returned this once and stored only as a hash.
-pub async fn insert_key(
-    db: &PgPool,
-    operator: Operator,
-    account_id: AccountId,
-    created_by: UserId,
-    pepper: &Pepper,
-    new: NewKey,
-) -> Result<(KeyId, KeySecret), KeyError> {
-    let key_id = KeyId::generate();
-    let after = Settings::of_new(account_id, &new);
-    let mut tx = db.begin().await?;
-    // A fresh id that is taken already is not a key we made.
-    let secret = insert_key_in(&mut tx, key_id, account_id, created_by, pepper, new).await?.ok_or(KeyError::NotFound)?;
-    let deed = Deed::created(account_id, key_id, &after);
-    write_down_in(&mut tx, KeyOwner::Operator(operator), deed).await?;
-    tx.commit().await?;
-    Ok((key_id, secret))
-}
-
-/// Inserts a member's key under an id made with the form; none when that key exists already, because the form was posted before.
-pub async fn insert_key_once(
-    db: &PgPool,
-    member: &Member,
-    key_id: KeyId,
-    pepper: &Pepper,
-    new: NewKey,
-) -> Result<Option<KeySecret>, KeyError> {
-    let mut tx = db.begin().await?;
-    stay_in(&mut tx, member).await?;
-    let after = Settings::of_new(member.account_id(), &new);
-    let secret = insert_key_in(&mut tx, key_id, member.account_id(), member.user_id(), pepper, new).await?;
-    if secret.is_some() {
-        write_down_in(&mut tx, KeyOwner::Member(member), Deed::created(member.account_id(), key_id, &after)).await?;
-    }
-    tx.commit().await?;
-    Ok(secret)
-}
-
-/// None when there is a key with this id.
-async fn insert_key_in(
-    tx: &mut PgConnection,
-    key_id: KeyId,
-    account_id: AccountId,
-    created_by: UserId,
-    pepper: &Pepper,
-    new: NewKey,
-) -> Result<Option<KeySecret>, KeyError> {
-    let secret = KeySecret::generate();
-    if let Some(supplier_id) = new.supplier_id {
-        require_enabled_supplier_in(tx, supplier_id).await?;
-    }
-    let inserted = sqlx::query!(
-        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, supplier_id, quota, expires_at, status)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-         ON CONFLICT ON CONSTRAINT api_keys_pkey DO NOTHING",
-        key_id.0,
-        account_id.0,
-        created_by.0,
-        new.name.as_str(),
-        &secret.hash(pepper),
-        secret.hint(),
-        new.supplier_id.map(|id| id.0),
-        new.quota.map(|quota| quota.0),
-        new.expires_at,
-        status_text(new.enabled)
-    )
-    .execute(tx)
-    .await?
-    .rows_affected();
-    Ok((inserted == 1).then_some(secret))
 }
 
 fn status_text(enabled: bool) -> &'static str {

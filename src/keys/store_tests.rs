@@ -47,6 +47,23 @@ async fn insert_key_stores_a_hash_and_a_hint_only(db: PgPool) {
     assert!(!whole.contains(secret.expose()));
 }
 
+/// Who makes a key is locked as a member, and then as a user; whoever deletes themselves locks both in the other order.
+#[sqlx::test]
+async fn a_key_whose_making_lost_a_deadlock_is_made_with_the_secret_that_is_shown(db: PgPool) {
+    let (ada, key_id, pepper) = (fixtures::member(&db, "ada").await, KeyId::generate(), fixtures::pepper());
+    let mut tx = db.begin().await.expect("begin");
+    sqlx::query("SELECT 1 FROM users FOR UPDATE").execute(&mut *tx).await.expect("a lock");
+    let (made, ()) = tokio::join!(insert_key_once(&db, &ada, key_id, &pepper, plain_key("bot")), async {
+        fixtures::until_waiting(&db, 1).await;
+        // Whoever has waited longer is ended, and waits for us when it tries again.
+        sqlx::query("SELECT 1 FROM members FOR UPDATE").execute(&mut *tx).await.expect("a lock");
+        tx.commit().await.expect("unlocked");
+    });
+    let secret = made.expect("tried again").expect("a new key");
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("SELECT secret_hash FROM api_keys").fetch_all(&db).await.expect("hashes");
+    assert_eq!(kept, [secret.hash(&pepper).to_vec()]);
+}
+
 #[sqlx::test]
 async fn insert_key_refuses_suppliers_that_are_disabled_or_unknown(db: PgPool) {
     let ada = fixtures::member(&db, "ada").await;

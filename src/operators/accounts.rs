@@ -7,6 +7,7 @@ use crate::accounts::store::addresses::set_verified_in;
 use crate::accounts::store::tokens::revoke_tokens_in;
 use crate::accounts::store::{self, AccountError, NewAccount, sessions, two_factor};
 use crate::accounts::types::{Email, Password};
+use crate::connections::again;
 use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Entry, record_in, record_of_user_in};
 use crate::journal::types::Kind;
@@ -44,6 +45,10 @@ pub async fn create_account(
 
 /// Suspends or resumes an account. Doing it twice is no error, and no second row in the audit log.
 pub async fn set_account_suspended(db: &PgPool, operator: Operator, account_id: AccountId, suspended: bool) -> Result<(), OperatorError> {
+    again(|| set_account_suspended_once(db, operator, account_id, suspended)).await
+}
+
+async fn set_account_suspended_once(db: &PgPool, operator: Operator, account_id: AccountId, suspended: bool) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_account_suspended_in(&mut tx, account_id, suspended).await? {
         let action = if suspended { "account.suspend" } else { "account.resume" };

@@ -1,6 +1,7 @@
 //! Crediting Tokens: a grant whose cause is an operator's deed, written down in the same transaction.
 
 use crate::accounts::store::AccountError;
+use crate::connections::again;
 use crate::error::{ConsoleError, Field, Problem, unavailable};
 use crate::ids::{AccountId, GrantId};
 use crate::journal::record::{Entry, record_in};
@@ -96,6 +97,18 @@ pub async fn credit_account(
     if valid_for < TimeDelta::minutes(1) || valid_for > TimeDelta::days(3650) {
         return Err(OperatorError::ValidityRange);
     }
+    again(|| credit_account_once(db, operator, account_id, tokens, valid_for, supplier_slugs, note)).await
+}
+
+async fn credit_account_once(
+    db: &PgPool,
+    operator: Operator,
+    account_id: AccountId,
+    tokens: Tokens,
+    valid_for: TimeDelta,
+    supplier_slugs: &[String],
+    note: Option<&str>,
+) -> Result<GrantId, OperatorError> {
     let mut supplier_ids = Vec::with_capacity(supplier_slugs.len());
     for slug in supplier_slugs {
         supplier_ids.push(supplier_by_slug(db, slug).await.map_err(|error| unknown_supplier(slug, error))?.0);

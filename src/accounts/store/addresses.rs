@@ -8,6 +8,7 @@ use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password::{self, Place};
 use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::{Email, Password};
+use crate::connections::again;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
@@ -104,6 +105,10 @@ pub async fn ask_email_change(
 
 /// Takes a link that confirms something, and does what it confirms.
 pub async fn confirm(db: &PgPool, outbox: &Outbox, token: &MailToken, origin: &Origin) -> Result<Confirmed, AccountError> {
+    again(|| confirm_once(db, outbox, token, origin)).await
+}
+
+async fn confirm_once(db: &PgPool, outbox: &Outbox, token: &MailToken, origin: &Origin) -> Result<Confirmed, AccountError> {
     let mut tx = db.begin().await?;
     let taken = take_token_in(&mut tx, token, &[Purpose::SignUp, Purpose::Verify, Purpose::ChangeEmail]).await?;
     let confirmed = match taken.of {

@@ -16,6 +16,7 @@ use crate::accounts::rights::Reader;
 use crate::accounts::types::Password;
 use crate::accounts::types_deletion::DeletionView;
 use crate::accounts::types_members::KeysLeft;
+use crate::connections::again;
 use crate::error::Blocker;
 use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
@@ -44,8 +45,12 @@ pub async fn deletion_of(db: impl PgExecutor<'_> + Copy, reader: &Reader) -> Res
 
 /// Deletes the reader: their own account, their memberships in others, and themselves.
 pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Password) -> Result<(), AccountError> {
+    check_password(db, reader.user_id(), password).await?;
+    again(|| delete_once(db, outbox, reader)).await
+}
+
+async fn delete_once(db: &PgPool, outbox: &Outbox, reader: &Reader) -> Result<(), AccountError> {
     let user_id = reader.user_id();
-    check_password(db, user_id, password).await?;
     let mut tx = db.begin().await?;
     let (owned, others) = lock_in(&mut tx, user_id).await?;
     if let Some(blocker) = blockers_of(&mut *tx, reader).await?.first() {

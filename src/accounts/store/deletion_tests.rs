@@ -10,7 +10,7 @@ use crate::accounts::store::{insert_account, owner_of, user_by_credentials};
 use crate::accounts::types::Email;
 use crate::accounts::types_members::Role;
 use crate::wallet::audit::audit;
-use crate::wallet::fixtures::{self, Used, outbox};
+use crate::wallet::fixtures::{self, Used, outbox, until_waiting};
 use crate::wallet::ledger::Verdict;
 use chrono::{TimeDelta, Utc};
 
@@ -159,4 +159,24 @@ async fn what_concerns_others_is_settled_first(db: PgPool) {
     let eve = insert_account(&db, &email, password(), true).await.expect("an operator");
     let eve = owner_of(&db, eve.user_id).await.expect("read").expect("an owner");
     refused(&eve, Blocker::Operator).await;
+}
+
+/// Whoever joins takes their invitation, and then needs the account to stay; a deletion has locked that, and then takes all invitations.
+#[sqlx::test]
+async fn a_deletion_that_loses_a_deadlock_to_somebody_who_joins_is_decided_again(db: PgPool) {
+    let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
+    invite(&db, &outbox(), &ada, bob.email(), Role::Member).await.expect("invited");
+    let mut joining = db.begin().await.expect("begin");
+    sqlx::query("DELETE FROM invitations").execute(&mut *joining).await.expect("taken");
+    let box_ = outbox();
+    let (deleted, ()) = tokio::join!(delete(&db, &box_, &ada, password()), async {
+        until_waiting(&db, 1).await;
+        // Whoever has waited longer is ended, and finds a member when it tries again.
+        let joins = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'member')";
+        sqlx::query(joins).bind(ada.account_id().0).bind(bob.user_id().0).execute(&mut *joining).await.expect("joined");
+        joining.commit().await.expect("commit");
+    });
+    assert!(matches!(deleted, Err(AccountError::NotDeletable(Blocker::Members))), "{deleted:?}");
+    assert_eq!(lines(&db, "SELECT name FROM accounts ORDER BY 1").await, ["ada@example.com", "bob@example.com"]);
+    assert!(lines(&db, "SELECT kind FROM journal WHERE kind = 'account.deleted'").await.is_empty());
 }

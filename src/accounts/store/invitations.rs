@@ -9,6 +9,7 @@ use crate::accounts::password;
 use crate::accounts::rights::{Admin, Origin, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::accounts::types_members::{InvitationView, Role};
+use crate::connections::again;
 use crate::ids::{AccountId, InvitationId, UserId};
 use crate::journal::record::{Actor, Entry, record_in, record_of_user_in};
 use crate::journal::types::Kind;
@@ -35,6 +36,10 @@ pub async fn invite(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, 
     if role == Role::Owner {
         return Err(AccountError::OwnerStays);
     }
+    again(|| invite_once(db, outbox, admin, email, role)).await
+}
+
+async fn invite_once(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, role: Role) -> Result<(), AccountError> {
     let (account_id, token) = (admin.account_id(), MailToken::generate());
     let mut tx = db.begin().await?;
     lock_member_in(&mut tx, admin, admin.user_id()).await?;
@@ -72,6 +77,10 @@ pub async fn invite(db: &PgPool, outbox: &Outbox, admin: &Admin, email: &Email, 
 
 /// Takes an invitation back.
 pub async fn revoke(db: &PgPool, admin: &Admin, invitation_id: InvitationId) -> Result<(), AccountError> {
+    again(|| revoke_once(db, admin, invitation_id)).await
+}
+
+async fn revoke_once(db: &PgPool, admin: &Admin, invitation_id: InvitationId) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     lock_member_in(&mut tx, admin, admin.user_id()).await?;
     let email = sqlx::query_scalar!(
@@ -143,6 +152,10 @@ pub async fn invitation_by_token(db: impl PgExecutor<'_>, token: &MailToken) -> 
 
 /// A signed-in user joins, if it is their address that was invited. Returns the account.
 pub async fn accept(db: &PgPool, reader: &Reader, token: &MailToken) -> Result<AccountId, AccountError> {
+    again(|| accept_once(db, reader, token)).await
+}
+
+async fn accept_once(db: &PgPool, reader: &Reader, token: &MailToken) -> Result<AccountId, AccountError> {
     let mut tx = db.begin().await?;
     let account_id = join_in(&mut tx, token, (reader.user_id(), reader.email()), reader.origin()).await?;
     set_verified_in(&mut tx, reader.user_id(), reader.email()).await?;
@@ -156,11 +169,21 @@ pub async fn sign_up(db: &PgPool, token: &MailToken, password: Password, origin:
     let email = invitation_by_token(db, token).await?.email;
     password::refuse_common(&password, &email).await?;
     let password_hash = password::hash(password).await?;
+    again(|| sign_up_once(db, token, &email, &password_hash, origin)).await
+}
+
+async fn sign_up_once(
+    db: &PgPool,
+    token: &MailToken,
+    email: &Email,
+    password_hash: &str,
+    origin: &Origin,
+) -> Result<(UserId, AccountId), AccountError> {
     let mut tx = db.begin().await?;
-    let NewAccount { user_id, .. } = insert_account_in(&mut tx, &email, &password_hash, false).await?;
-    set_verified_in(&mut tx, user_id, &email).await?;
+    let NewAccount { user_id, .. } = insert_account_in(&mut tx, email, password_hash, false).await?;
+    set_verified_in(&mut tx, user_id, email).await?;
     record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(Kind::AccountCreated)).await?;
-    let account_id = join_in(&mut tx, token, (user_id, &email), origin).await?;
+    let account_id = join_in(&mut tx, token, (user_id, email), origin).await?;
     tx.commit().await?;
     Ok((user_id, account_id))
 }

@@ -7,6 +7,7 @@ use crate::accounts::rights::{Admin, Owner, Reader};
 use crate::accounts::types::{Email, Password};
 use crate::accounts::types_members::{AccountChoice, KeysLeft, MemberLimits, MemberUse, MemberView, Role};
 use crate::accounts::types_settings::Membership;
+use crate::connections::again;
 use crate::ids::{AccountId, UserId};
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
@@ -92,6 +93,10 @@ pub async fn choose(db: &PgPool, reader: &Reader, account_id: AccountId) -> Resu
 
 /// Gives a member another role. The owner keeps theirs; whoever invites no longer leaves no invitation behind.
 pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -> Result<(), AccountError> {
+    again(|| set_role_once(db, admin, user_id, role)).await
+}
+
+async fn set_role_once(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let (_, before) = lock_member_in(&mut tx, admin, user_id).await?;
     if before == Role::Owner || role == Role::Owner {
@@ -112,6 +117,10 @@ pub async fn set_role(db: &PgPool, admin: &Admin, user_id: UserId, role: Role) -
 
 /// Sets what a member may spend, from the next call on. Below what they have spent already, they spend nothing more.
 pub async fn set_limits(db: &PgPool, admin: &Admin, user_id: UserId, limits: MemberLimits) -> Result<(), AccountError> {
+    again(|| set_limits_once(db, admin, user_id, limits)).await
+}
+
+async fn set_limits_once(db: &PgPool, admin: &Admin, user_id: UserId, limits: MemberLimits) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     lock_member_in(&mut tx, admin, user_id).await?;
     let MemberLimits { quota, month_quota } = limits;
@@ -138,6 +147,10 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
     if user_id == admin.user_id() {
         return leave(db, admin).await;
     }
+    again(|| remove_once(db, outbox, admin, user_id, keys)).await
+}
+
+async fn remove_once(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId, keys: KeysLeft) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, admin, user_id).await?;
     end_membership_in(&mut tx, admin, (user_id, role), (keys, admin.user_id())).await?;
@@ -150,6 +163,10 @@ pub async fn remove(db: &PgPool, outbox: &Outbox, admin: &Admin, user_id: UserId
 
 /// A member goes. Their keys end: whoever leaves knows the secrets, and would spend on without the limits that were theirs.
 pub async fn leave(db: &PgPool, reader: &Reader) -> Result<(), AccountError> {
+    again(|| leave_once(db, reader)).await
+}
+
+async fn leave_once(db: &PgPool, reader: &Reader) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, reader, reader.user_id()).await?;
     end_membership_in(&mut tx, reader, (reader.user_id(), role), (KeysLeft::Disabled, reader.user_id())).await?;
@@ -185,6 +202,10 @@ pub(super) async fn end_membership_in(
 /// Makes another member the owner; who was it stays as an admin. Both are told.
 pub async fn hand_over(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId, password: Password) -> Result<(), AccountError> {
     check_password(db, owner.user_id(), password).await?;
+    again(|| hand_over_once(db, outbox, owner, to)).await
+}
+
+async fn hand_over_once(db: &PgPool, outbox: &Outbox, owner: &Owner, to: UserId) -> Result<(), AccountError> {
     let account_id = owner.account_id();
     let mut tx = db.begin().await?;
     let (email, role) = lock_member_in(&mut tx, owner, to).await?;

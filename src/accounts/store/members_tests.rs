@@ -7,7 +7,7 @@ use crate::accounts::store::invitations::{accept, invitations_of, invite, revoke
 use crate::accounts::store::{insert_account, owner_of, reader_of};
 use crate::ids::{InvitationId, KeyId};
 use crate::keys::store::{KeyEdit, KeyError, KeyOwner, insert_key_once, update_key};
-use crate::wallet::fixtures::{outbox, pepper, plain_key};
+use crate::wallet::fixtures::{outbox, pepper, plain_key, until_waiting};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -194,6 +194,35 @@ async fn whoever_lost_a_role_does_nothing_more_with_it(db: PgPool) {
     assert!(matches!(update_key(&db, KeyOwner::Member(&member), of_eve, edit()).await, Err(KeyError::NotYours)));
     assert!(matches!(make_key(&db, &member).await, Err(KeyError::NotYours)));
     assert_eq!(key_of(&db, of_eve).await, ("enabled".into(), ada.user_id()));
+}
+
+async fn lock_member(tx: &mut PgConnection, account_id: AccountId, user_id: UserId) {
+    let sql = "SELECT 1 FROM members WHERE account_id = $1 AND user_id = $2 FOR UPDATE";
+    sqlx::query(sql).bind(account_id.0).bind(user_id.0).execute(tx).await.expect("a lock");
+}
+
+/// Both members are locked by a removal, the one with the lower id first; here by somebody else, in the other order.
+#[sqlx::test]
+async fn a_removal_that_loses_a_deadlock_is_made_all_the_same(db: PgPool) {
+    let (ada, eve) = (owner(&db, "ada@example.com").await, owner(&db, "eve@example.com").await);
+    let member = joined(&db, &ada, &eve, Role::Member).await.into_member().expect("a member");
+    let key_id = make_key(&db, &member).await.expect("a key");
+    let (one, other) = (ada.user_id().0, eve.user_id().0);
+    let mut tx = db.begin().await.expect("begin");
+    lock_member(&mut tx, ada.account_id(), UserId(one.max(other))).await;
+    let box_ = outbox();
+    let (removed, ()) = tokio::join!(remove(&db, &box_, &ada, eve.user_id(), KeysLeft::HandedOver), async {
+        until_waiting(&db, 1).await;
+        // Whoever has waited longer is ended, and waits for us when it tries again.
+        lock_member(&mut tx, ada.account_id(), UserId(one.min(other))).await;
+        tx.commit().await.expect("unlocked");
+    });
+    removed.expect("tried again");
+    assert_eq!(role_of(&db, ada.account_id(), eve.user_id()).await, None);
+    assert_eq!(key_of(&db, key_id).await, ("enabled".into(), ada.user_id()));
+    for once in ["SELECT count(*) FROM journal WHERE kind = 'member.removed'", "SELECT count(*) FROM mails WHERE kind = 'member_removed'"] {
+        assert_eq!(sqlx::query_scalar::<_, i64>(once).fetch_one(&db).await.expect("count"), 1, "{once}");
+    }
 }
 
 #[sqlx::test]

@@ -8,6 +8,7 @@ use crate::checkout::store::events::{Decision, EventOutcome, conclude_in, decisi
 use crate::checkout::store::fulfilment::settle_session_in;
 use crate::checkout::store::transitions::Cause;
 use crate::checkout::store::{CheckoutError, OpenOrder};
+use crate::connections::again;
 use crate::mail::outbox::Outbox;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -17,7 +18,11 @@ pub const KIND: &str = "checkout.session (asked)";
 
 /// Acts on what the provider said of an order's session.
 pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, session: &Value) -> Result<Decision, CheckoutError> {
-    let (provider, event) = (order.provider, event_of(&order.session_id, session)?);
+    let event = event_of(&order.session_id, session)?;
+    again(|| settle_asked_once(db, outbox, order.provider, &event)).await
+}
+
+async fn settle_asked_once(db: &PgPool, outbox: &Outbox, provider: Provider, event: &PaymentEvent) -> Result<Decision, CheckoutError> {
     let mut tx = db.begin().await?;
     // Before the order, as with every event: two that ask at once wait for each other here.
     lock_event_in(&mut tx, provider, &event.id).await?;
@@ -26,8 +31,8 @@ pub async fn settle_asked(db: &PgPool, outbox: &Outbox, order: &OpenOrder, sessi
     let is_news = decision.outcome == EventOutcome::Quarantined && is_news_in(&mut tx, provider, &event.id, &decision).await?;
     match decision.outcome {
         EventOutcome::Quarantined if is_news => {
-            keep_event(&mut *tx, provider, &event).await?;
-            conclude_in(&mut tx, outbox, provider, &event, &decision).await?;
+            keep_event(&mut *tx, provider, event).await?;
+            conclude_in(&mut tx, outbox, provider, event, &decision).await?;
         }
         EventOutcome::Fulfilled | EventOutcome::AlreadyFulfilled | EventOutcome::Closed if before == Some(EventOutcome::Quarantined) => {
             insert_outcome_in(&mut tx, provider, &event.id, &decision, None).await?;

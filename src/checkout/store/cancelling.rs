@@ -9,6 +9,7 @@ use crate::checkout::store::fulfilment::{LockedOrder, locked_order_in};
 use crate::checkout::store::transitions::{Cause, move_order_by_in, move_order_in, record_step_in};
 use crate::checkout::store::{CheckoutError, stay_in, stored_provider, stored_status};
 use crate::checkout::types::OrderStatus;
+use crate::connections::again;
 use crate::ids::OrderId;
 use crate::journal::record::Actor;
 use crate::operators::audit::{Action, insert_action_in};
@@ -65,6 +66,10 @@ pub async fn cancellable_order(db: &PgPool, by: CancelledBy<'_>, order_id: Order
 /// Cancels an order whose session nobody can pay any more. Whether it did: it may have moved on, or its checkout been opened, meanwhile.
 /// Had the provider told of the session's end first, the order is closed by that, and an operator's deed is written down all the same.
 pub async fn note_cancelled(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable) -> Result<bool, CheckoutError> {
+    again(|| note_cancelled_once(db, by, open)).await
+}
+
+async fn note_cancelled_once(db: &PgPool, by: CancelledBy<'_>, open: &Cancellable) -> Result<bool, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = by.order_in(&mut tx, open.order_id).await?;
     let told = order.status == OrderStatus::Expired && open.session_id.is_some();

@@ -8,6 +8,7 @@ use crate::checkout::store::failures::Failures;
 use crate::checkout::store::transitions::{Cause, move_order_in};
 use crate::checkout::store::{CheckoutError, events, receipts, refunds, stored_currency, stored_start, stored_status};
 use crate::checkout::types::{OrderStatus, Start};
+use crate::connections::again;
 use crate::ids::{AccountId, GrantId, OrderId, PackageId};
 use crate::mail::outbox::Outbox;
 use crate::money::Money;
@@ -153,6 +154,10 @@ pub async fn close_order_in(
 
 /// Notes the payment of an order that was fulfilled without learning it, and what had waited for it.
 pub async fn note_payment(db: &PgPool, outbox: &Outbox, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
+    again(|| note_payment_once(db, outbox, order_id, payment_id)).await
+}
+
+async fn note_payment_once(db: &PgPool, outbox: &Outbox, order_id: OrderId, payment_id: &str) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
     locked_order_in(&mut tx, order_id).await?;
     sqlx::query!("UPDATE orders SET provider_payment_id = $2 WHERE order_id = $1 AND provider_payment_id IS NULL", order_id.0, payment_id)

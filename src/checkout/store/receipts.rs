@@ -10,6 +10,7 @@ use crate::checkout::payments::Provider;
 use crate::checkout::store::{CheckoutError, stay_in, stored_currency};
 use crate::checkout::types::RefundStatus;
 use crate::checkout::types_receipt::{BillingDetails, CreditNote, Discounted, ReceiptView, Seller, TaxRate, Taxed};
+use crate::connections::again;
 use crate::ids::OrderId;
 use crate::journal::record::{Actor, Entry, record_in};
 use crate::journal::types::Kind;
@@ -118,6 +119,10 @@ pub async fn set_seller(db: &PgPool, seller: &Seller) -> Result<(), CheckoutErro
 
 /// Keeps what receipts are to be made out to, and fills it in where this order's receipt has none.
 pub async fn set_billing_details(db: &PgPool, member: &Admin, order_id: OrderId, details: &BillingDetails) -> Result<(), CheckoutError> {
+    again(|| set_billing_details_once(db, member, order_id, details)).await
+}
+
+async fn set_billing_details_once(db: &PgPool, member: &Admin, order_id: OrderId, details: &BillingDetails) -> Result<(), CheckoutError> {
     let mut tx = db.begin().await?;
     stay_in(&mut tx, member).await?;
     let account_id = member.account_id().0;

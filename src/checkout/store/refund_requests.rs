@@ -88,6 +88,10 @@ async fn request_refund_once(
 
 /// What a customer may have refunded of their own order now: the unused part, while its window is open.
 pub async fn own_refund_offer(db: &PgPool, member: &Admin, order_id: OrderId) -> Result<RefundOffer, CheckoutError> {
+    again(|| own_refund_offer_once(db, member, order_id)).await
+}
+
+async fn own_refund_offer_once(db: &PgPool, member: &Admin, order_id: OrderId) -> Result<RefundOffer, CheckoutError> {
     let mut tx = db.begin().await?;
     let order = own_order_in(&mut tx, member, order_id).await?;
     let until = open_until(&order)?;

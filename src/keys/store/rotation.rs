@@ -2,6 +2,7 @@
 
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, lock_key_in};
+use crate::connections::again;
 use crate::ids::KeyId;
 use crate::journal::types::Kind;
 use crate::keys::secret::{KeySecret, Pepper};
@@ -19,6 +20,16 @@ struct Rotated<'a> {
 
 /// Gives a key a new secret, returned this once. The one it had works for `grace` yet; those before it work no longer than they did.
 pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper: &Pepper, grace: TimeDelta) -> Result<KeySecret, KeyError> {
+    again(|| rotate_key_once(db, owner, key_id, pepper, grace)).await
+}
+
+async fn rotate_key_once(
+    db: &PgPool,
+    owner: KeyOwner<'_>,
+    key_id: KeyId,
+    pepper: &Pepper,
+    grace: TimeDelta,
+) -> Result<KeySecret, KeyError> {
     let secret = KeySecret::generate();
     let valid_until = (grace > TimeDelta::zero()).then(|| Utc::now() + grace);
     let mut tx = db.begin().await?;
@@ -48,6 +59,10 @@ pub async fn rotate_key(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId, pepper:
 
 /// Ends the secrets that the key had before; the one it has stays.
 pub async fn end_old_secrets(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
+    again(|| end_old_secrets_once(db, owner, key_id)).await
+}
+
+async fn end_old_secrets_once(db: &PgPool, owner: KeyOwner<'_>, key_id: KeyId) -> Result<(), KeyError> {
     let mut tx = db.begin().await?;
     let key = lock_key_in(&mut tx, owner, key_id).await?;
     sqlx::query!("UPDATE retired_secrets SET valid_until = now() WHERE key_id = $1 AND valid_until > now()", key_id.0)
