@@ -63,19 +63,7 @@ impl Call {
 
     /// What must be held again should the database forget it.
     pub fn hold(&self) -> RunningHold {
-        let admission = &self.admission;
-        RunningHold {
-            request_id: admission.request_id,
-            account_id: admission.account_id,
-            key_id: admission.key_id,
-            model_id: admission.model_id.clone(),
-            supplier_id: admission.supplier_id,
-            price_version: admission.price_version,
-            endpoint: self.endpoint.path,
-            streamed: self.streamed,
-            tokens: admission.held,
-            created_at: self.started_at,
-        }
+        self.admission.hold(self.endpoint.path, self.streamed, self.started_at)
     }
 
     pub fn mark_first_byte(&mut self) {

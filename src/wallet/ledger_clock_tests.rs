@@ -127,26 +127,15 @@ async fn what_goes_back_to_a_period_never_makes_it_negative(db: PgPool) {
 
 #[sqlx::test]
 async fn a_hold_that_comes_back_counts_in_the_day_that_runs(db: PgPool) {
-    let supplier_id = acme(&db).await;
-    let (ada, _, key_id, secret) = customer(&db, "ada", 1_000, None).await;
+    acme(&db).await;
+    let (_, _, key_id, secret) = customer(&db, "ada", 1_000, None).await;
     a_hundred_a_day(&db, key_id).await;
     let call = fixtures::admit(&db, &secret, "acme/m", 10, 20).await;
     set_back(&db, 1).await;
     // The crash forgot the hold and what it counted, but not that the day had begun.
     forget_holds(&db).await;
     sqlx::raw_sql("UPDATE api_keys SET period_used = 0").execute(&db).await.expect("forgotten");
-    let running = RunningHold {
-        request_id: call.request_id,
-        account_id: ada.account_id(),
-        key_id,
-        model_id: "acme/m".into(),
-        supplier_id,
-        price_version: 1,
-        endpoint: "chat",
-        streamed: false,
-        tokens: call.held,
-        created_at: Utc::now(),
-    };
+    let running = call.hold("chat", false, Utc::now());
     assert_eq!(restore_holds(&db, ReplicaId::generate(), HOLD_FOR, &[running]).await.expect("restored"), 1);
     assert_eq!(used_of_day(&db).await, (50, 1));
     assert_eq!(settled(&db, &[fixtures::settlement(&call, USED, Utc::now())]).await, [(true, 20)]);

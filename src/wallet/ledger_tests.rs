@@ -179,8 +179,8 @@ async fn only_an_interrupted_record_is_ever_completed(db: PgPool) {
 
 #[sqlx::test]
 async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: PgPool) {
-    let supplier_id = acme(&db).await;
-    let (member, grant_id, key_id, secret) = customer(&db, "ada", 100, None).await;
+    acme(&db).await;
+    let (_, grant_id, _, secret) = customer(&db, "ada", 100, None).await;
     let owner = fixtures::replica(&db).await;
     let request = || fixtures::request(&secret, "acme/m", 10, 20);
     let verdicts = decide(&db, &[request()], owner, false).await;
@@ -189,18 +189,7 @@ async fn holds_that_a_crash_forgot_are_put_back_before_anything_is_admitted(db: 
     assert!(!look_at_calls(&db, owner, &[]).await.expect("looked").known);
     let refused = decide(&db, &[request(), request()], owner, false).await;
     assert!(refused.iter().all(|verdict| matches!(verdict, Verdict::HoldsForgotten)), "{refused:?}");
-    let running = RunningHold {
-        request_id: call.request_id,
-        account_id: member.account_id(),
-        key_id,
-        model_id: "acme/m".into(),
-        supplier_id,
-        price_version: 1,
-        endpoint: "chat",
-        streamed: false,
-        tokens: call.held,
-        created_at: Utc::now(),
-    };
+    let running = call.hold("chat", false, Utc::now());
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, std::slice::from_ref(&running)).await.expect("restored"), 1);
     assert_eq!(restore_holds(&db, owner, HOLD_FOR, &[running]).await.expect("restored"), 0);
     assert_eq!(grant(&db, grant_id).await, (50, 50, 0));

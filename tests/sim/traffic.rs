@@ -106,17 +106,5 @@ fn flight(admission: &Admission, requests: &[AdmissionRequest], owner: ReplicaId
 }
 
 fn running_hold(flight: &Flight) -> RunningHold {
-    let call = &flight.admission;
-    RunningHold {
-        request_id: call.request_id,
-        account_id: call.account_id,
-        key_id: call.key_id,
-        model_id: call.model_id.clone(),
-        supplier_id: call.supplier_id,
-        price_version: call.price_version,
-        endpoint: "chat/completions",
-        streamed: false,
-        tokens: call.held,
-        created_at: clock::of_replica(flight.began),
-    }
+    flight.admission.hold("chat/completions", false, clock::of_replica(flight.began))
 }

@@ -1,6 +1,6 @@
 //! What running calls hold: whether they must end, extended, restored, reaped. Thin over the functions of the migrations.
 
-use super::{LedgerError, interval};
+use super::{Admission, LedgerError, interval};
 use crate::ids::{AccountId, KeyId, ReplicaId, RequestId, SupplierId};
 use crate::tokens::Tokens;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,6 +22,24 @@ pub struct RunningHold {
     pub streamed: bool,
     pub tokens: Tokens,
     pub created_at: DateTime<Utc>,
+}
+
+impl Admission {
+    /// What its replica remembers of it; the request says the rest.
+    pub fn hold(&self, endpoint: &'static str, streamed: bool, created_at: DateTime<Utc>) -> RunningHold {
+        RunningHold {
+            request_id: self.request_id,
+            account_id: self.account_id,
+            key_id: self.key_id,
+            model_id: self.model_id.clone(),
+            supplier_id: self.supplier_id,
+            price_version: self.price_version,
+            endpoint,
+            streamed,
+            tokens: self.held,
+            created_at,
+        }
+    }
 }
 
 /// Makes the replica known to the database, and puts back those of its holds that a crash forgot. Returns how many.

@@ -4,7 +4,7 @@ use super::*;
 use crate::ids::GrantId;
 use crate::wallet::fixtures::{self, Used};
 use crate::wallet::ledger::tests::{HOLD_FOR, USED, acme, assert_exact, customer, decide, forget_holds, grant, settled};
-use crate::wallet::ledger::{Admission, AdmissionRequest, Settlement, Verdict, settle_calls};
+use crate::wallet::ledger::{AdmissionRequest, Settlement, Verdict, settle_calls};
 use chrono::Utc;
 use futures::future::join_all;
 use std::time::Duration;
@@ -202,18 +202,7 @@ async fn a_record_that_is_completed_without_a_hold_can_be_recomputed_too(db: PgP
 
 /// What the replica of an admitted call remembers of it.
 fn running(call: &Admission) -> RunningHold {
-    RunningHold {
-        request_id: call.request_id,
-        account_id: call.account_id,
-        key_id: call.key_id,
-        model_id: call.model_id.clone(),
-        supplier_id: call.supplier_id,
-        price_version: call.price_version,
-        endpoint: "chat",
-        streamed: false,
-        tokens: call.held,
-        created_at: Utc::now(),
-    }
+    call.hold("chat", false, Utc::now())
 }
 
 /// Of 100 Tokens, a call held 50 until a crash forgot them; then another took 80 before they were put back. Answers both calls.
