@@ -1,18 +1,15 @@
 //! A clean history audits clean; each check catches the corruption it is there for.
 
 use super::*;
-use crate::accounts::types::{Email, Password};
-use crate::ids::{KeyId, OrderId, PackageId, RequestId};
-use crate::keys::secret::{KeySecret, Pepper};
-use crate::operators::accounts::create_account;
+use crate::ids::RequestId;
+use crate::keys::store::NewKey;
 use crate::operators::credit::credit_account;
 use crate::operators::rights::Operator;
-use crate::suppliers::store::{NewChannel, NewModel, Protocol, insert_channel, insert_model, insert_supplier};
+use crate::suppliers::store::{NewModel, insert_model};
 use crate::tokens::Tokens;
 use crate::wallet::fixtures;
-use crate::wallet::ledger::{self, Admission, AdmissionRequest, GrantCause, NewGrant, Price, Scope, Settlement, Verdict};
+use crate::wallet::ledger::{self, Admission, Price, Settlement};
 use chrono::{TimeDelta, Utc};
-use std::net::Ipv4Addr;
 
 /// One account with an order, an expired credit, a settled call and a call in flight.
 struct History {
@@ -21,25 +18,9 @@ struct History {
     running: RequestId,
 }
 
-async fn account(db: &PgPool, email: &str) -> crate::accounts::store::NewAccount {
-    let password = Password::parse("correct horse".into()).expect("password");
-    create_account(db, Operator::command_line(), &Email::parse(email).expect("email"), password, false).await.expect("account")
-}
-
 async fn history(db: PgPool) -> History {
-    let operator = Operator::command_line();
-    let new = account(&db, "ada@example.com").await;
-    let supplier_id = insert_supplier(&db, operator, "acme", "Acme").await.expect("supplier");
-    let channel = NewChannel {
-        supplier_id,
-        base_url: "https://api.example.com/v1",
-        protocol: Protocol::Openai,
-        weight: 1,
-        priority: 0,
-        secret: None,
-    };
-    let sealing_key = crate::suppliers::sealed::SealingKey::derive(&[1; 32]);
-    insert_channel(&db, operator, &sealing_key, &[], channel).await.expect("channel");
+    let ada = fixtures::member(&db, "ada").await;
+    fixtures::supplier(&db, "acme").await;
     let model = NewModel {
         model_id: "acme/m".into(),
         supplier_slug: "acme".into(),
@@ -50,86 +31,30 @@ async fn history(db: PgPool) -> History {
         output_kinds: vec!["text".into()],
         price: Price { input_ppm: 1_000_000, cached_ppm: 1_000_000, output_ppm: 1_000_000 },
     };
-    insert_model(&db, operator, model).await.expect("model");
-    let secret = key(&db, new.account_id, new.user_id).await;
-    buy(&db, new.account_id, new.user_id, 1000).await;
-    expired_credit(&db, new.account_id).await;
+    insert_model(&db, Operator::command_line(), model).await.expect("model");
+    let (_, secret) = fixtures::key(&db, &ada, NewKey { quota: Some(Tokens(500)), ..fixtures::plain_key("k") }).await;
+    fixtures::bought(&db, &ada, "P", 1000).await;
+    never_paid(&db).await;
+    expired_credit(&db, ada.account_id()).await;
 
-    let settled = admit(&db, &secret).await;
+    let settled = fixtures::admit(&db, &secret, "acme/m", 50, 100).await;
     settle(&db, &settled, 70).await;
-    let running = admit(&db, &secret).await;
-    History { db, account_id: new.account_id, running: running.request_id }
+    let running = fixtures::admit(&db, &secret, "acme/m", 50, 100).await;
+    History { db, account_id: ada.account_id(), running: running.request_id }
 }
 
-async fn key(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId) -> KeySecret {
-    let secret = KeySecret::generate();
-    sqlx::query!(
-        "INSERT INTO api_keys (key_id, account_id, created_by, name, secret_hash, secret_hint, quota) VALUES ($1, $2, $3, 'k', $4, $5, 500)",
-        KeyId::generate().0,
-        account_id.0,
-        user_id.0,
-        secret.hash(&Pepper::derive(&[1; 32])).to_vec(),
-        secret.hint()
+/// Another order like the one there is, which was never paid.
+async fn never_paid(db: &PgPool) {
+    sqlx::query(
+        "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
+                             scope_supplier_ids, scope_model_ids, form_key, provider, provider_session_id, checkout_url)
+         SELECT gen_random_uuid(), account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
+                scope_supplier_ids, scope_model_ids, gen_random_uuid(), provider, gen_random_uuid()::text, checkout_url
+           FROM orders",
     )
     .execute(db)
     .await
-    .expect("key");
-    secret
-}
-
-/// A fulfilled order with its grant, and an order that was never paid.
-async fn buy(db: &PgPool, account_id: AccountId, user_id: crate::ids::UserId, tokens: i64) {
-    let package_id = PackageId::generate();
-    sqlx::query!(
-        "INSERT INTO packages (package_id, name, tokens, price_minor, currency, valid_for_s) VALUES ($1, 'P', $2, 500, 'usd', 86400)",
-        package_id.0,
-        tokens
-    )
-    .execute(db)
-    .await
-    .expect("package");
-    for fulfilled in [true, false] {
-        let order_id = OrderId::generate();
-        let mut tx = db.begin().await.expect("begin");
-        sqlx::query!(
-            "INSERT INTO orders (order_id, account_id, user_id, package_id, package_name, tokens, price_minor, currency, valid_for_s,
-                                 scope_supplier_ids, scope_model_ids, form_key, provider, provider_session_id, checkout_url)
-             VALUES ($1, $2, $3, $4, 'P', $5, 500, 'usd', 86400, '{}', '{}', $1, 'sandbox', $1::uuid::text, '/')",
-            order_id.0,
-            account_id.0,
-            user_id.0,
-            package_id.0,
-            tokens
-        )
-        .execute(&mut *tx)
-        .await
-        .expect("order");
-        let steps = if fulfilled { 3 } else { 0 };
-        sqlx::query!(
-            "INSERT INTO order_transitions (order_id, from_status, to_status, cause)
-             SELECT $1, from_status, to_status, 'checkout'
-               FROM (VALUES (1, 'created', 'awaiting_payment'), (2, 'awaiting_payment', 'paid'), (3, 'paid', 'fulfilled'))
-                    AS step (place, from_status, to_status)
-              WHERE place <= $2 ORDER BY place",
-            order_id.0,
-            steps
-        )
-        .execute(&mut *tx)
-        .await
-        .expect("steps");
-        if fulfilled {
-            let new = NewGrant {
-                account_id,
-                cause: GrantCause::Order(order_id),
-                tokens: Tokens(tokens),
-                scope: Scope::default(),
-                valid_for: TimeDelta::days(1),
-                note: None,
-            };
-            ledger::issue_grant_in(&mut tx, &new).await.expect("grant");
-        }
-        tx.commit().await.expect("commit");
-    }
+    .expect("order");
 }
 
 async fn expired_credit(db: &PgPool, account_id: AccountId) {
@@ -143,28 +68,6 @@ async fn expired_credit(db: &PgPool, account_id: AccountId) {
     .await
     .expect("age");
     assert_eq!(ledger::sweep_expired_grants(db, 10).await.expect("sweep"), 1);
-}
-
-async fn admit(db: &PgPool, secret: &KeySecret) -> Admission {
-    let request = AdmissionRequest {
-        request_id: RequestId::generate(),
-        secret_hash: secret.hash(&Pepper::derive(&[1; 32])),
-        model_id: "acme/m".into(),
-        protocol: "openai",
-        input_tokens: 50,
-        output_limit: Some(100),
-        choices: 1,
-        exact: true,
-        endpoint: "/v1/chat/completions",
-        streamed: false,
-        address: Ipv4Addr::LOCALHOST.into(),
-        idempotency: None,
-    };
-    let decisions = ledger::admit_calls(db, &[request], fixtures::replica(db).await, TimeDelta::minutes(1), false).await.expect("admit");
-    match decisions.into_iter().next().map(|decision| decision.verdict) {
-        Some(Verdict::Admitted(admission)) => admission,
-        other => panic!("{other:?}"),
-    }
 }
 
 async fn settle(db: &PgPool, call: &Admission, charge: i64) {
@@ -210,7 +113,7 @@ fn difference(what: &str, expected: i64, found: i64) -> (String, i64, i64) {
 #[sqlx::test]
 async fn a_clean_history_has_no_differences(db: PgPool) {
     let history = history(db).await;
-    account(&history.db, "bob@example.com").await;
+    fixtures::member(&history.db, "bob").await;
     let report = audit(&history.db, None).await.expect("audit");
     let expected = AuditReport { accounts: 2, grants: 2, ledger_entries: 4, usage_records: 1, differences: vec![] };
     assert_eq!(report, expected);
@@ -222,8 +125,8 @@ async fn a_clean_history_has_no_differences(db: PgPool) {
 async fn another_accounts_corruption_is_not_ours(db: PgPool) {
     let history = history(db).await;
     history.corrupt("UPDATE grants SET spent = spent + 1, left_ = left_ - 1 WHERE source = 'order'").await;
-    let bob = account(&history.db, "bob@example.com").await;
-    assert_eq!(audit(&history.db, Some(bob.account_id)).await.expect("audit").differences, vec![]);
+    let bob = fixtures::member(&history.db, "bob").await;
+    assert_eq!(audit(&history.db, Some(bob.account_id())).await.expect("audit").differences, vec![]);
     assert_eq!(audit(&history.db, None).await.expect("audit").differences.len(), 2);
 }
 
