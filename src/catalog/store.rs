@@ -117,6 +117,23 @@ pub struct NewPackage {
     pub refund_window_s: Option<i64>,
 }
 
+impl NewPackage {
+    /// For every supplier, and with nothing that a package need not have.
+    pub fn plain(name: &str, tokens: Tokens, price: Money, valid_for_s: i64) -> NewPackage {
+        NewPackage {
+            name: name.into(),
+            tokens,
+            price,
+            valid_for_s,
+            supplier_slugs: Vec::new(),
+            purchase_limit: None,
+            limit_period_s: None,
+            rolls_over: false,
+            refund_window_s: None,
+        }
+    }
+}
+
 /// Puts a package on sale.
 pub async fn insert_package(db: &PgPool, operator: Operator, new: NewPackage) -> Result<PackageId, CatalogError> {
     if new.price.minor < 1 {

@@ -7,17 +7,7 @@ fn money(minor: i64) -> Money {
 }
 
 fn package(name: &str) -> NewPackage {
-    NewPackage {
-        name: name.into(),
-        tokens: Tokens(1_000_000),
-        price: money(500),
-        valid_for_s: 30 * 86_400,
-        supplier_slugs: Vec::new(),
-        purchase_limit: None,
-        limit_period_s: None,
-        rolls_over: false,
-        refund_window_s: None,
-    }
+    NewPackage::plain(name, Tokens(1_000_000), money(500), 30 * 86_400)
 }
 
 async fn insert_supplier(db: &PgPool, slug: &str, name: &str) {

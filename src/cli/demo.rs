@@ -105,17 +105,8 @@ async fn ensure_packages(ctx: &Context) -> Result<(), CliError> {
         return Ok(());
     }
     for (name, tokens, cents, days) in PACKAGES {
-        let new = NewPackage {
-            name: name.into(),
-            tokens: Tokens(tokens),
-            price: Money::new(cents, parsed(Currency::parse("usd"))?),
-            valid_for_s: TimeDelta::days(days).num_seconds(),
-            supplier_slugs: Vec::new(),
-            purchase_limit: None,
-            limit_period_s: None,
-            rolls_over: false,
-            refund_window_s: None,
-        };
+        let price = Money::new(cents, parsed(Currency::parse("usd"))?);
+        let new = NewPackage::plain(name, Tokens(tokens), price, TimeDelta::days(days).num_seconds());
         insert_package(&ctx.db, ctx.operator, new).await?;
     }
     Ok(())

@@ -22,15 +22,9 @@ fn usd(minor: i64) -> Money {
 /// 1,000,000 Tokens for $5.00, valid for 30 days.
 pub async fn package(app: &TestApp, name: &str, purchase_limit: Option<i32>) -> PackageId {
     let new = NewPackage {
-        name: name.into(),
-        tokens: Tokens(1_000_000),
-        price: usd(500),
-        valid_for_s: 2_592_000,
         supplier_slugs: vec!["sandbox".into()],
         purchase_limit,
-        limit_period_s: None,
-        rolls_over: false,
-        refund_window_s: None,
+        ..NewPackage::plain(name, Tokens(1_000_000), usd(500), 2_592_000)
     };
     insert_package(&app.state.db, Operator::command_line(), new).await.expect("package")
 }

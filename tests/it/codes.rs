@@ -226,17 +226,8 @@ async fn discounts_in_zero_and_three_decimals_are_charged_as_they_are_shown(db: 
     for (minor, currency, to_pay, amount) in
         [(333, "jpy", "¥167", 167), (1_500, "kwd", "KWD 0.750", 750), (1_510, "kwd", "KWD 0.760", 760), (900, "isk", "ISK 450", 45_000)]
     {
-        let new = NewPackage {
-            name: format!("{minor} {currency}"),
-            tokens: Tokens(1_000_000),
-            price: Money::new(minor, Currency::parse(currency).expect("a code")),
-            valid_for_s: 2_592_000,
-            supplier_slugs: Vec::new(),
-            purchase_limit: None,
-            limit_period_s: None,
-            rolls_over: false,
-            refund_window_s: None,
-        };
+        let price = Money::new(minor, Currency::parse(currency).expect("a code"));
+        let new = NewPackage::plain(&format!("{minor} {currency}"), Tokens(1_000_000), price, 2_592_000);
         let package_id = insert_package(&app.state.db, Operator::command_line(), new).await.expect("package");
         let code = make(&app, percent(50), 1).await;
         let page = type_code(&browser, package_id, &code).await;

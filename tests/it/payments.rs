@@ -316,17 +316,8 @@ async fn prices_of_zero_and_three_decimals_are_charged_as_they_are_shown(db: PgP
     for (minor, currency, shown, amount) in
         [(2_000, "jpy", "¥2,000", 2_000), (1_500, "kwd", "KWD 1.500", 1_500), (900, "isk", "ISK 900", 90_000)]
     {
-        let new = NewPackage {
-            name: format!("Priced in {currency}"),
-            tokens: Tokens(1_000_000),
-            price: Money::new(minor, Currency::parse(currency).expect("a code")),
-            valid_for_s: 2_592_000,
-            supplier_slugs: Vec::new(),
-            purchase_limit: None,
-            limit_period_s: None,
-            rolls_over: false,
-            refund_window_s: None,
-        };
+        let price = Money::new(minor, Currency::parse(currency).expect("a code"));
+        let new = NewPackage::plain(&format!("Priced in {currency}"), Tokens(1_000_000), price, 2_592_000);
         let package_id = insert_package(&app.state.db, Operator::command_line(), new).await.expect("package");
         assert!(browser.get(&format!("/products/{package_id}/confirm")).await.text().contains(shown));
         confirm(&browser, package_id).await;

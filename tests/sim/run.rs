@@ -336,16 +336,11 @@ async fn furnish(dice: &mut Dice, model: &mut Model, world: &mut World) {
     }
     for (at, slug) in [None, Some("acme"), None].into_iter().enumerate() {
         let (tokens, valid_for) = (dice.between(1, 2_000), dice.between(1, 40) * 60 + 30);
+        let price = Money::new(PRICE, Currency::parse("usd").expect("a code"));
         let new = NewPackage {
-            name: format!("package {at}"),
-            tokens: Tokens(tokens),
-            price: Money::new(PRICE, Currency::parse("usd").expect("a code")),
-            valid_for_s: valid_for * 60,
             supplier_slugs: slug.map(str::to_string).into_iter().collect(),
-            purchase_limit: None,
-            limit_period_s: None,
             rolls_over: at == 2,
-            refund_window_s: None,
+            ..NewPackage::plain(&format!("package {at}"), Tokens(tokens), price, valid_for * 60)
         };
         world.packages.push(insert_package(&db, operator(), new).await.expect("a package"));
         let theirs = model.suppliers.iter().filter(|supplier| Some(supplier.slug.as_str()) == slug);

@@ -25,17 +25,7 @@ pub async fn member(db: &PgPool, email: &str) -> Owner {
 /// 1,000,000 Tokens for $5.00, valid for 30 days.
 pub async fn package(db: &PgPool, name: &str, purchase_limit: Option<i32>) -> PackageId {
     let price = Money::new(500, Currency::parse("usd").expect("a code"));
-    let new = NewPackage {
-        name: name.into(),
-        tokens: Tokens(1_000_000),
-        price,
-        valid_for_s: 2_592_000,
-        supplier_slugs: Vec::new(),
-        purchase_limit,
-        limit_period_s: None,
-        rolls_over: false,
-        refund_window_s: None,
-    };
+    let new = NewPackage { purchase_limit, ..NewPackage::plain(name, Tokens(1_000_000), price, 2_592_000) };
     insert_package(db, Operator::command_line(), new).await.expect("package")
 }
 

@@ -34,16 +34,11 @@ pub fn seller() -> Seller {
 
 /// On sale to everybody, and given back within a day.
 pub async fn package(app: &TestApp) -> PackageId {
+    let price = Money::new(500, Currency::parse("usd").expect("a code"));
     let new = NewPackage {
-        name: "Starter".into(),
-        tokens: Tokens(1_000_000),
-        price: Money::new(500, Currency::parse("usd").expect("a code")),
-        valid_for_s: 2_592_000,
         supplier_slugs: vec!["sandbox".into()],
-        purchase_limit: None,
-        limit_period_s: None,
-        rolls_over: false,
         refund_window_s: Some(86_400),
+        ..NewPackage::plain("Starter", Tokens(1_000_000), price, 2_592_000)
     };
     insert_package(&app.state.db, Operator::command_line(), new).await.expect("a package")
 }
