@@ -37,10 +37,7 @@ pub fn ProductsPage() -> impl IntoView {
 fn products_view(products: Result<Vec<PackageCard>, ConsoleError>, role: Result<Option<Role>, ConsoleError>) -> AnyView {
     match products {
         Err(error) => view! { <Failure error /> }.into_any(),
-        Ok(cards) if cards.is_empty() => match role {
-            Ok(None) => nothing_for_visitors(),
-            _ => nothing_for_members(),
-        },
+        Ok(cards) if cards.is_empty() => nothing_on_sale(matches!(role, Ok(None))),
         Ok(cards) => {
             let others_buy = role.is_ok_and(|role| role.is_some_and(|role| role < Role::Admin));
             let may_buy = may_buy(role);
@@ -59,28 +56,13 @@ fn products_view(products: Result<Vec<PackageCard>, ConsoleError>, role: Result<
 }
 
 /// Visitors have no wallet to be sent to: what they would buy Tokens for is open to them.
-fn nothing_for_visitors() -> AnyView {
-    view! {
-        <EmptyState
-            title=t!("Nothing is on sale")
-            text=t!("Come back later. Which models there are, and how to call them, you can see already.")
-            action_href="/models"
-            action_label=t!("Look at the models")
-        />
-    }
-    .into_any()
-}
-
-fn nothing_for_members() -> AnyView {
-    view! {
-        <EmptyState
-            title=t!("Nothing is on sale")
-            text=t!("Come back later. Tokens that you already have keep working.")
-            action_href="/wallet"
-            action_label=t!("Open your wallet")
-        />
-    }
-    .into_any()
+fn nothing_on_sale(visitor: bool) -> AnyView {
+    let (text, action_href, action_label) = if visitor {
+        (t!("Come back later. Which models there are, and how to call them, you can see already."), "/models", t!("Look at the models"))
+    } else {
+        (t!("Come back later. Tokens that you already have keep working."), "/wallet", t!("Open your wallet"))
+    };
+    view! { <EmptyState title=t!("Nothing is on sale") text action_href action_label /> }.into_any()
 }
 
 /// One package: what it costs, what it gives, where and until when.
