@@ -230,14 +230,7 @@ async fn a_keys_page_says_how_to_begin_and_then_what_was_spent_and_what_failed(d
 async fn whoever_only_looks_is_told_whom_to_ask_for_a_key(db: PgPool) {
     let app = TestApp::start(db).await;
     let (ada, eve) = (app.customer("ada@example.com", 0).await, app.customer("eve@example.com", 0).await);
-    let mut tx = app.state.db.begin().await.expect("begin");
-    for (sql, user_id) in [
-        ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", ada.user_id),
-        ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", eve.user_id),
-    ] {
-        sqlx::query(sql).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
-    }
-    tx.commit().await.expect("commit");
+    app.pass_on(&ada, &eve).await;
     let page = app.browser_of(&ada).await.get("/keys").await;
     assert!(page.text().contains("An owner or admin of the account can make a key") && page.html.contains("href=\"/settings/members\""));
     assert!(!page.html.contains("#create") && page.find_form("/api/keys/create").is_none(), "{}", page.html);

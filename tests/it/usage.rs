@@ -281,14 +281,7 @@ async fn before_the_first_call_the_page_offers_what_whoever_looks_can_do(db: PgP
     assert_eq!(offers().await, (true, false));
     app.key(&ada, None).await;
     assert_eq!(offers().await, (false, true));
-    let mut tx = app.state.db.begin().await.expect("begin");
-    for (sql, user_id) in [
-        ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", ada.user_id),
-        ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", eve.user_id),
-    ] {
-        sqlx::query(sql).bind(ada.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
-    }
-    tx.commit().await.expect("commit");
+    app.pass_on(&ada, &eve).await;
     assert_eq!(offers().await, (false, false));
     app.stop().await;
 }

@@ -150,6 +150,18 @@ impl TestApp {
         format!("toki={}", record.id)
     }
 
+    /// Gives the account another owner; who had it only looks from now on.
+    pub async fn pass_on(&self, account: &NewAccount, owner: &NewAccount) {
+        let mut tx = self.state.db.begin().await.expect("begin");
+        for (sql, user_id) in [
+            ("UPDATE members SET role = 'read_only' WHERE account_id = $1 AND user_id = $2", account.user_id),
+            ("INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'owner')", owner.user_id),
+        ] {
+            sqlx::query(sql).bind(account.account_id.0).bind(user_id.0).execute(&mut *tx).await.expect("a role");
+        }
+        tx.commit().await.expect("commit");
+    }
+
     /// Forgets who tried what how often: a walk is no attack.
     pub async fn forget_attempts(&self) {
         self.execute("DELETE FROM attempts").await;
