@@ -14,6 +14,9 @@ use sqlx::PgPool;
 /// What a supplier may say it used for "Hello there".
 pub const REPORTS: [&str; 9] = ["present", "null", "zero", "missing", "negative", "2^63", "float", "over the hold", "total is not the sum"];
 
+/// An event that cannot be read.
+pub const GARBAGE: &str = "data: {\"choices\":\n\n";
+
 pub fn report(kind: &str, [input, output]: [&str; 2]) -> Option<Value> {
     let of = |tokens_in: Value, tokens_out: Value, total: i64| Some(json!({"total_tokens": total, input: tokens_in, output: tokens_out}));
     match kind {
@@ -47,20 +50,24 @@ fn whole_answers(endpoint: &Endpoint) -> Vec<(String, Value)> {
     cells
 }
 
+/// How a stream may end: the last of it, and what comes then. `end` is the event that ends it as it should.
+pub fn ends_of<'a>(stream: &Stream, end: &'a str) -> [(&'static str, &'a str, &'static str); 5] {
+    [
+        ("ends", end, "end"),
+        ("error", stream.error, "end"),
+        ("cut", &end[..end.len() / 2], "cut"),
+        ("clean end too early", "", "end"),
+        ("garbage", GARBAGE, "end"),
+    ]
+}
+
 /// A script for a stream, and what it stands for. How it ends matters for each report; whether a report came, for each end.
 fn streams(endpoint: &Endpoint, stream: &Stream) -> Vec<(String, Value)> {
     let mut cells = Vec::new();
     for kind in REPORTS {
         let usage = || report(kind, endpoint.usage);
         let (reported, end) = ((stream.report)(usage()), (stream.end)(usage()));
-        let half = &end[..end.len() / 2];
-        for (name, last, then) in [
-            ("ends", end.as_str(), "end"),
-            ("error", stream.error, "end"),
-            ("cut", half, "cut"),
-            ("clean end too early", "", "end"),
-            ("garbage", "data: {\"choices\":\n\n", "end"),
-        ] {
+        for (name, last, then) in ends_of(stream, &end) {
             cells.push((format!("usage {kind}, {name}"), script(&[stream.words, &reported, last], then)));
         }
     }
@@ -73,8 +80,6 @@ fn streams(endpoint: &Endpoint, stream: &Stream) -> Vec<(String, Value)> {
             cells.push((format!("usage {kind}, cut"), script(&[stream.words, &reported], "cut")));
         }
     }
-    let late = (stream.report)(report("present", endpoint.usage));
-    cells.push(("usage late, ends".to_string(), script(&[stream.words, &(stream.end)(None), &late], "end")));
     cells.push(("nothing but an end".to_string(), script(&[&(stream.end)(None)], "end")));
     cells.push(("400".to_string(), json!({"status": 400, "pieces": ["{}"]})));
     cells.push(("500".to_string(), json!({"status": 500, "pieces": ["{}"]})));

@@ -1,7 +1,7 @@
 //! The rest of the metering matrix: callers who leave, answers that fail although they report usage, and each way in which a stream may
 //! end. Every call has a model of its own, by which its record is found, and which nobody leaves alone for the failures of others.
 
-use crate::gateway_matrix::{REPORTS, each, failure, report, what_was_seen};
+use crate::gateway_matrix::{GARBAGE, REPORTS, each, failure, report, what_was_seen};
 use crate::support::app::TestApp;
 use crate::support::endpoints::{ALL, Endpoint, Stream, response, typed, with};
 use crate::support::installation::eventually;
@@ -10,30 +10,30 @@ use crate::support::scripted::{MODEL, Scripted, script};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-const ENDPOINTS: &[Endpoint] = &ALL;
+pub const ENDPOINTS: &[Endpoint] = &ALL;
 /// Long enough for a caller to leave before the answer.
-const LATER_MS: u64 = 700;
+pub const LATER_MS: u64 = 700;
 /// Most of them wait.
 const AT_ONCE: usize = 32;
 
 /// A call of a cell, and for one whose caller leaves, what is read before.
-struct Cell {
-    name: String,
-    endpoint: &'static Endpoint,
-    body: Value,
-    until: &'static str,
+pub struct Cell {
+    pub name: String,
+    pub endpoint: &'static Endpoint,
+    pub body: Value,
+    pub until: &'static str,
 }
 
-fn cell(name: String, endpoint: &'static Endpoint, body: Value) -> Cell {
+pub fn cell(name: String, endpoint: &'static Endpoint, body: Value) -> Cell {
     Cell { name, endpoint, body, until: "" }
 }
 
-fn streamed() -> impl Iterator<Item = (&'static Endpoint, &'static Stream)> {
+pub fn streamed() -> impl Iterator<Item = (&'static Endpoint, &'static Stream)> {
     ENDPOINTS.iter().filter_map(|endpoint| Some((endpoint, endpoint.stream.as_ref()?)))
 }
 
 /// Makes the calls, each to a model of its own, and notes what came of them.
-async fn play(db: PgPool, cells: Vec<Cell>, snapshot: &str, make: impl AsyncFn(&TestApp, &Scripted, &str, &str, &Cell) -> String) {
+pub async fn play(db: PgPool, cells: Vec<Cell>, snapshot: &str, make: impl AsyncFn(&TestApp, &Scripted, &str, &str, &Cell) -> String) {
     let app = TestApp::start(db).await;
     let supplier = Scripted::start(&app).await;
     let customer = app.customer("matrix@example.com", 100_000_000).await;
@@ -56,7 +56,7 @@ async fn play(db: PgPool, cells: Vec<Cell>, snapshot: &str, make: impl AsyncFn(&
 }
 
 /// Calls, reads until what is to be read before was read, and leaves.
-async fn leave(app: &TestApp, supplier: &Scripted, secret: &str, model: &str, cell: &Cell) -> String {
+pub async fn leave(app: &TestApp, supplier: &Scripted, secret: &str, model: &str, cell: &Cell) -> String {
     let call = app.begin(cell.endpoint.path, secret, &cell.body, cell.until);
     match cell.until {
         // No answer is going to begin: leave once the supplier has been asked.
@@ -70,7 +70,7 @@ async fn leave(app: &TestApp, supplier: &Scripted, secret: &str, model: &str, ce
 }
 
 /// Calls, and reads all.
-async fn stay(app: &TestApp, _: &Scripted, secret: &str, _: &str, cell: &Cell) -> String {
+pub async fn stay(app: &TestApp, _: &Scripted, secret: &str, _: &str, cell: &Cell) -> String {
     let endpoint = cell.endpoint;
     let sent: String = cell.body["script"]["pieces"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let answer = app.post(endpoint.path, secret, &cell.body).await;
@@ -181,7 +181,7 @@ fn endings() -> Vec<Cell> {
         ends("no word, error".into(), &[stream.error], "end");
         ends("no word, cut".into(), &[], "cut");
         ends("no word, clean end too early".into(), &[], "end");
-        ends("no word, garbage".into(), &["data: {\"choices\":\n\n"], "end");
+        ends("no word, garbage".into(), &[GARBAGE], "end");
         for kind in REPORTS {
             let usage = || report(kind, endpoint.usage);
             let reported = (stream.report)(usage());

@@ -49,6 +49,7 @@ mod gateway_limit_names;
 mod gateway_limits;
 mod gateway_matrix;
 mod gateway_matrix_ends;
+mod gateway_matrix_late;
 mod gateway_messages;
 mod gateway_patience;
 mod gateway_receipts;

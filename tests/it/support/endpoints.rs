@@ -13,13 +13,14 @@ pub struct Endpoint {
     pub usage: [&'static str; 2],
     /// A whole answer, with this as its `usage`; none = without the field.
     pub whole: fn(Option<Value>) -> Value,
-    /// The parts of a stream: up to the last word; what reports usage at its end; what does so on its way; the last event; an error.
-    /// None = there are no streams.
+    /// The parts of a stream: up to the last word; why it ends, where that is said before usage is reported; what reports usage at its
+    /// end; what does so on its way; the last event; an error. None = there are no streams.
     pub stream: Option<Stream>,
 }
 
 pub struct Stream {
     pub words: &'static str,
+    pub finish: &'static str,
     pub report: fn(Option<Value>) -> String,
     pub running: Option<fn(Value) -> String>,
     pub end: fn(Option<Value>) -> String,
@@ -38,6 +39,7 @@ pub const ALL: [Endpoint; 5] = [
         },
         stream: Some(Stream {
             words: "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n: keep-alive\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hello \"}}]}\r\n\r\ndata: {\"choices\":[{\"index\":0,\ndata: \"delta\":{\"content\":\"there\"}}]}\n\n",
+            finish: "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n: keep-alive\n\n",
             report: |usage| usage.map_or_else(String::new, |usage| data(&json!({"choices": [], "usage": usage}))),
             running: Some(|usage| data(&json!({"choices": [{"index": 0, "delta": {"content": ""}}], "usage": usage}))),
             end: |_| "data: [DONE]\n\n".into(),
@@ -53,6 +55,7 @@ pub const ALL: [Endpoint; 5] = [
         whole: |usage| with(json!({"object": "text_completion", "choices": [{"text": "Hello there", "logprobs": null}]}), usage),
         stream: Some(Stream {
             words: "data: {\"choices\":[{\"text\":\"Hello \"}]}\n\ndata: {\"choices\":[{\"text\":\"there\"}]}\n\n",
+            finish: "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\n: keep-alive\n\n",
             report: |usage| usage.map_or_else(String::new, |usage| data(&json!({"choices": [], "usage": usage}))),
             running: Some(|usage| data(&json!({"choices": [{"text": ""}], "usage": usage}))),
             end: |_| "data: [DONE]\n\n".into(),
@@ -76,6 +79,7 @@ pub const ALL: [Endpoint; 5] = [
         whole: |usage| with(response("completed"), usage),
         stream: Some(Stream {
             words: "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":{\"status\":\"in_progress\",\"usage\":null}}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":1,\"delta\":\"Hello \"}\n\nevent: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":2,\"delta\":\"there\"}\n\n",
+            finish: "",
             report: |_| String::new(),
             running: None,
             end: |usage| {
@@ -93,6 +97,7 @@ pub const ALL: [Endpoint; 5] = [
         whole: |usage| with(json!({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "Hello there"}]}), usage),
         stream: Some(Stream {
             words: "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"content\":[],\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello \"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"there\"}}\n\n",
+            finish: "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
             report: |usage| typed(&with(json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}}), usage)),
             running: Some(|usage| typed(&json!({"type": "message_delta", "delta": {"stop_reason": null}, "usage": usage}))),
             end: |_| typed(&json!({"type": "message_stop"})),
