@@ -134,6 +134,11 @@ fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
     match event.kind.as_deref().unwrap_or_default() {
         "message_stop" => {
+            // Where no report belongs, some servers that translate have theirs.
+            if let Some(raw) = event.usage {
+                let whole = completed(delivered.raw_usage.as_deref(), raw);
+                delivered.report(&whole, usage_of(&whole));
+            }
             delivered.end();
             return Part::End;
         }
@@ -283,6 +288,7 @@ mod tests {
             (vec![start(sane), delta("null", r#"{"output_tokens":4}"#)], None, of(10, 3, 0), 4),
             (vec![start(sane), delta("null", r#"{"output_tokens":4}"#), stop()], of(10, 3, 4), of(10, 3, 0), 4),
             (vec![start(sane), delta("\"end_turn\"", r#"{"output_tokens":-4}"#), stop()], None, of(10, 3, 0), 0),
+            (vec![start(sane), r#"{"type":"message_stop","usage":{"output_tokens":4}}"#.into()], of(10, 3, 4), of(10, 3, 0), 0),
             // A server that translates does not know it yet.
             (vec![start(r#"{"input_tokens":0,"output_tokens":0}"#)], None, None, 0),
             (vec![start(r#"{"input_tokens":-7,"output_tokens":1}"#)], None, None, 0),
