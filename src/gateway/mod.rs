@@ -157,7 +157,7 @@ impl Gateway {
         let settlements = Settlements::spawn(&setup.tasks, setup.db.clone(), &setup.spool_dir, setup.settle_wait, spooled, stop.clone())
             .map_err(|error| StartError::Spool(setup.spool_dir, error))?;
         Ok(Arc::new(Gateway {
-            upstream: Upstream::new(setup.sealing_key, setup.supplier_networks, setup.timeouts, setup.threads.count())?,
+            upstream: Upstream::new(&lines::tls()?, setup.sealing_key, setup.supplier_networks, setup.timeouts, setup.threads.count())?,
             admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner, live.clone()),
             settlements,
             db: setup.db,

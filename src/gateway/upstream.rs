@@ -1,11 +1,10 @@
 //! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
 //! nothing has been sent, or when the first one says that it has not worked on the call.
 
-use crate::gateway::StartError;
 use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
-use crate::gateway::lines::{self, Lines, Seat};
+use crate::gateway::lines::{Lines, Seat};
 use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
@@ -15,7 +14,9 @@ use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
 use bytes::Bytes;
 use ipnet::IpNet;
+use rustls::ClientConfig;
 use std::error::Error;
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -52,7 +53,7 @@ pub struct Answering {
     pub asked: Instant,
 }
 
-/// Keeps its seat until it has been read, or is not read any more.
+/// Keeps its seat until it has been read, or is not read any more; the connection hears of that first.
 pub struct Answer {
     response: reqwest::Response,
     _seat: Seat,
@@ -83,10 +84,15 @@ enum Tried {
 }
 
 impl Upstream {
-    pub fn new(sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> Result<Upstream, StartError> {
+    pub fn new(
+        tls: &ClientConfig,
+        sealing_key: SealingKey,
+        allowed: Vec<IpNet>,
+        timeouts: Timeouts,
+        threads: usize,
+    ) -> reqwest::Result<Upstream> {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let tls = lines::tls()?;
-        let lines = (0..threads).map(|_| Lines::new(tls.clone(), allowed.clone(), timeouts.connect)).collect::<reqwest::Result<_>>()?;
+        let lines = (0..threads).map(|_| Lines::new(tls, &allowed, timeouts.connect)).collect::<reqwest::Result<_>>()?;
         let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
         Ok(Upstream { lines, sealing_key, allowed, breaker, limit_names, timeouts })
     }
@@ -120,16 +126,25 @@ impl Upstream {
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
             std::mem::swap(&mut limit_field, &mut untried);
         }
+        let mut may_open = true;
         loop {
-            let Some((built, seat)) = self.request(channel, outgoing, limit_field) else { return Tried::NotSent };
+            let Some((built, seat)) = self.request(channel, outgoing, limit_field, may_open) else { return Tried::NotSent };
             outgoing.note_sent(true);
             let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
-                    permit.failed();
-                    let sent = !(error.is_connect() || error.is_builder() || was_never_sent(&error));
+                    let refused = was_refused(&error);
+                    let sent = !(refused || error.is_connect() || error.is_builder() || was_never_sent(&error));
                     outgoing.note_sent(sent);
                     tracing::warn!(%channel_id, sent, error = ?error.without_url(), "channel failed before answering");
+                    if refused {
+                        return Tried::NotSent;
+                    }
+                    if !sent && seat.give_up_line() {
+                        may_open = false;
+                        continue;
+                    }
+                    permit.failed();
                     return if sent { Tried::Ended(Err(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
                 }
                 Err(_) => {
@@ -138,6 +153,7 @@ impl Upstream {
                     return Tried::Ended(Err(GatewayError::UpstreamTimeout));
                 }
             };
+            seat.note_answered(response.version());
             let status = response.status();
             if status.is_success() {
                 let answer = Answer { response, _seat: seat };
@@ -175,14 +191,20 @@ impl Upstream {
     }
 
     /// None when the channel may not be used as it is stored.
-    fn request(&self, channel: &Channel, outgoing: &Outgoing<'_>, limit_field: Option<&str>) -> Option<(reqwest::RequestBuilder, Seat)> {
+    fn request(
+        &self,
+        channel: &Channel,
+        outgoing: &Outgoing<'_>,
+        limit_field: Option<&str>,
+        may_open: bool,
+    ) -> Option<(reqwest::RequestBuilder, Seat)> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let endpoint = outgoing.request.endpoint;
         let url = Url::parse(&format!("{}/{}", channel.base_url, endpoint.path)).inspect_err(|error| unusable(error)).ok()?;
         // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
         let lines = self.lines.get(Threads::this()).or(self.lines.first())?;
-        let (client, seat) = lines.seat(&url).inspect_err(|error| unusable(error)).ok()?;
+        let (client, seat) = lines.seat(&url, may_open);
         let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
@@ -196,14 +218,17 @@ impl Upstream {
 
 /// Whether the connection itself says that nothing of the request has left, as when it was closed while the request still waited for it.
 fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    causes(error).any(|error| error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()))
+}
+
+/// Whether the supplier says that it has done nothing of it (RFC 9113, 8.7), as where it lets less calls on a connection than it should,
+/// and they came before it had said so. That says nothing about the channel.
+fn was_refused(error: &(dyn Error + 'static)) -> bool {
+    causes(error).any(|error| error.downcast_ref::<h2::Error>().and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM))
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |error| error.source())
 }
 
 /// The channels of the highest priority first; those of one priority in random order, the heavier ones likelier to be before.
@@ -230,8 +255,12 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use hyper::client::conn::http1::handshake;
-    use hyper_util::rt::TokioIo;
+    use hyper::server::conn::http2;
+    use hyper::service::service_fn;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use std::convert::Infallible;
     use tokio::io::{AsyncReadExt, duplex};
+    use tokio_util::task::TaskTracker;
 
     #[test]
     fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
@@ -275,5 +304,30 @@ mod tests {
         let error = answer.expect_err("nobody answers");
         assert!(!was_never_sent(&Wrapped(error)));
         assert!(!was_never_sent(&std::io::Error::other("reset")));
+    }
+
+    #[tokio::test]
+    async fn what_a_supplier_refuses_to_begin_was_not_worked_on() {
+        let (ours, theirs) = duplex(1 << 20);
+        let tasks = TaskTracker::new();
+        tasks.spawn(async move {
+            let pending = service_fn(|_| std::future::pending::<Result<hyper::Response<Body>, Infallible>>());
+            let mut server = http2::Builder::new(TokioExecutor::new());
+            let _ = server.max_concurrent_streams(1).serve_connection(TokioIo::new(theirs), pending).await;
+        });
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours)).await.expect("a connection");
+        // Both are on their way before the supplier has said how many it lets.
+        let (first, second) =
+            (sender.send_request(hyper::Request::new(Body::empty())), sender.send_request(hyper::Request::new(Body::empty())));
+        tasks.spawn(async move {
+            let _ = connection.await;
+        });
+        let error = tokio::select! {
+            answer = first => answer.expect_err("never answered"),
+            answer = second => answer.expect_err("refused"),
+        };
+        assert!(was_refused(&Wrapped(error)));
+        assert!(!was_refused(&std::io::Error::other("reset")));
     }
 }

@@ -1,0 +1,292 @@
+//! Lines to suppliers in HTTP/2, with and without TLS: how many connections calls take, and what becomes of those for whom there is none.
+
+use super::*;
+use crate::gateway::error::GatewayError;
+use crate::gateway::outgoing::Outgoing;
+use crate::gateway::upstream::{Sent, Timeouts, Upstream};
+use crate::gateway::wire::{Request, chat};
+use crate::ids::ChannelId;
+use crate::suppliers::sealed::SealingKey;
+use crate::wallet::ledger::Channel;
+use axum::body::Body;
+use axum::http::HeaderMap;
+use bytes::Bytes;
+use futures::future::{join_all, ready};
+use futures::stream::{StreamExt, once, pending, repeat_with};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{RootCertStore, ServerConfig};
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+const PIECE: &[u8] = &[0; 16 << 10];
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A supplier, and what it has seen.
+struct Supplier {
+    connections: AtomicUsize,
+    /// Bytes of answers without an end.
+    sent: AtomicUsize,
+    /// Calls that it lets on a connection.
+    most_calls: u32,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Supplier {
+    fn letting(most_calls: u32) -> Supplier {
+        Supplier { connections: AtomicUsize::new(0), sent: AtomicUsize::new(0), most_calls, tls: None }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Takes so many connections, and listens no more when it has them.
+    async fn start(self, most_connections: usize) -> (Url, Arc<Supplier>) {
+        let supplier = Arc::new(self);
+        let scheme = if supplier.tls.is_some() { "https" } else { "http" };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("{scheme}://{}", listener.local_addr().expect("bound"));
+        let (tasks, here) = (TaskTracker::new(), supplier.clone());
+        tasks.clone().spawn(async move {
+            for _ in 0..most_connections {
+                let (socket, _) = listener.accept().await.expect("a connection");
+                here.connections.fetch_add(1, Ordering::Relaxed);
+                let here = here.clone();
+                tasks.spawn(async move {
+                    match &here.tls {
+                        // Whoever does not trust it breaks off.
+                        Some(tls) => match tls.accept(socket).await {
+                            Ok(socket) => here.clone().serve(socket).await,
+                            Err(_) => {}
+                        },
+                        None => here.serve(socket).await,
+                    }
+                });
+            }
+        });
+        (url.parse().expect("an address"), supplier)
+    }
+
+    async fn serve(self: Arc<Supplier>, socket: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+        let answer = service_fn(|request| ready(Ok::<_, Infallible>(self.clone().answer(&request))));
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        server.http2().max_concurrent_streams(self.most_calls);
+        let _ = server.serve_connection(TokioIo::new(socket), answer).await;
+    }
+
+    /// `/short` is answered in a word, `/endless` with bytes without an end, all else with a word after which nothing comes.
+    fn answer(self: Arc<Supplier>, request: &hyper::Request<Incoming>) -> hyper::Response<Body> {
+        hyper::Response::new(match request.uri().path() {
+            "/short" => Body::from("short"),
+            "/endless" => Body::from_stream(repeat_with(move || {
+                self.sent.fetch_add(PIECE.len(), Ordering::Relaxed);
+                Ok::<_, Infallible>(Bytes::from_static(PIECE))
+            })),
+            _ => Body::from_stream(once(ready(Ok::<_, Infallible>("begun"))).chain(pending())),
+        })
+    }
+}
+
+fn provide_crypto() {
+    // A second call finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A supplier over TLS that agrees to these protocols; and how to speak to it, trusting it.
+fn over_tls(protocols: &[&[u8]]) -> (Supplier, ClientConfig) {
+    provide_crypto();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()]).expect("a certificate");
+    let mut trusted = RootCertStore::empty();
+    trusted.add(made.cert.der().clone()).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into());
+    let mut server = server.expect("a configuration");
+    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    let supplier = Supplier { tls: Some(TlsAcceptor::from(Arc::new(server))), ..Supplier::letting(200) };
+    (supplier, ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth())
+}
+
+fn lines_over(tls: &ClientConfig) -> Lines {
+    Lines::new(tls, &Vec::new().into(), PATIENCE).expect("clients")
+}
+
+/// Lines that speak HTTP/2 without TLS, which suppliers do not.
+fn plain_lines() -> Lines {
+    provide_crypto();
+    let allowed: Arc<[IpNet]> = Vec::new().into();
+    let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let builder = |_| client_builder(&allowed, PATIENCE).tls_backend_preconfigured(trusting_nobody.clone()).http2_prior_knowledge();
+    Lines::of(builder).expect("clients")
+}
+
+async fn get(lines: &Lines, url: &Url, path: &str) -> (reqwest::Response, Seat) {
+    let (client, seat) = lines.seat(url, true);
+    let sending = client.get(url.join(path).expect("a path")).send();
+    let response = tokio::time::timeout(PATIENCE, sending).await.expect("it is not held up").expect("an answer");
+    seat.note_answered(response.version());
+    (response, seat)
+}
+
+async fn text(response: reqwest::Response) -> String {
+    tokio::time::timeout(PATIENCE, response.text()).await.expect("it is not held up").expect("a body")
+}
+
+#[tokio::test]
+async fn calls_beyond_what_a_connection_takes_go_to_another() {
+    let lines = plain_lines();
+    let (url, supplier) = Supplier::letting(MOST_CALLS as u32).start(10).await;
+    let mut running = Vec::new();
+    for call in 0..2 * MOST_CALLS + 1 {
+        running.push(get(&lines, &url, "/begun").await);
+        assert_eq!(supplier.connections(), call / MOST_CALLS + 1, "after call {call}");
+    }
+    // Where one ended, the next finds its place.
+    running.remove(0);
+    let (short, seat) = get(&lines, &url, "/short").await;
+    assert_eq!((text(short).await.as_str(), seat.line, supplier.connections()), ("short", 0, 3));
+}
+
+#[tokio::test]
+async fn calls_that_come_at_once_open_one_connection_for_each_line_that_they_need() {
+    let (supplier, tls) = over_tls(&[HTTP_2, HTTP_1]);
+    let (url, supplier) = supplier.start(1_000).await;
+    let lines = lines_over(&tls);
+    assert_eq!(text(get(&lines, &url, "/short").await.0).await, "short");
+    let running = join_all((0..5 * MOST_CALLS / 2).map(|_| get(&lines, &url, "/begun"))).await;
+    assert!(running.iter().all(|(response, _)| response.version() == Version::HTTP_2));
+    assert_eq!(supplier.connections(), 3);
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_it_is_offered_and_only_with_whom_is_trusted() {
+    for (protocols, version) in [(&[HTTP_2, HTTP_1][..], Version::HTTP_2), (&[HTTP_1], Version::HTTP_11), (&[], Version::HTTP_11)] {
+        let (supplier, trusting) = over_tls(protocols);
+        let (url, _) = supplier.start(10).await;
+        assert_eq!(get(&lines_over(&trusting), &url, "/short").await.0.version(), version, "{protocols:?}");
+        let lines = lines_over(&tls().expect("this machine's certificates"));
+        let refused = lines.seat(&url, true).0.get(url.clone()).send().await.expect_err("nobody vouches for it");
+        assert!(refused.is_connect(), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn over_http1_all_calls_are_on_one_line() {
+    let (supplier, tls) = over_tls(&[HTTP_1]);
+    let (url, supplier) = supplier.start(1_000).await;
+    let lines = lines_over(&tls);
+    let running = join_all((0..MOST_CALLS + 5).map(|_| get(&lines, &url, "/begun"))).await;
+    assert!(running.iter().all(|(_, seat)| seat.line == 0));
+    assert_eq!((get(&lines, &url, "/begun").await.1.line, supplier.connections()), (0, MOST_CALLS + 6));
+}
+
+/// Takes the seat of a call that is answered over HTTP/2 as long as it sits.
+fn sit(lines: &Lines, url: &Url) -> Seat {
+    let seat = lines.seat(url, true).1;
+    seat.note_answered(Version::HTTP_2);
+    seat
+}
+
+fn address(port: usize) -> Url {
+    format!("http://127.0.0.1:{port}/v1/chat").parse().expect("an address")
+}
+
+#[tokio::test]
+async fn seats_are_counted_for_each_supplier_and_given_back() {
+    let (lines, here, there) = (plain_lines(), address(1), address(2));
+    let mut seats: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &here)).collect();
+    assert!(seats.iter().all(|seat| seat.line == 0));
+    assert_eq!((sit(&lines, &here).line, sit(&lines, &there).line), (1, 0));
+    drop(seats.pop());
+    assert_eq!(sit(&lines, &here).line, 0);
+    seats.extend((seats.len()..MOST_CALLS * MOST_LINES).map(|_| sit(&lines, &here)));
+    assert_eq!(seats.last().map(|seat| seat.line), Some(MOST_LINES - 1));
+    // All full: whoever comes goes to the line with the fewest.
+    let more: Vec<usize> = (0..=MOST_LINES).map(|_| sit(&lines, &here)).collect::<Vec<_>>().iter().map(|seat| seat.line).collect();
+    assert_eq!(more, (0..MOST_LINES).chain([0]).collect::<Vec<_>>());
+    drop(seats);
+    let origin = lines.origin(&here[..Position::BeforePath]);
+    assert!(lock(&origin).lines.iter().all(|line| line.calls == 0));
+}
+
+#[tokio::test]
+async fn after_a_line_that_could_not_be_opened_calls_stay_on_open_ones_for_a_while() {
+    let (lines, url) = (plain_lines(), address(1));
+    let first: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
+    assert!(!first[0].give_up_line(), "without it there is none");
+    let second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
+    let third = lines.seat(&url, true).1;
+    assert_eq!(third.line, 2);
+    let more = lines.seat(&url, false).1;
+    assert_eq!(more.line, 0, "it may not open another, and these have as many calls each");
+    assert!(third.give_up_line());
+    assert_eq!(lines.seat(&url, true).1.line, 1, "none is opened now, and there are fewer there");
+    drop(second);
+    assert_eq!(sit(&lines, &url).line, 1, "what is open is used");
+    let _second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
+    tokio::time::sleep(REST).await;
+    assert_eq!(lines.seat(&url, true).1.line, 2);
+}
+
+#[tokio::test]
+async fn addresses_that_nobody_calls_any_more_are_forgotten() {
+    let lines = plain_lines();
+    let kept: Vec<Seat> = (1..=3).map(|port| lines.seat(&address(port), true).1).collect();
+    (4..=MOST_ORIGINS + 1).for_each(|port| drop(lines.seat(&address(port), true)));
+    assert_eq!((lock(&lines.origins).len(), kept.len()), (4, 3));
+}
+
+#[tokio::test]
+async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
+    let lines = plain_lines();
+    let (url, supplier) = Supplier::letting(200).start(10).await;
+    let mut unread = Vec::new();
+    for _ in 0..32 {
+        unread.push(get(&lines, &url, "/endless").await);
+    }
+    // Until the supplier may send no more on any of them.
+    let (mut before, mut by_now) = (usize::MAX, 0);
+    while before != by_now {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        (before, by_now) = (by_now, supplier.sent.load(Ordering::Relaxed));
+    }
+    // The window, and what the supplier has at hand.
+    assert!(by_now <= unread.len() * (STREAM_WINDOW as usize + 4 * PIECE.len()), "{by_now}");
+    assert_eq!(text(get(&lines, &url, "/short").await.0).await, "short");
+    assert_eq!(supplier.connections(), 1);
+}
+
+/// It has room on the connection that there is, and takes no other: no call fails for that, and the channel is as good as before.
+#[tokio::test]
+async fn a_supplier_that_takes_no_further_connection_serves_all_calls_on_the_first() {
+    let (supplier, tls) = over_tls(&[HTTP_2, HTTP_1]);
+    let (url, supplier) = supplier.start(1).await;
+    let seconds = Duration::from_secs;
+    let timeouts = Timeouts { connect: seconds(5), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
+    let allowed = vec!["127.0.0.0/8".parse().expect("a network")];
+    let upstream = Upstream::new(&tls, SealingKey::derive(&[1; 32]), allowed, timeouts, 1).expect("clients");
+    let base_url = format!("{}/v1", &url[..Position::BeforePath]);
+    let channels = [Channel { channel_id: ChannelId::generate(), base_url, secret_sealed: None, weight: 1, priority: 1 }];
+    let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+    let request = Request::parse(&chat::ENDPOINT, body).expect("a request");
+    let call = async || {
+        let outgoing = Outgoing::new(&request, HeaderMap::new(), "m".into(), 10);
+        let Sent { answer, .. } = upstream.send(&channels, &outgoing).await;
+        answer
+    };
+    let mut running = vec![call().await.expect("an answer")];
+    running.extend(join_all((1..MOST_CALLS).map(|_| call())).await.into_iter().map(|answer| answer.expect("an answer")));
+    // More at once than failures that open a circuit.
+    let further = join_all((0..20).map(|_| call())).await;
+    let failed: Vec<&GatewayError> = further.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(call().await.is_ok(), "no circuit is open");
+    assert_eq!(supplier.connections(), 1);
+}
