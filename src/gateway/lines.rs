@@ -1,7 +1,7 @@
 //! The lines of one thread to suppliers. A client has one connection to a supplier over HTTP/2 that takes new calls, and a supplier lets
 //! so many at a time on it: what is one too many waits inside the client, unseen, while its supplier seems to be silent. So calls are
 //! counted, and whoever would be one too many goes to another line, which is a client of its own. What a supplier lets on a connection
-//! is told to the client only: calls beyond less than a hundred wait as ever.
+//! is told to the client only: calls beyond less than a hundred wait as ever, and so do those that come before its first answer.
 
 use crate::suppliers::resolver::PermittedAddresses;
 use ipnet::IpNet;

@@ -228,7 +228,7 @@ fn was_refused(error: &(dyn Error + 'static)) -> bool {
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    successors(Some(error), |error| error.source())
+    successors(Some(error), |&error| error.source())
 }
 
 /// The channels of the highest priority first; those of one priority in random order, the heavier ones likelier to be before.
