@@ -309,19 +309,19 @@ mod tests {
     #[tokio::test]
     async fn what_a_supplier_refuses_to_begin_was_not_worked_on() {
         let (ours, theirs) = duplex(1 << 20);
+        let handshake = hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours));
+        let (mut sender, connection) = handshake.await.expect("a connection");
+        let [first, second] = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
         let tasks = TaskTracker::new();
+        tasks.spawn(async move {
+            let _ = connection.await;
+        });
+        // Both are on their way before the supplier says how many it lets.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         tasks.spawn(async move {
             let pending = service_fn(|_| std::future::pending::<Result<hyper::Response<Body>, Infallible>>());
             let mut server = http2::Builder::new(TokioExecutor::new());
             let _ = server.max_concurrent_streams(1).serve_connection(TokioIo::new(theirs), pending).await;
-        });
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours)).await.expect("a connection");
-        // Both are on their way before the supplier has said how many it lets.
-        let (first, second) =
-            (sender.send_request(hyper::Request::new(Body::empty())), sender.send_request(hyper::Request::new(Body::empty())));
-        tasks.spawn(async move {
-            let _ = connection.await;
         });
         let error = tokio::select! {
             answer = first => answer.expect_err("never answered"),
