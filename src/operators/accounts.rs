@@ -63,6 +63,10 @@ async fn set_account_suspended_once(db: &PgPool, operator: Operator, account_id:
 /// Suspends or resumes a user, whatever accounts they belong to. Suspension ends all their sessions and the links in their mailbox. Doing it
 /// twice is no error, and no second row in the audit log.
 pub async fn set_user_suspended(db: &PgPool, operator: Operator, user_id: UserId, suspended: bool) -> Result<(), OperatorError> {
+    again(|| set_user_suspended_once(db, operator, user_id, suspended)).await
+}
+
+async fn set_user_suspended_once(db: &PgPool, operator: Operator, user_id: UserId, suspended: bool) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     if store::set_user_suspended_in(&mut tx, user_id, suspended).await? {
         let action = if suspended { "user.suspend" } else { "user.resume" };
@@ -82,9 +86,13 @@ fn suspension(action: &str, subject: impl ToString, suspended: bool) -> Action<'
 /// Sets a user's password, and ends all their sessions and the links in their mailbox.
 pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, password: Password) -> Result<(), OperatorError> {
     let password_hash = password::hash(password).await.map_err(AccountError::from)?;
+    again(|| set_password_once(db, operator, user_id, &password_hash)).await
+}
+
+async fn set_password_once(db: &PgPool, operator: Operator, user_id: UserId, password_hash: &str) -> Result<(), OperatorError> {
     let mut tx = db.begin().await?;
     revoke_tokens_in(&mut tx, user_id).await?;
-    store::set_password_in(&mut tx, user_id, &password_hash).await?;
+    store::set_password_in(&mut tx, user_id, password_hash).await?;
     let action = Action { action: "user.set_password", subject_id: user_id.to_string(), ..Action::default() };
     insert_action_in(&mut tx, operator, action).await?;
     record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::PasswordChanged)).await?;
@@ -94,6 +102,17 @@ pub async fn set_password(db: &PgPool, operator: Operator, user_id: UserId, pass
 
 /// Takes the second factor of a user away who lost authenticator and recovery codes, ends all their sessions, and tells them.
 pub async fn reset_two_factor(
+    db: &PgPool,
+    operator: Operator,
+    outbox: &Outbox,
+    user_id: UserId,
+    email: &Email,
+    reason: &str,
+) -> Result<(), OperatorError> {
+    again(|| reset_two_factor_once(db, operator, outbox, user_id, email, reason)).await
+}
+
+async fn reset_two_factor_once(
     db: &PgPool,
     operator: Operator,
     outbox: &Outbox,

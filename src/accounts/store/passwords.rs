@@ -9,6 +9,7 @@ use crate::accounts::mail_token::{MailToken, Purpose};
 use crate::accounts::password;
 use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::types::{Email, Password};
+use crate::connections::again;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
@@ -39,10 +40,20 @@ pub async fn reset_password(
     let email = email_of_token(db, token, Purpose::Reset).await?;
     password::refuse_common(&password, &email).await?;
     let password_hash = password::hash(password).await?;
+    again(|| reset_password_once(db, outbox, token, &password_hash, origin)).await
+}
+
+async fn reset_password_once(
+    db: &PgPool,
+    outbox: &Outbox,
+    token: &MailToken,
+    password_hash: &str,
+    origin: &Origin,
+) -> Result<Email, AccountError> {
     let mut tx = db.begin().await?;
     let taken = take_token_in(&mut tx, token, &[Purpose::Reset]).await?;
     let Of::User(user_id) = taken.of else { return Err(AccountError::LinkOver) };
-    set_password_in(&mut tx, user_id, &password_hash).await?;
+    set_password_in(&mut tx, user_id, password_hash).await?;
     revoke_tokens_in(&mut tx, user_id).await?;
     set_verified_in(&mut tx, user_id, &taken.email).await?;
     outbox.post_in(&mut tx, &taken.email, || letters::password_changed(outbox)).await?;
@@ -64,10 +75,20 @@ pub async fn change_password(
     check_password(db, member.user_id(), current).await?;
     password::refuse_common(&password, member.email()).await?;
     let password_hash = password::hash(password).await?;
+    again(|| change_password_once(db, outbox, member, session_hash, &password_hash)).await
+}
+
+async fn change_password_once(
+    db: &PgPool,
+    outbox: &Outbox,
+    member: &Reader,
+    session_hash: &[u8],
+    password_hash: &str,
+) -> Result<SignIn, AccountError> {
     let mut tx = db.begin().await?;
     revoke_tokens_in(&mut tx, member.user_id()).await?;
     give_up_session_in(&mut tx, member.user_id(), session_hash).await?;
-    let who = set_password_in(&mut tx, member.user_id(), &password_hash).await?;
+    let who = set_password_in(&mut tx, member.user_id(), password_hash).await?;
     outbox.post_in(&mut tx, member.email(), || letters::password_changed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::PasswordChanged)).await?;
     tx.commit().await?;

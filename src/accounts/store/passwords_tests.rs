@@ -1,9 +1,11 @@
-//! Changing a password, against whatever ends the session that asks for it while the password is hashed.
+//! Changing a password, against whatever ends the session that asks for it while the password is hashed; setting a forgotten one, against
+//! whoever locks the same links.
 
 use super::*;
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session};
 use crate::accounts::store::{self, NewAccount, insert_account, owner_of, user_by_credentials};
-use crate::wallet::fixtures::{outbox, session};
+use crate::wallet::fixtures::{outbox, session, until_waiting};
+use sqlx::PgConnection;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -118,4 +120,40 @@ async fn a_suspended_user_changes_no_password_though_their_session_is_there(db: 
     let changed = change_password(&db, &outbox(), &member, &hash, password(PASSWORD), password("another good password")).await;
     assert!(matches!(changed, Err(AccountError::SignedOut)), "{changed:?}");
     assert_eq!(of_user(&db, ada).await, before);
+}
+
+async fn lock_link(tx: &mut PgConnection, purpose: Purpose) {
+    let sql = "SELECT 1 FROM mail_tokens WHERE purpose = $1 FOR UPDATE";
+    sqlx::query(sql).bind(purpose.as_str()).execute(tx).await.expect("a lock");
+}
+
+/// Whoever follows a link takes it, and then all others of its user; here somebody else takes them in the other order.
+#[sqlx::test]
+async fn a_reset_that_loses_a_deadlock_is_made_all_the_same(db: PgPool) {
+    let (ada, email) = account(&db, "ada").await;
+    session(&db, ada.user_id).await;
+    let mut tx = db.begin().await.expect("begin");
+    issue_token_in(&mut tx, Purpose::Verify, ada.user_id, &email).await.expect("issued");
+    let link = issue_token_in(&mut tx, Purpose::Reset, ada.user_id, &email).await.expect("issued");
+    tx.commit().await.expect("commit");
+    let mut tx = db.begin().await.expect("begin");
+    lock_link(&mut tx, Purpose::Verify).await;
+    let (box_, origin) = (outbox(), Origin::default());
+    let (reset, ()) = tokio::join!(reset_password(&db, &box_, &link, password("another good password"), &origin), async {
+        until_waiting(&db, 1).await;
+        // Whoever has waited longer is ended, and waits for us when it tries again.
+        lock_link(&mut tx, Purpose::Reset).await;
+        tx.commit().await.expect("unlocked");
+    });
+    assert_eq!(reset.expect("tried again"), email);
+    let who = user_by_credentials(&db, &email, password("another good password")).await.expect("the password that was given");
+    assert_eq!(who.epoch, 1, "sessions were ended once");
+    for (sql, count) in [
+        ("SELECT count(*) FROM mails WHERE kind = 'password_changed'", 1),
+        ("SELECT count(*) FROM journal WHERE kind = 'access.password_reset'", 1),
+        ("SELECT count(*) FROM sessions", 0),
+        ("SELECT count(*) FROM mail_tokens WHERE used_at IS NULL", 0),
+    ] {
+        assert_eq!(sqlx::query_scalar::<_, i64>(sql).fetch_one(&db).await.expect(sql), count, "{sql}");
+    }
 }
