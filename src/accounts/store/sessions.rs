@@ -13,7 +13,7 @@ use crate::utc::UtcTime;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-/// Writes down that a user signed in by the password alone, or out.
+/// Writes down that a user signed in by the password alone, or out, or was refused.
 pub async fn note_access(db: &PgPool, user_id: UserId, kind: Kind, origin: &Origin) -> Result<(), AccountError> {
     let mut tx = db.begin().await?;
     record_of_user_in(&mut tx, user_id, Actor::User(user_id, origin), Entry::of(kind)).await?;

@@ -1,10 +1,12 @@
 //! SQL about second factors: setting one up, giving it, doing without it again. Every change is told to its user by mail.
 
+use super::sessions::note_access;
 use super::{AccountError, check_password};
 use crate::accounts::letters;
 use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::second_factor::{RECOVERY_CODES, RecoveryCode, Seed, Vault};
 use crate::accounts::types::{Email, Password};
+use crate::connections::again;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
@@ -102,6 +104,10 @@ pub async fn begin(db: &PgPool, vault: &Vault, member: &Reader, password: Passwo
 
 /// Takes the first code: from now on a second factor is asked for. Returns the recovery codes, which are not to be had again.
 pub async fn confirm(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, code: &str) -> Result<Vec<RecoveryCode>, AccountError> {
+    again(|| confirm_once(db, outbox, vault, member, code)).await
+}
+
+async fn confirm_once(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, code: &str) -> Result<Vec<RecoveryCode>, AccountError> {
     let user_id = member.user_id();
     let mut tx = db.begin().await?;
     let sealed = sqlx::query_scalar!(
@@ -130,7 +136,18 @@ pub async fn renew_codes(
     member: &Reader,
     proof: Proof,
 ) -> Result<Vec<RecoveryCode>, AccountError> {
-    let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
+    let code = code_of(db, member, proof).await?;
+    again(|| renew_codes_once(db, outbox, vault, member, code.as_ref())).await
+}
+
+async fn renew_codes_once(
+    db: &PgPool,
+    outbox: &Outbox,
+    vault: &Vault,
+    member: &Reader,
+    code: Option<&GivenCode>,
+) -> Result<Vec<RecoveryCode>, AccountError> {
+    let mut tx = begin_proven(db, outbox, vault, member, code).await?;
     let codes = renew_codes_in(&mut tx, vault, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), || letters::recovery_codes_renewed(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::RecoveryCodesRenewed)).await?;
@@ -140,7 +157,12 @@ pub async fn renew_codes(
 
 /// Asks for no second factor any more.
 pub async fn turn_off(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, proof: Proof) -> Result<(), AccountError> {
-    let mut tx = begin_proven(db, outbox, vault, member, proof).await?;
+    let code = code_of(db, member, proof).await?;
+    again(|| turn_off_once(db, outbox, vault, member, code.as_ref())).await
+}
+
+async fn turn_off_once(db: &PgPool, outbox: &Outbox, vault: &Vault, member: &Reader, code: Option<&GivenCode>) -> Result<(), AccountError> {
+    let mut tx = begin_proven(db, outbox, vault, member, code).await?;
     delete_in(&mut tx, member.user_id()).await?;
     outbox.post_in(&mut tx, member.email(), || letters::two_factor_off(outbox)).await?;
     record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::TwoFactorOff)).await?;
@@ -154,28 +176,32 @@ pub async fn delete_in(tx: &mut PgConnection, user_id: UserId) -> Result<bool, A
     Ok(deleted.fetch_optional(tx).await?.flatten().unwrap_or(false))
 }
 
-/// A transaction of somebody who has proven once more who they are, while two-factor is on.
+/// The code that is to be taken in the transaction which it proves; a password is checked here, once.
+async fn code_of(db: &PgPool, member: &Reader, proof: Proof) -> Result<Option<GivenCode>, AccountError> {
+    match proof {
+        Proof::Password(password) => {
+            check_password(db, member.user_id(), password).await.map_err(wrong_proof)?;
+            Ok(None)
+        }
+        Proof::Code(code) => Ok(Some(code)),
+    }
+}
+
+/// A transaction of somebody who has proven once more who they are, while two-factor is on: by this code, or else before.
 async fn begin_proven(
     db: &PgPool,
     outbox: &Outbox,
     vault: &Vault,
     member: &Reader,
-    proof: Proof,
+    code: Option<&GivenCode>,
 ) -> Result<Transaction<'static, Postgres>, AccountError> {
-    let code = match proof {
-        Proof::Password(password) => {
-            check_password(db, member.user_id(), password).await.map_err(wrong_proof)?;
-            None
-        }
-        Proof::Code(code) => Some(code),
-    };
     let mut tx = db.begin().await?;
     let on =
         sqlx::query!("SELECT 1 AS one FROM two_factors WHERE user_id = $1 AND confirmed_at IS NOT NULL FOR UPDATE", member.user_id().0);
     on.fetch_optional(&mut *tx).await?.ok_or(AccountError::TwoFactorChanged)?;
     if let Some(code) = code {
         let user = (member.user_id(), member.email());
-        accept_in(&mut tx, outbox, vault, user, Actor::of(member), &code).await.map_err(wrong_proof)?;
+        accept_in(&mut tx, outbox, vault, user, Actor::of(member), code).await.map_err(wrong_proof)?;
     }
     Ok(tx)
 }
@@ -198,19 +224,25 @@ pub async fn sign_in(
     code: &GivenCode,
     origin: &Origin,
 ) -> Result<(), AccountError> {
+    let signed_in = again(|| sign_in_once(db, outbox, vault, (user_id, email), code, origin)).await;
+    if matches!(signed_in, Err(AccountError::WrongCode)) {
+        note_access(db, user_id, Kind::CodeRefused, origin).await?;
+    }
+    signed_in
+}
+
+async fn sign_in_once(
+    db: &PgPool,
+    outbox: &Outbox,
+    vault: &Vault,
+    (user_id, email): (UserId, &Email),
+    code: &GivenCode,
+    origin: &Origin,
+) -> Result<(), AccountError> {
     let actor = Actor::User(user_id, origin);
     let mut tx = db.begin().await?;
-    match accept_in(&mut tx, outbox, vault, (user_id, email), actor, code).await {
-        Ok(()) => record_of_user_in(&mut tx, user_id, actor, Entry::of(Kind::SignedIn).saying("with a second factor")).await?,
-        Err(AccountError::WrongCode) => {
-            tx.rollback().await?;
-            let mut tx = db.begin().await?;
-            record_of_user_in(&mut tx, user_id, actor, Entry::of(Kind::CodeRefused)).await?;
-            tx.commit().await?;
-            return Err(AccountError::WrongCode);
-        }
-        Err(error) => return Err(error),
-    }
+    accept_in(&mut tx, outbox, vault, (user_id, email), actor, code).await?;
+    record_of_user_in(&mut tx, user_id, actor, Entry::of(Kind::SignedIn).saying("with a second factor")).await?;
     tx.commit().await?;
     Ok(())
 }
