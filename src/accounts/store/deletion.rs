@@ -10,7 +10,8 @@
 
 use super::members::end_membership_in;
 use super::sessions::delete_sessions_in;
-use super::{AccountError, check_password, reader_of};
+use super::tokens::revoke_tokens_in;
+use super::{AccountError, check_password, reader_of, two_factor};
 use crate::accounts::letters;
 use crate::accounts::rights::Reader;
 use crate::accounts::types::Password;
@@ -52,6 +53,10 @@ pub async fn delete(db: &PgPool, outbox: &Outbox, reader: &Reader, password: Pas
 async fn delete_once(db: &PgPool, outbox: &Outbox, reader: &Reader) -> Result<(), AccountError> {
     let user_id = reader.user_id();
     let mut tx = db.begin().await?;
+    // Before the user, as whoever follows a link or gives a second factor locks these first. What comes until the user is locked goes in
+    // the end, with all the rest of them.
+    revoke_tokens_in(&mut tx, user_id).await?;
+    two_factor::delete_in(&mut tx, user_id).await?;
     let (owned, others) = lock_in(&mut tx, user_id).await?;
     if let Some(blocker) = blockers_of(&mut *tx, reader).await?.first() {
         return Err(AccountError::NotDeletable(*blocker));
