@@ -63,10 +63,11 @@ impl Supplier {
                 tasks.spawn(async move {
                     match &here.tls {
                         // Whoever does not trust it breaks off.
-                        Some(tls) => match tls.accept(socket).await {
-                            Ok(socket) => here.clone().serve(socket).await,
-                            Err(_) => {}
-                        },
+                        Some(tls) => {
+                            if let Ok(socket) = tls.accept(socket).await {
+                                here.clone().serve(socket).await;
+                            }
+                        }
                         None => here.serve(socket).await,
                     }
                 });
