@@ -23,10 +23,12 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// Calls to one supplier that a line takes: as many as everyone who speaks HTTP/2 should let on a connection (RFC 9113, 6.5.2).
 const MOST_CALLS: usize = 100;
+/// The same while nobody was answered on it yet: should it not be connected to in time, these wait one after another to hear of it.
+const MOST_FIRST_CALLS: usize = 20;
 /// Lines of a thread. Where each has as many calls as it takes, the one with the fewest gets more.
 const MOST_LINES: usize = 32;
-/// No further line is opened for so long after one could not be.
-const REST: Duration = Duration::from_secs(1);
+/// No further line is opened for so long after one could not be, or was no good.
+const REST: Duration = Duration::from_secs(30);
 /// Suppliers' addresses that are remembered. Beyond them, those that nobody calls just now are forgotten.
 const MOST_ORIGINS: usize = 1_000;
 
@@ -72,9 +74,9 @@ impl Lines {
         Ok(Lines { clients, origins: Mutex::default() })
     }
 
-    /// A client to call this address with, and the call's seat there; on an open line, unless it `may_open` another.
-    pub fn seat(&self, url: &Url, may_open: bool) -> (&reqwest::Client, Seat) {
-        let seat = Seat::take(self.origin(&url[..Position::BeforePath]), may_open);
+    /// A client to call this address with, and the call's seat there; on the first line, if it may not go to another.
+    pub fn seat(&self, url: &Url, on_first: bool) -> (&reqwest::Client, Seat) {
+        let seat = Seat::take(self.origin(&url[..Position::BeforePath]), on_first);
         (&self.clients[seat.line], seat)
     }
 
@@ -94,16 +96,16 @@ impl Lines {
 
 impl Origin {
     /// The first open line with room, so that few connections are kept; else one that is not open, of which the first call there opens it.
-    fn choose(&self, now: Instant, may_open: bool) -> usize {
+    fn choose(&self, now: Instant) -> usize {
         if !self.http2 {
             return 0;
         }
         let lines = || self.lines.iter().enumerate().map(|(number, line)| (number, line.calls, line.is_open || number == 0));
-        let with_room = |open: bool| lines().find(|(_, calls, is_open)| *is_open == open && *calls < MOST_CALLS);
-        let may_open = may_open && self.rests_until.is_none_or(|until| until <= now);
+        let most = |is_open: bool| if is_open { MOST_CALLS } else { MOST_FIRST_CALLS };
+        let with_room = |open: bool| lines().find(|(_, calls, is_open)| *is_open == open && *calls < most(open));
+        let rests = self.rests_until.is_some_and(|until| now < until);
         let fewest = || lines().filter(|(.., is_open)| *is_open).min_by_key(|(_, calls, _)| *calls);
-        let found = with_room(true).or_else(|| with_room(false).filter(|_| may_open)).or_else(fewest);
-        found.map_or(0, |(number, ..)| number)
+        with_room(true).or_else(|| with_room(false).filter(|_| !rests)).or_else(fewest).map_or(0, |(number, ..)| number)
     }
 }
 
@@ -114,9 +116,9 @@ pub struct Seat {
 }
 
 impl Seat {
-    fn take(origin: Arc<Mutex<Origin>>, may_open: bool) -> Seat {
+    fn take(origin: Arc<Mutex<Origin>>, on_first: bool) -> Seat {
         let mut known = lock(&origin);
-        let line = known.choose(Instant::now(), may_open);
+        let line = if on_first { 0 } else { known.choose(Instant::now()) };
         known.lines[line].calls += 1;
         drop(known);
         Seat { origin, line }
@@ -129,8 +131,13 @@ impl Seat {
         known.lines[self.line].is_open = true;
     }
 
-    /// The call could not be sent. Whether this is a further line: then it says nothing about the supplier, which may let us have no more
-    /// connections. None is opened for a while, and the call is for an open one.
+    /// Whether nobody was answered on this further line yet. How a call ends there says nothing about the supplier, which may let us have
+    /// no more connections, or speak something else on them.
+    pub fn is_untried(&self) -> bool {
+        self.line > 0 && !lock(&self.origin).lines[self.line].is_open
+    }
+
+    /// The call failed here. Whether this is a further line, of which none is opened for a while then.
     pub fn give_up_line(&self) -> bool {
         if self.line == 0 {
             return false;

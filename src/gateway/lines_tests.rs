@@ -3,7 +3,7 @@
 use super::*;
 use crate::gateway::error::GatewayError;
 use crate::gateway::outgoing::Outgoing;
-use crate::gateway::upstream::{Sent, Timeouts, Upstream};
+use crate::gateway::upstream::{Answering, Timeouts, Upstream};
 use crate::gateway::wire::{Request, chat};
 use crate::ids::ChannelId;
 use crate::suppliers::sealed::SealingKey;
@@ -37,11 +37,13 @@ struct Supplier {
     /// Calls that it lets on a connection.
     most_calls: u32,
     tls: Option<TlsAcceptor>,
+    /// The same for all connections but the first, over which it speaks HTTP/1 then.
+    later_tls: Option<TlsAcceptor>,
 }
 
 impl Supplier {
     fn letting(most_calls: u32) -> Supplier {
-        Supplier { connections: AtomicUsize::new(0), sent: AtomicUsize::new(0), most_calls, tls: None }
+        Supplier { connections: AtomicUsize::new(0), sent: AtomicUsize::new(0), most_calls, tls: None, later_tls: None }
     }
 
     fn connections(&self) -> usize {
@@ -58,17 +60,18 @@ impl Supplier {
         tasks.clone().spawn(async move {
             for _ in 0..most_connections {
                 let (socket, _) = listener.accept().await.expect("a connection");
-                here.connections.fetch_add(1, Ordering::Relaxed);
+                let is_first = here.connections.fetch_add(1, Ordering::Relaxed) == 0;
                 let here = here.clone();
                 tasks.spawn(async move {
-                    match &here.tls {
+                    let later_tls = here.later_tls.as_ref().filter(|_| !is_first);
+                    match later_tls.or(here.tls.as_ref()) {
                         // Whoever does not trust it breaks off.
                         Some(tls) => {
                             if let Ok(socket) = tls.accept(socket).await {
-                                here.clone().serve(socket).await;
+                                here.clone().serve(socket, later_tls.is_some()).await;
                             }
                         }
-                        None => here.serve(socket).await,
+                        None => here.serve(socket, false).await,
                     }
                 });
             }
@@ -76,9 +79,12 @@ impl Supplier {
         (url.parse().expect("an address"), supplier)
     }
 
-    async fn serve(self: Arc<Supplier>, socket: impl AsyncRead + AsyncWrite + Unpin + 'static) {
+    async fn serve(self: Arc<Supplier>, socket: impl AsyncRead + AsyncWrite + Unpin + 'static, only_http1: bool) {
         let answer = service_fn(|request| ready(Ok::<_, Infallible>(self.clone().answer(&request))));
         let mut server = auto::Builder::new(TokioExecutor::new());
+        if only_http1 {
+            server = server.http1_only();
+        }
         server.http2().max_concurrent_streams(self.most_calls);
         let _ = server.serve_connection(TokioIo::new(socket), answer).await;
     }
@@ -103,15 +109,24 @@ fn provide_crypto() {
 
 /// A supplier over TLS that agrees to these protocols; and how to speak to it, trusting it.
 fn over_tls(protocols: &[&[u8]]) -> (Supplier, ClientConfig) {
+    over_tls_and_later(protocols, None)
+}
+
+/// The same for one that agrees to others on all connections but the first.
+fn over_tls_and_later(protocols: &[&[u8]], later: Option<&[&[u8]]>) -> (Supplier, ClientConfig) {
     provide_crypto();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_string()]).expect("a certificate");
     let mut trusted = RootCertStore::empty();
     trusted.add(made.cert.der().clone()).expect("a certificate");
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let server = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into());
-    let mut server = server.expect("a configuration");
-    server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let supplier = Supplier { tls: Some(TlsAcceptor::from(Arc::new(server))), ..Supplier::letting(200) };
+    let server = server.expect("a configuration");
+    let agreeing = |protocols: &[&[u8]]| {
+        let mut server = server.clone();
+        server.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Some(TlsAcceptor::from(Arc::new(server)))
+    };
+    let supplier = Supplier { tls: agreeing(protocols), later_tls: later.and_then(agreeing), ..Supplier::letting(200) };
     (supplier, ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth())
 }
 
@@ -129,7 +144,7 @@ fn plain_lines() -> Lines {
 }
 
 async fn get(lines: &Lines, url: &Url, path: &str) -> (reqwest::Response, Seat) {
-    let (client, seat) = lines.seat(url, true);
+    let (client, seat) = lines.seat(url, false);
     let sending = client.get(url.join(path).expect("a path")).send();
     let response = tokio::time::timeout(PATIENCE, sending).await.expect("it is not held up").expect("an answer");
     seat.note_answered(response.version());
@@ -163,7 +178,7 @@ async fn calls_that_come_at_once_open_one_connection_for_each_line_that_they_nee
     assert_eq!(text(get(&lines, &url, "/short").await.0).await, "short");
     let running = join_all((0..5 * MOST_CALLS / 2).map(|_| get(&lines, &url, "/begun"))).await;
     assert!(running.iter().all(|(response, _)| response.version() == Version::HTTP_2));
-    assert_eq!(supplier.connections(), 3);
+    assert_eq!(supplier.connections(), 1 + (3 * MOST_CALLS / 2).div_ceil(MOST_FIRST_CALLS));
 }
 
 #[tokio::test]
@@ -173,7 +188,7 @@ async fn http2_is_spoken_where_it_is_offered_and_only_with_whom_is_trusted() {
         let (url, _) = supplier.start(10).await;
         assert_eq!(get(&lines_over(&trusting), &url, "/short").await.0.version(), version, "{protocols:?}");
         let lines = lines_over(&tls().expect("this machine's certificates"));
-        let refused = lines.seat(&url, true).0.get(url.clone()).send().await.expect_err("nobody vouches for it");
+        let refused = lines.seat(&url, false).0.get(url.clone()).send().await.expect_err("nobody vouches for it");
         assert!(refused.is_connect(), "{refused:?}");
     }
 }
@@ -190,7 +205,7 @@ async fn over_http1_all_calls_are_on_one_line() {
 
 /// Takes the seat of a call that is answered over HTTP/2 as long as it sits.
 fn sit(lines: &Lines, url: &Url) -> Seat {
-    let seat = lines.seat(url, true).1;
+    let seat = lines.seat(url, false).1;
     seat.note_answered(Version::HTTP_2);
     seat
 }
@@ -223,24 +238,27 @@ async fn after_a_line_that_could_not_be_opened_calls_stay_on_open_ones_for_a_whi
     let first: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
     assert!(!first[0].give_up_line(), "without it there is none");
     let second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
-    let third = lines.seat(&url, true).1;
+    let third = lines.seat(&url, false).1;
     assert_eq!(third.line, 2);
-    let more = lines.seat(&url, false).1;
-    assert_eq!(more.line, 0, "it may not open another, and these have as many calls each");
+    let more = lines.seat(&url, true).1;
+    assert_eq!((more.line, third.is_untried(), second[0].is_untried()), (0, true, false));
     assert!(third.give_up_line());
-    assert_eq!(lines.seat(&url, true).1.line, 1, "none is opened now, and there are fewer there");
+    assert_eq!(lines.seat(&url, false).1.line, 1, "none is opened now, and there are fewer there");
     drop(second);
     assert_eq!(sit(&lines, &url).line, 1, "what is open is used");
     let _second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
-    tokio::time::sleep(REST).await;
-    assert_eq!(lines.seat(&url, true).1.line, 2);
+    assert_eq!(lines.seat(&url, false).1.line, 1, "all are full, and there are fewer there");
+    lock(&lines.origin(&url[..Position::BeforePath])).rests_until = Some(Instant::now());
+    let opening: Vec<usize> =
+        (0..MOST_FIRST_CALLS + 1).map(|_| lines.seat(&url, false).1).collect::<Vec<_>>().iter().map(|seat| seat.line).collect();
+    assert_eq!((opening[0], opening[MOST_FIRST_CALLS - 2], opening[MOST_FIRST_CALLS]), (2, 2, 3), "one is there already");
 }
 
 #[tokio::test]
 async fn addresses_that_nobody_calls_any_more_are_forgotten() {
     let lines = plain_lines();
-    let kept: Vec<Seat> = (1..=3).map(|port| lines.seat(&address(port), true).1).collect();
-    (4..=MOST_ORIGINS + 1).for_each(|port| drop(lines.seat(&address(port), true)));
+    let kept: Vec<Seat> = (1..=3).map(|port| lines.seat(&address(port), false).1).collect();
+    (4..=MOST_ORIGINS + 1).for_each(|port| drop(lines.seat(&address(port), false)));
     assert_eq!((lock(&lines.origins).len(), kept.len()), (4, 3));
 }
 
@@ -264,30 +282,60 @@ async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
     assert_eq!(supplier.connections(), 1);
 }
 
+/// The way to a supplier of which each call would be a stream without an end.
+struct Way {
+    upstream: Upstream,
+    channels: [Channel; 1],
+    running: Vec<Answering>,
+}
+
+impl Way {
+    /// With as many calls as its first line takes.
+    async fn full(tls: &ClientConfig, url: &Url) -> Way {
+        let seconds = Duration::from_secs;
+        let timeouts = Timeouts { connect: seconds(5), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
+        let allowed = vec!["127.0.0.0/8".parse().expect("a network")];
+        let upstream = Upstream::new(tls, SealingKey::derive(&[1; 32]), allowed, timeouts, 1).expect("clients");
+        let base_url = format!("{}/v1", &url[..Position::BeforePath]);
+        let channels = [Channel { channel_id: ChannelId::generate(), base_url, secret_sealed: None, weight: 1, priority: 1 }];
+        let mut way = Way { upstream, channels, running: Vec::new() };
+        let first = way.call().await.expect("an answer");
+        let others = join_all((1..MOST_CALLS).map(|_| way.call())).await;
+        way.running = others.into_iter().map(|answer| answer.expect("an answer")).chain([first]).collect();
+        way
+    }
+
+    async fn call(&self) -> Result<Answering, GatewayError> {
+        let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
+        let request = Request::parse(&chat::ENDPOINT, body).expect("a request");
+        let outgoing = Outgoing::new(&request, HeaderMap::new(), "m".into(), 10);
+        self.upstream.send(&self.channels, &outgoing).await.answer
+    }
+
+    /// How many of so many calls at once fail.
+    async fn failures(&self, calls: usize) -> usize {
+        join_all((0..calls).map(|_| self.call())).await.iter().filter(|answer| answer.is_err()).count()
+    }
+}
+
 /// It has room on the connection that there is, and takes no other: no call fails for that, and the channel is as good as before.
 #[tokio::test]
 async fn a_supplier_that_takes_no_further_connection_serves_all_calls_on_the_first() {
     let (supplier, tls) = over_tls(&[HTTP_2, HTTP_1]);
     let (url, supplier) = supplier.start(1).await;
-    let seconds = Duration::from_secs;
-    let timeouts = Timeouts { connect: seconds(5), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
-    let allowed = vec!["127.0.0.0/8".parse().expect("a network")];
-    let upstream = Upstream::new(&tls, SealingKey::derive(&[1; 32]), allowed, timeouts, 1).expect("clients");
-    let base_url = format!("{}/v1", &url[..Position::BeforePath]);
-    let channels = [Channel { channel_id: ChannelId::generate(), base_url, secret_sealed: None, weight: 1, priority: 1 }];
-    let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hello"}]}"#;
-    let request = Request::parse(&chat::ENDPOINT, body).expect("a request");
-    let call = async || {
-        let outgoing = Outgoing::new(&request, HeaderMap::new(), "m".into(), 10);
-        let Sent { answer, .. } = upstream.send(&channels, &outgoing).await;
-        answer
-    };
-    let mut running = vec![call().await.expect("an answer")];
-    running.extend(join_all((1..MOST_CALLS).map(|_| call())).await.into_iter().map(|answer| answer.expect("an answer")));
+    let way = Way::full(&tls, &url).await;
     // More at once than failures that open a circuit.
-    let further = join_all((0..20).map(|_| call())).await;
-    let failed: Vec<&GatewayError> = further.iter().filter_map(|answer| answer.as_ref().err()).collect();
-    assert!(failed.is_empty(), "{failed:?}");
-    assert!(call().await.is_ok(), "no circuit is open");
-    assert_eq!(supplier.connections(), 1);
+    assert_eq!((way.failures(15).await, way.failures(15).await), (0, 0));
+    assert_eq!((way.running.len(), supplier.connections()), (MOST_CALLS, 1));
+}
+
+/// What is sent on such a connection may have been worked on, so it is not sent again. But no circuit is opened for it, and calls stay away.
+#[tokio::test]
+async fn a_further_connection_that_is_no_good_is_given_up_and_says_nothing_about_the_channel() {
+    let (supplier, tls) = over_tls_and_later(&[HTTP_2], Some(&[]));
+    let (url, supplier) = supplier.start(10).await;
+    let way = Way::full(&tls, &url).await;
+    assert!(way.failures(15).await > 0, "more than open a circuit were on their way");
+    assert_eq!(way.failures(15).await, 0);
+    assert_eq!((way.running.len(), supplier.connections()), (MOST_CALLS, 2));
 }

@@ -126,9 +126,9 @@ impl Upstream {
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
             std::mem::swap(&mut limit_field, &mut untried);
         }
-        let mut may_open = true;
+        let mut on_first = false;
         loop {
-            let Some((built, seat)) = self.request(channel, outgoing, limit_field, may_open) else { return Tried::NotSent };
+            let Some((built, seat)) = self.request(channel, outgoing, limit_field, on_first) else { return Tried::NotSent };
             outgoing.note_sent(true);
             let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
                 Ok(Ok(response)) => response,
@@ -141,14 +141,14 @@ impl Upstream {
                         return Tried::NotSent;
                     }
                     if !sent && seat.give_up_line() {
-                        may_open = false;
+                        on_first = true;
                         continue;
                     }
-                    permit.failed();
+                    blame(permit, &seat);
                     return if sent { Tried::Ended(Err(GatewayError::UpstreamBroken)) } else { Tried::NotSent };
                 }
                 Err(_) => {
-                    permit.failed();
+                    blame(permit, &seat);
                     tracing::warn!(%channel_id, "channel did not answer in time");
                     return Tried::Ended(Err(GatewayError::UpstreamTimeout));
                 }
@@ -196,7 +196,7 @@ impl Upstream {
         channel: &Channel,
         outgoing: &Outgoing<'_>,
         limit_field: Option<&str>,
-        may_open: bool,
+        on_first: bool,
     ) -> Option<(reqwest::RequestBuilder, Seat)> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let endpoint = outgoing.request.endpoint;
@@ -204,7 +204,7 @@ impl Upstream {
         // With its port, which the resolver does not see.
         address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
         let lines = self.lines.get(Threads::this()).or(self.lines.first())?;
-        let (client, seat) = lines.seat(&url, may_open);
+        let (client, seat) = lines.seat(&url, on_first);
         let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
@@ -216,6 +216,15 @@ impl Upstream {
     }
 }
 
+/// A call failed that may have been sent: that is the channel's doing, or the further line's on which nobody was answered yet.
+fn blame(permit: Permit, seat: &Seat) {
+    if seat.is_untried() {
+        seat.give_up_line();
+    } else {
+        permit.failed();
+    }
+}
+
 /// Whether the connection itself says that nothing of the request has left, as when it was closed while the request still waited for it.
 fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()))
@@ -224,7 +233,8 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
 /// Whether the supplier says that it has done nothing of it (RFC 9113, 8.7), as where it lets less calls on a connection than it should,
 /// and they came before it had said so. That says nothing about the channel.
 fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    causes(error).any(|error| error.downcast_ref::<h2::Error>().and_then(h2::Error::reason) == Some(h2::Reason::REFUSED_STREAM))
+    let refuses = |error: &h2::Error| error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    causes(error).any(|error| error.downcast_ref().is_some_and(refuses))
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

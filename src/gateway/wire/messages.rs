@@ -134,12 +134,14 @@ fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
     let Ok(event) = serde_json::from_slice::<Event<'_>>(data) else { return Part::Broken };
     match event.kind.as_deref().unwrap_or_default() {
         "message_stop" => {
-            // Where no report belongs, some servers that translate have theirs.
-            if let Some(raw) = event.usage {
-                let whole = completed(delivered.raw_usage.as_deref(), raw);
-                delivered.report(&whole, usage_of(&whole));
-            }
             delivered.end();
+            // Where no report belongs, some servers that translate have theirs. It is no better than one that came in its place.
+            if let (None, Some(raw)) = (delivered.usage, event.usage) {
+                let whole = completed(delivered.raw_usage.as_deref(), raw);
+                if let Some(usage) = usage_of(&whole).filter(|usage| usage.output >= delivered.least_output) {
+                    delivered.report(&whole, Some(usage));
+                }
+            }
             return Part::End;
         }
         "error" => return Part::Broken,
@@ -280,6 +282,7 @@ mod tests {
         let delta = |reason: &str, usage: &str| format!(r#"{{"type":"message_delta","delta":{{"stop_reason":{reason}}},"usage":{usage}}}"#);
         let sane = r#"{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":1}"#;
         let stop = || r#"{"type":"message_stop"}"#.to_string();
+        let reporting_stop = |output: i64| format!(r#"{{"type":"message_stop","usage":{{"output_tokens":{output}}}}}"#);
         let of = |input, cached, output| Some(Usage { input, cached, output });
         for (events, measured, input, least) in [
             (vec![start(sane)], None, of(10, 3, 0), 0),
@@ -288,7 +291,10 @@ mod tests {
             (vec![start(sane), delta("null", r#"{"output_tokens":4}"#)], None, of(10, 3, 0), 4),
             (vec![start(sane), delta("null", r#"{"output_tokens":4}"#), stop()], of(10, 3, 4), of(10, 3, 0), 4),
             (vec![start(sane), delta("\"end_turn\"", r#"{"output_tokens":-4}"#), stop()], None, of(10, 3, 0), 0),
-            (vec![start(sane), r#"{"type":"message_stop","usage":{"output_tokens":4}}"#.into()], of(10, 3, 4), of(10, 3, 0), 0),
+            (vec![start(sane), reporting_stop(4)], of(10, 3, 4), of(10, 3, 0), 0),
+            (vec![start(sane), reporting_stop(-4)], None, of(10, 3, 0), 0),
+            (vec![start(sane), delta("\"end_turn\"", r#"{"output_tokens":4}"#), reporting_stop(0)], of(10, 3, 4), of(10, 3, 0), 0),
+            (vec![start(sane), delta("null", r#"{"output_tokens":4}"#), reporting_stop(5)], of(10, 3, 4), of(10, 3, 0), 4),
             // A server that translates does not know it yet.
             (vec![start(r#"{"input_tokens":0,"output_tokens":0}"#)], None, None, 0),
             (vec![start(r#"{"input_tokens":-7,"output_tokens":1}"#)], None, None, 0),
