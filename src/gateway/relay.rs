@@ -237,15 +237,13 @@ impl Coming {
 /// supplier wait. May be dropped at any moment and be called again: what was read is in `tee`.
 async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, events: Option<&mpsc::Sender<Bytes>>) -> End {
     loop {
-        let begins = !coming.begun;
         match coming.next().await {
             Ok(Some(chunk)) => tee.splitter.push(&chunk),
             Ok(None) => return tee.end_of_body(),
             Err(end) => return end,
         }
         call.mark_first_byte();
-        // What an answer begins with is waited for, and leaves before what else has come is looked at.
-        let arrived = if begins { Arrived::SoFar } else { gather(tee, &mut coming.answer).await };
+        let arrived = gather(tee, &mut coming.answer).await;
         let (passed, end) = tee.read();
         tee.keep_within(call.text_memory());
         if let Some(events) = events
