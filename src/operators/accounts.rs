@@ -109,28 +109,20 @@ pub async fn reset_two_factor(
     email: &Email,
     reason: &str,
 ) -> Result<(), OperatorError> {
-    again(|| reset_two_factor_once(db, operator, outbox, user_id, email, reason)).await
-}
-
-async fn reset_two_factor_once(
-    db: &PgPool,
-    operator: Operator,
-    outbox: &Outbox,
-    user_id: UserId,
-    email: &Email,
-    reason: &str,
-) -> Result<(), OperatorError> {
-    let mut tx = db.begin().await?;
-    if !two_factor::delete_in(&mut tx, user_id).await? {
-        return Err(OperatorError::NoTwoFactor);
-    }
-    sessions::delete_sessions_in(&mut tx, user_id).await?;
-    let action = Action { action: "user.reset_two_factor", subject_id: user_id.to_string(), reason: Some(reason), ..Action::default() };
-    insert_action_in(&mut tx, operator, action).await?;
-    record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about_user(user_id)).await?;
-    outbox.post_in(&mut tx, email, || letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
-    tx.commit().await?;
-    Ok(())
+    again(|| async {
+        let mut tx = db.begin().await?;
+        if !two_factor::delete_in(&mut tx, user_id).await? {
+            return Err(OperatorError::NoTwoFactor);
+        }
+        sessions::delete_sessions_in(&mut tx, user_id).await?;
+        let action = Action { action: "user.reset_two_factor", subject_id: user_id.to_string(), reason: Some(reason), ..Action::default() };
+        insert_action_in(&mut tx, operator, action).await?;
+        record_of_user_in(&mut tx, user_id, operator.into(), Entry::of(Kind::TwoFactorReset).about_user(user_id)).await?;
+        outbox.post_in(&mut tx, email, || letters::two_factor_reset(outbox)).await.map_err(AccountError::from)?;
+        tx.commit().await?;
+        Ok::<_, OperatorError>(())
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -97,43 +97,34 @@ pub async fn credit_account(
     if valid_for < TimeDelta::minutes(1) || valid_for > TimeDelta::days(3650) {
         return Err(OperatorError::ValidityRange);
     }
-    again(|| credit_account_once(db, operator, account_id, tokens, valid_for, supplier_slugs, note)).await
-}
-
-async fn credit_account_once(
-    db: &PgPool,
-    operator: Operator,
-    account_id: AccountId,
-    tokens: Tokens,
-    valid_for: TimeDelta,
-    supplier_slugs: &[String],
-    note: Option<&str>,
-) -> Result<GrantId, OperatorError> {
     let mut supplier_ids = Vec::with_capacity(supplier_slugs.len());
     for slug in supplier_slugs {
         supplier_ids.push(supplier_by_slug(db, slug).await.map_err(|error| unknown_supplier(slug, error))?.0);
     }
-    let mut tx = db.begin().await?;
-    let action = Action {
-        action: "account.credit",
-        subject_id: account_id.to_string(),
-        after: Some(serde_json::json!({ "tokens": tokens, "valid_for_s": valid_for.num_seconds(), "suppliers": supplier_slugs })),
-        reason: note,
-        ..Action::default()
-    };
-    let action_id = insert_action_in(&mut tx, operator, action).await?;
-    let new = NewGrant {
-        account_id,
-        cause: GrantCause::Credit(action_id),
-        tokens,
-        scope: Scope { supplier_ids, model_ids: Vec::new() },
-        valid_for,
-        note: note.map(str::to_string),
-    };
-    let grant_id = ledger::issue_grant_in(&mut tx, &new).await?;
-    record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensCredited).saying(tokens.exact())).await?;
-    tx.commit().await?;
-    Ok(grant_id)
+    again(|| async {
+        let mut tx = db.begin().await?;
+        let action = Action {
+            action: "account.credit",
+            subject_id: account_id.to_string(),
+            after: Some(serde_json::json!({ "tokens": tokens, "valid_for_s": valid_for.num_seconds(), "suppliers": supplier_slugs })),
+            reason: note,
+            ..Action::default()
+        };
+        let action_id = insert_action_in(&mut tx, operator, action).await?;
+        let new = NewGrant {
+            account_id,
+            cause: GrantCause::Credit(action_id),
+            tokens,
+            scope: Scope { supplier_ids: supplier_ids.clone(), model_ids: Vec::new() },
+            valid_for,
+            note: note.map(str::to_string),
+        };
+        let grant_id = ledger::issue_grant_in(&mut tx, &new).await?;
+        record_in(&mut tx, account_id, operator.into(), Entry::of(Kind::TokensCredited).saying(tokens.exact())).await?;
+        tx.commit().await?;
+        Ok::<_, OperatorError>(grant_id)
+    })
+    .await
 }
 
 fn unknown_supplier(slug: &str, error: SupplierError) -> OperatorError {
