@@ -31,6 +31,7 @@ mod settlement;
 mod spool;
 mod spooled;
 mod sse;
+mod tee;
 mod threads;
 mod upstream;
 mod wire;

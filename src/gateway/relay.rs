@@ -6,10 +6,10 @@ use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::handler::{Reply, refuse};
 use crate::gateway::live::LiveCall;
-use crate::gateway::sse::{Event, Splitter};
+use crate::gateway::tee::Tee;
 use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::{Answer, Answering, Timeouts};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Request};
+use crate::gateway::wire::{Delivered, Endpoint, Request};
 use crate::wallet::ledger::{Outcome, SwitchedOff};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
@@ -26,13 +26,14 @@ use tokio_stream::wrappers::ReceiverStream;
 
 /// Longer whole answers are taken for damage.
 const MOST_ANSWER_BYTES: usize = 64 << 20;
-const MOST_EVENT_BYTES: usize = 4 << 20;
 /// As much as is passed on at once.
 const ENOUGH_BYTES: usize = 16 << 10;
 /// How long an answer is read on whose caller left, where the supplier bills it anyway.
 const MOST_DRAIN: Duration = Duration::from_secs(120);
 /// Reads that may wait for a slow caller before the supplier is made to wait too.
 const QUEUED_READS: usize = 4;
+/// How long the head of a stream waits for its first words.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Passes on an answer that comes in one piece.
 pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, mut reply: Reply) {
@@ -124,7 +125,7 @@ async fn read_whole(mut answer: Answer, deadline: Instant, memory: &Bodies) -> R
 }
 
 /// How a stream came to its end.
-enum End {
+pub enum End {
     /// With the event that ends a whole answer, as it came; kept back until the call is settled.
     Done(Bytes),
     /// With the event by which the protocol says that the answer failed.
@@ -147,8 +148,9 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
     let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    reply.send(Ok(answer));
 
+    let mut head = Head { waiting: Some((reply, answer)), until: Instant::now() + MOMENT };
+    head.send_to_nobody();
     let mut tee = Tee::new(request);
     let mut coming = Coming::new(answering, timeouts);
     let deadline = coming.asked + timeouts.total;
@@ -157,8 +159,9 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
         off = live.ended() => End::SwitchedOff(off),
         () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
-        end = tokio::time::timeout_at(deadline, pump(&mut call, &mut tee, &mut coming, Some(&events))) => end.unwrap_or(End::TooLong),
+        end = tokio::time::timeout_at(deadline, pump(&mut call, &mut tee, &mut coming, Some((&events, &mut head)))) => end.unwrap_or(End::TooLong),
     };
+    head.send();
     if matches!(end, End::ClientLeft) && call.admission.drains {
         // For the supplier's own report of what it bills; how the reading ends makes no difference.
         tokio::select! {
@@ -187,6 +190,43 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
     if let Some(last) = last {
         // The caller may have left by now, or read nothing; the call is settled either way.
         let _ = tokio::time::timeout(timeouts.idle, events.send(last)).await;
+    }
+}
+
+/// What a stream begins with. It waits a moment for the first words: one write takes both then, and the caller is woken once.
+struct Head {
+    waiting: Option<(Reply, Response)>,
+    until: Instant,
+}
+
+impl Head {
+    fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    fn send(&mut self) {
+        if let Some((reply, answer)) = self.waiting.take() {
+            reply.send(Ok(answer));
+        }
+    }
+
+    /// Where the caller has left already, for that to be seen before the answer is.
+    fn send_to_nobody(&mut self) {
+        if self.waiting.as_ref().is_some_and(|(reply, _)| reply.is_closed()) {
+            self.send();
+        }
+    }
+
+    /// What comes next; where that takes longer than the head waits, it is sent by itself.
+    async fn and<T>(&mut self, next: impl Future<Output = T>) -> T {
+        tokio::pin!(next);
+        if self.waits() {
+            if let Ok(come) = tokio::time::timeout_at(self.until, &mut next).await {
+                return come;
+            }
+            self.send();
+        }
+        next.await
     }
 }
 
@@ -233,24 +273,32 @@ impl Coming {
     }
 }
 
-/// Reads events and passes them on, to nobody when `events` is none, until something ends it. Waits for the caller, and so makes the
-/// supplier wait. May be dropped at any moment and be called again: what was read is in `tee`.
-async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, events: Option<&mpsc::Sender<Bytes>>) -> End {
+/// Reads events and passes them on, the head with the first or before, to nobody when `caller` is none, until something ends it. Waits
+/// for the caller, and so makes the supplier wait. May be dropped at any moment and be called again: what was read is in `tee`.
+async fn pump(call: &mut Call, tee: &mut Tee, coming: &mut Coming, mut caller: Option<(&mpsc::Sender<Bytes>, &mut Head)>) -> End {
     loop {
-        match coming.next().await {
+        let next = match &mut caller {
+            Some((_, head)) => head.and(coming.next()).await,
+            None => coming.next().await,
+        };
+        match next {
             Ok(Some(chunk)) => tee.splitter.push(&chunk),
             Ok(None) => return tee.end_of_body(),
             Err(end) => return end,
         }
         call.mark_first_byte();
-        let arrived = gather(tee, &mut coming.answer).await;
+        // What leaves with the head leaves before what else has come is looked at.
+        let begins = caller.as_ref().is_some_and(|(_, head)| head.waits());
+        let arrived = if begins { Arrived::SoFar } else { gather(tee, &mut coming.answer).await };
         let (passed, end) = tee.read();
         tee.keep_within(call.text_memory());
-        if let Some(events) = events
+        if let Some((events, head)) = &mut caller
             && !passed.is_empty()
-            && events.send(passed).await.is_err()
         {
-            return End::ClientLeft;
+            if events.send(passed).await.is_err() {
+                return End::ClientLeft;
+            }
+            head.send();
         }
         match (end, arrived) {
             (Some(end), _) => return end,
@@ -304,77 +352,3 @@ async fn give_way() {
     })
     .await
 }
-
-/// Looks at every event on its way.
-struct Tee {
-    splitter: Splitter,
-    read_event: fn(&[u8], &mut Delivered) -> Part,
-    wants_usage: bool,
-    delivered: Delivered,
-    /// For the text of what was delivered.
-    room: Room,
-}
-
-impl Tee {
-    fn new(request: &Request<'_>) -> Tee {
-        Tee {
-            splitter: Splitter::new(MOST_EVENT_BYTES),
-            read_event: request.endpoint.read_event,
-            wants_usage: request.wants_usage,
-            delivered: Delivered::default(),
-            room: Room::default(),
-        }
-    }
-
-    /// Where there is no room for the text, it is let go of, and its bytes count: the stream was paid for, and goes on.
-    fn keep_within(&mut self, memory: &Bodies) {
-        if !memory.extend_if_free(&mut self.room, self.delivered.text.len()) {
-            self.delivered.let_go();
-        }
-        if self.delivered.text.is_empty() {
-            self.room = Room::default();
-        }
-    }
-
-    /// All whole events that have arrived: the bytes to pass on now, and whether they end the stream.
-    fn read(&mut self) -> (Bytes, Option<End>) {
-        let mut passed = BytesMut::with_capacity(self.splitter.pending());
-        loop {
-            let event = match self.splitter.next_event() {
-                Ok(Some(event)) => event,
-                Ok(None) => return (passed.freeze(), None),
-                Err(error) => {
-                    tracing::warn!(%error, "stream cannot be read");
-                    return (passed.freeze(), Some(End::Broken));
-                }
-            };
-            match self.look_at(&event) {
-                Part::Usage if !self.wants_usage => {}
-                Part::Content | Part::Usage => passed.extend_from_slice(&event.raw),
-                Part::End => return (passed.freeze(), Some(End::Done(event.raw))),
-                Part::Failure => return (passed.freeze(), Some(End::Failed(event.raw))),
-                Part::Broken => return (passed.freeze(), Some(End::Broken)),
-            }
-        }
-    }
-
-    /// A body whose last event lacks the blank line behind it is whole all the same.
-    fn end_of_body(&mut self) -> End {
-        let event = Event { raw: self.splitter.take_rest() };
-        let finished = || Bytes::from([event.raw.trim_ascii_end(), b"\n\n"].concat());
-        match self.look_at(&event) {
-            Part::End => End::Done(finished()),
-            Part::Failure => End::Failed(finished()),
-            Part::Content | Part::Usage | Part::Broken => End::Broken,
-        }
-    }
-
-    fn look_at(&mut self, event: &Event) -> Part {
-        // A comment, or an event without data: it keeps connections alive.
-        event.data().map_or(Part::Content, |data| (self.read_event)(&data, &mut self.delivered))
-    }
-}
-
-#[cfg(test)]
-#[path = "relay_tests.rs"]
-mod tests;

@@ -2,7 +2,7 @@
 
 use crate::gateway_channels::{WHOLE, Way, acme, insert};
 use crate::support::app::TestApp;
-use crate::support::client::chat;
+use crate::support::client::{chat, http};
 use crate::support::endpoints::ALL;
 use crate::support::scripted::{MODEL, Scripted, script};
 use axum::Router;
@@ -87,6 +87,25 @@ async fn a_stream_has_its_time_to_begin_and_then_its_pauses(db: PgPool) {
     let paused = app.post(endpoint.path, &key.secret, &endpoint.streamed_call(script(&[stream.words], "hang"))).await;
     assert!(paused.text.contains("broke off") && !paused.text.contains(stream.end_mark), "{}", paused.text);
     assert_eq!(app.number("SELECT count(*) FROM usage_records WHERE outcome = 'upstream_timeout' AND basis = 'counted'").await, 1);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
+/// Its head waits for its words no longer than a moment.
+#[sqlx::test]
+async fn a_stream_begins_before_there_are_words(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let _supplier = Scripted::start(&app).await;
+    let key = app.key(&app.customer("head@example.com", 100_000).await, None).await;
+    let endpoint = &ALL[0];
+    let mut silent = script(&[endpoint.stream.as_ref().expect("streams").words], "end");
+    silent["first_ms"] = json!(60_000);
+    let asked = http().post(app.url(endpoint.path)).bearer_auth(&key.secret).json(&endpoint.streamed_call(silent)).send();
+    let begun = tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the head of the answer").expect("an answer");
+    assert_eq!(begun.status(), 200);
+    drop(begun);
+    app.until_settled().await;
+    assert_eq!(app.number("SELECT count(*) FROM usage_records WHERE outcome = 'client_left'").await, 1);
     app.assert_exact().await;
     app.stop().await;
 }
