@@ -3,41 +3,60 @@
 //! counted, and whoever would be one too many goes to another line, which is a client of its own. What a supplier lets on a connection
 //! is told to the client only: calls beyond less than a hundred wait as ever, and so do those that come before its first answer.
 
+use crate::gateway::client::{Client, Spoken, client};
+use crate::suppliers::address::{self, AddressError};
 use crate::suppliers::resolver::PermittedAddresses;
+use axum::http::{Uri, Version};
 use ipnet::IpNet;
-use reqwest::Version;
 use rustls::ClientConfig;
-use rustls_platform_verifier::ConfigVerifierExt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-/// What a supplier may send on one HTTP/2 stream before we have read it: whatever a caller leaves unread lies here, once for each of them.
-/// At 50 ms to the supplier and back it still lets 5 MB a second through, which no model writes.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// The same on a connection. Room for 256 streams of which nobody reads anything, more than twice what a line takes: were it used up,
-/// nothing would come on any other, either. hyper's own, 2 MB a stream and 5 MB a connection, are used up by three of them.
-const CONNECTION_WINDOW: u32 = 64 << 20;
-
 /// Calls to one supplier that a line takes: as many as everyone who speaks HTTP/2 should let on a connection (RFC 9113, 6.5.2).
 const MOST_CALLS: usize = 100;
-/// The same while nobody was answered on it yet: should it not be connected to in time, these wait one after another to hear of it.
+/// The same while nobody was answered on it yet: should it not be connected to in time, all of these have waited for nothing.
 const MOST_FIRST_CALLS: usize = 20;
 /// Lines of a thread. Where each has as many calls as it takes, the one with the fewest gets more.
 const MOST_LINES: usize = 32;
 /// No further line is opened for so long after one could not be, or was no good.
 const REST: Duration = Duration::from_secs(30);
-/// Suppliers' addresses that are remembered. Beyond them, those that nobody calls just now are forgotten.
-const MOST_ORIGINS: usize = 1_000;
-
-const HTTP_2: &[u8] = b"h2";
-const HTTP_1: &[u8] = b"http/1.1";
+/// Addresses that are remembered, one for each endpoint of a channel. Beyond them all are forgotten, and of suppliers whom nobody calls just
+/// now everything.
+const MOST_ADDRESSES: usize = 5_000;
 
 pub struct Lines {
-    clients: Vec<reqwest::Client>,
-    origins: Mutex<HashMap<Box<str>, Arc<Mutex<Origin>>>>,
+    clients: Vec<Client>,
+    allowed: Arc<[IpNet]>,
+    known: Mutex<Known>,
+}
+
+/// What is known of addresses.
+#[derive(Default)]
+struct Known {
+    /// By their text, which says all that there is to them.
+    addresses: HashMap<Box<str>, Arc<Address>>,
+    /// By scheme, host and port.
+    origins: HashMap<Box<str>, Arc<Mutex<Origin>>>,
+}
+
+/// Where calls go that may go there.
+pub struct Address {
+    pub uri: Uri,
+    origin: Arc<Mutex<Origin>>,
+}
+
+/// Why no call may go there.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAddress {
+    #[error(transparent)]
+    Unreadable(#[from] url::ParseError),
+    #[error(transparent)]
+    Refused(#[from] AddressError),
+    #[error(transparent)]
+    NoUri(#[from] axum::http::uri::InvalidUri),
 }
 
 /// What is known of one supplier's address.
@@ -58,39 +77,45 @@ struct Line {
 
 impl Lines {
     /// `connect`: how long a supplier may take to be connected to.
-    pub fn new(tls: &ClientConfig, allowed: &Arc<[IpNet]>, connect: Duration) -> reqwest::Result<Lines> {
-        Lines::of(|number| {
-            let builder = client_builder(allowed, connect);
-            match number {
-                0 => builder.tls_backend_preconfigured(offering(tls, &[HTTP_2, HTTP_1])),
-                // Told what it will speak, a client opens one connection for all who wait for it, and not one for each of them.
-                _ => builder.tls_backend_preconfigured(offering(tls, &[HTTP_2])).http2_prior_knowledge(),
-            }
-        })
+    pub fn new(tls: &ClientConfig, allowed: &Arc<[IpNet]>, connect: Duration) -> Lines {
+        let names = PermittedAddresses::new(allowed.clone());
+        let clients = (0..MOST_LINES).map(|number| {
+            let spoken = if number == 0 { Spoken::Offered } else { Spoken::Http2 };
+            client(tls, names.clone(), connect, spoken)
+        });
+        Lines { clients: clients.collect(), allowed: allowed.clone(), known: Mutex::default() }
     }
 
-    fn of(builder: impl Fn(usize) -> reqwest::ClientBuilder) -> reqwest::Result<Lines> {
-        let clients = (0..MOST_LINES).map(|number| builder(number).build()).collect::<reqwest::Result<_>>()?;
-        Ok(Lines { clients, origins: Mutex::default() })
+    /// An endpoint's path below a channel's base URL, checked with its port, which whoever resolves its name does not see. What a text
+    /// means never changes, so each is read once.
+    pub fn address(&self, base_url: &str, path: &str) -> Result<Arc<Address>, NoAddress> {
+        let text = format!("{base_url}/{path}");
+        if let Some(address) = lock(&self.known).addresses.get(text.as_str()) {
+            return Ok(address.clone());
+        }
+        let url = Url::parse(&text)?;
+        address::check(&url, &self.allowed)?;
+        let uri = Uri::try_from(url.as_str())?;
+        let mut known = lock(&self.known);
+        let address = Arc::new(Address { uri, origin: known.origin(&url[..Position::BeforePath]) });
+        known.addresses.insert(text.into(), address.clone());
+        Ok(address)
     }
 
     /// A client to call this address with, and the call's seat there; on the first line, if it may not go to another.
-    pub fn seat(&self, url: &Url, on_first: bool) -> (&reqwest::Client, Seat) {
-        let seat = Seat::take(self.origin(&url[..Position::BeforePath]), on_first);
+    pub fn seat(&self, address: &Address, on_first: bool) -> (&Client, Seat) {
+        let seat = Seat::take(address.origin.clone(), on_first);
         (&self.clients[seat.line], seat)
     }
+}
 
-    fn origin(&self, name: &str) -> Arc<Mutex<Origin>> {
-        let mut origins = lock(&self.origins);
-        if let Some(origin) = origins.get(name) {
-            return origin.clone();
+impl Known {
+    fn origin(&mut self, name: &str) -> Arc<Mutex<Origin>> {
+        if self.addresses.len() >= MOST_ADDRESSES {
+            self.addresses.clear();
+            self.origins.retain(|_, origin| Arc::strong_count(origin) > 1);
         }
-        if origins.len() >= MOST_ORIGINS {
-            origins.retain(|_, origin| Arc::strong_count(origin) > 1);
-        }
-        let origin = Arc::<Mutex<Origin>>::default();
-        origins.insert(name.into(), origin.clone());
-        origin
+        self.origins.entry(name.into()).or_default().clone()
     }
 }
 
@@ -158,32 +183,6 @@ impl Drop for Seat {
 /// A panic while it was locked leaves each of these whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How suppliers are spoken to over TLS: by the certificates that this machine trusts, which all lines share.
-pub fn tls() -> Result<ClientConfig, rustls::Error> {
-    ClientConfig::with_platform_verifier()
-}
-
-fn offering(tls: &ClientConfig, protocols: &[&[u8]]) -> ClientConfig {
-    let mut tls = tls.clone();
-    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    tls
-}
-
-/// Nothing in a request or in the environment leads elsewhere: no redirects, no proxies, names resolved under the rules.
-fn client_builder(allowed: &Arc<[IpNet]>, connect: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .dns_resolver(PermittedAddresses::new(allowed.clone()))
-        .connect_timeout(connect)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .tcp_nodelay(true)
-        .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW)
-        .user_agent(concat!("toki/", env!("CARGO_PKG_VERSION")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Lines to suppliers in HTTP/2, with and without TLS: how many connections calls take, and what becomes of those for whom there is none.
 
 use super::*;
+use crate::gateway::client::{STREAM_WINDOW, tls};
 use crate::gateway::error::GatewayError;
 use crate::gateway::outgoing::Outgoing;
 use crate::gateway::upstream::{Answering, Timeouts, Upstream};
@@ -9,10 +10,11 @@ use crate::ids::ChannelId;
 use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
 use axum::body::Body;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
 use futures::future::{join_all, ready};
 use futures::stream::{StreamExt, once, pending, repeat_with};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -21,11 +23,13 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::{RootCertStore, ServerConfig};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
+const HTTP_2: &[u8] = b"h2";
+const HTTP_1: &[u8] = b"http/1.1";
 const PIECE: &[u8] = &[0; 16 << 10];
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -51,7 +55,7 @@ impl Supplier {
     }
 
     /// Takes so many connections, and listens no more when it has them.
-    async fn start(self, most_connections: usize) -> (Url, Arc<Supplier>) {
+    async fn start(self, most_connections: usize) -> (String, Arc<Supplier>) {
         let supplier = Arc::new(self);
         let scheme = if supplier.tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -76,7 +80,7 @@ impl Supplier {
                 });
             }
         });
-        (url.parse().expect("an address"), supplier)
+        (url, supplier)
     }
 
     async fn serve(self: Arc<Supplier>, socket: impl AsyncRead + AsyncWrite + Unpin + 'static, only_http1: bool) {
@@ -89,10 +93,10 @@ impl Supplier {
         let _ = server.serve_connection(TokioIo::new(socket), answer).await;
     }
 
-    /// `/short` is answered in a word, `/endless` with bytes without an end, all else with a word after which nothing comes.
+    /// What begins with `/short` is answered in a word, `/endless` with bytes without an end, all else with a word after which nothing comes.
     fn answer(self: Arc<Supplier>, request: &hyper::Request<Incoming>) -> hyper::Response<Body> {
         hyper::Response::new(match request.uri().path() {
-            "/short" => Body::from("short"),
+            path if path.starts_with("/short") => Body::from("short"),
             "/endless" => Body::from_stream(repeat_with(move || {
                 self.sent.fetch_add(PIECE.len(), Ordering::Relaxed);
                 Ok::<_, Infallible>(Bytes::from_static(PIECE))
@@ -130,29 +134,38 @@ fn over_tls_and_later(protocols: &[&[u8]], later: Option<&[&[u8]]>) -> (Supplier
     (supplier, ClientConfig::builder().with_root_certificates(trusted).with_no_client_auth())
 }
 
+fn here() -> Vec<IpNet> {
+    vec!["127.0.0.0/8".parse().expect("a network")]
+}
+
 fn lines_over(tls: &ClientConfig) -> Lines {
-    Lines::new(tls, &Vec::new().into(), PATIENCE).expect("clients")
+    Lines::new(tls, &here().into(), PATIENCE)
 }
 
 /// Lines that speak HTTP/2 without TLS, which suppliers do not.
 fn plain_lines() -> Lines {
     provide_crypto();
-    let allowed: Arc<[IpNet]> = Vec::new().into();
     let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let builder = |_| client_builder(&allowed, PATIENCE).tls_backend_preconfigured(trusting_nobody.clone()).http2_prior_knowledge();
-    Lines::of(builder).expect("clients")
+    let http2 = || client(&trusting_nobody, PermittedAddresses::new(here()), PATIENCE, Spoken::Http2);
+    Lines { clients: (0..MOST_LINES).map(|_| http2()).collect(), ..lines_over(&trusting_nobody) }
 }
 
-async fn get(lines: &Lines, url: &Url, path: &str) -> (reqwest::Response, Seat) {
-    let (client, seat) = lines.seat(url, false);
-    let sending = client.get(url.join(path).expect("a path")).send();
+fn get_request(uri: &Uri) -> hyper::Request<Full<Bytes>> {
+    hyper::Request::get(uri).body(Full::default()).expect("a request")
+}
+
+async fn get(lines: &Lines, url: &str, path: &str) -> (Response<Incoming>, Seat) {
+    let address = lines.address(url, path).expect("an address");
+    let (client, seat) = lines.seat(&address, false);
+    let sending = client.request(get_request(&address.uri));
     let response = tokio::time::timeout(PATIENCE, sending).await.expect("it is not held up").expect("an answer");
     seat.note_answered(response.version());
     (response, seat)
 }
 
-async fn text(response: reqwest::Response) -> String {
-    tokio::time::timeout(PATIENCE, response.text()).await.expect("it is not held up").expect("a body")
+async fn text(response: Response<Incoming>) -> String {
+    let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await.expect("it is not held up").expect("a body");
+    String::from_utf8(body.to_bytes().into()).expect("text")
 }
 
 #[tokio::test]
@@ -161,12 +174,12 @@ async fn calls_beyond_what_a_connection_takes_go_to_another() {
     let (url, supplier) = Supplier::letting(MOST_CALLS as u32).start(10).await;
     let mut running = Vec::new();
     for call in 0..2 * MOST_CALLS + 1 {
-        running.push(get(&lines, &url, "/begun").await);
+        running.push(get(&lines, &url, "begun").await);
         assert_eq!(supplier.connections(), call / MOST_CALLS + 1, "after call {call}");
     }
     // Where one ended, the next finds its place.
     running.remove(0);
-    let (short, seat) = get(&lines, &url, "/short").await;
+    let (short, seat) = get(&lines, &url, "short").await;
     assert_eq!((text(short).await.as_str(), seat.line, supplier.connections()), ("short", 0, 3));
 }
 
@@ -175,8 +188,8 @@ async fn calls_that_come_at_once_open_one_connection_for_each_line_that_they_nee
     let (supplier, tls) = over_tls(&[HTTP_2, HTTP_1]);
     let (url, supplier) = supplier.start(1_000).await;
     let lines = lines_over(&tls);
-    assert_eq!(text(get(&lines, &url, "/short").await.0).await, "short");
-    let running = join_all((0..5 * MOST_CALLS / 2).map(|_| get(&lines, &url, "/begun"))).await;
+    assert_eq!(text(get(&lines, &url, "short").await.0).await, "short");
+    let running = join_all((0..5 * MOST_CALLS / 2).map(|_| get(&lines, &url, "begun"))).await;
     assert!(running.iter().all(|(response, _)| response.version() == Version::HTTP_2));
     assert_eq!(supplier.connections(), 1 + (3 * MOST_CALLS / 2).div_ceil(MOST_FIRST_CALLS));
 }
@@ -186,9 +199,10 @@ async fn http2_is_spoken_where_it_is_offered_and_only_with_whom_is_trusted() {
     for (protocols, version) in [(&[HTTP_2, HTTP_1][..], Version::HTTP_2), (&[HTTP_1], Version::HTTP_11), (&[], Version::HTTP_11)] {
         let (supplier, trusting) = over_tls(protocols);
         let (url, _) = supplier.start(10).await;
-        assert_eq!(get(&lines_over(&trusting), &url, "/short").await.0.version(), version, "{protocols:?}");
+        assert_eq!(get(&lines_over(&trusting), &url, "short").await.0.version(), version, "{protocols:?}");
         let lines = lines_over(&tls().expect("this machine's certificates"));
-        let refused = lines.seat(&url, false).0.get(url.clone()).send().await.expect_err("nobody vouches for it");
+        let address = lines.address(&url, "short").expect("an address");
+        let refused = lines.seat(&address, false).0.request(get_request(&address.uri)).await.expect_err("nobody vouches for it");
         assert!(refused.is_connect(), "{refused:?}");
     }
 }
@@ -198,25 +212,26 @@ async fn over_http1_all_calls_are_on_one_line() {
     let (supplier, tls) = over_tls(&[HTTP_1]);
     let (url, supplier) = supplier.start(1_000).await;
     let lines = lines_over(&tls);
-    let running = join_all((0..MOST_CALLS + 5).map(|_| get(&lines, &url, "/begun"))).await;
+    let running = join_all((0..MOST_CALLS + 5).map(|_| get(&lines, &url, "begun"))).await;
     assert!(running.iter().all(|(_, seat)| seat.line == 0));
-    assert_eq!((get(&lines, &url, "/begun").await.1.line, supplier.connections()), (0, MOST_CALLS + 6));
+    assert_eq!((get(&lines, &url, "begun").await.1.line, supplier.connections()), (0, MOST_CALLS + 6));
 }
 
 /// Takes the seat of a call that is answered over HTTP/2 as long as it sits.
-fn sit(lines: &Lines, url: &Url) -> Seat {
-    let seat = lines.seat(url, false).1;
+fn sit(lines: &Lines, address: &Address) -> Seat {
+    let seat = lines.seat(address, false).1;
     seat.note_answered(Version::HTTP_2);
     seat
 }
 
-fn address(port: usize) -> Url {
-    format!("http://127.0.0.1:{port}/v1/chat").parse().expect("an address")
+fn address(lines: &Lines, port: usize) -> Arc<Address> {
+    lines.address(&format!("http://127.0.0.1:{}/v1", 20_000 + port), "chat").expect("an address")
 }
 
 #[tokio::test]
 async fn seats_are_counted_for_each_supplier_and_given_back() {
-    let (lines, here, there) = (plain_lines(), address(1), address(2));
+    let lines = plain_lines();
+    let (here, there) = (address(&lines, 1), address(&lines, 2));
     let mut seats: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &here)).collect();
     assert!(seats.iter().all(|seat| seat.line == 0));
     assert_eq!((sit(&lines, &here).line, sit(&lines, &there).line), (1, 0));
@@ -228,13 +243,13 @@ async fn seats_are_counted_for_each_supplier_and_given_back() {
     let more: Vec<usize> = (0..=MOST_LINES).map(|_| sit(&lines, &here)).collect::<Vec<_>>().iter().map(|seat| seat.line).collect();
     assert_eq!(more, (0..MOST_LINES).chain([0]).collect::<Vec<_>>());
     drop(seats);
-    let origin = lines.origin(&here[..Position::BeforePath]);
-    assert!(lock(&origin).lines.iter().all(|line| line.calls == 0));
+    assert!(lock(&here.origin).lines.iter().all(|line| line.calls == 0));
 }
 
 #[tokio::test]
 async fn after_a_line_that_could_not_be_opened_calls_stay_on_open_ones_for_a_while() {
-    let (lines, url) = (plain_lines(), address(1));
+    let lines = plain_lines();
+    let url = address(&lines, 1);
     let first: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
     assert!(!first[0].give_up_line(), "without it there is none");
     let second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
@@ -248,7 +263,7 @@ async fn after_a_line_that_could_not_be_opened_calls_stay_on_open_ones_for_a_whi
     assert_eq!(sit(&lines, &url).line, 1, "what is open is used");
     let _second: Vec<Seat> = (0..MOST_CALLS).map(|_| sit(&lines, &url)).collect();
     assert_eq!(lines.seat(&url, false).1.line, 1, "all are full, and there are fewer there");
-    lock(&lines.origin(&url[..Position::BeforePath])).rests_until = Some(Instant::now());
+    lock(&url.origin).rests_until = Some(Instant::now());
     let opening: Vec<usize> =
         (0..MOST_FIRST_CALLS + 1).map(|_| lines.seat(&url, false).1).collect::<Vec<_>>().iter().map(|seat| seat.line).collect();
     assert_eq!((opening[0], opening[MOST_FIRST_CALLS - 2], opening[MOST_FIRST_CALLS]), (2, 2, 3), "one is there already");
@@ -257,9 +272,10 @@ async fn after_a_line_that_could_not_be_opened_calls_stay_on_open_ones_for_a_whi
 #[tokio::test]
 async fn addresses_that_nobody_calls_any_more_are_forgotten() {
     let lines = plain_lines();
-    let kept: Vec<Seat> = (1..=3).map(|port| lines.seat(&address(port), false).1).collect();
-    (4..=MOST_ORIGINS + 1).for_each(|port| drop(lines.seat(&address(port), false)));
-    assert_eq!((lock(&lines.origins).len(), kept.len()), (4, 3));
+    let kept: Vec<Seat> = (1..=3).map(|port| lines.seat(&address(&lines, port), false).1).collect();
+    (4..=MOST_ADDRESSES + 1).for_each(|port| drop(address(&lines, port)));
+    let known = lock(&lines.known);
+    assert_eq!((known.addresses.len(), known.origins.len(), kept.len()), (1, 4, 3));
 }
 
 #[tokio::test]
@@ -268,7 +284,7 @@ async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
     let (url, supplier) = Supplier::letting(200).start(10).await;
     let mut unread = Vec::new();
     for _ in 0..32 {
-        unread.push(get(&lines, &url, "/endless").await);
+        unread.push(get(&lines, &url, "endless").await);
     }
     // Until the supplier may send no more on any of them.
     let (mut before, mut by_now) = (usize::MAX, 0);
@@ -278,7 +294,7 @@ async fn streams_that_nobody_reads_stop_no_other_on_their_connection() {
     }
     // The window, and what the supplier has at hand.
     assert!(by_now <= unread.len() * (STREAM_WINDOW as usize + 4 * PIECE.len()), "{by_now}");
-    assert_eq!(text(get(&lines, &url, "/short").await.0).await, "short");
+    assert_eq!(text(get(&lines, &url, "short").await.0).await, "short");
     assert_eq!(supplier.connections(), 1);
 }
 
@@ -290,15 +306,17 @@ struct Way {
 }
 
 impl Way {
-    /// With as many calls as its first line takes.
-    async fn full(tls: &ClientConfig, url: &Url) -> Way {
+    fn new(tls: &ClientConfig, base_url: String) -> Way {
         let seconds = Duration::from_secs;
         let timeouts = Timeouts { connect: seconds(5), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
-        let allowed = vec!["127.0.0.0/8".parse().expect("a network")];
-        let upstream = Upstream::new(tls, SealingKey::derive(&[1; 32]), allowed, timeouts, 1).expect("clients");
-        let base_url = format!("{}/v1", &url[..Position::BeforePath]);
+        let upstream = Upstream::new(tls, SealingKey::derive(&[1; 32]), here(), timeouts, 1);
         let channels = [Channel { channel_id: ChannelId::generate(), base_url, secret_sealed: None, weight: 1, priority: 1 }];
-        let mut way = Way { upstream, channels, running: Vec::new() };
+        Way { upstream, channels, running: Vec::new() }
+    }
+
+    /// With as many calls as its first line takes.
+    async fn full(tls: &ClientConfig, url: &str) -> Way {
+        let mut way = Way::new(tls, format!("{url}/v1"));
         let first = way.call().await.expect("an answer");
         let others = join_all((1..MOST_CALLS).map(|_| way.call())).await;
         way.running = others.into_iter().map(|answer| answer.expect("an answer")).chain([first]).collect();
@@ -338,4 +356,32 @@ async fn a_further_connection_that_is_no_good_is_given_up_and_says_nothing_about
     assert!(way.failures(15).await > 0, "more than open a circuit were on their way");
     assert_eq!(way.failures(15).await, 0);
     assert_eq!((way.running.len(), supplier.connections()), (MOST_CALLS, 2));
+}
+
+/// It reads a call and leaves: whether it worked on it, nobody knows.
+#[tokio::test]
+async fn what_a_supplier_has_read_is_not_sent_again() {
+    provide_crypto();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let way = Way::new(&trusting_nobody, format!("http://{}/v1", listener.local_addr().expect("bound")));
+    let reads_and_leaves = async {
+        let mut socket = listener.accept().await.expect("a connection").0;
+        socket.read_u8().await.expect("a request");
+    };
+    let (answer, ()) = tokio::join!(way.call(), reads_and_leaves);
+    assert_eq!(answer.err(), Some(GatewayError::UpstreamBroken));
+    let again = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
+    assert!(again.is_err(), "it came back");
+    drop(listener);
+    assert_eq!(way.call().await.err(), Some(GatewayError::UpstreamUnreachable), "nothing was sent");
+}
+
+/// Such a supplier lets one call at a time, and those that come at once do not know it yet.
+#[tokio::test]
+async fn what_was_refused_for_coming_too_early_is_sent_again() {
+    let (supplier, tls) = over_tls(&[HTTP_2]);
+    let (url, supplier) = Supplier { most_calls: 1, ..supplier }.start(1).await;
+    assert_eq!(Way::new(&tls, format!("{url}/short")).failures(MOST_FIRST_CALLS).await, 0);
+    assert_eq!(supplier.connections(), 1);
 }

@@ -6,6 +6,7 @@ mod batch;
 mod bodies;
 mod breaker;
 mod call;
+mod client;
 mod count;
 mod database;
 mod error;
@@ -107,8 +108,6 @@ pub struct Setup {
 /// A gateway that cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("the client for suppliers could not be made")]
-    Upstream(#[from] reqwest::Error),
     #[error("the certificates that this machine trusts could not be read")]
     Tls(#[from] rustls::Error),
     #[error("the spool folder {0} cannot be used")]
@@ -158,7 +157,7 @@ impl Gateway {
         let settlements = Settlements::spawn(&setup.tasks, setup.db.clone(), &setup.spool_dir, setup.settle_wait, spooled, stop.clone())
             .map_err(|error| StartError::Spool(setup.spool_dir, error))?;
         Ok(Arc::new(Gateway {
-            upstream: Upstream::new(&lines::tls()?, setup.sealing_key, setup.supplier_networks, setup.timeouts, setup.threads.count())?,
+            upstream: Upstream::new(&client::tls()?, setup.sealing_key, setup.supplier_networks, setup.timeouts, setup.threads.count()),
             admissions: Admissions::spawn(&setup.tasks, setup.db.clone(), owner, live.clone()),
             settlements,
             db: setup.db,

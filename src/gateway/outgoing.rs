@@ -3,7 +3,7 @@
 use crate::gateway::auth::API_KEY;
 use crate::gateway::wire::{ANTHROPIC_VERSION, Request};
 use crate::suppliers::store::Protocol;
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue};
+use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -30,6 +30,7 @@ impl<'a> Outgoing<'a> {
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (ACCEPT, HeaderValue::from_static(accept)),
+            (USER_AGENT, HeaderValue::from_static(concat!("toki/", env!("CARGO_PKG_VERSION")))),
         ]);
         for (_, name) in PASSED_ON.iter().filter(|(protocol, _)| *protocol == request.endpoint.protocol) {
             callers.get_all(name).iter().for_each(|value| {

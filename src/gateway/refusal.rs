@@ -1,8 +1,10 @@
 //! What a supplier means by a failure: whether it may have worked on the call, what it says of the channel, and what the caller is told.
 
+use crate::gateway::client::piece;
 use crate::gateway::error::GatewayError;
-use reqwest::Response;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use axum::http::Response;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use hyper::body::Incoming;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -34,11 +36,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub async fn of(response: Response, model: &str) -> Refusal {
+    pub async fn of(response: Response<Incoming>, model: &str) -> Refusal {
         let status = response.status().as_u16();
         let meaning = meaning_of(status, response.headers());
         let error = match status {
-            400 | 413 | 415 | 422 => return of_request(status, &beginning_of(response).await),
+            400 | 413 | 415 | 422 => return of_request(status, &beginning_of(response.into_body()).await),
             404 => GatewayError::EndpointUnsupported { model: model.to_string(), instead: Vec::new() },
             408 | 504 => GatewayError::UpstreamTimeout,
             429 => {
@@ -99,11 +101,11 @@ fn of_request(status: u16, body: &[u8]) -> Refusal {
 }
 
 /// What has come of the body in time, and within bounds.
-async fn beginning_of(mut response: Response) -> Vec<u8> {
+async fn beginning_of(mut body: Incoming) -> Vec<u8> {
     let mut bytes = Vec::new();
     let reading = async {
         while bytes.len() < MOST_BYTES
-            && let Ok(Some(chunk)) = response.chunk().await
+            && let Ok(Some(chunk)) = piece(&mut body).await
         {
             bytes.extend_from_slice(&chunk);
         }
@@ -115,7 +117,7 @@ async fn beginning_of(mut response: Response) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderValue;
+    use axum::http::HeaderValue;
 
     #[test]
     fn a_status_tells_whether_it_was_worked_on() {

@@ -1,7 +1,8 @@
-//! The way to a supplier: choose a channel, connect under the address rules, send once. Another channel is tried only while
-//! nothing has been sent, or when the first one says that it has not worked on the call.
+//! The way to a supplier: choose a channel, connect under the address rules, send. It is sent again, or to another channel, only while
+//! nothing has been sent, or when whoever it was sent to says that they have not worked on it.
 
 use crate::gateway::breaker::{Breaker, Permit};
+use crate::gateway::client::{Client, piece};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
 use crate::gateway::lines::{Lines, Seat};
@@ -9,10 +10,12 @@ use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
 use crate::ids::ChannelId;
-use crate::suppliers::address;
 use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
+use axum::http::{Method, Request};
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
 use ipnet::IpNet;
 use rustls::ClientConfig;
 use std::error::Error;
@@ -20,7 +23,6 @@ use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use url::Url;
 
 /// How long a supplier may take; the defaults are `server::config`'s.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +36,14 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
+/// So many times a call is sent again to a channel that refused to begin it.
+const MOST_REFUSALS: usize = 2;
+
 #[derive(Clone)]
 pub struct Upstream {
-    /// Those of each thread of calls: a connection is driven by the thread that opened it.
+    /// Those of each thread of calls: a connection is driven by the thread that opened it. Calls that take long to read use the first's.
     lines: Arc<[Lines]>,
     sealing_key: SealingKey,
-    allowed: Arc<[IpNet]>,
     breaker: Breaker,
     limit_names: LimitNames,
     pub timeouts: Timeouts,
@@ -55,14 +59,14 @@ pub struct Answering {
 
 /// Keeps its seat until it has been read, or is not read any more; the connection hears of that first.
 pub struct Answer {
-    response: reqwest::Response,
+    body: Incoming,
     _seat: Seat,
 }
 
 impl Answer {
     /// The next read of its body; None at its end.
-    pub async fn chunk(&mut self) -> reqwest::Result<Option<Bytes>> {
-        self.response.chunk().await
+    pub async fn chunk(&mut self) -> hyper::Result<Option<Bytes>> {
+        piece(&mut self.body).await
     }
 }
 
@@ -84,17 +88,10 @@ enum Tried {
 }
 
 impl Upstream {
-    pub fn new(
-        tls: &ClientConfig,
-        sealing_key: SealingKey,
-        allowed: Vec<IpNet>,
-        timeouts: Timeouts,
-        threads: usize,
-    ) -> reqwest::Result<Upstream> {
+    pub fn new(tls: &ClientConfig, sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> Upstream {
         let allowed: Arc<[IpNet]> = allowed.into();
-        let lines = (0..threads).map(|_| Lines::new(tls, &allowed, timeouts.connect)).collect::<reqwest::Result<_>>()?;
-        let (breaker, limit_names) = (Breaker::default(), LimitNames::default());
-        Ok(Upstream { lines, sealing_key, allowed, breaker, limit_names, timeouts })
+        let lines = (0..threads).map(|_| Lines::new(tls, &allowed, timeouts.connect)).collect();
+        Upstream { lines, sealing_key, breaker: Breaker::default(), limit_names: LimitNames::default(), timeouts }
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
@@ -117,7 +114,7 @@ impl Upstream {
         refused
     }
 
-    /// Sends the request to one channel: once, and once more where that knows the output limit by its other name only.
+    /// Sends the request to one channel: once, and again where that refuses to begin it, or knows the output limit by its other name only.
     async fn try_channel(&self, channel: &Channel, permit: Permit, outgoing: &Outgoing<'_>) -> Tried {
         let (channel_id, request, asked) = (channel.channel_id, outgoing.request, Instant::now());
         let patience = if request.stream { self.timeouts.first_byte } else { self.timeouts.total };
@@ -126,17 +123,23 @@ impl Upstream {
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
             std::mem::swap(&mut limit_field, &mut untried);
         }
-        let mut on_first = false;
+        let (mut on_first, mut refusals) = (false, 0);
         loop {
-            let Some((built, seat)) = self.request(channel, outgoing, limit_field, on_first) else { return Tried::NotSent };
+            let Some((client, built, seat)) = self.request(channel, outgoing, limit_field, on_first) else { return Tried::NotSent };
             outgoing.note_sent(true);
-            let response = match tokio::time::timeout_at(asked + patience, built.send()).await {
+            let response = match tokio::time::timeout_at(asked + patience, client.request(built)).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
                     let refused = was_refused(&error);
-                    let sent = !(refused || error.is_connect() || error.is_builder() || was_never_sent(&error));
+                    // An error that names no connection came before there was one to send it on.
+                    let sent = error.connect_info().is_some() && !refused && !was_never_sent(&error);
                     outgoing.note_sent(sent);
-                    tracing::warn!(%channel_id, sent, error = ?error.without_url(), "channel failed before answering");
+                    if refused && refusals < MOST_REFUSALS {
+                        tracing::debug!(%channel_id, ?error, "channel refused to begin a call");
+                        refusals += 1;
+                        continue;
+                    }
+                    tracing::warn!(%channel_id, sent, ?error, "channel failed before answering");
                     if refused {
                         return Tried::NotSent;
                     }
@@ -156,7 +159,7 @@ impl Upstream {
             seat.note_answered(response.version());
             let status = response.status();
             if status.is_success() {
-                let answer = Answer { response, _seat: seat };
+                let answer = Answer { body: response.into_body(), _seat: seat };
                 return Tried::Ended(Ok(Answering { answer, permit, asked }));
             }
             let refusal = Refusal::of(response, &request.model).await;
@@ -197,22 +200,24 @@ impl Upstream {
         outgoing: &Outgoing<'_>,
         limit_field: Option<&str>,
         on_first: bool,
-    ) -> Option<(reqwest::RequestBuilder, Seat)> {
+    ) -> Option<(&Client, Request<Full<Bytes>>, Seat)> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
         let endpoint = outgoing.request.endpoint;
-        let url = Url::parse(&format!("{}/{}", channel.base_url, endpoint.path)).inspect_err(|error| unusable(error)).ok()?;
-        // With its port, which the resolver does not see.
-        address::check(&url, &self.allowed).inspect_err(|error| unusable(error)).ok()?;
         let lines = self.lines.get(Threads::this()).or(self.lines.first())?;
-        let (client, seat) = lines.seat(&url, on_first);
-        let mut request = client.post(url).headers(outgoing.headers.clone()).body(outgoing.body(limit_field));
+        let address = lines.address(&channel.base_url, endpoint.path).inspect_err(|error| unusable(error)).ok()?;
+        let mut headers = outgoing.headers.clone();
         if let Some(sealed) = &channel.secret_sealed {
             let secret = self.sealing_key.open(channel.channel_id, sealed).inspect_err(|error| unusable(error)).ok()?;
             let (name, mut value) = credential(endpoint.protocol, &secret).inspect_err(|error| unusable(error)).ok()?;
             value.set_sensitive(true);
-            request = request.header(name, value);
+            headers.insert(name, value);
         }
-        Some((request, seat))
+        let mut request = Request::new(Full::new(outgoing.body(limit_field)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = address.uri.clone();
+        *request.headers_mut() = headers;
+        let (client, seat) = lines.seat(&address, on_first);
+        Some((client, request, seat))
     }
 }
 
@@ -230,10 +235,14 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()))
 }
 
-/// Whether the supplier says that it has done nothing of it (RFC 9113, 8.7), as where it lets less calls on a connection than it should,
-/// and they came before it had said so. That says nothing about the channel.
+/// Whether the supplier says that it has done nothing of it (RFC 9113, 8.7): where it lets less calls on a connection than it should, and
+/// they came before it had said so, or where it ends the connection, and has begun none that came after. That says nothing about the channel.
 fn was_refused(error: &(dyn Error + 'static)) -> bool {
-    let refuses = |error: &h2::Error| error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    let refuses = |error: &h2::Error| match error.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => error.is_reset() && error.is_remote(),
+        Some(h2::Reason::NO_ERROR) => error.is_go_away() && error.is_remote(),
+        _ => false,
+    };
     causes(error).any(|error| error.downcast_ref().is_some_and(refuses))
 }
 
@@ -269,7 +278,7 @@ mod tests {
     use hyper::service::service_fn;
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use std::convert::Infallible;
-    use tokio::io::{AsyncReadExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio_util::task::TaskTracker;
 
     #[test]
@@ -292,7 +301,7 @@ mod tests {
         assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
     }
 
-    /// As reqwest wraps it.
+    /// As the client wraps it.
     #[derive(Debug, thiserror::Error)]
     #[error("error sending request")]
     struct Wrapped(#[source] hyper::Error);
@@ -339,5 +348,27 @@ mod tests {
         };
         assert!(was_refused(&Wrapped(error)));
         assert!(!was_refused(&std::io::Error::other("reset")));
+    }
+
+    /// Frames of RFC 9113: SETTINGS (6.5) that set nothing; GOAWAY (6.8), without an error, after stream 1.
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+
+    #[tokio::test]
+    async fn of_a_connection_that_ends_what_had_begun_may_have_been_worked_on() {
+        let (ours, mut theirs) = duplex(1 << 20);
+        let handshake = hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours));
+        let (mut sender, connection) = handshake.await.expect("a connection");
+        let tasks = TaskTracker::new();
+        tasks.spawn(async move {
+            let _ = connection.await;
+        });
+        let [first, second] = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        theirs.write_all(&[SETTINGS, GOAWAY].concat()).await.expect("written");
+        assert!(was_refused(&Wrapped(second.await.expect_err("not begun"))));
+        drop(theirs);
+        let cut = Wrapped(first.await.expect_err("cut"));
+        assert!(!was_refused(&cut) && !was_never_sent(&cut), "{cut:?}");
     }
 }

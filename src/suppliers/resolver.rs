@@ -3,14 +3,18 @@
 
 use crate::suppliers::address::{self, AddressError};
 use futures::future::BoxFuture;
+use hyper_util::client::legacy::connect::dns;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use tower_service::Service;
 use url::Url;
 
 /// Resolves names to addresses that a channel may connect to.
+#[derive(Clone)]
 pub struct PermittedAddresses {
     allowed: Arc<[IpNet]>,
     ask: Ask,
@@ -75,6 +79,21 @@ impl Resolve for PermittedAddresses {
     fn resolve(&self, name: Name) -> Resolving {
         let found = self.of(name.as_str());
         Box::pin(async move { Ok(Box::new(found.await?.into_iter()) as Addrs) })
+    }
+}
+
+impl Service<dns::Name> for PermittedAddresses {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = LeadsNowhere;
+    type Future = BoxFuture<'static, Result<Self::Response, LeadsNowhere>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LeadsNowhere>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        let found = self.of(name.as_str());
+        Box::pin(async move { Ok(found.await?.into_iter()) })
     }
 }
 
