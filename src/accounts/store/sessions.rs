@@ -6,6 +6,7 @@ use crate::accounts::rights::{Origin, Reader};
 use crate::accounts::session_store::IDLE_DAYS;
 use crate::accounts::types::Email;
 use crate::accounts::types_settings::SessionView;
+use crate::connections::again;
 use crate::ids::UserId;
 use crate::journal::record::{Actor, Entry, record_of_user_in};
 use crate::journal::types::Kind;
@@ -55,18 +56,21 @@ pub async fn sessions_of(db: impl PgExecutor<'_>, member: &Reader, current: &[u8
 
 /// Ends one of the user's sessions.
 pub async fn delete_session(db: &PgPool, member: &Reader, session_id: Uuid) -> Result<(), AccountError> {
-    let mut tx = db.begin().await?;
-    let ended = sqlx::query!(
-        r#"DELETE FROM sessions WHERE session_id = $1 AND user_id = $2 RETURNING data->>'device' AS device"#,
-        session_id,
-        member.user_id().0
-    );
-    let ended = ended.fetch_optional(&mut *tx).await?.ok_or(AccountError::NotFound)?;
-    let device = ended.device.unwrap_or_default();
-    let entry = Entry::of(Kind::SessionEnded).about(session_id, &device);
-    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), entry).await?;
-    tx.commit().await?;
-    Ok(())
+    again(|| async {
+        let mut tx = db.begin().await?;
+        let ended = sqlx::query!(
+            r#"DELETE FROM sessions WHERE session_id = $1 AND user_id = $2 RETURNING data->>'device' AS device"#,
+            session_id,
+            member.user_id().0
+        );
+        let ended = ended.fetch_optional(&mut *tx).await?.ok_or(AccountError::NotFound)?;
+        let device = ended.device.unwrap_or_default();
+        let entry = Entry::of(Kind::SessionEnded).about(session_id, &device);
+        record_of_user_in(&mut tx, member.user_id(), Actor::of(member), entry).await?;
+        tx.commit().await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Ends every session of a user, and the sign-ins that are under way. Whoever did it may sign in with what comes back.
@@ -89,10 +93,13 @@ pub(super) async fn give_up_session_in(tx: &mut PgConnection, user_id: UserId, s
 
 /// Ends all of the user's sessions but the asking one.
 pub async fn delete_other_sessions(db: &PgPool, member: &Reader, current: &[u8]) -> Result<(), AccountError> {
-    let mut tx = db.begin().await?;
-    let ended = sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND session_hash <> $2", member.user_id().0, current);
-    ended.execute(&mut *tx).await?;
-    record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::OtherSessionsEnded)).await?;
-    tx.commit().await?;
-    Ok(())
+    again(|| async {
+        let mut tx = db.begin().await?;
+        let ended = sqlx::query!("DELETE FROM sessions WHERE user_id = $1 AND session_hash <> $2", member.user_id().0, current);
+        ended.execute(&mut *tx).await?;
+        record_of_user_in(&mut tx, member.user_id(), Actor::of(member), Entry::of(Kind::OtherSessionsEnded)).await?;
+        tx.commit().await?;
+        Ok(())
+    })
+    .await
 }
