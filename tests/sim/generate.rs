@@ -74,7 +74,7 @@ fn draw(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) -> Option<
         58 => Some(Op::Offer { at: dice.below(model.offers.len()), enabled: dice.percent(75) }),
         59 => Some(Op::Reprice { at: dice.below(model.offers.len()), price: price(dice) }),
         60..=61 => Some(Op::Sweep(if dice.percent(30) { 2 } else { 500 })),
-        62 => Some(Op::Reap(if dice.percent(30) { 2 } else { 500 })),
+        62 => Some(Op::Reap { most: if dice.percent(30) { 2 } else { 500 }, waits: dice.percent(50) }),
         63..=64 => {
             let owner = *dice.pick(&traffic.replicas)?;
             let running = to_put_back(model, traffic, owner);

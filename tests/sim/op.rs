@@ -206,8 +206,12 @@ pub enum Op {
     },
     Extend(ReplicaId),
     Kept(Kept),
+    /// At most so many in one go, again until nothing is left to do; passing over what is locked, or waiting for it.
+    Reap {
+        most: i32,
+        waits: bool,
+    },
     /// At most so many in one go, again until nothing is left to do.
-    Reap(i32),
     Sweep(i32),
     CrashReplica(ReplicaId),
     /// The database crashes and forgets the last admissions.
@@ -279,7 +283,7 @@ impl fmt::Display for Op {
             }
             Op::Extend(owner) => write!(f, "extend the holds of {owner}"),
             Op::Kept(kept) => write!(f, "sent under an Idempotency-Key: {kept:?}"),
-            Op::Reap(most) => write!(f, "reap, {most} in one go"),
+            Op::Reap { most, waits } => write!(f, "reap{}, {most} in one go", if *waits { ", waiting for locks" } else { "" }),
             Op::Sweep(most) => write!(f, "sweep, {most} in one go"),
             Op::CrashReplica(owner) => write!(f, "crash of replica {owner}"),
             Op::Forget(calls) => write!(f, "crash of the database; forgotten: {calls:?}"),

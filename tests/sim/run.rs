@@ -196,7 +196,7 @@ impl Run {
             Op::Settle { settlements, .. } => return model.settle(settlements),
             Op::Extend(owner) => return model.extend(*owner),
             Op::Kept(kept) => return model.keep(*kept),
-            Op::Reap(_) => {
+            Op::Reap { .. } => {
                 let overdue = model.overdue();
                 model.reap(&overdue);
                 return did(overdue.len());

@@ -47,7 +47,7 @@ pub async fn run(world: &World, model: &mut Model, parts: &[Op]) -> Result<Answe
     for (part, answer) in parts.iter().zip(&answers) {
         match (part, moment(part, answer, &decided)) {
             (_, Some(at)) => dated.push((at, Event::Part(part, answer))),
-            (Op::Sweep(_) | Op::Reap(_), None) => {}
+            (Op::Sweep(_) | Op::Reap { .. }, None) => {}
             (Op::EditKey { .. } | Op::Suspend { .. }, None) => edits.push(Event::Part(part, answer)),
             (_, None) => undated.push((part, answer)),
         }
@@ -90,8 +90,8 @@ async fn one(world: &World, db: &PgPool, part: &Op) -> Answer {
         Op::Settle { settlements, .. } => world::settle(db, settlements).await,
         Op::EditKey { by, key, change } => world.edit_key(db, *by, *key, *change).await,
         Op::Suspend { account, suspended } => world::suspend(db, *account, *suspended).await,
-        Op::Reap(most) => {
-            ledger::reap_holds(db, *most).await.expect("reaped");
+        Op::Reap { most, waits } => {
+            world::with_retries(async || world::reap(db, *most, *waits).await).await;
             Answer::default()
         }
         Op::Sweep(most) => {

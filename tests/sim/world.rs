@@ -199,7 +199,7 @@ impl World {
                 Answer { lines, ..Answer::default() }
             }
             Op::Kept(kept) => idempotency::apply(&db, *kept).await,
-            Op::Reap(most) => until_done(*most, async || ledger::reap_holds(&db, *most).await).await,
+            Op::Reap { most, waits } => until_done(*most, async || reap(&db, *most, *waits).await).await,
             Op::Sweep(most) => until_done(*most, async || ledger::sweep_expired_grants(&db, *most).await).await,
             Op::CrashReplica(_) | Op::Together(_) => Answer::default(),
             Op::Forget(request_ids) => {
@@ -311,7 +311,7 @@ async fn credit(db: &PgPool, model: &Model, account_id: AccountId, tokens: i64, 
 }
 
 /// As the gateway does: what fails through nobody's fault is tried again.
-async fn with_retries<T>(mut attempt: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
+pub async fn with_retries<T>(mut attempt: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
     for tried in 0..6 {
         match attempt().await {
             Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_millis(5 << tried)).await,
@@ -361,6 +361,11 @@ pub async fn settle(db: &PgPool, settlements: &[Settlement]) -> Answer {
         format!("settled {request_id} first {first} charge {charge} balance {balance} quota {quota:?}")
     });
     Answer { lines: lines.collect(), ..Answer::default() }
+}
+
+/// By the door of each round, or by that of what is long overdue: everything of the model's is.
+pub async fn reap(db: &PgPool, most: i32, waits: bool) -> Result<i32, LedgerError> {
+    if waits { ledger::reap_overdue_holds(db, most).await } else { ledger::reap_holds(db, most).await }
 }
 
 /// A job's rounds until one finds nothing, each within its bounds. Answers how much was done in all.

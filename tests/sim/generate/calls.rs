@@ -123,7 +123,7 @@ pub fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) ->
             0..=4 => admit_at_once(dice, model, traffic, step),
             5..=6 => settle(dice, traffic),
             7 => again(dice, traffic),
-            8 => Some(Op::Reap(500)),
+            8 => Some(Op::Reap { most: 500, waits: dice.percent(50) }),
             _ => Some(Op::Sweep(500)),
         };
         match part {
@@ -135,7 +135,7 @@ pub fn together(dice: &mut Dice, model: &Model, traffic: &Traffic, step: u64) ->
         }
     }
     // A record that a late report completed does not say whether the reaper had been there before.
-    if parts.iter().any(|part| matches!(part, Op::Reap(_))) {
+    if parts.iter().any(|part| matches!(part, Op::Reap { .. })) {
         let overdue = model.overdue();
         let late = |part: &Op| match part {
             Op::Settle { settlements, .. } => settlements.iter().any(|settlement| overdue.contains(&settlement.request_id)),
