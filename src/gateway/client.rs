@@ -114,7 +114,7 @@ pub async fn piece(body: &mut Incoming) -> hyper::Result<Option<Bytes>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::suppliers::resolver::Ask;
     use ipnet::IpNet;
@@ -123,15 +123,25 @@ mod tests {
     use std::net::Ipv4Addr;
     use tokio::net::TcpListener;
 
+    pub fn provide_crypto() {
+        // A second call finds it installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+
+    /// How to speak to suppliers without TLS.
+    pub fn trusting_nobody() -> ClientConfig {
+        provide_crypto();
+        ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth()
+    }
+
     #[tokio::test]
     async fn names_lead_only_where_channels_may_go() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let uri: Uri = format!("http://ours.example:{}/", listener.local_addr().expect("bound").port()).parse().expect("an address");
         let ours: Ask = |_| Box::pin(async { Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()]) });
-        let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        let tls = trusting_nobody();
         let asking = |allowed: &[IpNet]| {
-            client(&trusting_nobody, PermittedAddresses::asking(ours, allowed), Duration::from_secs(5), Spoken::Offered).get(uri.clone())
+            client(&tls, PermittedAddresses::asking(ours, allowed), Duration::from_secs(5), Spoken::Offered).get(uri.clone())
         };
         let refused = asking(&[]).await.expect_err("ours is not public");
         let causes: Vec<String> = successors(Some(&refused as &dyn Error), |&error| error.source()).map(ToString::to_string).collect();

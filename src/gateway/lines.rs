@@ -23,8 +23,8 @@ const MOST_FIRST_CALLS: usize = 20;
 const MOST_LINES: usize = 32;
 /// No further line is opened for so long after one could not be, or was no good.
 const REST: Duration = Duration::from_secs(30);
-/// Addresses that are remembered, one for each endpoint of a channel. Beyond them all are forgotten, and of suppliers whom nobody calls just
-/// now everything.
+/// Addresses that are remembered, one for each endpoint of a channel. Beyond them all are forgotten, and of suppliers whom nobody calls
+/// just now everything.
 const MOST_ADDRESSES: usize = 5_000;
 
 pub struct Lines {

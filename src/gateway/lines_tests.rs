@@ -1,6 +1,7 @@
 //! Lines to suppliers in HTTP/2, with and without TLS: how many connections calls take, and what becomes of those for whom there is none.
 
 use super::*;
+use crate::gateway::client::tests::{provide_crypto, trusting_nobody};
 use crate::gateway::client::{STREAM_WINDOW, tls};
 use crate::gateway::error::GatewayError;
 use crate::gateway::outgoing::Outgoing;
@@ -106,11 +107,6 @@ impl Supplier {
     }
 }
 
-fn provide_crypto() {
-    // A second call finds it installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 /// A supplier over TLS that agrees to these protocols; and how to speak to it, trusting it.
 fn over_tls(protocols: &[&[u8]]) -> (Supplier, ClientConfig) {
     over_tls_and_later(protocols, None)
@@ -144,10 +140,9 @@ fn lines_over(tls: &ClientConfig) -> Lines {
 
 /// Lines that speak HTTP/2 without TLS, which suppliers do not.
 fn plain_lines() -> Lines {
-    provide_crypto();
-    let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let http2 = || client(&trusting_nobody, PermittedAddresses::new(here()), PATIENCE, Spoken::Http2);
-    Lines { clients: (0..MOST_LINES).map(|_| http2()).collect(), ..lines_over(&trusting_nobody) }
+    let tls = trusting_nobody();
+    let http2 = || client(&tls, PermittedAddresses::new(here()), PATIENCE, Spoken::Http2);
+    Lines { clients: (0..MOST_LINES).map(|_| http2()).collect(), ..lines_over(&tls) }
 }
 
 fn get_request(uri: &Uri) -> hyper::Request<Full<Bytes>> {
@@ -361,10 +356,8 @@ async fn a_further_connection_that_is_no_good_is_given_up_and_says_nothing_about
 /// It reads a call and leaves: whether it worked on it, nobody knows.
 #[tokio::test]
 async fn what_a_supplier_has_read_is_not_sent_again() {
-    provide_crypto();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let trusting_nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-    let way = Way::new(&trusting_nobody, format!("http://{}/v1", listener.local_addr().expect("bound")));
+    let way = Way::new(&trusting_nobody(), format!("http://{}/v1", listener.local_addr().expect("bound")));
     let reads_and_leaves = async {
         let mut socket = listener.accept().await.expect("a connection").0;
         socket.read_u8().await.expect("a request");

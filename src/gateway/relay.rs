@@ -154,12 +154,13 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
     let mut tee = Tee::new(request);
     let mut coming = Coming::new(answering, timeouts);
     let deadline = coming.asked + timeouts.total;
+    let caller = Some((&events, &mut head));
     let end = tokio::select! {
         biased;
         off = live.ended() => End::SwitchedOff(off),
         () = live.leaving.cancelled() => End::Leaving,
         () = events.closed() => End::ClientLeft,
-        end = tokio::time::timeout_at(deadline, pump(&mut call, &mut tee, &mut coming, Some((&events, &mut head)))) => end.unwrap_or(End::TooLong),
+        end = tokio::time::timeout_at(deadline, pump(&mut call, &mut tee, &mut coming, caller)) => end.unwrap_or(End::TooLong),
     };
     head.send();
     if matches!(end, End::ClientLeft) && call.admission.drains {

@@ -274,11 +274,12 @@ mod tests {
     use super::*;
     use axum::body::Body;
     use hyper::client::conn::http1::handshake;
+    use hyper::client::conn::http2::SendRequest;
     use hyper::server::conn::http2;
     use hyper::service::service_fn;
     use hyper_util::rt::{TokioExecutor, TokioIo};
     use std::convert::Infallible;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio_util::task::TaskTracker;
 
     #[test]
@@ -325,19 +326,23 @@ mod tests {
         assert!(!was_never_sent(&std::io::Error::other("reset")));
     }
 
+    /// Two calls on one HTTP/2 connection, which are on their way before the supplier has said anything.
+    async fn two_calls(ours: DuplexStream) -> (SendRequest<Body>, [impl Future<Output = hyper::Result<hyper::Response<Incoming>>>; 2]) {
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours));
+        let (mut sender, connection) = handshake.await.expect("a connection");
+        TaskTracker::new().spawn(async move {
+            let _ = connection.await;
+        });
+        let calls = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        (sender, calls)
+    }
+
     #[tokio::test]
     async fn what_a_supplier_refuses_to_begin_was_not_worked_on() {
         let (ours, theirs) = duplex(1 << 20);
-        let handshake = hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours));
-        let (mut sender, connection) = handshake.await.expect("a connection");
-        let [first, second] = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
-        let tasks = TaskTracker::new();
-        tasks.spawn(async move {
-            let _ = connection.await;
-        });
-        // Both are on their way before the supplier says how many it lets.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        tasks.spawn(async move {
+        let (_sender, [first, second]) = two_calls(ours).await;
+        TaskTracker::new().spawn(async move {
             let pending = service_fn(|_| std::future::pending::<Result<hyper::Response<Body>, Infallible>>());
             let mut server = http2::Builder::new(TokioExecutor::new());
             let _ = server.max_concurrent_streams(1).serve_connection(TokioIo::new(theirs), pending).await;
@@ -357,14 +362,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_connection_that_ends_what_had_begun_may_have_been_worked_on() {
         let (ours, mut theirs) = duplex(1 << 20);
-        let handshake = hyper::client::conn::http2::handshake::<_, _, Body>(TokioExecutor::new(), TokioIo::new(ours));
-        let (mut sender, connection) = handshake.await.expect("a connection");
-        let tasks = TaskTracker::new();
-        tasks.spawn(async move {
-            let _ = connection.await;
-        });
-        let [first, second] = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        let (_sender, [first, second]) = two_calls(ours).await;
         theirs.write_all(&[SETTINGS, GOAWAY].concat()).await.expect("written");
         assert!(was_refused(&Wrapped(second.await.expect_err("not begun"))));
         drop(theirs);
