@@ -1,5 +1,5 @@
 //! Group admission and group settlement share this: what arrives while a round trip is under way travels in the next one. An idle
-//! gateway sends a lone call at once; a busy one waits a moment longer, and sends more together. Callers wait in lanes that take turns,
+//! gateway sends a lone call at once; where several travelled together just now, one waits a moment for the others. Callers wait in lanes that take turns,
 //! so that one who floods the queue only waits for himself.
 
 use crate::gateway::metrics::BatchMeter;
@@ -16,11 +16,13 @@ use tokio_util::task::TaskTracker;
 
 /// Most items of one round trip.
 const MOST: usize = 256;
-/// When so many wait, the first worker gives others a moment to join them: most of what a small batch costs the database, it would cost
-/// with more in it as well. The moment is the shortest that the runtime's clock knows, which is one to two; it is over sooner when as
-/// many wait as travelled together lately, since callers who were answered together come again together.
+/// When so many travelled together lately, the first worker gives others a moment to join whoever waits: most of what a small batch costs
+/// the database, it would cost with more in it as well. The moment is the shortest that the runtime's clock knows, which is one to two; it
+/// is over sooner when as many wait as travelled together, since callers who were answered together come again together.
 const SEVERAL: usize = 4;
 const MOMENT: Duration = Duration::from_millis(1);
+/// After so long without a call nobody is expected any more.
+const IDLE: Duration = Duration::from_millis(100);
 /// Workers that step in while the first is stuck, behind a lock or a slow disk: one batch at a time is the largest, and batches of
 /// one account would only queue for its lock.
 const SPARE: usize = 3;
@@ -182,11 +184,7 @@ struct Queue<L, I> {
 
 impl<L, I> Default for Queue<L, I> {
     fn default() -> Self {
-        Queue {
-            lanes: Mutex::new(Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, lately: MOST }),
-            filled: Notify::new(),
-            waiting: Notify::new(),
-        }
+        Queue { lanes: Mutex::default(), filled: Notify::new(), waiting: Notify::new() }
     }
 }
 
@@ -235,7 +233,7 @@ impl<L: Hash + Eq + Copy, I> Queue<L, I> {
         }
     }
 
-    /// Where several wait, gives others a moment to join them.
+    /// Where several travelled together lately, gives others a moment to join those who wait.
     async fn gather(&self) {
         if !self.lanes().expect_more() {
             return;
@@ -267,12 +265,23 @@ struct Lanes<L, I> {
     turns: VecDeque<L>,
     /// How many wait in all.
     count: usize,
-    /// How many travelled together lately: the largest batch, forgotten by an eighth with each.
+    /// How many travelled together lately: the largest batch, forgotten by an eighth with each, and by whoever comes after an idle while.
     lately: usize,
+    /// When the last batch left.
+    left_at: Instant,
+}
+
+impl<L, I> Default for Lanes<L, I> {
+    fn default() -> Self {
+        Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, lately: 1, left_at: Instant::now() }
+    }
 }
 
 impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
     fn push(&mut self, lane: L, item: I) {
+        if self.count == 0 && self.left_at.elapsed() > IDLE {
+            self.lately = 1;
+        }
         let waiting = self.waiting.entry(lane).or_default();
         if waiting.is_empty() {
             self.turns.push_back(lane);
@@ -281,9 +290,9 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
         self.count += 1;
     }
 
-    /// Whether several wait, and others are likely to follow at once.
+    /// Whether somebody waits, and others are likely to follow at once.
     fn expect_more(&self) -> bool {
-        self.count >= SEVERAL && self.count < self.lately
+        self.lately >= SEVERAL && (1..self.lately).contains(&self.count)
     }
 
     /// At most `most` items, one of each lane in turn, and whether some are left.
@@ -302,6 +311,7 @@ impl<L: Hash + Eq + Copy, I> Lanes<L, I> {
         self.count -= batch.len();
         if !batch.is_empty() {
             self.lately = batch.len().max(self.lately - self.lately.div_ceil(8));
+            self.left_at = Instant::now();
         }
         (batch, !self.turns.is_empty())
     }

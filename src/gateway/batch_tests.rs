@@ -79,7 +79,7 @@ async fn a_locked_lane_stops_only_itself() {
 
 #[test]
 fn a_flood_waits_for_itself() {
-    let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, lately: MOST };
+    let mut lanes = Lanes::default();
     (0..1_000).for_each(|n| lanes.push("flood", n));
     lanes.push("ada", 1_000);
     lanes.push("bob", 1_001);
@@ -93,20 +93,37 @@ fn a_flood_waits_for_itself() {
 
 #[test]
 fn who_came_together_lately_is_waited_for() {
-    let mut lanes = Lanes { waiting: HashMap::new(), turns: VecDeque::new(), count: 0, lately: MOST };
-    let mut round = |callers: usize| {
+    let queue: Queue<usize, usize> = Queue::default();
+    // Whether others would be waited for, where so many wait.
+    let round = |callers: usize| {
+        let mut lanes = queue.lanes();
         (0..callers).for_each(|n| lanes.push(n % 3, n));
         let expected = lanes.expect_more();
         assert_eq!(lanes.take(MOST).0.len(), callers);
         expected
     };
-    assert!(round(16), "nobody knows yet how many there are");
-    for _ in 0..40 {
-        round(16);
+    for callers in [0, 1, 2, SEVERAL - 1, 1, 2] {
+        assert!(!round(callers), "nobody is kept where there are few");
     }
+    assert!(!round(16), "nobody knew that there are as many");
     assert!(!round(16), "all who came lately are there");
     assert!(round(12), "four are missing");
     assert!(!round(16));
-    assert!(!round(1), "a lone one is never kept");
-    assert!(!round(SEVERAL - 1));
+    assert!(!round(0), "nobody waits");
+    assert!(round(1), "fifteen are missing");
+    let kept = (0..).take_while(|_| round(1)).count();
+    assert!((5..20).contains(&kept), "those who came once are forgotten: {kept}");
+    assert!(!round(1));
+    round(16);
+    std::thread::sleep(IDLE + MOMENT);
+    assert!(!round(1), "nobody comes after an idle while");
+}
+
+#[tokio::test]
+async fn whoever_waits_for_others_in_vain_goes_after_a_moment() {
+    let batcher = Batcher::spawn(&TaskTracker::new(), |batch: Vec<u32>| async move { batch.iter().map(|_| Ok(batch.len())).collect() });
+    let together = futures::future::join_all((0..16_u32).map(|n| batcher.ask("ada", n))).await;
+    assert!(together.contains(&Ok(16)), "{together:?}");
+    assert!(batcher.queue.lanes().lately >= SEVERAL);
+    assert_eq!(tokio::time::timeout(Duration::from_secs(5), batcher.ask("ada", 1)).await.expect("an answer"), Ok(1));
 }
