@@ -14,8 +14,8 @@ use crate::ids::RequestId;
 use crate::suppliers::callable;
 use crate::suppliers::store::Protocol;
 use crate::wallet::ledger::{Outcome, Rates, SentBefore, Settled};
-use axum::body::Body;
 use axum::extract::{self, Extension, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -102,10 +102,10 @@ pub async fn call(
     State(Served { gateway, endpoint }): State<Served>,
     Extension(request_id): Extension<RequestId>,
     Extension(ClientAddress(address)): Extension<ClientAddress>,
-    headers: HeaderMap,
-    body: Body,
+    request: extract::Request,
 ) -> Result<Response, NotRead> {
     let started = Instant::now();
+    let (Parts { headers, .. }, body) = request.into_parts();
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let (body, room) = bodies::read(&gateway, secret_hash, address, body).await?;
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.

@@ -7,6 +7,7 @@ use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
@@ -15,7 +16,7 @@ const PASSED_ON: [(Protocol, HeaderName); 2] =
 
 pub struct Outgoing<'a> {
     pub request: &'a Request<'a>,
-    pub upstream_id: String,
+    pub upstream_id: Arc<str>,
     pub headers: HeaderMap,
     output_limit: i64,
     /// With the limit in its usual field.
@@ -25,7 +26,7 @@ pub struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     /// `callers`: the headers that the caller sent.
-    pub fn new(request: &'a Request<'a>, callers: HeaderMap, upstream_id: String, output_limit: i64) -> Outgoing<'a> {
+    pub fn new(request: &'a Request<'a>, callers: HeaderMap, upstream_id: Arc<str>, output_limit: i64) -> Outgoing<'a> {
         let accept = if request.stream { "text/event-stream" } else { "application/json" };
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),

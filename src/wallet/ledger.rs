@@ -275,6 +275,9 @@ async fn lock_accounts_in(tx: &mut PgConnection, accounts: &[AccountId]) -> Resu
 }
 
 #[cfg(test)]
+#[path = "ledger_alike_tests.rs"]
+mod alike_tests;
+#[cfg(test)]
 #[path = "ledger_clock_tests.rs"]
 mod clock_tests;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Asking whether calls may run. Thin over `admit_calls()` of the migrations, which locks and decides.
+//! Asking whether calls may run. Thin over `admit_in_groups()` of the migrations, which locks and decides.
 
 use super::{LedgerError, interval};
 use crate::ids::{AccountId, ChannelId, KeyId, ReplicaId, RequestId, SupplierId};
@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgExecutor;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -142,13 +143,13 @@ pub struct Admission {
     pub key_id: KeyId,
     pub supplier_id: SupplierId,
     pub model_id: String,
-    pub upstream_id: String,
+    pub upstream_id: Arc<str>,
     pub price_version: i32,
     pub price: Price,
     pub held: Tokens,
     /// The output limit to send upstream, a choice: what the hold pays for.
     pub output_limit: i64,
-    pub channels: Vec<Channel>,
+    pub channels: Arc<[Channel]>,
     /// Whether the supplier's answer is read to its end when the caller leaves.
     pub drains: bool,
     /// Tokens that the supplier adds to the input of each call; the hold covers them.
@@ -194,21 +195,21 @@ pub async fn admit_calls(
     let commit = if requests.iter().any(|request| request.idempotency.is_some()) { "on" } else { "off" };
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT request_id AS "request_id!", verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version, input_ppm,
-                  cached_ppm, output_ppm, held, output_limit, channel_ids, base_urls,
-                  secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights, priorities, on_leave, prompt_overhead, original_id,
-                  period_ends, rate_requests, rate_tokens, retry_ms
+        r#"SELECT request_ids AS "request_ids!", verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version,
+                  input_ppm, cached_ppm, output_ppm, helds AS "helds!: Vec<Option<i64>>", output_limits AS "output_limits!: Vec<Option<i64>>",
+                  channel_ids, base_urls, secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights, priorities, on_leave,
+                  prompt_overhead, original_id, period_ends, rate_requests, rate_tokens, retry_ms
              FROM (SELECT set_config('synchronous_commit', $17, true)) AS commit,
-                  admit_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::inet[], $12, $13, $14, $15, $16)"#,
+                  admit_in_groups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::inet[], $12, $13, $14, $15, $16)"#,
         &requests.iter().map(|r| r.request_id.0).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.secret_hash.to_vec()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.model_id.clone()).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.protocol.to_string()).collect::<Vec<_>>(),
+        &requests.iter().map(|r| &r.secret_hash[..]).collect::<Vec<_>>() as &[&[u8]],
+        &requests.iter().map(|r| r.model_id.as_str()).collect::<Vec<_>>() as &[&str],
+        &requests.iter().map(|r| r.protocol).collect::<Vec<_>>() as &[&str],
         &requests.iter().map(|r| r.input_tokens).collect::<Vec<_>>(),
         &requests.iter().map(|r| r.output_limit).collect::<Vec<_>>() as &[Option<i64>],
         &requests.iter().map(|r| r.choices).collect::<Vec<_>>(),
         &requests.iter().map(|r| r.exact).collect::<Vec<_>>(),
-        &requests.iter().map(|r| r.endpoint.to_string()).collect::<Vec<_>>(),
+        &requests.iter().map(|r| r.endpoint).collect::<Vec<_>>() as &[&str],
         &requests.iter().map(|r| r.streamed).collect::<Vec<_>>(),
         &requests.iter().map(|r| r.address.to_string()).collect::<Vec<_>>(),
         &hash(|idempotency| idempotency.key_hash) as &[Option<Vec<u8>>],
@@ -220,21 +221,28 @@ pub async fn admit_calls(
     )
     .fetch_all(db)
     .await?;
-    if rows.len() != requests.len() {
+    // The database decides account by account.
+    let groups: Vec<Group> = rows.into_iter().map(Group::of).collect();
+    let mut places = HashMap::with_capacity(requests.len());
+    for group in &groups {
+        for (place, request_id) in group.row.request_ids.iter().enumerate() {
+            places.insert(*request_id, (group, place));
+        }
+    }
+    let decided: usize = groups.iter().map(|group| group.row.request_ids.len()).sum();
+    if [decided, places.len()] != [requests.len(); 2] {
         return Err(LedgerError::BatchMismatch);
     }
-    // The database decides account by account.
-    let mut rows: HashMap<Uuid, Row> = rows.into_iter().map(|row| (row.request_id, row)).collect();
     let decision = |request: &AdmissionRequest| {
-        let row = rows.remove(&request.request_id.0)?;
-        Some(Decision { account_id: row.account_id.map(AccountId), rates: row.rates(), verdict: row.verdict(request)? })
+        let (group, place) = places.get(&request.request_id.0)?;
+        group.decision(request, *place)
     };
     requests.iter().map(decision).collect::<Option<_>>().ok_or(LedgerError::BatchMismatch)
 }
 
-/// A row of `admit_calls()`.
+/// A row of `admit_in_groups()`: calls that were decided alike, what each holds, and its output limit.
 struct Row {
-    request_id: Uuid,
+    request_ids: Vec<Uuid>,
     verdict: String,
     account_id: Option<Uuid>,
     key_id: Option<Uuid>,
@@ -244,8 +252,8 @@ struct Row {
     input_ppm: Option<i64>,
     cached_ppm: Option<i64>,
     output_ppm: Option<i64>,
-    held: Option<i64>,
-    output_limit: Option<i64>,
+    helds: Vec<Option<i64>>,
+    output_limits: Vec<Option<i64>>,
     channel_ids: Option<Vec<Uuid>>,
     base_urls: Option<Vec<String>>,
     secrets_sealed: Option<Vec<Option<Vec<u8>>>>,
@@ -260,11 +268,51 @@ struct Row {
     retry_ms: Option<i64>,
 }
 
-impl Row {
+/// A row, and what its calls share.
+struct Group {
+    row: Row,
+    upstream_id: Option<Arc<str>>,
+    channels: Option<Arc<[Channel]>>,
+}
+
+impl Group {
+    fn of(mut row: Row) -> Group {
+        Group { upstream_id: row.upstream_id.take().map(Arc::from), channels: row.channels(), row }
+    }
+
     /// None for a row that our function does not give.
-    fn verdict(self, request: &AdmissionRequest) -> Option<Verdict> {
+    fn decision(&self, request: &AdmissionRequest, place: usize) -> Option<Decision> {
+        let verdict = match self.row.verdict.as_str() {
+            "admitted" => Verdict::Admitted(self.admission(request, place)?),
+            _ => self.row.refusal()?,
+        };
+        Some(Decision { account_id: self.row.account_id.map(AccountId), rates: self.row.rates(), verdict })
+    }
+
+    fn admission(&self, request: &AdmissionRequest, place: usize) -> Option<Admission> {
+        let row = &self.row;
+        Some(Admission {
+            request_id: request.request_id,
+            account_id: AccountId(row.account_id?),
+            key_id: KeyId(row.key_id?),
+            supplier_id: SupplierId(row.supplier_id?),
+            model_id: request.model_id.clone(),
+            upstream_id: self.upstream_id.clone()?,
+            price_version: row.price_version?,
+            price: Price { input_ppm: row.input_ppm?, cached_ppm: row.cached_ppm?, output_ppm: row.output_ppm? },
+            held: Tokens((*row.helds.get(place)?)?),
+            output_limit: (*row.output_limits.get(place)?)?,
+            drains: row.on_leave.as_deref() == Some("drain"),
+            prompt_overhead: row.prompt_overhead?,
+            rates: row.rates(),
+            channels: self.channels.clone()?,
+        })
+    }
+}
+
+impl Row {
+    fn refusal(&self) -> Option<Verdict> {
         Some(match self.verdict.as_str() {
-            "admitted" => Verdict::Admitted(self.admission(request)?),
             "count_input" => Verdict::CountInput,
             "unknown_key" => Verdict::UnknownKey,
             "key_disabled" => Verdict::KeyDisabled,
@@ -290,29 +338,10 @@ impl Row {
         })
     }
 
-    fn admission(mut self, request: &AdmissionRequest) -> Option<Admission> {
-        Some(Admission {
-            request_id: request.request_id,
-            account_id: AccountId(self.account_id?),
-            key_id: KeyId(self.key_id?),
-            supplier_id: SupplierId(self.supplier_id?),
-            model_id: request.model_id.clone(),
-            upstream_id: self.upstream_id.take()?,
-            price_version: self.price_version?,
-            price: Price { input_ppm: self.input_ppm?, cached_ppm: self.cached_ppm?, output_ppm: self.output_ppm? },
-            held: Tokens(self.held?),
-            output_limit: self.output_limit?,
-            drains: self.on_leave.as_deref() == Some("drain"),
-            prompt_overhead: self.prompt_overhead?,
-            rates: self.rates(),
-            channels: self.channels()?,
-        })
-    }
-
-    fn channels(self) -> Option<Vec<Channel>> {
-        let ranks = self.weights?.into_iter().zip(self.priorities?);
-        let ways = self.base_urls?.into_iter().zip(self.secrets_sealed?);
-        let channels = self.channel_ids?.into_iter().zip(ways).zip(ranks);
+    fn channels(&mut self) -> Option<Arc<[Channel]>> {
+        let ranks = self.weights.take()?.into_iter().zip(self.priorities.take()?);
+        let ways = self.base_urls.take()?.into_iter().zip(self.secrets_sealed.take()?);
+        let channels = self.channel_ids.take()?.into_iter().zip(ways).zip(ranks);
         let channel = |((id, (base_url, secret_sealed)), (weight, priority))| Channel {
             channel_id: ChannelId(id),
             base_url,
