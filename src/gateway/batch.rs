@@ -1,6 +1,6 @@
 //! Group admission and group settlement share this: what arrives while a round trip is under way travels in the next one. An idle
-//! gateway sends a lone call at once; where several travelled together just now, one waits a moment for the others. Callers wait in lanes that take turns,
-//! so that one who floods the queue only waits for himself.
+//! gateway sends a lone call at once; where several travelled together just now, one waits a moment for the others. Callers wait in
+//! lanes that take turns, so that one who floods the queue only waits for himself.
 
 use crate::gateway::metrics::BatchMeter;
 use futures::{FutureExt, StreamExt};
