@@ -51,11 +51,11 @@ async fn insert_key_stores_a_hash_and_a_hint_only(db: PgPool) {
 #[sqlx::test]
 async fn a_key_whose_making_lost_a_deadlock_is_made_with_the_secret_that_is_shown(db: PgPool) {
     let (ada, key_id, pepper) = (fixtures::member(&db, "ada").await, KeyId::generate(), fixtures::pepper());
-    let mut tx = db.begin().await.expect("begin");
+    let mut tx = fixtures::begin_outlasting(&db).await;
     sqlx::query("SELECT 1 FROM users FOR UPDATE").execute(&mut *tx).await.expect("a lock");
     let (made, ()) = tokio::join!(insert_key_once(&db, &ada, key_id, &pepper, plain_key("bot")), async {
         fixtures::until_waiting(&db, 1).await;
-        // Whoever has waited longer is ended, and waits for us when it tries again.
+        // The other is ended, and waits for us when it tries again.
         sqlx::query("SELECT 1 FROM members FOR UPDATE").execute(&mut *tx).await.expect("a lock");
         tx.commit().await.expect("unlocked");
     });

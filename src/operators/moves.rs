@@ -130,7 +130,7 @@ async fn transfer_once(
 mod tests {
     use super::*;
     use crate::wallet::audit::audit;
-    use crate::wallet::fixtures::{self, Used, lock_account, until_waiting};
+    use crate::wallet::fixtures::{self, Used, begin_outlasting, lock_account, until_waiting};
     use crate::wallet::store::standing_of;
     use chrono::{TimeDelta, Utc};
     use futures::future::join;
@@ -179,11 +179,11 @@ mod tests {
         let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
         fixtures::credit(&db, ada.account_id(), 100, TimeDelta::days(1)).await;
         let (from, to) = (ada.account_id(), bob.account_id());
-        let mut tx = db.begin().await.expect("begin");
+        let mut tx = begin_outlasting(&db).await;
         lock_account(&mut tx, AccountId(from.0.max(to.0))).await;
         let (moved, ()) = join(transfer(&db, Operator::command_line(), from, to, Tokens(30), None), async {
             until_waiting(&db, 1).await;
-            // Whoever has waited longer is ended, and waits for us when it tries again.
+            // The other is ended, and waits for us when it tries again.
             lock_account(&mut tx, AccountId(from.0.min(to.0))).await;
             tx.commit().await.expect("unlocked");
         })

@@ -13,7 +13,7 @@ use crate::operators::rights::Operator;
 use crate::tokens::Tokens;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Basis, GrantCause, NewGrant, Outcome, Scope, Settlement, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use uuid::{NoContext, Timestamp, Uuid};
@@ -173,6 +173,14 @@ pub async fn until_waiting(db: &PgPool, sessions: i64) {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waiting = async { while sqlx::query_scalar::<_, i64>(sql).fetch_one(db).await.expect("a count") < sessions {} };
     tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("they wait");
+}
+
+/// A transaction that no deadlock ends: Postgres ends the session that looks for one first, and of two that began to wait within
+/// milliseconds of each other either may.
+pub async fn begin_outlasting(db: &PgPool) -> Transaction<'static, Postgres> {
+    let mut tx = db.begin().await.expect("begin");
+    sqlx::query("SET LOCAL deadlock_timeout = '1min'").execute(&mut *tx).await.expect("a superuser");
+    tx
 }
 
 /// What a crash of Postgres does to holds that were not yet on its disk.

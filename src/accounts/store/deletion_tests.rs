@@ -166,12 +166,12 @@ async fn what_concerns_others_is_settled_first(db: PgPool) {
 async fn a_deletion_that_loses_a_deadlock_to_somebody_who_joins_is_decided_again(db: PgPool) {
     let (ada, bob) = (fixtures::member(&db, "ada").await, fixtures::member(&db, "bob").await);
     invite(&db, &outbox(), &ada, bob.email(), Role::Member).await.expect("invited");
-    let mut joining = db.begin().await.expect("begin");
+    let mut joining = fixtures::begin_outlasting(&db).await;
     sqlx::query("DELETE FROM invitations").execute(&mut *joining).await.expect("taken");
     let box_ = outbox();
     let (deleted, ()) = tokio::join!(delete(&db, &box_, &ada, password()), async {
         until_waiting(&db, 1).await;
-        // Whoever has waited longer is ended, and finds a member when it tries again.
+        // The other is ended, and finds a member when it tries again.
         let joins = "INSERT INTO members (account_id, user_id, role) VALUES ($1, $2, 'member')";
         sqlx::query(joins).bind(ada.account_id().0).bind(bob.user_id().0).execute(&mut *joining).await.expect("joined");
         joining.commit().await.expect("commit");

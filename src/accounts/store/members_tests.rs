@@ -7,7 +7,7 @@ use crate::accounts::store::invitations::{accept, invitations_of, invite, revoke
 use crate::accounts::store::{insert_account, owner_of, reader_of};
 use crate::ids::{InvitationId, KeyId};
 use crate::keys::store::{KeyEdit, KeyError, KeyOwner, insert_key_once, update_key};
-use crate::wallet::fixtures::{outbox, pepper, plain_key, until_waiting};
+use crate::wallet::fixtures::{begin_outlasting, outbox, pepper, plain_key, until_waiting};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -208,12 +208,12 @@ async fn a_removal_that_loses_a_deadlock_is_made_all_the_same(db: PgPool) {
     let member = joined(&db, &ada, &eve, Role::Member).await.into_member().expect("a member");
     let key_id = make_key(&db, &member).await.expect("a key");
     let (one, other) = (ada.user_id().0, eve.user_id().0);
-    let mut tx = db.begin().await.expect("begin");
+    let mut tx = begin_outlasting(&db).await;
     lock_member(&mut tx, ada.account_id(), UserId(one.max(other))).await;
     let box_ = outbox();
     let (removed, ()) = tokio::join!(remove(&db, &box_, &ada, eve.user_id(), KeysLeft::HandedOver), async {
         until_waiting(&db, 1).await;
-        // Whoever has waited longer is ended, and waits for us when it tries again.
+        // The other is ended, and waits for us when it tries again.
         lock_member(&mut tx, ada.account_id(), UserId(one.min(other))).await;
         tx.commit().await.expect("unlocked");
     });

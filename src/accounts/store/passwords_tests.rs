@@ -4,7 +4,7 @@
 use super::*;
 use crate::accounts::store::sessions::{delete_other_sessions, delete_session};
 use crate::accounts::store::{self, NewAccount, insert_account, owner_of, user_by_credentials};
-use crate::wallet::fixtures::{outbox, session, until_waiting};
+use crate::wallet::fixtures::{begin_outlasting, outbox, session, until_waiting};
 use sqlx::PgConnection;
 
 const PASSWORD: &str = "correct horse battery";
@@ -136,12 +136,12 @@ async fn a_reset_that_loses_a_deadlock_is_made_all_the_same(db: PgPool) {
     issue_token_in(&mut tx, Purpose::Verify, ada.user_id, &email).await.expect("issued");
     let link = issue_token_in(&mut tx, Purpose::Reset, ada.user_id, &email).await.expect("issued");
     tx.commit().await.expect("commit");
-    let mut tx = db.begin().await.expect("begin");
+    let mut tx = begin_outlasting(&db).await;
     lock_link(&mut tx, Purpose::Verify).await;
     let (box_, origin) = (outbox(), Origin::default());
     let (reset, ()) = tokio::join!(reset_password(&db, &box_, &link, password("another good password"), &origin), async {
         until_waiting(&db, 1).await;
-        // Whoever has waited longer is ended, and waits for us when it tries again.
+        // The other is ended, and waits for us when it tries again.
         lock_link(&mut tx, Purpose::Reset).await;
         tx.commit().await.expect("unlocked");
     });
