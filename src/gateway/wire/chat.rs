@@ -4,10 +4,11 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
+use crate::gateway::wire::lenient::lenient;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
 use crate::gateway::wire::schema::{or_null, parts, positive};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
@@ -52,70 +53,52 @@ pub fn template_of_messages(object: &RawObject<'_>, limits: &Limits) -> Result<i
     Ok(messages.len() as i64 * PER_MESSAGE + PER_CALL)
 }
 
-/// What an answer, or a chunk of one, says that we must know; `C` = a choice in it.
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "C: Deserialize<'de>"))]
-struct Answer<'a, C> {
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "lenient")]
-    choices: Option<Vec<C>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
+lenient! {
+    /// What an answer, or a chunk of one, says that we must know; `C` = a choice in it.
+    struct Answer<'a, C> {
+        "usage" => usage: &'a RawValue,
+        "choices" => choices: Vec<C>,
+        "error" => error: &'a RawValue,
+    }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    message: Option<Content<'a>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    delta: Option<Content<'a>>,
-}
+    struct Choice<'a> {
+        "message" => message: Content<'a>,
+        "delta" => delta: Content<'a>,
+    }
 
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    refusal: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    tool_calls: Option<Vec<ToolCall<'a>>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    function_call: Option<Function<'a>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    audio: Option<Audio<'a>>,
-}
+    struct Content<'a> {
+        "content" => content: &'a RawValue,
+        "reasoning_content" => reasoning_content: &'a RawValue,
+        "reasoning" => reasoning: &'a RawValue,
+        "refusal" => refusal: &'a RawValue,
+        "tool_calls" => tool_calls: Vec<ToolCall<'a>>,
+        "function_call" => function_call: Function<'a>,
+        "audio" => audio: Audio<'a>,
+    }
 
-#[derive(Deserialize)]
-struct ToolCall<'a> {
-    #[serde(borrow, default, alias = "custom")]
-    function: Option<Function<'a>>,
-}
+    struct ToolCall<'a> {
+        "function" => function: Function<'a>,
+        "custom" => custom: Function<'a>,
+    }
 
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "input")]
-    arguments: Option<&'a RawValue>,
-}
+    struct Function<'a> {
+        "name" => name: &'a RawValue,
+        "arguments" => arguments: &'a RawValue,
+        "input" => input: &'a RawValue,
+    }
 
-#[derive(Deserialize)]
-struct Audio<'a> {
-    #[serde(borrow, default)]
-    transcript: Option<&'a RawValue>,
+    struct Audio<'a> {
+        "transcript" => transcript: &'a RawValue,
+    }
 }
 
 impl Content<'_> {
     fn say(&self, delivered: &mut Delivered) {
         // Some suppliers say their reasoning twice, under both names.
         let reasoning = self.reasoning_content.or(self.reasoning);
-        let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref()).chain(&self.function_call);
-        let called = functions.flat_map(|function| [function.name, function.arguments]);
+        let functions =
+            self.tool_calls.iter().flatten().flat_map(|call| call.function.iter().chain(&call.custom)).chain(&self.function_call);
+        let called = functions.flat_map(|function| [function.name, function.arguments, function.input]);
         let transcript = self.audio.as_ref().and_then(|audio| audio.transcript);
         for piece in [self.content, reasoning, self.refusal, transcript].into_iter().chain(called).flatten() {
             delivered.say(piece);

@@ -171,6 +171,10 @@ fn a_report_is_measured_once_it_is_the_last_word() {
     let mut whole = Delivered::default();
     assert!(read_whole(word(&usage(2)).as_bytes(), &mut whole));
     assert_eq!(whole.usage, Some(Usage { input: 7, cached: 0, output: 2 }));
+    // A proxy that adds its report to a default of none says it twice.
+    let mut twice = Delivered::default();
+    assert!(read_whole(format!(r#"{{"usage":null,"choices":[],"usage":{},"usage":null}}"#, usage(2)).as_bytes(), &mut twice));
+    assert_eq!(twice.usage, whole.usage);
 }
 
 #[test]
@@ -181,6 +185,8 @@ fn what_is_in_no_known_form_is_no_reason_to_end_a_stream() {
         (r#"{"choices":7}"#, ""),
         (r#"{"choices":[{"delta":"x"}],"error":null}"#, ""),
         (r#"{"x_unknown":true}"#, ""),
+        (r#"{"choices":[{"delta":{"content":null,"content":"a","content":null}}],"choices":7}"#, "a"),
+        (r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":"{}","input":null},"custom":null}]}}]}"#, "f{}"),
     ] {
         let mut delivered = Delivered::default();
         assert_eq!((read_event(chunk.as_bytes(), &mut delivered), delivered.text.as_str()), (Part::Content, text), "{chunk}");
@@ -200,6 +206,7 @@ fn usage_is_read_when_it_is_sane() {
         ("{}", None),
         ("[]", None),
         (r#"{"prompt_tokens":9}"#, None),
+        (r#"{"prompt_tokens":9,"prompt_tokens":8,"completion_tokens":1}"#, None),
         (r#"{"prompt_tokens":-1,"completion_tokens":1}"#, None),
         (r#"{"prompt_tokens":1.5,"completion_tokens":1}"#, None),
         (r#"{"prompt_tokens":"9","completion_tokens":1}"#, None),

@@ -3,12 +3,12 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::wire::chat::{PER_CALL, error_event, in_one_piece, note_answer, until_done};
+use crate::gateway::wire::lenient::lenient;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, choices_or_zero, invalid, required};
 use crate::gateway::wire::schema::{at_least, or_null, positive, texts};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::suppliers::store::Protocol;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -66,10 +66,10 @@ pub fn count_inputs(object: &RawObject<'_>, name: &'static str, most: usize) -> 
     Ok(inputs as i64)
 }
 
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
+lenient! {
+    struct Choice<'a> {
+        "text" => text: &'a RawValue,
+    }
 }
 
 fn note(bytes: &[u8], delivered: &mut Delivered) -> Option<Part> {

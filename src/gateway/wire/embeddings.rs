@@ -6,10 +6,11 @@ use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{PER_CALL, error_event};
 use crate::gateway::wire::completions::count_inputs;
+use crate::gateway::wire::lenient::lenient;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{field, invalid};
 use crate::gateway::wire::schema::{nothing_but, texts};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,14 +46,12 @@ fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayErro
     Ok(Shape { choices: 0, template: inputs * PER_CALL, default_limit: None })
 }
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    data: Option<Vec<&'a RawValue>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
+lenient! {
+    struct Answer<'a> {
+        "usage" => usage: &'a RawValue,
+        "data" => data: Vec<&'a RawValue>,
+        "error" => error: &'a RawValue,
+    }
 }
 
 fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {

@@ -6,10 +6,11 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, template_of_messages};
+use crate::gateway::wire::lenient::lenient;
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{self, invalid, refuse_hosted_tools};
 use crate::gateway::wire::schema::{nothing_but, parts, positive, tools};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
@@ -66,33 +67,24 @@ fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, Gatewa
     Ok(Shape { choices: 1, template: template + instructions, default_limit: None })
 }
 
-/// A whole message; in a stream, the one that begins it.
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    kind: Option<String>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    content: Option<Vec<Block<'a>>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-}
+lenient! {
+    /// A whole message; in a stream, the one that begins it.
+    struct Message<'a> {
+        "type" => kind: String,
+        "content" => content: Vec<Block<'a>>,
+        "usage" => usage: &'a RawValue,
+    }
 
-/// A block of content, or what is added to one.
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, default)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    thinking: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    partial_json: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input: Option<&'a RawValue>,
-    /// Of what is added at the very end.
-    #[serde(borrow, default)]
-    stop_reason: Option<&'a RawValue>,
+    /// A block of content, or what is added to one.
+    struct Block<'a> {
+        "text" => text: &'a RawValue,
+        "thinking" => thinking: &'a RawValue,
+        "name" => name: &'a RawValue,
+        "partial_json" => partial_json: &'a RawValue,
+        "input" => input: &'a RawValue,
+        /// Of what is added at the very end.
+        "stop_reason" => stop_reason: &'a RawValue,
+    }
 }
 
 impl Block<'_> {
@@ -116,18 +108,14 @@ fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    kind: Option<String>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    message: Option<Message<'a>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    content_block: Option<Block<'a>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    delta: Option<Block<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
+lenient! {
+    struct Event<'a> {
+        "type" => kind: String,
+        "message" => message: Message<'a>,
+        "content_block" => content_block: Block<'a>,
+        "delta" => delta: Block<'a>,
+        "usage" => usage: &'a RawValue,
+    }
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {

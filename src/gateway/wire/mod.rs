@@ -5,6 +5,7 @@ pub mod chat;
 pub mod completions;
 pub mod depth;
 pub mod embeddings;
+mod lenient;
 pub mod messages;
 pub mod names;
 pub mod object;
@@ -22,7 +23,6 @@ use crate::gateway::wire::object::RawObject;
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use axum::http::{HeaderMap, HeaderName};
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -198,12 +198,6 @@ pub enum Part {
     Failure,
     /// An error, or nothing that can be read.
     Broken,
-}
-
-/// A part of an answer that we read only to count it: in a form that we do not know it counts for nothing, and is passed on.
-fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    let raw = <&'de RawValue>::deserialize(deserializer)?;
-    Ok(serde_json::from_str(raw.get()).ok())
 }
 
 #[cfg(test)]

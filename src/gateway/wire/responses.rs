@@ -5,11 +5,12 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
+use crate::gateway::wire::lenient::lenient;
 use crate::gateway::wire::names::refuse_spellings_in;
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
 use crate::gateway::wire::schema::{nothing_but, or_null, text, tools};
-use crate::gateway::wire::{Delivered, Endpoint, Part, Shape, lenient};
+use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
 use serde::Deserialize;
@@ -91,36 +92,29 @@ fn count_items(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayEr
     Ok(items.len() as i64)
 }
 
-/// The response object: a whole answer, and part of the events that begin and end a stream.
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(default, deserialize_with = "lenient")]
-    status: Option<String>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    output: Option<Vec<Item<'a>>>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
+lenient! {
+    /// The response object: a whole answer, and part of the events that begin and end a stream.
+    struct Answer<'a> {
+        "status" => status: String,
+        "usage" => usage: &'a RawValue,
+        "output" => output: Vec<Item<'a>>,
+        "error" => error: &'a RawValue,
+    }
 
-/// A message, a call of a tool, or reasoning.
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, default)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow, default, alias = "input")]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    content: Option<Vec<Text<'a>>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    summary: Option<Vec<Text<'a>>>,
-}
+    /// A message, a call of a tool, or reasoning.
+    struct Item<'a> {
+        "name" => name: &'a RawValue,
+        "arguments" => arguments: &'a RawValue,
+        "input" => input: &'a RawValue,
+        "content" => content: Vec<Text<'a>>,
+        "summary" => summary: Vec<Text<'a>>,
+    }
 
-#[derive(Deserialize)]
-struct Text<'a> {
-    #[serde(borrow, default, alias = "refusal", alias = "transcript")]
-    text: Option<&'a RawValue>,
+    struct Text<'a> {
+        "text" => text: &'a RawValue,
+        "refusal" => refusal: &'a RawValue,
+        "transcript" => transcript: &'a RawValue,
+    }
 }
 
 impl Answer<'_> {
@@ -128,8 +122,8 @@ impl Answer<'_> {
         // The last event of a stream says again what its deltas said.
         if delivered.said_nothing() {
             for item in self.output.iter().flatten() {
-                let texts = item.content.iter().chain(&item.summary).flatten().map(|text| text.text);
-                [item.name, item.arguments].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
+                let texts = item.content.iter().chain(&item.summary).flatten().flat_map(|text| [text.text, text.refusal, text.transcript]);
+                [item.name, item.arguments, item.input].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
         }
         if let Some(raw) = self.usage {
@@ -149,18 +143,14 @@ fn read_whole(body: &[u8], delivered: &mut Delivered) -> bool {
     true
 }
 
-#[derive(Deserialize)]
-struct Event<'a> {
-    #[serde(default, rename = "type", deserialize_with = "lenient")]
-    kind: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    sequence_number: Option<i64>,
-    #[serde(borrow, default)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    response: Option<Answer<'a>>,
-    #[serde(borrow, default, deserialize_with = "lenient")]
-    item: Option<Item<'a>>,
+lenient! {
+    struct Event<'a> {
+        "type" => kind: String,
+        "sequence_number" => sequence_number: i64,
+        "delta" => delta: &'a RawValue,
+        "response" => response: Answer<'a>,
+        "item" => item: Item<'a>,
+    }
 }
 
 fn read_event(data: &[u8], delivered: &mut Delivered) -> Part {
@@ -300,8 +290,8 @@ mod tests {
     fn whole_answers_give_every_text() {
         let mut delivered = Delivered::default();
         let body = br#"{"status":"completed","error":null,"output":[{"type":"reasoning","summary":[{"text":"s"}]},
-            {"type":"message","content":[{"type":"output_text","text":"t"},{"type":"refusal","refusal":"r"}]},
-            {"type":"function_call","name":"f","arguments":"{}"}],"usage":null}"#;
+            {"type":"message","content":[{"type":"output_text","text":"t","refusal":""},{"type":"refusal","text":null,"refusal":"r"}]},
+            {"type":"function_call","name":"f","arguments":"{}","input":null}],"usage":null}"#;
         assert!(read_whole(body, &mut delivered));
         assert_eq!((delivered.text.as_str(), delivered.usage), ("strf{}", None));
         assert!(!delivered.failed && !read_whole(br#"{"error":{"code":"server_error"}}"#, &mut delivered));
