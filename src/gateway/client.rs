@@ -84,20 +84,26 @@ pub struct Connector {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// Why there is no connection, said by whoever tried to open one.
+#[derive(Debug, thiserror::Error)]
+#[error("not connected")]
+pub struct NotConnected(#[source] Failed);
+
 impl Service<Uri> for Connector {
     type Response = <HttpsConnector<HttpConnector<PermittedAddresses>> as Service<Uri>>::Response;
-    type Error = Failed;
-    type Future = BoxFuture<'static, Result<Self::Response, Failed>>;
+    type Error = NotConnected;
+    type Future = BoxFuture<'static, Result<Self::Response, NotConnected>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        self.https.poll_ready(context)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), NotConnected>> {
+        self.https.poll_ready(context).map_err(NotConnected)
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connecting, within) = (self.https.call(uri), self.within);
         Box::pin(async move {
             let connected = tokio::time::timeout(within, connecting).await;
-            connected.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "not connected in time"))?
+            let late = |_| NotConnected(io::Error::new(io::ErrorKind::TimedOut, "not connected in time").into());
+            connected.map_err(late)?.map_err(NotConnected)
         })
     }
 }

@@ -44,11 +44,14 @@ struct Supplier {
     tls: Option<TlsAcceptor>,
     /// The same for all connections but the first, over which it speaks HTTP/1 then.
     later_tls: Option<TlsAcceptor>,
+    /// How long those take to be accepted.
+    later_takes: Duration,
 }
 
 impl Supplier {
     fn letting(most_calls: u32) -> Supplier {
-        Supplier { connections: AtomicUsize::new(0), sent: AtomicUsize::new(0), most_calls, tls: None, later_tls: None }
+        let (connections, sent) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Supplier { connections, sent, most_calls, tls: None, later_tls: None, later_takes: Duration::ZERO }
     }
 
     fn connections(&self) -> usize {
@@ -68,6 +71,9 @@ impl Supplier {
                 let is_first = here.connections.fetch_add(1, Ordering::Relaxed) == 0;
                 let here = here.clone();
                 tasks.spawn(async move {
+                    if !is_first {
+                        tokio::time::sleep(here.later_takes).await;
+                    }
                     let later_tls = here.later_tls.as_ref().filter(|_| !is_first);
                     match later_tls.or(here.tls.as_ref()) {
                         // Whoever does not trust it breaks off.
@@ -340,6 +346,17 @@ async fn a_supplier_that_takes_no_further_connection_serves_all_calls_on_the_fir
     // More at once than failures that open a circuit.
     assert_eq!((way.failures(15).await, way.failures(15).await), (0, 0));
     assert_eq!((way.running.len(), supplier.connections()), (MOST_CALLS, 1));
+}
+
+/// Whoever opens a connection opens it for all who wait for it; that they leave is no failure of the line's.
+#[tokio::test]
+async fn a_caller_who_leaves_while_their_call_opens_a_line_takes_nobody_along() {
+    let (supplier, tls) = over_tls(&[HTTP_2]);
+    let (url, supplier) = Supplier { later_takes: Duration::from_millis(300), ..supplier }.start(10).await;
+    let way = Way::full(&tls, &url).await;
+    let leaving = async { tokio::time::timeout(Duration::from_millis(100), way.call()).await.is_err() };
+    assert_eq!(tokio::join!(leaving, way.failures(15)), (true, 0));
+    assert_eq!(supplier.connections(), 3, "one was opened for them, another when its opener had left");
 }
 
 /// What is sent on such a connection may have been worked on, so it is not sent again. But no circuit is opened for it, and calls stay away.

@@ -2,7 +2,7 @@
 //! nothing has been sent, or when whoever it was sent to says that they have not worked on it.
 
 use crate::gateway::breaker::{Breaker, Permit};
-use crate::gateway::client::{Client, piece};
+use crate::gateway::client::{Client, NotConnected, piece};
 use crate::gateway::error::GatewayError;
 use crate::gateway::limit_names::LimitNames;
 use crate::gateway::lines::{Lines, Seat};
@@ -16,6 +16,7 @@ use axum::http::{Method, Request};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper_util::client::legacy;
 use ipnet::IpNet;
 use rustls::ClientConfig;
 use std::error::Error;
@@ -36,8 +37,8 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
-/// So many times a call is sent again to a channel that refused to begin it.
-const MOST_REFUSALS: usize = 2;
+/// So many times a call is sent again to a channel that refused to begin it, or whose connection was not opened since its opener left.
+const MOST_RETRIES: usize = 2;
 
 #[derive(Clone)]
 pub struct Upstream {
@@ -123,7 +124,7 @@ impl Upstream {
         if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
             std::mem::swap(&mut limit_field, &mut untried);
         }
-        let (mut on_first, mut refusals) = (false, 0);
+        let (mut on_first, mut retries) = (false, 0);
         loop {
             let Some((client, built, seat)) = self.request(channel, outgoing, limit_field, on_first) else { return Tried::NotSent };
             outgoing.note_sent(true);
@@ -134,9 +135,9 @@ impl Upstream {
                     // An error that names no connection came before there was one to send it on.
                     let sent = error.connect_info().is_some() && !refused && !was_never_sent(&error);
                     outgoing.note_sent(sent);
-                    if refused && refusals < MOST_REFUSALS {
-                        tracing::debug!(%channel_id, ?error, "channel refused to begin a call");
-                        refusals += 1;
+                    if (refused || was_left(&error)) && retries < MOST_RETRIES {
+                        tracing::debug!(%channel_id, refused, ?error, "channel did not begin a call; trying again");
+                        retries += 1;
                         continue;
                     }
                     tracing::warn!(%channel_id, sent, ?error, "channel failed before answering");
@@ -233,6 +234,11 @@ fn blame(permit: Permit, seat: &Seat) {
 /// Whether the connection itself says that nothing of the request has left, as when it was closed while the request still waited for it.
 fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()))
+}
+
+/// Whether the call waited for a connection that another call was opening, whose caller left: nobody failed to connect.
+fn was_left(error: &legacy::Error) -> bool {
+    error.is_connect() && !causes(error).any(|error| error.is::<NotConnected>())
 }
 
 /// Whether the supplier says that it has done nothing of it (RFC 9113, 8.7): where it lets less calls on a connection than it should, and
