@@ -82,12 +82,10 @@ pub struct Connector {
     within: Duration,
 }
 
-type Failed = Box<dyn Error + Send + Sync>;
-
 /// Why there is no connection, said by whoever tried to open one.
 #[derive(Debug, thiserror::Error)]
 #[error("not connected")]
-pub struct NotConnected(#[source] Failed);
+pub struct NotConnected(#[source] Box<dyn Error + Send + Sync>);
 
 impl Service<Uri> for Connector {
     type Response = <HttpsConnector<HttpConnector<PermittedAddresses>> as Service<Uri>>::Response;

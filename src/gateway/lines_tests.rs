@@ -13,7 +13,7 @@ use crate::wallet::ledger::Channel;
 use axum::body::Body;
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
-use futures::future::{join_all, ready};
+use futures::future::{join, join_all, ready};
 use futures::stream::{StreamExt, once, pending, repeat_with};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -309,7 +309,7 @@ struct Way {
 impl Way {
     fn new(tls: &ClientConfig, base_url: String) -> Way {
         let seconds = Duration::from_secs;
-        let timeouts = Timeouts { connect: seconds(5), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
+        let timeouts = Timeouts { connect: seconds(3), first_byte: seconds(20), idle: seconds(20), total: seconds(20) };
         let upstream = Upstream::new(tls, SealingKey::derive(&[1; 32]), here(), timeouts, 1);
         let channels = [Channel { channel_id: ChannelId::generate(), base_url, secret_sealed: None, weight: 1, priority: 1 }];
         Way { upstream, channels, running: Vec::new() }
@@ -348,15 +348,31 @@ async fn a_supplier_that_takes_no_further_connection_serves_all_calls_on_the_fir
     assert_eq!((way.running.len(), supplier.connections()), (MOST_CALLS, 1));
 }
 
-/// Whoever opens a connection opens it for all who wait for it; that they leave is no failure of the line's.
+/// Whoever opens a connection opens it for all who wait for it; that they leave is no failure of theirs, nor of the line's.
 #[tokio::test]
-async fn a_caller_who_leaves_while_their_call_opens_a_line_takes_nobody_along() {
+async fn callers_who_leave_while_their_calls_open_a_line_take_nobody_along() {
+    // With more of them than there are tries, calls go to the first line, and others may open a further one at once.
+    for (leaving, connections, later) in [(1, 3, 3), (3, 4, 5)] {
+        let (supplier, tls) = over_tls(&[HTTP_2]);
+        let (url, supplier) = Supplier { later_takes: Duration::from_millis(600), ..supplier }.start(10).await;
+        let way = Way::full(&tls, &url).await;
+        // Each leaves while it opens the connection for all who come after it.
+        let leave = (1..=leaving).map(|n| tokio::time::timeout(Duration::from_millis(150 * n), way.call()));
+        let (left, failures) = join(join_all(leave), way.failures(15)).await;
+        assert_eq!((left.iter().filter(|left| left.is_err()).count(), failures), (leaving as usize, 0));
+        assert_eq!(supplier.connections(), connections, "of the first, and one by each who opened one");
+        assert_eq!((way.failures(1).await, supplier.connections()), (0, later));
+    }
+}
+
+/// It takes connections, and says nothing on any but the first.
+#[tokio::test]
+async fn whoever_waits_for_a_line_that_is_not_opened_in_time_goes_to_the_first() {
     let (supplier, tls) = over_tls(&[HTTP_2]);
-    let (url, supplier) = Supplier { later_takes: Duration::from_millis(300), ..supplier }.start(10).await;
+    let (url, supplier) = Supplier { later_takes: Duration::MAX, ..supplier }.start(10).await;
     let way = Way::full(&tls, &url).await;
-    let leaving = async { tokio::time::timeout(Duration::from_millis(100), way.call()).await.is_err() };
-    assert_eq!(tokio::join!(leaving, way.failures(15)), (true, 0));
-    assert_eq!(supplier.connections(), 3, "one was opened for them, another when its opener had left");
+    assert_eq!((way.failures(15).await, supplier.connections()), (0, 2));
+    assert_eq!((way.failures(15).await, supplier.connections()), (0, 2));
 }
 
 /// What is sent on such a connection may have been worked on, so it is not sent again. But no circuit is opened for it, and calls stay away.

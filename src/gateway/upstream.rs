@@ -37,7 +37,7 @@ pub struct Timeouts {
     pub total: Duration,
 }
 
-/// So many times a call is sent again to a channel that refused to begin it, or whose connection was not opened since its opener left.
+/// So many times a call is sent again to a channel that refused to begin it, or where it waited in vain for a connection.
 const MOST_RETRIES: usize = 2;
 
 #[derive(Clone)]
@@ -131,20 +131,20 @@ impl Upstream {
             let response = match tokio::time::timeout_at(asked + patience, client.request(built)).await {
                 Ok(Ok(response)) => response,
                 Ok(Err(error)) => {
-                    let refused = was_refused(&error);
+                    let (refused, waited) = (was_refused(&error), waited_in_vain(&error));
                     // An error that names no connection came before there was one to send it on.
                     let sent = error.connect_info().is_some() && !refused && !was_never_sent(&error);
                     outgoing.note_sent(sent);
-                    if (refused || was_left(&error)) && retries < MOST_RETRIES {
+                    if (refused || waited) && retries < MOST_RETRIES {
                         tracing::debug!(%channel_id, refused, ?error, "channel did not begin a call; trying again");
                         retries += 1;
                         continue;
                     }
                     tracing::warn!(%channel_id, sent, ?error, "channel failed before answering");
-                    if refused {
+                    if refused || (waited && on_first) {
                         return Tried::NotSent;
                     }
-                    if !sent && seat.give_up_line() {
+                    if waited || (!sent && seat.give_up_line()) {
                         on_first = true;
                         continue;
                     }
@@ -236,8 +236,9 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|error| error.downcast_ref::<hyper::Error>().is_some_and(|error| error.is_canceled() || error.is_closed()))
 }
 
-/// Whether the call waited for a connection that another call was opening, whose caller left: nobody failed to connect.
-fn was_left(error: &legacy::Error) -> bool {
+/// Whether the call waited for a connection that another one was to open, and did not: its caller left, or it failed, which it says itself,
+/// and gives up the line before whoever waited hears of it. So this says nothing about line or channel.
+fn waited_in_vain(error: &legacy::Error) -> bool {
     error.is_connect() && !causes(error).any(|error| error.is::<NotConnected>())
 }
 

@@ -175,11 +175,11 @@ pub async fn until_waiting(db: &PgPool, sessions: i64) {
     tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("they wait");
 }
 
-/// A transaction that no deadlock ends: Postgres ends the session that looks for one first, and of two that began to wait within
-/// milliseconds of each other either may.
+/// A transaction that outlasts whoever it comes to a deadlock with: Postgres ends the session that looks for one first, a second after it
+/// began to wait, and of two that began within milliseconds of each other either may.
 pub async fn begin_outlasting(db: &PgPool) -> Transaction<'static, Postgres> {
     let mut tx = db.begin().await.expect("begin");
-    sqlx::query("SET LOCAL deadlock_timeout = '1min'").execute(&mut *tx).await.expect("a superuser");
+    sqlx::query("SET LOCAL deadlock_timeout = '10s'").execute(&mut *tx).await.expect("a superuser");
     tx
 }
 

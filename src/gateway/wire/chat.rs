@@ -4,7 +4,7 @@
 use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
-use crate::gateway::wire::lenient::lenient;
+use crate::gateway::wire::lenient::{lenient, longer};
 use crate::gateway::wire::object::RawObject;
 use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
 use crate::gateway::wire::schema::{or_null, parts, positive};
@@ -96,9 +96,8 @@ impl Content<'_> {
     fn say(&self, delivered: &mut Delivered) {
         // Some suppliers say their reasoning twice, under both names.
         let reasoning = self.reasoning_content.or(self.reasoning);
-        let functions =
-            self.tool_calls.iter().flatten().flat_map(|call| call.function.iter().chain(&call.custom)).chain(&self.function_call);
-        let called = functions.flat_map(|function| [function.name, function.arguments, function.input]);
+        let functions = self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref().or(call.custom.as_ref()));
+        let called = functions.chain(&self.function_call).flat_map(|function| [function.name, longer(function.arguments, function.input)]);
         let transcript = self.audio.as_ref().and_then(|audio| audio.transcript);
         for piece in [self.content, reasoning, self.refusal, transcript].into_iter().chain(called).flatten() {
             delivered.say(piece);

@@ -5,7 +5,7 @@ use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::chat::{MOST_MESSAGES, PER_CALL, PER_MESSAGE};
-use crate::gateway::wire::lenient::lenient;
+use crate::gateway::wire::lenient::{lenient, longer};
 use crate::gateway::wire::names::refuse_spellings_in;
 use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::request::{field, invalid, refuse_hosted_tools, required};
@@ -123,7 +123,7 @@ impl Answer<'_> {
         if delivered.said_nothing() {
             for item in self.output.iter().flatten() {
                 let texts = item.content.iter().chain(&item.summary).flatten().flat_map(|text| [text.text, text.refusal, text.transcript]);
-                [item.name, item.arguments, item.input].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
+                [item.name, longer(item.arguments, item.input)].into_iter().chain(texts).flatten().for_each(|piece| delivered.say(piece));
             }
         }
         if let Some(raw) = self.usage {
