@@ -19,7 +19,7 @@ const MOST: usize = 256;
 /// When so many travelled together lately, the first worker gives others a moment to join whoever waits: most of what a small batch costs
 /// the database, it would cost with more in it as well. The moment is the shortest that the runtime's clock knows, which is one to two; it
 /// is over sooner when as many wait as travelled together, since callers who were answered together come again together.
-const SEVERAL: usize = 8;
+const SEVERAL: usize = 4;
 const MOMENT: Duration = Duration::from_millis(1);
 /// After so long without a call nobody is expected any more.
 const IDLE: Duration = Duration::from_millis(100);
