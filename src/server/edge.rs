@@ -12,8 +12,9 @@ mod socket;
 
 pub use framing::MOST_HEAD_BYTES;
 pub use open::most_by_default;
+pub use refused::Refusals;
 
-use crate::gateway::Threads;
+use crate::gateway::{Refused, Threads};
 use crate::server::edge::activity::Ask;
 use crate::server::edge::open::{Open, Place};
 use axum::Router;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub head_bytes: usize,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Counted here.
+    pub refusals: Refusals,
 }
 
 impl Settings {
@@ -114,7 +117,7 @@ async fn accept(listener: TcpListener, router: Router, settings: Settings, threa
     let tasks = TaskTracker::new();
     let open = Open::new(settings.most_connections);
     let _cut = CutWhenDropped(open.clone());
-    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)) };
+    let too_many = TooMany { telling: Arc::new(Semaphore::new(TOLD_AT_ONCE)), refusals: settings.refusals.clone() };
     let builder = builder(&tasks, settings.head_bytes);
     let edge = Arc::new(Edge { settings, builder, router });
     loop {
@@ -187,11 +190,13 @@ impl Drop for CutWhenDropped {
 /// The answer to connections for which there is no place.
 struct TooMany {
     telling: Arc<Semaphore>,
+    refusals: Refusals,
 }
 
 impl TooMany {
     fn tell(&self, tasks: &TaskTracker, mut stream: TcpStream, peer: SocketAddr) {
         tracing::debug!(%peer, "too many connections");
+        self.refusals.count(Refused::Connections);
         let Ok(turn) = self.telling.clone().try_acquire_owned() else { return };
         let words = refused::too_many_connections();
         tasks.spawn(async move {

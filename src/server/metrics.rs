@@ -7,7 +7,7 @@ use crate::checkout::store::quarantine::quarantined_count;
 use crate::checkout::webhook::Answered;
 use crate::connections::Count;
 use crate::gateway::{Census, Gateway, Labels, Threads};
-use crate::server::edge::Settings;
+use crate::server::edge::{Refusals, Settings};
 use crate::server::state::AppState;
 use crate::server::{apart, edge};
 use axum::Router;
@@ -58,7 +58,12 @@ struct Shown {
 
 /// Serves whoever scrapes, until `end` is cancelled.
 pub async fn serve(app: AppState, gateway: Weak<Gateway>, listener: TcpListener, threads: Threads, end: CancellationToken) {
-    let settings = Settings { most_connections: MOST_CONNECTIONS, trusted_proxies: Vec::new(), ..app.config.edge.clone() };
+    let settings = Settings {
+        most_connections: MOST_CONNECTIONS,
+        trusted_proxies: Vec::new(),
+        refusals: Refusals::default(),
+        ..app.config.edge.clone()
+    };
     edge::serve(listener, router(Shown { app, gateway }), settings, threads, end).await;
 }
 
@@ -96,6 +101,8 @@ async fn registry(app: &AppState, gateway: &Gateway) -> Registry {
     gateway.report(&mut registry);
     register_connections(&mut registry, [("calls", gateway.connections()), ("console", app.db.count())]);
     registry.register("job_runs", "Runs of what happens beside requests", app.metrics.job_runs.clone());
+    let help = "Requests that were refused for their form or their slowness, and connections for which there was no place";
+    registry.register("edge_refusals", help, app.config.edge.refusals.0.clone());
     registry.register("webhooks", "Events of the payment provider that came, and how they were answered", app.metrics.webhooks.clone());
     let folder = app.config.spool_dir.clone();
     if let Ok(Ok(Census { segments, rejected })) = tokio::task::spawn_blocking(move || Census::of(&folder)).await {

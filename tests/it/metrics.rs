@@ -76,6 +76,8 @@ async fn a_call_and_a_refusal_are_counted(db: PgPool) {
     assert_eq!(served.status, 200);
     assert_eq!(app.chat(&key.secret, &chat("sandbox/none", "hi")).await.status, 404);
     assert_eq!(app.get("/v1/models/sandbox/echo", "sk-toki-wrong").await.status, 401);
+    let packed = http().post(app.url("/v1/chat/completions")).header("content-encoding", "gzip").body("{}");
+    assert_eq!(packed.send().await.expect("an answer").status(), 415);
 
     let text = scrape(&app).await;
     let charged: f64 = served.header("x-toki-charged-tokens").parse().expect("a number");
@@ -88,6 +90,7 @@ async fn a_call_and_a_refusal_are_counted(db: PgPool) {
         (r#"toki_call_duration_seconds_count{endpoint="chat/completions"}"#, 1.0),
         (r#"toki_call_duration_seconds_bucket{endpoint="chat/completions",le="+Inf"}"#, 1.0),
         (r#"toki_call_first_byte_seconds_count{endpoint="chat/completions"}"#, 1.0),
+        (r#"toki_edge_refusals_total{code="unsupported_encoding"}"#, 1.0),
         ("toki_settlement_batch_calls_sum", 1.0),
         ("toki_settlement_batch_duration_seconds_count", 1.0),
         ("toki_spool_settlements", 0.0),

@@ -1,7 +1,7 @@
 //! What callers may take of us.
 
 use super::{ConfigError, milliseconds, networks, number};
-use crate::server::edge::{MOST_HEAD_BYTES, Settings, most_by_default};
+use crate::server::edge::{MOST_HEAD_BYTES, Refusals, Settings, most_by_default};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub fn settings<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Settings, C
         most_connections: connections as usize,
         head_bytes: kilobytes as usize * KILOBYTE,
         trusted_proxies: networks("TOKI_TRUSTED_PROXIES", get("TOKI_TRUSTED_PROXIES"))?,
+        refusals: Refusals::default(),
     })
 }
 

@@ -238,6 +238,7 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::edge::Refusals;
 
     fn settings() -> Settings {
         let seconds = Duration::from_secs;
@@ -249,6 +250,7 @@ mod tests {
             most_connections: 1,
             head_bytes: 32 << 10,
             trusted_proxies: vec![],
+            refusals: Refusals::default(),
         }
     }
 

@@ -87,6 +87,7 @@ async fn answer(
     } else {
         hand_on(&edge, peer, request).await
     };
+    edge.settings.refusals.count_answer(&response);
     Ok(response.map(|body| Leaving::new(body, running)))
 }
 

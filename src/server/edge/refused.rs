@@ -1,11 +1,13 @@
 //! The answers to requests that no handler sees, in the form of whoever asks.
 
-use crate::gateway::{self, GatewayError, Refused};
+use crate::gateway::{self, GatewayError, Labels, Refused};
 use crate::ids::RequestId;
 use crate::server::edge::framing::{self, MOST_HEADERS, MOST_TARGET_BYTES};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 /// A request whose head is refused. The parser never sees it: it is given [`STAND_IN`], and the answer to that is the refusal. So
 /// answers keep their order, and the connection is closed, by the code that does both for every other request.
@@ -46,12 +48,31 @@ pub fn refuse<B>(request: &Request<B>) -> Option<Response> {
     Some(answer(why, request.uri().path(), headers))
 }
 
-/// Protocols' JSON on `/v1`, a plain sentence elsewhere.
+/// Protocols' JSON on `/v1`, a plain sentence elsewhere. It remembers why.
 pub fn answer(why: Refused, path: &str, headers: &HeaderMap) -> Response {
-    if path == "/v1" || path.starts_with("/v1/") {
+    let mut response = if path == "/v1" || path.starts_with("/v1/") {
         gateway::refused(why, path, headers)
     } else {
         (why.status(), why.message()).into_response()
+    };
+    response.extensions_mut().insert(why);
+    response
+}
+
+/// How many requests and connections were refused, by the code of the error. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Refusals(pub Family<Labels<1>, Counter>);
+
+impl Refusals {
+    pub fn count(&self, why: Refused) {
+        self.0.get_or_create(&[("code", why.code())]).inc();
+    }
+
+    /// Counts an answer of [`answer`].
+    pub fn count_answer(&self, response: &Response) {
+        if let Some(why) = response.extensions().get() {
+            self.count(*why);
+        }
     }
 }
 

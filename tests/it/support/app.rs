@@ -17,7 +17,7 @@ use toki::mail::delivery::Delivery;
 use toki::operators::audit::{Action, insert_action_in};
 use toki::operators::rights::Operator;
 use toki::server::config::{Config, Environment, loopback_networks};
-use toki::server::edge::{MOST_HEAD_BYTES, Settings};
+use toki::server::edge::{MOST_HEAD_BYTES, Refusals, Settings};
 use toki::server::run;
 use toki::server::state::AppState;
 use toki::suppliers::sandbox;
@@ -97,6 +97,7 @@ impl TestApp {
                 most_connections: 1_000,
                 head_bytes: MOST_HEAD_BYTES,
                 trusted_proxies: Vec::new(),
+                refusals: Refusals::default(),
             },
             body_memory: 1 << 30,
         };

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 use toki::gateway::{ClientAddress, Threads, half_of_processors};
-use toki::server::edge::{self, MOST_HEAD_BYTES, Settings};
+use toki::server::edge::{self, MOST_HEAD_BYTES, Refusals, Settings};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +34,7 @@ pub fn patient() -> Settings {
         most_connections: 1_000,
         head_bytes: MOST_HEAD_BYTES,
         trusted_proxies: Vec::new(),
+        refusals: Refusals::default(),
     }
 }
 
