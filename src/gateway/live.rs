@@ -9,7 +9,7 @@ use crate::wallet::ledger::{self, LedgerError, RunningCall, RunningHold, Switche
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,8 @@ pub struct LiveCalls {
     /// Those that ended, and whose settlements the database has not taken.
     spooled: Spooled,
     leaving: CancellationToken,
+    /// Tells that one has ended.
+    ended: Arc<Notify>,
 }
 
 struct Running {
@@ -53,6 +55,17 @@ impl LiveCalls {
     /// How many run, or wait for their admission.
     pub fn count(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Comes when none runs any more, as when the last has settled.
+    pub async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.count() == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Every call must end now, those included that come only now.
@@ -111,10 +124,10 @@ impl LiveCalls {
                 running.ended.send_replace(Some(off));
             }
         }
-        if !looked.known {
-            self.restore(db, owner).await?;
-        }
-        db.ask(SILENT, async |db| ledger::extend_holds(db, owner, HOLD_FOR, running).await).await
+        // A lock that one account's hold waits for must not let those of others run out.
+        let restored = if looked.known { Ok(()) } else { self.restore(db, owner).await };
+        db.ask(SILENT, async |db| ledger::extend_holds(db, owner, HOLD_FOR, running).await).await?;
+        restored
     }
 }
 
@@ -140,5 +153,6 @@ impl LiveCall {
 impl Drop for LiveCall {
     fn drop(&mut self) {
         self.calls.lock().remove(&self.request_id);
+        self.calls.ended.notify_waiters();
     }
 }

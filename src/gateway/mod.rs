@@ -137,6 +137,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Comes when no call runs any more, those included whose callers have left.
+    pub async fn calls_ended(&self) {
+        self.live.all_ended().await;
+    }
+
     /// Ends the calls that still run, free of charge: their callers are told to come back.
     pub fn end_calls(&self) {
         self.live.end_all();

@@ -213,7 +213,12 @@ pub async fn serve(app: AppState, listener: TcpListener, scrapes: Option<TcpList
         let watched = Arc::downgrade(&gateway);
         app.tasks.spawn(metrics::serve(app.clone(), watched, scrapes, threads.clone(), scraped.clone()));
     }
-    let serving = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), threads.clone(), shutdown.clone());
+    let connections = edge::serve(listener, router(&app, gateway.clone()), app.config.edge.clone(), threads.clone(), shutdown.clone());
+    // A call whose caller has left outlives its connection.
+    let serving = async {
+        connections.await;
+        gateway.calls_ended().await;
+    };
     let drained = async {
         shutdown.cancelled().await;
         tokio::time::sleep(app.config.drain).await;

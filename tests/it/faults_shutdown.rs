@@ -2,6 +2,7 @@
 
 use crate::support::installation::{Installation, eventually};
 use crate::support::supplier::CHARGE;
+use std::time::Duration;
 
 const MEASURED: (&str, &str, i64) = ("ok", "measured", CHARGE);
 
@@ -31,6 +32,26 @@ async fn asked_to_end_it_serves_what_runs_and_nothing_more() {
     assert_eq!(replica.ended(), Some(Some(0)));
     assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
     site.assert_books(&[MEASURED; 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_for_calls_whose_callers_have_left() {
+    let mut site = Installation::new().await;
+    let mut replica = site.replica().with("TOKI_SETTLE_WAIT_MS", "100").serve(&[]);
+    let whole = site.call(&replica, false);
+    let arrived = site.supplier.accept().await;
+    whole.abort();
+    assert!(whole.await.expect_err("given up").is_cancelled());
+    replica.ask_to_end();
+    eventually("no new connection", async || replica.refuses_connections()).await;
+    // Longer than anything else is waited for that is not a call.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(replica.ended(), None, "a call still runs");
+    arrived.answer();
+    eventually("it ends", async || replica.ended().is_some()).await;
+    assert_eq!(replica.ended(), Some(Some(0)));
+    assert_eq!(site.number("SELECT count(*) FROM holds").await, 0);
+    site.assert_books(&[("client_left", "measured", CHARGE)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
