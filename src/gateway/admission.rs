@@ -7,11 +7,13 @@ use crate::gateway::database::Database;
 use crate::gateway::error::{Budget, Exhausted, GatewayError};
 use crate::gateway::live::LiveCalls;
 use crate::gateway::metrics::BatchMeter;
-use crate::gateway::wire::Request;
+use crate::gateway::wire::{ANTHROPIC_BETA, Request};
 use crate::ids::{AccountId, ReplicaId, RequestId};
 use crate::keys::store::replacement_of;
 use crate::wallet::ledger::{self, Admission, AdmissionRequest, Decision, Idempotency, LedgerError, Verdict};
+use axum::http::HeaderMap;
 use chrono::TimeDelta;
+use memchr::memmem;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,7 +100,10 @@ impl Admissions {
         let model = || request.model.clone();
         let exhausted = |budget| GatewayError::Exhausted(Exhausted { budget, public_url: public_url.to_string(), rates: decision.rates });
         Err(match decision.verdict {
-            Verdict::Admitted(admission) => return Ok(admission),
+            Verdict::Admitted(mut admission) => {
+                fit_into_context(request, &mut admission).await;
+                return Ok(admission);
+            }
             Verdict::UnknownKey => GatewayError::InvalidKey,
             Verdict::KeyDisabled => GatewayError::KeyDisabled,
             Verdict::KeyExpired => GatewayError::KeyExpired,
@@ -137,6 +142,42 @@ impl Admissions {
             }
         }
     }
+}
+
+/// Of a context, at least so large a part is left to an answer without a limit: what the input takes of it is not known exactly.
+const LEAST_PART: i64 = 16;
+
+/// Where the caller set no limit, and input and the model's whole output may not fit into its context together: suppliers refuse such a
+/// call. Its hold stays, and pays for more than is sent.
+async fn fit_into_context(request: &Request<'_>, admission: &mut Admission) {
+    if request.output_limit.is_some() || !request.limits_output() {
+        return;
+    }
+    let context = admission.context_tokens - admission.prompt_overhead;
+    let mut room = context - request.input_bound();
+    // Where half of it is left at worst, that is enough, and no count is waited for.
+    if room < admission.output_limit && room < context / 2 {
+        room = context - count::likely_prompt(request.prompt_text(), request.template_bound()).await;
+    }
+    admission.output_limit = admission.output_limit.min(room.max(context / LEAST_PART).max(1));
+}
+
+/// With this in it, thinking may go on between tools, and take more than one answer may.
+const BETWEEN_TOOLS: &[u8] = b"interleaved-thinking";
+
+/// Why an admitted call is not sent: its limit is what can be paid for, or what the model has, and its supplier would refuse it for that.
+pub fn too_little_output(request: &Request<'_>, headers: &HeaderMap, admission: &Admission, public_url: &str) -> Option<GatewayError> {
+    let (least, affordable, most) = (request.least_limit, admission.output_limit, admission.max_output_tokens);
+    let mut betas = headers.get_all(ANTHROPIC_BETA).iter();
+    if affordable >= least || betas.any(|betas| memmem::find(betas.as_bytes(), BETWEEN_TOOLS).is_some()) {
+        return None;
+    }
+    if most < least {
+        let message = format!("'thinking.budget_tokens' must be below what this model puts out at most, which is {most} Tokens.");
+        return Some(GatewayError::InvalidField { param: "thinking", message });
+    }
+    let budget = Budget::Output { affordable, least };
+    Some(GatewayError::Exhausted(Exhausted { budget, public_url: public_url.to_string(), rates: admission.rates }))
 }
 
 /// In whose turn a call waits: its account's, however many keys that has. A key seen for the first time waits in its own.
@@ -190,10 +231,11 @@ impl Desk {
             Err(error) => error,
         };
         tracing::error!(%error, source = ?std::error::Error::source(&error), calls = requests.len(), "admission failed");
-        if requests.len() == 1 || error.is_transient() {
+        if error.is_transient() {
             return Ok(requests.iter().map(|_| None).collect());
         }
-        // One call that the database cannot take must not refuse its neighbours.
+        // One call that the database cannot take must not refuse its neighbours; and one that was admitted before, unheard, and then waited for
+        // a lock, is in its own way unless it is asked for again.
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests.iter() {
             let alone = self.admit_with_retries(std::slice::from_ref(request), true).await;

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio_util::task::TaskTracker;
 
 pub struct Call {
     gateway: Arc<Gateway>,
@@ -40,7 +41,8 @@ impl Call {
             endpoint: request.endpoint,
             streamed: request.stream,
             idempotent,
-            started_at: Utc::now() - started.elapsed(),
+            // When it was admitted, and not when its body began to come: that may have taken past the end of a quota's day or month.
+            started_at: Utc::now(),
             started,
             first_byte_ms: None,
         }
@@ -49,6 +51,10 @@ impl Call {
     /// What is to be remembered of it when it is settled; none unless it was sent under an Idempotency-Key.
     pub fn memory(&self) -> Option<Memory> {
         self.idempotent.then(|| Memory::new(self.gateway.clone(), self.admission.request_id))
+    }
+
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.gateway.tasks
     }
 
     /// Where its answer finds room, if it comes in one piece.

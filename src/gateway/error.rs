@@ -122,6 +122,7 @@ impl GatewayError {
             exhausted(Budget::Period { ends_at: DateTime::UNIX_EPOCH }),
             exhausted(Budget::Member { ends_at: None }),
             exhausted(Budget::Member { ends_at: Some(DateTime::UNIX_EPOCH) }),
+            exhausted(Budget::Output { affordable: 1_000, least: 1_025 }),
             GatewayError::AddressRefused,
             GatewayError::RateLimited(limited),
             sent_before(SentBefore::Mismatch),
@@ -287,6 +288,7 @@ mod tests {
         404 invalid_request_error model model_not_found "not_found_error"
         404 invalid_request_error model model_not_found "not_found_error"
         404 invalid_request_error model endpoint_not_supported "not_found_error"
+        429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false
         429 insufficient_quota null insufficient_quota "rate_limit_error" x-should-retry: false

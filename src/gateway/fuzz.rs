@@ -2,6 +2,7 @@
 //! words that readers look for, so that they get far, and then damaged. A failure prints the bytes; `make soak` tries many more.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::forms::Form;
 use crate::gateway::sse::{Event, Splitter};
 use crate::gateway::wire::{Delivered, ENDPOINTS, Endpoint, Request};
 use crate::wallet::ledger::Price;
@@ -158,10 +159,26 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
         "cache_read_input_tokens",
         "cache_creation_input_tokens",
         "prompt_tokens_details",
+        "completion_tokens_details",
         "input_tokens_details",
+        "cached_tokens",
+        "prompt_cache_hit_tokens",
+        "iterations",
     ];
-    let number =
-        select(vec!["0", "1", "5", "-5", "null", "1.5", "1000000000", "1000000001", "9223372036854775807", "{\"cached_tokens\":3}"]);
+    let number = select(vec![
+        "0",
+        "1",
+        "5",
+        "-5",
+        "null",
+        "1.5",
+        "1000000000",
+        "1000000001",
+        "9223372036854775807",
+        "{\"cached_tokens\":3}",
+        "{\"reasoning_tokens\":5}",
+        "[{\"type\":\"compaction\",\"input_tokens\":1000000000,\"output_tokens\":5}]",
+    ]);
     let usage = object(counts, number.prop_map(str::to_string));
     let names = vec![
         "type",
@@ -256,7 +273,7 @@ proptest! {
         let prompt = request.prompt_text();
         prop_assert!(prompt.tokens >= 0 && prompt.attachments >= 0);
 
-        let sent = request.upstream_body("up", 77);
+        let sent = request.upstream_body(Form::default(), "up", 77);
         let said = fields(&sent);
         prop_assert!(said.is_some());
         let said = said.unwrap_or_default();

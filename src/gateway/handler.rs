@@ -1,15 +1,16 @@
 //! A call to any endpoint that spends Tokens, as one story.
 
-use crate::gateway::admission::{Asked, SILENT};
+use crate::gateway::admission::{Asked, SILENT, too_little_output};
 use crate::gateway::bodies::{NotRead, Room};
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::{Memory, idempotency, replay};
+use crate::gateway::live::LiveCall;
 use crate::gateway::outgoing::Outgoing;
 use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::Sent;
 use crate::gateway::wire::{ENDPOINTS, Endpoint, Request, protocol_of};
-use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay};
+use crate::gateway::{ClientAddress, Gateway, auth, bodies, rates, relay, whole};
 use crate::ids::RequestId;
 use crate::suppliers::callable;
 use crate::suppliers::store::Protocol;
@@ -22,11 +23,15 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// What the record says of a call whose caller was gone before the answer began (nginx's 499).
 const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// A call whose body took longer to come gets another id: lists look for calls by the time in their ids, which is that of their admission
+/// up to some minutes.
+const SLOW_BODY: Duration = Duration::from_secs(60);
 
 /// Where the answer to a caller goes.
 pub struct Reply {
@@ -68,6 +73,7 @@ pub async fn finish(mut request: extract::Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let mut rates = response.extensions_mut().remove::<Rates>();
     let settled = response.extensions_mut().remove::<Settled>();
+    let request_id = response.extensions_mut().remove().unwrap_or(request_id);
     if let Some(error) = response.extensions_mut().remove::<GatewayError>() {
         response = error.response(protocol, request_id);
         rates = rates.or(response.extensions_mut().remove());
@@ -108,9 +114,12 @@ pub async fn call(
     let (Parts { headers, .. }, body) = request.into_parts();
     let secret_hash = auth::secret_hash(&headers, &gateway.pepper)?;
     let (body, room) = bodies::read(&gateway, secret_hash, address, body).await?;
+    let another_id = (started.elapsed() > SLOW_BODY).then(RequestId::generate);
+    let request_id = another_id.unwrap_or(request_id);
     // From here on there may be a hold, so the call runs on by itself: a caller who leaves cannot stop its settlement.
     let (sender, answer) = oneshot::channel();
-    let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, room, started };
+    let live = gateway.live.register(request_id);
+    let incoming = Incoming { endpoint, request_id, secret_hash, address, headers, body, room, live, started };
     let (tasks, others) = (gateway.tasks.clone(), gateway.others.clone());
     let takes_long = incoming.body.len() > LARGE;
     let run = run(gateway, incoming, Reply { answer: sender, rates: None, settled: None });
@@ -120,7 +129,11 @@ pub async fn call(
     } else {
         tasks.spawn(run)
     };
-    answer.await.unwrap_or(Err(GatewayError::Internal)).map_err(NotRead::from)
+    let mut answer = answer.await.unwrap_or(Err(GatewayError::Internal))?;
+    if let Some(id) = another_id {
+        answer.extensions_mut().insert(id);
+    }
+    Ok(answer)
 }
 
 /// A call as it came.
@@ -132,12 +145,13 @@ struct Incoming {
     headers: HeaderMap,
     body: Bytes,
     room: Room,
+    live: LiveCall,
     started: Instant,
 }
 
 async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     // The room is taken for as long as the body is here.
-    let Incoming { endpoint, request_id, secret_hash, address, headers, body, room: _room, started } = incoming;
+    let Incoming { endpoint, request_id, secret_hash, address, headers, body, room: _room, live, started } = incoming;
     let parsed = Request::parse_within(endpoint, &body, &gateway.limits)
         .and_then(|request| Ok((request, idempotency(&headers, endpoint.path, &body)?)));
     let (request, idempotency) = match parsed {
@@ -154,7 +168,6 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
             return reply.send(Err(error));
         }
     };
-    let live = gateway.live.register(request_id);
     let asked = Asked { request_id, secret_hash, address, idempotency };
     let admission = match gateway.admissions.admit(&request, asked, &gateway.public_url).await {
         Ok(admission) => admission,
@@ -172,16 +185,20 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
         }
     };
     reply.rates = Some(admission.rates);
+    let unsendable = too_little_output(&request, &headers, &admission, &gateway.public_url);
     let outgoing = Outgoing::new(&request, headers, admission.upstream_id.clone(), admission.output_limit);
     let mut call = Call::new(gateway.clone(), admission, &request, idempotency.is_some(), started);
     live.admitted(call.hold());
     if reply.is_closed() {
-        let memory = call.memory();
+        forget(call.memory()).await;
         call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
-        return forget(memory).await;
+        return;
     }
     if live.leaving.is_cancelled() {
         return refuse(call, GatewayError::Leaving { sent: false }, reply).await;
+    }
+    if let Some(error) = unsendable {
+        return refuse(call, error, reply).await;
     }
 
     let channels = call.admission.channels.clone();
@@ -191,9 +208,9 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     let sent = tokio::select! {
         sent = gateway.upstream.send(&channels, &outgoing) => sent,
         () = reply.closed(), if may_leave => {
-            let memory = call.memory().filter(|_| !outgoing.was_sent());
+            forget(call.memory().filter(|_| !outgoing.was_sent())).await;
             call.waive(Outcome::ClientLeft, CLIENT_CLOSED_REQUEST).await;
-            return forget(memory).await;
+            return;
         }
         off = live.ended(), if request.stream => ended(GatewayError::of_switched_off(off, &request.model)),
         () = live.leaving.cancelled() => ended(GatewayError::Leaving { sent: outgoing.was_sent() }),
@@ -204,7 +221,7 @@ async fn run(gateway: Arc<Gateway>, incoming: Incoming, mut reply: Reply) {
     match sent.answer {
         Err(error) => refuse(call, error, reply).await,
         Ok(answering) if request.stream => relay::stream(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
-        Ok(answering) => relay::whole(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
+        Ok(answering) => whole::pass_on(call, &request, answering, gateway.upstream.timeouts, &live, reply).await,
     }
 }
 
@@ -232,19 +249,19 @@ pub async fn refuse(call: Call, error: GatewayError, mut reply: Reply) {
         | GatewayError::KeyExpired
         | GatewayError::AccountSuspended
         | GatewayError::NoChannel { .. } => Outcome::KeyEnded,
+        // By us, once it was admitted.
+        GatewayError::Exhausted(_) | GatewayError::InvalidField { .. } => Outcome::Interrupted,
         _ => Outcome::UpstreamError,
     };
-    let (memory, sent) = (call.memory(), call.sent);
+    // What a supplier may have worked on is not sent again under the same key.
+    forget(call.memory().filter(|_| !call.sent)).await;
     let settled = call.waive(outcome, error.status().as_u16()).await;
     // Whoever has been switched off is told nothing about a wallet any more.
     reply.settled = settled.filter(|_| outcome != Outcome::KeyEnded);
-    // What a supplier may have worked on is not sent again under the same key.
-    if !sent {
-        forget(memory).await;
-    }
     reply.send(Err(error));
 }
 
+/// Before its hold is released: whoever sends the call again in between is told that it runs, or is served.
 async fn forget(memory: Option<Memory>) {
     if let Some(memory) = memory {
         memory.forget().await;

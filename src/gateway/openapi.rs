@@ -3,7 +3,7 @@
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::idempotency::LONGEST_KEY;
-use crate::gateway::wire::names::overrides;
+use crate::gateway::wire::names::{dearer, overrides};
 use crate::gateway::wire::request::LONGEST_MODEL;
 use crate::gateway::wire::schema::{at_least, nothing_but, or_null, switch, text};
 use crate::gateway::wire::{ENDPOINTS, Endpoint};
@@ -145,6 +145,10 @@ fn request_of(endpoint: &Endpoint) -> Value {
     }
     for (name, harmless) in overrides(endpoint) {
         properties[name] = nothing_but(&harmless.map(Value::from).into_iter().collect::<Vec<_>>());
+    }
+    for (name, harmless) in dearer() {
+        let harmless = harmless.iter().map(|value| Value::from(*value));
+        properties[name] = nothing_but(&harmless.chain([json!([])]).collect::<Vec<_>>());
     }
     for (name, field) in own.as_object().into_iter().flatten() {
         properties[name] = field.clone();

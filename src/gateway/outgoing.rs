@@ -1,7 +1,8 @@
 //! A call as it goes out: the same to whichever of a supplier's channels it is sent.
 
 use crate::gateway::auth::API_KEY;
-use crate::gateway::wire::{ANTHROPIC_VERSION, Request};
+use crate::gateway::forms::Form;
+use crate::gateway::wire::{ANTHROPIC_BETA, ANTHROPIC_VERSION, Request};
 use crate::suppliers::store::Protocol;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, InvalidHeaderValue, USER_AGENT};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -11,15 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The headers of a caller that a supplier gets to see, by protocol. No other of a caller's ever leaves.
-const PASSED_ON: [(Protocol, HeaderName); 2] =
-    [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, HeaderName::from_static("anthropic-beta"))];
+const PASSED_ON: [(Protocol, HeaderName); 2] = [(Protocol::Anthropic, ANTHROPIC_VERSION), (Protocol::Anthropic, ANTHROPIC_BETA)];
 
 pub struct Outgoing<'a> {
     pub request: &'a Request<'a>,
     pub upstream_id: Arc<str>,
     pub headers: HeaderMap,
     output_limit: i64,
-    /// With the limit in its usual field.
+    /// In the usual form.
     body: Bytes,
     sent: AtomicBool,
 }
@@ -38,16 +38,15 @@ impl<'a> Outgoing<'a> {
                 headers.append(name, value.clone());
             });
         }
-        let body = request.upstream_body(&upstream_id, output_limit).into();
+        let body = request.upstream_body(Form::default(), &upstream_id, output_limit).into();
         Outgoing { request, upstream_id, headers, output_limit, body, sent: AtomicBool::new(false) }
     }
 
-    /// The body, with the output limit in this field.
-    pub fn body(&self, limit_field: Option<&str>) -> Bytes {
-        if limit_field == self.request.limit_field {
+    pub fn body(&self, form: Form) -> Bytes {
+        if form == Form::default() {
             return self.body.clone();
         }
-        self.request.upstream_body_with(limit_field, &self.upstream_id, self.output_limit).into()
+        self.request.upstream_body(form, &self.upstream_id, self.output_limit).into()
     }
 
     /// Notes that a supplier may be at work on it, or that none is.

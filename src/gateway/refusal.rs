@@ -33,6 +33,8 @@ pub struct Refusal {
     pub meaning: Meaning,
     /// What the caller is told. The operator's secret and balance are the operator's business: of them nothing is passed on.
     pub error: GatewayError,
+    /// Whether the request is refused because its stream asks for its usage.
+    pub refuses_asking: bool,
 }
 
 impl Refusal {
@@ -49,7 +51,11 @@ impl Refusal {
             }
             _ => GatewayError::UpstreamFailed { sent: meaning == Meaning::Failed },
         };
-        Refusal { meaning, error }
+        Refusal::new(meaning, error)
+    }
+
+    fn new(meaning: Meaning, error: GatewayError) -> Refusal {
+        Refusal { meaning, error, refuses_asking: false }
     }
 
     /// Whether the request is refused because this field is not known there.
@@ -82,22 +88,77 @@ fn is_of_the_api(headers: &HeaderMap) -> bool {
     headers.contains_key(RETRY_AFTER) || kind.trim_start().to_ascii_lowercase().starts_with("application/json")
 }
 
-/// A request that is refused with these words, which stand in the same place of both protocols' errors.
+/// A request that is refused with these words.
 fn of_request(status: u16, body: &[u8]) -> Refusal {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let said = |name: &str, most: usize| body["error"][name].as_str().map(|text| text.chars().take(most).collect::<String>());
-    let message = said("message", LONGEST_MESSAGE);
-    // How Anthropic says 402.
-    let balance = |message: &String| message.to_lowercase().contains("credit balance is too low");
-    if body["error"]["type"] == "invalid_request_error" && message.as_ref().is_some_and(balance) {
-        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { sent: false } };
+    let words = Words::of(&serde_json::from_slice(body).unwrap_or_default());
+    if words.are_about_us() {
+        return Refusal::new(Meaning::RefusesUs, GatewayError::UpstreamFailed { sent: false });
     }
-    let (param, code) = (said("param", LONGEST_NAME), said("code", LONGEST_NAME));
-    // Some say 401 and 402 so.
-    if matches!(code.as_deref(), Some("invalid_api_key" | "insufficient_quota" | "billing_hard_limit_reached")) {
-        return Refusal { meaning: Meaning::RefusesUs, error: GatewayError::UpstreamFailed { sent: false } };
+    let refuses_asking = refuses_asking(&String::from_utf8_lossy(body));
+    let Words { message, param, code, .. } = words;
+    let error = GatewayError::UpstreamRefused { status, message, param, code };
+    Refusal { meaning: Meaning::RefusesRequest, error, refuses_asking }
+}
+
+/// Each validator has its own way to say it, and all name what they do not know.
+fn refuses_asking(body: &str) -> bool {
+    const UNKNOWN: [&str; 8] =
+        ["not permitted", "forbidden", "not supported", "unsupported", "unknown", "unrecognized", "unexpected", "not allowed"];
+    let body = body.to_lowercase();
+    body.contains("stream_options") && UNKNOWN.iter().any(|word| body.contains(word))
+}
+
+/// How Google, xAI and others say 401 with 400.
+const OF_CREDENTIALS: [&str; 6] =
+    ["api key not valid", "api key not found", "api key expired", "incorrect api key", "invalid api key", "api key is invalid"];
+
+/// What an error says.
+struct Words {
+    message: Option<String>,
+    param: Option<String>,
+    code: Option<String>,
+    is_invalid_request: bool,
+}
+
+impl Words {
+    /// OpenAI and Anthropic have an object, `error`; Google puts it into an array; some have a text there (xAI, Ollama, Hugging Face's
+    /// servers), or its fields at the top (Mistral, older vLLM), or only `detail` (FastAPI).
+    fn of(body: &Value) -> Words {
+        let body = if body.is_array() { &body[0] } else { body };
+        let error = if body["error"].is_object() { &body["error"] } else { body };
+        let said = |value: &Value| value.as_str().map(|text| text.chars().take(LONGEST_NAME).collect());
+        let message = [&error["message"], &error["message"]["detail"], &body["error"], &error["detail"]].into_iter().find_map(text_of);
+        Words {
+            message: message.map(|text| text.chars().take(LONGEST_MESSAGE).collect()),
+            param: said(&error["param"]),
+            code: said(&error["code"]),
+            is_invalid_request: error["type"] == "invalid_request_error",
+        }
     }
-    Refusal { meaning: Meaning::RefusesRequest, error: GatewayError::UpstreamRefused { status, message, param, code } }
+
+    /// Whether they are about our credential or our balance there, for which some have no status of its own.
+    fn are_about_us(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default().to_lowercase();
+        let of_credential = OF_CREDENTIALS.iter().any(|words| message.contains(words));
+        // How Anthropic says 402.
+        let of_balance = self.is_invalid_request && message.contains("credit balance is too low");
+        of_credential
+            || of_balance
+            || matches!(self.code.as_deref(), Some("invalid_api_key" | "insufficient_quota" | "billing_hard_limit_reached"))
+    }
+}
+
+/// A text, or those of pydantic's list of what is wrong where.
+fn text_of(value: &Value) -> Option<String> {
+    let one = |error: &Value| {
+        let place = error["loc"].as_array().into_iter().flatten().map(|part| part.as_str().map_or(part.to_string(), str::to_string));
+        Some(format!("{}: {}", place.collect::<Vec<_>>().join("."), error["msg"].as_str()?))
+    };
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(errors) => errors.iter().map(one).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty()).map(|all| all.join("; ")),
+        _ => None,
+    }
 }
 
 /// What has come of the body in time, and within bounds.
@@ -158,7 +219,7 @@ mod tests {
     #[test]
     fn words_and_code_are_passed_on_as_they_stand_within_bounds() {
         let said = |json: &str| match of_request(400, json.as_bytes()) {
-            Refusal { meaning: Meaning::RefusesRequest, error: GatewayError::UpstreamRefused { message, param, code, .. } } => {
+            Refusal { meaning: Meaning::RefusesRequest, error: GatewayError::UpstreamRefused { message, param, code, .. }, .. } => {
                 [message, param, code]
             }
             refusal => panic!("{refusal:?}"),
@@ -170,7 +231,23 @@ mod tests {
         );
         // What is no string is not known, and takes nothing else with it.
         assert_eq!(said(r#"{"error":{"message":"no","param":null,"code":400}}"#), [some("no"), None, None]);
-        for body in ["", "[]", "{", "7", r#"{"error":"no"}"#, r#"{"error":[1]}"#, "<html>"] {
+        // Others have their words elsewhere.
+        for (json, message, code) in [
+            (r#"{"error":"no"}"#, "no", None),
+            (r#"{"code":"invalid-argument","error":"no"}"#, "no", some("invalid-argument")),
+            (r#"[{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT"}}]"#, "no", None),
+            (r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#, "too long", None),
+            (
+                r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","top_k"],"msg":"Extra inputs are not permitted","input":5}]}}"#,
+                "body.top_k: Extra inputs are not permitted",
+                None,
+            ),
+            (r#"{"detail":"no"}"#, "no", None),
+            (r#"{"detail":[{"loc":["body","messages",0],"msg":"a"},{"loc":["body"],"msg":"b"}]}"#, "body.messages.0: a; body: b", None),
+        ] {
+            assert_eq!(said(json), [some(message), None, code], "{json}");
+        }
+        for body in ["", "[]", "{", "7", "[7]", r#"{"error":[1]}"#, r#"{"detail":[]}"#, r#"{"message":{"x":1}}"#, "<html>"] {
             assert_eq!(said(body), [None, None, None], "{body}");
         }
         let long = "é".repeat(3_000);
@@ -192,6 +269,37 @@ mod tests {
         }
         let unprocessable = of_request(422, br#"{"error":{"param":"max_tokens","code":"unsupported_parameter"}}"#);
         assert!(!unprocessable.refuses_field("max_tokens"));
+    }
+
+    #[test]
+    fn a_stream_that_asks_for_its_usage_is_refused_in_many_words() {
+        for json in [
+            r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options","include_usage"],"msg":"Extra inputs are not permitted"}]}}"#,
+            r#"{"error":{"message":"Unrecognized request argument supplied: stream_options","type":"invalid_request_error"}}"#,
+            r#"{"error":{"message":"'stream_options' is not supported","param":"stream_options","code":"unsupported_parameter"}}"#,
+        ] {
+            assert!(of_request(422, json.as_bytes()).refuses_asking, "{json}");
+        }
+        for json in
+            [r#"{"detail":[{"loc":["body","top_k"],"msg":"Extra inputs are not permitted"}]}"#, r#"{"error":"stream_options?"}"#, ""]
+        {
+            assert!(!of_request(422, json.as_bytes()).refuses_asking, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_credential_that_is_refused_is_not_the_callers_business() {
+        for json in [
+            r#"[{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT"}}]"#,
+            r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: ab***yz."}"#,
+            r#"{"error":{"message":"no","code":"invalid_api_key"}}"#,
+        ] {
+            let refusal = of_request(400, json.as_bytes());
+            assert_eq!((refusal.meaning, refusal.error.code()), (Meaning::RefusesUs, Some("upstream_unavailable")), "{json}");
+        }
+        // A word of the request's own.
+        let of_tool = r#"{"error":{"message":"Invalid schema for function 'get_api_key': 'api key' is no type."}}"#;
+        assert_eq!(of_request(400, of_tool.as_bytes()).meaning, Meaning::RefusesRequest);
     }
 
     #[test]

@@ -1,31 +1,28 @@
-//! The way of an answer to the caller: whole, or event by event. The last bytes leave only after the settlement is durable.
+//! The way of a stream to its caller, event by event. The last leaves only after the settlement is durable.
 
-use crate::gateway::bodies::{Bodies, Room};
 use crate::gateway::breaker::Permit;
 use crate::gateway::call::Call;
 use crate::gateway::error::GatewayError;
-use crate::gateway::handler::{Reply, refuse};
+use crate::gateway::handler::Reply;
 use crate::gateway::live::LiveCall;
 use crate::gateway::tee::Tee;
-use crate::gateway::threads::LARGE;
 use crate::gateway::upstream::{Answer, Answering, Timeouts};
-use crate::gateway::wire::{Delivered, Endpoint, Request};
+use crate::gateway::wire::Request;
 use crate::wallet::ledger::{Outcome, SwitchedOff};
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::FutureExt;
-use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
 
-/// Longer whole answers are taken for damage.
-const MOST_ANSWER_BYTES: usize = 64 << 20;
 /// As much as is passed on at once.
 const ENOUGH_BYTES: usize = 16 << 10;
 /// How long an answer is read on whose caller left, where the supplier bills it anyway.
@@ -34,95 +31,6 @@ const MOST_DRAIN: Duration = Duration::from_secs(120);
 const QUEUED_READS: usize = 4;
 /// How long the head of a stream waits for its first words.
 const MOMENT: Duration = Duration::from_millis(1);
-
-/// Passes on an answer that comes in one piece.
-pub async fn whole(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, mut reply: Reply) {
-    let Answering { answer, permit, asked } = answering;
-    let read = tokio::select! {
-        read = read_whole(answer, asked + timeouts.total, call.answer_memory()) => read,
-        () = live.leaving.cancelled() => {
-            drop(permit);
-            return refuse(call, GatewayError::Leaving { sent: true }, reply).await;
-        }
-    };
-    let body = match read {
-        Ok(body) => body,
-        Err(Unread::NoRoom) => {
-            drop(permit);
-            return refuse(call, GatewayError::UpstreamBroken, reply).await;
-        }
-        Err(unread) => {
-            permit.failed();
-            let error = if matches!(unread, Unread::TooLong) { GatewayError::UpstreamTimeout } else { GatewayError::UpstreamBroken };
-            return refuse(call, error, reply).await;
-        }
-    };
-    call.mark_first_byte();
-    let Some(delivered) = delivered_by(request.endpoint, &body).await else {
-        permit.failed();
-        return refuse(call, GatewayError::UpstreamBroken, reply).await;
-    };
-    // Whose doing it is that an answer says itself that it failed, nobody knows.
-    if !delivered.failed {
-        permit.succeeded();
-    }
-    let outcome = if reply.is_closed() {
-        Outcome::ClientLeft
-    } else if delivered.failed {
-        Outcome::UpstreamCut
-    } else {
-        Outcome::Ok
-    };
-    if let Some(memory) = call.memory() {
-        memory.keep(&body).await;
-    }
-    reply.settled = call.charge(request, delivered, outcome, 200).await;
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply.send(Ok(response));
-}
-
-/// What an answer delivers; None where it is none.
-async fn delivered_by(endpoint: &'static Endpoint, body: &Bytes) -> Option<Delivered> {
-    let read = |body: &[u8]| {
-        let mut delivered = Delivered::default();
-        (endpoint.read_whole)(body, &mut delivered).then_some(delivered)
-    };
-    if body.len() <= LARGE {
-        return read(body);
-    }
-    let body = body.clone();
-    tokio::task::spawn_blocking(move || read(&body)).await.ok().flatten()
-}
-
-/// Why a whole answer could not be read.
-enum Unread {
-    Broken,
-    TooLong,
-    /// Nothing of it is delivered or charged, and its supplier is not asked again.
-    NoRoom,
-}
-
-/// However long it pauses: suppliers send headers, or white space, long before an answer that they will bill.
-async fn read_whole(mut answer: Answer, deadline: Instant, memory: &Bodies) -> Result<Bytes, Unread> {
-    let reading = async {
-        let (mut body, mut room) = (BytesMut::new(), Room::default());
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() <= MOST_ANSWER_BYTES => {
-                    if !memory.extend_in_time(&mut room, body.len() + chunk.len()).await {
-                        tracing::warn!(bytes = body.len(), "no memory is left for an answer");
-                        return Err(Unread::NoRoom);
-                    }
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(None) => return Ok(room.around(body.freeze())),
-                Ok(Some(_)) | Err(_) => return Err(Unread::Broken),
-            }
-        }
-    };
-    tokio::time::timeout_at(deadline, reading).await.unwrap_or(Err(Unread::TooLong))
-}
 
 /// How a stream came to its end.
 pub enum End {
@@ -145,7 +53,8 @@ pub enum End {
 /// Passes on an answer that comes as server-sent events.
 pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering, timeouts: Timeouts, live: &LiveCall, reply: Reply) {
     let (events, queued) = mpsc::channel::<Bytes>(QUEUED_READS);
-    let mut answer = Response::new(Body::from_stream(ReceiverStream::new(queued).map(Ok::<_, Infallible>)));
+    let ended = Arc::new(AtomicBool::new(false));
+    let mut answer = Response::new(Body::from_stream(until_ended(queued, ended.clone())));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
 
@@ -188,10 +97,23 @@ pub async fn stream(mut call: Call, request: &Request<'_>, answering: Answering,
         outcome => call.charge(request, tee.delivered, outcome, 200).await,
     };
     drop(tee.room);
-    if let Some(last) = last {
+    let told = match last {
         // The caller may have left by now, or read nothing; the call is settled either way.
-        let _ = tokio::time::timeout(timeouts.idle, events.send(last)).await;
-    }
+        Some(last) => matches!(tokio::time::timeout(timeouts.idle, events.send(last)).await, Ok(Ok(()))),
+        None => true,
+    };
+    ended.store(told, Ordering::Relaxed);
+}
+
+/// What is read of a stream without an end was cut short.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream was cut short")]
+struct CutShort;
+
+/// The events of a stream, as its body. It fails where the last did not find its way there: clients take a clean end for success.
+fn until_ended(queued: mpsc::Receiver<Bytes>, ended: Arc<AtomicBool>) -> impl Stream<Item = Result<Bytes, CutShort>> {
+    let cut = tokio_stream::once(()).filter_map(move |()| (!ended.load(Ordering::Relaxed)).then_some(Err(CutShort)));
+    ReceiverStream::new(queued).map(Ok).chain(cut)
 }
 
 /// What a stream begins with. It waits a moment for the first words: one write takes both then, and the caller is woken once.
@@ -352,4 +274,22 @@ async fn give_way() {
         Poll::Pending
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_ends_well_only_when_its_last_event_was_queued() {
+        for told in [true, false] {
+            let (events, queued) = mpsc::channel(QUEUED_READS);
+            let ended = Arc::new(AtomicBool::new(false));
+            events.send(Bytes::from_static(b"data: a\n\n")).await.expect("read");
+            ended.store(told, Ordering::Relaxed);
+            drop(events);
+            let read: Vec<Result<Bytes, CutShort>> = until_ended(queued, ended).collect().await;
+            assert_eq!((read.len(), read.last().is_some_and(Result::is_ok)), (2 - usize::from(told), told));
+        }
+    }
 }

@@ -53,6 +53,8 @@ impl Tee {
                 }
             };
             match self.look_at(&event) {
+                // Some clients would read the empty data as JSON, and break.
+                Part::Empty => {}
                 Part::Usage if !self.wants_usage => {}
                 Part::Content | Part::Usage => passed.extend_from_slice(&event.raw),
                 Part::End => return (passed.freeze(), Some(End::Done(event.raw))),
@@ -69,13 +71,17 @@ impl Tee {
         match self.look_at(&event) {
             Part::End => End::Done(finished()),
             Part::Failure => End::Failed(finished()),
-            Part::Content | Part::Usage | Part::Broken => End::Broken,
+            Part::Content | Part::Usage | Part::Empty | Part::Broken => End::Broken,
         }
     }
 
     fn look_at(&mut self, event: &Event) -> Part {
-        // A comment, or an event without data: it keeps connections alive.
-        event.data().map_or(Part::Content, |data| (self.read_event)(&data, &mut self.delivered))
+        match event.data() {
+            // A comment, or an event without data: it keeps connections alive.
+            None => Part::Content,
+            Some(data) if data.is_empty() => Part::Empty,
+            Some(data) => (self.read_event)(&data, &mut self.delivered),
+        }
     }
 }
 

@@ -37,6 +37,14 @@ const RECORDED: [(&Endpoint, &str); 7] = [
     ),
 ];
 
+#[test]
+fn empty_data_is_not_passed_on() {
+    let stream = b"event: ping\ndata:\n\n: still here\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata\n\ndata: [DONE]\n\n";
+    let relayed = relayed(&chat::ENDPOINT, false, &[stream]);
+    assert_eq!(String::from_utf8_lossy(&relayed.passed), ": still here\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    assert!(relayed.end.starts_with("done"), "{}", relayed.end);
+}
+
 /// All that comes of a stream, for comparison.
 #[derive(Debug, PartialEq)]
 struct Relayed {

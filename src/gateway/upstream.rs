@@ -4,11 +4,12 @@
 use crate::gateway::breaker::{Breaker, Permit};
 use crate::gateway::client::{Client, NotConnected, piece};
 use crate::gateway::error::GatewayError;
-use crate::gateway::limit_names::LimitNames;
+use crate::gateway::forms::{Form, Forms};
 use crate::gateway::lines::{Lines, Seat};
 use crate::gateway::outgoing::{Outgoing, credential};
 use crate::gateway::refusal::{Meaning, Refusal};
 use crate::gateway::threads::Threads;
+use crate::gateway::wire::request;
 use crate::ids::ChannelId;
 use crate::suppliers::sealed::SealingKey;
 use crate::wallet::ledger::Channel;
@@ -46,7 +47,7 @@ pub struct Upstream {
     lines: Arc<[Lines]>,
     sealing_key: SealingKey,
     breaker: Breaker,
-    limit_names: LimitNames,
+    forms: Forms,
     pub timeouts: Timeouts,
 }
 
@@ -92,7 +93,7 @@ impl Upstream {
     pub fn new(tls: &ClientConfig, sealing_key: SealingKey, allowed: Vec<IpNet>, timeouts: Timeouts, threads: usize) -> Upstream {
         let allowed: Arc<[IpNet]> = allowed.into();
         let lines = (0..threads).map(|_| Lines::new(tls, &allowed, timeouts.connect)).collect();
-        Upstream { lines, sealing_key, breaker: Breaker::default(), limit_names: LimitNames::default(), timeouts }
+        Upstream { lines, sealing_key, breaker: Breaker::default(), forms: Forms::default(), timeouts }
     }
 
     /// Sends the request to one of the channels, by priority and weight; to the next while nothing could be sent, or the channel
@@ -115,18 +116,16 @@ impl Upstream {
         refused
     }
 
-    /// Sends the request to one channel: once, and again where that refuses to begin it, or knows the output limit by its other name only.
+    /// Sends the request to one channel: once, and again where that refuses to begin it, or takes it in another form only.
     async fn try_channel(&self, channel: &Channel, permit: Permit, outgoing: &Outgoing<'_>) -> Tried {
         let (channel_id, request, asked) = (channel.channel_id, outgoing.request, Instant::now());
         let patience = if request.stream { self.timeouts.first_byte } else { self.timeouts.total };
-        let mut limit_field = request.limit_field;
-        let mut untried = request.other_limit_field;
-        if untried.is_some() && self.limit_names.wants_other(channel_id, &outgoing.upstream_id) {
-            std::mem::swap(&mut limit_field, &mut untried);
-        }
+        let open = request.open_form();
+        let mut form = self.forms.of(channel_id, &outgoing.upstream_id, open);
+        let mut refused_forms = Vec::new();
         let (mut on_first, mut retries) = (false, 0);
         loop {
-            let Some((client, built, seat)) = self.request(channel, outgoing, limit_field, on_first) else { return Tried::NotSent };
+            let Some((client, built, seat)) = self.request(channel, outgoing, form, on_first) else { return Tried::NotSent };
             outgoing.note_sent(true);
             let response = match tokio::time::timeout_at(asked + patience, client.request(built)).await {
                 Ok(Ok(response)) => response,
@@ -160,22 +159,23 @@ impl Upstream {
             seat.note_answered(response.version());
             let status = response.status();
             if status.is_success() {
+                if !refused_forms.is_empty() {
+                    self.forms.learn(channel_id, &outgoing.upstream_id, open, form);
+                }
                 let answer = Answer { body: response.into_body(), _seat: seat };
                 return Tried::Ended(Ok(Answering { answer, permit, asked }));
             }
             let refusal = Refusal::of(response, &request.model).await;
             outgoing.note_sent(refusal.meaning == Meaning::Failed);
-            if limit_field.is_some_and(|field| refusal.refuses_field(field))
-                && let Some(other) = untried.take()
-            {
-                self.limit_names.learn(channel_id, &outgoing.upstream_id, request.other_limit_field == Some(other));
-                limit_field = Some(other);
+            if let Some(other) = other_form(&refusal, request, form).filter(|other| !refused_forms.contains(other)) {
+                tracing::debug!(%channel_id, ?form, ?other, "channel refused the form of a call; trying the other");
+                refused_forms.push(std::mem::replace(&mut form, other));
                 continue;
             }
             if refusal.meaning != Meaning::RefusesRequest {
                 tracing::warn!(%channel_id, %status, meaning = ?refusal.meaning, "channel answered with a failure");
             }
-            let Refusal { meaning, error } = refusal;
+            let Refusal { meaning, error, .. } = refusal;
             return match meaning {
                 Meaning::RefusesUs => Tried::PassedOn(error),
                 Meaning::Overloaded => {
@@ -199,7 +199,7 @@ impl Upstream {
         &self,
         channel: &Channel,
         outgoing: &Outgoing<'_>,
-        limit_field: Option<&str>,
+        form: Form,
         on_first: bool,
     ) -> Option<(&Client, Request<Full<Bytes>>, Seat)> {
         let unusable = |why: &dyn std::fmt::Display| tracing::error!(channel_id = %channel.channel_id, "channel cannot be used: {why}");
@@ -213,13 +213,22 @@ impl Upstream {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let mut request = Request::new(Full::new(outgoing.body(limit_field)));
+        let mut request = Request::new(Full::new(outgoing.body(form)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = address.uri.clone();
         *request.headers_mut() = headers;
         let (client, seat) = lines.seat(&address, on_first);
         Some((client, request, seat))
     }
+}
+
+/// Another form of what is refused for its form, if its caller leaves that to us.
+fn other_form(refusal: &Refusal, request: &request::Request<'_>, form: Form) -> Option<Form> {
+    let open = request.open_form();
+    if open.other_limit && request.limit_field(form).is_some_and(|field| refusal.refuses_field(field)) {
+        return Some(Form { other_limit: !form.other_limit, ..form });
+    }
+    (open.unasked && !form.unasked && refusal.refuses_asking).then_some(Form { unasked: true, ..form })
 }
 
 /// A call failed that may have been sent: that is the channel's doing, or the further line's on which nobody was answered yet.
@@ -277,103 +286,5 @@ fn by_rank(channels: &[Channel]) -> Vec<&Channel> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::body::Body;
-    use hyper::client::conn::http1::handshake;
-    use hyper::client::conn::http2::SendRequest;
-    use hyper::server::conn::http2;
-    use hyper::service::service_fn;
-    use hyper_util::rt::{TokioExecutor, TokioIo};
-    use std::convert::Infallible;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-    use tokio_util::task::TaskTracker;
-
-    #[test]
-    fn by_rank_orders_every_channel_once_and_heavy_ones_first() {
-        let channel = |weight, priority| Channel {
-            channel_id: ChannelId::generate(),
-            base_url: String::new(),
-            secret_sealed: None,
-            weight,
-            priority,
-        };
-        let channels = [channel(1, 5), channel(9, 5), channel(90, 5), channel(1000, 4), channel(1, 6)];
-        let mut second = [0; 3];
-        for _ in 0..2_000 {
-            let order: Vec<_> = by_rank(&channels).iter().map(|channel| channel.channel_id).collect();
-            let at = |place: usize| channels.iter().position(|channel| channel.channel_id == order[place]).expect("one of them");
-            assert_eq!((order.len(), at(0), at(4)), (5, 4, 3), "by priority");
-            second[at(1)] += 1;
-        }
-        assert!(second[2] > second[1] && second[1] > second[0], "{second:?}");
-    }
-
-    /// As the client wraps it.
-    #[derive(Debug, thiserror::Error)]
-    #[error("error sending request")]
-    struct Wrapped(#[source] hyper::Error);
-
-    #[tokio::test]
-    async fn only_what_never_left_counts_as_not_sent() {
-        let (ours, theirs) = duplex(1 << 10);
-        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
-        drop((connection, theirs));
-        let error = sender.send_request(hyper::Request::new(Body::empty())).await.expect_err("it is closed");
-        assert!(was_never_sent(&Wrapped(error)));
-
-        let (ours, mut theirs) = duplex(1 << 10);
-        let (mut sender, connection) = handshake::<_, Body>(TokioIo::new(ours)).await.expect("a connection");
-        let reads_and_leaves = async move {
-            theirs.read_u8().await.expect("a request");
-        };
-        let (answer, _, ()) = tokio::join!(sender.send_request(hyper::Request::new(Body::empty())), connection, reads_and_leaves);
-        let error = answer.expect_err("nobody answers");
-        assert!(!was_never_sent(&Wrapped(error)));
-        assert!(!was_never_sent(&std::io::Error::other("reset")));
-    }
-
-    /// Two calls on one HTTP/2 connection, which are on their way before the supplier has said anything.
-    async fn two_calls(ours: DuplexStream) -> (SendRequest<Body>, [impl Future<Output = hyper::Result<hyper::Response<Incoming>>>; 2]) {
-        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(ours));
-        let (mut sender, connection) = handshake.await.expect("a connection");
-        TaskTracker::new().spawn(async move {
-            let _ = connection.await;
-        });
-        let calls = [(); 2].map(|()| sender.send_request(hyper::Request::new(Body::empty())));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        (sender, calls)
-    }
-
-    #[tokio::test]
-    async fn what_a_supplier_refuses_to_begin_was_not_worked_on() {
-        let (ours, theirs) = duplex(1 << 20);
-        let (_sender, [first, second]) = two_calls(ours).await;
-        TaskTracker::new().spawn(async move {
-            let pending = service_fn(|_| std::future::pending::<Result<hyper::Response<Body>, Infallible>>());
-            let mut server = http2::Builder::new(TokioExecutor::new());
-            let _ = server.max_concurrent_streams(1).serve_connection(TokioIo::new(theirs), pending).await;
-        });
-        let error = tokio::select! {
-            answer = first => answer.expect_err("never answered"),
-            answer = second => answer.expect_err("refused"),
-        };
-        assert!(was_refused(&Wrapped(error)));
-        assert!(!was_refused(&std::io::Error::other("reset")));
-    }
-
-    /// Frames of RFC 9113: SETTINGS (6.5) that set nothing; GOAWAY (6.8), without an error, after stream 1.
-    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
-    const GOAWAY: &[u8] = &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
-
-    #[tokio::test]
-    async fn of_a_connection_that_ends_what_had_begun_may_have_been_worked_on() {
-        let (ours, mut theirs) = duplex(1 << 20);
-        let (_sender, [first, second]) = two_calls(ours).await;
-        theirs.write_all(&[SETTINGS, GOAWAY].concat()).await.expect("written");
-        assert!(was_refused(&Wrapped(second.await.expect_err("not begun"))));
-        drop(theirs);
-        let cut = Wrapped(first.await.expect_err("cut"));
-        assert!(!was_refused(&cut) && !was_never_sent(&cut), "{cut:?}");
-    }
-}
+#[path = "upstream_tests.rs"]
+mod tests;

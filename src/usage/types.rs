@@ -111,6 +111,8 @@ pub fn error_section(outcome: CallOutcome, http_status: i32) -> Option<&'static 
         (CallOutcome::KeyEnded, 403) => Some("account_suspended"),
         (CallOutcome::KeyEnded, 404) => Some("model_not_found"),
         (CallOutcome::Interrupted, 200 | 503) => Some("service_unavailable"),
+        (CallOutcome::Interrupted, 400) => Some("invalid_field"),
+        (CallOutcome::Interrupted, 429) => Some("insufficient_quota"),
         _ => None,
     }
 }
@@ -256,6 +258,8 @@ pub(crate) mod tests {
             (KeyEnded, 200, None),
             (Interrupted, 503, Some("service_unavailable")),
             (Interrupted, 200, Some("service_unavailable")),
+            (Interrupted, 400, Some("invalid_field")),
+            (Interrupted, 429, Some("insufficient_quota")),
             (Interrupted, 0, None),
             (ClientLeft, 499, None),
             (Ok, 200, None),

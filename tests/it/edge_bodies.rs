@@ -115,6 +115,27 @@ async fn the_memory_for_bodies_is_bounded(db: PgPool) {
     app.stop().await;
 }
 
+#[sqlx::test]
+async fn large_bodies_and_large_answers_arrive_as_they_are(db: PgPool) {
+    let app = TestApp::start(db).await;
+    Scripted::start(&app).await;
+    let customer = app.customer("large@example.com", 10_000_000).await;
+    let key = app.key(&customer, None).await;
+    let mut large = chat("sandbox/echo", "hi");
+    large["metadata"] = json!({"x": "x".repeat(3 << 20)});
+    let echo = app.chat(&key.secret, &large).await;
+    assert_eq!(echo.status, 200, "{}", echo.text);
+    for endpoint in ALL {
+        let whole = (endpoint.whole)(Some(json!({endpoint.usage[0]: 3, endpoint.usage[1]: 3}))).to_string();
+        let answer = app.post(endpoint.path, &key.secret, &endpoint.call(json!({"pieces": [whole], "padding": 3 << 20}))).await;
+        assert_eq!(answer.status, 200, "{}", endpoint.name);
+        assert_eq!(answer.header("content-length"), (whole.len() + (3 << 20)).to_string(), "{}", endpoint.name);
+        assert!(answer.text.len() == whole.len() + (3 << 20) && answer.text.starts_with(&whole), "{}", endpoint.name);
+    }
+    app.assert_exact().await;
+    app.stop().await;
+}
+
 /// The supplier has worked for an answer that finds no room, so nobody asks it again.
 #[sqlx::test]
 async fn the_memory_for_whole_answers_is_bounded(db: PgPool) {

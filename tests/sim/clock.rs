@@ -75,7 +75,7 @@ pub async fn install(db: &PgPool) {
              FOR v_function IN
                  SELECT p.oid FROM pg_proc p
                   WHERE p.pronamespace = 'public'::regnamespace
-                    AND p.proname IN ('admit_in_groups', 'settle_calls', 'restore_holds', 'reap_round', 'reap_waiting')
+                    AND p.proname IN ('admit_groups', 'settle_calls', 'restore_holds', 'reap_round', 'reap_waiting')
              LOOP
                  EXECUTE format('ALTER FUNCTION %s SET search_path = public, calls, sim, pg_catalog', v_function);
              END LOOP;

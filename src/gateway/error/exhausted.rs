@@ -26,6 +26,11 @@ pub enum Budget {
     Member {
         ends_at: Option<DateTime<Utc>>,
     },
+    /// Wallet or limits pay for some of the output, but not for what a thinking model needs at least.
+    Output {
+        affordable: i64,
+        least: i64,
+    },
 }
 
 impl Exhausted {
@@ -49,6 +54,10 @@ impl Exhausted {
                  {buy}",
                 at(ends_at)
             ),
+            Budget::Output { affordable, least } => format!(
+                "What the wallet, this API key and its member have left pays for {affordable} Tokens of output, and 'thinking.budget_tokens' \
+                 makes this call need {least}. Let it think less. {raise} {buy}"
+            ),
         }
     }
 }
@@ -70,6 +79,7 @@ mod tests {
             (Budget::Quota, "https://toki.example/keys"),
             (Budget::Period { ends_at: time }, "begins anew at 1970-01-01T00:00:00Z"),
             (member(None), "https://toki.example/settings/members"),
+            (Budget::Output { affordable: 7, least: 9 }, "pays for 7 Tokens of output"),
             (member(Some(time)), "the next begins at 1970-01-01T00:00:00Z"),
         ] {
             let message = Exhausted { budget, public_url: "https://toki.example".into(), rates: Rates::default() }.message();

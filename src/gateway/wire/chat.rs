@@ -6,8 +6,8 @@ use crate::gateway::limits::Limits;
 use crate::gateway::meter::Usage;
 use crate::gateway::wire::lenient::{lenient, longer};
 use crate::gateway::wire::object::RawObject;
-use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, required};
-use crate::gateway::wire::schema::{or_null, parts, positive};
+use crate::gateway::wire::request::{MOST_CHOICES, choices, invalid, refuse_hosted_tools, required};
+use crate::gateway::wire::schema::{or_null, parts, positive, tools};
 use crate::gateway::wire::{Delivered, Endpoint, Part, Shape};
 use crate::ids::RequestId;
 use crate::suppliers::store::Protocol;
@@ -25,7 +25,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     protocol: Protocol::Openai,
     summary: "Answer a conversation, whole or streamed (OpenAI, Create chat completion)",
     schema,
-    reads: &["messages", "n"],
+    reads: &["messages", "n", "tools"],
     prompt: &["messages", "tools", "functions", "response_format"],
     limits: &["max_completion_tokens", "max_tokens"],
     takes_zero: true,
@@ -37,11 +37,12 @@ pub const ENDPOINT: Endpoint = Endpoint {
 };
 
 fn schema() -> Value {
-    json!({"required": ["messages"], "properties": {"messages": parts(MOST_MESSAGES), "n": or_null(positive(MOST_CHOICES))}})
+    json!({"required": ["messages"], "properties": {"messages": parts(MOST_MESSAGES), "n": or_null(positive(MOST_CHOICES)), "tools": tools()}})
 }
 
 fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
-    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object, limits)?, default_limit: None })
+    refuse_hosted_tools(object, &[])?;
+    Ok(Shape { choices: choices(object, "n")?, template: template_of_messages(object, limits)?, ..Shape::default() })
 }
 
 /// What a template may add to `messages`, which must be some.
@@ -122,7 +123,12 @@ pub fn note_answer<'a, C: Deserialize<'a>>(bytes: &'a [u8], delivered: &mut Deli
     } else {
         delivered.report(raw, usage_of(raw));
     }
-    Some(if choices == Some(0) { Part::Usage } else { Part::Content })
+    Some(if choices == Some(0) || (choices.is_none() && has_no_choices(bytes)) { Part::Usage } else { Part::Content })
+}
+
+/// Whether choices are left out, or null as a server written in Go says where others say that there are none. Others cannot be read.
+fn has_no_choices(bytes: &[u8]) -> bool {
+    RawObject::parse(bytes).is_some_and(|object| object.get("choices").is_none())
 }
 
 /// Reads a whole answer, whose report is of all of it, as `note` reads a chunk.
@@ -163,6 +169,17 @@ pub fn usage_of(raw: &RawValue) -> Option<Usage> {
         completion_tokens: i64,
         #[serde(default)]
         prompt_tokens_details: Option<Details>,
+        // What only some report, or otherwise than others, spoils no report.
+        #[serde(default)]
+        total_tokens: Value,
+        #[serde(default)]
+        completion_tokens_details: Value,
+        /// Moonshot's place for what was cached.
+        #[serde(default)]
+        cached_tokens: Value,
+        /// DeepSeek's.
+        #[serde(default)]
+        prompt_cache_hit_tokens: Value,
     }
     #[derive(Deserialize)]
     struct Details {
@@ -170,8 +187,18 @@ pub fn usage_of(raw: &RawValue) -> Option<Usage> {
         cached_tokens: Option<i64>,
     }
     let report: Report = serde_json::from_str(raw.get()).ok()?;
-    let cached = report.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0);
-    Usage::sane(report.prompt_tokens, cached, report.completion_tokens)
+    let (input, mut output) = (report.prompt_tokens, report.completion_tokens);
+    let elsewhere = || [&report.cached_tokens, &report.prompt_cache_hit_tokens].into_iter().find_map(Value::as_i64);
+    let cached = report.prompt_tokens_details.and_then(|details| details.cached_tokens);
+    let cached = cached.or_else(|| elsewhere().filter(|cached| (0..=input).contains(cached))).unwrap_or(0);
+    // OpenAI's `completion_tokens` hold what was reasoned; xAI's, and those of some who translate from Gemini, do not, as the total tells.
+    let reasoned = report.completion_tokens_details["reasoning_tokens"].as_i64().unwrap_or(0);
+    let with_reasoned = output.checked_add(reasoned).filter(|_| reasoned > 0);
+    let total = with_reasoned.and_then(|output| input.checked_add(output));
+    if total.is_some() && total == report.total_tokens.as_i64() {
+        output = with_reasoned?;
+    }
+    Usage::sane(input, cached, output)
 }
 
 pub fn error_event(error: &GatewayError, _: RequestId, _: &Delivered) -> String {

@@ -1,6 +1,7 @@
 //! Tests of chat requests and answers.
 
 use super::*;
+use crate::gateway::forms::Form;
 use crate::gateway::wire::Request;
 
 fn refusal(json: &str) -> (Option<&'static str>, &'static str) {
@@ -14,7 +15,7 @@ fn refusal(json: &str) -> (Option<&'static str>, &'static str) {
 
 fn upstream(json: &str, limit: i64) -> String {
     let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
-    String::from_utf8(request.upstream_body("up", limit)).expect("UTF-8")
+    String::from_utf8(request.upstream_body(Form::default(), "up", limit)).expect("UTF-8")
 }
 
 #[test]
@@ -72,13 +73,33 @@ fn a_limit_that_the_caller_did_not_name_may_go_by_the_other_name() {
     let rest = r#""model":"a","messages":[{}]"#;
     let request = |json: &'static str| Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
     let unnamed = request(r#"{"model":"a","messages":[{}],"max_tokens":null}"#);
-    assert_eq!((unnamed.limit_field, unnamed.other_limit_field), (Some("max_tokens"), Some("max_completion_tokens")));
-    let body = unnamed.upstream_body_with(unnamed.other_limit_field, "up", 5);
+    let other = Form { other_limit: true, ..Form::default() };
+    assert_eq!([Form::default(), other].map(|form| unnamed.limit_field(form)), [Some("max_tokens"), Some("max_completion_tokens")]);
+    let body = unnamed.upstream_body(other, "up", 5);
     assert_eq!(String::from_utf8_lossy(&body), r#"{"model":"up","messages":[{}],"max_completion_tokens":5}"#);
     for named in [r#""max_tokens":9"#, r#""max_completion_tokens":9"#, r#""max_tokens":9,"max_completion_tokens":9"#] {
         let json = format!("{{{rest},{named}}}");
-        let other = Request::parse(&ENDPOINT, json.as_bytes()).map(|request| request.other_limit_field);
-        assert!(matches!(other, Ok(None)), "{named}");
+        let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(!request.open_form().other_limit && request.limit_field(other) == request.limit_field(Form::default()), "{named}");
+    }
+}
+
+#[test]
+fn a_stream_may_go_without_being_asked_for_its_usage_unless_its_caller_says_more_about_it() {
+    let unasked = Form { unasked: true, ..Form::default() };
+    for (fields, open) in [
+        (r#""stream":true"#, true),
+        (r#""stream":true,"stream_options":null"#, true),
+        (r#""stream":true,"stream_options":{"include_usage":true}"#, true),
+        (r#""stream":true,"stream_options":{"include_usage":true,"include_obfuscation":false}"#, false),
+        (r#""stream":false"#, false),
+        (r#""n":1"#, false),
+    ] {
+        let json = format!(r#"{{"model":"a","messages":[{{}}],{fields}}}"#);
+        let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
+        assert_eq!(request.open_form().unasked, open, "{fields}");
+        let body = String::from_utf8(request.upstream_body(unasked, "up", 5)).expect("UTF-8");
+        assert!(!body.contains("stream_options") && body.contains(r#""max_tokens":5"#), "{body}");
     }
 }
 
@@ -97,7 +118,7 @@ fn what_openai_lets_pass_and_costs_nothing_more_is_no_reason_to_refuse() {
         let json = format!(r#"{{"model":"a",{messages},"{name}":0}}"#);
         let request = Request::parse(&ENDPOINT, json.as_bytes()).unwrap_or_else(|error| panic!("{error:?}"));
         // Some suppliers take 0 for no limit.
-        assert_eq!((request.output_limit, request.limit_field), (Some(1), Some(name)));
+        assert_eq!((request.output_limit, request.limit_field(Form::default())), (Some(1), Some(name)));
         assert_eq!(upstream(&json, 1), format!(r#"{{"model":"up",{messages},"{name}":1}}"#));
     }
     let both = Request::parse(&ENDPOINT, format!(r#"{{"model":"a",{messages},"max_tokens":0,"max_completion_tokens":9}}"#).as_bytes())
@@ -130,7 +151,14 @@ fn answers_give_text_and_usage() {
         {"message":{"content":null,"refusal":"no","reasoning":"r","audio":{"data":"AAAA","transcript":"t"}}}],"usage":null}"#;
     assert_eq!(read_event(chunk, &mut delivered), Part::Content);
     assert_eq!((delivered.text.as_str(), delivered.raw_usage.is_none()), ("a\nf{}rnot", true));
-    assert_eq!(read_event(br#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#, &mut delivered), Part::Usage);
+    for choices in [r#""choices":[],"#, r#""choices":null,"#, ""] {
+        let report = format!(r#"{{{choices}"usage":{{"prompt_tokens":1,"completion_tokens":2}}}}"#);
+        assert_eq!(read_event(report.as_bytes(), &mut delivered), Part::Usage, "{report}");
+    }
+    for choices in [r#"{"delta":7}"#, "[7]", r#""x""#] {
+        let report = format!(r#"{{"choices":{choices},"usage":{{"prompt_tokens":1,"completion_tokens":2}}}}"#);
+        assert_eq!(read_event(report.as_bytes(), &mut delivered), Part::Content, "{report}");
+    }
     assert_eq!(delivered.usage, Some(Usage { input: 1, cached: 0, output: 2 }));
     assert_eq!(read_event(b"[DONE]", &mut delivered), Part::End);
     assert_eq!(read_event(br#"{"error":{"message":"x"}}"#, &mut delivered), Part::Broken);
@@ -201,6 +229,30 @@ fn usage_is_read_when_it_is_sane() {
         (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0}}"#, usage(9, 4, 12)),
         (r#"{"prompt_tokens":9,"completion_tokens":12,"prompt_tokens_details":null}"#, usage(9, 0, 12)),
         (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":1}"#, usage(9, 0, 12)),
+        (r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":"x","completion_tokens_details":7}"#, usage(9, 0, 12)),
+        // What was reasoned is part of the output, or comes on top of it.
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,"completion_tokens_details":{"reasoning_tokens":5}}"#,
+            usage(9, 0, 12),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":2,"total_tokens":16,"completion_tokens_details":{"reasoning_tokens":5}}"#,
+            usage(9, 0, 7),
+        ),
+        (
+            r#"{"prompt_tokens":21,"completion_tokens":0,"total_tokens":81,"completion_tokens_details":{"reasoning_tokens":60}}"#,
+            usage(21, 0, 60),
+        ),
+        (
+            r#"{"prompt_tokens":9,"completion_tokens":2,"total_tokens":17,"completion_tokens_details":{"reasoning_tokens":5}}"#,
+            usage(9, 0, 2),
+        ),
+        // What was cached stands elsewhere with some.
+        (r#"{"prompt_tokens":19,"completion_tokens":21,"total_tokens":40,"cached_tokens":10}"#, usage(19, 10, 21)),
+        (r#"{"prompt_tokens":19,"completion_tokens":21,"prompt_cache_hit_tokens":10,"prompt_cache_miss_tokens":9}"#, usage(19, 10, 21)),
+        (r#"{"prompt_tokens":19,"completion_tokens":21,"cached_tokens":10,"prompt_tokens_details":{"cached_tokens":0}}"#, usage(19, 0, 21)),
+        (r#"{"prompt_tokens":19,"completion_tokens":21,"cached_tokens":20}"#, usage(19, 0, 21)),
+        (r#"{"prompt_tokens":19,"completion_tokens":21,"cached_tokens":{},"prompt_cache_hit_tokens":"x"}"#, usage(19, 0, 21)),
         (r#"{"prompt_tokens":0,"completion_tokens":0}"#, usage(0, 0, 0)),
         ("null", None),
         ("{}", None),

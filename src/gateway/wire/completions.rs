@@ -41,7 +41,7 @@ fn schema() -> Value {
 fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayError> {
     let prompts = count_inputs(object, "prompt", MOST_PROMPTS)?;
     let answers = choices(object, "n")?.max(choices_or_zero(object, "best_of")?);
-    Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT) })
+    Ok(Shape { choices: prompts * answers, template: prompts * PER_CALL, default_limit: Some(DEFAULT_LIMIT), ..Shape::default() })
 }
 
 /// How many texts stand in a field that holds one text or an array of texts, each of which may also be an array of Token ids.

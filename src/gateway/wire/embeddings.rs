@@ -43,7 +43,7 @@ fn read_request(object: &RawObject<'_>, _: &Limits) -> Result<Shape, GatewayErro
         return Err(invalid("stream", "Embeddings are not streamed."));
     }
     let inputs = count_inputs(object, "input", MOST_INPUTS)?;
-    Ok(Shape { choices: 0, template: inputs * PER_CALL, default_limit: None })
+    Ok(Shape { choices: 0, template: inputs * PER_CALL, ..Shape::default() })
 }
 
 lenient! {
@@ -81,6 +81,7 @@ fn usage_of(raw: &RawValue) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::forms::Form;
     use crate::gateway::wire::Request;
 
     #[test]
@@ -89,7 +90,7 @@ mod tests {
         let request = Request::parse(&ENDPOINT, body).unwrap_or_else(|error| panic!("{error:?}"));
         assert_eq!((request.choices, request.output_limit, request.stream), (0, None, false));
         assert_eq!(
-            String::from_utf8_lossy(&request.upstream_body("up", 4_096)),
+            String::from_utf8_lossy(&request.upstream_body(Form::default(), "up", 4_096)),
             r#"{"model":"up","input":["a","b"],"encoding_format":"base64","dimensions":8}"#
         );
         for (fields, param) in [(r#""input":"a","stream":true"#, "stream"), (r#""input":[]"#, "input"), (r#""n":1"#, "input")] {

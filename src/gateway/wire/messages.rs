@@ -1,6 +1,6 @@
 //! `POST /v1/messages` (Anthropic API reference, "Create a Message"). Its report counts input in three parts that exclude each other:
 //! fresh (`input_tokens`), written to the cache and read from it. Our input is their sum, and our cached input what was read: writing
-//! to the cache is charged as input.
+//! to the cache is charged as input. What compacting the conversation took is in `iterations` alone, and is added.
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::limits::Limits;
@@ -26,7 +26,7 @@ pub const ENDPOINT: Endpoint = Endpoint {
     protocol: Protocol::Anthropic,
     summary: "Answer a conversation, whole or streamed (Anthropic, Create a Message)",
     schema,
-    reads: &["messages", "tools", "mcp_servers", "container"],
+    reads: &["messages", "tools", "mcp_servers", "container", "thinking"],
     prompt: &["system", "messages", "tools"],
     limits: &["max_tokens"],
     takes_zero: false,
@@ -53,9 +53,9 @@ fn schema() -> Value {
 
 fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, GatewayError> {
     let template = template_of_messages(object, limits)?;
-    if request::positive(object, "max_tokens")?.is_none() {
+    let Some(limit) = request::positive(object, "max_tokens")? else {
         return Err(invalid("max_tokens", "'max_tokens' is missing."));
-    }
+    };
     if let Some(param) = RUN_BY_SUPPLIER.into_iter().find(|name| object.get(name).is_some()) {
         return Err(invalid(
             param,
@@ -64,7 +64,18 @@ fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, Gatewa
     }
     let made_by_supplier = refuse_hosted_tools(object, &RUN_BY_CALLER)?;
     let instructions = if object.get("tools").is_some() { (1 + made_by_supplier) * PER_TOOLS } else { 0 };
-    Ok(Shape { choices: 1, template: template + instructions, default_limit: None })
+    Ok(Shape { template: template + instructions, least_limit: beyond_thinking(object, limit), ..Shape::default() })
+}
+
+/// The least limit with which thinking ends before the answer does. Where the caller's own is no larger, as it may be with thinking between
+/// tools, any will do.
+fn beyond_thinking(object: &RawObject<'_>, limit: i64) -> i64 {
+    #[derive(Deserialize)]
+    struct Thinking {
+        budget_tokens: i64,
+    }
+    let thinking = object.get("thinking").and_then(|raw| serde_json::from_str(raw.get()).ok());
+    thinking.map_or(1, |Thinking { budget_tokens }| if budget_tokens < limit { budget_tokens.max(0) + 1 } else { 1 })
 }
 
 lenient! {
@@ -170,6 +181,25 @@ fn completed(begun: Option<&RawValue>, later: &RawValue) -> Box<RawValue> {
 }
 
 fn usage_of(raw: &RawValue) -> Option<Usage> {
+    #[derive(Default, Deserialize)]
+    struct Report<'a> {
+        #[serde(borrow, default)]
+        iterations: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    struct Iteration {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let report: Report<'_> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let is_compaction = |iteration: &&RawValue| serde_json::from_str(iteration.get()).is_ok_and(|Iteration { kind }| kind == "compaction");
+    report.iterations.into_iter().filter(is_compaction).try_fold(usage_of_sampling(raw)?, |sum, iteration| {
+        let usage = usage_of_sampling(iteration)?;
+        Usage::sane(sum.input + usage.input, sum.cached + usage.cached, sum.output + usage.output)
+    })
+}
+
+fn usage_of_sampling(raw: &RawValue) -> Option<Usage> {
     #[derive(Deserialize)]
     struct Report {
         input_tokens: i64,
@@ -234,6 +264,15 @@ mod tests {
             (r#"{"input_tokens":9,"cache_read_input_tokens":-5,"output_tokens":1}"#, None),
             (r#"{"input_tokens":9,"cache_read_input_tokens":9223372036854775807,"output_tokens":1}"#, None),
             (r#"{"input_tokens":1.5,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":9,"output_tokens":1,"iterations":null}"#, usage(9, 0, 1)),
+            (r#"{"input_tokens":9,"output_tokens":1,"iterations":[7,{},{"type":"other"}]}"#, usage(9, 0, 1)),
+            (
+                r#"{"input_tokens":23000,"output_tokens":1000,"iterations":[
+                    {"type":"compaction","input_tokens":180000,"cache_read_input_tokens":7,"output_tokens":3500},
+                    {"type":"message","input_tokens":23000,"output_tokens":1000}]}"#,
+                usage(203_007, 7, 4_500),
+            ),
+            (r#"{"input_tokens":9,"output_tokens":1,"iterations":[{"type":"compaction","input_tokens":-1,"output_tokens":1}]}"#, None),
             (r#"{"output_tokens":1}"#, None),
         ] {
             assert_eq!(usage_of(&RawValue::from_string(json.into()).expect("JSON")), expected, "{json}");

@@ -77,6 +77,8 @@ pub const ENDPOINTS: [&Endpoint; 5] =
 
 /// What Anthropic's clients send with every request.
 pub const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// What they want of what is not in the reference yet.
+pub const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// The protocol that whoever asks for this path speaks: the endpoint's; elsewhere Anthropic's clients say so.
 pub fn protocol_of(path: &str, headers: &HeaderMap) -> Protocol {
@@ -97,6 +99,14 @@ pub struct Shape {
     pub template: i64,
     /// The limit where the request names none; none = the model's.
     pub default_limit: Option<i64>,
+    /// A limit below this makes no sense to the supplier.
+    pub least_limit: i64,
+}
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape { choices: 1, template: 0, default_limit: None, least_limit: 1 }
+    }
 }
 
 /// What was delivered, as far as it is known.
@@ -192,6 +202,8 @@ pub enum Part {
     Content,
     /// Usage and nothing else; stripped when the caller did not ask for it.
     Usage,
+    /// Empty data: nothing that anybody could read.
+    Empty,
     /// The last of a whole answer.
     End,
     /// The last of an answer that failed, in the protocol's own words.

@@ -1,5 +1,5 @@
 //! Names by which a supplier would read a request otherwise than we did when we held for it: one that stands twice or in another
-//! spelling, of which a server written in Go takes the last, and those that only some servers know.
+//! spelling, of which a server written in Go takes the last, and those that only some servers know, such as another model's.
 
 use crate::gateway::error::GatewayError;
 use crate::gateway::wire::Endpoint;
@@ -14,6 +14,14 @@ const ANSWERS: [&str; 3] = ["n", "best_of", "n_cmpl"];
 /// Where Ollama's own protocol has its limit, and the limit's name there.
 const OLLAMA: [&str; 2] = ["options", "num_predict"];
 
+/// Names of other models that routers before suppliers (OpenRouter, LiteLLM) turn to, and bill, where the first cannot answer.
+const OTHER_MODELS: [&str; 5] = ["models", "fallbacks", "route", "context_window_fallbacks", "content_policy_fallbacks"];
+/// What has OpenRouter search, or read files, for a price of its own.
+const PLUGINS: &str = "plugins";
+/// What has a call served faster, for a multiple of its price, with the values that cost no more than none: OpenAI's and Groq's, Anthropic's.
+const PACES: [(&str, &[&str]); 2] =
+    [("service_tier", &["auto", "default", "flex", "on_demand", "standard", "standard_only"]), ("speed", &["standard"])];
+
 /// Refuses a request of which a supplier could read another model, limit or prompt than we do.
 pub fn refuse_ambiguous(endpoint: &Endpoint, object: &RawObject<'_>) -> Result<(), GatewayError> {
     for name in endpoint.read_names() {
@@ -25,7 +33,28 @@ pub fn refuse_ambiguous(endpoint: &Endpoint, object: &RawObject<'_>) -> Result<(
     if let Some(options) = object.get("stream_options").and_then(|raw| RawObject::parse(raw.get().as_bytes())) {
         refuse_spellings(&options, "include_usage", "stream_options")?;
     }
+    refuse_dearer(object)?;
     refuse_overrides(endpoint, object)
+}
+
+/// Fields that some suppliers know, and that make a call cost more than the price of its model says; with what each may say.
+pub fn dearer() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    OTHER_MODELS.into_iter().chain([PLUGINS]).map(|name| (name, &[][..])).chain(PACES)
+}
+
+fn refuse_dearer(object: &RawObject<'_>) -> Result<(), GatewayError> {
+    for (name, harmless) in dearer() {
+        // An empty list asks for nothing.
+        let costs_nothing = |value: &str| {
+            let word: Option<String> = serde_json::from_str(value).ok();
+            matches!(value, "null" | "[]") || word.is_some_and(|word| harmless.contains(&word.as_str()))
+        };
+        if object.spellings(name).any(|(_, value)| !costs_nothing(value.get())) {
+            let dearer = "and the call would cost more than the price of its model says";
+            return Err(invalid(name, format!("Some suppliers would obey '{name}', {dearer}. It is not served here.")));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_spellings(object: &RawObject<'_>, name: &str, param: &'static str) -> Result<(), GatewayError> {
@@ -133,6 +162,32 @@ mod tests {
         let body = br#"{"model":"m","input":[{"Type":"item_reference","id":"x","content":"y"}]}"#;
         let found = Request::parse(&responses::ENDPOINT, body).err();
         assert!(matches!(found, Some(GatewayError::InvalidField { param: "input", .. })), "{found:?}");
+    }
+
+    #[test]
+    fn nothing_makes_a_call_dearer_than_its_model() {
+        for (fields, param) in [
+            (r#""models":["dear/y"]"#, Some("models")),
+            (r#""Models":["dear/y"]"#, Some("models")),
+            (r#""models":[],"fallbacks":null,"plugins":[]"#, None),
+            (r#""models":{}"#, Some("models")),
+            (r#""models":null,"models":["dear/y"]"#, Some("models")),
+            (r#""fallbacks":[{"model":"dear/y"}]"#, Some("fallbacks")),
+            (r#""route":"fallback""#, Some("route")),
+            (r#""context_window_fallbacks":[{"cheap/x":["dear/y"]}]"#, Some("context_window_fallbacks")),
+            (r#""plugins":[{"id":"web"}]"#, Some("plugins")),
+            (r#""service_tier":"priority""#, Some("service_tier")),
+            (r#""service_tier":"ultrafast""#, Some("service_tier")),
+            (r#""service_tier":"au\u0074o","speed":"standard""#, None),
+            (r#""service_tier":"flex""#, None),
+            (r#""service_tier":"on_demand""#, None),
+            (r#""service_tier":7"#, Some("service_tier")),
+            (r#""speed":"fast""#, Some("speed")),
+        ] {
+            for endpoint in ENDPOINTS {
+                assert_eq!(refused(endpoint, fields).map(|(param, _)| param), param, "{}: {fields}", endpoint.path);
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A request that can be priced and sent: what every endpoint has in common. The body is kept as it came; three things of it change.
 
 use crate::gateway::error::GatewayError;
+use crate::gateway::forms::Form;
 use crate::gateway::limits::Limits;
 use crate::gateway::wire::depth::is_too_deep;
 use crate::gateway::wire::names::{refuse_ambiguous, refuse_spellings_in};
@@ -8,7 +9,9 @@ use crate::gateway::wire::object::{Fields, RawObject};
 use crate::gateway::wire::prompt::{PER_ATTACHMENT, PromptText, may_have_attachments};
 use crate::gateway::wire::{Endpoint, Shape};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 
 pub const LONGEST_MODEL: usize = 200;
 pub const MOST_CHOICES: i64 = 128;
@@ -28,10 +31,14 @@ pub struct Request<'a> {
     pub choices: i64,
     /// The larger of the output limits sent, a choice.
     pub output_limit: Option<i64>,
+    /// With less than this the supplier would refuse the request.
+    pub least_limit: i64,
     /// The field that carries the limit upstream; none where there is no output to limit.
-    pub limit_field: Option<&'static str>,
+    usual_limit_field: Option<&'static str>,
     /// Another field that may carry it, where the caller sent none and the supplier refuses the usual one.
-    pub other_limit_field: Option<&'static str>,
+    other_limit_field: Option<&'static str>,
+    /// The caller said nothing about the stream but that its usage be reported, or nothing at all.
+    leaves_options: bool,
 }
 
 impl<'a> Request<'a> {
@@ -52,7 +59,8 @@ impl<'a> Request<'a> {
         }
         let stream = field(&object, "stream", "true or false")?.unwrap_or(false);
         let options: Option<Fields<StreamOptions>> = field(&object, "stream_options", "an object")?;
-        let Shape { choices, template, default_limit } = (endpoint.read_request)(&object, limits)?;
+        let leaves_options = options.as_ref().is_none_or(|Fields(options)| options.others.is_empty());
+        let Shape { choices, template, default_limit, least_limit } = (endpoint.read_request)(&object, limits)?;
         let mut output_limit = None;
         let mut limit_field = None;
         for name in endpoint.limits {
@@ -72,8 +80,10 @@ impl<'a> Request<'a> {
             wants_usage: !endpoint.usage_on_request || options.and_then(|Fields(options)| options.include_usage).unwrap_or(false),
             choices,
             output_limit: output_limit.or(default_limit),
-            limit_field: limit_field.or(usual_field),
+            least_limit,
+            usual_limit_field: limit_field.or(usual_field),
             other_limit_field: other_field,
+            leaves_options,
             object,
         };
         if may_have_attachments(body) {
@@ -106,20 +116,35 @@ impl<'a> Request<'a> {
         prompt
     }
 
-    /// The body to send: the supplier's model id, the limit that the hold pays for, usage asked for; the rest untouched.
-    pub fn upstream_body(&self, upstream_id: &str, output_limit: i64) -> Vec<u8> {
-        self.upstream_body_with(self.limit_field, upstream_id, output_limit)
+    /// What of its form is left to us.
+    pub fn open_form(&self) -> Form {
+        Form { other_limit: self.other_limit_field.is_some(), unasked: self.asks_for_usage() && self.leaves_options }
     }
 
-    /// The same, with the limit in this field.
-    pub fn upstream_body_with(&self, limit_field: Option<&str>, upstream_id: &str, output_limit: i64) -> Vec<u8> {
+    /// Whether there is output that a limit is sent for.
+    pub fn limits_output(&self) -> bool {
+        self.usual_limit_field.is_some()
+    }
+
+    pub fn limit_field(&self, form: Form) -> Option<&'static str> {
+        self.other_limit_field.filter(|_| form.other_limit).or(self.usual_limit_field)
+    }
+
+    fn asks_for_usage(&self) -> bool {
+        self.stream && self.endpoint.usage_on_request
+    }
+
+    /// The body to send: the supplier's model id, the limit that the hold pays for, usage asked for; the rest untouched.
+    pub fn upstream_body(&self, form: Form, upstream_id: &str, output_limit: i64) -> Vec<u8> {
         // A string always serialises.
         let mut replacements = vec![("model", serde_json::to_string(upstream_id).unwrap_or_default())];
         for name in self.endpoint.limits {
-            let carries = limit_field == Some(*name);
+            let carries = self.limit_field(form) == Some(*name);
             replacements.push((name, if carries { output_limit.to_string() } else { String::new() }));
         }
-        if self.stream && self.endpoint.usage_on_request {
+        if form.unasked {
+            replacements.push(("stream_options", String::new()));
+        } else if self.asks_for_usage() {
             let options = match self.object.get("stream_options").map(|raw| RawObject::parse(raw.get().as_bytes())) {
                 Some(Some(options)) => options.rewrite(&[("include_usage", "true".into())]),
                 _ => br#"{"include_usage":true}"#.to_vec(),
@@ -134,6 +159,8 @@ impl<'a> Request<'a> {
 struct StreamOptions {
     #[serde(default)]
     include_usage: Option<bool>,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
 }
 
 pub fn invalid(param: &'static str, message: impl Into<String>) -> GatewayError {

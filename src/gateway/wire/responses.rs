@@ -60,7 +60,7 @@ fn read_request(object: &RawObject<'_>, limits: &Limits) -> Result<Shape, Gatewa
         return Err(invalid("background", "Responses in the background are not served. Wait for the answer, or stream it."));
     }
     refuse_hosted_tools(object, &RUN_BY_CALLER)?;
-    Ok(Shape { choices: 1, template: count_items(object, limits)? * PER_MESSAGE + PER_CALL, default_limit: None })
+    Ok(Shape { template: count_items(object, limits)? * PER_MESSAGE + PER_CALL, ..Shape::default() })
 }
 
 fn count_items(object: &RawObject<'_>, limits: &Limits) -> Result<i64, GatewayError> {
@@ -207,6 +207,7 @@ fn error_event(error: &GatewayError, _: RequestId, delivered: &Delivered) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::forms::Form;
     use crate::gateway::wire::Request;
 
     fn refused(fields: &str) -> Option<&'static str> {
@@ -251,7 +252,7 @@ mod tests {
         let request = Request::parse(&ENDPOINT, body).unwrap_or_else(|error| panic!("{error:?}"));
         assert!(request.wants_usage);
         assert_eq!(
-            String::from_utf8_lossy(&request.upstream_body("up", 9)),
+            String::from_utf8_lossy(&request.upstream_body(Form::default(), "up", 9)),
             r#"{"model":"up","input":"hi","stream":true,"stream_options":{"include_obfuscation":false},"store":false,"max_output_tokens":9}"#
         );
     }

@@ -1,4 +1,4 @@
-//! What limits the calls of a key beside its quota. Decided with each call's hold, in `admit_in_groups()`; here it is set and read.
+//! What limits the calls of a key beside its quota. Decided with each call's hold, in `admit_groups()`; here it is set and read.
 
 use super::deeds::{Deed, write_down_in};
 use super::{KeyError, KeyOwner, lock_key_in};

@@ -21,7 +21,7 @@ use crate::suppliers::sandbox::quirk::Quirk;
 use crate::suppliers::store::Protocol;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -36,6 +36,9 @@ pub const CHANNELS: [(Protocol, &str); 2] = [(Protocol::Openai, "/sandbox/v1"), 
 /// Longer than any timeout of a rehearsal; a hanging call ends when the gateway gives up.
 const HANG: Duration = Duration::from_secs(3_600);
 
+/// The most that an operator may let callers send.
+const MOST_BODY_BYTES: usize = 256 << 20;
+
 pub fn router() -> Router {
     Router::new()
         .route("/sandbox/v1/chat/completions", post(answer).with_state(&openai::CHAT))
@@ -45,6 +48,7 @@ pub fn router() -> Router {
         .route("/sandbox/v1/models", get(models).with_state(&openai::CHAT))
         .route("/sandbox/anthropic/v1/messages", post(answer).with_state(&anthropic::MESSAGES))
         .route("/sandbox/anthropic/v1/models", get(models).with_state(&anthropic::MESSAGES))
+        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
 }
 
 async fn models(State(form): State<&'static Form>, headers: HeaderMap) -> Response {

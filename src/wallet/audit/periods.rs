@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 /// What a key used of the period that runs is what its calls of that period hold and were charged; of periods before, nothing is kept.
 ///
-/// A hold says in which period it counts (`admit_in_groups()`); a record only when its replica saw the call begin, and a late report counts
+/// A hold says in which period it counts (`admit_groups()`); a record only when its replica saw the call admitted, and a late report counts
 /// in the period in which it comes (`charge_unheld()`). So a call that was settled in the period and began before it, or in its first five
 /// minutes by another clock than the database's, may count or not: what was used lies between the sums without such calls and with them.
 ///

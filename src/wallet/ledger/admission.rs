@@ -1,4 +1,4 @@
-//! Asking whether calls may run. Thin over `admit_in_groups()` of the migrations, which locks and decides.
+//! Asking whether calls may run. Thin over `admit_groups()` of the migrations, which locks and decides.
 
 use super::{LedgerError, interval};
 use crate::ids::{AccountId, ChannelId, KeyId, ReplicaId, RequestId, SupplierId};
@@ -147,13 +147,16 @@ pub struct Admission {
     pub price_version: i32,
     pub price: Price,
     pub held: Tokens,
-    /// The output limit to send upstream, a choice: what the hold pays for.
+    /// The output limit to send upstream, a choice: no more than what the hold pays for.
     pub output_limit: i64,
     pub channels: Arc<[Channel]>,
     /// Whether the supplier's answer is read to its end when the caller leaves.
     pub drains: bool,
     /// Tokens that the supplier adds to the input of each call; the hold covers them.
     pub prompt_overhead: i64,
+    /// What the model takes and puts out at most.
+    pub context_tokens: i64,
+    pub max_output_tokens: i64,
     pub rates: Rates,
 }
 
@@ -198,9 +201,9 @@ pub async fn admit_calls(
         r#"SELECT request_ids AS "request_ids!", verdict AS "verdict!", account_id, key_id, supplier_id, upstream_id, price_version,
                   input_ppm, cached_ppm, output_ppm, helds AS "helds!: Vec<Option<i64>>", output_limits AS "output_limits!: Vec<Option<i64>>",
                   channel_ids, base_urls, secrets_sealed AS "secrets_sealed: Vec<Option<Vec<u8>>>", weights, priorities, on_leave,
-                  prompt_overhead, original_id, period_ends, rate_requests, rate_tokens, retry_ms
+                  prompt_overhead, original_id, period_ends, rate_requests, rate_tokens, retry_ms, context_tokens, max_output_tokens
              FROM (SELECT set_config('synchronous_commit', $17, true)) AS commit,
-                  admit_in_groups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::inet[], $12, $13, $14, $15, $16)"#,
+                  admit_groups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text[]::inet[], $12, $13, $14, $15, $16)"#,
         &requests.iter().map(|r| r.request_id.0).collect::<Vec<_>>(),
         &requests.iter().map(|r| &r.secret_hash[..]).collect::<Vec<_>>() as &[&[u8]],
         &requests.iter().map(|r| r.model_id.as_str()).collect::<Vec<_>>() as &[&str],
@@ -240,7 +243,7 @@ pub async fn admit_calls(
     requests.iter().map(decision).collect::<Option<_>>().ok_or(LedgerError::BatchMismatch)
 }
 
-/// A row of `admit_in_groups()`: calls that were decided alike, what each holds, and its output limit.
+/// A row of `admit_groups()`: calls that were decided alike, what each holds, and its output limit.
 struct Row {
     request_ids: Vec<Uuid>,
     verdict: String,
@@ -266,6 +269,8 @@ struct Row {
     rate_requests: Option<Vec<i64>>,
     rate_tokens: Option<Vec<i64>>,
     retry_ms: Option<i64>,
+    context_tokens: Option<i64>,
+    max_output_tokens: Option<i64>,
 }
 
 /// A row, and what its calls share.
@@ -304,6 +309,9 @@ impl Group {
             output_limit: (*row.output_limits.get(place)?)?,
             drains: row.on_leave.as_deref() == Some("drain"),
             prompt_overhead: row.prompt_overhead?,
+            // Not known of a model that was added while the call waited for its locks.
+            context_tokens: row.context_tokens.unwrap_or(i64::MAX),
+            max_output_tokens: row.max_output_tokens.unwrap_or(i64::MAX),
             rates: row.rates(),
             channels: self.channels.clone()?,
         })

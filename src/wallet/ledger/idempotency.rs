@@ -1,4 +1,4 @@
-//! What is remembered of calls that were sent under an Idempotency-Key; `admit_in_groups()` writes their rows and reads them.
+//! What is remembered of calls that were sent under an Idempotency-Key; `admit_groups()` writes their rows and reads them.
 
 use super::{LedgerError, SentBefore};
 use crate::ids::RequestId;
