@@ -234,8 +234,8 @@ impl Desk {
         if error.is_transient() {
             return Ok(requests.iter().map(|_| None).collect());
         }
-        // One call that the database cannot take must not refuse its neighbours; and one that was admitted before, unheard, and then waited for
-        // a lock, is in its own way unless it is asked for again.
+        // One call that the database cannot take must not refuse its neighbours; and one that was admitted before, unheard, and then waited
+        // for a lock, is in its own way unless it is asked for again.
         let mut answers = Vec::with_capacity(requests.len());
         for request in requests.iter() {
             let alone = self.admit_with_retries(std::slice::from_ref(request), true).await;

@@ -167,7 +167,7 @@ impl Upstream {
             }
             let refusal = Refusal::of(response, &request.model).await;
             outgoing.note_sent(refusal.meaning == Meaning::Failed);
-            if let Some(other) = other_form(&refusal, request, form).filter(|other| !refused_forms.contains(other)) {
+            if let Some(other) = other_form(&refusal, request, open, form).filter(|other| !refused_forms.contains(other)) {
                 tracing::debug!(%channel_id, ?form, ?other, "channel refused the form of a call; trying the other");
                 refused_forms.push(std::mem::replace(&mut form, other));
                 continue;
@@ -222,9 +222,8 @@ impl Upstream {
     }
 }
 
-/// Another form of what is refused for its form, if its caller leaves that to us.
-fn other_form(refusal: &Refusal, request: &request::Request<'_>, form: Form) -> Option<Form> {
-    let open = request.open_form();
+/// Another form of what is refused for its form, where its caller leaves that `open`.
+fn other_form(refusal: &Refusal, request: &request::Request<'_>, open: Form, form: Form) -> Option<Form> {
     if open.other_limit && request.limit_field(form).is_some_and(|field| refusal.refuses_field(field)) {
         return Some(Form { other_limit: !form.other_limit, ..form });
     }

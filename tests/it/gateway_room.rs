@@ -1,12 +1,12 @@
 //! How long an answer may be where the model, its context or the wallet leave less than a call needs.
 
+use crate::gateway_channels::WHOLE;
 use crate::support::app::TestApp;
 use crate::support::client::chat;
 use crate::support::scripted::{MODEL, Scripted, script};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-const WHOLE: &str = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
 const MESSAGE: &str = r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"Hi"}],"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}"#;
 
 #[sqlx::test]
