@@ -6,7 +6,7 @@ mod again;
 pub use again::again;
 
 use futures::TryStreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use futures::stream::BoxStream;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
@@ -122,8 +122,10 @@ impl Connections {
 
     pub async fn close(&self) {
         let closed = self.pool.close();
-        // From here on none is kept out.
-        self.out().clear();
+        // From here on none is kept out. Those that are end here: given back, they would do so beside the pool, which may not wait for them.
+        let out = std::mem::take(&mut *self.out());
+        // A connection that cannot say farewell is closed all the same.
+        let _ = join_all(out.into_iter().map(|out| out.connection.close())).await;
         closed.await;
     }
 }
