@@ -1,6 +1,6 @@
 //! Exact under concurrency, clamped at the end, once whatever happens: the promises about Tokens, over HTTP.
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::chat;
 use crate::support::endpoints::ALL;
 use crate::support::installation::Installation;
@@ -17,7 +17,7 @@ use toki::wallet::ledger::{self, Scope};
 
 #[sqlx::test]
 async fn two_hundred_calls_at_once_spend_no_more_than_the_quota(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let customer = one.customer("crowd@example.com", 1_000_000).await;
     // 50 calls of 5 Tokens. A hold is larger than its charge, so some are refused while others run.
     let key = one.key(&customer, Some(250)).await;
@@ -210,7 +210,7 @@ async fn a_caller_who_leaves_pays_for_what_was_delivered(db: PgPool) {
 
 #[sqlx::test]
 async fn a_disabled_key_ends_its_stream_on_another_replica(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let customer = one.customer("kill@example.com", 100_000).await;
     let key = one.key(&customer, None).await;
     let mut body = chat("sandbox/echo", "hi");

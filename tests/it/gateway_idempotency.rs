@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: what is sent twice reaches the supplier once and is charged once.
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::{Answer, chat};
 use crate::support::endpoints::ALL;
 use crate::support::scripted::{MODEL, Scripted, script};
@@ -23,7 +23,7 @@ async fn send(app: &TestApp, secret: &str, key: &str, body: &Value) -> Answer {
 
 #[sqlx::test]
 async fn a_call_that_is_sent_again_is_answered_and_not_repeated(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let supplier = Scripted::start(&one).await;
     let customer = one.customer("twice@example.com", 100_000).await;
     let (key, other) = (one.key(&customer, None).await, one.key(&customer, None).await);
@@ -54,7 +54,7 @@ async fn a_call_that_is_sent_again_is_answered_and_not_repeated(db: PgPool) {
 
 #[sqlx::test]
 async fn of_many_at_once_one_reaches_the_supplier(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let supplier = Scripted::start(&one).await;
     let customer = one.customer("burst@example.com", 100_000).await;
     let key = one.key(&customer, None).await;

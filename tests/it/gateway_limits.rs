@@ -1,7 +1,7 @@
 //! What limits calls beside Tokens: rates, calls at once, quotas of a period, lists of models and networks. Decided in the database,
 //! so the limits of one key hold on all replicas together.
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::{Answer, chat};
 use crate::support::endpoints::ALL;
 use crate::support::scripted::Scripted;
@@ -18,7 +18,7 @@ fn short() -> Value {
 
 #[sqlx::test]
 async fn requests_a_minute_are_counted_over_all_replicas(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let customer = one.customer("rate@example.com", 10_000).await;
     let (limited, free) = (one.key(&customer, None).await, one.key(&customer, None).await);
     one.execute("UPDATE api_keys SET requests_per_minute = 10 WHERE created_at = (SELECT min(created_at) FROM api_keys)").await;
@@ -86,7 +86,7 @@ async fn tokens_a_minute_count_what_is_held_and_then_what_was_spent(db: PgPool) 
 
 #[sqlx::test]
 async fn calls_at_once_are_given_back_however_they_end(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let customer = one.customer("many@example.com", 100_000).await;
     let (key, other) = (one.key(&customer, None).await, one.key(&customer, None).await);
     one.execute("UPDATE api_keys SET concurrent_calls = 2").await;

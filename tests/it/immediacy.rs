@@ -1,7 +1,7 @@
 //! What is bought or edited counts for the very next call, on every replica.
 
 use crate::checkout::package;
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::chat;
 use crate::support::fake_stripe::{FakeStripe, Plan};
 use chrono::TimeDelta;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 #[sqlx::test]
 async fn every_edit_counts_for_the_next_call_on_the_other_replica(db: PgPool) {
-    let (one, two) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (one, two) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let customer = one.customer("now@example.com", 0).await;
     let key = one.key(&customer, None).await;
     let mut body = chat("sandbox/echo", "hi");
@@ -52,7 +52,7 @@ async fn every_edit_counts_for_the_next_call_on_the_other_replica(db: PgPool) {
 async fn a_purchase_counts_for_the_very_next_call_on_the_other_replica(db: PgPool) {
     let stripe = FakeStripe::start().await;
     let (here, there) = (stripe.config(), stripe.config());
-    let one = TestApp::start_with(db.clone(), |ours| ours.stripe = Some(here)).await;
+    let one = TestApp::start_with(another_pool(&db).await, |ours| ours.stripe = Some(here)).await;
     let two = TestApp::start_with(db, |ours| ours.stripe = Some(there)).await;
     let customer = one.customer("now@example.com", 0).await;
     let member = owner_of(&one.state.db, customer.user_id).await.expect("read").expect("a member");

@@ -1,6 +1,6 @@
 //! Open pages hear that something of their account changed, on whichever replica it did.
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, another_pool};
 use crate::support::client::chat;
 use chrono::TimeDelta;
 use futures::{Stream, StreamExt};
@@ -26,7 +26,7 @@ const A_WHILE: Duration = Duration::from_secs(2);
 
 #[sqlx::test]
 async fn a_page_hears_of_its_own_account_from_every_replica(db: PgPool) {
-    let (here, there) = (TestApp::start(db.clone()).await, TestApp::start(db).await);
+    let (here, there) = (TestApp::start(another_pool(&db).await).await, TestApp::start(db).await);
     let (ada, eve) = (here.customer("ada@example.com", 10_000).await, here.customer("eve@example.com", 10_000).await);
     let (key, other) = (here.key(&ada, None).await, here.key(&eve, None).await);
     let browser = here.browser_of(&ada).await;

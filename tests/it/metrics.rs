@@ -117,7 +117,7 @@ async fn a_call_and_a_refusal_are_counted(db: PgPool) {
 
 #[sqlx::test]
 async fn running_calls_are_seen_and_each_server_counts_its_own(db: PgPool) {
-    let (app, other) = (TestApp::start_with(db.clone(), shown).await, TestApp::start_with(db, shown).await);
+    let (app, other) = (TestApp::start_with(another_pool(&db).await, shown).await, TestApp::start_with(db, shown).await);
     let customer = app.customer("running@example.com", 10_000).await;
     let key = app.key(&customer, None).await;
     Scripted::start(&app).await;

@@ -262,8 +262,16 @@ impl TestApp {
     }
 
     /// Ends the replica the orderly way.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.state.shutdown.cancel();
-        self.server.await.expect("no panic").expect("served");
+        (&mut self.server).await.expect("no panic").expect("served");
+    }
+}
+
+/// What nobody stopped ends by itself, and lets go of its connections: sqlx waits for those of its pool before it drops the test's
+/// database, and Postgres for all others.
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.state.shutdown.cancel();
     }
 }
