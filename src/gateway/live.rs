@@ -156,3 +156,7 @@ impl Drop for LiveCall {
         self.calls.ended.notify_waiters();
     }
 }
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -140,6 +140,28 @@ async fn a_failure_is_repeated_only_where_nothing_was_worked_on(db: PgPool) {
     app.stop().await;
 }
 
+/// Nobody who sends it again meets a call that holds nothing any more and yet is said to run.
+#[sqlx::test]
+async fn what_failed_is_forgotten_before_its_hold_goes_back(db: PgPool) {
+    let app = TestApp::start(db).await;
+    let supplier = Scripted::start(&app).await;
+    let customer = app.customer("order@example.com", 100_000).await;
+    let key = app.key(&customer, None).await;
+    app.execute("CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN OLD; END'").await;
+    app.execute("CREATE TRIGGER slowly BEFORE DELETE ON holds FOR EACH ROW EXECUTE FUNCTION slowly()").await;
+    let body = call(json!({"status": 429}));
+    let again = async {
+        app.until("SELECT count(*) FROM holds", |holds| holds == 1).await;
+        app.until("SELECT count(*) FROM idempotent_calls", |calls| calls == 0).await;
+        assert_eq!(app.number("SELECT count(*) FROM holds").await, 1, "the first still holds");
+        send(&app, &key.secret, "order", &body).await
+    };
+    let (first, again) = tokio::join!(send(&app, &key.secret, "order", &body), again);
+    assert_eq!((first.status, again.status, supplier.count()), (429, 429, 2), "{} {}", first.text, again.text);
+    app.assert_exact().await;
+    app.stop().await;
+}
+
 /// A key of whose calls as many answers are kept as may be is served all the same.
 #[sqlx::test]
 async fn what_is_kept_of_a_key_is_bounded(db: PgPool) {
