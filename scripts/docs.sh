@@ -6,9 +6,11 @@
 scripts/setup.sh node curl
 # What the examples import is what the clients' tests drive.
 python_with tests/clients/requirements.txt
-# The Rust example is compiled against the crates that the tests were, of which this is a list: after them, it compiles none.
-crates=$target/docs-crates.json
-cargo build --quiet --features ssr --example call --message-format=json >"$crates"
+# The Rust example is compiled against the crates that the tests were, as cargo names them to the compiler of one that lies here: after
+# the tests, it compiles none. Cargo says so only of what it compiles.
+crates=$target/docs-crates
+touch tests/docs/call.rs
+cargo build -v --features ssr --example call 2>&1 | grep -e '--crate-name call ' >"$crates" || die "the example call was not compiled"
 throwaway_cluster
 (
   serve_sandbox docs

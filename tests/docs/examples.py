@@ -18,7 +18,7 @@ import openai
 import yaml
 
 URL, KEY, PACKAGES = os.environ["DOCS_URL"], os.environ["TOKI_KEY"], os.environ["DOCS_NODE_PACKAGES"]
-# What cargo said about each crate that it built.
+# How cargo had an example compiled.
 CRATES = os.environ["DOCS_CRATES"]
 
 SNIPPET = re.compile(r"<pre\b([^>]*)>\s*<code>(.*?)</code>", re.DOTALL)
@@ -37,13 +37,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 
 def crates(*names):
-    """The compiled crates of these names; those of the build itself, which differ in how they are optimised, left out."""
-    with open(CRATES) as messages:
-        built = [message for message in map(json.loads, messages) if message["reason"] == "compiler-artifact"]
-    for name in names:
-        (crate,) = [crate for crate in built if crate["target"]["name"] == name and crate["profile"]["opt_level"] == "0"]
-        (library,) = [file for file in crate["filenames"] if file.endswith(".rlib")]
-        yield name, library
+    """The compiled crates of these names: those that the macros of the build use are others."""
+    with open(CRATES) as command:
+        externs = dict(re.findall(r"--extern (\w+)=(\S+\.rlib)", command.read()))
+    return [(name, externs[name]) for name in names]
 
 
 def compiled(path):
