@@ -8,12 +8,12 @@ scripts/setup.sh node curl
 python_with tests/clients/requirements.txt
 # The Rust example is compiled against the crates that the tests were, as cargo names them to the compiler of one that lies here: after
 # the tests, it compiles none. Cargo says so only of what it compiles.
-crates=$target/docs-crates
+build=$target/docs-build.log
 touch tests/docs/call.rs
-cargo build -v --features ssr --example call 2>&1 | grep -e '--crate-name call ' >"$crates" || die "the example call was not compiled"
+cargo build -v --features ssr --example call 2>"$build" || { cat "$build" >&2; die "the example call was not compiled"; }
 throwaway_cluster
 (
   serve_sandbox docs
-  export DOCS_URL=$url DOCS_NODE_PACKAGES=$root/end2end/node_modules DOCS_CRATES=$crates
+  export DOCS_URL=$url DOCS_NODE_PACKAGES=$root/end2end/node_modules DOCS_BUILD=$build
   TOKI_KEY=$key "$python" -B "$root/tests/docs/examples.py"
 )

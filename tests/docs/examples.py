@@ -18,8 +18,8 @@ import openai
 import yaml
 
 URL, KEY, PACKAGES = os.environ["DOCS_URL"], os.environ["TOKI_KEY"], os.environ["DOCS_NODE_PACKAGES"]
-# How cargo had an example compiled.
-CRATES = os.environ["DOCS_CRATES"]
+# What cargo said when it had an example compiled.
+BUILD = os.environ["DOCS_BUILD"]
 
 SNIPPET = re.compile(r"<pre\b([^>]*)>\s*<code>(.*?)</code>", re.DOTALL)
 # The crates that we compile leave it to the program which cryptography there is; a reader's have one that reqwest chose.
@@ -38,8 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 def crates(*names):
     """The compiled crates of these names: those that the macros of the build use are others."""
-    with open(CRATES) as command:
-        externs = dict(re.findall(r"--extern (\w+)=(\S+\.rlib)", command.read()))
+    with open(BUILD) as log:
+        (command,) = [line for line in log if "--crate-name call " in line]
+    externs = dict(re.findall(r"--extern (\w+)=(\S+\.rlib)", command))
     return [(name, externs[name]) for name in names]
 
 

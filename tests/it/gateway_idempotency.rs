@@ -11,6 +11,10 @@ use std::time::Duration;
 /// A whole answer of 3 + 2 Tokens.
 const WHOLE: &str = r#"{"id":"x","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
 
+/// For triggers that take a second over each row.
+const SLOWLY: &str =
+    "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN coalesce(NEW, OLD); END'";
+
 fn call(script: Value) -> Value {
     let mut body = chat(MODEL, "hi");
     body["script"] = script;
@@ -83,7 +87,7 @@ async fn whoever_asks_while_it_is_settled_gets_the_answer(db: PgPool) {
     let _supplier = Scripted::start(&app).await;
     let customer = app.customer("gap@example.com", 100_000).await;
     let key = app.key(&customer, None).await;
-    app.execute("CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NEW; END'").await;
+    app.execute(SLOWLY).await;
     app.execute("CREATE TRIGGER slowly BEFORE UPDATE ON idempotent_calls FOR EACH ROW EXECUTE FUNCTION slowly()").await;
     let body = call(script(&[WHOLE], "end"));
     let again = async {
@@ -147,7 +151,7 @@ async fn what_failed_is_forgotten_before_its_hold_goes_back(db: PgPool) {
     let supplier = Scripted::start(&app).await;
     let customer = app.customer("order@example.com", 100_000).await;
     let key = app.key(&customer, None).await;
-    app.execute("CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN OLD; END'").await;
+    app.execute(SLOWLY).await;
     app.execute("CREATE TRIGGER slowly BEFORE DELETE ON holds FOR EACH ROW EXECUTE FUNCTION slowly()").await;
     let body = call(json!({"status": 429}));
     let again = async {
